@@ -1,0 +1,113 @@
+"""Every error SoundScape raises on purpose, one tree.
+
+    SoundScapeError
+    ├── SettingsError            the environment is incomplete or holds a placeholder
+    ├── ModelError               an optional model is missing or is not the file it should be
+    ├── Refusal                  a recording that cannot, or may not, be analysed (final, never retried)
+    │   ├── UnreadableAudio      → status `failed`: the bytes are not audio we can read
+    │   └── PolicyRefusal        → status `rejected`: readable, but beyond the limits that hold
+    ├── ProjectError             the Supabase project answered with an error
+    │   ├── ProjectUnreachable   no answer, or a passing one (retried)
+    │   └── LeaseLost            somebody else holds the job now (dropped without a trace)
+    ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
+    ├── DeployError              a deploy step failed; running deploy again is safe
+    └── LocalStackError          the embedded Supabase cannot start or stop
+
+Each carries a stable `code` (programs match on it), a `message` (people read it) and a
+`remedy` (what to do next).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SoundScapeError(Exception):
+    """Root of the tree.
+
+    `code` is stable across releases, snake_case, at most 64 characters.
+    """
+
+    code = "soundscape_error"
+
+    def __init__(self, message: str, *, code: str | None = None, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The wire form: `{code, message, remedy}`."""
+        return {"code": self.code, "message": self.message, "remedy": self.remedy}
+
+
+class SettingsError(SoundScapeError):
+    """The environment is incomplete or holds a placeholder."""
+
+    code = "settings_invalid"
+
+
+class ModelError(SoundScapeError):
+    """An optional model is missing or fails its checksum."""
+
+    code = "model_unavailable"
+
+
+class Refusal(SoundScapeError):
+    """A recording that cannot, or may not, be analysed. Final: trying again changes nothing."""
+
+    code = "refused"
+    status = "failed"
+
+
+class UnreadableAudio(Refusal):
+    """The bytes are not audio that can be decoded."""
+
+    code = "unreadable_audio"
+
+
+class PolicyRefusal(Refusal):
+    """Readable, but beyond the limits that hold (length, size, channels, rate)."""
+
+    code = "over_limit"
+    status = "rejected"
+
+
+class ProjectError(SoundScapeError):
+    """The Supabase project answered with an error."""
+
+    code = "project_error"
+
+
+class ProjectUnreachable(ProjectError):
+    """No answer, or one that will pass (5xx, timeout)."""
+
+    code = "project_unreachable"
+
+
+class LeaseLost(ProjectError):
+    """The job belongs to somebody else now; nothing may be written for it."""
+
+    code = "lease_lost"
+
+
+class AnalysisCrashed(SoundScapeError):
+    """The analysis child died or ran out of its limits."""
+
+    code = "analysis_crashed"
+
+
+class DeployError(SoundScapeError):
+    """A deploy step failed. Every step is safe to run again."""
+
+    code = "deploy_failed"
+
+
+class LocalStackError(SoundScapeError):
+    """The embedded Supabase cannot start or stop."""
+
+    code = "local_stack"
