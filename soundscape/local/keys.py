@@ -1,0 +1,86 @@
+"""The keys of one embedded project: made on first start, kept in the data directory, mode 0600."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+TEN_YEARS_S = 10 * 365 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Everything secret about an embedded project."""
+
+    publishable_key: str
+    """`sb_publishable_…`: what a browser carries; role `anon` until somebody signs in."""
+    secret_key: str
+    """`sb_secret_…`: what a server carries; role `service_role`."""
+    anon_jwt: str
+    service_role_jwt: str
+    """The two older keys: JWTs signed with `jwt_secret` (HS256)."""
+    jwt_secret: str
+    signing_key_pem: str
+    """EC P-256 private key that signs users' access tokens (ES256)."""
+    signing_kid: str
+    storage_secret: str
+    """Signs storage URLs; rotating the other keys does not revoke them, as on hosted projects."""
+    webhook_secret: str
+    """`whsec_…`, Standard Webhooks."""
+    db_password: str
+
+    @classmethod
+    def load_or_make(cls, path: Path) -> Keys:
+        """The keys in `path`, made there if it does not exist."""
+        if path.exists():
+            return cls(**json.loads(path.read_text()))
+        keys = cls.make()
+        aside = path.with_suffix(".new")
+        aside.unlink(missing_ok=True)
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(keys), file, indent=2)
+        aside.rename(path)
+        return keys
+
+    @classmethod
+    def make(cls) -> Keys:
+        jwt_secret = secrets.token_urlsafe(48)
+        private = ec.generate_private_key(ec.SECP256R1())
+        pem = private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return cls(
+            publishable_key=f"sb_publishable_{secrets.token_urlsafe(24)}",
+            secret_key=f"sb_secret_{secrets.token_urlsafe(24)}",
+            anon_jwt=_role_jwt("anon", jwt_secret),
+            service_role_jwt=_role_jwt("service_role", jwt_secret),
+            jwt_secret=jwt_secret,
+            signing_key_pem=pem.decode(),
+            signing_kid=secrets.token_hex(16),
+            storage_secret=secrets.token_urlsafe(48),
+            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            db_password=secrets.token_urlsafe(24),
+        )
+
+
+def _role_jwt(role: str, jwt_secret: str) -> str:
+    now = int(time.time())
+    claims = {
+        "iss": "supabase",
+        "ref": "soundscape-local",
+        "role": role,
+        "iat": now,
+        "exp": now + TEN_YEARS_S,
+    }
+    return jwt.encode(claims, jwt_secret, algorithm="HS256")

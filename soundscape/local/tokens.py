@@ -1,0 +1,148 @@
+"""Who is calling: API keys and JWTs, minted and verified.
+
+A client sends `apikey` always, and `Authorization: Bearer` with a user's token or, when nobody is
+signed in, with the key itself.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from soundscape.local.keys import Keys
+
+API_ROLES = frozenset({"anon", "authenticated", "service_role"})
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A verified caller: the database role it acts under and the claims policies see."""
+
+    role: str
+    claims: dict[str, Any]
+
+    @property
+    def user_id(self) -> str | None:
+        """The `sub` claim: a user's uuid, or None for a bare key."""
+        return self.claims.get("sub")
+
+
+SERVICE = Caller("service_role", {"role": "service_role"})
+ANONYMOUS = Caller("anon", {"role": "anon"})
+
+
+class InvalidToken(Exception):
+    """A missing, malformed, expired or wrongly signed token; `message` is the real services' wording."""
+
+    def __init__(self, message: str, code: str = "invalid_token") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Tokens:
+    """Mints and verifies the tokens of one project."""
+
+    def __init__(self, keys: Keys, issuer: str) -> None:
+        self.issuer = issuer
+        self._keys = keys
+        private = load_pem_private_key(keys.signing_key_pem.encode(), password=None)
+        assert isinstance(private, EllipticCurvePrivateKey)
+        self._private = private
+        self._public = private.public_key()
+        self._known = {
+            keys.publishable_key: ANONYMOUS,
+            keys.secret_key: SERVICE,
+            keys.anon_jwt: ANONYMOUS,
+            keys.service_role_jwt: SERVICE,
+        }
+
+    def mint(self, claims: dict[str, Any]) -> str:
+        """An access token for `claims`, ES256 with the project's `kid`."""
+        return jwt.encode(
+            claims,
+            self._private,
+            algorithm="ES256",
+            headers={"kid": self._keys.signing_kid},
+        )
+
+    def verify(self, token: str) -> dict[str, Any]:
+        """The claims of a token signed by this project.
+
+        The algorithm is chosen by us from two, never by the token alone: ES256 with our `kid`, or
+        HS256 with the older shared secret. Raises `InvalidToken`.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError as error:
+            raise InvalidToken("Invalid Compact JWS", "bad_jwt") from error
+        algorithm = header.get("alg")
+        if algorithm == "ES256" and header.get("kid") == self._keys.signing_kid:
+            key: Any = self._public
+        elif algorithm == "HS256":
+            key = self._keys.jwt_secret
+        else:
+            raise InvalidToken("signature verification failed", "bad_jwt")
+        try:
+            claims = jwt.decode(
+                token, key, algorithms=[algorithm], options={"verify_aud": False, "require": ["exp"]}
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise InvalidToken('"exp" claim timestamp check failed', "expired") from error
+        except jwt.MissingRequiredClaimError as error:
+            raise InvalidToken('missing required "exp" claim', "bad_jwt") from error
+        except jwt.PyJWTError as error:
+            raise InvalidToken("signature verification failed", "bad_jwt") from error
+        if algorithm == "ES256" and claims.get("iss") != self.issuer:
+            raise InvalidToken('unexpected "iss" claim value', "bad_jwt")
+        return dict(claims)
+
+    def caller(self, *, apikey: str | None, authorization: str | None) -> Caller:
+        """The caller behind a request's two headers. Raises `InvalidToken`.
+
+        Without `Authorization` the key speaks for itself; a user's token needs a known key beside it,
+        as the hosted gateway demands.
+        """
+        scheme, _, bearer = (authorization or "").partition(" ")
+        bearer = bearer.strip()
+        by_key = self._by_key(apikey)
+        if apikey is not None and by_key is None:
+            raise InvalidToken("Invalid API key", "invalid_api_key")
+        if not bearer:
+            if by_key is None:
+                raise InvalidToken("No API key found in request", "no_api_key")
+            return by_key
+        if scheme.lower() != "bearer":
+            raise InvalidToken("Invalid Compact JWS", "bad_jwt")
+        known = self._by_key(bearer)
+        if known is not None:
+            return known
+        claims = self.verify(bearer)
+        role = claims.get("role")
+        if role not in API_ROLES:
+            raise InvalidToken('unexpected "role" claim value', "bad_jwt")
+        return Caller(role, claims)
+
+    def jwks(self) -> dict[str, Any]:
+        """The public half of the signing key, as `/.well-known/jwks.json` serves it."""
+        public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._public))
+        return {
+            "keys": [
+                public | {"kid": self._keys.signing_kid, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}
+            ]
+        }
+
+    def _by_key(self, candidate: str | None) -> Caller | None:
+        if candidate is None:
+            return None
+        found = None
+        for key, caller in self._known.items():
+            if hmac.compare_digest(key.encode(), candidate.encode()):
+                found = caller
+        return found
