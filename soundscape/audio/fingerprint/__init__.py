@@ -1,0 +1,42 @@
+"""Fingerprints: recognise a recording by its sound, in noise, re-encoded, cut, or played too fast.
+
+>>> fingerprinter = Fingerprinter()
+>>> fingerprinter.push(S)                       # batches of the shared spectrum
+>>> fingerprint = fingerprinter.result()
+>>> index = Index()
+>>> index.add("first", fingerprint)
+>>> match(query, index).hits                    # doctest: +SKIP
+
+`peaks` finds them, `keys` makes the terms of an inverted index of them, `index` is such an index in
+memory, `verify` and `score` judge its candidates, `code` is the binary form.
+"""
+
+from .code import ALGORITHM, FRAME_RATE_HZ, VERSION, Fingerprint, FingerprintError
+from .index import Candidate, Candidates, Index
+from .keys import KEY_SPACE, Keys, query_keys, stored_keys
+from .match import Answer, Hit, Kind, Matches, match
+from .peaks import Fingerprinter
+from .score import CALIBRATION, THRESHOLD
+
+__all__ = [
+    "ALGORITHM",
+    "CALIBRATION",
+    "FRAME_RATE_HZ",
+    "KEY_SPACE",
+    "THRESHOLD",
+    "VERSION",
+    "Answer",
+    "Candidate",
+    "Candidates",
+    "Fingerprint",
+    "FingerprintError",
+    "Fingerprinter",
+    "Hit",
+    "Index",
+    "Keys",
+    "Kind",
+    "Matches",
+    "match",
+    "query_keys",
+    "stored_keys",
+]

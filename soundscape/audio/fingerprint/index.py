@@ -1,0 +1,169 @@
+"""The inverted index in memory: key → (recording, frame).
+
+`Candidates` is the seam between finding and verifying. Whatever can count, for each recording and
+offset, how many of a query's keys it holds there (this module, or a table in Postgres with one row per
+key) may stand behind `match`; verification needs only the stored fingerprints of the few best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .code import Fingerprint
+from .keys import KEY_SPACE, Keys, stored_keys
+
+LAG_STEP_FRAMES = 2
+"""Offsets are counted in steps of two frames; a candidate's count adds one neighbouring step."""
+
+_LAG_BIAS = 1 << 30
+_RECORDING_SHIFT = 32
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recording that holds `pairs` of the query's keys at one offset.
+
+    `lag_frames` is where the query's first frame would lie in the recording, right within two frames.
+    """
+
+    recording_id: str
+    lag_frames: int
+    pairs: int
+
+
+class Candidates(Protocol):
+    """Where candidates and the stored fingerprints come from."""
+
+    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        """The `limit` best (recording, offset) by number of keys held, best first."""
+
+    def fingerprint(self, recording_id: str) -> Fingerprint:
+        """The stored fingerprint of a candidate."""
+
+
+class Index:
+    """Fingerprints by id, with their keys inverted.
+
+    The inverted lists are rebuilt by the first query after a change: adding many, then asking many
+    times is cheap; adding one between every two questions is not what this class is for.
+    """
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[str, Fingerprint] = {}
+        self._keys: dict[str, Keys] = {}
+        self._order: list[str] | None = None
+        self._starts = np.zeros(KEY_SPACE + 1, np.int32)
+        self._recordings = np.zeros(0, np.int32)
+        self._frames = np.zeros(0, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._fingerprints)
+
+    def __contains__(self, recording_id: object) -> bool:
+        return recording_id in self._fingerprints
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fingerprints)
+
+    def add(self, recording_id: str, fingerprint: Fingerprint) -> None:
+        """Put a recording in, replacing what was there under the same id."""
+        self._fingerprints[recording_id] = fingerprint
+        self._keys[recording_id] = stored_keys(fingerprint)
+        self._order = None
+
+    def remove(self, recording_id: str) -> None:
+        """Take a recording out. Raises KeyError where it is not in."""
+        del self._fingerprints[recording_id]
+        del self._keys[recording_id]
+        self._order = None
+
+    def fingerprint(self, recording_id: str) -> Fingerprint:
+        """The fingerprint stored under an id. Raises KeyError where there is none."""
+        return self._fingerprints[recording_id]
+
+    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        """The `limit` best (recording, offset) by number of keys held, best first."""
+        order = self._build()
+        codes = _collect(keys.values, keys.frames, self._starts, self._recordings, self._frames)
+        codes.sort()
+        places, counts = _count(codes)
+        best = np.lexsort((places, -counts))[: 4 * limit]
+        found: list[Candidate] = []
+        taken: dict[int, list[int]] = {}
+        for i in best:
+            slot = int(places[i]) >> _RECORDING_SHIFT
+            lag = ((int(places[i]) & ((1 << _RECORDING_SHIFT) - 1)) * LAG_STEP_FRAMES) - _LAG_BIAS
+            lag += LAG_STEP_FRAMES - 1
+            near = taken.setdefault(slot, [])
+            if any(abs(lag - other) <= 2 * LAG_STEP_FRAMES for other in near):
+                continue
+            near.append(lag)
+            found.append(Candidate(order[slot], lag, int(counts[i])))
+            if len(found) == limit:
+                break
+        return found
+
+    def _build(self) -> list[str]:
+        if self._order is None:
+            order = list(self._fingerprints)
+            keys = [self._keys[recording_id] for recording_id in order]
+            values = np.concatenate([k.values for k in keys]) if keys else np.zeros(0, np.int32)
+            frames = np.concatenate([k.frames for k in keys]) if keys else np.zeros(0, np.int32)
+            recordings = np.repeat(np.arange(len(keys), dtype=np.int32), [len(k) for k in keys])
+            by_key = np.argsort(values, kind="stable")
+            self._starts[0] = 0
+            np.cumsum(np.bincount(values, minlength=KEY_SPACE), out=self._starts[1:])
+            self._recordings = recordings[by_key]
+            self._frames = frames[by_key]
+            self._order = order
+        return self._order
+
+
+@njit(cache=True, nogil=True)
+def _collect(
+    values: npt.NDArray[np.int32],
+    frames: npt.NDArray[np.int32],
+    starts: npt.NDArray[np.int32],
+    recordings: npt.NDArray[np.int32],
+    stored_frames: npt.NDArray[np.int32],
+) -> npt.NDArray[np.int64]:
+    """One code per key held: recording in the high half, biased lag step in the low half."""
+    total = 0
+    for i in range(values.shape[0]):
+        total += starts[values[i] + 1] - starts[values[i]]
+    codes = np.empty(total, np.int64)
+    n = 0
+    for i in range(values.shape[0]):
+        for j in range(starts[values[i]], starts[values[i] + 1]):
+            lag = np.int64(stored_frames[j]) - frames[i] + _LAG_BIAS
+            codes[n] = (np.int64(recordings[j]) << _RECORDING_SHIFT) | (lag // LAG_STEP_FRAMES)
+            n += 1
+    return codes
+
+
+@njit(cache=True, nogil=True)
+def _count(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Runs of sorted codes, each with its own count and its successor's, where two or more."""
+    places = np.empty(codes.shape[0], np.int64)
+    counts = np.empty(codes.shape[0], np.int32)
+    n = 0
+    i = 0
+    while i < codes.shape[0]:
+        j = i
+        while j < codes.shape[0] and codes[j] == codes[i]:
+            j += 1
+        k = j
+        while k < codes.shape[0] and codes[k] == codes[i] + 1:
+            k += 1
+        if k - i >= 2:
+            places[n] = codes[i]
+            counts[n] = k - i
+            n += 1
+        i = j
+    return places[:n].copy(), counts[:n].copy()

@@ -1,0 +1,147 @@
+"""Keys: pairs of strong peaks as small integers, the terms of the inverted index.
+
+A key says: a peak in this cell of the warped frequency axis, then one in that cell, so many frames
+later. It has 22 bits and fits Postgres' `integer`. The stored side is sparse (rank under 3, three
+partners a peak, at most 30 keys a second); the query asks densely, because noise adds and removes
+peaks, and a query is short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .code import FRAME_RATE_HZ, Fingerprint
+from .peaks import LOWEST_PITCH, PITCH_STEPS, bin_of_pitch, pitch_of_bin
+
+CELLS = 260
+SHORTEST_STEP = 2
+LONGEST_STEP = 63
+KEY_SPACE = CELLS * CELLS * (LONGEST_STEP - SHORTEST_STEP + 1)
+"""Keys are 0 <= key < KEY_SPACE, just under 2**22."""
+
+STORED_RANKS = 3
+STORED_PARTNERS = 3
+QUERY_RANKS = 6
+QUERY_PARTNERS = 8
+MOST_KEYS_PER_SECOND = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """`values` int32, shape (n,), and `frames` int32, shape (n,): the frame of each pair's first peak."""
+
+    values: npt.NDArray[np.int32]
+    frames: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+
+def cells_of_pitch(pitches: npt.NDArray[np.integer | np.floating]) -> npt.NDArray[np.int32]:
+    """Pitch → cell of the warped axis, 0 to CELLS - 1; -1 outside the axis."""
+    cells = np.floor((np.asarray(pitches, np.float64) - LOWEST_PITCH) / PITCH_STEPS).astype(np.int32)
+    cells[(cells < 0) | (cells >= CELLS)] = -1
+    return cells
+
+
+def stored_keys(fingerprint: Fingerprint) -> Keys:
+    """The keys to put into an index: at most 30 in any second of the recording, strongest first."""
+    chosen = fingerprint.ranks < STORED_RANKS
+    values, frames = _pairs(
+        fingerprint.frames[chosen],
+        cells_of_pitch(fingerprint.pitches[chosen]),
+        fingerprint.ranks[chosen],
+        STORED_PARTNERS,
+        MOST_KEYS_PER_SECOND,
+    )
+    return Keys(values, frames)
+
+
+def query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
+    """The keys to ask an index for, as if the query had been played at 1/`speed` of its speed.
+
+    A recording played `speed` times too fast has its frequencies multiplied and its times divided by
+    it; here both are undone on the peaks, which costs nothing next to resampling.
+    """
+    chosen = fingerprint.ranks < QUERY_RANKS
+    frames, pitches = scaled(fingerprint.frames[chosen], fingerprint.pitches[chosen], speed)
+    values, starts = _pairs(frames, cells_of_pitch(pitches), fingerprint.ranks[chosen], QUERY_PARTNERS, 0)
+    return Keys(values, starts)
+
+
+def scaled(
+    frames: npt.NDArray[np.int32], pitches: npt.NDArray[np.uint16], speed: float
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Peaks at their times and pitches before a change of speed."""
+    if speed == 1.0:
+        return frames, pitches.astype(np.float64)
+    return (
+        np.rint(frames * speed).astype(np.int32),
+        pitch_of_bin(bin_of_pitch(pitches) / speed),
+    )
+
+
+def _pairs(
+    frames: npt.NDArray[np.int32],
+    cells: npt.NDArray[np.int32],
+    ranks: npt.NDArray[np.uint8],
+    partners: int,
+    most_per_second: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    inside = cells >= 0
+    frames, cells, ranks = frames[inside], cells[inside], ranks[inside]
+    values = np.empty(frames.shape[0] * partners, np.int32)
+    starts = np.empty_like(values)
+    weakness = np.empty(values.shape[0], np.uint8)
+    n = _pair(frames, cells, ranks, partners, values, starts, weakness)
+    values, starts, weakness = values[:n], starts[:n], weakness[:n]
+    if most_per_second and n:
+        second = (starts / FRAME_RATE_HZ).astype(np.int64)
+        order = np.lexsort((np.arange(n), weakness, second))
+        _, first, counts = np.unique(second[order], return_index=True, return_counts=True)
+        place = np.arange(n) - np.repeat(first, counts)
+        keep = np.sort(order[place < most_per_second])
+        values, starts = values[keep], starts[keep]
+    return values.copy(), starts.copy()
+
+
+@njit(cache=True, nogil=True)
+def _pair(
+    frames: npt.NDArray[np.int32],
+    cells: npt.NDArray[np.int32],
+    ranks: npt.NDArray[np.uint8],
+    partners: int,
+    values: npt.NDArray[np.int32],
+    starts: npt.NDArray[np.int32],
+    weakness: npt.NDArray[np.uint8],
+) -> int:
+    """Pair each peak with the `partners` best-ranked of those 2 to 63 frames later, nearer ones first."""
+    n = 0
+    best = np.empty(partners, np.int64)
+    for i in range(frames.shape[0]):
+        held = 0
+        j = i + 1
+        while j < frames.shape[0] and frames[j] - frames[i] <= LONGEST_STEP:
+            if frames[j] - frames[i] >= SHORTEST_STEP:
+                place = held
+                while place > 0 and ranks[best[place - 1]] > ranks[j]:
+                    place -= 1
+                if place < partners:
+                    last = min(held, partners - 1)
+                    for k in range(last, place, -1):
+                        best[k] = best[k - 1]
+                    best[place] = j
+                    held = min(held + 1, partners)
+            j += 1
+        for k in range(held):
+            j = best[k]
+            step = frames[j] - frames[i] - SHORTEST_STEP
+            values[n] = (cells[i] * CELLS + cells[j]) * (LONGEST_STEP - SHORTEST_STEP + 1) + step
+            starts[n] = frames[i]
+            weakness[n] = ranks[i] + ranks[j]
+            n += 1
+    return n

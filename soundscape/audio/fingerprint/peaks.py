@@ -1,0 +1,263 @@
+"""Spectral peaks: what a fingerprint keeps of a sound.
+
+A peak is a local maximum of the shared magnitude spectrum that no neighbour within 6 frames and 8 bins
+exceeds by more than 6 dB. Peaks are ranked by magnitude among those of their own band in the second
+before and the second after, so that a quiet passage, a low-passed copy and a tilted spectrum keep as
+many as a loud one. Everything downstream selects by rank alone: the strongest few make the keys of the
+inverted index, all that are kept verify a candidate.
+
+The idea of constellations of peaks is A. Wang, "An industrial-strength audio search algorithm",
+ISMIR 2003.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .code import Fingerprint
+
+LOWEST_BIN = 6
+HIGHEST_BIN = 511
+"""Bins searched, both ends included: 65 Hz to 5.5 kHz at 22,050 Hz and n_fft 2048."""
+
+NEIGHBOUR_FRAMES = 6
+NEIGHBOUR_BINS = 8
+NEIGHBOUR_RATIO = 2.0
+"""A peak falls to a neighbour this many times (6 dB) stronger."""
+
+RANK_FRAMES = 43
+"""A peak is ranked among those of its band at most this many frames (1 s) away."""
+
+PITCH_WARP = 0.008
+PITCH_STEPS = 7
+"""Pitch units per cell of the warped frequency axis; odd, so that a cell has a middle."""
+
+BAND_PITCHES = 43 * PITCH_STEPS
+"""Six bands of 43 cells each, counted from LOWEST_BIN."""
+
+RANKS_KEPT = 20
+"""Per band and 2 s: 60 peaks a second where there is that much to hear."""
+
+FLOOR = 0.016
+"""Magnitude under which nothing is a peak: 90 dB below a full-scale sine under a 2048 Hann window."""
+
+_ROWS = 16  # ring of frames; a power of two that holds 2 * NEIGHBOUR_FRAMES + 1
+_WIDTH = HIGHEST_BIN - LOWEST_BIN + 1
+
+_Float32s = npt.NDArray[np.float32]
+
+
+def pitch_of_bin(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Fractional bin → pitch on the warped axis: linear below about 1.3 kHz, logarithmic above.
+
+    asinh(0.008 · bin) / 0.008 cells, PITCH_STEPS units to a cell. The error of a peak's position is
+    constant in bins at low frequencies and grows with the frequency under a change of speed; the warp
+    gives both about the same room.
+    """
+    return np.asarray(
+        np.arcsinh(PITCH_WARP * np.asarray(bin_position, np.float64)) / PITCH_WARP * PITCH_STEPS
+    )
+
+
+def bin_of_pitch(pitch: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Inverse of `pitch_of_bin`."""
+    return np.asarray(np.sinh(np.asarray(pitch, np.float64) / PITCH_STEPS * PITCH_WARP) / PITCH_WARP)
+
+
+LOWEST_PITCH = int(pitch_of_bin(LOWEST_BIN - 0.5))
+
+
+@njit(cache=True, fastmath=False, nogil=True)
+def _widest(row: _Float32s, out: _Float32s, scratch: _Float32s) -> None:
+    """out[i] = max(row[i - 8 : i + 9]) by doubling windows, each pass a vector maximum."""
+    n = row.shape[0]
+    reach = 8
+    m = n + 2 * reach
+    scratch[0, :reach] = 0.0
+    scratch[0, reach + n : m] = 0.0
+    scratch[0, reach : reach + n] = row
+    for step in range(4):
+        half = 1 << step
+        a = scratch[step % 2]
+        b = scratch[(step + 1) % 2]
+        last = m - (2 * half - 1)
+        for i in range(last):
+            x = a[i]
+            y = a[i + half]
+            b[i] = x if x > y else y
+    wide = scratch[0]  # windows of 16 starting at i
+    padded_last = m - 16
+    for i in range(n):
+        x = wide[i]
+        y = wide[i + 1] if i + 1 <= padded_last else wide[i]
+        out[i] = x if x > y else y
+
+
+@njit(cache=True, fastmath=False, nogil=True)
+def _find(
+    S: _Float32s,
+    seen: int,
+    rows: _Float32s,
+    widest: _Float32s,
+    scratch: _Float32s,
+    frames: npt.NDArray[np.int32],
+    positions: _Float32s,
+    strengths: _Float32s,
+) -> int:
+    """Push S's frames through the ring; write the peaks of the frames that now have their neighbours."""
+    found = 0
+    for t in range(S.shape[0]):
+        now = seen + t
+        rows[now % _ROWS] = S[t, LOWEST_BIN - 1 : HIGHEST_BIN + 2]
+        _widest(rows[now % _ROWS, 1:-1], widest[now % _ROWS], scratch)
+        at = now - NEIGHBOUR_FRAMES
+        if at < 0:
+            continue
+        before = rows[(at - 1) % _ROWS]
+        here = rows[at % _ROWS]
+        after = rows[(at + 1) % _ROWS]
+        for i in range(1, _WIDTH + 1):
+            x = here[i]
+            if not (x > FLOOR and x > here[i - 1] and x >= here[i + 1]):
+                continue
+            if before[i] > x or after[i] >= x or NEIGHBOUR_RATIO * x < widest[at % _ROWS, i - 1]:
+                continue
+            if before[i - 1] > x or before[i + 1] > x or after[i - 1] >= x or after[i + 1] >= x:
+                continue
+            limit = NEIGHBOUR_RATIO * x
+            alone = True
+            for away in range(1, NEIGHBOUR_FRAMES + 1):
+                if widest[(at - away) % _ROWS, i - 1] > limit or widest[(at + away) % _ROWS, i - 1] > limit:
+                    alone = False
+                    break
+            if not alone:
+                continue
+            # Vertex of the parabola through the three log magnitudes.
+            left = np.log(max(here[i - 1], np.float32(1e-9)))
+            middle = np.log(x)
+            right = np.log(max(here[i + 1], np.float32(1e-9)))
+            bend = left - 2.0 * middle + right
+            shift = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
+            frames[found] = at
+            positions[found] = LOWEST_BIN + (i - 1) + min(max(shift, -0.5), 0.5)
+            strengths[found] = x
+            found += 1
+    return found
+
+
+@njit(cache=True, fastmath=False, nogil=True)
+def _rank(
+    frames: npt.NDArray[np.int32],
+    bands: npt.NDArray[np.int8],
+    strengths: _Float32s,
+    start: int,
+    stop: int,
+    ranks: npt.NDArray[np.uint8],
+) -> None:
+    """ranks[i] = how many peaks of i's band within RANK_FRAMES are stronger (at most RANKS_KEPT)."""
+    for i in range(start, stop):
+        stronger = 0
+        j = i - 1
+        while j >= 0 and frames[i] - frames[j] <= RANK_FRAMES and stronger < RANKS_KEPT:
+            if bands[j] == bands[i] and strengths[j] >= strengths[i]:
+                stronger += 1
+            j -= 1
+        j = i + 1
+        while j < frames.shape[0] and frames[j] - frames[i] <= RANK_FRAMES and stronger < RANKS_KEPT:
+            if bands[j] == bands[i] and strengths[j] > strengths[i]:
+                stronger += 1
+            j += 1
+        ranks[i] = stronger
+
+
+class Fingerprinter:
+    """Streaming extraction of a `Fingerprint` from batches of the shared magnitude spectrum.
+
+    Parameters
+    ----------
+    sample_rate, n_fft, hop_length
+        Of the shared spectrum. The peaks' constants are tuned for 22,050 Hz, 2048 and 512 and a
+        fingerprint only compares with others made so: anything else raises ValueError.
+
+    The result does not depend on how the frames are split into batches.
+    """
+
+    def __init__(self, *, sample_rate: int = 22_050, n_fft: int = 2048, hop_length: int = 512) -> None:
+        if (sample_rate, n_fft, hop_length) != (22_050, 2048, 512):
+            raise ValueError("fingerprints are defined on 22,050 Hz, n_fft 2048, hop_length 512")
+        self._frames_seen = 0
+        self._rows = np.zeros((_ROWS, _WIDTH + 2), np.float32)
+        self._widest = np.zeros((_ROWS, _WIDTH), np.float32)
+        self._scratch = np.zeros((2, _WIDTH + 2 * NEIGHBOUR_BINS), np.float32)
+        self._frames = np.zeros(0, np.int32)
+        self._pitches = np.zeros(0, np.uint16)
+        self._bands = np.zeros(0, np.int8)
+        self._strengths = np.zeros(0, np.float32)
+        self._ranked_to = 0  # index into the pending arrays above; earlier ones are context only
+        self._kept: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+
+    def push(self, S: _Float32s) -> None:
+        """Take magnitudes S, float32, shape (frames, 1025)."""
+        if S.ndim != 2 or S.shape[1] != 1025:
+            raise ValueError(f"S must have shape (frames, 1025), not {S.shape}")
+        for first in range(0, S.shape[0], 2048):
+            self._find(S[first : first + 2048])
+        self._rank(self._frames_seen - NEIGHBOUR_FRAMES - RANK_FRAMES - 1)
+
+    def result(self) -> Fingerprint:
+        """The fingerprint of everything pushed so far; pushing more afterwards is an error."""
+        frame_count = self._frames_seen
+        self._find(np.zeros((NEIGHBOUR_FRAMES, 1025), np.float32))
+        self._rank(self._frames_seen)
+        kept = self._kept or [(self._frames[:0], self._pitches[:0], np.zeros(0, np.uint8))]
+        frames, pitches, ranks = (np.concatenate(column) for column in zip(*kept, strict=True))
+        inside = frames < frame_count
+        return Fingerprint(
+            frame_count=frame_count, frames=frames[inside], pitches=pitches[inside], ranks=ranks[inside]
+        )
+
+    def _find(self, S: _Float32s) -> None:
+        most = S.shape[0] * (_WIDTH // 2 + 1)
+        frames = np.empty(most, np.int32)
+        positions = np.empty(most, np.float32)
+        strengths = np.empty(most, np.float32)
+        n = _find(
+            S,
+            self._frames_seen,
+            self._rows,
+            self._widest,
+            self._scratch,
+            frames,
+            positions,
+            strengths,
+        )
+        self._frames_seen += S.shape[0]
+        pitches = np.rint(pitch_of_bin(positions[:n])).astype(np.uint16)
+        self._frames = np.concatenate([self._frames, frames[:n]])
+        self._pitches = np.concatenate([self._pitches, pitches])
+        self._bands = np.concatenate(
+            [self._bands, ((pitches - LOWEST_PITCH) // BAND_PITCHES).astype(np.int8)]
+        )
+        self._strengths = np.concatenate([self._strengths, strengths[:n]])
+
+    def _rank(self, complete_to: int) -> None:
+        """Rank and keep the pending peaks up to frame `complete_to`; drop what no later peak looks at."""
+        stop = int(np.searchsorted(self._frames, complete_to, side="right"))
+        start = self._ranked_to
+        if stop > start:
+            ranks = np.empty(self._frames.shape[0], np.uint8)
+            _rank(self._frames, self._bands, self._strengths, start, stop, ranks)
+            keep = start + np.flatnonzero(ranks[start:stop] < RANKS_KEPT)
+            self._kept.append((self._frames[keep], self._pitches[keep], ranks[keep]))
+            self._ranked_to = stop
+        drop = int(np.searchsorted(self._frames, complete_to - RANK_FRAMES))
+        drop = min(drop, self._ranked_to)
+        self._frames = self._frames[drop:]
+        self._pitches = self._pitches[drop:]
+        self._bands = self._bands[drop:]
+        self._strengths = self._strengths[drop:]
+        self._ranked_to -= drop
