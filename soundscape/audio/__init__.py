@@ -1,0 +1,34 @@
+"""Sound in, numbers out: a pure library, with no network and nothing of Supabase in it.
+
+    from soundscape.audio import analyze
+    record = analyze("take.flac", out_dir=Path("out"))
+    record.loudness.integrated_lufs
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundscape.audio.analysis import Progress, analysis_version, analyze
+    from soundscape.audio.decode import Limits
+    from soundscape.audio.record import Record
+
+_HOME = {
+    "Limits": "decode",
+    "Progress": "analysis",
+    "Record": "record",
+    "analysis_version": "analysis",
+    "analyze": "analysis",
+}
+
+__all__ = ["Limits", "Progress", "Record", "analysis_version", "analyze"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,122 @@
+"""What the first bytes of a file say it is, read before any decoder is let near it.
+
+Three things are wanted early: which decoder to use, how much the header claims (a claim beyond the limits is
+refused before a byte is decoded, a claim beyond the file is a truncation), and how large a leading ID3 tag is
+(a decoder that reads tags reads all of them, cover art included, into memory).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+# Writers that cannot seek back (pipes) leave one of these where the length of the data belongs.
+_UNKNOWN_RIFF_LENGTHS = (range(1), range(0x7FFF_F000, 0x8000_0000), range(0xFFFF_F000, 0x1_0000_0000))
+_SNDFILE_WAVE_TAGS = {0x0001, 0x0003, 0x0006, 0x0007}
+_WAVE_EXTENSIBLE = 0xFFFE
+_MAX_CHUNKS = 4096
+
+
+@dataclass(frozen=True)
+class Container:
+    """The outside of a file: `name` as people call it, the decoder that reads it best, and its claims."""
+
+    name: str | None
+    decoder: Literal["sndfile", "av"]
+    claimed_data_bytes: int | None = None
+    data_offset: int | None = None
+    id3_bytes: int = 0
+    channel_mask: int | None = None
+
+
+def identify(file: BinaryIO) -> Container:
+    """Identify a seekable file by content alone; names and content types lie.
+
+    An unknown beginning is left to the demuxers' own probing (`name` is None then).
+    """
+    id3_bytes = _id3_length(file)
+    file.seek(id3_bytes)
+    head = file.read(16)
+    if head[:4] in (b"RIFF", b"RF64", b"BW64", b"RIFX") and head[8:12] == b"WAVE":
+        return _walk_wave(file, id3_bytes, head[:4])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        # libsndfile reads the uncompressed kinds; `decode` tries the other decoder where it refuses.
+        return Container("aiff", "sndfile", id3_bytes=id3_bytes)
+    if head[:4] == b"fLaC":
+        return Container("flac", "sndfile" if id3_bytes == 0 else "av", id3_bytes=id3_bytes)
+    if head == b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00":
+        return Container("w64", "sndfile", id3_bytes=id3_bytes)
+    if head[:4] == b".snd":
+        return Container("au", "sndfile", id3_bytes=id3_bytes)
+    return Container(_name_of(head, id3_bytes), "av", id3_bytes=id3_bytes)
+
+
+def _name_of(head: bytes, id3_bytes: int) -> str | None:
+    if head[:4] == b"OggS":
+        return "ogg"
+    if head[4:8] == b"ftyp":
+        return "m4a" if head[8:11] == b"M4A" else "mp4"
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    if head[:4] == b"caff":
+        return "caf"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        return "aac" if head[1] & 0x06 == 0 else "mp3"
+    return "mp3" if id3_bytes else None
+
+
+def _id3_length(file: BinaryIO) -> int:
+    """Bytes of the ID3v2 tags at the beginning (several may follow one another); 0 without one."""
+    end = file.seek(0, os.SEEK_END)
+    offset = 0
+    while True:
+        file.seek(offset)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
+            return offset
+        length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        offset += 10 + length + (10 if head[5] & 0x10 else 0)
+        if offset >= end:
+            return end
+
+
+def _walk_wave(file: BinaryIO, start: int, magic: bytes) -> Container:
+    """Follow the RIFF chunks to `data`; sizes that point outside the file end the walk."""
+    order = ">" if magic == b"RIFX" else "<"
+    name = "wav" if magic in (b"RIFF", b"RIFX") else "rf64"
+    end = file.seek(0, os.SEEK_END)
+    tag: int | None = None
+    mask: int | None = None
+    long_data: int | None = None
+    offset = start + 12
+    for _ in range(_MAX_CHUNKS):
+        file.seek(offset)
+        header = file.read(8)
+        if len(header) < 8:
+            break
+        chunk, length = header[:4], struct.unpack(order + "I", header[4:])[0]
+        body = offset + 8
+        if chunk == b"ds64":
+            sizes = file.read(16)
+            if len(sizes) == 16:
+                long_data = struct.unpack("<QQ", sizes)[1]
+        elif chunk == b"fmt ":
+            fields = file.read(min(length, 40))
+            if len(fields) >= 2:
+                tag = struct.unpack_from(order + "H", fields)[0]
+            if tag == _WAVE_EXTENSIBLE and len(fields) >= 26:
+                mask, tag = struct.unpack_from(order + "IH", fields, 20)
+        elif chunk == b"data":
+            claim: int | None = length
+            if length == 0xFFFF_FFFF and long_data is not None:
+                claim = long_data
+            elif any(length in unknown for unknown in _UNKNOWN_RIFF_LENGTHS):
+                claim = None
+            decoder: Literal["sndfile", "av"] = "sndfile" if tag in _SNDFILE_WAVE_TAGS else "av"
+            return Container(name, decoder, claim, body, start, mask or None)
+        offset = body + length + (length & 1)
+        if offset >= end:
+            break
+    return Container(name, "sndfile", id3_bytes=start, channel_mask=mask or None)
