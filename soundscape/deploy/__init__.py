@@ -1,0 +1,1 @@
+"""Bringing a Supabase project to the wanted state."""

@@ -1,0 +1,44 @@
+"""Where the SQL lies: `supabase/` beside the package in a checkout, inside it when installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundscape.errors import DeployError
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of `supabase/migrations`: `{version}_{name}.sql`."""
+
+    version: str
+    name: str
+    sql: str
+
+
+def folder() -> Path:
+    """The `supabase` folder. Raises `DeployError` when the installation is incomplete."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package.parents[1] / "supabase", package / "supabase"):
+        if (candidate / "migrations").is_dir():
+            return candidate
+    raise DeployError(
+        "The folder supabase/ with the migrations is missing.",
+        code="sources_missing",
+        remedy="Install the package again, or run from a checkout.",
+    )
+
+
+def migrations() -> list[Migration]:
+    """Every migration, oldest first."""
+    found = []
+    for path in sorted((folder() / "migrations").glob("*.sql")):
+        version, _, name = path.stem.partition("_")
+        found.append(Migration(version, name, path.read_text()))
+    return found
+
+
+def policies() -> list[tuple[str, str]]:
+    """`(file name, SQL)` of every policy file; each is safe to run again, in any order."""
+    return [(path.name, path.read_text()) for path in sorted((folder() / "policies").glob("*.sql"))]

@@ -1,0 +1,156 @@
+"""The embedded project as one thing: Postgres, the four services, deployed, with the worker in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from soundscape.deploy import sources
+from soundscape.deploy.database import Applied, apply
+from soundscape.errors import LocalStackError
+from soundscape.local import gateway, lock
+from soundscape.local.config import Config
+from soundscape.local.keys import Keys
+from soundscape.local.platform import install_platform
+from soundscape.local.postgres import Postgres
+from soundscape.local.stack import Stack, open_stack
+from soundscape.settings import Settings
+
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True)
+class Project:
+    """A running embedded project, as an outsider sees it."""
+
+    url: str
+    data_dir: Path
+    keys: Keys
+    db_url: str
+    stack: Stack
+    applied: Applied
+
+    def environment(self) -> dict[str, str]:
+        """The settings any client of this project needs, by their usual names."""
+        return environment(self.url, self.keys, self.db_url)
+
+
+def environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
+    """What `soundscape env` prints."""
+    return {
+        "SUPABASE_URL": url,
+        "SUPABASE_ANON_KEY": keys.anon_jwt,
+        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
+        "SUPABASE_SERVICE_ROLE_KEY": keys.service_role_jwt,
+        "SUPABASE_SECRET_KEY": keys.secret_key,
+        "SUPABASE_JWT_SECRET": keys.jwt_secret,
+        "SUPABASE_DB_URL": db_url,
+        "SOUNDSCAPE_WEBHOOK_SECRET": keys.webhook_secret,
+    }
+
+
+@asynccontextmanager
+async def running(
+    data_dir: Path,
+    *,
+    port: int = DEFAULT_PORT,
+    fresh: bool = False,
+    durable: bool = True,
+    with_worker: bool = True,
+) -> AsyncIterator[Project]:
+    """Start the embedded project in `data_dir` and stop it when the block ends.
+
+    `port` 0 takes any free one. Raises `LocalStackError` when the directory is owned by another
+    process or the port is taken, `DeployError` when the SQL does not apply.
+    """
+    data_dir = data_dir.resolve()
+    # As root, Postgres runs under another uid and must be able to pass through.
+    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    listener = _listen(port)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with ExitStack() as held:
+        held.enter_context(listener)
+        held.enter_context(lock.hold(data_dir, url=url))
+        if fresh:
+            _clear(data_dir)
+        keys = Keys.load_or_make(data_dir / "keys.json")
+        postgres = Postgres(home=data_dir / "postgres", password=keys.db_password, durable=durable)
+        postgres.start()
+        held.callback(postgres.stop)
+        install_platform(postgres)
+        applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
+        config = Config.read(sources.folder() / "config.toml")
+        async with open_stack(
+            data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
+        ) as stack:
+            project = Project(url, data_dir, keys, postgres.dsn(), stack, applied)
+            beside: dict[str, ASGIApp] = {}
+            if with_worker:
+                from soundscape.worker.app import build as build_worker
+
+                settings = Settings.from_environment(project.environment())
+                beside["/api"] = build_worker(settings)
+            async with _serving(gateway.build(stack, beside=beside), listener):
+                yield project
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals to whoever runs the project."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve `app` on `listener` from start-up complete until the block ends."""
+    server = _Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise LocalStackError("The gateway did not start.", remedy="The log above says why.")
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise LocalStackError(
+            f"Port {port} on 127.0.0.1 is taken.",
+            code="port_taken",
+            remedy="Stop what listens there, or pass --port.",
+        ) from error
+    return listener
+
+
+def _clear(data_dir: Path) -> None:
+    """Forget everything but the lock we hold."""
+    for path in data_dir.iterdir():
+        if path.name == "lock":
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

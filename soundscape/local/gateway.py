@@ -1,0 +1,108 @@
+"""One ASGI app on one port: the four Supabase services, and whatever the caller mounts beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from soundscape.local import cron, net
+from soundscape.local.auth import app as auth
+from soundscape.local.realtime import app as realtime
+from soundscape.local.rest import app as rest
+from soundscape.local.stack import Stack
+from soundscape.local.storage import app as storage
+
+log = structlog.get_logger(__name__)
+
+# What a browser's script may read of an answer; anything may be sent.
+EXPOSE_HEADERS = [
+    *("content-range", "content-location", "x-total-count", "link", "location", "etag", "accept-ranges"),
+    *("upload-offset", "upload-length", "upload-expires", "tus-resumable", "tus-version", "tus-extension"),
+    *("tus-max-size", "x-supabase-api-version"),
+]
+
+BACKGROUND: Mapping[str, Callable[[Stack], Awaitable[None]]] = {
+    "net": net.run,
+    "cron": cron.run,
+    "rest": rest.run,
+    "storage": storage.run,
+    "realtime": realtime.run,
+}
+RESTART_DELAY_S = 1.0
+
+
+def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starlette:
+    """The gateway over an open `stack`; `beside` maps further prefixes to apps.
+
+    Background work of the services runs from start-up to shutdown. The apps in `beside` have their
+    own lifespans, entered here, since a mounted app's lifespan is not run by its parent.
+    """
+    beside = beside or {}
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as entered, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_forever(name, run, stack)) for name, run in BACKGROUND.items()]
+            for app in beside.values():
+                if isinstance(app, Starlette):
+                    await entered.enter_async_context(app.router.lifespan_context(app))
+            try:
+                yield
+            finally:
+                await entered.aclose()
+                for task in tasks:
+                    task.cancel()
+
+    return Starlette(
+        routes=[
+            Mount("/auth/v1", auth.build(stack)),
+            Mount("/rest/v1", rest.build(stack)),
+            Mount("/storage/v1", storage.build(stack)),
+            Mount("/realtime/v1", realtime.build(stack)),
+            *(Mount(prefix, app) for prefix, app in beside.items()),
+            Route(
+                "/functions/v1/{path:path}", _no_functions, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
+            ),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+                allow_headers=["*"],
+                expose_headers=EXPOSE_HEADERS,
+                max_age=3600,
+            )
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def _forever(name: str, run: Callable[[Stack], Awaitable[None]], stack: Stack) -> None:
+    """Keep one piece of background work going: a lost database connection must not end it for good."""
+    while True:
+        try:
+            await run(stack)
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("background work failed, starting it again", service=name)
+            await asyncio.sleep(RESTART_DELAY_S)
+
+
+async def _no_functions(_: Request) -> JSONResponse:
+    return JSONResponse(
+        {"code": "NOT_FOUND", "message": "Edge Functions are not part of the embedded project."},
+        status_code=404,
+    )

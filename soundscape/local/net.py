@@ -1,0 +1,73 @@
+"""The sending half of pg_net: takes requests off `net.http_request_queue` and performs them.
+
+Like pg_net: after commit, once, never retried; the answer lands in `net._http_response` for six hours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import psycopg
+
+from soundscape.local.postgres import SUPERUSER
+from soundscape.local.stack import Stack
+
+CHANNEL = "soundscape_net"
+BATCH = 50
+POLL_S = 5.0
+"""A notification can be missed while reconnecting; the queue is looked at this often regardless."""
+
+_TAKE = """
+delete from net.http_request_queue where id in (
+    select id from net.http_request_queue order by id limit %s for update skip locked)
+returning id, method, url, headers, body, timeout_milliseconds
+"""
+_ANSWER = """
+insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)
+values (%s, %s, %s, %s, %s, %s, %s)
+"""
+_FORGET = "delete from net._http_response where created < now() - interval '6 hours'"
+
+
+async def run(stack: Stack) -> None:
+    """Send until cancelled."""
+    async with (
+        httpx.AsyncClient(follow_redirects=False, trust_env=False) as client,
+        await psycopg.AsyncConnection.connect(stack.postgres.dsn(SUPERUSER), autocommit=True) as connection,
+    ):
+        await connection.execute(f"listen {CHANNEL}")
+        while True:
+            rows = await (await connection.execute(_TAKE, (BATCH,))).fetchall()
+            if rows:
+                await asyncio.gather(*(_send(stack, client, row) for row in rows))
+                continue
+            await connection.execute(_FORGET)
+            async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
+                pass
+
+
+async def _send(stack: Stack, client: httpx.AsyncClient, row: Sequence[Any]) -> None:
+    request_id, method, url, headers, body, timeout_ms = row
+    answer: tuple[Any, ...]
+    try:
+        response = await client.request(
+            method, url, headers=headers or {}, content=body, timeout=timeout_ms / 1000
+        )
+        answer = (
+            response.status_code,
+            response.headers.get("content-type"),
+            json.dumps(dict(response.headers)),
+            response.text.replace("\x00", ""),
+            False,
+            None,
+        )
+    except httpx.TimeoutException:
+        answer = (None, None, None, None, True, f"Timeout of {timeout_ms} ms reached")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        answer = (None, None, None, None, False, str(error) or type(error).__name__)
+    async with stack.admin.connection() as connection:
+        await connection.execute(_ANSWER, (request_id, *answer))

@@ -1,0 +1,44 @@
+-- One public profile per auth user, made in the transaction that signs the user up.
+
+create table public.users (
+    id uuid primary key references auth.users (id) on delete cascade,
+    username text unique check (username ~ '^[a-z0-9_]{3,30}$'),
+    display_name text check (char_length(display_name) between 1 and 80),
+    bio text check (char_length(bio) <= 1000),
+    avatar_path text check (char_length(avatar_path) <= 1024),
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+);
+alter table public.users enable row level security;
+
+comment on table public.users is 'Public profiles: one row per auth user, made at sign-up.';
+comment on column public.users.id is 'The auth user.';
+comment on column public.users.username is 'Handle: 3 to 30 lower-case letters, digits, underscores; unique.';
+comment on column public.users.display_name is 'Name shown to others, at most 80 characters.';
+comment on column public.users.bio is 'A few words about the user, at most 1000 characters.';
+comment on column public.users.avatar_path is 'Object name in the bucket profile-images.';
+comment on column public.users.created_at is 'When the user signed up.';
+comment on column public.users.updated_at is 'When the profile last changed.';
+
+create trigger users_touch before update on public.users
+    for each row execute function soundscape.touch_updated_at();
+
+create function soundscape.make_user() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- A sign-up must never fail over a name: what does not fit is shortened, what is blank is left out.
+    insert into public.users (id, display_name)
+    values (new.id, nullif(left(btrim(coalesce(new.raw_user_meta_data ->> 'display_name',
+                                               new.raw_user_meta_data ->> 'full_name',
+                                               new.raw_user_meta_data ->> 'name', '')), 80), ''))
+    on conflict (id) do nothing;
+    return new;
+end
+$$;
+comment on function soundscape.make_user() is 'Trigger on auth.users: the profile is made with the account.';
+
+create trigger soundscape_make_user after insert on auth.users
+    for each row execute function soundscape.make_user();
+
+-- Accounts that were there before SoundScape.
+insert into public.users (id) select id from auth.users on conflict (id) do nothing;

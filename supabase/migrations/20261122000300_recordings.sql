@@ -1,0 +1,150 @@
+-- A recording is a row here and an object in the bucket audio-files.
+
+create table public.audio_files (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
+    title text not null check (char_length(btrim(title)) between 1 and 200),
+    description text check (char_length(description) <= 5000),
+    file_path text not null unique
+        check (char_length(file_path) <= 1024
+               and (file_path like 'public/_%' or file_path like user_id::text || '/_%')),
+    is_public boolean not null default false,
+    tags text[] not null default '{}'
+        check (cardinality(tags) <= 50 and array_position(tags, null) is null
+               and char_length(array_to_string(tags, '')) <= 2500),
+    license text check (char_length(license) <= 100),
+    duration double precision check (duration >= 0 and duration < 'infinity'),
+    sample_rate integer check (sample_rate > 0),
+    channels smallint check (channels > 0),
+    size_bytes bigint check (size_bytes >= 0),
+    content_type text check (char_length(content_type) <= 255),
+    status text not null default 'awaiting_upload'
+        check (status in ('awaiting_upload', 'queued', 'analyzing', 'ready', 'failed', 'rejected')),
+    error_code text check (char_length(error_code) <= 64),
+    error_message text check (char_length(error_message) <= 2000),
+    object_id uuid,
+    object_version text,
+    object_etag text,
+    analysis_version text,
+    analyzed_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    check ((status in ('failed', 'rejected')) = (error_code is not null)),
+    check (status <> 'ready' or analysis_version is not null)
+);
+alter table public.audio_files enable row level security;
+create index audio_files_by_owner on public.audio_files (user_id, created_at desc);
+create index audio_files_public on public.audio_files (created_at desc) where is_public;
+create unique index audio_files_by_object on public.audio_files (object_id);
+create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued', 'analyzing');
+
+comment on table public.audio_files is 'Recordings. What people wrote about a sound, and how far its analysis has come.';
+comment on column public.audio_files.id is 'The recording.';
+comment on column public.audio_files.user_id is 'The owner; the caller unless said otherwise.';
+comment on column public.audio_files.title is 'Title, 1 to 200 characters.';
+comment on column public.audio_files.description is 'Description, at most 5000 characters.';
+comment on column public.audio_files.file_path is 'Object name in the bucket audio-files: {user_id}/… or public/….';
+comment on column public.audio_files.is_public is 'Whether everybody may find and hear it. The folder public/ by itself opens nothing.';
+comment on column public.audio_files.tags is 'The owner''s own tags, at most 50.';
+comment on column public.audio_files.license is 'Licence of the recording, such as CC-BY-4.0.';
+comment on column public.audio_files.duration is 'Seconds; the client''s claim until analysis has measured it.';
+comment on column public.audio_files.sample_rate is 'Samples per second of the source, measured.';
+comment on column public.audio_files.channels is 'Channels of the source, measured.';
+comment on column public.audio_files.size_bytes is 'Size of the object.';
+comment on column public.audio_files.content_type is 'Media type of the object, as uploaded.';
+comment on column public.audio_files.status is 'awaiting_upload → queued → analyzing → ready | failed | rejected.';
+comment on column public.audio_files.error_code is 'Stable code of the reason when failed or rejected.';
+comment on column public.audio_files.error_message is 'The reason and what to do about it.';
+comment on column public.audio_files.object_id is 'The object in storage.objects.';
+comment on column public.audio_files.object_version is 'Version of the object that was last enqueued.';
+comment on column public.audio_files.object_etag is 'ETag of that version: new bytes have a new one, a moved object keeps it.';
+comment on column public.audio_files.analysis_version is 'Version of the analysis whose results are shown.';
+comment on column public.audio_files.analyzed_at is 'When those results were written.';
+comment on column public.audio_files.created_at is 'When the row was made.';
+comment on column public.audio_files.updated_at is 'When the row last changed.';
+
+create trigger audio_files_touch before update on public.audio_files
+    for each row execute function soundscape.touch_updated_at();
+
+create function soundscape.check_status_step() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+    if (old.status, new.status) not in (
+        ('awaiting_upload', 'queued'),
+        ('queued', 'analyzing'), ('queued', 'failed'), ('queued', 'rejected'),
+        ('analyzing', 'ready'), ('analyzing', 'failed'), ('analyzing', 'rejected'),
+        -- a retry, or new bytes
+        ('analyzing', 'queued'), ('ready', 'queued'), ('failed', 'queued'), ('rejected', 'queued'),
+        -- the object was deleted
+        ('queued', 'awaiting_upload'), ('analyzing', 'awaiting_upload'), ('ready', 'awaiting_upload'),
+        ('failed', 'awaiting_upload'), ('rejected', 'awaiting_upload'))
+    then
+        raise exception 'A recording cannot go from % to %.', old.status, new.status
+            using errcode = '23514', constraint = 'audio_files_status_step';
+    end if;
+    return new;
+end
+$$;
+comment on function soundscape.check_status_step() is 'Trigger: the state machine of a recording; an illegal step is an error.';
+
+create trigger audio_files_status_step before update of status on public.audio_files
+    for each row when (old.status is distinct from new.status)
+    execute function soundscape.check_status_step();
+
+create table public.audio_features (
+    audio_id uuid primary key references public.audio_files (id) on delete cascade,
+    object_version text not null,
+    analysis_version text not null,
+    duration_s double precision not null check (duration_s >= 0),
+    integrated_lufs real,
+    loudness_range_lu real,
+    true_peak_dbtp real,
+    sample_peak_dbfs real,
+    rms_dbfs real,
+    tempo_bpm real check (tempo_bpm > 0),
+    tempo_confidence real check (tempo_confidence between 0 and 1),
+    onset_rate_hz real check (onset_rate_hz >= 0),
+    key text check (key in ('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')),
+    mode text check (mode in ('major', 'minor')),
+    key_confidence real check (key_confidence between 0 and 1),
+    centroid_hz real check (centroid_hz >= 0),
+    bandwidth_hz real check (bandwidth_hz >= 0),
+    rolloff_hz real check (rolloff_hz >= 0),
+    flatness real check (flatness between 0 and 1),
+    zero_crossing_rate real check (zero_crossing_rate between 0 and 1),
+    sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+    waveform_path text not null,
+    pictures jsonb not null default '{}',
+    descriptors jsonb not null,
+    created_at timestamptz not null default now()
+);
+alter table public.audio_features enable row level security;
+
+comment on table public.audio_features is 'What the analysis measured, one row per recording. Visible to whoever sees the recording.';
+comment on column public.audio_features.audio_id is 'The recording.';
+comment on column public.audio_features.object_version is 'Version of the object that was analysed.';
+comment on column public.audio_features.analysis_version is 'Version of the analysis.';
+comment on column public.audio_features.duration_s is 'Decoded length in seconds.';
+comment on column public.audio_features.integrated_lufs is 'Integrated loudness (EBU R128), LUFS; null for silence.';
+comment on column public.audio_features.loudness_range_lu is 'Loudness range (EBU Tech 3342), LU.';
+comment on column public.audio_features.true_peak_dbtp is 'True peak (BS.1770), dBTP.';
+comment on column public.audio_features.sample_peak_dbfs is 'Highest absolute sample value, dB relative to full scale.';
+comment on column public.audio_features.rms_dbfs is 'Root mean square over the whole recording, dB relative to full scale.';
+comment on column public.audio_features.tempo_bpm is 'Beats per minute; null when there is no tempo.';
+comment on column public.audio_features.tempo_confidence is '0 to 1.';
+comment on column public.audio_features.onset_rate_hz is 'Onsets per second.';
+comment on column public.audio_features.key is 'Tonic, sharps only; null when there is no key.';
+comment on column public.audio_features.mode is 'major or minor; null when there is no key.';
+comment on column public.audio_features.key_confidence is '0 to 1.';
+comment on column public.audio_features.centroid_hz is 'Spectral centroid, mean over frames.';
+comment on column public.audio_features.bandwidth_hz is 'Spectral bandwidth, mean over frames.';
+comment on column public.audio_features.rolloff_hz is 'Frequency below which 85 % of the energy lies, mean over frames.';
+comment on column public.audio_features.flatness is 'Spectral flatness, 0 tonal to 1 noise, mean over frames.';
+comment on column public.audio_features.zero_crossing_rate is 'Zero crossings per sample, mean over frames.';
+comment on column public.audio_features.sha256 is 'SHA-256 of the file''s bytes.';
+comment on column public.audio_features.waveform_path is 'Object name of the waveform data in the bucket waveforms (audiowaveform .dat, version 2).';
+comment on column public.audio_features.pictures is 'Object names of the pictures in the bucket waveforms, by name.';
+comment on column public.audio_features.descriptors is 'The whole record of the analysis.';
+comment on column public.audio_features.created_at is 'When these results were written.';
+
+alter publication supabase_realtime add table public.audio_files, public.audio_features;

@@ -1,0 +1,27 @@
+-- What analysis measures, and status, are not among the columns a client may write.
+revoke all on public.audio_files from public, anon, authenticated;
+grant select on public.audio_files to anon, authenticated;
+grant insert (id, user_id, title, description, file_path, is_public, tags, license, duration)
+    on public.audio_files to authenticated;
+grant update (title, description, is_public, tags, license) on public.audio_files to authenticated;
+grant delete on public.audio_files to authenticated;
+grant select, insert, update, delete on public.audio_files to service_role;
+
+drop policy if exists audio_files_read_public on public.audio_files;
+create policy audio_files_read_public on public.audio_files for select to anon using (is_public);
+
+drop policy if exists audio_files_read on public.audio_files;
+create policy audio_files_read on public.audio_files for select to authenticated
+    using (is_public or user_id = (select auth.uid()));
+
+drop policy if exists audio_files_insert_own on public.audio_files;
+create policy audio_files_insert_own on public.audio_files for insert to authenticated
+    with check (user_id = (select auth.uid()));
+
+drop policy if exists audio_files_update_own on public.audio_files;
+create policy audio_files_update_own on public.audio_files for update to authenticated
+    using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+
+drop policy if exists audio_files_delete_own on public.audio_files;
+create policy audio_files_delete_own on public.audio_files for delete to authenticated
+    using (user_id = (select auth.uid()));

@@ -1,0 +1,37 @@
+insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+values ('audio-files', 'audio-files', false, 2147483648, array['audio/*', 'video/mp4', 'video/webm', 'application/ogg'])
+on conflict (id) do update set public = excluded.public, file_size_limit = excluded.file_size_limit,
+    allowed_mime_types = excluded.allowed_mime_types;
+
+-- Reading follows the recording: its owner always, everybody when it is public. A row about somebody
+-- else's object opens nothing, because row and object must have the same owner.
+drop policy if exists soundscape_audio_read_public on storage.objects;
+create policy soundscape_audio_read_public on storage.objects for select to anon
+    using (bucket_id = 'audio-files' and exists (
+        select from public.audio_files f
+        where f.file_path = objects.name and f.is_public
+          and f.user_id = soundscape.owner_of(objects.name, objects.owner_id)));
+
+drop policy if exists soundscape_audio_read on storage.objects;
+create policy soundscape_audio_read on storage.objects for select to authenticated
+    using (bucket_id = 'audio-files' and (
+        soundscape.owner_of(objects.name, objects.owner_id) = (select auth.uid())
+        or exists (
+            select from public.audio_files f
+            where f.file_path = objects.name and f.is_public
+              and f.user_id = soundscape.owner_of(objects.name, objects.owner_id))));
+
+drop policy if exists soundscape_audio_insert on storage.objects;
+create policy soundscape_audio_insert on storage.objects for insert to authenticated
+    with check (bucket_id = 'audio-files'
+        and (storage.foldername(name))[1] in ((select auth.uid())::text, 'public'));
+
+drop policy if exists soundscape_audio_update on storage.objects;
+create policy soundscape_audio_update on storage.objects for update to authenticated
+    using (bucket_id = 'audio-files' and soundscape.owner_of(name, owner_id) = (select auth.uid()))
+    with check (bucket_id = 'audio-files' and soundscape.owner_of(name, owner_id) = (select auth.uid())
+        and (storage.foldername(name))[1] in ((select auth.uid())::text, 'public'));
+
+drop policy if exists soundscape_audio_delete on storage.objects;
+create policy soundscape_audio_delete on storage.objects for delete to authenticated
+    using (bucket_id = 'audio-files' and soundscape.owner_of(name, owner_id) = (select auth.uid()));

@@ -1,0 +1,11 @@
+insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+values ('profile-images', 'profile-images', true, 5242880, array['image/png', 'image/jpeg', 'image/webp', 'image/avif'])
+on conflict (id) do update set public = excluded.public, file_size_limit = excluded.file_size_limit,
+    allowed_mime_types = excluded.allowed_mime_types;
+
+-- The bucket is public: its files are served without a policy. This one lets owners replace theirs,
+-- and lets nobody list other people's.
+drop policy if exists soundscape_profile_images_own on storage.objects;
+create policy soundscape_profile_images_own on storage.objects for all to authenticated
+    using (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text)
+    with check (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text);

@@ -1,0 +1,11 @@
+revoke all on public.users from public, anon, authenticated;
+grant select on public.users to anon, authenticated;
+grant update (username, display_name, bio, avatar_path) on public.users to authenticated;
+grant select, insert, update, delete on public.users to service_role;
+
+drop policy if exists users_read on public.users;
+create policy users_read on public.users for select to anon, authenticated using (true);
+
+drop policy if exists users_update_own on public.users;
+create policy users_update_own on public.users for update to authenticated
+    using (id = (select auth.uid())) with check (id = (select auth.uid()));
