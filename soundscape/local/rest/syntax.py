@@ -1,0 +1,106 @@
+"""What a request says, as a typed tree: the grammar's result, before any name is looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Path = tuple[str, ...]
+"""Names of nested embeds, outermost first; `()` is the requested table itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonStep:
+    """`->key`, `->>key` or `->3`."""
+
+    key: str | int
+    as_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column, and a way into it when it holds JSON."""
+
+    name: str
+    path: tuple[JsonStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnItem:
+    """`alias:column->path::cast.aggregate()::cast`; the column `*` means all of them."""
+
+    field: Field
+    alias: str | None = None
+    cast: str | None = None
+    aggregate: str | None = None
+    aggregate_cast: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedItem:
+    """`alias:relation!hint!inner(items)`, or `...relation(items)` when spread."""
+
+    name: str
+    items: tuple[SelectItem, ...]
+    alias: str | None = None
+    hint: str | None = None
+    inner: bool = False
+    spread: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the embed is called in the answer and in the other parameters."""
+        return self.alias or self.name
+
+
+SelectItem = ColumnItem | EmbedItem
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`field.[not.]operator[(quantifier or text search configuration)].value`."""
+
+    field: Field
+    operator: str
+    value: str | tuple[str, ...]
+    """A tuple for `in`, otherwise the text as it came."""
+    negated: bool = False
+    quantifier: Literal["any", "all"] | None = None
+    configuration: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """`[not.]and(...)` or `[not.]or(...)`."""
+
+    operator: Literal["and", "or"]
+    terms: tuple[Condition, ...]
+    negated: bool = False
+
+
+Condition = Comparison | Logic
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTerm:
+    """`column.desc.nullslast`, or `relation(column).desc` to order by a to-one embed."""
+
+    field: Field
+    relation: str | None = None
+    descending: bool = False
+    nulls: Literal["first", "last"] | None = None
+
+
+@dataclass(slots=True)
+class Query:
+    """The query string, parsed."""
+
+    select: tuple[SelectItem, ...] = (ColumnItem(Field("*")),)
+    conditions: list[tuple[Path, Condition]] = field(default_factory=list)
+    order: dict[Path, tuple[OrderTerm, ...]] = field(default_factory=dict)
+    limit: dict[Path, int] = field(default_factory=dict)
+    offset: dict[Path, int] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    on_conflict: tuple[str, ...] | None = None
+    arguments: list[tuple[str, str]] = field(default_factory=list)
+    """Parameters of a function called by GET: those whose value has no operator."""
