@@ -1,0 +1,106 @@
+"""The Storage service: its routes, its errors, its sweep."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from soundscape.local.stack import Stack
+from soundscape.local.storage.buckets import Buckets
+from soundscape.local.storage.database import Session
+from soundscape.local.storage.downloads import Downloads
+from soundscape.local.storage.errors import StorageError
+from soundscape.local.storage.files import Files
+from soundscape.local.storage.listing import Listing
+from soundscape.local.storage.names import parse_size
+from soundscape.local.storage.objects import Objects
+from soundscape.local.storage.signatures import Signatures
+from soundscape.local.storage.sweep import SWEEP_INTERVAL_S, sweep
+from soundscape.local.storage.uploads import Uploads
+from soundscape.local.storage.wire import JsonResponse, Storage
+from soundscape.local.tokens import SERVICE
+
+log = structlog.get_logger(__name__)
+DEFAULT_SIZE_LIMIT = "50MiB"
+"""What the official CLI allows when `config.toml` does not say."""
+
+
+def build(stack: Stack) -> Starlette:
+    """The service over `stack`, its routes relative to `/storage/v1`."""
+    storage = Storage(
+        stack=stack,
+        files=_files(stack),
+        size_limit=parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT))),
+    )
+    signatures = Signatures(stack.keys.storage_secret)
+    objects, uploads, downloads = (
+        Objects(storage, signatures),
+        Uploads(storage, signatures),
+        Downloads(storage, signatures),
+    )
+    return Starlette(
+        routes=[
+            *Buckets(storage).routes(),
+            *Listing(storage).routes(),
+            *uploads.routes(),
+            *objects.routes(),
+            *downloads.routes(),
+            *uploads.catch_all_routes(),
+            *objects.catch_all_routes(),
+            *downloads.catch_all_routes(),
+        ],
+        exception_handlers={
+            StorageError: _answer_storage_error,
+            HTTPException: _answer_http_error,
+            ClientDisconnect: _answer_disconnect,
+            Exception: _answer_failure,
+        },
+    )
+
+
+async def run(stack: Stack) -> None:
+    """Sweep at start and now and then, until cancelled."""
+    files = _files(stack)
+    session = Session(stack, SERVICE, "storage.sweep")
+    while True:
+        try:
+            await sweep(session, files)
+        except StorageError as error:
+            log.warning("storage.sweep_failed", error=error.message)
+        await asyncio.sleep(SWEEP_INTERVAL_S)
+
+
+def _files(stack: Stack) -> Files:
+    return Files(stack.data_dir / "storage", durable=stack.postgres.durable)
+
+
+async def _answer_storage_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StorageError)
+    if error.http_status >= 500:
+        log.warning("storage.error", path=request.url.path, cause=repr(error.__cause__ or error))
+    return JsonResponse(error.body(), status_code=error.http_status)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = {
+        "message": f"Route {request.method}:{request.url.path} not found",
+        "error": "Not Found",
+        "statusCode": "404",
+    }
+    return JsonResponse(body, status_code=404)
+
+
+async def _answer_disconnect(request: Request, error: Exception) -> Response:
+    """Nobody is left to read this; 499 is what the real server logs."""
+    return Response(status_code=499)
+
+
+async def _answer_failure(request: Request, error: Exception) -> Response:
+    log.error("storage.failure", path=request.url.path, exc_info=error)
+    return JsonResponse(StorageError(500, "InternalError", "Internal server error").body(), status_code=500)

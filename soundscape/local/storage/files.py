@@ -1,0 +1,163 @@
+"""Bytes on disk: received aside, placed under their version, never under a name a client chose.
+
+    storage/incoming/<uuid>            being received; nobody reads it
+    storage/resumable/<uuid>(.json)    uploads that may go on later (see resumable.py)
+    storage/objects/<xx>/<version>     whole and immutable; <xx> begins the version
+
+An object's new bytes are placed before its row commits and its old bytes are removed after: a crash
+between leaves bytes without a row, which the sweep removes, and never a row without bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID, uuid4
+
+from soundscape.local.storage.errors import too_large
+
+WRITE_BYTES = 1 << 20
+"""Received chunks are gathered to this much before a thread writes them."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A whole body, lying aside."""
+
+    path: Path
+    size: int
+    md5: str
+
+    def metadata(self, mime_type: str, cache_control: str) -> dict[str, Any]:
+        """`storage.objects.metadata` as the real server writes it; the eTag carries its quotes."""
+        return {
+            "eTag": f'"{self.md5}"',
+            "size": self.size,
+            "mimetype": mime_type,
+            "cacheControl": cache_control,
+            "lastModified": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "contentLength": self.size,
+            "httpStatusCode": 200,
+        }
+
+
+class Files:
+    """The folder of bytes of one project."""
+
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
+        self.incoming = root / "incoming"
+        self.resumable = root / "resumable"
+        self.objects = root / "objects"
+        self.durable = durable
+        for folder in (self.incoming, self.resumable, self.objects):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> Received:
+        """Write a body aside. Raises `EntityTooLarge` past `limit` bytes; leaves nothing when it fails."""
+        path = self.incoming / str(uuid4())
+        digest = hashlib.md5(usedforsecurity=False)
+        size = 0
+        try:
+            with path.open("xb") as file:
+                async for block in gather(chunks):
+                    size += len(block)
+                    if size > limit:
+                        raise too_large()
+                    await asyncio.to_thread(_write, file, block, digest)
+                if self.durable:
+                    await asyncio.to_thread(os.fsync, file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return Received(path, size, digest.hexdigest())
+
+    def path(self, version: str) -> Path:
+        """Where a version's bytes lie. Only a uuid names a file: FileNotFoundError for anything else."""
+        try:
+            name = str(UUID(version))
+        except ValueError as error:
+            raise FileNotFoundError(version) from error
+        return self.objects / name[:2] / name
+
+    def place(self, source: Path, version: str) -> None:
+        """Move received bytes to their version, so that a row may name it."""
+        target = self.path(version)
+        target.parent.mkdir(exist_ok=True)
+        os.utime(source)  # the sweep spares what has only just arrived
+        source.rename(target)
+        self._settle(target.parent)
+
+    def duplicate(self, version: str, new_version: str) -> None:
+        """Give `new_version` the same bytes. They never change, so a second name for them is enough."""
+        source, target = self.path(version), self.path(new_version)
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.utime(source)
+            target.hardlink_to(source)
+        except (OSError, NotImplementedError):  # a file system without hard links
+            shutil.copyfile(source, target)
+        self._settle(target.parent)
+
+    def open(self, version: str) -> BinaryIO:
+        """The bytes, for reading; they stay readable when the version is removed meanwhile."""
+        return self.path(version).open("rb")
+
+    def remove(self, version: str | None) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.path(version or "").unlink()
+
+    def older_versions(self, age_s: float) -> Iterator[str]:
+        """Versions on disk that were placed at least `age_s` ago."""
+        latest = time.time() - age_s
+        for folder in self.objects.iterdir():
+            for path in folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime <= latest:
+                        yield path.name
+
+    def discard_incoming(self, age_s: float) -> int:
+        """Remove bodies that a crash or a lost client left half received; how many there were."""
+        latest, count = time.time() - age_s, 0
+        for path in self.incoming.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime <= latest:
+                    path.unlink()
+                    count += 1
+        return count
+
+    def _settle(self, folder: Path) -> None:
+        """Make a rename outlive a power cut, where the database's commits do."""
+        if not self.durable or os.name == "nt":
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+async def gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in blocks worth a thread's while."""
+    held, size = [], 0
+    async for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= WRITE_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def _write(file: BinaryIO, block: bytes, digest: Any) -> None:
+    file.write(block)
+    digest.update(block)

@@ -1,0 +1,127 @@
+-- What the Storage service asks of the database, one statement a name.
+
+-- name: set_caller
+select set_config('role', %(role)s, true),
+       set_config('request.jwt.claim.role', %(role)s, true),
+       set_config('request.jwt', %(token)s, true),
+       set_config('request.jwt.claim.sub', %(sub)s, true),
+       set_config('request.jwt.claims', %(claims)s, true),
+       set_config('request.headers', %(headers)s, true),
+       set_config('request.method', %(method)s, true),
+       set_config('request.path', %(path)s, true),
+       set_config('storage.operation', %(operation)s, true),
+       set_config('storage.allow_delete_query', 'true', true),
+       set_config('statement_timeout', '30s', true),
+       set_config('lock_timeout', '5s', true)
+
+-- name: find_bucket
+select * from storage.buckets where id = %(bucket)s
+
+-- name: insert_bucket
+insert into storage.buckets (id, name, owner, owner_id, public, file_size_limit, allowed_mime_types)
+values (%(id)s, %(name)s, %(owner)s, %(owner_id)s, %(public)s, %(file_size_limit)s, %(allowed_mime_types)s)
+
+-- name: update_bucket
+update storage.buckets
+set public = case when %(set_public)s then %(public)s else public end,
+    file_size_limit = case when %(set_limit)s then %(file_size_limit)s else file_size_limit end,
+    allowed_mime_types = case when %(set_types)s then %(allowed_mime_types)s else allowed_mime_types end,
+    updated_at = now()
+where id = %(bucket)s
+
+-- name: delete_bucket
+delete from storage.buckets where id = %(bucket)s
+
+-- name: bucket_has_objects
+select exists (select from storage.objects where bucket_id = %(bucket)s) as held
+
+-- name: find_object
+select * from storage.objects where bucket_id = %(bucket)s and name = %(name)s
+
+-- name: find_names
+select name from storage.objects where bucket_id = %(bucket)s and name = any(%(names)s)
+
+-- name: lock_object
+select pg_advisory_xact_lock(hashtextextended(%(bucket)s || '/' || %(name)s, 0))
+
+-- name: version_for_update
+select id, version from storage.objects where bucket_id = %(bucket)s and name = %(name)s for update
+
+-- name: insert_object
+insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
+values (%(bucket)s, %(name)s, %(owner)s, %(owner_id)s, %(version)s, %(metadata)s, %(user_metadata)s)
+
+-- name: upsert_object
+insert into storage.objects as o (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
+values (%(bucket)s, %(name)s, %(owner)s, %(owner_id)s, %(version)s, %(metadata)s, %(user_metadata)s)
+on conflict (bucket_id, name) do update set
+    owner = coalesce(excluded.owner, o.owner),
+    owner_id = coalesce(excluded.owner_id, o.owner_id),
+    version = excluded.version,
+    metadata = excluded.metadata,
+    user_metadata = coalesce(excluded.user_metadata, o.user_metadata)
+returning *
+
+-- name: move_object
+update storage.objects
+set name = %(to_name)s,
+    bucket_id = %(to_bucket)s,
+    version = %(version)s,
+    owner = coalesce(%(owner)s, owner),
+    owner_id = coalesce(%(owner_id)s, owner_id),
+    metadata = coalesce(%(metadata)s, metadata)
+where bucket_id = %(bucket)s and name = %(name)s
+returning *
+
+-- name: delete_object
+delete from storage.objects where bucket_id = %(bucket)s and name = %(name)s returning *
+
+-- name: delete_some
+delete from storage.objects
+where id in (select id from storage.objects where bucket_id = %(bucket)s order by id limit 500)
+returning version
+
+-- name: versions_in_use
+select version from storage.objects where version = any(%(versions)s)
+
+-- name: any_object
+select name from storage.objects where bucket_id = %(bucket)s order by id limit 1
+
+-- name: delete_named
+delete from storage.objects where bucket_id = %(bucket)s and name = any(%(names)s) returning *
+
+-- name: list_objects
+select name, id, updated_at, created_at, last_accessed_at, metadata
+from (
+    select path_tokens[%(level)s] as name, id, updated_at, created_at, last_accessed_at, metadata
+    from storage.objects
+    where bucket_id = %(bucket)s and starts_with(lower(name), lower(%(start)s))
+        and array_length(path_tokens, 1) = %(level)s
+    union all
+    select distinct path_tokens[%(level)s], null::uuid, null::timestamptz, null::timestamptz, null::timestamptz, null::jsonb
+    from storage.objects
+    where bucket_id = %(bucket)s and starts_with(lower(name), lower(%(start)s))
+        and array_length(path_tokens, 1) > %(level)s
+) as entries
+order by {order}
+limit %(limit)s offset %(offset)s
+
+-- name: list_objects_v2
+with entries as (
+    select name as key, id, updated_at, created_at, last_accessed_at, metadata
+    from storage.objects
+    where bucket_id = %(bucket)s and starts_with(name, %(prefix)s)
+        and not (%(delimited)s and strpos(substr(name, length(%(prefix)s) + 1), '/') > 0)
+    union all
+    select distinct %(prefix)s || split_part(substr(name, length(%(prefix)s) + 1), '/', 1) || '/',
+        null::uuid, null::timestamptz, null::timestamptz, null::timestamptz, null::jsonb
+    from storage.objects
+    where bucket_id = %(bucket)s and starts_with(name, %(prefix)s)
+        and %(delimited)s and strpos(substr(name, length(%(prefix)s) + 1), '/') > 0
+), ranked as (
+    select *, {rank} as rank from entries
+)
+select * from ranked
+where not %(resumed)s or (rank, key collate "C") {beyond} (%(after_rank)s::text, %(after_key)s collate "C")
+order by rank {direction}, key collate "C" {direction}
+limit %(limit)s

@@ -1,0 +1,47 @@
+"""Signed URLs: a token that carries a path, a scope and an end, under a secret of Storage's own."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+
+from soundscape.local.storage.errors import invalid_jwt, invalid_signature
+
+UPLOAD_SECONDS = 7200
+"""How long a signed upload URL holds."""
+MAX_SECONDS = 10 * 365 * 24 * 3600
+
+
+class Signatures:
+    """Signs and verifies with one secret (HS256)."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def sign(self, path: str, scope: str, expires_in_s: int, **claims: Any) -> str:
+        """A token for `bucket/key`; `scope` is `download` or `upload`."""
+        now = int(time.time())
+        return jwt.encode(
+            {"url": path, "scope": scope, **claims, "iat": now, "exp": now + expires_in_s},
+            self._secret,
+            algorithm="HS256",
+        )
+
+    def verify(self, token: str, path: str, scope: str) -> dict[str, Any]:
+        """The claims of a token made for this path and scope.
+
+        Raises `InvalidJWT` for garbage and expired tokens, `InvalidSignature` for another path or scope.
+        """
+        try:
+            claims = jwt.decode(token, self._secret, algorithms=["HS256"], options={"require": ["exp"]})
+        except jwt.ExpiredSignatureError as error:
+            raise invalid_jwt('"exp" claim timestamp check failed') from error
+        except jwt.InvalidSignatureError as error:
+            raise invalid_jwt("signature verification failed") from error
+        except (jwt.PyJWTError, ValueError) as error:
+            raise invalid_jwt("Invalid Compact JWS") from error
+        if claims.get("url") != path or claims.get("scope") != scope:
+            raise invalid_signature()
+        return dict(claims)

@@ -1,0 +1,35 @@
+"""Bytes that no row names any more, found and removed: what a crash between two steps left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+
+import structlog
+
+from soundscape.local.storage.database import QUERIES, Session
+from soundscape.local.storage.files import Files
+
+log = structlog.get_logger(__name__)
+GRACE_S = 600.0
+"""How long placed bytes may wait for their row: far longer than a transaction may last."""
+SWEEP_INTERVAL_S = 300.0
+BATCH = 500
+
+
+async def sweep(session: Session, files: Files, *, grace_s: float = GRACE_S) -> int:
+    """Remove versions and half-received bodies older than `grace_s` that no row names; how many."""
+    removed = await asyncio.to_thread(files.discard_incoming, 24 * 3600.0)
+    candidates = await asyncio.to_thread(lambda: list(files.older_versions(grace_s)))
+    remaining = iter(candidates)
+    while batch := list(islice(remaining, BATCH)):
+        async with session.transaction(service=True) as cursor:
+            await cursor.execute(QUERIES["versions_in_use"], {"versions": batch})
+            used = {row["version"] for row in await cursor.fetchall()}
+        for version in batch:
+            if version not in used:
+                files.remove(version)
+                removed += 1
+    if removed:
+        log.info("storage.swept", removed=removed)
+    return removed

@@ -1,0 +1,212 @@
+"""Standard uploads: raw or multipart, by a caller or by a signed URL; and the two steps every upload takes.
+
+A *probe* writes the row as the caller and rolls back: the policies and triggers decide before bytes
+move. The *final* write happens as the service role once the bytes lie whole. This is how the real server
+does it, so triggers see here what they see there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from soundscape.local.storage.database import QUERIES, Session
+from soundscape.local.storage.errors import StorageError
+from soundscape.local.storage.files import Files, Received
+from soundscape.local.storage.multipart import Form
+from soundscape.local.storage.names import check_bucket_name, check_key, check_mime_type
+from soundscape.local.storage.signatures import UPLOAD_SECONDS, Signatures
+from soundscape.local.storage.wire import (
+    JsonResponse,
+    Storage,
+    declared_length,
+    decode_user_metadata,
+    header_text,
+)
+
+PROBE_VERSION = "1"
+FOLDER_PLACEHOLDER = ".emptyFolderPlaceholder"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What a request says of the bytes it carries."""
+
+    chunks: AsyncIterator[bytes]
+    mime_type: str
+    cache_control: str
+    user_metadata: dict[str, Any]
+
+
+async def probe(
+    session: Session,
+    bucket: str,
+    name: str,
+    *,
+    upsert: bool,
+    metadata: Mapping[str, Any],
+    user_metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Ask the policies and triggers whether the caller may write this object. Raises `StorageError`."""
+    values = session.object_values(bucket, name, PROBE_VERSION, metadata, user_metadata)
+    async with session.transaction(rollback=True, taken="Key") as cursor:
+        await cursor.execute(QUERIES["upsert_object" if upsert else "insert_object"], values)
+
+
+async def commit(
+    session: Session,
+    files: Files,
+    bucket: str,
+    name: str,
+    received: Received,
+    *,
+    mime_type: str,
+    cache_control: str,
+    user_metadata: Mapping[str, Any],
+) -> DictRow:
+    """Place the bytes and write the row that makes them the object; the row.
+
+    Of two first uploads at once both succeed, the later as an overwrite. The bytes of a refused write
+    are removed. Raises `StorageError`.
+    """
+    version = str(uuid4())
+    values = session.object_values(
+        bucket, name, version, received.metadata(mime_type, cache_control), user_metadata
+    )
+    await asyncio.to_thread(files.place, received.path, version)
+    try:
+        async with session.transaction(service=True, taken="Key") as cursor:
+            await cursor.execute(QUERIES["lock_object"], values)
+            await cursor.execute(QUERIES["version_for_update"], values)
+            replaced = await cursor.fetchone()
+            await cursor.execute(QUERIES["upsert_object"], values)
+            row = await cursor.fetchone()
+    except StorageError as error:
+        if certainly_rolled_back(error):
+            files.remove(version)
+        raise
+    assert row is not None
+    if replaced is not None:
+        files.remove(replaced["version"])
+    return row
+
+
+def certainly_rolled_back(error: StorageError) -> bool:
+    """Whether the database said no. A lost connection leaves it open: then the sweep decides by the row."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and cause.sqlstate[:2] != "57"
+
+
+class Uploads:
+    """`POST` and `PUT /object/…`, `POST` and `PUT /object/upload/sign/…`."""
+
+    def __init__(self, storage: Storage, signatures: Signatures) -> None:
+        self.storage = storage
+        self.signatures = signatures
+
+    def routes(self) -> list[Route]:
+        signed = "/object/upload/sign/{bucket}/{key:key}"
+        return [
+            Route(signed, self.sign, methods=["POST"]),
+            Route(signed, self.upload_signed, methods=["PUT"]),
+        ]
+
+    def catch_all_routes(self) -> list[Route]:
+        """To be tried last: every longer path looks like a key."""
+        return [
+            Route("/object/{bucket}/{key:key}", self.upload, methods=["POST"]),
+            Route("/object/{bucket}/{key:key}", self.update, methods=["PUT"]),
+        ]
+
+    async def upload(self, request: Request) -> Response:
+        session = self.storage.session(request, "storage.object.upload")
+        return await self._receive(request, session, upsert=request.headers.get("x-upsert") == "true")
+
+    async def update(self, request: Request) -> Response:
+        session = self.storage.session(request, "storage.object.upload_update")
+        return await self._receive(request, session, upsert=True)
+
+    async def sign(self, request: Request) -> Response:
+        bucket, key = request.path_params["bucket"], request.path_params["key"]
+        session = self.storage.session(request, "storage.object.sign_upload_url")
+        upsert = request.headers.get("x-upsert") == "true"
+        await session.bucket(bucket)
+        check_key(key)
+        await probe(session, bucket, key, upsert=upsert, metadata={})
+        token = self.signatures.sign(
+            f"{bucket}/{key}", "upload", UPLOAD_SECONDS, owner=session.owner_id, upsert=upsert
+        )
+        path = f"{bucket}/{key}".replace("?", "%3F")
+        return JsonResponse({"url": f"/object/upload/sign/{path}?token={token}", "token": token})
+
+    async def upload_signed(self, request: Request) -> Response:
+        bucket, key = request.path_params["bucket"], request.path_params["key"]
+        claims = self.signatures.verify(
+            request.query_params.get("token", ""), f"{check_bucket_name(bucket)}/{key}", "upload"
+        )
+        session = self.storage.service_session(
+            request, "storage.object.upload_signed", owner_id=claims.get("owner")
+        )
+        return await self._receive(request, session, upsert=claims.get("upsert") is True)
+
+    async def _receive(self, request: Request, session: Session, *, upsert: bool) -> Response:
+        bucket, key = request.path_params["bucket"], request.path_params["key"]
+        limits = await session.bucket(bucket)
+        check_key(key)
+        size_limit = min(self.storage.size_limit, limits["file_size_limit"] or self.storage.size_limit)
+        incoming = await self._incoming(request)
+        if key.endswith(FOLDER_PLACEHOLDER):
+            size_limit = 0
+        else:
+            check_mime_type(incoming.mime_type, limits["allowed_mime_types"])
+        declared = declared_length(request.headers)
+        await probe(
+            session,
+            bucket,
+            key,
+            upsert=upsert,
+            metadata={"mimetype": incoming.mime_type, "contentLength": declared},
+            user_metadata=incoming.user_metadata,
+        )
+        received = await self.storage.files.receive(incoming.chunks, limit=size_limit)
+        row = await commit(
+            session,
+            self.storage.files,
+            bucket,
+            key,
+            received,
+            mime_type=incoming.mime_type,
+            cache_control=incoming.cache_control,
+            user_metadata=incoming.user_metadata,
+        )
+        return JsonResponse({"Key": f"{bucket}/{key}", "Id": row["id"]})
+
+    async def _incoming(self, request: Request) -> Incoming:
+        content_type = request.headers.get("content-type", "")
+        if not content_type.lower().startswith("multipart/form-data"):
+            return Incoming(
+                chunks=request.stream(),
+                mime_type=header_text(content_type) or "application/octet-stream",
+                cache_control=header_text(request.headers.get("cache-control", "")) or "no-cache",
+                user_metadata=decode_user_metadata(request.headers.get("x-metadata"), base64_coded=True),
+            )
+        form = Form(request.stream(), content_type)
+        await form.read_fields()
+        seconds = header_text(form.fields.get("cacheControl", ""))
+        return Incoming(
+            chunks=form.file(),
+            mime_type=header_text(form.fields.get("contentType", "")) or form.mime_type,
+            cache_control=f"max-age={seconds}" if seconds else "no-cache",
+            user_metadata=decode_user_metadata(
+                form.fields.get("metadata", form.fields.get("userMetadata")), base64_coded=False
+            ),
+        )
