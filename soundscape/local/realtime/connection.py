@@ -1,0 +1,206 @@
+"""One websocket: its channels, what waits to be sent to it, and when it is dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from soundscape.local.realtime.channel import Channel, JoinRefused, bind, join
+from soundscape.local.realtime.feed import Feed
+from soundscape.local.realtime.hub import Hub
+from soundscape.local.realtime.limits import Limits, Rate
+from soundscape.local.realtime.serializer import MalformedFrame, Message, Serializer
+from soundscape.local.realtime.visibility import Callers
+from soundscape.local.stack import Stack
+
+CLOSE_S = 2.0
+UNSUPPORTED, POLICY, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1008, 1009, 1013, 1001
+
+log = structlog.get_logger("soundscape.local.realtime")
+
+
+class Dropped(Exception):
+    """The server ends the connection, with a close code and a reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Connection:
+    """A client from handshake to close."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        serializer: Serializer,
+        *,
+        key: str,
+        headers: Mapping[str, str],
+        stack: Stack,
+        hub: Hub,
+        feed: Feed,
+        callers: Callers,
+        limits: Limits,
+    ) -> None:
+        self.serializer = serializer
+        self.key = key
+        self.headers = headers
+        self.stack = stack
+        self.hub = hub
+        self.feed = feed
+        self.callers = callers
+        self.limits = limits
+        self.events = Rate(limits.events_per_s)
+        self._joins = Rate(limits.joins_per_s)
+        self._websocket = websocket
+        self._channels: dict[str, Channel] = {}
+        self._waiting: deque[str | bytes] = deque()
+        self._waiting_bytes = 0
+        self._more = asyncio.Event()
+        self._dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        self.send_frame(self.serializer.encode(message))
+
+    def send_frame(self, frame: str | bytes | None) -> None:
+        """Queue a frame. A client for whom too much waits is dropped: memory must not grow for it."""
+        if frame is None or self._dropped.done():
+            return
+        self._waiting.append(frame)
+        self._waiting_bytes += len(frame)
+        self._more.set()
+        if self._waiting_bytes > self.limits.queue_bytes:
+            self._dropped.set_exception(Dropped(TRY_LATER, "too slow"))
+
+    def reply(self, message: Message, status: str, response: dict[str, Any]) -> None:
+        payload = {"status": status, "response": response}
+        self.send(Message(message.topic, "phx_reply", payload, message.ref, message.join_ref))
+
+    def forget(self, channel: Channel) -> None:
+        if self._channels.get(channel.topic) is channel:
+            del self._channels[channel.topic]
+        self.hub.remove(channel)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Until the client goes or is dropped. Never raises for what a client sends."""
+        tasks = [asyncio.ensure_future(it) for it in (self._read(), self._write(), self._dropped)]
+        code, reason = GOING_AWAY, ""
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except Dropped as dropped:
+            code, reason = dropped.code, dropped.reason
+            log.info("realtime.dropped", reason=reason)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return  # the client is gone; there is nobody to tell
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for channel in list(self._channels.values()):
+                channel.close()
+            self._waiting.clear()
+        with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
+            await asyncio.wait_for(self._websocket.close(code, reason), CLOSE_S)
+
+    async def _write(self) -> None:
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._waiting:
+                frame = self._waiting.popleft()
+                if isinstance(frame, str):
+                    await self._websocket.send_text(frame)
+                else:
+                    await self._websocket.send_bytes(frame)
+                self._waiting_bytes -= len(frame)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                received = await asyncio.wait_for(self._websocket.receive(), self.limits.idle_s)
+            except TimeoutError as error:
+                raise Dropped(GOING_AWAY, "no heartbeat") from error
+            if received["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(received.get("code") or GOING_AWAY)
+            frame = received.get("text") if received.get("text") is not None else received.get("bytes")
+            if frame is None or len(frame) > self.limits.frame_bytes:
+                raise Dropped(TOO_BIG, "frame too large")
+            try:
+                message = self.serializer.decode(frame)
+            except MalformedFrame as error:
+                raise Dropped(UNSUPPORTED, f"malformed frame: {error}") from error
+            await self._handle(message)
+
+    # -- what the client sends ------------------------------------------------------------------
+
+    async def _handle(self, message: Message) -> None:
+        if message.topic == "phoenix":
+            if message.event == "heartbeat":
+                self.reply(message, "ok", {})
+            return
+        if message.event == "phx_join":
+            await self._join(message)
+            return
+        channel = self._channels.get(message.topic)
+        if channel is None:
+            if message.event == "phx_leave":
+                self.reply(message, "ok", {})
+            elif message.ref is not None:
+                self.reply(message, "error", {"reason": "unmatched topic"})
+        elif message.join_ref is None or message.join_ref == channel.join_ref:
+            await channel.receive(message)
+
+    async def _join(self, message: Message) -> None:
+        if not self._joins.allow():
+            self.reply(message, "error", {"reason": "ClientJoinRateLimitReached: Too many joins per second"})
+            raise Dropped(POLICY, "Too many joins per second")
+        try:
+            self._admit(message)
+            channel = await join(self, message)
+            bindings, failure = await bind(channel, message)
+            channel.since_lsn = await self.feed.position()
+        except JoinRefused as refused:
+            self.reply(message, "error", {"reason": str(refused)})
+            return
+        except (psycopg.Error, TimeoutError) as error:
+            log.warning("realtime.join_failed", error=str(error).strip())
+            reason = "UnableToConnectToProject: Realtime was unable to connect to the project database"
+            self.reply(message, "error", {"reason": reason})
+            return
+        self._channels[message.topic] = channel
+        self.hub.add(channel)
+        self.feed.wake()
+        self.reply(message, "ok", {"postgres_changes": bindings})
+        if failure is not None:
+            channel.system("postgres_changes", "error", failure)
+        elif channel.bindings:
+            channel.system("postgres_changes", "ok", "Subscribed to PostgreSQL")
+        channel.send_presence_state()
+        channel.watch_expiry()
+
+    def _admit(self, message: Message) -> None:
+        """The checks that need no database. A second join of a topic replaces the first."""
+        if not message.topic.startswith("realtime:"):
+            raise JoinRefused("unmatched topic")
+        if message.topic == "realtime:":
+            raise JoinRefused("TopicNameRequired: You must provide a topic name")
+        existing = self._channels.get(message.topic)
+        if existing is not None:
+            existing.close()
+        elif len(self._channels) >= self.limits.channels:
+            raise JoinRefused("ChannelRateLimitReached: Too many channels")

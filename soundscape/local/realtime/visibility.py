@@ -1,0 +1,169 @@
+"""Which changed rows a caller may see: the database is asked, as that caller.
+
+The rows' primary keys are selected again under the caller's role and claims in a read-only
+transaction, so that row level security decides, and the bindings' filters are evaluated on the
+values that were logged, in the same query. One query a table, a caller and a batch, however many
+rows, channels and filters. The session belongs to `authenticator`, which can become nothing but an
+API role.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from soundscape.local.realtime.change import Change
+from soundscape.local.realtime.filter import Condition
+from soundscape.local.realtime.table import Table, identifier
+from soundscape.local.tokens import Caller
+
+STATEMENT_TIMEOUT_MS = 3000
+Conditions = tuple[Condition, ...]
+Callers = AsyncConnectionPool[Any]
+"""Connections of `authenticator`."""
+
+_BECOME = """
+select set_config('role', %(role)s, true),
+       set_config('request.jwt.claims', %(claims)s, true),
+       set_config('request.jwt.claim.sub', %(sub)s, true),
+       set_config('request.jwt.claim.role', %(role)s, true),
+       set_config('search_path', 'public, extensions', true),
+       set_config('statement_timeout', %(timeout)s, true),
+       set_config('transaction_read_only', 'on', true)
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one caller may learn of one change."""
+
+    visible: bool
+    passes: frozenset[Conditions]
+    """The filters, of those asked, that the row passes."""
+    error: str | None = None
+
+
+async def judge(
+    callers: Callers, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
+) -> list[Verdict]:
+    """A verdict for each change.
+
+    A policy or a filter that fails on one row counts against that row alone.
+    """
+    readable = {column.name for column in table.readable(caller.role)}
+    if not table.key:
+        return [_refused(change, "Error 400: Bad Request, no primary key") for change in changes]
+    if not readable.issuperset(column.name for column in table.key):
+        return [Verdict(False, frozenset(), "Error 401: Unauthorized")] * len(changes)
+    if not table.has_rls and not filters:
+        return [Verdict(True, frozenset())] * len(changes)
+    usable = [found for found in filters if readable.issuperset(condition.column for condition in found)]
+    try:
+        return await _ask(callers, caller, table, changes, usable)
+    except psycopg.Error as error:
+        if len(changes) == 1:
+            return [Verdict(False, frozenset(), _explain(error))]
+    return [(await judge(callers, caller, table, [change], filters))[0] for change in changes]
+
+
+async def check_conditions(callers: Callers, caller: Caller, table: Table, conditions: Conditions) -> None:
+    """Raise `psycopg.Error` when a comparison makes no sense for its column or its value."""
+    async with callers.connection() as connection, connection.transaction():
+        await connection.execute(_BECOME, _identity(caller))
+        nothing: list[list[str | None]] = [[] for _ in _operands(table, [conditions])]
+        await connection.execute(_query(table, [conditions]), [*_bound([conditions]), *nothing])
+        for condition in conditions:
+            if condition.operator in ("match", "imatch"):
+                await connection.execute("select '' ~ %s", condition.values)
+
+
+async def _ask(
+    callers: Callers, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
+) -> list[Verdict]:
+    operands = _operands(table, filters)
+    values = [[change.values.get(name) for change in changes] for name in operands]
+    async with callers.connection() as connection, connection.transaction():
+        await connection.execute(_BECOME, _identity(caller))
+        cursor = await connection.execute(_query(table, filters), [*_bound(filters), *values])
+        rows = await cursor.fetchall()
+    return [
+        Verdict(
+            visible=bool(visible) or change.kind == "DELETE",
+            passes=frozenset(
+                found
+                for found, passed in zip(filters, passed_filters, strict=True)
+                # A column that was not logged cannot be compared: closed, not open.
+                if passed and all(condition.column in change.values for condition in found)
+            ),
+        )
+        for change, (visible, *passed_filters) in zip(changes, rows, strict=True)
+    ]
+
+
+def _operands(table: Table, filters: Sequence[Conditions]) -> list[str]:
+    """The columns whose values the query needs."""
+    names = {column.name: None for column in table.key}
+    names |= {condition.column: None for conditions in filters for condition in conditions}
+    return list(names)
+
+
+def _bound(filters: Sequence[Conditions]) -> list[str | None]:
+    return [value for conditions in filters for condition in conditions for value in condition.parameters]
+
+
+def _query(table: Table, filters: Sequence[Conditions]) -> sql.Composable:
+    """One row a change, in order: whether it is visible, then whether it passes each filter.
+
+    Parameters: what the filters bind, then an array of text for each operand.
+    """
+    types = {column.name: column.type_sql for column in table.columns}
+    operands = {
+        name: sql.SQL("{}::{}").format(sql.Identifier("changed", f"c{index}"), types[name])
+        for index, name in enumerate(_operands(table, filters))
+    }
+    visible: sql.Composable = sql.SQL("true")
+    if table.has_rls:
+        same_key = sql.SQL(" and ").join(
+            sql.SQL("present.{} = {}").format(identifier(column.name), operands[column.name])
+            for column in table.key
+        )
+        visible = sql.SQL("exists (select from {} present where {})").format(table.sql, same_key)
+    passes = [
+        sql.SQL("coalesce({}, false)").format(
+            sql.SQL(" and ").join(
+                sql.SQL("({})").format(condition.as_sql(operands[condition.column], types[condition.column]))
+                for condition in conditions
+            )
+        )
+        for conditions in filters
+    ]
+    arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(operands))
+    names = sql.SQL(", ").join(sql.Identifier(f"c{index}") for index in range(len(operands)))
+    return sql.SQL("select {} from unnest({}) with ordinality as changed({}, n) order by n").format(
+        sql.SQL(", ").join([visible, *passes]), arrays, names
+    )
+
+
+def _identity(caller: Caller) -> dict[str, str]:
+    return {
+        "role": caller.role,
+        "claims": json.dumps(caller.claims),
+        "sub": caller.user_id or "",
+        "timeout": str(STATEMENT_TIMEOUT_MS),
+    }
+
+
+def _refused(change: Change, reason: str) -> Verdict:
+    return Verdict(change.kind == "DELETE", frozenset(), None if change.kind == "DELETE" else reason)
+
+
+def _explain(error: psycopg.Error) -> str:
+    if error.sqlstate == "42501":
+        return "Error 401: Unauthorized"
+    return "Error 500: Internal Server Error, RLS policy evaluation failed"
