@@ -1,0 +1,201 @@
+"""The ASGI app of `/auth/v1`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from soundscape.local.auth import account, admin, invitations, oauth, signup, token, verify
+from soundscape.local.auth.errors import AuthError, feature_disabled
+from soundscape.local.auth.limits import RateLimits
+from soundscape.local.auth.mail import Mailer, outbox
+from soundscape.local.auth.providers import open_providers
+from soundscape.local.auth.redirects import Redirects
+from soundscape.local.auth.service import Auth
+from soundscape.local.auth.settings import Settings
+from soundscape.local.stack import Stack
+from soundscape.local.tokens import InvalidToken
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Auth, Request], Awaitable[Response]]
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+# A browser follows these without a key in hand.
+OPEN: dict[tuple[str, str], Handler] = {
+    ("GET", "/verify"): verify.verify_link,
+    ("GET", "/authorize"): oauth.authorize,
+    ("GET", "/callback"): oauth.callback,
+}
+KEYED: dict[tuple[str, str], Handler] = {
+    ("POST", "/signup"): signup.signup,
+    ("POST", "/token"): token.token,
+    ("POST", "/otp"): signup.otp,
+    ("POST", "/magiclink"): signup.otp,
+    ("POST", "/recover"): signup.recover,
+    ("POST", "/resend"): signup.resend,
+    ("POST", "/verify"): verify.verify_code,
+    ("GET", "/user"): account.get_user,
+    ("PUT", "/user"): account.update_user,
+    ("POST", "/logout"): account.logout,
+    ("GET", "/reauthenticate"): account.reauthenticate,
+    ("POST", "/invite"): invitations.invite,
+    ("POST", "/admin/generate_link"): invitations.generate_link,
+    ("GET", "/admin/users"): admin.list_users,
+    ("POST", "/admin/users"): admin.create_user,
+    ("GET", "/admin/users/{user_id}"): admin.get_user,
+    ("PUT", "/admin/users/{user_id}"): admin.update_user,
+    ("DELETE", "/admin/users/{user_id}"): admin.delete_user,
+}
+REFUSED = {
+    "/factors": "Multi-factor authentication",
+    "/admin/users/{user_id}/factors": "Multi-factor authentication",
+    "/sso": "Single sign-on",
+    "/admin/sso": "Single sign-on",
+    "/scim": "SCIM",
+    "/passkeys": "Signing in with passkeys",
+    "/admin/users/{user_id}/passkeys": "Signing in with passkeys",
+    "/oauth": "The OAuth 2.1 server",
+    "/user/oauth": "The OAuth 2.1 server",
+    "/admin/oauth": "The OAuth 2.1 server",
+    "/admin/custom-providers": "Managing providers over the API",
+    "/admin/audit": "The audit log",
+}
+
+
+def build(stack: Stack) -> Starlette:
+    """Raises `LocalStackError` for a `config.toml` that asks for what this service does not do."""
+    settings = Settings.read(stack.config)
+    limits = RateLimits(settings.rate_limits)
+    auth = Auth(
+        stack=stack,
+        settings=settings,
+        redirects=Redirects(settings.site_url, settings.redirect_patterns),
+        limits=limits,
+        mailer=Mailer(settings, limits, url=stack.url, outbox=outbox(stack.data_dir)),
+        providers=open_providers(settings, callback=f"{stack.url}/auth/v1/callback"),
+    )
+
+    async def health(_: Request) -> Response:
+        return JSONResponse(
+            {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
+        )
+
+    async def jwks(_: Request) -> Response:
+        return JSONResponse(stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+
+    async def described(_: Auth, __: Request) -> Response:
+        return JSONResponse(_described(settings))
+
+    routes = [
+        Route("/health", health),
+        Route("/.well-known/jwks.json", jwks),
+        _route(auth, ("GET", "/settings"), described),
+        _route(auth, ("GET", "/user/identities/authorize"), _no_linking),
+        _route(auth, ("DELETE", "/user/identities/{identity_id}"), _no_linking),
+    ]
+    routes += [_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()]
+    routes += [_route(auth, at, handler) for at, handler in KEYED.items()]
+    for prefix, feature in REFUSED.items():
+        for path in (prefix, prefix + "/{rest:path}"):
+            routes.append(Route(path, _refusing(feature), methods=EVERY_METHOD))
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            AuthError: _auth_error,
+            HTTPException: _http_error,
+            psycopg.Error: _database_error,
+        },
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _route(auth: Auth, at: tuple[str, str], handler: Handler, *, keyed: bool = True) -> Route:
+    method, path = at
+
+    async def endpoint(request: Request) -> Response:
+        if keyed:
+            refusal = _without_key(auth, request)
+            if refusal is not None:
+                return refusal
+        return await handler(auth, request)
+
+    return Route(path, endpoint, methods=[method])
+
+
+def _without_key(auth: Auth, request: Request) -> Response | None:
+    """What a project's gateway answers a request that carries none of its keys."""
+    key = request.headers.get("apikey") or request.query_params.get("apikey")
+    try:
+        auth.stack.tokens.caller(apikey=key, authorization=None)
+    except InvalidToken as error:
+        hint = "Double check your Supabase `anon` or `service_role` API key." if key else (
+            "No `apikey` request header or url param was found."
+        )  # fmt: skip
+        return JSONResponse({"message": error.message, "hint": hint}, status_code=401)
+    return None
+
+
+async def _no_linking(auth: Auth, request: Request) -> Response:
+    auth.claims(request)
+    raise AuthError(404, "manual_linking_disabled", "Manual linking is disabled")
+
+
+def _refusing(feature: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(_: Request) -> Response:
+        raise feature_disabled(feature)
+
+    return endpoint
+
+
+def _described(settings: Settings) -> dict[str, object]:
+    return {
+        "external": {
+            "anonymous_users": settings.anonymous_enabled,
+            "email": settings.email_enabled,
+            "phone": False,
+            **dict.fromkeys(settings.providers, True),
+        },
+        "disable_signup": not settings.signup_enabled,
+        "mailer_autoconfirm": settings.autoconfirm,
+        "phone_autoconfirm": False,
+        "sms_provider": "",
+        "saml_enabled": False,
+        "passkeys_enabled": False,
+    }
+
+
+async def _auth_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AuthError)
+    return JSONResponse(error.as_dict(), status_code=error.status)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = {"code": error.status_code, "error_code": "not_found", "msg": str(error.detail)}
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, psycopg.Error)
+    if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # never left the client: a NUL
+        return JSONResponse(
+            {"code": 400, "error_code": "validation_failed", "msg": "Invalid characters in the request"},
+            status_code=400,
+        )
+    log.error(
+        "request failed in the database", method=request.method, path=request.url.path, exc_info=error
+    )
+    body = {
+        "code": 500,
+        "error_code": "unexpected_failure",
+        "msg": "Unexpected failure, please check server logs for more information",
+    }
+    return JSONResponse(body, status_code=500)

@@ -1,0 +1,47 @@
+"""Refusals in GoTrue's wire form: `{code, error_code, msg}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AuthError(Exception):
+    """A refusal the client sees; `code` is one of GoTrue's error codes."""
+
+    def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.extra = extra
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"code": self.status, "error_code": self.code, "msg": self.message, **self.extra}
+
+
+def invalid(message: str) -> AuthError:
+    return AuthError(400, "validation_failed", message)
+
+
+def feature_disabled(feature: str) -> AuthError:
+    return AuthError(422, "feature_disabled", f"{feature} is not part of the embedded Supabase")
+
+
+def invalid_credentials() -> AuthError:
+    return AuthError(400, "invalid_credentials", "Invalid login credentials")
+
+
+def email_exists() -> AuthError:
+    return AuthError(422, "email_exists", "A user with this email address has already been registered")
+
+
+def signup_disabled() -> AuthError:
+    return AuthError(422, "signup_disabled", "Signups not allowed for this instance")
+
+
+def user_banned() -> AuthError:
+    return AuthError(400, "user_banned", "User is banned")
+
+
+def user_not_found() -> AuthError:
+    return AuthError(404, "user_not_found", "User not found")
