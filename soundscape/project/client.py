@@ -1,0 +1,70 @@
+"""The connection to a project, and what its failures mean to us."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import httpx
+from postgrest.exceptions import APIError
+from storage3.exceptions import StorageApiError
+from supabase import AsyncClient, AsyncClientOptions, acreate_client
+
+from soundscape.errors import LeaseLost, ProjectError, ProjectUnreachable
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+LEASE_LOST_CODE = "PT409"
+
+
+@asynccontextmanager
+async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.AsyncClient]]:
+    """supabase-py over one shared HTTP client, and that client for streaming bytes.
+
+    No redirect is followed and no proxy taken from the environment: the worker talks to its
+    project and to nobody else.
+    """
+    async with httpx.AsyncClient(
+        timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        follow_redirects=False,
+        trust_env=False,
+        limits=httpx.Limits(max_connections=40, max_keepalive_connections=20),
+    ) as http:
+        options = AsyncClientOptions(
+            auto_refresh_token=False,
+            persist_session=False,
+            httpx_client=http,
+            # Retries are the queue's business: one that knows about leases.
+            postgrest_client_retry=False,
+        )
+        yield await acreate_client(url, key, options), http
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the clients' exceptions into `LeaseLost`, `ProjectUnreachable` or `ProjectError`."""
+    try:
+        yield
+    except APIError as error:
+        if error.code == LEASE_LOST_CODE:
+            raise LeaseLost(f"{doing}: the lease is lost.", remedy="Drop the work.") from error
+        if _is_passing(error.code):
+            raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
+        raise ProjectError(
+            f"{doing}: {error.message}", remedy=error.hint or "Deploy again, or check the keys."
+        ) from error
+    except StorageApiError as error:
+        if str(error.status).startswith("5"):
+            raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
+        raise ProjectError(f"{doing}: {error.message}", code="storage_refused") from error
+    except httpx.TransportError as error:
+        raise ProjectUnreachable(
+            f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is tried again."
+        ) from error
+
+
+def _is_passing(code: str | None) -> bool:
+    """A 5xx without a PostgREST body, a lost connection, shutdown or a full server."""
+    if code is None:
+        return False
+    return code.startswith(("08", "53", "57", "40")) or (len(code) == 3 and code.startswith("5"))

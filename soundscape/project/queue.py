@@ -1,0 +1,91 @@
+"""Jobs: claimed, held, ended. The SQL behind each call is in supabase/migrations/*_jobs.sql."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from supabase import AsyncClient
+
+from soundscape.errors import Refusal
+from soundscape.project.client import translated
+
+Ending = Literal["refused", "dead", "queued"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One claimed analysis. `token` fences every write: it is refused once somebody else holds the job."""
+
+    job_id: int
+    token: str
+    trace_id: str
+    attempt: int
+    audio_id: str
+    user_id: str
+    object_name: str
+    object_version: str
+    size_bytes: int | None
+    content_type: str | None
+
+
+class Queue:
+    """The queue as one worker sees it. Every method raises `ProjectUnreachable` or `ProjectError`."""
+
+    def __init__(self, client: AsyncClient, *, worker: str) -> None:
+        self._client = client
+        self._worker = worker
+
+    async def claim(self, most: int, *, lease_s: int) -> list[Job]:
+        """Up to `most` jobs, each ours for `lease_s` seconds."""
+        rows = await self._call("claim_jobs", worker=self._worker, max_jobs=most, lease_s=lease_s)
+        return [Job(**row) for row in rows]
+
+    async def extend(self, job: Job, *, lease_s: int) -> None:
+        """Heartbeat. Raises `LeaseLost`."""
+        await self._call("extend_lease", job_id=job.job_id, token=job.token, lease_s=lease_s)
+
+    async def complete(self, job: Job, result: dict[str, Any]) -> None:
+        """Write the results and end the job, in one transaction. Raises `LeaseLost`."""
+        await self._call("complete_job", job_id=job.job_id, token=job.token, result=result)
+
+    async def refuse(self, job: Job, refusal: Refusal) -> None:
+        """End the job with a reason its owner can read. Raises `LeaseLost`."""
+        await self._call(
+            "fail_job",
+            job_id=job.job_id,
+            token=job.token,
+            kind=refusal.status,
+            code=refusal.code,
+            message=str(refusal),
+        )
+
+    async def put_back(self, job: Job, *, code: str, message: str, retry_in_s: int) -> Ending:
+        """Let somebody try again later; "dead" when the attempts are used up. Raises `LeaseLost`."""
+        ending: Ending = await self._call(
+            "fail_job",
+            job_id=job.job_id,
+            token=job.token,
+            kind="passing",
+            code=code,
+            message=message,
+            retry_in_s=retry_in_s,
+        )
+        return ending
+
+    async def reconcile(self) -> dict[str, int]:
+        """Sweep; returns how many of each kind were mended."""
+        found: dict[str, int] = await self._call("reconcile")
+        return found
+
+    async def pending_removals(self, most: int = 100) -> dict[str, list[str]]:
+        """Object names to delete, by bucket."""
+        return {row["bucket_id"]: row["names"] for row in await self._call("pending_removals", most=most)}
+
+    async def forget_removals(self, bucket: str, names: list[str]) -> None:
+        """Those objects are gone."""
+        await self._call("forget_removals", bucket=bucket, removed=names)
+
+    async def _call(self, function: str, /, **arguments: Any) -> Any:
+        with translated(function):
+            return (await self._client.rpc(function, arguments).execute()).data

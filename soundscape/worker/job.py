@@ -1,0 +1,162 @@
+"""One job, from claim to end: fetch, analyse, store, complete."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from soundscape.audio.decode import Limits
+from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectError, Refusal
+from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
+from soundscape.project.queue import Job, Queue
+from soundscape.worker.sandbox import Sandbox
+
+log = structlog.get_logger(__name__)
+
+WALL_BASE_S = 60.0
+WALL_PER_MEGABYTE_S = 1.5
+RETRY_BASE_S = 2.0
+RETRY_MOST_S = 300.0
+CONTENT_TYPES = {
+    ".dat": "application/octet-stream",
+    ".bin": "application/octet-stream",
+    ".json": "application/json",
+    ".png": "image/png",
+}
+# Sections of a record that name files; everything else in it is left alone.
+FILE_SECTIONS = ("waveform", "pictures", "fingerprint")
+
+
+class Attempt:
+    """Works on claimed jobs with one sandbox."""
+
+    def __init__(
+        self, *, queue: Queue, objects: Objects, sandbox: Sandbox, scratch_dir: Path, lease_s: int
+    ) -> None:
+        self._queue = queue
+        self._objects = objects
+        self._sandbox = sandbox
+        self._scratch_dir = scratch_dir
+        self._lease_s = lease_s
+
+    async def run(self, job: Job) -> str:
+        """Do the job and return how it ended: succeeded, refused, queued, dead, lost, or unsaid.
+
+        "unsaid": the project could not be told; the lease runs out and somebody tries again.
+        """
+        with structlog.contextvars.bound_contextvars(
+            **{"trace.id": job.trace_id, "job.id": job.job_id, "audio.id": job.audio_id}
+        ):
+            try:
+                outcome = await self._attempt(job)
+            except LeaseLost:
+                outcome = "lost"
+            except ProjectError as error:
+                log.warning("the project could not be told how the job ended", error=str(error))
+                outcome = "unsaid"
+            log.info("job ended", **{"event.outcome": outcome, "job.attempt": job.attempt})
+            return outcome
+
+    async def _attempt(self, job: Job) -> str:
+        try:
+            await self._analyze(job)
+        except Refusal as refusal:
+            await self._queue.refuse(job, refusal)
+            return "refused"
+        except LeaseLost:
+            raise
+        except (ProjectError, AnalysisCrashed) as error:
+            log.warning("attempt failed", code=error.code, error=str(error))
+            return await self._queue.put_back(
+                job, code=error.code, message=str(error), retry_in_s=retry_in_s(job.attempt)
+            )
+        return "succeeded"
+
+    async def _analyze(self, job: Job) -> None:
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._scratch_dir)))
+            heart = asyncio.create_task(self._heartbeat(job))
+            work = asyncio.create_task(self._work(job, folder))
+            try:
+                await asyncio.wait({heart, work}, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done():
+                    await heart  # raises: the lease is lost, so the work is nobody's
+                await work
+            finally:
+                for task in (heart, work):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, LeaseLost):
+                        await task
+
+    async def _work(self, job: Job, folder: Path) -> None:
+        limits = Limits()
+        out_dir = folder / "out"
+        out_dir.mkdir()
+        with (folder / "source").open("w+b") as source:
+            size_bytes = await self._objects.fetch(
+                AUDIO_BUCKET, job.object_name, source, max_bytes=limits.max_size_bytes
+            )
+            source.flush()
+            source.seek(0)
+            analysis = await self._sandbox.analyze(
+                source, out_dir, wall_s=WALL_BASE_S + WALL_PER_MEGABYTE_S * size_bytes / 1e6
+            )
+        # The object version is part of the name, so that a late writer cannot overwrite a newer result.
+        prefix = f"{job.audio_id}/{analysis.record['analysis_version']}/{job.object_version}/"
+        files = sorted(path for path in out_dir.rglob("*") if path.is_file())
+        stored = await asyncio.gather(
+            *(
+                self._objects.store(
+                    WAVEFORM_BUCKET,
+                    prefix + path.relative_to(out_dir).as_posix(),
+                    path,
+                    content_type=CONTENT_TYPES[path.suffix],
+                )
+                for path in files
+            ),
+            return_exceptions=True,
+        )
+        for outcome in stored:
+            if outcome is not None:
+                raise outcome
+        await self._queue.complete(job, placed(analysis.record, prefix))
+
+    async def _heartbeat(self, job: Job) -> None:
+        """Extend the lease until cancelled. Raises `LeaseLost`; a passing failure is tried again."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            try:
+                await self._queue.extend(job, lease_s=self._lease_s)
+            except LeaseLost:
+                raise
+            except ProjectError as error:
+                log.warning("heartbeat failed", error=str(error))
+
+
+def placed(record: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The record with file names turned into object names."""
+    return record | {
+        section: _prefixed(record[section], prefix) for section in FILE_SECTIONS if record.get(section)
+    }
+
+
+def _prefixed(value: Any, prefix: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _prefixed(inner, prefix) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_prefixed(inner, prefix) for inner in value]
+    if isinstance(value, str) and Path(value).suffix in CONTENT_TYPES:
+        return prefix + value
+    return value
+
+
+def retry_in_s(attempt: int) -> int:
+    """Exponential backoff with full jitter: up to 2, 4, 8 … 300 s."""
+    most = min(RETRY_MOST_S, RETRY_BASE_S * 2 ** (attempt - 1))
+    return max(1, round(random.uniform(0, most)))  # noqa: S311 - jitter, not a secret

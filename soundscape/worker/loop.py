@@ -1,0 +1,167 @@
+"""The claim loop: wakes on the doorbell or by itself, never takes more jobs than it can do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import secrets
+import tempfile
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import structlog
+
+from soundscape.errors import AnalysisCrashed, ProjectError
+from soundscape.project.client import connect
+from soundscape.project.objects import Objects
+from soundscape.project.queue import Job, Queue
+from soundscape.settings import Settings
+from soundscape.worker.job import Attempt
+from soundscape.worker.sandbox import Sandbox
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_EVERY_S = 300.0
+STOP_GRACE_S = 20.0
+REMOVALS_AT_ONCE = 100
+
+
+class Worker:
+    """Claims jobs and runs each in a slot of its own; a slot is a pre-warmed child process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._opened = AsyncExitStack()
+        self._free: list[Sandbox] = []
+        self._sandboxes: list[Sandbox] = []
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.warm = False
+        self.reachable = False
+        """Whether the project answered the latest claim."""
+
+    def ring(self) -> None:
+        """Look at the queue now."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Connect, and start warming up and claiming in the background."""
+        scratch = tempfile.TemporaryDirectory(prefix="soundscape-", dir=self.settings.scratch_dir)
+        self._scratch_dir = Path(self._opened.enter_context(scratch))
+        client, http = await self._opened.enter_async_context(
+            connect(self.settings.supabase_url, self.settings.secret_key)
+        )
+        self._queue = Queue(client, worker=self.name)
+        self._objects = Objects(client, http)
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
+
+    async def stop(self) -> None:
+        """Claim no more, let running jobs finish within the grace time, end the children.
+
+        A job cut short keeps its lease until that runs out; then another worker takes it.
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        self._wake.set()
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=STOP_GRACE_S)
+        for task in (*self._tasks, *self._jobs):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.gather(*(sandbox.stop() for sandbox in self._sandboxes))
+        await self._opened.aclose()
+
+    # -- claiming -----------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        await self._warm_up()
+        pause_s = self.settings.poll_min_s
+        while not self._stopping:
+            self._wake.clear()
+            claimed = await self._claim()
+            for job in claimed:
+                self._begin(job)
+            if self._free and claimed:
+                continue  # there may be more
+            pause_s = self.settings.poll_min_s if claimed else min(pause_s * 2, self.settings.poll_max_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause_s if self._free else None)
+
+    async def _warm_up(self) -> None:
+        while len(self._sandboxes) < self.settings.workers:
+            sandbox = Sandbox(self._scratch_dir)
+            try:
+                await sandbox.start()
+            except (AnalysisCrashed, OSError) as error:
+                log.error("an analysis child did not start, trying again", error=str(error))
+                await sandbox.stop()
+                await asyncio.sleep(5)
+                continue
+            log.info("analysis child ready", **sandbox.granted)
+            self._sandboxes.append(sandbox)
+            self._free.append(sandbox)
+        self.warm = True
+
+    async def _claim(self) -> list[Job]:
+        if not self._free:
+            return []
+        try:
+            jobs = await self._queue.claim(len(self._free), lease_s=self.settings.lease_s)
+        except ProjectError as error:
+            if self.reachable or not self._stopping:
+                log.warning("the queue cannot be reached", error=str(error))
+            self.reachable = False
+            return []
+        self.reachable = True
+        return jobs
+
+    def _begin(self, job: Job) -> None:
+        sandbox = self._free.pop()
+        attempt = Attempt(
+            queue=self._queue,
+            objects=self._objects,
+            sandbox=sandbox,
+            scratch_dir=self._scratch_dir,
+            lease_s=self.settings.lease_s,
+        )
+
+        async def work() -> None:
+            try:
+                await attempt.run(job)
+            except Exception:
+                # A bug of ours: the lease runs out, the attempt is counted, the slot goes on.
+                log.exception("job failed unexpectedly", **{"job.id": job.job_id})
+            finally:
+                self._free.append(sandbox)
+                self._wake.set()
+
+        task = asyncio.create_task(work())
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    # -- sweeping -----------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Delete what lost its row, and look for what everybody missed."""
+        loop = asyncio.get_running_loop()
+        reconciled_at = -RECONCILE_EVERY_S
+        while True:
+            try:
+                await self._remove()
+                if loop.time() - reconciled_at >= RECONCILE_EVERY_S:
+                    await self._queue.reconcile()
+                    reconciled_at = loop.time()
+            except ProjectError as error:
+                log.warning("sweep failed, it comes again", error=str(error))
+            await asyncio.sleep(self.settings.poll_max_s)
+
+    async def _remove(self) -> None:
+        for bucket, names in (await self._queue.pending_removals(REMOVALS_AT_ONCE)).items():
+            await self._objects.remove(bucket, names)
+            await self._queue.forget_removals(bucket, names)
