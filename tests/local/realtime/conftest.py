@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 import time
 import uuid
@@ -95,24 +96,12 @@ async def _serve(
 ) -> None:
     app = Starlette(routes=[Mount("/realtime/v1", realtime.build(stack))])
     background = asyncio.create_task(realtime.run(stack))
-    web.append(
-        uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
-    )
-    serving = asyncio.create_task(web[0].serve())
-    while not web[0].started:
-        await asyncio.sleep(0.01)
-    port = web[0].servers[0].sockets[0].getsockname()[1]
-    started.set_result(
-        Server(
-            f"http://127.0.0.1:{port}",
-            stack.keys,
-            stack.tokens,
-            stack.postgres,
-            realtime.service(stack),
-            loop,
-        )
-    )
-    await serving
+    listener = socket.create_server(("127.0.0.1", 0))
+    web.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    service = realtime.service(stack)
+    started.set_result(Server(url, stack.keys, stack.tokens, stack.postgres, service, loop))
+    await web[0].serve(sockets=[listener])
     background.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await background

@@ -35,12 +35,15 @@ async def test_insert_update_delete(server: Server, alice: str, topic: str, vsn:
         assert isinstance(bound["id"], int)
         assert bound["id"] != 0
         assert reply["system"] == {
-            "extension": "postgres_changes", "status": "ok", "message": "Subscribed to PostgreSQL", "channel": topic,
-        }  # fmt: skip
+            "extension": "postgres_changes",
+            "status": "ok",
+            "message": "Subscribed to PostgreSQL",
+            "channel": topic,
+        }
 
         note = insert_note(
-            server, alice, title="é'\"\\", score="1.50", tags=["a,b", None, 'q"'], facts='{"deep": [1, 2.5, null]}',
-            secret="never",
+            server, alice, title="é'\"\\", score="1.50", tags=["a,b", None, 'q"'],
+            facts='{"deep": [1, 2.5, null]}', secret="never",
         )  # fmt: skip
         message = await client.until("postgres_changes")
         assert message["ref"] is None

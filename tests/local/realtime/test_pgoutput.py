@@ -1,0 +1,100 @@
+"""The stream of a real Postgres, and bytes that are none."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soundscape.local.realtime.pgoutput import (
+    Begin,
+    Commit,
+    Decoded,
+    Decoder,
+    MalformedStream,
+    Relation,
+    RowChange,
+    Truncate,
+    Type,
+)
+
+if TYPE_CHECKING:
+    from soundscape.local.postgres import Postgres
+
+Kind = TypeVar("Kind")
+READ = """
+select data from pg_logical_slot_get_binary_changes('decoding', null, null,
+    'proto_version', %s, 'publication_names', 'decoding')
+"""
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_real_stream(platform: Postgres, version: str) -> None:
+    with psycopg.connect(platform.dsn("supabase_admin"), autocommit=True) as connection:
+        connection.execute("""
+            create type public.mood as enum ('calm');
+            create table public.decoded (id int primary key, "a b" text, big text, mood public.mood);
+            alter table public.decoded alter column big set storage external;
+            create publication decoding for table public.decoded;
+        """)
+        connection.execute(
+            "select pg_create_logical_replication_slot('decoding', 'pgoutput', temporary => true)"
+        )
+        connection.execute("insert into public.decoded values (1, 'ä', repeat('x', 9000), 'calm')")
+        connection.execute(
+            'begin; update public.decoded set "a b" = null; update public.decoded set id = 2; commit'
+        )
+        connection.execute("delete from public.decoded")
+        connection.execute("truncate public.decoded")
+        rows = connection.cursor(binary=True).execute(READ, [version]).fetchall()
+        connection.execute("drop publication decoding; drop table public.decoded; drop type public.mood")
+    decoder = Decoder()
+    decoded = [decoder.decode(data) for (data,) in rows]
+    changes = [found for found in decoded if isinstance(found, RowChange)]
+    assert [(found.kind, found.new.get("id"), found.old) for found in changes] == [
+        ("INSERT", "1", None),
+        ("UPDATE", "1", None),
+        ("UPDATE", "2", {"id": "1"}),
+        ("DELETE", None, {"id": "2"}),
+    ]
+    assert changes[0].new == {"id": "1", "a b": "ä", "big": "x" * 9000, "mood": "calm"}
+    assert changes[1].new == {"id": "1", "a b": None, "mood": "calm"}  # the large value was not logged again
+    begins, commits = kinds(decoded, Begin), kinds(decoded, Commit)
+    assert [found.commit_lsn for found in begins] == [found.commit_lsn for found in commits]
+    assert len(begins) == 4
+    assert sorted(found.commit_lsn for found in begins) == [found.commit_lsn for found in begins]
+    (relation, *_) = kinds(decoded, Relation)
+    assert (relation.schema, relation.name, relation.replica_identity) == ("public", "decoded", "d")
+    assert [column.in_identity for column in relation.columns] == [True, False, False, False]
+    assert kinds(decoded, Truncate)[0].relation_oids == (relation.oid,)
+    assert ("public", "mood") in {(found.schema, found.name) for found in kinds(decoded, Type)}
+
+
+def kinds(decoded: list[Decoded | None], kind: type[Kind]) -> list[Kind]:
+    return [found for found in decoded if isinstance(found, kind)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"?",
+        b"B\0",
+        b"I" + struct.pack("!I", 7) + b"N\0\0",  # a relation never announced
+        b"R" + struct.pack("!I", 7) + b"public",
+    ],
+)
+def test_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedStream):
+        Decoder().decode(data)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
+    with contextlib.suppress(MalformedStream):
+        Decoder().decode(data)
