@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
 import structlog
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from soundscape.local.auth import account, admin, invitations, oauth, signup, token, verify
-from soundscape.local.auth.errors import AuthError, feature_disabled
+from soundscape.local.auth.errors import API_VERSION, API_VERSION_HEADER, AuthError, feature_disabled
 from soundscape.local.auth.limits import RateLimits
 from soundscape.local.auth.mail import Mailer, outbox
 from soundscape.local.auth.providers import open_providers
@@ -26,6 +27,7 @@ from soundscape.local.tokens import InvalidToken
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Auth, Request], Awaitable[Response]]
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 # A browser follows these without a key in hand.
 OPEN: dict[tuple[str, str], Handler] = {
@@ -172,30 +174,30 @@ def _described(settings: Settings) -> dict[str, object]:
     }
 
 
-async def _auth_error(_: Request, error: Exception) -> Response:
+async def _auth_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AuthError)
-    return JSONResponse(error.as_dict(), status_code=error.status)
+    return _refusal(request, error)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    body = {"code": error.status_code, "error_code": "not_found", "msg": str(error.detail)}
-    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    return _refusal(request, AuthError(error.status_code, "not_found", str(error.detail)), error.headers)
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, psycopg.Error)
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # never left the client: a NUL
-        return JSONResponse(
-            {"code": 400, "error_code": "validation_failed", "msg": "Invalid characters in the request"},
-            status_code=400,
-        )
-    log.error(
-        "request failed in the database", method=request.method, path=request.url.path, exc_info=error
+        return _refusal(request, AuthError(400, "validation_failed", "Invalid characters in the request"))
+    log.error("request failed in the database", method=request.method, path=request.url.path, exc_info=error)
+    message = "Unexpected failure, please check server logs for more information"
+    return _refusal(request, AuthError(500, "unexpected_failure", message))
+
+
+def _refusal(request: Request, error: AuthError, headers: Mapping[str, str] | None = None) -> Response:
+    version = request.headers.get(API_VERSION_HEADER, "")
+    if not _DATE.fullmatch(version):
+        version = ""
+    known = {API_VERSION_HEADER: API_VERSION} if version >= API_VERSION else {}
+    return JSONResponse(
+        error.as_dict(version), status_code=error.status, headers={**(headers or {}), **known}
     )
-    body = {
-        "code": 500,
-        "error_code": "unexpected_failure",
-        "msg": "Unexpected failure, please check server logs for more information",
-    }
-    return JSONResponse(body, status_code=500)

@@ -1,8 +1,11 @@
-"""Refusals in GoTrue's wire form: `{code, error_code, msg}`."""
+"""Refusals in GoTrue's wire form."""
 
 from __future__ import annotations
 
 from typing import Any
+
+API_VERSION = "2024-01-01"
+API_VERSION_HEADER = "x-supabase-api-version"
 
 
 class AuthError(Exception):
@@ -15,7 +18,10 @@ class AuthError(Exception):
         self.message = message
         self.extra = extra
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self, api_version: str = "") -> dict[str, Any]:
+        """The body; clients that announce 2024-01-01 or later read `code` and `message`."""
+        if api_version >= API_VERSION:
+            return {"code": self.code, "message": self.message, **self.extra}
         return {"code": self.status, "error_code": self.code, "msg": self.message, **self.extra}
 
 

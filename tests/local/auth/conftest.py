@@ -118,9 +118,7 @@ def confirming(serve: Serve) -> Server:
 
 
 @contextmanager
-def _running(
-    postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, Any]
-) -> Iterator[Server]:
+def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, Any]) -> Iterator[Server]:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     ready: Future[None] = Future()
@@ -134,7 +132,7 @@ def _running(
             running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
             servers.append(running)
             task = asyncio.create_task(running.serve(sockets=[listener]))
-            while not running.started:
+            while not running.started:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             ready.set_result(None)
             await task

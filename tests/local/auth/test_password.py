@@ -195,7 +195,7 @@ def test_product_triggers_fire_and_their_failure_undoes_the_signup(server: Serve
         assert counted["n"] == 0
     finally:
         server.execute(
-            "drop trigger on_signup on auth.users; drop function public.on_signup; drop table public.profiles",
+            "drop function public.on_signup cascade; drop table public.profiles",
             role="supabase_admin",
         )
 
