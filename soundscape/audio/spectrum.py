@@ -1,0 +1,206 @@
+"""One short-time Fourier transform, shared by everything that looks at frequencies.
+
+The sound is mixed to mono (mean of the channels), brought to 22,050 Hz by soxr, and cut into frames of 2048
+samples every 512, centred as `librosa.stft(center=True, pad_mode="constant")` centres them: n samples give
+1 + n // 512 frames, frame t is centred on sample 512·t. What is delivered are batches of consecutive frames,
+frame-major: `S` has shape (frames, 1025), the transpose of librosa's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+import scipy.signal
+from numba import njit
+
+Float32 = npt.NDArray[np.float32]
+
+SAMPLE_RATE = 22_050
+N_FFT = 2048
+HOP_LENGTH = 512
+BINS = N_FFT // 2 + 1
+MELS = 128
+FRAME_RATE_HZ = SAMPLE_RATE / HOP_LENGTH
+
+# Frames and their spectrum together stay within a second-level cache.
+_BATCH_FRAMES = 64
+_AMIN = 1e-10
+# Reassociation lets sums be vectorised. It is decided when the kernel is compiled, so equal input still gives
+# bit-equal output on one platform; NaN and infinity keep their meaning.
+FASTMATH = {"reassoc", "contract", "nsz"}
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A batch of consecutive frames of the shared spectrum.
+
+    S: magnitude, float32, shape (frames, 1025). log_mel_db: 10·log10 of the mel power spectrum (128 Slaney
+    bands of |S|², floor 1e-10), float32, shape (frames, 128). mean_square: of the unwindowed frame, float64,
+    shape (frames,). zero_crossing_rate: sign changes per sample, float64, shape (frames,).
+    """
+
+    S: Float32
+    log_mel_db: Float32
+    mean_square: npt.NDArray[np.float64]
+    zero_crossing_rate: npt.NDArray[np.float64]
+
+
+class MonoSignal:
+    """Blocks of any channels and rate to mono at another rate, streaming."""
+
+    def __init__(self, *, sample_rate: int, channels: int, target_rate: int = SAMPLE_RATE) -> None:
+        import soxr
+
+        self._share = np.float32(1.0 / channels)
+        self._stream = (
+            None
+            if sample_rate == target_rate
+            else soxr.ResampleStream(sample_rate, target_rate, 1, dtype="float32", quality="HQ")
+        )
+
+    def push(self, block: Float32) -> Float32:
+        """block: float32, shape (channels, n). Returns what is ready, float32, shape (m,)."""
+        mono: Float32 = block[0] if len(block) == 1 else block.sum(axis=0) * self._share
+        return mono if self._stream is None else self._stream.resample_chunk(mono)
+
+    def finish(self) -> Float32:
+        """The samples that were still under way, float32, shape (m,)."""
+        nothing = np.empty(0, dtype=np.float32)
+        return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+
+
+class Spectrum:
+    """The transform, streaming: `push` mono samples at 22,050 Hz and `finish`; both yield `Frames`.
+
+    Frames do not depend on how the signal was cut into blocks, to the last bit.
+    """
+
+    def __init__(self) -> None:
+        self._window = _hann()
+        self._mel = _sparse_mel()
+        self._padding = np.zeros(N_FFT // 2, dtype=np.float32)
+        self._tail = self._padding
+        # Where the tail begins, counted from the first sample: the padding before it is negative.
+        self._tail_at = -len(self._padding)
+        self.samples = 0
+
+    def push(self, y: Float32) -> Iterator[Frames]:
+        """y: float32, shape (n,), any n >= 0."""
+        self.samples += len(y)
+        yield from self._advance(y)
+
+    def finish(self) -> Iterator[Frames]:
+        """The frames that reach beyond the end; call once, after the last `push`."""
+        if self.samples:
+            yield from self._advance(self._padding)
+
+    def _advance(self, y: Float32) -> Iterator[Frames]:
+        self._tail = np.concatenate([self._tail, y])
+        ready = max(0, 1 + (len(self._tail) - N_FFT) // HOP_LENGTH)
+        for first in range(0, ready, _BATCH_FRAMES):
+            frames = min(_BATCH_FRAMES, ready - first)
+            start = first * HOP_LENGTH
+            yield self._transform(
+                self._tail[start : start + (frames - 1) * HOP_LENGTH + N_FFT], self._tail_at + start
+            )
+        self._tail = self._tail[ready * HOP_LENGTH :].copy()
+        self._tail_at += ready * HOP_LENGTH
+
+    def _transform(self, y: Float32, at: int) -> Frames:
+        cut = np.lib.stride_tricks.sliding_window_view(y, N_FFT)[::HOP_LENGTH]
+        X = scipy.fft.rfft(cut * self._window, axis=1, workers=1)
+        S, log_mel_db = _magnitudes(X.view(np.float32), *self._mel)
+        # Within the padding there is no sign to change.
+        mean_square, zero_crossing_rate = _levels(y, max(0, -at), min(len(y), self.samples - at))
+        return Frames(S, log_mel_db, mean_square, zero_crossing_rate)
+
+
+@cache
+def mel_filters() -> Float32:
+    """librosa's mel filter bank (Slaney scale and norm, 0 to 11,025 Hz), float32, shape (128, 1025)."""
+    import librosa
+
+    filters: Float32 = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MELS, dtype=np.float32)
+    return filters
+
+
+@cache
+def _hann() -> Float32:
+    window: Float32 = scipy.signal.get_window("hann", N_FFT, fftbins=True).astype(np.float32)
+    return window
+
+
+@cache
+def _sparse_mel() -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The weights of all bands one after another, where each band's begin, and at which bin."""
+    filters = mel_filters()
+    weights, offsets, first_bins = [], [0], []
+    for band in filters:
+        bins = np.flatnonzero(band)
+        weights.append(band[bins[0] : bins[-1] + 1])
+        offsets.append(offsets[-1] + len(weights[-1]))
+        first_bins.append(bins[0])
+    return np.concatenate(weights), np.array(offsets), np.array(first_bins)
+
+
+@njit(cache=True, fastmath=FASTMATH, nogil=True)
+def _magnitudes(
+    X: Float32, weights: Float32, offsets: npt.NDArray[np.int64], first_bins: npt.NDArray[np.int64]
+) -> tuple[Float32, Float32]:
+    """Magnitude and log-mel power of X, the transform as pairs of real and imaginary parts."""
+    frames = X.shape[0]
+    S = np.empty((frames, BINS), dtype=np.float32)
+    log_mel_db = np.empty((frames, MELS), dtype=np.float32)
+    power = np.empty(BINS, dtype=np.float32)
+    for t in range(frames):
+        row = X[t]
+        for k in range(BINS):
+            power[k] = row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1]
+        for k in range(BINS):
+            S[t, k] = np.sqrt(power[k])
+        for m in range(MELS):
+            energy = np.float32(0.0)
+            begin, bin0 = offsets[m], first_bins[m]
+            for i in range(offsets[m + 1] - begin):
+                energy += weights[begin + i] * power[bin0 + i]
+            log_mel_db[t, m] = max(energy, np.float32(_AMIN))
+        for m in range(MELS):
+            log_mel_db[t, m] = np.float32(10.0) * np.log10(log_mel_db[t, m])
+    return S, log_mel_db
+
+
+@njit(cache=True, fastmath=FASTMATH, nogil=True)
+def _levels(y: Float32, begin: int, end: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean square and zero-crossing rate of the frames in y, whose own samples are y[begin:end].
+
+    A crossing belongs to the later of its two samples, and to a frame only if both lie in it.
+    """
+    hops = len(y) // HOP_LENGTH
+    energy = np.zeros(hops)
+    crossings = np.zeros(hops, dtype=np.int64)
+    entering = np.zeros(hops, dtype=np.int64)
+    for h in range(hops):
+        start = h * HOP_LENGTH
+        total = np.float32(0.0)
+        for i in range(start, start + HOP_LENGTH):
+            total += y[i] * y[i]
+        energy[h] = total
+        count = 0
+        for i in range(max(start, begin + 1), min(start + HOP_LENGTH, end)):
+            count += (y[i] < -_AMIN) != (y[i - 1] < -_AMIN)
+        crossings[h] = count
+        if begin < start < end:
+            entering[h] = (y[start] < -_AMIN) != (y[start - 1] < -_AMIN)
+    in_frame = N_FFT // HOP_LENGTH
+    frames = hops - in_frame + 1
+    mean_square = np.empty(frames)
+    rate = np.empty(frames)
+    for t in range(frames):
+        mean_square[t] = energy[t : t + in_frame].sum() / N_FFT
+        rate[t] = (crossings[t : t + in_frame].sum() - entering[t]) / N_FFT
+    return mean_square, rate
