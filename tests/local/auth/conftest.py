@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -129,7 +130,9 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
             data_dir=data_dir, url=url, keys=keys, config=Config(values), postgres=postgres
         ) as stack:
             app = Starlette(routes=[Mount("/auth/v1", build(stack)), *outbox_routes(stack)])
-            running = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+            running = uvicorn.Server(
+                uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False)
+            )
             servers.append(running)
             task = asyncio.create_task(running.serve(sockets=[listener]))
             while not running.started:  # noqa: ASYNC110
@@ -153,3 +156,35 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
     finally:
         servers[0].should_exit = True
         thread.join(timeout=20)
+
+
+@dataclass
+class SmtpSink:
+    """A mail server that keeps what it is given."""
+
+    port: int
+    messages: list[str]
+
+
+class _SmtpSession(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.wfile.write(b"220 sink\r\n")
+        for line in self.rfile:
+            verb = line[:4].upper().strip()
+            if verb == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                lines = list(itertools.takewhile(lambda text: text != b".\r\n", self.rfile))
+                self.server.messages.append(b"".join(lines).decode())  # type: ignore[attr-defined]
+            self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
+            if verb == b"QUIT":
+                return
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[SmtpSink]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _SmtpSession) as server:
+        messages: list[str] = []
+        server.messages = messages  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield SmtpSink(server.server_address[1], messages)
+        server.shutdown()

@@ -1,0 +1,98 @@
+"""`[auth.hook.custom_access_token]`: a function in SQL has the last word on a token's claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from soundscape.errors import LocalStackError
+from soundscape.local.auth.settings import Settings
+from soundscape.local.config import Config
+
+from .conftest import PASSWORD, Serve, Server, fresh_email
+
+HOOK = """
+create or replace function public.{name}(event jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare claims jsonb := event -> 'claims';
+begin {body} end $$;
+grant usage on schema public to supabase_auth_admin;
+revoke execute on function public.{name} from public;
+grant execute on function public.{name} to supabase_auth_admin;
+"""
+BODIES = {
+    "adds": """
+        return jsonb_build_object('claims', claims || jsonb_build_object(
+            'user_role', 'curator:' || (event ->> 'authentication_method')));""",
+    "refuses": """
+        return '{"error": {"http_code": 403, "message": "Not from here"}}';""",
+    "forgets": "return jsonb_build_object('claims', claims - 'aal');",
+    "fails": "raise exception 'no';",
+    "sleeps": "perform pg_sleep(5); return event;",
+    "nulls": "return null;",
+}
+
+
+@pytest.fixture(scope="module")
+def hooked(serve: Serve) -> Iterator[Any]:
+    servers = []
+
+    def start(name: str) -> Server:
+        uri = f"pg-functions://postgres/public/hook_{name}"
+        server = serve(hook={"custom_access_token": {"enabled": True, "uri": uri}})
+        server.execute(
+            HOOK.replace("{name}", f"hook_{name}").replace("{body}", BODIES[name]), role="postgres"
+        )
+        servers.append((server, name))
+        return server
+
+    yield start
+    for server, name in servers:
+        server.execute(f"drop function public.hook_{name}", role="postgres")
+
+
+def test_claims_are_the_hooks(hooked: Any, email: str) -> None:
+    client = hooked("adds").client()
+    session = client.auth.sign_up({"email": email, "password": PASSWORD}).session
+    claims = jwt.decode(session.access_token, options={"verify_signature": False})
+    assert claims["user_role"] == "curator:password"
+    session = client.auth.refresh_session().session
+    claims = jwt.decode(session.access_token, options={"verify_signature": False})
+    assert claims["user_role"] == "curator:token_refresh"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "says"),
+    [
+        ("refuses", 403, "Not from here"),
+        ("forgets", 500, "aal is required"),
+        ("fails", 500, "Error running hook URI"),
+        ("sleeps", 422, "maximum time of 2 seconds"),
+        ("nulls", 500, "unmarshaling"),
+    ],
+)
+def test_a_hook_may_refuse_or_fail(hooked: Any, name: str, status: int, says: str) -> None:
+    server = hooked(name)
+    body = {"email": fresh_email(), "password": PASSWORD}
+    answer = httpx.post(f"{server.auth_url}/signup", json=body, headers=server.headers)
+    assert answer.status_code == status
+    assert says in answer.json()["msg"]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"hook": {"custom_access_token": {"enabled": True, "uri": "https://example.com/hook"}}},
+        {"hook": {"send_email": {"enabled": True, "uri": "pg-functions://postgres/public/f"}}},
+        {"password_requirements": "very strong"},
+        {"external": {"google": {"enabled": True}}},
+    ],
+)
+def test_a_section_that_cannot_be_honoured_is_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(LocalStackError) as caught:
+        Settings.read(Config({"auth": section}))
+    assert caught.value.code == "auth_config"
