@@ -109,8 +109,9 @@ class Function:
     returns: str
     returns_set: bool
     volatile: bool
-    rows: Table | None
-    """The shape of its rows; None when it returns scalars."""
+    rows: Table
+    """The shape of its rows; a bare value counts as a column `pgrst_scalar`."""
+    is_scalar: bool
     comment: str | None = None
 
     @property
@@ -204,7 +205,9 @@ def _function(item: dict[str, Any], tables: dict[Name, Table]) -> Function | Non
     unnamed = [argument for argument in arguments if not argument.name]
     if unnamed and (len(arguments) > 1 or unnamed[0].type not in ("json", "jsonb", "text", "xml", "bytea")):
         return None  # it could only be called by position, which the protocol cannot say
-    rows = None
+    value = Column("pgrst_scalar", item["returns"], item["returns"])
+    rows = Table(item["schema"], item["name"], {value.name: value})
+    is_scalar = item["table"] is None and not item["outputs"]
     if item["table"] is not None:
         place = (item["table"][0], item["table"][1])
         rows = tables.get(place) or Table(*place, columns={})
@@ -213,7 +216,7 @@ def _function(item: dict[str, Any], tables: dict[Name, Table]) -> Function | Non
         rows = Table(item["schema"], item["name"], columns)
     return Function(
         item["schema"], item["name"], arguments, item["returns"], item["set"], item["volatile"], rows,
-        item["comment"],
+        is_scalar, item["comment"],
     )  # fmt: skip
 
 

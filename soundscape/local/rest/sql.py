@@ -153,7 +153,7 @@ class Composer:
         comparison, field = test.comparison, self.column(test.column)
         operator, value = comparison.operator, comparison.value
         if operator == "in":
-            values = [] if value == ("",) else value
+            values: Iterable[str] = () if value == ("",) else value
             return SQL("{} = any({})").format(field, self.value(array_literal(values)))
         assert isinstance(value, str)
         if operator == "is":
@@ -199,17 +199,19 @@ class Composer:
         kind = SQL(" inner") if embed.item.inner else SQL(" left")
         if embed.relationship.to_one:
             return SQL("{} join lateral ({}) as {} on true").format(kind, inner, lateral)
+        # The count tells an embed without rows from one whose rows hold nothing.
+        columns: list[Composable] = [SQL("count(*) as pgrst_count")]
         if embed.item.spread:
-            rows: Composable = COMMA.join(
+            columns += [
                 SQL("json_agg({}) as {}").format(Identifier("pgrst_row", name), Identifier(name))
                 for name in output_names(embed.read)
-            )
-        else:
-            rows = SQL("json_agg(pgrst_row) as pgrst_rows")
+            ]
+        elif not embed.is_empty:
+            columns.append(SQL("json_agg(pgrst_row) as pgrst_rows"))
         condition = SQL("{}.pgrst_count > 0").format(lateral) if embed.item.inner else SQL("true")
-        return SQL(
-            "{} join lateral (select {}, count(*) as pgrst_count from ({}) as pgrst_row) as {} on {}"
-        ).format(kind, rows, inner, lateral, condition)
+        return SQL("{} join lateral (select {} from ({}) as pgrst_row) as {} on {}").format(
+            kind, COMMA.join(columns), inner, lateral, condition
+        )
 
     def _embedded(self, embed: Embed) -> list[Composable]:
         """What an embed adds to its parent's select list."""
