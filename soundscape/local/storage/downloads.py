@@ -66,17 +66,17 @@ class Downloads:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/object/public/{bucket}/{key:key}", self.public, methods=["GET"]),
-            Route("/object/authenticated/{bucket}/{key:key}", self.authenticated, methods=["GET"]),
-            Route("/object/sign/{bucket}/{key:key}", self.signed, methods=["GET"]),
-            Route("/object/info/public/{bucket}/{key:key}", self.public_info, methods=["GET"]),
-            Route("/object/info/authenticated/{bucket}/{key:key}", self.info, methods=["GET"]),
-            Route("/object/info/{bucket}/{key:key}", self.info, methods=["GET"]),
-            Route("/render/{rest:key}", self.render_image, methods=["GET"]),
+            Route("/object/public/{bucket}/{key:path}", self.public, methods=["GET"]),
+            Route("/object/authenticated/{bucket}/{key:path}", self.authenticated, methods=["GET"]),
+            Route("/object/sign/{bucket}/{key:path}", self.signed, methods=["GET"]),
+            Route("/object/info/public/{bucket}/{key:path}", self.public_info, methods=["GET"]),
+            Route("/object/info/authenticated/{bucket}/{key:path}", self.info, methods=["GET"]),
+            Route("/object/info/{bucket}/{key:path}", self.info, methods=["GET"]),
+            Route("/render/{rest:path}", self.render_image, methods=["GET"]),
         ]
 
     def catch_all_routes(self) -> list[Route]:
-        return [Route("/object/{bucket}/{key:key}", self.any_caller, methods=["GET"])]
+        return [Route("/object/{bucket}/{key:path}", self.any_caller, methods=["GET"])]
 
     async def authenticated(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.get_authenticated")

@@ -34,12 +34,12 @@ class Objects:
             Route("/object/move", self.move, methods=["POST"]),
             Route("/object/copy", self.copy, methods=["POST"]),
             Route("/object/sign/{bucket}", self.sign_many, methods=["POST"]),
-            Route("/object/sign/{bucket}/{key:key}", self.sign, methods=["POST"]),
+            Route("/object/sign/{bucket}/{key:path}", self.sign, methods=["POST"]),
             Route("/object/{bucket}", self.remove_many, methods=["DELETE"]),
         ]
 
     def catch_all_routes(self) -> list[Route]:
-        return [Route("/object/{bucket}/{key:key}", self.remove, methods=["DELETE"])]
+        return [Route("/object/{bucket}/{key:path}", self.remove, methods=["DELETE"])]
 
     async def move(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.move")

@@ -114,7 +114,7 @@ class Uploads:
         self.signatures = signatures
 
     def routes(self) -> list[Route]:
-        signed = "/object/upload/sign/{bucket}/{key:key}"
+        signed = "/object/upload/sign/{bucket}/{key:path}"
         return [
             Route(signed, self.sign, methods=["POST"]),
             Route(signed, self.upload_signed, methods=["PUT"]),
@@ -123,8 +123,8 @@ class Uploads:
     def catch_all_routes(self) -> list[Route]:
         """To be tried last: every longer path looks like a key."""
         return [
-            Route("/object/{bucket}/{key:key}", self.upload, methods=["POST"]),
-            Route("/object/{bucket}/{key:key}", self.update, methods=["PUT"]),
+            Route("/object/{bucket}/{key:path}", self.upload, methods=["POST"]),
+            Route("/object/{bucket}/{key:path}", self.update, methods=["PUT"]),
         ]
 
     async def upload(self, request: Request) -> Response:

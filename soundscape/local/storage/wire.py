@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -55,25 +54,16 @@ class Storage:
             caller=SERVICE,
             operation=operation,
             method=request.method,
-            path=request.url.path,
+            path=_path(request),
             headers={name.lower(): value for name, value in request.headers.items()},
             owner_id=owner_id,
         )
 
 
-class KeyConvertor(Convertor[str]):
-    """A path's rest as it stands, line breaks and all: the key's own check answers for it."""
-
-    regex = "(?s:.*)"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("key", KeyConvertor())
+def _path(request: Request) -> str:
+    """The path below the mount, as it was sent: the gateway of a hosted project strips its prefix too."""
+    raw = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
+    return raw.removeprefix(request.scope.get("root_path", ""))
 
 
 class JsonResponse(Response):
