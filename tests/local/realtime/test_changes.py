@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from tests.local.realtime.conftest import Server
 
 
-NOTES = {"event": "*", "schema": "public", "table": "notes"}
+NOTES = {"event": "*", "schema": "heard", "table": "notes"}
 
 
 def insert_note(server: Server, owner: str, **values: object) -> int:
     names = ["owner", *values]
     marks = ", ".join(["%s"] * len(names))
     rows = server.sql(
-        f"insert into public.notes ({', '.join(names)}) values ({marks}) returning id",
+        f"insert into heard.notes ({', '.join(names)}) values ({marks}) returning id",
         owner,
         *values.values(),
     )
@@ -65,11 +65,11 @@ async def test_insert_update_delete(server: Server, alice: str, topic: str, vsn:
         assert {"name": "id", "type": "int8"} in data["columns"]
         assert not any(column["name"] == "secret" for column in data["columns"])
 
-        server.sql("update public.notes set title = 'new', secret = 'still never' where id = %s", note)
+        server.sql("update heard.notes set title = 'new', secret = 'still never' where id = %s", note)
         data = (await client.until("postgres_changes"))["payload"]["data"]
         assert (data["type"], data["record"]["title"], data["old_record"]) == ("UPDATE", "new", {"id": note})
 
-        server.sql("delete from public.notes where id = %s", note)
+        server.sql("delete from heard.notes where id = %s", note)
         data = (await client.until("postgres_changes"))["payload"]["data"]
         assert (data["type"], data["old_record"]) == ("DELETE", {"id": note})
         assert "record" not in data
@@ -86,12 +86,12 @@ async def test_private_rows_reach_their_owner_alone(server: Server, alice: str, 
         await other.silence()
         await anonymous.silence()
 
-        server.sql("update public.notes set is_public = true where id = %s", note)
+        server.sql("update heard.notes set is_public = true where id = %s", note)
         for client in (owner, other, anonymous):
             data = (await client.until("postgres_changes"))["payload"]["data"]
             assert data["record"]["is_public"] is True
 
-        server.sql("update public.notes set is_public = false where id = %s", note)
+        server.sql("update heard.notes set is_public = false where id = %s", note)
         await owner.until("postgres_changes")
         await other.silence()
         await anonymous.silence()
@@ -158,7 +158,7 @@ async def test_bindings_of_one_channel_share_a_message(server: Server, alice: st
         assert len(set(ids)) == 3
         note = insert_note(server, alice, title="x")
         assert (await client.until("postgres_changes"))["payload"]["ids"] == ids[:2]
-        server.sql("delete from public.notes where id = %s", note)
+        server.sql("delete from heard.notes where id = %s", note)
         assert (await client.until("postgres_changes"))["payload"]["ids"] == [ids[0], ids[2]]
 
 
@@ -173,11 +173,11 @@ async def test_select_narrows_to_columns_and_key(server: Server, alice: str, top
 
 async def test_replica_identity_full(server: Server, alice: str, bob: str, topic: str) -> None:
     async with server.connect() as client:
-        changes = [{"event": "*", "schema": "public", "table": table} for table in ("whole", "walled")]
+        changes = [{"event": "*", "schema": "heard", "table": table} for table in ("whole", "walled")]
         await client.join(topic, token=server.token(alice), changes=changes)
-        server.sql("insert into public.whole values (1, 'a', 'old')")
-        server.sql("update public.whole set body = 'new' where id = 1")
-        server.sql("delete from public.whole where id = 1")
+        server.sql("insert into heard.whole values (1, 'a', 'old')")
+        server.sql("update heard.whole set body = 'new' where id = 1")
+        server.sql("delete from heard.whole where id = 1")
         await client.until("postgres_changes")
         data = (await client.until("postgres_changes"))["payload"]["data"]
         assert data["old_record"] == {"id": 1, "part": "a", "body": "old"}
@@ -185,20 +185,20 @@ async def test_replica_identity_full(server: Server, alice: str, bob: str, topic
         assert data["old_record"] == {"id": 1, "part": "a", "body": "new"}
 
         # Under row level security nobody can be asked about a row that is gone: only its key is told.
-        server.sql("insert into public.walled values (7, %s, 'hidden')", bob)
-        server.sql("delete from public.walled where id = 7")
+        server.sql("insert into heard.walled values (7, %s, 'hidden')", bob)
+        server.sql("delete from heard.walled where id = 7")
         data = (await client.until("postgres_changes"))["payload"]["data"]
         assert (data["type"], data["old_record"]) == ("DELETE", {"id": 7})
 
 
 async def test_unchanged_large_values_are_left_out(server: Server, alice: str, topic: str) -> None:
     note = insert_note(server, alice, title="t", big="")
-    server.sql("alter table public.notes alter column big set storage external")
-    server.sql("update public.notes set big = repeat('x', 20000) where id = %s", note)
+    server.sql("alter table heard.notes alter column big set storage external")
+    server.sql("update heard.notes set big = repeat('x', 20000) where id = %s", note)
     async with server.connect() as client:
         changes = [{**NOTES, "event": "UPDATE"}, {**NOTES, "filter": "big=not.is.null"}]
         reply = await client.join(topic, token=server.token(alice), changes=changes)
-        server.sql("update public.notes set title = 'u' where id = %s", note)
+        server.sql("update heard.notes set title = 'u' where id = %s", note)
         payload = (await client.until("postgres_changes"))["payload"]
         assert "big" not in payload["data"]["record"]
         # What was not logged cannot be compared, so the filter is not passed.
@@ -218,12 +218,12 @@ async def test_too_large_records_keep_their_small_cells(server: Server, alice: s
 async def test_a_failing_policy_hides_one_row_only(server: Server, alice: str, topic: str) -> None:
     odd = 'odd %s "name'
     async with server.connect() as client:
-        changes = [{"event": "*", "schema": "public", "table": odd, "filter": "a %b=like.%a%"}]
+        changes = [{"event": "*", "schema": "heard", "table": odd, "filter": "a %b=like.%a%"}]
         assert (await client.join(topic, token=server.token(alice), changes=changes))["system"][
             "status"
         ] == "ok"
         server.sql(
-            'insert into public."odd %%s ""name" values (1, %s), (0, %s), (2, %s)', "xax", "xax", "xax"
+            'insert into heard."odd %%s ""name" values (1, %s), (0, %s), (2, %s)', "xax", "xax", "xax"
         )
         found = [(await client.until("postgres_changes"))["payload"]["data"] for _ in range(3)]
         assert [data["record"].get("id") for data in found] == [1, None, 2]
@@ -232,9 +232,9 @@ async def test_a_failing_policy_hides_one_row_only(server: Server, alice: str, t
 
 async def test_without_a_grant_only_an_error_is_sent(server: Server, alice: str, topic: str) -> None:
     async with server.connect() as client:
-        changes = [{"event": "*", "schema": "public", "table": "ungranted"}]
+        changes = [{"event": "*", "schema": "heard", "table": "ungranted"}]
         await client.join(topic, token=server.token(alice), changes=changes)
-        server.sql("insert into public.ungranted values (1)")
+        server.sql("insert into heard.ungranted values (1)")
         data = (await client.until("postgres_changes"))["payload"]["data"]
         assert data["errors"] == ["Error 401: Unauthorized"]
         assert data["record"] == {}
@@ -243,8 +243,8 @@ async def test_without_a_grant_only_an_error_is_sent(server: Server, alice: str,
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"event": "*", "schema": "public", "table": "unpublished"}, "check Realtime is enabled"),
-        ({"event": "*", "schema": "public", "table": "nowhere"}, "check Realtime is enabled"),
+        ({"event": "*", "schema": "heard", "table": "unpublished"}, "check Realtime is enabled"),
+        ({"event": "*", "schema": "heard", "table": "nowhere"}, "check Realtime is enabled"),
         ({**NOTES, "filter": "secret=eq.x"}, "invalid column for filter secret"),
         ({**NOTES, "filter": "nope=eq.x"}, "invalid column for filter nope"),
         ({**NOTES, "select": ["secret"]}, "invalid column for select secret"),
@@ -254,7 +254,7 @@ async def test_without_a_grant_only_an_error_is_sent(server: Server, alice: str,
         ({**NOTES, "filter": "title=sounds.x"}, "Error parsing `filter` params"),
         ({**NOTES, "filter": "title=in.a,b"}, "`in` filter value must be wrapped by parentheses"),
         ({**NOTES, "filter": "undefined"}, "Error parsing `filter` params"),
-        ({"event": "*", "schema": "public", "table": "*", "select": ["id"]}, "wildcard"),
+        ({"event": "*", "schema": "heard", "table": "*", "select": ["id"]}, "wildcard"),
         ({"event": "*"}, "No subscription params provided"),
         ({**NOTES, "filter": 7}, "must be strings"),
     ],
@@ -287,7 +287,7 @@ async def test_what_was_committed_before_is_not_sent(server: Server, alice: str,
 async def test_rolled_back_changes_are_not_sent(server: Server, alice: str, topic: str) -> None:
     async with server.connect() as client:
         await client.join(topic, token=server.token(alice), changes=[NOTES])
-        server.sql(f"begin; insert into public.notes (owner) values ('{alice}'); rollback")
+        server.sql(f"begin; insert into heard.notes (owner) values ('{alice}'); rollback")
         await client.silence()
 
 
@@ -295,7 +295,7 @@ async def test_a_large_transaction_arrives_whole_and_in_order(server: Server, al
     async with server.connect() as client:
         await client.join(topic, token=server.token(alice), changes=[NOTES])
         server.sql(
-            "insert into public.notes (owner, title) select %s, n::text from generate_series(1, 1500) n",
+            "insert into heard.notes (owner, title) select %s, n::text from generate_series(1, 1500) n",
             alice,
         )
         titles = [
