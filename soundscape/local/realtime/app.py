@@ -29,6 +29,8 @@ from soundscape.local.tokens import Caller, InvalidToken
 CALLER_CONNECTIONS = 4
 MESSAGE_RETENTION = "3 days"
 SWEEP_S = 3600.0
+# A topic may hold slashes, escaped or not.
+_ONE = "/api/broadcast/{topic:path}/events/{event:path}"
 _SWEEP = "delete from realtime.messages where inserted_at < now() - %s::interval"
 
 log = structlog.get_logger("soundscape.local.realtime")
@@ -101,7 +103,7 @@ def build(stack: Stack) -> Starlette:
         routes=[
             WebSocketRoute("/websocket", endpoints.websocket),
             Route("/api/broadcast", endpoints.broadcast_many, methods=["POST"]),
-            Route("/api/broadcast/{topic:path}/events/{event:path}", endpoints.broadcast_one, methods=["POST"]),
+            Route(_ONE, endpoints.broadcast_one, methods=["POST"]),
         ]
     )
 

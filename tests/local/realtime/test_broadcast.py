@@ -186,15 +186,15 @@ async def test_who_may_write_to_a_private_topic(server: Server, team: str, alice
     async with server.connect() as writer, server.connect() as reader, server.connect() as public:
         await writer.join(team, token=server.token(alice, team=team, writer="yes"), private=True)
         await reader.join(team, token=server.token(bob, team=team), private=True)
-        await heard.join(team)
+        await public.join(team)
         await reader.send(f"realtime:{team}", "broadcast", SHOUT)
         await writer.silence(0.1)
         await writer.send(f"realtime:{team}", "broadcast", SHOUT)
         assert (await reader.receive())["payload"] == SHOUT
         # A public topic of the same name is another topic.
-        await heard.send(f"realtime:{team}", "broadcast", SHOUT)
+        await public.send(f"realtime:{team}", "broadcast", SHOUT)
         await reader.silence(0.1)
-        await heard.silence(0.1)
+        await public.silence(0.1)
 
 
 async def test_a_refresh_that_takes_the_permission_away_closes(server: Server, team: str, alice: str) -> None:
@@ -232,16 +232,16 @@ async def test_http_to_a_private_topic(server: Server, team: str, alice: str) ->
 async def test_sent_from_sql(server: Server, team: str, alice: str) -> None:
     async with server.connect() as private, server.connect("2.0.0") as public:
         await private.join(team, token=server.token(alice, team=team), private=True)
-        await heard.join(team)
+        await public.join(team)
         server.sql("select realtime.send('{\"a\": [1, null]}', 'e', %s)", team)
         payload = (await private.receive())["payload"]
         assert (payload["type"], payload["event"], payload["payload"]["a"]) == ("broadcast", "e", [1, None])
         assert payload["meta"]["id"] == payload["payload"]["id"]
-        await heard.silence(0.1)
+        await public.silence(0.1)
         server.sql("select realtime.send('{\"id\": 5}', 'e', %s, false)", team)
-        assert (await heard.receive())["payload"]["payload"] == {"id": 5}
+        assert (await public.receive())["payload"]["payload"] == {"id": 5}
         server.sql("select realtime.send_binary('\\x00ff', 'e', %s, false)", team)
-        assert (await heard.receive())["binary"].endswith(b"\x00\xff")
+        assert (await public.receive())["binary"].endswith(b"\x00\xff")
         await private.silence(0.1)
 
 
@@ -367,4 +367,4 @@ async def test_presence_on_a_private_topic(server: Server, team: str, alice: str
         assert (await track(reader, team, {}))["status"] == "error"
         assert (await track(writer, team, {"a": 1}))["status"] == "ok"
         assert (await reader.until("presence_diff"))["payload"]["joins"]
-        await heard.silence(0.1)
+        await public.silence(0.1)

@@ -51,7 +51,7 @@ async def test_insert_update_delete(server: Server, alice: str, topic: str, vsn:
         data = message["payload"]["data"]
         assert (data["type"], data["schema"], data["table"], data["errors"]) == (
             "INSERT",
-            "public",
+            "heard",
             "notes",
             None,
         )
@@ -222,9 +222,7 @@ async def test_a_failing_policy_hides_one_row_only(server: Server, alice: str, t
         assert (await client.join(topic, token=server.token(alice), changes=changes))["system"][
             "status"
         ] == "ok"
-        server.sql(
-            'insert into heard."odd %%s ""name" values (1, %s), (0, %s), (2, %s)', "xax", "xax", "xax"
-        )
+        server.sql('insert into heard."odd %%s ""name" values (1, %s), (0, %s), (2, %s)', "xax", "xax", "xax")
         found = [(await client.until("postgres_changes"))["payload"]["data"] for _ in range(3)]
         assert [data["record"].get("id") for data in found] == [1, None, 2]
         assert found[1]["errors"] == ["Error 500: Internal Server Error, RLS policy evaluation failed"]

@@ -369,7 +369,7 @@ async def test_the_log_does_not_pile_up_while_nobody_listens(server: Server, top
     server.sql("create table if not exists heard.filler (body text)")
     server.sql("insert into heard.filler select repeat('x', 1000) from generate_series(1, 20000)")
     held = """
-        select pg_current_wal_lsn() - restart_lsn from pg_replication_slots where slot_name like %s
+        select pg_current_wal_lsn() - confirmed_flush_lsn from pg_replication_slots where slot_name like %s
     """
     deadline = time.monotonic() + 8
     while True:
