@@ -102,7 +102,7 @@ def _missing(
         known = {
             ", ".join(sorted(argument.name for argument in function.arguments)) for function in overloads
         }
-        like = nearest(", ".join(given), known)
+        like = nearest(", ".join(given), known, cutoff=0.33)
         hint = f"{schema}.{name}({like})" if like is not None else None
     else:
         like = nearest(name, (other for place, other in cache.functions if place == schema))

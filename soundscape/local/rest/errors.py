@@ -46,9 +46,9 @@ class UnknownName(RestError):
     """A table, column, function or relationship that the schema cache does not hold."""
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str | None:
+def nearest(name: str, candidates: Iterable[str], *, cutoff: float = HINT_CUTOFF) -> str | None:
     """The candidate most like `name`, if any is close."""
-    found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=HINT_CUTOFF)
+    found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 

@@ -1,0 +1,139 @@
+"""Functions called through `/rpc`."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from .conftest import A, Shop
+
+# Each: the path, the body (None: GET), the answer.
+CALLS = [
+    ("/rpc/add", {"a": 2, "b": 3}, 5),
+    ("/rpc/add", {"a": 2}, 3),
+    ("/rpc/add?a=2&b=3", None, 5),
+    ("/rpc/add?a=2", None, 3),
+    ("/rpc/words", {"n": 2}, ["word 1", "word 2"]),
+    ("/rpc/words?n=3&limit=1&offset=1", None, ["word 2"]),
+    ("/rpc/total", {"numbers": [1, 2]}, 3),
+    ("/rpc/total?numbers=1&numbers=5", None, 6),
+    ("/rpc/sum_list?numbers={4,5}", None, 9),
+    ("/rpc/sum_list", {"numbers": [4, 6]}, 10),
+    ("/rpc/echo", {"any": ["thing"]}, {"any": ["thing"]}),
+    ("/rpc/echo", [1, 2], [1, 2]),
+    ("/rpc/over", {"a": 1}, "integer"),
+    ("/rpc/over", {"a": "x", "b": "y"}, "texts"),
+    ("/rpc/over?a=x&b=y", None, "texts"),
+    ("/rpc/stats", {}, [{"albums": 4, "dearest": 12.00}]),
+    ("/rpc/stats?select=albums", None, [{"albums": 4}]),
+    ("/rpc/stats?albums=gt.10", None, []),
+    ("/rpc/albums_of?select=id&order=id.desc", {"artist": 1}, [{"id": 2}, {"id": 1}]),
+    ("/rpc/albums_of?artist=1&select=title&price=gt.11", None, [{"title": "Tri Repetae"}]),
+    (
+        "/rpc/albums_of?artist=1&select=id,genres(name)&id=eq.2",
+        None,
+        [{"id": 2, "genres": [{"name": "IDM"}]}],
+    ),
+    ("/rpc/one_album?select=id,title", {"album": 3}, {"id": 3, "title": "Geogaddi"}),
+    (
+        "/rpc/one_album?album=3&select=id,maker:artists!albums_artist_id_fkey(name)",
+        None,
+        {"id": 3, "maker": {"name": "Boards of Canada"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "expected"), CALLS)
+def test_call(service: httpx.Client, path: str, body: object, expected: object) -> None:
+    answer = service.get(path) if body is None else service.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == expected
+
+
+def test_call_without_a_body(service: httpx.Client) -> None:
+    assert service.post("/rpc/stats").json()[0]["albums"] == 4
+
+
+def test_void_answers_nothing(shop: Shop, service: httpx.Client) -> None:
+    answer = service.post("/rpc/touch", json={"label": 1})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert shop.sql("select founded::text from public.labels where id = 1") == [("1999-01-01",)]
+    shop.sql("update public.labels set founded = '1989-01-01' where id = 1")
+
+
+def test_count_and_single_of_a_call(service: httpx.Client) -> None:
+    answer = service.get("/rpc/words?n=10&limit=2", headers={"Prefer": "count=exact"})
+    assert (answer.status_code, answer.headers["content-range"]) == (206, "0-1/10")
+    headers = {"Accept": "application/vnd.pgrst.object+json"}
+    assert service.post("/rpc/albums_of?id=eq.1&select=id", json={"artist": 1}, headers=headers).json() == {
+        "id": 1
+    }
+    assert service.post("/rpc/albums_of", json={"artist": 1}, headers=headers).json()["code"] == "PGRST116"
+
+
+def test_csv_of_a_call(service: httpx.Client) -> None:
+    answer = service.get("/rpc/stats", headers={"Accept": "text/csv"})
+    assert answer.text == "albums,dearest\n4,12.00"
+
+
+def test_head_of_a_call(service: httpx.Client) -> None:
+    answer = service.head("/rpc/words?n=3")
+    assert (answer.status_code, answer.content, answer.headers["content-range"]) == (200, b"", "0-2/*")
+
+
+def test_the_session_a_function_sees(user: httpx.Client) -> None:
+    seen = user.post("/rpc/whoami", json={}, headers={"User-Agent": "probe"}).json()
+    assert seen == {
+        "role": "authenticated", "sub": A, "method": "POST", "path": "/rpc/whoami", "agent": "probe",
+        "read_only": "on",
+    }  # fmt: skip
+
+
+def test_get_may_not_write(service: httpx.Client) -> None:
+    answer = service.get("/rpc/write_in_get")
+    assert (answer.status_code, answer.json()["code"]) == (405, "25006")
+
+
+def test_a_function_may_set_the_response(service: httpx.Client) -> None:
+    answer = service.post("/rpc/respond", json={})
+    assert (answer.status_code, answer.json()) == (202, "accepted")
+    assert (answer.headers["x-mark"], answer.headers["cache-control"]) == ("7", "no-store")
+
+
+# Each: what `refuse` raises, the status, the body.
+REFUSALS = [
+    ("plain", 400, {"code": "P0001", "message": "plain refusal", "details": None, "hint": None}),
+    ("teapot", 418, {"code": "PT418", "message": "short and stout", "details": None, "hint": "tip me over"}),
+    ("full", 402, {"code": "X1", "message": "all mine", "details": "d", "hint": "h"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "body"), REFUSALS)
+def test_raised_errors(service: httpx.Client, kind: str, status: int, body: object) -> None:
+    answer = service.post("/rpc/refuse", json={"kind": kind})
+    assert (answer.status_code, answer.json()) == (status, body)
+    assert answer.headers.get("x-price") == ("3" if kind == "full" else None)
+
+
+# Each: path, body, status, code, a part of the hint.
+WRONG = [
+    ("/rpc/ad", {"a": 1}, 404, "PGRST202", "public.add"),
+    ("/rpc/add", {"aa": 1}, 404, "PGRST202", "public.add(a, b)"), ("/rpc/add", {}, 404, "PGRST202", None),
+    ("/rpc/unclear", {"a": 1}, 300, "PGRST203", "renaming"), ("/rpc/add", [1], 404, "PGRST202", None),
+    ("/rpc/add", {"a": "x"}, 400, "22P02", None), ("/rpc/add?nothing=eq.1", {"a": 1}, 400, "42703", None),
+    ("/rpc/shout", {}, 404, "PGRST202", None), ("/rpc/add?select=x", {"a": 1}, 400, "42703", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body", "status", "code", "hint"), WRONG)
+def test_wrong_calls(
+    service: httpx.Client, path: str, body: object, status: int, code: str, hint: str | None
+) -> None:
+    answer = service.post(path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert hint is None or hint in answer.json()["hint"]
+
+
+def test_wrong_method(service: httpx.Client) -> None:
+    answer = service.patch("/rpc/add", json={"a": 1})
+    assert (answer.status_code, answer.json()["code"]) == (405, "PGRST101")
