@@ -1,0 +1,147 @@
+"""A place among sounds: 128 numbers of unit length, so that recordings that sound alike lie near each other.
+
+Two spaces, which never compare with one another:
+
+* `yamnet-128-v1`, from what the network heard: the mean over windows of YAMNet's 1024-d embedding, its
+  square root (which tames the few loud features, as RootSIFT does for images: Arandjelović & Zisserman,
+  CVPR 2012), a frozen projection to 128 dimensions, unit length.
+* `descriptors-128-v1`, from the record's own descriptors, for machines without the model: timbre, spectrum,
+  dynamics, chroma and rhythm, each brought to a fixed scale, unit length.
+
+Nearness is the cosine, the dot product of two `values`. Both matrices are files under `data/`, fitted by
+benchmarks/fit_projection.py; docs/audio/tags.md says on what, and how well they do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SIZE = 128
+
+Float32 = npt.NDArray[np.float32]
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One place. `space` says what it compares with, version included; `values`: float32 (128,), length 1."""
+
+    space: str
+    version: int
+    values: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A frozen affine map: (input - `mean`) / `scale` @ `matrix`, with shapes (n,), (n,) and (n, 128)."""
+
+    space: str
+    version: int
+    mean: Float32
+    scale: Float32
+    matrix: Float32
+
+    def __call__(self, features: Float32) -> Embedding | None:
+        """None where the map gives no direction at all (a vector of zeros)."""
+        values = ((features - self.mean) / self.scale) @ self.matrix
+        norm = float(np.linalg.norm(values))
+        if not norm > 0:
+            return None
+        return Embedding(self.space, self.version, (values / np.float32(norm)).astype(np.float32))
+
+
+@lru_cache(maxsize=4)
+def projection(space: str) -> Projection:
+    """The frozen map of a space, `yamnet-128` or `descriptors-128`, in its current version."""
+    file = resources.files("soundscape.audio").joinpath(f"data/{space.replace('-', '_')}.npz")
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+        version = int(stored["version"])
+        return Projection(
+            space=f"{space}-v{version}",
+            version=version,
+            mean=stored["mean"].astype(np.float32),
+            scale=stored["scale"].astype(np.float32),
+            matrix=stored["matrix"].astype(np.float32),
+        )
+
+
+def project(mean_embedding: Float32) -> Embedding | None:
+    """Place a recording by what the network heard.
+
+    `mean_embedding`: (1024,), non-negative, as in `TagResult.mean_embedding`. None when it is all zeros,
+    which is what a recording without a single window gives.
+    """
+    if not mean_embedding.any():
+        return None
+    return projection("yamnet-128")(np.sqrt(mean_embedding))
+
+
+def from_descriptors(
+    *, spectral: Section | None, tonality: Section | None, rhythm: Section | None, loudness: Section | None
+) -> Embedding | None:
+    """Place a recording by its descriptors.
+
+    The sections are those of `soundscape analyze --json` under the same names, with any further keys; see
+    `descriptor_features` for the ones used. None for a recording whose spectrum is null (digital silence):
+    it sounds like nothing.
+    """
+    if spectral is None:
+        return None
+    return projection("descriptors-128")(
+        descriptor_features(spectral=spectral, tonality=tonality, rhythm=rhythm, loudness=loudness)
+    )
+
+
+def descriptor_features(
+    *, spectral: Section, tonality: Section | None, rhythm: Section | None, loudness: Section | None
+) -> Float32:
+    """The 101 numbers before scaling, float32.
+
+    None of them depends on the recording's level. In order: MFCC means without the first (19) and standard
+    deviations (20); mean, std, min, max, median of centroid, bandwidth and rolloff in octaves (15), of
+    flatness in decades (5), of flux (5) and of zero crossings (5); spread of the level in dB (4); contrast
+    (7); share of active frames; chroma (12), its evenness, confidence in the key; tempo as a direction on
+    the octave circle, as long as the confidence in it (2), that confidence, onset rate; loudness range and
+    the distance from integrated loudness to true peak.
+
+    What is missing stands for its neutral value: no tempo is the circle's centre, no key an even chroma of
+    confidence 0, an undefined loudness range 0 LU and an undefined distance to peak 12 dB.
+    """
+    tonality, rhythm, loudness = tonality or {}, rhythm or {}, loudness or {}
+    features: list[float] = [*spectral["mfcc"]["mean"][1:20], *spectral["mfcc"]["std"][:20]]
+    for name in ("centroid_hz", "bandwidth_hz", "rolloff_hz"):
+        features += [math.log2(1 + value / 50) for value in _summary(spectral[name])]
+    features += [math.log10(1e-6 + value) for value in _summary(spectral["flatness"])]
+    features += [math.log1p(value) for value in _summary(spectral["flux"])]
+    features += [math.sqrt(value) for value in _summary(spectral["zero_crossing_rate"])]
+    level_mean, level_std, level_min, level_max, level_median = _summary(spectral["rms_dbfs"])
+    features += [level_std, level_min - level_mean, level_max - level_mean, level_median - level_mean]
+    features += [*spectral["contrast_db"][:7], spectral["active_share"]]
+
+    chroma = np.asarray(tonality.get("chroma") or [1.0] * 12, dtype=np.float64)
+    share = chroma / max(float(chroma.sum()), 1e-12)
+    evenness = -float(np.sum(share * np.log(np.maximum(share, 1e-12)))) / math.log(12)
+    features += [*chroma.tolist(), evenness, tonality.get("confidence") or 0.0]
+
+    tempo_bpm, confidence = rhythm.get("tempo_bpm"), rhythm.get("tempo_confidence") or 0.0
+    angle = 2 * math.pi * math.log2(tempo_bpm / 120) if tempo_bpm else 0.0
+    radius = confidence if tempo_bpm else 0.0
+    features += [radius * math.cos(angle), radius * math.sin(angle), radius]
+    features.append(math.log1p(rhythm.get("onset_rate_hz") or 0.0))
+
+    peak_dbtp, integrated_lufs = loudness.get("true_peak_dbtp"), loudness.get("integrated_lufs")
+    features.append(loudness.get("range_lu") or 0.0)
+    features.append(12.0 if peak_dbtp is None or integrated_lufs is None else peak_dbtp - integrated_lufs)
+    return np.asarray(features, dtype=np.float32)
+
+
+def _summary(summary: Section) -> list[float]:
+    return [float(summary[name]) for name in ("mean", "std", "min", "max", "median")]
