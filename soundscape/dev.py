@@ -58,6 +58,19 @@ def environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
     }
 
 
+def environment_of(data_dir: Path) -> dict[str, str]:
+    """The settings of the project that runs in `data_dir`. Raises `LocalStackError` when none does."""
+    owner = lock.read(data_dir)
+    keys_path = data_dir / "keys.json"
+    if owner is None or not keys_path.exists():
+        raise LocalStackError(
+            f"No embedded project runs in {data_dir}.",
+            code="not_running",
+            remedy=f"Start one: soundscape dev --data-dir {data_dir}",
+        )
+    return environment(str(owner["url"]), Keys.load_or_make(keys_path), str(owner["db_url"]))
+
+
 @asynccontextmanager
 async def running(
     data_dir: Path,
@@ -72,14 +85,12 @@ async def running(
     `port` 0 takes any free one. Raises `LocalStackError` when the directory is owned by another
     process or the port is taken, `DeployError` when the SQL does not apply.
     """
-    data_dir = data_dir.resolve()
-    # As root, Postgres runs under another uid and must be able to pass through.
-    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    data_dir = _made(data_dir)
     listener = _listen(port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with ExitStack() as held:
         held.enter_context(listener)
-        held.enter_context(lock.hold(data_dir, url=url))
+        tell = held.enter_context(lock.hold(data_dir, url=url))
         if fresh:
             _clear(data_dir)
         keys = Keys.load_or_make(data_dir / "keys.json")
@@ -87,6 +98,7 @@ async def running(
         postgres.start()
         held.callback(postgres.stop)
         install_platform(postgres)
+        tell(db_url=postgres.dsn())
         applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
         config = Config.read(sources.folder() / "config.toml")
         async with open_stack(
@@ -143,6 +155,12 @@ def _listen(port: int) -> socket.socket:
             remedy="Stop what listens there, or pass --port.",
         ) from error
     return listener
+
+
+def _made(data_dir: Path) -> Path:
+    # As root, Postgres runs under another uid and must be able to pass through.
+    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    return data_dir.absolute()
 
 
 def _clear(data_dir: Path) -> None:

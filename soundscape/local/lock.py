@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +13,11 @@ from soundscape.errors import LocalStackError
 
 
 @contextmanager
-def hold(data_dir: Path, *, url: str) -> Iterator[None]:
-    """Own `data_dir` until the block ends. Raises `LocalStackError` naming the present owner."""
+def hold(data_dir: Path, *, url: str) -> Iterator[Callable[..., None]]:
+    """Own `data_dir` until the block ends; the yielded function adds facts for `read` to find.
+
+    Raises `LocalStackError` naming the present owner.
+    """
     path = data_dir / "lock"
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
@@ -26,11 +29,18 @@ def hold(data_dir: Path, *, url: str) -> Iterator[None]:
                 code="already_running",
                 remedy="Use that one, stop it, or name another --data-dir.",
             ) from error
-        file.truncate()
-        json.dump({"pid": os.getpid(), "url": url}, file)
-        file.flush()
+        facts: dict[str, str | int] = {"pid": os.getpid(), "url": url}
+
+        def tell(**more: str | int) -> None:
+            facts.update(more)
+            file.seek(0)
+            file.truncate()
+            json.dump(facts, file)
+            file.flush()
+
+        tell()
         try:
-            yield
+            yield tell
         finally:
             file.seek(0)
             file.truncate()

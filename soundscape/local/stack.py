@@ -30,7 +30,7 @@ select set_config('role', %(role)s, true),
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
     """One embedded project."""
 

@@ -32,7 +32,7 @@ class Objects:
             signed = await self._client.storage.from_(bucket).create_signed_url(name, SIGNED_FOR_S)
             url = signed["signedURL"]
             if url is None:
-                raise ProjectError(f"reading {bucket}/{name}: {signed['error']}", code="object_unreadable")
+                raise ProjectError(f"reading {bucket}/{name}: no URL was signed", code="object_unreadable")
             received = 0
             async with self._http.stream("GET", url) as response:
                 if response.status_code >= 500 or response.status_code == 429:

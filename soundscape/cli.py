@@ -1,0 +1,188 @@
+"""The command line. Each command is a few lines; the work is where its name says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from soundscape import __version__
+from soundscape.errors import SoundScapeError
+
+app = typer.Typer(
+    name="soundscape",
+    help="A Supabase project becomes a home for recordings.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_DATA_DIR = Path(".soundscape")
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the embedded project lives.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A Supabase project becomes a home for recordings."""
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.")] = 8000,
+    data_dir: DataDir = DEFAULT_DATA_DIR / "dev",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is there and begin anew.")] = False,
+) -> None:
+    """Run the embedded Supabase, deployed, with the worker in it, until Ctrl-C."""
+    from soundscape import logs
+    from soundscape.dev import running
+
+    logs.configure()
+
+    async def serve(ended: asyncio.Event) -> None:
+        async with running(data_dir, port=port, fresh=fresh) as project:
+            typer.echo(f"SoundScape is up at {project.url}, data in {project.data_dir}")
+            for name in ("auth/v1", "rest/v1", "storage/v1", "realtime/v1", "api/docs"):
+                typer.echo(f"  {project.url}/{name}")
+            typer.echo(f"Ready when {project.url}/api/health/ready says 200.")
+            typer.echo(f"Settings: soundscape env --data-dir {data_dir}")
+            await ended.wait()
+
+    _run_until_signalled(serve)
+
+
+@app.command()
+def env(data_dir: DataDir = DEFAULT_DATA_DIR / "dev") -> None:
+    """Print the running embedded project's settings as a .env file."""
+    from soundscape.dev import environment_of
+
+    for name, value in environment_of(data_dir).items():
+        typer.echo(f"{name}={value}")
+
+
+@app.command()
+def demo(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings; none: four sounds are made.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the project running afterwards.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR / "demo",
+) -> None:
+    """Take recordings the whole way, as a user would, and show what came out."""
+    from rich.console import Console
+
+    from soundscape import logs
+    from soundscape.demo.run import run
+
+    logs.configure(level="error")
+    missing = [str(path) for path in files or [] if not path.is_file()]
+    if missing:
+        raise typer.BadParameter(f"no such file: {', '.join(missing)}")
+
+    async def show(ended: asyncio.Event) -> bool:
+        console = Console()
+        if keep:
+            return await run(files or [], data_dir=data_dir, keep=ended, console=console)
+        showing = asyncio.create_task(run(files or [], data_dir=data_dir, keep=None, console=console))
+        interrupted = asyncio.create_task(ended.wait())
+        await asyncio.wait({showing, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        interrupted.cancel()
+        if not showing.done():
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+            return False
+        return showing.result()
+
+    if not _run_until_signalled(show):
+        raise typer.Exit(1)
+
+
+@app.command()
+def worker(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Run the worker against the project that the environment names."""
+    from soundscape import logs
+    from soundscape.settings import Settings
+    from soundscape.worker.serve import serve
+
+    settings = Settings.from_environment()
+    logs.configure(level=settings.log_level)
+    serve(settings, host=host, port=port)
+
+
+@app.command()
+def deploy(
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Bring the project's database to the wanted state: migrations, policies, buckets, secrets."""
+    from soundscape.deploy.database import apply
+    from soundscape.errors import SettingsError
+    from soundscape.settings import load_environment
+
+    values = load_environment()
+    if not values.get("SUPABASE_DB_URL"):
+        raise SettingsError(
+            "SUPABASE_DB_URL is not set.",
+            code="settings_missing",
+            remedy="Copy the session pooler's connection string from the project's settings.",
+        )
+    applied = apply(
+        values["SUPABASE_DB_URL"],
+        worker_url=values.get("SOUNDSCAPE_WORKER_URL"),
+        webhook_secret=values.get("SOUNDSCAPE_WEBHOOK_SECRET"),
+    )
+    if as_json:
+        typer.echo(json.dumps({"migrations": applied.migrations, "secrets": applied.secrets}))
+        return
+    for name in applied.migrations:
+        typer.echo(f"applied {name}")
+    typer.echo(f"{len(applied.policies)} policy files in force")
+    for name in applied.secrets:
+        typer.echo(f"stored {name} in Vault")
+    if not applied.migrations and not applied.secrets:
+        typer.echo("The schema was current.")
+
+
+def _run_until_signalled(work: Any) -> Any:
+    """Run `work(ended)`; `ended` is set by the first SIGINT or SIGTERM, so that everything stops in order."""
+
+    async def main() -> Any:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        coroutine: Coroutine[Any, Any, Any] = work(ended)
+        return await coroutine
+
+    return asyncio.run(main())
+
+
+def main() -> None:
+    """Entry point: an error of ours is one sentence and a remedy, not a traceback."""
+    try:
+        app()
+    except SoundScapeError as error:
+        typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
+        if error.remedy:
+            typer.echo(error.remedy, err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
