@@ -19,6 +19,8 @@ from soundscape.local.storage.files import Files
 from soundscape.local.storage.listing import Listing
 from soundscape.local.storage.names import parse_size
 from soundscape.local.storage.objects import Objects
+from soundscape.local.storage.partials import Partials
+from soundscape.local.storage.resumable import Resumable
 from soundscape.local.storage.signatures import Signatures
 from soundscape.local.storage.sweep import SWEEP_INTERVAL_S, sweep
 from soundscape.local.storage.uploads import Uploads
@@ -48,6 +50,7 @@ def build(stack: Stack) -> Starlette:
             *Buckets(storage).routes(),
             *Listing(storage).routes(),
             *uploads.routes(),
+            *Resumable(storage, signatures).routes(),
             *objects.routes(),
             *downloads.routes(),
             *uploads.catch_all_routes(),
@@ -70,6 +73,7 @@ async def run(stack: Stack) -> None:
     while True:
         try:
             await sweep(session, files)
+            await asyncio.to_thread(Partials(files.resumable).discard_expired)
         except StorageError as error:
             log.warning("storage.sweep_failed", error=error.message)
         await asyncio.sleep(SWEEP_INTERVAL_S)

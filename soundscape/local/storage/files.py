@@ -146,14 +146,20 @@ class Files:
 
 
 async def gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in blocks worth a thread's while."""
-    held, size = [], 0
-    async for chunk in chunks:
-        held.append(chunk)
-        size += len(chunk)
-        if size >= WRITE_BYTES:
+    """The same bytes in blocks worth a thread's while; what came before a failure still comes."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in chunks:
+            held.append(chunk)
+            size += len(chunk)
+            if size >= WRITE_BYTES:
+                block, held, size = b"".join(held), [], 0
+                yield block
+    except (Exception, asyncio.CancelledError):
+        if held:
             yield b"".join(held)
-            held, size = [], 0
+        raise
     if held:
         yield b"".join(held)
 

@@ -62,8 +62,9 @@ class Storage:
 
 def _path(request: Request) -> str:
     """The path below the mount, as it was sent: the gateway of a hosted project strips its prefix too."""
-    raw = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
-    return raw.removeprefix(request.scope.get("root_path", ""))
+    raw: bytes = request.scope.get("raw_path", b"")
+    mount: str = request.scope.get("root_path", "")
+    return raw.decode("latin-1").partition("?")[0].removeprefix(mount)
 
 
 class JsonResponse(Response):

@@ -15,6 +15,8 @@ from storage3.utils import StorageException
 from tests.local.storage.conftest import SIZE_LIMIT, Project, User
 
 BUCKET = "st-private"
+FORM = "multipart/form-data; boundary=B"
+PART = b"--B\r\nContent-Disposition: form-data; "
 
 
 async def test_supabase_py_uploads_and_reads_back(project: Project, user: User) -> None:
@@ -25,7 +27,8 @@ async def test_supabase_py_uploads_and_reads_back(project: Project, user: User) 
     assert answer.full_path == f"{BUCKET}/{user.id}/a b.mp3"
     assert await files.download(f"{user.id}/a b.mp3") == b"first"
     (row,) = project.sql(
-        "select id, owner::text, owner_id, metadata, user_metadata, path_tokens from storage.objects where name = %s",
+        "select id, owner::text, owner_id, metadata, user_metadata, path_tokens "
+        "from storage.objects where name = %s",
         f"{user.id}/a b.mp3",
     )
     assert row[1:3] == (user.id, user.id)
@@ -106,7 +109,7 @@ async def test_multipart_of_supabase_js(http: httpx.AsyncClient, user: User) -> 
     answer = await http.post(
         f"/object/{path}",
         content=body,
-        headers=user.headers | {"content-type": "multipart/form-data; boundary=B"},
+        headers=user.headers | {"content-type": FORM},
     )
     assert answer.status_code == 200, answer.text
     read = await http.get(f"/object/authenticated/{path}", headers=user.headers)
@@ -120,11 +123,11 @@ async def test_multipart_of_supabase_js(http: httpx.AsyncClient, user: User) -> 
     ("content_type", "body"),
     [
         ("multipart/form-data", b"no boundary"),
-        ("multipart/form-data; boundary=B", b""),
-        ("multipart/form-data; boundary=B", b"garbage"),
-        ("multipart/form-data; boundary=B", b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--B--\r\n'),
+        (FORM, b""),
+        (FORM, b"garbage"),
+        (FORM, PART + b'name="a"\r\n\r\n1\r\n--B--\r\n'),
         # Cut off inside the file: what came is not the file.
-        ("multipart/form-data; boundary=B", b'--B\r\nContent-Disposition: form-data; name=""; filename="b"\r\n\r\nhalf'),
+        (FORM, PART + b'name=""; filename="b"\r\n\r\nhalf'),
     ],
 )  # fmt: skip
 async def test_multipart_without_a_whole_file(
@@ -206,7 +209,7 @@ async def test_who_may_write(http: httpx.AsyncClient, project: Project, user: Us
 
 
 async def test_credentials(http: httpx.AsyncClient, user: User) -> None:
-    path = f"/object/{BUCKET}/{user.id}/c"
+    path, forged = f"/object/{BUCKET}/{user.id}/c", f"{user.token()[:-9]}AAAAAAAAA"
     for headers, code, message in [
         ({}, "InvalidRequest", "headers must have required property 'authorization'"),
         ({"authorization": "Bearer x"}, "AccessDenied", "Invalid Compact JWS"),
@@ -215,7 +218,7 @@ async def test_credentials(http: httpx.AsyncClient, user: User) -> None:
             "AccessDenied",
             '"exp" claim timestamp check failed',
         ),
-        ({"authorization": f"Bearer {user.token()[:-9]}AAAAAAAAA"}, "AccessDenied", "signature verification failed"),
+        ({"authorization": f"Bearer {forged}"}, "AccessDenied", "signature verification failed"),
     ]:  # fmt: skip
         answer = await http.post(path, content=b"x", headers=headers)
         assert (answer.status_code, answer.json()["code"], answer.json()["message"]) == (400, code, message)
