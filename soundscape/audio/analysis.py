@@ -7,34 +7,62 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from soundscape.audio import pictures, waveform
+from soundscape.audio import (
+    embedding,
+    fingerprint,
+    loudness,
+    models,
+    pictures,
+    record,
+    rhythm,
+    waveform,
+    yamnet,
+)
 from soundscape.audio.decode import AudioFile, Limits, Source, open_audio, opened
-from soundscape.audio.record import Pictures, Record, Stage, Waveform
-from soundscape.audio.record import Source as SourceFacts
+from soundscape.audio.descriptors import DescriptorMeter
+from soundscape.audio.record import Record, Stage
+from soundscape.audio.spectrogram import Spectrogram
+from soundscape.audio.spectrum import (
+    FRAME_RATE_HZ,
+    HOP_LENGTH,
+    MELS,
+    N_FFT,
+    SAMPLE_RATE,
+    MonoSignal,
+    Spectrum,
+)
+from soundscape.audio.tagging import VERSION as TAGGING_VERSION
+from soundscape.audio.tagging import Tagger
+from soundscape.errors import ModelError
 
-# Counts up when results change although no parameter below does.
-GENERATION = 1
+if TYPE_CHECKING:
+    from soundscape.audio.readers import Samples
+
+# A stage's version counts up when its results change; the stages are in the order in which they are reported.
 STAGES = {
-    "hash": "1",
     "decode": "1",
-    "loudness": "0",
-    "spectral": "0",
-    "rhythm": "0",
-    "tonality": "0",
-    "fingerprint": "0",
-    "tags": "0",
-    "embedding": "0",
+    "hash": "1",
+    "loudness": "1",
+    "spectrum": "1",
+    "spectral": "1",
+    "rhythm": "1",
+    "tonality": "1",
+    "fingerprint": str(fingerprint.VERSION),
+    "tags": f"yamnet-{TAGGING_VERSION}",
+    "embedding": "1",
     "waveform": "1",
     "pictures": "1",
 }
-_NO_OUT_DIR = "No output directory was given; name one with --out."
-_NOT_BUILT = "Not part of this version."
+_PARAMETERS = {"sample_rate": SAMPLE_RATE, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "mels": MELS}
+
+_NO_OUT_DIR = "There is no directory to write to; name one with --out."
+_TURNED_OFF = "Turned off for this analysis."
 
 
 @dataclass(frozen=True)
@@ -51,10 +79,13 @@ class Progress:
         return self.done_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
 
-def analysis_version() -> str:
-    """Name of the code and its parameters, safe in object names: `a<generation>-<digest>`."""
-    digest = hashlib.sha256(json.dumps(STAGES, sort_keys=True).encode()).hexdigest()
-    return f"a{GENERATION}-{digest[:8]}"
+def analysis_version(*, tagged: bool) -> str:
+    """Name of the code and its parameters: `a1-` and a digest, safe in object names.
+
+    tagged: whether the model listened; without it tags are missing and the embedding is of another space.
+    """
+    named = json.dumps([STAGES, _PARAMETERS, tagged], sort_keys=True)
+    return f"a1-{hashlib.sha256(named.encode()).hexdigest()[:10]}"
 
 
 def analyze(
@@ -62,27 +93,35 @@ def analyze(
     *,
     out_dir: Path | None = None,
     limits: Limits | None = None,
+    tags: bool = True,
+    draw: bool = True,
+    models_dir: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Record:
-    """Analyse one recording in one pass, in memory that does not grow with its length.
+    """Analyse one recording in one pass, in memory that hardly grows with its length.
 
-    source: a path, a descriptor, or an open, seekable binary file. Content decides what it is, names are not
-    used.
-    out_dir: where waveform and pictures are written (made if missing); None: those stages are skipped.
+    source: a path, a descriptor, or an open, seekable binary file. Content decides what it is, not its name.
+    out_dir: where waveform, fingerprint and pictures are written (made if missing); None: nothing is written.
+    tags, draw: whether to listen with the model, and to draw the pictures.
+    models_dir: where pulled models lie; None: where `soundscape models pull` puts them.
     progress: called after each block.
 
     Raises `UnreadableAudio` or `PolicyRefusal` with a code of the table in `soundscape.audio.decode`, and
     `OSError` where the source cannot be read.
     """
     with opened(source) as file:
-        return _Pass(file, out_dir=out_dir, limits=limits or Limits(), progress=progress).run()
+        listening = _Pass(out_dir=out_dir, draw=draw)
+        tagger = listening.open_tagger(models_dir) if tags else None
+        if not tags:
+            listening.clock.skip("tags", _TURNED_OFF)
+        return listening.run(file, limits or Limits(), tagger, progress)
 
 
 @dataclass
 class _Clock:
-    """Seconds spent in each stage."""
+    """Seconds spent in each stage, and why some were skipped."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     skipped: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
@@ -91,7 +130,10 @@ class _Clock:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+            self.seconds[name] += time.perf_counter() - begin
+
+    def skip(self, name: str, reason: str) -> None:
+        self.skipped[name] = reason
 
     def stages(self) -> tuple[Stage, ...]:
         return tuple(
@@ -99,7 +141,7 @@ class _Clock:
                 name=name,
                 version=version,
                 status="skipped" if name in self.skipped else "done",
-                seconds=round(self.seconds.get(name, 0.0), 6),
+                seconds=round(self.seconds[name], 6),
                 reason=self.skipped.get(name),
             )
             for name, version in STAGES.items()
@@ -107,64 +149,107 @@ class _Clock:
 
 
 class _Pass:
-    def __init__(
+    """The parts of one analysis, and the way of a block through them."""
+
+    def __init__(self, *, out_dir: Path | None, draw: bool) -> None:
+        self.clock = _Clock()
+        self.out_dir = out_dir
+        self.draw = draw and out_dir is not None
+        self.pcm_hash = hashlib.sha256()
+        self.spectrum = Spectrum()
+        self.descriptors = DescriptorMeter()
+        self.onsets = rhythm.OnsetEnvelope()
+        self.fingerprinter = fingerprint.Fingerprinter()
+        self.spectrogram = Spectrogram()
+        self.to_network = MonoSignal(sample_rate=SAMPLE_RATE, channels=1, target_rate=yamnet.SAMPLE_RATE)
+        self.tagger: Tagger | None = None
+
+    def open_tagger(self, models_dir: Path | None) -> Tagger | None:
+        try:
+            return Tagger(models.find("yamnet", directory=models_dir))
+        except ModelError as error:
+            self.clock.skip("tags", str(error))
+            return None
+
+    def run(
         self,
         file: BinaryIO,
-        *,
-        out_dir: Path | None,
         limits: Limits,
+        tagger: Tagger | None,
         progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.file = file
-        self.out_dir = out_dir
-        self.limits = limits
-        self.progress = progress
-        self.clock = _Clock()
-
-    def run(self) -> Record:
+    ) -> Record:
+        self.tagger = tagger
         begin = time.perf_counter()
-        for name in ("loudness", "spectral", "rhythm", "tonality", "fingerprint", "tags", "embedding"):
-            self.clock.skipped[name] = _NOT_BUILT
-        with open_audio(self.file, self.limits) as audio:
-            peak_meter = waveform.PeakMeter(channels=audio.header.channels)
-            pcm_hash = hashlib.sha256()
+        with open_audio(file, limits) as audio:
+            header = audio.header
+            rate, channels = header.sample_rate, header.channels
+            self.loudness = loudness.LoudnessMeter(sample_rate=rate, channels=channels, layout=header.layout)
+            self.peaks = waveform.PeakMeter(channels=channels)
+            self.to_mono = MonoSignal(sample_rate=rate, channels=channels)
             blocks = audio.blocks()
             while True:
                 with self.clock.stage("decode"):
                     block = next(blocks, None)
                 if block is None:
                     break
-                with self.clock.stage("hash"):
-                    pcm_hash.update(np.ascontiguousarray(block.T).data)
-                with self.clock.stage("waveform"):
-                    peak_meter.push(block)
-                if self.progress is not None:
-                    self.progress(
-                        Progress(audio.duration_s, audio.claimed_duration_s, time.perf_counter() - begin)
-                    )
-            source = self._source(audio, pcm_hash.hexdigest())
-        drawn, pictured = self._write(peak_meter.result(), source)
-        return Record(
-            source=source,
-            loudness=None,
-            rhythm=None,
-            tonality=None,
-            spectral=None,
-            tags=None,
-            embedding=None,
-            fingerprint=None,
-            waveform=drawn,
-            pictures=pictured,
-            stages=self.clock.stages(),
-            analysis_version=analysis_version(),
-        )
+                self._push(block)
+                if progress is not None:
+                    elapsed_s = time.perf_counter() - begin
+                    progress(Progress(audio.duration_s, audio.claimed_duration_s, elapsed_s))
+            self._finish()
+            with self.clock.stage("hash"):
+                file.seek(0)
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return self._record(self._source(audio, sha256))
 
-    def _source(self, audio: AudioFile, pcm_sha256: str) -> SourceFacts:
+    def _push(self, block: Samples) -> None:
         with self.clock.stage("hash"):
-            self.file.seek(0)
-            sha256 = hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
+            self.pcm_hash.update(np.ascontiguousarray(block.T).data)
+        with self.clock.stage("loudness"):
+            self.loudness.push(block)
+        with self.clock.stage("waveform"):
+            self.peaks.push(block)
+        with self.clock.stage("spectrum"):
+            mono = self.to_mono.push(block)
+        self._push_mono(mono)
+
+    def _push_mono(self, mono: Samples, *, last: bool = False) -> None:
+        with self.clock.stage("spectrum"):
+            batches = list(self.spectrum.push(mono))
+            if last:
+                batches += self.spectrum.finish()
+        for frames in batches:
+            with self.clock.stage("spectral"):
+                self.descriptors.push(frames)
+            with self.clock.stage("rhythm"):
+                self.onsets.push(frames.log_mel_db)
+            with self.clock.stage("fingerprint"):
+                self.fingerprinter.push(frames.S)
+            if self.draw:
+                with self.clock.stage("pictures"):
+                    self.spectrogram.push(frames.log_mel_db)
+        if self.tagger is not None:
+            with self.clock.stage("tags"):
+                self._push_network(mono, last=last)
+
+    def _push_network(self, mono: Samples, *, last: bool) -> None:
+        assert self.tagger is not None
+        try:
+            self.tagger.push(self.to_network.push(mono[np.newaxis]))
+            if last:
+                self.tagger.push(self.to_network.finish())
+        except ModelError as error:
+            self.clock.skip("tags", str(error))
+            self.tagger = None
+
+    def _finish(self) -> None:
+        with self.clock.stage("spectrum"):
+            rest = self.to_mono.finish()
+        self._push_mono(rest, last=True)
+
+    def _source(self, audio: AudioFile, sha256: str) -> record.Source:
         header = audio.header
-        return SourceFacts(
+        return record.Source(
             container=header.container,
             codec=header.codec,
             sample_rate=header.sample_rate,
@@ -177,29 +262,79 @@ class _Pass:
             damaged_packets=audio.damaged_packets,
             size_bytes=audio.size_bytes,
             sha256=sha256,
-            pcm_sha256=pcm_sha256,
+            pcm_sha256=self.pcm_hash.hexdigest(),
             tags=header.tags,
         )
 
-    def _write(self, peaks: waveform.Peaks, source: SourceFacts) -> tuple[Waveform | None, Pictures | None]:
-        if self.out_dir is None:
-            self.clock.skipped["waveform"] = self.clock.skipped["pictures"] = _NO_OUT_DIR
-            return None, None
-        self.out_dir.mkdir(parents=True, exist_ok=True)
-        with self.clock.stage("waveform"):
-            drawn = waveform.write(
-                peaks,
-                self.out_dir,
-                sample_rate=source.sample_rate,
-                samples_per_pixel=waveform.FINEST_SAMPLES_PER_PIXEL,
+    def _record(self, source: record.Source) -> Record:
+        with self.clock.stage("loudness"):
+            loud = record.Loudness(**asdict(self.loudness.result()))
+        with self.clock.stage("spectral"):
+            spectral = self.descriptors.result()
+        with self.clock.stage("rhythm"):
+            beats = record.Rhythm(
+                **asdict(
+                    rhythm.rhythm(
+                        self.onsets.result(), frame_rate_hz=FRAME_RATE_HZ, duration_s=source.duration_s
+                    )
+                )
             )
-        with self.clock.stage("pictures"):
-            pictures.draw_waveform(peaks, self.out_dir / "waveform.png", theme=pictures.LIGHT)
-            pictures.draw_waveform(peaks, self.out_dir / "waveform_dark.png", theme=pictures.DARK)
-        return drawn, Pictures(
-            waveform="waveform.png",
-            waveform_dark="waveform_dark.png",
-            spectrogram=None,
-            spectrogram_dark=None,
-            spectrogram_tiles=None,
+        tonality = None
+        self.clock.skip("tonality", "Not part of this version yet.")
+        with self.clock.stage("tags"):
+            heard = self.tagger.result() if self.tagger is not None else None
+        with self.clock.stage("embedding"):
+            place = (
+                embedding.project(heard.mean_embedding)
+                if heard is not None
+                else embedding.from_descriptors(
+                    spectral=asdict(spectral) if spectral is not None else None,
+                    tonality=None,
+                    rhythm=asdict(beats),
+                    loudness=asdict(loud),
+                )
+            )
+        if place is None:
+            self.clock.skip("embedding", "The recording holds no sound to place.")
+        if self.out_dir is not None:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
+        found = self._fingerprint()
+        drawn, pictured = self._draw(source)
+        return Record(
+            source=source,
+            loudness=loud,
+            rhythm=beats,
+            tonality=tonality,
+            spectral=spectral,
+            tags=None if heard is None else tuple(record.Tag(**asdict(tag)) for tag in heard.tags),
+            embedding=None if place is None else record.Embedding(place.space, tuple(place.values.tolist())),
+            fingerprint=found,
+            waveform=drawn,
+            pictures=pictured,
+            stages=self.clock.stages(),
+            analysis_version=analysis_version(tagged=heard is not None),
         )
+
+    def _fingerprint(self) -> record.Fingerprint:
+        with self.clock.stage("fingerprint"):
+            found = self.fingerprinter.result()
+            path = None
+            if self.out_dir is not None:
+                path = "fingerprint.bin"
+                (self.out_dir / path).write_bytes(found.to_bytes())
+        return record.Fingerprint(fingerprint.ALGORITHM, fingerprint.VERSION, peaks=len(found), path=path)
+
+    def _draw(self, source: record.Source) -> tuple[record.Waveform | None, record.Pictures | None]:
+        if self.out_dir is None:
+            self.clock.skip("waveform", _NO_OUT_DIR)
+            self.clock.skip("pictures", _NO_OUT_DIR)
+            return None, None
+        with self.clock.stage("waveform"):
+            peaks = self.peaks.result()
+            drawn = waveform.write(peaks, self.out_dir, sample_rate=source.sample_rate)
+        if not self.draw:
+            self.clock.skip("pictures", _TURNED_OFF)
+            return drawn, None
+        with self.clock.stage("pictures"):
+            pictured = pictures.draw(peaks, self.spectrogram, self.out_dir, duration_s=source.duration_s)
+        return drawn, pictured

@@ -11,12 +11,11 @@ a centroid of 0 Hz for them would say more about the pauses than about the sound
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from soundscape.audio.record import Mfcc, Spectral, Summary
 from soundscape.audio.spectrum import BINS, FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
 
 ACTIVE_DBFS = -80.0
@@ -31,35 +30,6 @@ _BIN_HZ = SAMPLE_RATE / N_FFT
 # Columns of a frame's row of scalars; the bands of the contrast follow.
 _CENTROID, _BANDWIDTH, _ROLLOFF, _FLATNESS, _FLUX, _CONTRAST = range(6)
 _COLUMNS = _CONTRAST + CONTRAST_BANDS
-
-
-@dataclass(frozen=True)
-class Series:
-    """A descriptor over the frames that hold sound, in five numbers; standard deviation by N."""
-
-    mean: float
-    std: float
-    min: float
-    max: float
-    median: float
-
-
-@dataclass(frozen=True)
-class Descriptors:
-    """Summaries over the frames that hold sound; `mfcc_*` and `contrast_db` are means (and deviations) per
-    band."""
-
-    active_share: float
-    centroid_hz: Series
-    bandwidth_hz: Series
-    rolloff_hz: Series
-    flatness: Series
-    flux_db: Series
-    contrast_db: tuple[float, ...]
-    zero_crossing_rate: Series
-    rms_dbfs: Series
-    mfcc_mean: tuple[float, ...]
-    mfcc_std: tuple[float, ...]
 
 
 class DescriptorMeter:
@@ -89,7 +59,7 @@ class DescriptorMeter:
             _add_mfcc(frames.log_mel_db, active, self._dct, self._mfcc_sum, self._mfcc_square_sum)
         self._last_log_mel_db = frames.log_mel_db[-1].copy()
 
-    def result(self) -> Descriptors | None:
+    def result(self) -> Spectral | None:
         """The summaries; None where no frame holds sound."""
         if not self._rows:
             return None
@@ -98,24 +68,23 @@ class DescriptorMeter:
         mfcc_mean = self._mfcc_sum / count
         mfcc_variance = np.maximum(self._mfcc_square_sum / count - mfcc_mean**2, 0.0)
         contrast_db = rows[:, _CONTRAST:].mean(axis=0, dtype=np.float64)
-        return Descriptors(
+        return Spectral(
             active_share=count / self._frames,
-            centroid_hz=_series(rows[:, _CENTROID]),
-            bandwidth_hz=_series(rows[:, _BANDWIDTH]),
-            rolloff_hz=_series(rows[:, _ROLLOFF]),
-            flatness=_series(rows[:, _FLATNESS]),
-            flux_db=_series(rows[:, _FLUX]),
+            centroid_hz=_summary(rows[:, _CENTROID]),
+            bandwidth_hz=_summary(rows[:, _BANDWIDTH]),
+            rolloff_hz=_summary(rows[:, _ROLLOFF]),
+            flatness=_summary(rows[:, _FLATNESS]),
+            flux=_summary(rows[:, _FLUX]),
             contrast_db=tuple(contrast_db.tolist()),
-            zero_crossing_rate=_series(levels[:, 1]),
-            rms_dbfs=_series(levels[:, 0]),
-            mfcc_mean=tuple(mfcc_mean.tolist()),
-            mfcc_std=tuple(np.sqrt(mfcc_variance).tolist()),
+            zero_crossing_rate=_summary(levels[:, 1]),
+            rms_dbfs=_summary(levels[:, 0]),
+            mfcc=Mfcc(mean=tuple(mfcc_mean.tolist()), std=tuple(np.sqrt(mfcc_variance).tolist())),
         )
 
 
-def _series(values: Float32) -> Series:
+def _summary(values: Float32) -> Summary:
     values = np.ascontiguousarray(values)
-    return Series(
+    return Summary(
         mean=float(values.mean(dtype=np.float64)),
         std=float(values.std(dtype=np.float64)),
         min=float(values.min()),
@@ -125,8 +94,8 @@ def _series(values: Float32) -> Series:
 
 
 def _contrast_bands() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First bin, end, and number of extreme bins of each band, as `librosa.feature.spectral_contrast` has
-    them.""" frequencies = np.arange(BINS) * _BIN_HZ
+    """First bin, end, and number of extreme bins of each band of `librosa.feature.spectral_contrast`."""
+    frequencies = np.arange(BINS) * _BIN_HZ
     edges = np.concatenate([[0.0], CONTRAST_FMIN_HZ * 2.0 ** np.arange(CONTRAST_BANDS)])
     begins, ends, extremes = [], [], []
     for band in range(CONTRAST_BANDS):
@@ -150,8 +119,8 @@ def _dct() -> Float32:
 
 @njit(cache=True, fastmath=FASTMATH, nogil=True)
 def _flux(log_mel_db: Float32, before: Float32) -> Float32:
-    """Mean rise over the mel bands from each frame to the next; 0 for the first frame of all (before is
-    NaN).""" flux = np.zeros(len(log_mel_db), dtype=np.float32)
+    """Mean rise over the mel bands from each frame to the next; 0 for the very first (`before` is NaN)."""
+    flux = np.zeros(len(log_mel_db), dtype=np.float32)
     for t in range(len(log_mel_db)):
         previous = before if t == 0 else log_mel_db[t - 1]
         rise = np.float32(0.0)
@@ -194,8 +163,8 @@ def _describe(
             spread += s[k] * off * off
         rows[t, _CENTROID] = centre * _BIN_HZ
         rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
-        rows[t, _ROLLOFF] = _rolloff(s, total) * _BIN_HZ
-        rows[t, _FLATNESS] = _geometric_mean_power(s, lanes) / max(power / BINS, _AMIN)
+        rows[t, _ROLLOFF] = _rolloff(s, float(total)) * _BIN_HZ
+        rows[t, _FLATNESS] = _geometric_mean_power(s, lanes) / max(float(power) / BINS, _AMIN)
         rows[t, _FLUX] = flux[t]
         for band in range(CONTRAST_BANDS):
             valley, peak = _valley_and_peak(s[begins[band] : ends[band]], extremes[band], low, high)
@@ -214,12 +183,12 @@ def _rolloff(s: Float32, total: float) -> int:
         step = np.float32(0.0)
         for i in range(k, k + 32):
             step += s[i]
-        if below + step >= wanted:
+        if below + float(step) >= wanted:
             break
-        below += step
+        below += float(step)
         k += 32
     while k < BINS - 1:
-        below += s[k]
+        below += float(s[k])
         if below >= wanted:
             break
         k += 1
@@ -244,7 +213,7 @@ def _geometric_mean_power(s: Float32, lanes: npt.NDArray[np.float64]) -> float:
         for lane in range(16):
             log_sum += np.log(lanes[lane])
     log_sum += np.log(max(np.float64(s[BINS - 1]) ** 2, _AMIN))
-    return np.exp(log_sum / BINS)
+    return float(np.exp(log_sum / BINS))
 
 
 @njit(cache=True, fastmath=FASTMATH, nogil=True)
@@ -255,11 +224,11 @@ def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tup
         for value in s:
             smallest = min(smallest, value)
             largest = max(largest, value)
-        return smallest, largest
+        return float(smallest), float(largest)
+    last = count - 1
     low[:count] = np.inf
     high[:count] = -np.inf
     # Both are kept in order, the one to be beaten last; on most values neither test holds.
-    last = count - 1
     for value in s:
         if value < low[last]:
             i = last
@@ -273,7 +242,7 @@ def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tup
                 high[i] = high[i - 1]
                 i -= 1
             high[i] = value
-    return low[:count].sum() / count, high[:count].sum() / count
+    return float(low[:count].sum()) / count, float(high[:count].sum()) / count
 
 
 @njit(cache=True, fastmath=FASTMATH, nogil=True)

@@ -1,4 +1,4 @@
-"""Pictures of a recording as PNG: the waveform, light and dark, on a transparent ground."""
+"""Pictures of a recording as PNG: the waveform and the mel spectrogram, for light and for dark pages."""
 
 from __future__ import annotations
 
@@ -7,73 +7,202 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+
+from soundscape.audio.spectrogram import LONG_COLUMNS, Spectrogram
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from soundscape.audio.record import Pictures, SpectrogramTiles
     from soundscape.audio.waveform import Peaks
 
-WAVEFORM_WIDTH_PX = 1600
+WIDTH_PX = 1600
 WAVEFORM_HEIGHT_PX = 320
-# Bars are drawn this much larger and scaled down, which rounds and softens their ends.
+SPECTROGRAM_HEIGHT_PX = 480
+TILE_WIDTH_PX = 1024
+RANGE_DB = 80.0
+
+# Bars are drawn this much larger and scaled down, which softens their round ends.
 _OVERSAMPLING = 2
 _BAR_PX = 4
 _GAP_PX = 2
 
+_PLOT_LEFT, _PLOT_TOP, _PLOT_RIGHT, _PLOT_BOTTOM = 90, 20, WIDTH_PX - 108, SPECTROGRAM_HEIGHT_PX - 50
+_LEGEND_LEFT, _LEGEND_WIDTH = WIDTH_PX - 88, 14
+_FONT_PX = 20
+_FREQUENCIES_HZ = (200, 500, 1000, 2000, 4000, 8000)
+_TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+_MAX_TIME_TICKS = 9
+
+Colour = tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours for one kind of page."""
+    """Colours for one kind of page. `heat`: the spectrogram's from nothing to loudest, at equal steps."""
 
-    top: tuple[int, int, int]
-    middle: tuple[int, int, int]
+    edge: Colour
+    middle: Colour
+    text: Colour
+    grid: Colour
+    heat: tuple[Colour, ...]
 
 
-LIGHT = Theme(top=(79, 70, 229), middle=(14, 165, 233))
-DARK = Theme(top=(129, 140, 248), middle=(94, 234, 212))
+LIGHT = Theme(
+    edge=(79, 70, 229),
+    middle=(14, 165, 233),
+    text=(71, 85, 105),
+    grid=(203, 213, 225),
+    heat=((248, 250, 252), (219, 234, 254), (147, 197, 253), (79, 120, 240), (67, 56, 202), (30, 20, 90)),
+)
+DARK = Theme(
+    edge=(129, 140, 248),
+    middle=(94, 234, 212),
+    text=(148, 163, 184),
+    grid=(51, 65, 85),
+    heat=((8, 11, 26), (38, 24, 92), (112, 31, 130), (205, 56, 104), (248, 142, 83), (253, 243, 190)),
+)
 
 
-def draw_waveform(peaks: Peaks, path: Path, *, theme: Theme) -> None:
-    """Draw peaks, int16, shape (pixels, channels, 2), as bars about a middle line.
+def draw(peaks: Peaks, spectrogram: Spectrogram | None, out_dir: Path, *, duration_s: float) -> Pictures:
+    """Draw everything into `out_dir`: `waveform.png`, `spectrogram.png`, both `_dark`, and the tiles.
+
+    peaks: int16, shape (pixels, channels, 2).
+    """
+    from soundscape.audio.record import Pictures
+
+    for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
+        draw_waveform(peaks, theme=theme).save(out_dir / f"waveform{suffix}.png")
+        if spectrogram is not None:
+            picture = draw_spectrogram(spectrogram, duration_s=duration_s, theme=theme)
+            picture.save(out_dir / f"spectrogram{suffix}.png")
+    return Pictures(
+        waveform="waveform.png",
+        waveform_dark="waveform_dark.png",
+        spectrogram="spectrogram.png" if spectrogram is not None else None,
+        spectrogram_dark="spectrogram_dark.png" if spectrogram is not None else None,
+        spectrogram_tiles=_write_tiles(spectrogram, out_dir) if spectrogram is not None else None,
+    )
+
+
+def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | None:
+    """Bare pictures, a pixel a column and a mel band, dark page's colours; None for a short recording."""
+    from PIL import Image
+
+    from soundscape.audio.record import SpectrogramTiles
+
+    columns = spectrogram.columns()
+    if len(columns) <= LONG_COLUMNS:
+        return None
+    shades = spectrogram.shades(columns, range_db=RANGE_DB)
+    paths = []
+    for index, start in enumerate(range(0, len(shades), TILE_WIDTH_PX)):
+        tile = Image.fromarray(np.ascontiguousarray(np.flipud(shades[start : start + TILE_WIDTH_PX].T)))
+        tile.putpalette(heat_palette(DARK).tobytes())
+        paths.append(f"spectrogram_{index:03}.png")
+        tile.save(out_dir / paths[-1], compress_level=4)
+    return SpectrogramTiles(
+        paths=tuple(paths),
+        seconds_per_pixel=spectrogram.seconds_per_column,
+        width_px=TILE_WIDTH_PX,
+        height_px=shades.shape[1],
+    )
+
+
+def draw_waveform(peaks: Peaks, *, theme: Theme) -> Image:
+    """Peaks, int16, shape (pixels, channels, 2), as bars about a middle line, on a transparent ground.
 
     Every bar reaches the largest absolute peak of its stretch; the loudest touches the edges, so quiet
     recordings are as readable as loud ones (the record has the level).
     """
     from PIL import Image
 
-    bars = WAVEFORM_WIDTH_PX // (_BAR_PX + _GAP_PX)
-    heights = _bar_heights(peaks, bars)
-    scale = _OVERSAMPLING
-    width, height = WAVEFORM_WIDTH_PX * scale, WAVEFORM_HEIGHT_PX * scale
-    distance = np.abs(np.arange(height) + 0.5 - height / 2) / (height / 2)
-    bar, step = _BAR_PX * scale, (_BAR_PX + _GAP_PX) * scale
+    bars = WIDTH_PX // (_BAR_PX + _GAP_PX)
+    width, height = WIDTH_PX * _OVERSAMPLING, WAVEFORM_HEIGHT_PX * _OVERSAMPLING
+    bar, step = _BAR_PX * _OVERSAMPLING, (_BAR_PX + _GAP_PX) * _OVERSAMPLING
     # A capsule: the ends of a bar are half circles, and the quietest bar is a dot.
     radius = bar / 2
     across = np.abs(np.arange(bar) + 0.5 - radius)
-    reach = np.maximum(heights * (height / 2 - radius), radius * 0.01)
-    alpha = np.zeros((height, width), dtype=np.uint8)
     down = np.abs(np.arange(height) + 0.5 - height / 2)
-    for index, length in enumerate(reach):
+    alpha = np.zeros((height, width), dtype=np.uint8)
+    for index, length in enumerate(_bar_heights(peaks, bars) * (height / 2 - radius)):
         beyond = np.maximum(down[:, np.newaxis] - length, 0.0)
-        inside = np.hypot(beyond, across[np.newaxis, :]) <= radius
-        alpha[:, index * step : index * step + bar] = inside * 255
-    mix = distance[:, np.newaxis, np.newaxis]
-    colour = (1 - mix) * np.array(theme.middle) + mix * np.array(theme.top)
+        alpha[:, index * step : index * step + bar] = 255 * (np.hypot(beyond, across) <= radius)
+    mix = (down / (height / 2))[:, np.newaxis, np.newaxis]
     rgba = np.empty((height, width, 4), dtype=np.uint8)
-    rgba[..., :3] = np.rint(colour)
+    rgba[..., :3] = np.rint((1 - mix) * np.array(theme.middle) + mix * np.array(theme.edge))
     rgba[..., 3] = alpha
-    image = Image.fromarray(rgba, "RGBA").resize(
-        (WAVEFORM_WIDTH_PX, WAVEFORM_HEIGHT_PX), Image.Resampling.BOX
+    return Image.fromarray(rgba).resize((WIDTH_PX, WAVEFORM_HEIGHT_PX), Image.Resampling.BOX)
+
+
+def draw_spectrogram(spectrogram: Spectrogram, *, duration_s: float, theme: Theme) -> Image:
+    """The whole recording with axes for time, frequency (mel scale) and level, on a transparent ground."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height = _PLOT_RIGHT - _PLOT_LEFT, _PLOT_BOTTOM - _PLOT_TOP
+    levels = Image.fromarray(np.flipud(spectrogram.overview(width).T))
+    levels = levels.resize((width, height), Image.Resampling.BICUBIC)
+    palette = heat_palette(theme)
+    picture = Image.new("RGBA", (WIDTH_PX, SPECTROGRAM_HEIGHT_PX), (*theme.text, 0))
+    plot = palette[spectrogram.shades(np.asarray(levels), range_db=RANGE_DB)]
+    picture.paste(Image.fromarray(plot), (_PLOT_LEFT, _PLOT_TOP))
+    legend = np.repeat(
+        palette[::-1][np.linspace(0, 255, height).astype(int)][:, np.newaxis], _LEGEND_WIDTH, 1
     )
-    image.save(path, optimize=False, compress_level=6)
+    picture.paste(Image.fromarray(legend), (_LEGEND_LEFT, _PLOT_TOP))
+    pen = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(_FONT_PX)
+    for box in (
+        (_PLOT_LEFT - 1, _PLOT_TOP - 1, _PLOT_RIGHT, _PLOT_BOTTOM),
+        (_LEGEND_LEFT - 1, _PLOT_TOP - 1, _LEGEND_LEFT + _LEGEND_WIDTH, _PLOT_BOTTOM),
+    ):
+        pen.rectangle(box, outline=(*theme.grid, 255))
+    ink = (*theme.text, 255)
+    for frequency_hz in _FREQUENCIES_HZ:
+        y = _PLOT_BOTTOM - spectrogram.height_of(frequency_hz) * height
+        label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
+        pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=ink)
+        pen.text((_PLOT_LEFT - 12, y), label, fill=ink, font=font, anchor="rm")
+    for time_s, label in time_ticks(duration_s):
+        x = _PLOT_LEFT + time_s / duration_s * width
+        pen.line((x, _PLOT_BOTTOM + 1, x, _PLOT_BOTTOM + 6), fill=ink)
+        pen.text((x, _PLOT_BOTTOM + 12), label, fill=ink, font=font, anchor="ma")
+    for down_db in range(0, int(RANGE_DB) + 1, 20):
+        y = _PLOT_TOP + down_db / RANGE_DB * height
+        label = "0 dB" if down_db == 0 else f"-{down_db}"
+        pen.text((_LEGEND_LEFT + _LEGEND_WIDTH + 8, y), label, fill=ink, font=font, anchor="lm")
+    return picture
 
 
-def _bar_heights(peaks: Peaks, bars: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def heat_palette(theme: Theme) -> npt.NDArray[np.uint8]:
+    """256 colours, uint8, shape (256, 3)."""
+    stops = np.array(theme.heat, dtype=np.float64)
+    at = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def time_ticks(duration_s: float) -> list[tuple[float, str]]:
+    """Round times from 0 to the end with labels, at most nine or so."""
+    step = next((s for s in _TIME_STEPS_S if duration_s / s <= _MAX_TIME_TICKS), _TIME_STEPS_S[-1])
+    times = [index * step for index in range(int(duration_s / step) + 1)]
+    return [(time_s, _clock(time_s, step)) for time_s in times]
+
+
+def _clock(time_s: float, step: float) -> str:
+    if step < 1:
+        return f"{time_s:.1f} s"
+    hours, rest = divmod(round(time_s), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _bar_heights(peaks: Peaks, bars: int) -> npt.NDArray[np.float64]:
     """The largest absolute value of each of `bars` equal stretches, the loudest scaled to 1."""
-    heights = np.zeros(bars)
     if len(peaks) == 0:
-        return heights
+        return np.zeros(bars)
     loudest = np.abs(peaks.astype(np.int32)).max(axis=(1, 2))
-    edges = np.linspace(0, len(loudest), bars + 1)
-    starts = np.minimum(edges[:-1].astype(np.int64), len(loudest) - 1)
-    heights[:] = np.maximum.reduceat(loudest, starts) if len(loudest) >= bars else loudest[starts]
-    largest = heights.max()
-    return heights / largest if largest > 0 else heights
+    starts = (np.arange(bars) * len(loudest)) // bars
+    heights = np.maximum.reduceat(loudest, starts) if len(loudest) >= bars else loudest[starts]
+    return heights / max(int(heights.max()), 1)

@@ -107,7 +107,7 @@ class Spectral:
     rolloff_hz: Annotated[Summary, "Frequency below which 85 % of the magnitude lies, Hz"]
     flatness: Annotated[Summary, "Spectral flatness: 0 for a tone, 1 for white noise"]
     flux: Annotated[Summary, "Spectral flux: mean rise of the log-mel spectrum from frame to frame, dB"]
-    contrast_db: Annotated[tuple[float, ...], "Spectral contrast in seven bands from 0 Hz, mean, dB"]
+    contrast_db: Annotated[tuple[float, ...], "Spectral contrast in seven bands from 0 Hz, means, dB"]
     zero_crossing_rate: Annotated[Summary, "Share of neighbouring samples that differ in sign"]
     rms_dbfs: Annotated[Summary, "Level of the frames, dB relative to full scale"]
     mfcc: Annotated[Mfcc, "Timbre"]
@@ -118,7 +118,7 @@ class Tag:
     """One thing heard, for one span of time."""
 
     label: Annotated[str, "AudioSet class name"]
-    confidence: Annotated[float, "Largest score within the span, 0 to 1"]
+    confidence: Annotated[float, "Mean score over the span, 0 to 1"]
     start_s: Annotated[float, "Begin, seconds"]
     end_s: Annotated[float, "End, seconds"]
 
@@ -133,13 +133,12 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What finds this recording again; the keys themselves are in the file."""
+    """What finds this recording again; the peaks themselves are in the file."""
 
     algorithm: Annotated[str, "Name of the algorithm"]
     version: Annotated[int, "Version of the algorithm; only equal versions compare"]
-    keys: Annotated[int, "Number of keys"]
-    path: Annotated[str | None, "File with the keys, relative to the output directory"]
-    acoustid: Annotated[str | None, "Chromaprint string where libchromaprint is installed"]
+    peaks: Annotated[int, "Number of spectral peaks"]
+    path: Annotated[str | None, "File with the peaks, relative to the output directory; null without one"]
 
 
 @dataclass(frozen=True)

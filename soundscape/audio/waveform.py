@@ -123,7 +123,9 @@ def as_json(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> str:
     )
 
 
-def write(peaks: Peaks, out_dir: Path, *, sample_rate: int, samples_per_pixel: int) -> Waveform:
+def write(
+    peaks: Peaks, out_dir: Path, *, sample_rate: int, samples_per_pixel: int = FINEST_SAMPLES_PER_PIXEL
+) -> Waveform:
     """Write `waveform.dat` (the overview), `waveform.json` and a file for each finer level.
 
     peaks: int16, shape (pixels, channels, 2), at `samples_per_pixel`.
