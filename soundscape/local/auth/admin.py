@@ -86,7 +86,7 @@ async def create_user(auth: Auth, request: Request) -> Response:
             password_hash=password_hash,
             user_metadata=users.merged(None, fields.mapping("user_metadata") or {}),
             app_metadata=users.merged(None, fields.mapping("app_metadata") or {}),
-            role=fields.text("role") or "authenticated",
+            role=_role(fields.text("role")) or "authenticated",
             user_id=user_id,
         )
         user = await _confirm(connection, user, fields)
@@ -104,7 +104,7 @@ async def update_user(auth: Auth, request: Request) -> Response:
     if fields.text("ban_duration"):
         changes["banned_until"] = _ban(fields.text("ban_duration"))
     if fields.text("role"):
-        changes["role"] = fields.text("role")
+        changes["role"] = _role(fields.text("role"))
     if fields.text("password_hash"):
         changes["encrypted_password"] = _known_hash(fields.text("password_hash"))
     elif fields.text("password"):
@@ -185,6 +185,12 @@ def _ban(text: str) -> datetime | None:
         return min(datetime.now(UTC) + timedelta(seconds=seconds), _LATEST)
     except OverflowError:
         return _LATEST
+
+
+def _role(role: str) -> str:
+    if len(role) > 255:
+        raise invalid("A role name is too long")
+    return role
 
 
 def _known_hash(password_hash: str) -> str:
