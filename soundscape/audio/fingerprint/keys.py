@@ -28,6 +28,8 @@ STORED_PARTNERS = 3
 QUERY_RANKS = 6
 QUERY_PARTNERS = 8
 MOST_KEYS_PER_SECOND = 30
+LONG_QUERY_S = 120.0
+"""A query longer than this asks with the sparse keys of the stored side: it has enough of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +69,11 @@ def query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
     A recording played `speed` times too fast has its frequencies multiplied and its times divided by
     it; here both are undone on the peaks, which costs nothing next to resampling.
     """
-    chosen = fingerprint.ranks < QUERY_RANKS
+    long = fingerprint.duration_s > LONG_QUERY_S
+    chosen = fingerprint.ranks < (STORED_RANKS if long else QUERY_RANKS)
+    partners = STORED_PARTNERS if long else QUERY_PARTNERS
     frames, pitches = scaled(fingerprint.frames[chosen], fingerprint.pitches[chosen], speed)
-    values, starts = _pairs(frames, cells_of_pitch(pitches), fingerprint.ranks[chosen], QUERY_PARTNERS, 0)
+    values, starts = _pairs(frames, cells_of_pitch(pitches), fingerprint.ranks[chosen], partners, 0)
     return Keys(values, starts)
 
 

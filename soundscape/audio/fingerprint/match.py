@@ -10,7 +10,7 @@ import numpy as np
 
 from .code import FRAME_RATE_HZ, Fingerprint
 from .index import Candidate, Candidates
-from .keys import QUERY_RANKS, cells_of_pitch, query_keys
+from .keys import STORED_RANKS, cells_of_pitch, query_keys
 from .score import THRESHOLD, probability
 from .verify import Evidence, screen, verify
 
@@ -59,7 +59,7 @@ class Hit:
     speed
         How fast the query plays the recording: 1.02 is 2 % too fast.
     score
-        -log10 of the chance that so many peaks agree by accident.
+        -log10 of the chance that so many peaks agree by accident, against the harsher of both chances.
     probability
         Calibrated probability that the match is real.
     kind
@@ -131,9 +131,9 @@ def match(
 
 def enough_content(query: Fingerprint) -> bool:
     """Whether a sound has peaks enough, on notes enough, to be told from others at all."""
-    strong = query.ranks < QUERY_RANKS
-    cells = np.unique(cells_of_pitch(query.pitches[strong]))
-    return len(query) >= FEWEST_PEAKS and cells.shape[0] >= FEWEST_CELLS
+    strong = query.pitches[query.ranks < STORED_RANKS]
+    cells = np.unique(cells_of_pitch(strong))
+    return int(strong.shape[0]) >= FEWEST_PEAKS and int(cells.shape[0]) >= FEWEST_CELLS
 
 
 def _hit(
@@ -158,7 +158,7 @@ def _hit(
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
         speed=played_speed,
-        score=evidence.tail,
+        score=min(evidence.lag_tail, evidence.pitch_tail),
         probability=probability(candidate.pairs, evidence),
         kind=kind,
     )

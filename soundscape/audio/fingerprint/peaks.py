@@ -36,8 +36,9 @@ PITCH_WARP = 0.008
 PITCH_STEPS = 7
 """Pitch units per cell of the warped frequency axis; odd, so that a cell has a middle."""
 
-BAND_PITCHES = 43 * PITCH_STEPS
-"""Six bands of 43 cells each, counted from LOWEST_BIN."""
+BANDS = 6
+BAND_PITCHES = 44 * PITCH_STEPS
+"""Six bands of equal width on the warped axis, counted from LOWEST_BIN."""
 
 RANKS_KEPT = 20
 """Per band and 2 s: 60 peaks a second where there is that much to hear."""
@@ -159,19 +160,33 @@ def _rank(
     ranks: npt.NDArray[np.uint8],
 ) -> None:
     """ranks[i] = how many peaks of i's band within RANK_FRAMES are stronger (at most RANKS_KEPT)."""
-    for i in range(start, stop):
-        stronger = 0
-        j = i - 1
-        while j >= 0 and frames[i] - frames[j] <= RANK_FRAMES and stronger < RANKS_KEPT:
-            if bands[j] == bands[i] and strengths[j] >= strengths[i]:
-                stronger += 1
-            j -= 1
-        j = i + 1
-        while j < frames.shape[0] and frames[j] - frames[i] <= RANK_FRAMES and stronger < RANKS_KEPT:
-            if bands[j] == bands[i] and strengths[j] > strengths[i]:
-                stronger += 1
-            j += 1
-        ranks[i] = stronger
+    mates = np.empty(frames.shape[0], np.int64)
+    for band in range(BANDS):
+        size = 0
+        for i in range(frames.shape[0]):
+            if bands[i] == band:
+                mates[size] = i
+                size += 1
+        for place in range(size):
+            i = mates[place]
+            if i < start or i >= stop:
+                continue
+            stronger = 0
+            other = place - 1
+            while other >= 0 and stronger < RANKS_KEPT:
+                j = mates[other]
+                if frames[i] - frames[j] > RANK_FRAMES:
+                    break
+                stronger += strengths[j] >= strengths[i]
+                other -= 1
+            other = place + 1
+            while other < size and stronger < RANKS_KEPT:
+                j = mates[other]
+                if frames[j] - frames[i] > RANK_FRAMES:
+                    break
+                stronger += strengths[j] > strengths[i]
+                other += 1
+            ranks[i] = stronger
 
 
 class Fingerprinter:

@@ -1,7 +1,8 @@
 """From evidence to a probability that the match is real.
 
-A logistic regression on four numbers: ln(1 + pairs), both binomial tails (as ln(1 + tail)) and k/n. It is
-frozen here with its version: a probability stored today means the same tomorrow.
+A logistic regression on four numbers: the pairs counted, the binomial tails against wrong lags and wrong
+pitches, and the agreement beyond chance. It is frozen here with its version: a probability stored today
+means the same tomorrow.
 """
 
 from __future__ import annotations
@@ -31,16 +32,17 @@ class Logistic:
         return 1.0 / (1.0 + math.exp(-min(max(z, -60.0), 60.0)))
 
 
-FITTED = Logistic(bias=-9.0, weights=(0.5, 1.0, 1.5, 4.0))
+FITTED = Logistic(bias=-13.0, weights=(0.4, 3.7, 1.9, 0.5))
 
 
 def features(pairs: int, evidence: Evidence) -> tuple[float, float, float, float]:
-    """ln(1 + pairs), ln(1 + tail), ln(1 + tail against the best wrong lags), k/n."""
+    """ln(1 + pairs), ln(1 + tail) against wrong lags and against wrong pitches, agreement beyond chance."""
+    chance = max(evidence.lag_chance, evidence.pitch_chance)
     return (
         math.log1p(pairs),
-        math.log1p(evidence.tail),
-        math.log1p(evidence.tail_best),
-        evidence.k / evidence.n,
+        math.log1p(evidence.lag_tail),
+        math.log1p(evidence.pitch_tail),
+        (evidence.k / evidence.n - chance) / (1.0 - chance),
     )
 
 

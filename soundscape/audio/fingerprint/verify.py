@@ -1,10 +1,15 @@
-"""Verification: do the stored peaks lie where the candidate's offset says, and could that be chance?
+"""Verification: do the stored peaks lie where a candidate's offset says, and could that be chance?
 
-For a lag and a tempo, `n` stored peaks fall inside the query and `k` of them have a query peak within
-one frame and one cell. Under chance k is binomial with the rate p at which the same peaks agree at
-wrong lags of the same two recordings, 8 to 66 frames away. Two p are used, the mean over those lags and
-the mean of the best three: the mean alone is fooled by drum grids and steady tones, which agree well at
-some wrong lags too.
+For a lag and a tempo, `n` stored peaks fall inside the query and `k` of them have a query peak within one
+frame and one cell. Under chance k is binomial. What chance is, each pair of recordings says itself, by
+the rate at which the same peaks agree where they should not:
+
+* at wrong lags, 8 to 66 frames away, the right pitches kept: what steady tones and repetitions give;
+* at wrong pitches, 4 to 20 cells away, the right lag kept: what two rhythms on one grid give, since a
+  drum's noise fills a frame with peaks at any pitch.
+
+Of each, the mean of the best three is taken: chance must not be beaten on average but at its luckiest.
+A true match beats both; a drum loop on the same tempo beats only the first, a drone only the second.
 """
 
 from __future__ import annotations
@@ -14,32 +19,34 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from .agreement import agree, best_fit, heaviest, hits, rates_at_lags, rates_at_pitches, spread
 from .code import Fingerprint
 from .keys import CELLS, cells_of_pitch, scaled
 
-STORED_RANKS = 20
-QUERY_RANKS = 20
-WRONG_LAGS = np.concatenate([-np.arange(8, 67, 4), np.arange(8, 67, 4)]).astype(np.int32)
-TEMPO_REACH = 0.02
-LAG_REACH_FRAMES = 3
-FIRST_WINDOW_FRAMES = 860
-"""Tempo is searched on at most this much (20 s), then followed outwards by regression."""
+WRONG_LAGS = np.concatenate([-np.arange(8, 67), np.arange(8, 67)]).astype(np.int32)
+WRONG_PITCHES = np.concatenate([-np.arange(4, 21), np.arange(4, 21)]).astype(np.int32)
 
-_WORDS = (CELLS + 63) // 64
+TEMPO_REACH = 0.011
+"""Tempo is searched this far either side: a little more than the step between the speeds tried."""
+LAG_REACH_FRAMES = 3
+WINDOW_FRAMES = 860
+"""Lag and tempo are first fitted on the 20 s that agree best, then followed outwards."""
+SHORTEST_SPAN_FRAMES = 215
+"""A stretch may be judged alone from 5 s on, and only in overlaps of three times that."""
+
+Frames = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """A query's peaks, undone by one speed, as bits to look stored peaks up in.
+    """A query's peaks, one speed undone, as bits to look stored peaks up in.
 
     `bits` uint64, shape (frames, words): bit c of a frame is set where the query has a peak within one
     frame and one cell of cell c.
     """
 
     speed: float
-    frame_count: int
     bits: npt.NDArray[np.uint64]
 
 
@@ -54,9 +61,9 @@ class Evidence:
     tempo
         Recording frames per frame of the speed-corrected query.
     n, k
-        Stored peaks inside the query, and those matched.
-    chance, chance_best
-        Rate of agreement at wrong lags: mean, and mean of the best three.
+        Stored peaks inside the query (inside the span, where that was judged alone), and those matched.
+    lag_chance, pitch_chance
+        Rate of agreement at the three luckiest wrong lags, and wrong pitches.
     span
         First and last frame, in the recording, of the stretch that agrees.
     """
@@ -65,61 +72,59 @@ class Evidence:
     tempo: float
     n: int
     k: int
-    chance: float
-    chance_best: float
+    lag_chance: float
+    pitch_chance: float
     span: tuple[int, int]
 
     @property
-    def tail(self) -> float:
-        """-log10 of the binomial tail against the mean chance."""
-        return binomial_tail(self.n, self.k, self.chance)
+    def lag_tail(self) -> float:
+        """-log10 of the chance of k or more against wrong lags."""
+        return binomial_tail(self.n, self.k, self.lag_chance)
 
     @property
-    def tail_best(self) -> float:
-        """-log10 of the binomial tail against the best three wrong lags."""
-        return binomial_tail(self.n, self.k, self.chance_best)
+    def pitch_tail(self) -> float:
+        """-log10 of the chance of k or more against wrong pitches."""
+        return binomial_tail(self.n, self.k, self.pitch_chance)
 
 
 def screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
-    """Lay a query's peaks out for verification."""
-    chosen = query.ranks < QUERY_RANKS
-    frames, pitches = scaled(query.frames[chosen], query.pitches[chosen], speed)
-    frame_count = max(1, int(np.ceil(query.frame_count * speed)))
-    bits = np.zeros((frame_count, _WORDS), np.uint64)
-    _spread(frames, cells_of_pitch(pitches), bits)
-    return Screen(speed, frame_count, bits)
+    """Lay a query's peaks out for verification, as if it had been played at 1/`speed` of its speed."""
+    frames, pitches = scaled(query.frames, query.pitches, speed)
+    frame_count = max(1, math.ceil(query.frame_count * speed))
+    bits = np.zeros((frame_count, (CELLS + 63) // 64), np.uint64)
+    spread(frames, cells_of_pitch(pitches), bits)
+    return Screen(speed, bits)
 
 
 def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | None:
     """Evidence for a stored recording near a candidate's lag; None where the two do not overlap."""
-    chosen = stored.ranks < STORED_RANKS
-    frames = stored.frames[chosen]
-    cells = cells_of_pitch(stored.pitches[chosen])
-    inside = (
-        (cells >= 0) & (frames >= lag_frames - 90) & (frames <= lag_frames + 1.03 * query.frame_count + 90)
-    )
-    frames, cells = frames[inside], cells[inside]
-    if not frames.shape[0]:
-        return None
+    length = query.bits.shape[0]
     first = max(0, -lag_frames)
-    last = min(query.frame_count, stored.frame_count - lag_frames)
+    last = min(length, stored.frame_count - lag_frames)
     if last <= first:
         return None
-    middle = (first + last) / 2.0
-    reach = min((last - first) / 2.0, FIRST_WINDOW_FRAMES / 2.0)
-    tempo_step = max(1.0 / max(reach, 1.0), 1e-3)
-    tempo_steps = int(TEMPO_REACH / tempo_step)
-    lag, tempo = _fit(frames, cells, query.bits, float(lag_frames), middle, reach, tempo_step, tempo_steps)
-    n, k = _agree(frames, cells, query.bits, lag, tempo)
-    if n == 0:
+    slack = 30 + int(TEMPO_REACH * length)
+    low, high = np.searchsorted(stored.frames, (lag_frames + first - slack, lag_frames + last + slack))
+    frames = stored.frames[low:high]
+    cells = cells_of_pitch(stored.pitches[low:high])
+    frames, cells = frames[cells >= 0], cells[cells >= 0]
+    lag, tempo = _align(query, frames, cells, lag_frames, first, last)
+    agreed = hits(frames, cells, query.bits, lag, tempo)
+    inside = agreed >= 0
+    if not inside.any():
         return None
-    rates = _wrong(frames, cells, query.bits, lag, tempo, WRONG_LAGS)
-    rates.sort()
-    chance = float(np.mean(rates))
-    chance_best = float(np.mean(rates[-3:]))
-    hits = _hits(frames, cells, query.bits, lag, tempo)
-    span = _span(frames, hits, chance, k / n)
-    return Evidence(lag, tempo, n, k, chance, chance_best, span)
+    frames, cells, agreed = frames[inside], cells[inside], agreed[inside]
+    whole = _evidence(query, frames, cells, lag, tempo)
+    low, high = _span(agreed, max(whole.lag_chance, whole.pitch_chance))
+    span = (int(frames[low]), int(frames[high]))
+    evidence = Evidence(**{**whole.__dict__, "span": span})
+    if span[1] - span[0] >= SHORTEST_SPAN_FRAMES and last - first >= 3 * SHORTEST_SPAN_FRAMES:
+        part = _evidence(query, frames[low : high + 1], cells[low : high + 1], lag, tempo)
+        # The stretch was chosen for its agreement: it must make up for the choice.
+        price = 2.0 * math.log10(frames.shape[0] / part.n) + 1.0
+        if min(part.lag_tail, part.pitch_tail) - price > min(whole.lag_tail, whole.pitch_tail):
+            evidence = part
+    return evidence
 
 
 def binomial_tail(n: int, k: int, p: float) -> float:
@@ -137,140 +142,64 @@ def binomial_tail(n: int, k: int, p: float) -> float:
     return -(term + math.log(total)) / math.log(10.0)
 
 
-def _span(
-    frames: npt.NDArray[np.int32], hits: npt.NDArray[np.int8], chance: float, rate: float
-) -> tuple[int, int]:
-    """The stretch whose peaks best separate agreement from chance: a maximal sum of log likelihood ratios."""
-    chance = min(max(chance, 0.02), 0.95)
-    inside = np.flatnonzero(hits >= 0)
-    rate = max(rate, chance + 0.1 * (1 - chance))
-    first, last = int(frames[inside[0]]), int(frames[inside[-1]])
-    for _ in range(2):
-        gain = np.where(
-            hits[inside] == 1, math.log(rate / chance), math.log((1 - min(rate, 0.99)) / (1 - chance))
-        )
-        low, high = _heaviest(gain)
-        first, last = int(frames[inside[low]]), int(frames[inside[high]])
-        agreed = float(np.mean(hits[inside[low : high + 1]] == 1))
-        rate = min(0.99, max(agreed, chance + 0.1 * (1 - chance)))
-    return first, last
+def _evidence(query: Screen, frames: Frames, cells: Frames, lag: float, tempo: float) -> Evidence:
+    n, k = agree(frames, cells, query.bits, lag, tempo)
+    lag_rates = np.sort(rates_at_lags(frames, cells, query.bits, lag, tempo, WRONG_LAGS))
+    pitch_rates = np.sort(rates_at_pitches(frames, cells, query.bits, lag, tempo, WRONG_PITCHES))
+    return Evidence(
+        lag_frames=lag,
+        tempo=tempo,
+        n=n,
+        k=k,
+        lag_chance=float(np.mean(lag_rates[-3:])),
+        pitch_chance=float(np.mean(pitch_rates[-3:])),
+        span=(int(frames[0]), int(frames[-1])),
+    )
 
 
-@njit(cache=True, nogil=True)
-def _heaviest(gain: npt.NDArray[np.float64]) -> tuple[int, int]:
-    """Ends of the contiguous run with the greatest sum (Kadane)."""
-    best = -1e300
-    low = high = start = 0
-    total = 0.0
-    for i in range(gain.shape[0]):
-        if total <= 0.0:
-            total = 0.0
-            start = i
-        total += gain[i]
-        if total > best:
-            best = total
-            low = start
-            high = i
-    return low, high
-
-
-@njit(cache=True, nogil=True)
-def _spread(
-    frames: npt.NDArray[np.int32], cells: npt.NDArray[np.int32], bits: npt.NDArray[np.uint64]
-) -> None:
-    for i in range(frames.shape[0]):
-        if cells[i] < 0:
-            continue
-        for t in range(max(0, frames[i] - 1), min(bits.shape[0], frames[i] + 2)):
-            for c in range(max(0, cells[i] - 1), min(CELLS, cells[i] + 2)):
-                bits[t, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
-
-
-@njit(cache=True, nogil=True)
-def _agree(
-    frames: npt.NDArray[np.int32],
-    cells: npt.NDArray[np.int32],
-    bits: npt.NDArray[np.uint64],
-    lag: float,
-    tempo: float,
-) -> tuple[int, int]:
-    """(n, k): stored peaks that fall inside the query, and those with a query peak there."""
-    n = 0
-    k = 0
-    for i in range(frames.shape[0]):
-        t = int(np.floor((frames[i] - lag) / tempo + 0.5))
-        if t < 0 or t >= bits.shape[0]:
-            continue
-        n += 1
-        c = cells[i]
-        k += int((bits[t, c >> 6] >> np.uint64(c & 63)) & np.uint64(1))
-    return n, k
-
-
-@njit(cache=True, nogil=True)
-def _hits(
-    frames: npt.NDArray[np.int32],
-    cells: npt.NDArray[np.int32],
-    bits: npt.NDArray[np.uint64],
-    lag: float,
-    tempo: float,
-) -> npt.NDArray[np.int8]:
-    """Per stored peak: 1 matched, 0 not, -1 outside the query."""
-    hits = np.full(frames.shape[0], -1, np.int8)
-    for i in range(frames.shape[0]):
-        t = int(np.floor((frames[i] - lag) / tempo + 0.5))
-        if 0 <= t < bits.shape[0]:
-            c = cells[i]
-            hits[i] = (bits[t, c >> 6] >> np.uint64(c & 63)) & np.uint64(1)
-    return hits
-
-
-@njit(cache=True, nogil=True)
-def _wrong(
-    frames: npt.NDArray[np.int32],
-    cells: npt.NDArray[np.int32],
-    bits: npt.NDArray[np.uint64],
-    lag: float,
-    tempo: float,
-    away: npt.NDArray[np.int32],
-) -> npt.NDArray[np.float64]:
-    """Rate of agreement at each wrong lag, with one matched and one unmatched peak added."""
-    rates = np.empty(away.shape[0])
-    for a in range(away.shape[0]):
-        n, k = _agree(frames, cells, bits, lag + away[a], tempo)
-        rates[a] = (k + 1.0) / (n + 2.0)
-    return rates
-
-
-@njit(cache=True, nogil=True)
-def _fit(
-    frames: npt.NDArray[np.int32],
-    cells: npt.NDArray[np.int32],
-    bits: npt.NDArray[np.uint64],
-    lag: float,
-    middle: float,
-    reach: float,
-    tempo_step: float,
-    tempo_steps: int,
+def _align(
+    query: Screen, frames: Frames, cells: Frames, lag_frames: int, first: int, last: int
 ) -> tuple[float, float]:
-    """Lag and tempo with the most agreement within `reach` frames of the query's frame `middle`."""
-    low = np.searchsorted(frames, lag + middle - reach - 6)
-    high = np.searchsorted(frames, lag + middle + reach + 7)
-    frames = frames[low:high]
-    cells = cells[low:high]
-    best = -1
-    best_lag = lag
-    best_tempo = 1.0
-    for s in range(2 * tempo_steps + 1):
-        # From the middle outwards, so that of equals the plainest stands.
-        m = (s + 1) // 2 if s % 2 else -(s // 2)
-        tempo = 1.0 + m * tempo_step
-        for d in range(2 * LAG_REACH_FRAMES + 1):
-            e = (d + 1) // 2 if d % 2 else -(d // 2)
-            at = lag + e + middle * (1.0 - tempo)
-            _, k = _agree(frames, cells, bits, at, tempo)
-            if k > best:
-                best = k
-                best_lag = at
-                best_tempo = tempo
-    return best_lag, best_tempo
+    """Best lag and tempo: on the window that agrees best at the candidate's lag, then on wider ones."""
+    reach = min((last - first) / 2.0, WINDOW_FRAMES / 2.0)
+    middle = (first + last) / 2.0
+    if last - first > WINDOW_FRAMES:
+        agreed = frames[hits(frames, cells, query.bits, float(lag_frames), 1.0) == 1] - lag_frames
+        if agreed.shape[0]:
+            ends = np.searchsorted(agreed, agreed + WINDOW_FRAMES)
+            best = int(np.argmax(ends - np.arange(agreed.shape[0])))
+            middle = float(np.mean(agreed[best : ends[best]]))
+    step = max(1.0 / max(reach, 1.0), 1e-3)
+    lag, tempo = best_fit(
+        frames,
+        cells,
+        query.bits,
+        float(lag_frames),
+        1.0,
+        middle,
+        reach,
+        step,
+        int(TEMPO_REACH / step),
+        LAG_REACH_FRAMES,
+    )
+    while middle - reach > first or middle + reach < last:
+        reach *= 2.0
+        lag, tempo = best_fit(frames, cells, query.bits, lag, tempo, middle, reach, 1.0 / reach, 2, 1)
+    return lag, tempo
+
+
+def _span(agreed: npt.NDArray[np.int8], chance: float) -> tuple[int, int]:
+    """Ends of the stretch that best separates agreement from chance.
+
+    A maximal run of log likelihood ratios, the rate inside it estimated twice.
+    """
+    chance = min(max(chance, 0.02), 0.95)
+    least = chance + 0.1 * (1.0 - chance)
+    rate = max(float(np.mean(agreed)), least)
+    low, high = 0, agreed.shape[0] - 1
+    for _ in range(2):
+        rate = min(rate, 0.99)
+        gain = np.where(agreed == 1, math.log(rate / chance), math.log((1.0 - rate) / (1.0 - chance)))
+        low, high = heaviest(gain)
+        rate = max(float(np.mean(agreed[low : high + 1])), least)
+    return low, high

@@ -1,0 +1,376 @@
+"""How well recordings are recognised, and how the probability was calibrated.
+
+    python benchmarks/fingerprint.py table    the acceptance table, on the evaluation half
+    python benchmarks/fingerprint.py fit      the calibration, on the design half
+    python benchmarks/fingerprint.py speed    extraction and look-up times
+
+Recordings come from `--recordings` (default: ../shared/audio beside the project), synthesised sounds fill
+the index up to `--references`. Recordings are split by name into a design and an evaluation half,
+synthesised sounds by seed; `table` sees nothing that `fit` saw.
+
+Every query is asked twice: of the whole index, where its own source should be found, and of the index
+without its source, where anything found is a false hit. Fingerprints are cached under the system's
+temporary folder, by the code that made them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pickle
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fingerprint_sounds as sounds
+import numpy as np
+import soxr
+from fingerprint_sounds import SAMPLE_RATE, Samples, Sound
+
+from soundscape.audio.fingerprint import (
+    Answer,
+    Candidate,
+    Fingerprint,
+    Fingerprinter,
+    Index,
+    Keys,
+    match,
+    query_keys,
+    score,
+    stored_keys,
+)
+from soundscape.audio.fingerprint.match import CANDIDATES, FEWEST_PEAKS, SPEEDS
+from soundscape.audio.fingerprint.verify import screen, verify
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
+CACHE = Path(tempfile.gettempdir()) / "soundscape-fingerprint-benchmark"
+DESIGN, EVALUATION = 0, 1
+
+
+# -------------------------------------------------------------------------------------------------- queries
+
+
+@dataclass(frozen=True)
+class Altered:
+    """What a condition made of a sound, and where in it the result starts."""
+
+    y: Samples
+    offset_s: float = 0.0
+    speed: float = 1.0
+
+
+Condition = Callable[[Samples, np.random.Generator], Altered]
+
+
+def segment(y: Samples, rng: np.random.Generator, length_s: float) -> tuple[Samples, float]:
+    n = int(length_s * SAMPLE_RATE)
+    first = int(rng.integers(0, max(1, y.shape[0] - n)))
+    return y[first : first + n], first / SAMPLE_RATE
+
+
+def whole(change: Callable[[Samples], Samples]) -> Condition:
+    return lambda y, rng: Altered(change(y))
+
+
+def clean(length_s: float) -> Condition:
+    return lambda y, rng: Altered(*segment(y, rng, length_s))
+
+
+def in_noise(noise: Callable[[int, np.random.Generator], Samples], snr_db: float) -> Condition:
+    def condition(y: Samples, rng: np.random.Generator) -> Altered:
+        part, offset_s = segment(y, rng, 10.0)
+        return Altered(sounds.mixed(part, noise(part.shape[0], rng), snr_db), offset_s)
+
+    return condition
+
+
+def played(*speeds: float) -> Condition:
+    def condition(y: Samples, rng: np.random.Generator) -> Altered:
+        speed = float(rng.choice(speeds))
+        part, offset_s = segment(y, rng, 10.0 * speed)
+        return Altered(sounds.faster(part, speed), offset_s, speed)
+
+    return condition
+
+
+def rain(n: int, rng: np.random.Generator) -> Samples:
+    recording = sounds.decode(SHARED / "rain.ogg")
+    first = int(rng.integers(0, recording.shape[0]))
+    return np.tile(recording, 2 + n // recording.shape[0])[first : first + n]
+
+
+CONDITIONS: dict[str, Condition] = {
+    "mp3 64k": whole(lambda y: sounds.recode(y, "mp3", "libmp3lame", 44_100, 64_000)),
+    "aac 48k": whole(lambda y: sounds.recode(y, "ipod", "aac", 44_100, 48_000)),
+    "opus 32k": whole(lambda y: sounds.recode(y, "ogg", "libopus", 48_000, 32_000)),
+    "resampled to 16 kHz": whole(
+        lambda y: soxr.resample(soxr.resample(y, SAMPLE_RATE, 16_000), 16_000, SAMPLE_RATE)
+    ),
+    "-12 dB": whole(lambda y: y * np.float32(10 ** (-12 / 20))),
+    "low-pass 4 kHz": whole(lambda y: sounds.low_pass(y, 4000.0)),
+    "5 s clean": clean(5.0),
+    "pink noise 10 dB": in_noise(sounds.pink, 10.0),
+    "pink noise 5 dB": in_noise(sounds.pink, 5.0),
+    "pink noise 0 dB": in_noise(sounds.pink, 0.0),
+    "pink noise -5 dB": in_noise(sounds.pink, -5.0),
+    "rain 0 dB": in_noise(rain, 0.0),
+    "speed ±1 %": played(0.99, 1.01),
+    "speed ±2 %": played(0.98, 1.02),
+    "speed ±3 %": played(0.97, 1.03),
+    "speed ±4 %": played(0.96, 1.04),
+    "speeds between": played(0.965, 0.975, 0.985, 0.995, 1.005, 1.015, 1.025, 1.035),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One query: a sound under a condition."""
+
+    condition: str
+    sound: Sound
+    offset_s: float
+    speed: float
+    fingerprint: Fingerprint
+
+    @property
+    def real(self) -> bool:
+        return self.sound.path is not None
+
+    def excluded(self) -> set[str]:
+        """Sources that truly are in the query."""
+        return {self.sound.source} | ({"rain"} if self.condition.startswith("rain") else set())
+
+
+def fingerprint(y: Samples) -> Fingerprint:
+    fingerprinter = Fingerprinter()
+    fingerprinter.push(sounds.magnitudes(np.asarray(y, np.float32)))
+    return fingerprinter.result()
+
+
+def references(half: int, folders: list[Path], count: int) -> list[Sound]:
+    """Recordings of one half, filled up with synthesised sounds that the other half does not hold."""
+    real = sounds.recordings(folders, half=half)[:count]
+    first = half * 1_000_000
+    return real + [
+        Sound(f"synth-{first + i}", f"synth-{first + i}", seed=first + i) for i in range(count - len(real))
+    ]
+
+
+def trials(half: int, found: list[Sound], most_real: int, most_synthesised: int) -> Iterator[Trial]:
+    """Every condition on a choice of the references."""
+    rng = np.random.default_rng([half, 1])
+    real = [s for s in found if s.path is not None]
+    synthesised = [s for s in found if s.path is None]
+    chosen = [real[i] for i in rng.permutation(len(real))[:most_real]]
+    chosen += [synthesised[i] for i in rng.permutation(len(synthesised))[:most_synthesised]]
+    for sound in chosen:
+        y = sound.samples()
+        for name, condition in CONDITIONS.items():
+            if name.startswith("rain") and sound.source == "rain":
+                continue
+            seed = [half, zlib.crc32(sound.name.encode()), zlib.crc32(name.encode())]
+            altered = condition(y, np.random.default_rng(seed))
+            yield Trial(name, sound, altered.offset_s, altered.speed, fingerprint(altered.y))
+
+
+def cached(name: str, make: Callable[[], Any]) -> Any:
+    """Made once for one state of the sounds, the conditions and what a fingerprint of a sound is."""
+    code = Path(sounds.__file__).read_bytes() + fingerprint(sounds.synthesise(1)).to_bytes()
+    code += Path(__file__).read_bytes().split(b"# ---")[1]
+    path = CACHE / f"{name}-{hashlib.sha256(code).hexdigest()[:12]}.pickle"
+    if path.exists():
+        return pickle.loads(path.read_bytes())
+    made = make()
+    CACHE.mkdir(exist_ok=True)
+    path.write_bytes(pickle.dumps(made))
+    return made
+
+
+# ------------------------------------------------------------------------------------------------- commands
+
+
+class Without:
+    """An index that does not know some sources."""
+
+    def __init__(self, index: Index, source_of: dict[str, str], excluded: set[str]) -> None:
+        self._index, self._source_of, self._excluded = index, source_of, excluded
+
+    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        found = self._index.candidates(keys, limit + 32)
+        return [c for c in found if self._source_of[c.recording_id] not in self._excluded][:limit]
+
+    def fingerprint(self, recording_id: str) -> Fingerprint:
+        return self._index.fingerprint(recording_id)
+
+
+def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, str], list[Trial]]:
+    folders = [Path(folder) for folder in arguments.recordings]
+    found = references(half, folders, arguments.references)
+    label = hashlib.sha256(repr([half, *found, arguments.queries]).encode()).hexdigest()[:12]
+    stored = cached(f"references-{label}", lambda: {s.name: fingerprint(s.samples()) for s in found})
+    asked = cached(
+        f"queries-{label}", lambda: list(trials(half, found, arguments.queries, arguments.queries))
+    )
+    index = Index()
+    for name, known in stored.items():
+        index.add(name, known)
+    return index, {s.name: s.source for s in found}, asked
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """Print the acceptance table, asked through `match` as anyone would."""
+    index, source_of, asked = prepare(EVALUATION, arguments)
+    hours = sum(index.fingerprint(name).duration_s for name in index) / 3600
+    real = sum(1 for name in index if not name.startswith("synth-"))
+    print(f"{len(index)} references ({real} sections of recordings), {hours:.1f} h; {len(asked)} queries")
+    print(f"threshold {score.THRESHOLD}, calibration {score.CALIBRATION}\n")
+    print("| condition | recordings | synthesised | offset ≤ 50 ms | too little to tell |")
+    print("|---|---|---|---|---|")
+    false_hits: list[str] = []
+    foreign = 0
+    for condition in CONDITIONS:
+        found: dict[bool, list[bool]] = {True: [], False: []}
+        offsets: list[bool] = []
+        little = 0
+        for trial in (t for t in asked if t.condition == condition):
+            answer = match(trial.fingerprint, index)
+            if answer.answer is Answer.NOT_ENOUGH_CONTENT:
+                little += 1
+                continue
+            own = [h for h in answer.hits if source_of[h.recording_id] == trial.sound.source]
+            found[trial.real].append(bool(own))
+            for hit in own:
+                if hit.recording_id == trial.sound.name:
+                    near = (hit.offset_s, *hit.other_offsets_s)
+                    offsets.append(min(abs(offset_s - trial.offset_s) for offset_s in near) <= 0.05)
+            foreign += 1
+            elsewhere = match(trial.fingerprint, Without(index, source_of, trial.excluded()))
+            if elsewhere.hits:
+                hit = elsewhere.hits[0]
+                false_hits.append(
+                    f"{condition}: {trial.sound.name} as {hit.recording_id} at {hit.offset_s:.2f} s, "
+                    f"speed {hit.speed:.3f}, probability {hit.probability:.3f}"
+                )
+        cells = [
+            f"{100 * np.mean(found[kind]):.1f} % of {len(found[kind])}" if found[kind] else ""
+            for kind in (True, False)
+        ]
+        print(
+            f"| {condition} | {cells[0]} | {cells[1]} | {100 * np.mean(offsets):.1f} % | {little} |",
+            flush=True,
+        )
+    print(
+        f"\nfalse hits: {len(false_hits)} of {foreign} foreign queries "
+        f"({1000 * len(false_hits) / foreign:.2f} in 1,000)"
+    )
+    for line in false_hits:
+        print(f"  {line}")
+
+
+def fit(arguments: argparse.Namespace) -> None:
+    """Fit the logistic on the design half and print what to freeze in score.py."""
+    from sklearn.linear_model import LogisticRegression
+
+    index, source_of, asked = prepare(DESIGN, arguments)
+    rows, labels, queries = [], [], []
+    for number, trial in enumerate(asked):
+        excluded = trial.excluded()
+        for speed in SPEEDS:
+            laid_out = screen(trial.fingerprint, speed=speed)
+            for candidate in index.candidates(query_keys(trial.fingerprint, speed=speed), CANDIDATES + 16):
+                evidence = verify(laid_out, index.fingerprint(candidate.recording_id), candidate.lag_frames)
+                if evidence is None or evidence.n < FEWEST_PEAKS:
+                    continue
+                own = source_of[candidate.recording_id] in excluded
+                offset_s = evidence.lag_frames * 512 / SAMPLE_RATE
+                right = candidate.recording_id == trial.sound.name and abs(offset_s - trial.offset_s) < 0.1
+                if own and not right:
+                    continue
+                rows.append(score.features(candidate.pairs, evidence))
+                labels.append(right)
+                queries.append(number)
+    X, y, query = np.array(rows), np.array(labels), np.array(queries)
+    model = LogisticRegression(C=10.0, max_iter=10_000).fit(X, y)
+    z = model.decision_function(X)
+    best_foreign = np.full(len(asked), -np.inf)
+    np.maximum.at(best_foreign, query[~y], z[~y])
+    best_own = np.full(len(asked), -np.inf)
+    np.maximum.at(best_own, query[y], z[y])
+    # One row a query and side: the probability is read of the best candidate, so that is what it is for.
+    scale = LogisticRegression(C=1e6).fit(
+        np.r_[best_own[best_own > -np.inf], best_foreign[best_foreign > -np.inf]][:, None],
+        np.r_[np.ones(np.sum(best_own > -np.inf)), np.zeros(np.sum(best_foreign > -np.inf))],
+    )
+    slope, shift = float(scale.coef_[0, 0]), float(scale.intercept_[0])
+    weights = tuple(round(float(w) * slope, 3) for w in model.coef_[0])
+    bias = round(float(model.intercept_[0]) * slope + shift, 3)
+    print(f"FITTED = Logistic(bias={bias}, weights={weights})")
+    for allowed in (0.0005, 0.001, 0.002):
+        limit = np.sort(best_foreign)[::-1][int(allowed * len(asked))] * slope + shift
+        print(
+            f"at most {1000 * allowed:.1f} in 1,000 of {len(asked)} foreign queries: probability "
+            f"{1 / (1 + np.exp(-limit)):.4f}, "
+            f"own found {100 * np.mean(best_own * slope + shift > limit):.1f} %"
+        )
+    for condition in CONDITIONS:
+        mine = [i for i, t in enumerate(asked) if t.condition == condition]
+        limit = np.sort(best_foreign)[::-1][int(0.001 * len(asked))]
+        print(f"  {condition:22s} {100 * np.mean(best_own[mine] > limit):.1f} %")
+    np.savez(CACHE / "fit.npz", X=X, y=y, query=query)
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    """Time extraction beyond the spectrum, and a 10 s query of 2,000 recordings."""
+    y = np.tile(sounds.decode(SHARED / "lets_go_fishin.ogg"), 5)[: 600 * SAMPLE_RATE]
+    white = np.random.default_rng(0).standard_normal(y.shape[0]).astype(np.float32) * np.float32(0.1)
+    for name, signal in (("song", y), ("white noise", white)):
+        S = sounds.magnitudes(signal)
+        times = []
+        for _ in range(4):
+            fingerprinter = Fingerprinter()
+            began = time.process_time()
+            for first in range(0, S.shape[0], 1024):
+                fingerprinter.push(S[first : first + 1024])
+            made = fingerprinter.result()
+            times.append(time.process_time() - began)
+        per_hour = 3600 / made.duration_s
+        print(
+            f"{name}: {min(times) * per_hour:.2f} s per hour, "
+            f"{len(stored_keys(made)) / made.duration_s:.1f} keys/s, {len(made) / made.duration_s:.0f} peaks/s, "
+            f"{len(made.to_bytes()) * per_hour / 1e6:.2f} MB per hour"
+        )
+    index, source_of, asked = prepare(EVALUATION, arguments)
+    ten = [t for t in asked if t.condition == "pink noise 0 dB"]
+    match(ten[0].fingerprint, index)
+    began = time.process_time()
+    for trial in ten:
+        match(trial.fingerprint, Without(index, source_of, trial.excluded()))
+    print(f"10 s query, nothing found, nine speeds: {1000 * (time.process_time() - began) / len(ten):.1f} ms")
+    began = time.process_time()
+    for trial in ten:
+        index.candidates(query_keys(trial.fingerprint), CANDIDATES)
+    lookups = np.mean([len(query_keys(t.fingerprint)) for t in ten])
+    print(
+        f"candidates at one speed: {1000 * (time.process_time() - began) / len(ten):.2f} ms, "
+        f"{lookups:.0f} look-ups"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=["table", "fit", "speed"])
+    parser.add_argument("--recordings", nargs="+", default=[str(SHARED)], metavar="FOLDER")
+    parser.add_argument("--references", type=int, default=2000)
+    parser.add_argument("--queries", type=int, default=100, help="at most this many of each kind")
+    arguments = parser.parse_args()
+    {"table": table, "fit": fit, "speed": speed}[arguments.command](arguments)
+
+
+if __name__ == "__main__":
+    main()

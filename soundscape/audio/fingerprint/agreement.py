@@ -1,0 +1,141 @@
+"""The compiled loops of verification: stored peaks looked up in the bits of a query.
+
+A stored peak at frame f and cell c agrees at (lag, tempo) where bit c of the query's frame
+round((f - lag) / tempo) is set. Frames outside the query count neither for nor against.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .keys import CELLS
+
+Frames = npt.NDArray[np.int32]
+Bits = npt.NDArray[np.uint64]
+
+
+@njit(cache=True, nogil=True)
+def spread(frames: Frames, cells: Frames, bits: Bits) -> None:
+    """Set the bits within one frame and one cell of each peak."""
+    for i in range(frames.shape[0]):
+        if cells[i] < 0:
+            continue
+        for t in range(max(0, frames[i] - 1), min(bits.shape[0], frames[i] + 2)):
+            for c in range(max(0, cells[i] - 1), min(CELLS, cells[i] + 2)):
+                bits[t, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+
+
+@njit(cache=True, nogil=True)
+def agree(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> tuple[int, int]:
+    """(n, k): peaks inside the query, and those that agree."""
+    n = 0
+    k = 0
+    for i in range(frames.shape[0]):
+        t = int(np.floor((frames[i] - lag) / tempo + 0.5))
+        if 0 <= t < bits.shape[0]:
+            n += 1
+            c = cells[i]
+            k += int((bits[t, c >> 6] >> np.uint64(c & 63)) & np.uint64(1))
+    return n, k
+
+
+@njit(cache=True, nogil=True)
+def hits(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> npt.NDArray[np.int8]:
+    """Per peak: 1 agrees, 0 does not, -1 outside the query."""
+    found = np.full(frames.shape[0], -1, np.int8)
+    for i in range(frames.shape[0]):
+        t = int(np.floor((frames[i] - lag) / tempo + 0.5))
+        if 0 <= t < bits.shape[0]:
+            c = cells[i]
+            found[i] = (bits[t, c >> 6] >> np.uint64(c & 63)) & np.uint64(1)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def rates_at_lags(
+    frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
+) -> npt.NDArray[np.float64]:
+    """Rate of agreement that many frames away, with one hit and one miss added to each."""
+    rates = np.empty(away.shape[0])
+    for a in range(away.shape[0]):
+        n, k = agree(frames, cells, bits, lag + away[a], tempo)
+        rates[a] = (k + 1.0) / (n + 2.0)
+    return rates
+
+
+@njit(cache=True, nogil=True)
+def rates_at_pitches(
+    frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
+) -> npt.NDArray[np.float64]:
+    """Rate of agreement at the right times and that many cells away, one hit and one miss added to each."""
+    n = np.full(away.shape[0], 2.0)
+    k = np.ones(away.shape[0])
+    for i in range(frames.shape[0]):
+        t = int(np.floor((frames[i] - lag) / tempo + 0.5))
+        if t < 0 or t >= bits.shape[0]:
+            continue
+        for a in range(away.shape[0]):
+            c = cells[i] + away[a]
+            if 0 <= c < CELLS:
+                n[a] += 1.0
+                k[a] += float((bits[t, c >> 6] >> np.uint64(c & 63)) & np.uint64(1))
+    rates: npt.NDArray[np.float64] = k / n
+    return rates
+
+
+@njit(cache=True, nogil=True)
+def best_fit(
+    frames: Frames,
+    cells: Frames,
+    bits: Bits,
+    lag: float,
+    tempo: float,
+    middle: float,
+    reach: float,
+    tempo_step: float,
+    tempo_steps: int,
+    lag_steps: int,
+) -> tuple[float, float]:
+    """Lag and tempo with the most agreement within `reach` frames of the query's frame `middle`.
+
+    Tempos are tried in steps around `tempo`, each with whole-frame shifts of where `middle` falls; from
+    the given values outwards, so that of equals the nearest stands.
+    """
+    anchor = lag + middle * tempo
+    low = np.searchsorted(frames, anchor - reach - lag_steps)
+    high = np.searchsorted(frames, anchor + reach + lag_steps + 1)
+    frames = frames[low:high]
+    cells = cells[low:high]
+    most = -1
+    best_lag = lag
+    best_tempo = tempo
+    for s in range(2 * tempo_steps + 1):
+        tried = tempo + ((s + 1) // 2 if s % 2 else -(s // 2)) * tempo_step
+        for d in range(2 * lag_steps + 1):
+            shifted = anchor + ((d + 1) // 2 if d % 2 else -(d // 2)) - middle * tried
+            _, k = agree(frames, cells, bits, shifted, tried)
+            if k > most:
+                most = k
+                best_lag = shifted
+                best_tempo = tried
+    return best_lag, best_tempo
+
+
+@njit(cache=True, nogil=True)
+def heaviest(gain: npt.NDArray[np.float64]) -> tuple[int, int]:
+    """Both ends, included, of the contiguous run with the greatest sum (Kadane)."""
+    best = -1e300
+    low = high = start = 0
+    total = 0.0
+    for i in range(gain.shape[0]):
+        if total <= 0.0:
+            total = 0.0
+            start = i
+        total += gain[i]
+        if total > best:
+            best = total
+            low = start
+            high = i
+    return low, high
