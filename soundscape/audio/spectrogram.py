@@ -61,6 +61,8 @@ class Spectrogram:
     def shades(self, levels: Levels | Float32, *, range_db: float) -> Levels:
         """Levels of any shape as 0 (`range_db` below the loudest of the recording, or less) to 255."""
         loudest = max((int(part.max()) for part in self._columns if len(part)), default=0)
+        # The floor of silence stays dark.
+        loudest = max(loudest, round(range_db / _STEP_DB))
         share = 1 + (levels.astype(np.float32) - loudest) * np.float32(_STEP_DB / range_db)
         shades: Levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
         return shades
@@ -75,10 +77,10 @@ class Spectrogram:
             return (sums / counts).astype(np.float32)
         return columns.astype(np.float32)
 
-    @staticmethod
-    def height_of(frequency_hz: float) -> float:
-        """Where a frequency lies on the mel axis, 0 at 0 Hz to 1 at 11,025 Hz."""
-        return float(_mel(frequency_hz) / _mel(SAMPLE_RATE / 2))
+
+def mel_height(frequency_hz: float) -> float:
+    """Where a frequency lies on the mel axis, 0 at 0 Hz to 1 at 11,025 Hz."""
+    return _mel(frequency_hz) / _mel(SAMPLE_RATE / 2)
 
 
 def _mel(frequency_hz: float) -> float:
