@@ -145,7 +145,7 @@ def fit_descriptors(X: Float64, weight: Float64) -> Map:
 
 
 def precision(values: Float64, features: Features, queries: npt.NDArray[np.bool_]) -> Float64:
-    """Mean precision@5 of the queries: same recording (of all), same class (of its source), chance of that."""
+    """Mean precision@5 of the queries: same recording (of all), same class (in its source), chance of it."""
     unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     nearness = unit @ unit.T
     np.fill_diagonal(nearness, -np.inf)

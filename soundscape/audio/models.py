@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import platformdirs
 
@@ -183,77 +183,90 @@ def pull(
     them, `ModelMissing` when `source` cannot be read.
     """
     model = registered(name)
-    directory = directory or models_directory()
-    target = directory / model.filename
+    target = (directory or models_directory()) / model.filename
     if target.is_file() and digest(target) == model.sha256:
         return target
+    if source is None:
+        return _download(model, target, tuple(urls or model.urls), progress)
+    return _store(model, target, _read(source), str(source), progress)
+
+
+def _read(source: Path) -> Iterator[bytes]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
     except OSError as error:
-        raise ModelError(
-            f"{directory} cannot be made: {error.strerror}.",
-            code="model_directory",
-            remedy="Set SOUNDSCAPE_MODELS_DIR to a directory that can be written.",
-        ) from error
-    if source is not None:
-        try:
-            with source.open("rb") as file:
-                return _store(model, target, iter(lambda: file.read(CHUNK_BYTES), b""), str(source), progress)
-        except OSError as error:
-            raise ModelMissing(f"{source} cannot be read: {error.strerror}.") from error
-    return _download(model, target, tuple(urls or model.urls), progress)
+        raise ModelMissing(f"{source} cannot be read: {error.strerror}.") from error
 
 
 def _download(model: Model, target: Path, urls: tuple[str, ...], progress: Progress | None) -> Path:
     # httpx takes 0.1 s to import, and only a pull needs it.
     import httpx
 
-    by_hand = f"Fetch it by other means and run `soundscape models pull {model.name} --from FILE`."
-    failures = []
+    failures: list[ModelError] = []
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     for url in urls:
         try:
             with httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as response:
-                response.raise_for_status()
-                return _store(model, target, response.iter_bytes(CHUNK_BYTES), url, progress)
+                if response.is_success:
+                    return _store(model, target, response.iter_bytes(CHUNK_BYTES), url, progress)
+                failures.append(ModelDownloadFailed(f"{url} answered {response.status_code}."))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            failures.append(f"{url}: {error or type(error).__name__}")
+            failures.append(ModelDownloadFailed(f"{url} failed: {error or type(error).__name__}."))
         except ModelCorrupt as error:
-            if url == urls[-1] and not failures:
-                error.remedy = by_hand
-                raise
-            failures.append(f"{url}: {error.message}")
-    raise ModelDownloadFailed(f"No address delivered {model.name}. {' '.join(failures)}", remedy=by_hand)
+            failures.append(error)
+    # Wrong bytes from everywhere are another matter than no bytes: somebody changed the file.
+    kind = ModelCorrupt if all(isinstance(each, ModelCorrupt) for each in failures) else ModelDownloadFailed
+    raise kind(
+        " ".join(failure.message for failure in failures),
+        remedy=f"Fetch it by other means and run `soundscape models pull {model.name} --from FILE`.",
+    )
 
 
 def _store(
     model: Model, target: Path, chunks: Iterator[bytes], origin: str, progress: Progress | None
 ) -> Path:
     """Write chunks beside the target, then rename: readers see the whole right file or none."""
-    sha256, done_bytes = hashlib.sha256(), 0
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            for chunk in chunks:
-                done_bytes += len(chunk)
-                if done_bytes > model.size_bytes:
-                    break
-                sha256.update(chunk)
-                file.write(chunk)
-                if progress:
-                    progress(done_bytes, model.size_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        if done_bytes != model.size_bytes or sha256.hexdigest() != model.sha256:
-            size = "more" if done_bytes > model.size_bytes else f"{done_bytes}"
-            raise ModelCorrupt(
-                f"{origin} is not the model {model.name}: expected {model.size_bytes} bytes with SHA-256 "
-                f"{model.sha256}, got {size} bytes with another.",
-            )
-        # mkstemp makes files private to their owner; a models directory may be shared by a service.
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                _copy(model, file, chunks, origin, progress)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files private to their owner; a models directory may be shared by a service.
+            Path(part).chmod(0o644)
+            Path(part).replace(target)
+        finally:
+            with suppress(FileNotFoundError):
+                Path(part).unlink()
+    except OSError as error:
+        raise ModelError(
+            f"{target.parent} cannot be written: {error.strerror}.",
+            code="model_directory",
+            remedy="Set SOUNDSCAPE_MODELS_DIR to a directory that can be written.",
+        ) from error
     return target
+
+
+def _copy(
+    model: Model, file: BinaryIO, chunks: Iterator[bytes], origin: str, progress: Progress | None
+) -> None:
+    sha256, done_bytes = hashlib.sha256(), 0
+    for chunk in chunks:
+        done_bytes += len(chunk)
+        if done_bytes > model.size_bytes:
+            break
+        sha256.update(chunk)
+        file.write(chunk)
+        if progress:
+            progress(done_bytes, model.size_bytes)
+    if done_bytes != model.size_bytes:
+        got = f"more than {model.size_bytes}" if done_bytes > model.size_bytes else str(done_bytes)
+        raise ModelCorrupt(
+            f"{origin} is not the model {model.name}: it has {got} bytes, not {model.size_bytes}."
+        )
+    if sha256.hexdigest() != model.sha256:
+        raise ModelCorrupt(f"{origin} is not the model {model.name}: its SHA-256 is {sha256.hexdigest()}.")
