@@ -46,11 +46,13 @@ class DataApi:
 
     async def reload(self) -> SchemaCache:
         async with self.stack.authenticator.connection() as connection:
-            self._cache = await schema_cache.load(connection, self.schemas, self.extra)
-        self.version += 1
+            cache = await schema_cache.load(connection, self.schemas, self.extra)
         self._loaded_at = time.monotonic()
-        log.debug("schema cache loaded", tables=len(self._cache.tables), version=self.version)
-        return self._cache
+        if cache != self._cache:
+            self._cache = cache
+            self.version += 1
+            log.debug("schema cache loaded", tables=len(cache.tables), version=self.version)
+        return cache
 
     async def answer(self, http: HttpRequest) -> Response:
         caller = None
