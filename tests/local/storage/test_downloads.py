@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from soundscape.local.storage.signatures import Signatures
-from tests.local.storage.conftest import Project, User
+
+from .conftest import Project, User
 
 BUCKET = "st-private"
 BODY = bytes(range(256)) * 4000

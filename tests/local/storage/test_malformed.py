@@ -17,7 +17,8 @@ from soundscape.local.storage.errors import StorageError
 from soundscape.local.storage.names import check_key, check_mime_type, parse_size
 from soundscape.local.storage.ranges import wanted_bytes
 from soundscape.local.storage.tus import Refused, parse_metadata
-from tests.local.storage.conftest import Project
+
+from .conftest import Project
 
 BUCKET = "st-private"
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

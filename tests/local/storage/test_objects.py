@@ -15,7 +15,8 @@ from soundscape.local.storage.database import Session
 from soundscape.local.storage.files import Files
 from soundscape.local.storage.sweep import sweep
 from soundscape.local.tokens import SERVICE
-from tests.local.storage.conftest import SIZE_LIMIT, Project, User
+
+from .conftest import SIZE_LIMIT, Project, User
 
 BUCKET = "st-private"
 

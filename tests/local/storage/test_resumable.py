@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from soundscape.local.storage.partials import Partials
-from tests.local.storage.conftest import SIZE_LIMIT, Project, User
+
+from .conftest import SIZE_LIMIT, Project, User
 
 BUCKET = "st-private"
 OCTETS = {"content-type": "application/offset+octet-stream"}

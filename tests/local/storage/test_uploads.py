@@ -12,7 +12,7 @@ import httpx
 import pytest
 from storage3.utils import StorageException
 
-from tests.local.storage.conftest import SIZE_LIMIT, Project, User
+from .conftest import SIZE_LIMIT, Project, User
 
 BUCKET = "st-private"
 FORM = "multipart/form-data; boundary=B"
