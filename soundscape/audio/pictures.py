@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,9 @@ def waveform_bars(peaks: Peaks) -> Shades:
         beyond = np.maximum(down[:, np.newaxis] - share * (height / 2 - radius), 0.0)
         inside[:, index * step : index * step + bar] = beyond**2 + across**2 <= radius**2
     parts = range(_OVERSAMPLING)
-    covered = sum(inside[y::_OVERSAMPLING, x::_OVERSAMPLING] for y in parts for x in parts)
+    covered = np.zeros((WAVEFORM_HEIGHT_PX, WIDTH_PX), dtype=np.uint16)
+    for y, x in product(parts, parts):
+        covered += inside[y::_OVERSAMPLING, x::_OVERSAMPLING]
     return (covered * 255 // _OVERSAMPLING**2).astype(np.uint8)
 
 
