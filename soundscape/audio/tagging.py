@@ -5,8 +5,8 @@ where its score reaches `on`, lasts while it stays at `off` or above, bridges ga
 dropped when shorter than `minimum_s`. Its confidence is the mean score over its windows.
 
 A window is 0.96 s long and they overlap by half, so each speaks for its middle 0.48 s (the first and the
-last also for the recording's ends): a sound that starts between two windows is placed within a quarter of a
-second, where the window's own span would smear it by half a second on both sides.
+last also for the recording's ends). That places a beginning or an end within about half a second; a window's
+own span would smear every tag by a quarter of a second more on both sides.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ class Segments:
             stretch.gap_windows += 1
             stretch.gap_score_sum += score
             if stretch.gap_windows > self._gap_windows:
-                self._close(label)
+                self._close(label, self._minimum_windows)
 
-    def _close(self, label: int) -> None:
+    def _close(self, label: int, minimum_windows: int) -> None:
         stretch = self._open.pop(label)
-        if stretch.windows < min(self._minimum_windows, max(self.windows, 1)):
+        if stretch.windows < minimum_windows:
             return
         mean_score = stretch.score_sum / stretch.windows
         entry = (stretch.score_sum, -stretch.start, -label, stretch.last_on, mean_score)
@@ -124,7 +124,7 @@ class Segments:
     def finish(self) -> list[tuple[int, int, int, float]]:
         """Closes what is open and returns (class, first window, last window, mean score), unordered."""
         for label in sorted(self._open):
-            self._close(label)
+            self._close(label, min(self._minimum_windows, self.windows))
         return [(-label, -start, last, mean) for _, start, label, last, mean in self._kept]
 
 
