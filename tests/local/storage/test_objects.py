@@ -243,13 +243,14 @@ async def test_size_limits_in_words(http: httpx.AsyncClient, project: Project) -
     assert (await http.get(f"/bucket/{name}", headers=project.service)).json()["file_size_limit"] is None
 
 
-async def test_users_manage_no_buckets(http: httpx.AsyncClient, user: User) -> None:
-    headers = user.headers
+async def test_users_manage_no_buckets(http: httpx.AsyncClient, project: Project, user: User) -> None:
+    headers, name = user.headers, f"st-{uuid4()}"
+    await http.post("/bucket", json={"name": name}, headers=project.service)
     created = await http.post("/bucket", json={"name": "st-mine"}, headers=headers)
     assert created.json()["code"] == "AccessDenied"
     assert (await http.get("/bucket", headers=headers)).json() == []
     for method, path in [("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/empty")]:
-        answer = await http.request(method, f"/bucket/st-public{path}", json={}, headers=headers)
+        answer = await http.request(method, f"/bucket/{name}{path}", json={}, headers=headers)
         assert answer.json()["code"] == "NoSuchBucket", method
 
 
