@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,6 +22,10 @@ from rich.progress import (
 from soundscape.demo import report, sounds
 from soundscape.demo.journey import Recording, signed_up, trespass
 from soundscape.dev import Project, running
+from soundscape.errors import LocalStackError
+
+READY_TIMEOUT_S = 180.0
+READY_POLL_S = 0.2
 
 
 async def run(files: Sequence[Path], *, data_dir: Path, keep: asyncio.Event | None, console: Console) -> bool:
@@ -33,18 +39,33 @@ async def run(files: Sequence[Path], *, data_dir: Path, keep: asyncio.Event | No
                 "No files given: synthesising four sounds (rain-like noise, a bird, chords, formants)."
             )
             files = await asyncio.to_thread(sounds.write_all, Path(folder))
-        with console.status("Starting the embedded Supabase (the first start compiles the analysis) …"):
-            opened = running(data_dir, port=0)
-            project = await opened.__aenter__()
-        try:
+        async with AsyncExitStack() as opened:
+            with console.status("Starting the embedded Supabase …") as status:
+                project = await opened.enter_async_context(running(data_dir, port=0))
+                status.update("Warming up the analysis (the first start compiles it) …")
+                await _await_ready(project)
             console.print(f"Postgres, Auth, REST, Storage, Realtime and the worker are up at {project.url}")
             succeeded = await _journey(project, files, console)
             if keep is not None:
                 _print_environment(project, console)
                 await keep.wait()
-        finally:
-            await opened.__aexit__(None, None, None)
     return succeeded
+
+
+async def _await_ready(project: Project) -> None:
+    """Wait for the worker's readiness. Raises `LocalStackError` with what is missing."""
+    async with httpx.AsyncClient(base_url=project.url) as client:
+        for _ in range(round(READY_TIMEOUT_S / READY_POLL_S)):
+            answer = await client.get("/api/health/ready")
+            if answer.status_code == 200:
+                return
+            await asyncio.sleep(READY_POLL_S)
+    missing = [name for name, healthy in answer.json()["checks"].items() if not healthy]
+    raise LocalStackError(
+        f"The worker did not become ready in {READY_TIMEOUT_S:.0f} s: {', '.join(missing)}.",
+        code="worker_unready",
+        remedy="The messages above say why.",
+    )
 
 
 async def _journey(project: Project, files: Sequence[Path], console: Console) -> bool:
