@@ -43,7 +43,7 @@ async def update_user(auth: Auth, request: Request) -> Response:
             raise AuthError(422, "same_password", "New password should be different from the old password.")
     password_hash = await users.hashed(password) if password else ""
     async with auth.transaction() as connection:
-        user, session = await auth.signed_in(connection, request)
+        user, session = await auth.signed_in(connection, request, lock=True)
         if password:
             await _require_recent_proof(auth, connection, user, session, fields.text("nonce"))
             user = await users.save(connection, user, encrypted_password=password_hash)
@@ -61,14 +61,14 @@ async def logout(auth: Auth, request: Request) -> Response:
     if scope not in ("global", "local", "others"):
         raise invalid(f'Unsupported logout scope "{scope}"')
     async with auth.transaction() as connection:
-        user, session = await auth.signed_in(connection, request)
+        user, session = await auth.signed_in(connection, request, lock=True)
         await sessions.end(connection, user["id"], session, scope)
     return Response(status_code=204)
 
 
 async def reauthenticate(auth: Auth, request: Request) -> Response:
     async with auth.transaction() as connection:
-        user, _ = await auth.signed_in(connection, request)
+        user, _ = await auth.signed_in(connection, request, lock=True)
         if not user["email"]:
             raise AuthError(422, "validation_failed", "Reauthentication requires the user to have an email")
         if user["email_confirmed_at"] is None:

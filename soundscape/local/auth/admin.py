@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
+import psycopg
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -47,7 +48,7 @@ async def list_users(auth: Auth, request: Request) -> Response:
             " order by created_at desc, id limit %s offset %s",
             [per_page, (page - 1) * per_page],
         )
-        shown = [await users.wire(connection, user) for user in found]
+        shown = await users.wire_all(connection, found)
     total = counted["n"] if counted else 0
     headers = {"x-total-count": str(total), "link": _links(request, page, per_page, total)}
     return JSONResponse({"users": shown, "aud": users.AUDIENCE}, headers=headers)
@@ -140,7 +141,10 @@ async def delete_user(auth: Auth, request: Request) -> Response:
             await connection.execute(_ERASE, {"id": user["id"]})
             await connection.execute(_ERASE_IDENTITIES, {"id": user["id"]})
         else:
-            await connection.execute("delete from auth.users where id = %s", [user["id"]])
+            try:
+                await connection.execute("delete from auth.users where id = %s", [user["id"]])
+            except psycopg.Error as error:  # a trigger or a foreign key of the product objects
+                raise AuthError(500, "unexpected_failure", "Database error deleting user") from error
     return JSONResponse({})
 
 

@@ -129,7 +129,10 @@ def _route(auth: Auth, at: tuple[str, str], handler: Handler, *, keyed: bool = T
                 return refusal
         return await handler(auth, request)
 
-    return Route(path, endpoint, methods=[method])
+    route = Route(path, endpoint, methods=[method])
+    # A preview that asks for the head of a link must not use it up.
+    route.methods = {method}
+    return route
 
 
 def _without_key(auth: Auth, request: Request) -> Response | None:

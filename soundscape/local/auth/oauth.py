@@ -60,12 +60,15 @@ async def callback(auth: Auth, request: Request) -> Response:
         async with auth.transaction() as connection:
             flow, verifier = await _claimed(connection, query(request, "state"))
         target, pkce = flow["referrer"] or target, flow["code_challenge"] is not None
+        provider = auth.providers.get(flow["provider_type"])
+        if provider is None:
+            raise invalid("Unsupported provider: provider is not enabled")
         if refusal := query(request, "error"):
             said = query(request, "error_description") or refusal
             raise AuthError(403 if refusal == "access_denied" else 400, refusal[:64], said)
         if not query(request, "code"):
             raise AuthError(400, "bad_oauth_callback", "OAuth callback with missing authorization code")
-        grant: Grant = await auth.providers[flow["provider_type"]].grant(query(request, "code"), verifier)
+        grant: Grant = await provider.grant(query(request, "code"), verifier)
         onward = await _welcome(auth, request, flow, grant, target)
     except AuthError as error:
         onward = redirects.with_error(target, error, in_query=pkce)

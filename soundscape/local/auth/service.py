@@ -62,15 +62,17 @@ class Auth:
         if self.claims(request).get("role") not in ("service_role", "supabase_admin"):
             raise AuthError(403, "not_admin", "User not allowed")
 
-    async def signed_in(self, connection: Connection, request: Request) -> tuple[Row, Row | None]:
-        """The bearer's user, locked, and session. Raises `AuthError` when either is gone."""
+    async def signed_in(
+        self, connection: Connection, request: Request, *, lock: bool = False
+    ) -> tuple[Row, Row | None]:
+        """The bearer's user and session. Raises `AuthError` when either is gone."""
         claims = self.claims(request)
         subject = claims.get("sub")
         if not subject:
             raise AuthError(403, "bad_jwt", "invalid claim: missing sub claim")
         if not _is_uuid(subject):
             raise AuthError(400, "bad_jwt", "invalid claim: sub claim must be a UUID")
-        user = await users.by_id(connection, subject, lock=True)
+        user = await users.by_id(connection, subject, lock=lock)
         if user is None:
             raise AuthError(403, "user_not_found", "User from sub claim in JWT does not exist")
         session_id = claims.get("session_id")

