@@ -17,18 +17,23 @@ _UNKNOWN_RIFF_LENGTHS = (range(1), range(0x7FFF_F000, 0x8000_0000), range(0xFFFF
 _SNDFILE_WAVE_TAGS = {0x0001, 0x0003, 0x0006, 0x0007}
 _WAVE_EXTENSIBLE = 0xFFFE
 _MAX_CHUNKS = 4096
+_LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 
 
 @dataclass(frozen=True)
 class Container:
-    """The outside of a file: `name` as people call it, the decoder that reads it best, and its claims."""
+    """The outside of a file: `name` as people call it, the decoder that reads it best, and its claims.
+
+    ends_early: the format marks its end, and the mark is missing.
+    """
 
     name: str | None
     decoder: Literal["sndfile", "av"]
     claimed_data_bytes: int | None = None
-    data_offset: int | None = None
+    claimed_frames: int | None = None
     id3_bytes: int = 0
     channel_mask: int | None = None
+    ends_early: bool = False
 
 
 def identify(file: BinaryIO) -> Container:
@@ -50,7 +55,14 @@ def identify(file: BinaryIO) -> Container:
         return Container("w64", "sndfile", id3_bytes=id3_bytes)
     if head[:4] == b".snd":
         return Container("au", "sndfile", id3_bytes=id3_bytes)
-    return Container(_name_of(head, id3_bytes), "av", id3_bytes=id3_bytes)
+    name = _name_of(head, id3_bytes)
+    return Container(
+        name,
+        "av",
+        claimed_frames=_xing_frames(file, id3_bytes) if name == "mp3" else None,
+        id3_bytes=id3_bytes,
+        ends_early=name == "ogg" and not _ogg_ends(file),
+    )
 
 
 def _name_of(head: bytes, id3_bytes: int) -> str | None:
@@ -80,6 +92,30 @@ def _id3_length(file: BinaryIO) -> int:
         offset += 10 + length + (10 if head[5] & 0x10 else 0)
         if offset >= end:
             return end
+
+
+def _xing_frames(file: BinaryIO, start: int) -> int | None:
+    """Samples per channel that the Xing or Info header of an MP3 counts, encoder delay included."""
+    file.seek(start)
+    frame = file.read(192)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or len(frame) < at + 12 or not frame[at + 7] & 1:
+        return None
+    mpeg_1 = frame[1] & 0x18 == 0x18
+    return int(struct.unpack_from(">I", frame, at + 8)[0]) * (1152 if mpeg_1 else 576)
+
+
+def _ogg_ends(file: BinaryIO) -> bool:
+    """Whether the last Ogg page is whole and carries the end-of-stream mark."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - _LARGEST_OGG_PAGE)
+    file.seek(start)
+    tail = file.read(_LARGEST_OGG_PAGE)
+    at = tail.rfind(b"OggS")
+    if at < 0 or len(tail) < at + 27:
+        return False
+    table = tail[at + 27 : at + 27 + tail[at + 26]]
+    return bool(tail[at + 5] & 4) and len(tail) >= at + 27 + len(table) + sum(table)
 
 
 def _walk_wave(file: BinaryIO, start: int, magic: bytes) -> Container:
@@ -115,7 +151,7 @@ def _walk_wave(file: BinaryIO, start: int, magic: bytes) -> Container:
             elif any(length in unknown for unknown in _UNKNOWN_RIFF_LENGTHS):
                 claim = None
             decoder: Literal["sndfile", "av"] = "sndfile" if tag in _SNDFILE_WAVE_TAGS else "av"
-            return Container(name, decoder, claim, body, start, mask or None)
+            return Container(name, decoder, claim, id3_bytes=start, channel_mask=mask or None)
         offset = body + length + (length & 1)
         if offset >= end:
             break

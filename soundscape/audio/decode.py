@@ -62,11 +62,18 @@ class AudioFile:
     """
 
     def __init__(
-        self, reader: Reader, limits: Limits, *, size_bytes: int, claimed_frames: int | None
+        self,
+        reader: Reader,
+        limits: Limits,
+        *,
+        size_bytes: int,
+        claimed_frames: int | None = None,
+        ends_early: bool = False,
     ) -> None:
         self.header: Header = reader.header
         self.size_bytes = size_bytes
         self.claimed_frames = claimed_frames
+        self._ends_early = ends_early
         self.frames = 0
         self._reader = reader
         self._limits = limits
@@ -87,9 +94,11 @@ class AudioFile:
 
     @property
     def truncated(self) -> bool:
-        """True when the sound ended clearly before the header said it would."""
+        """True when the sound ended clearly before the header said it would, or without its end mark."""
         claim = self.claimed_duration_s
-        return claim is not None and claim - self.duration_s > _LENGTH_TOLERANCE_S + 0.001 * claim
+        return self._ends_early or (
+            claim is not None and claim - self.duration_s > _LENGTH_TOLERANCE_S + 0.001 * claim
+        )
 
     def blocks(self, block_length: int = BLOCK_LENGTH) -> Iterator[Samples]:
         """Blocks of samples, float32, shape (channels, n), C-contiguous.
@@ -156,7 +165,13 @@ def open_audio(file: BinaryIO, limits: Limits | None = None) -> Iterator[AudioFi
     try:
         claimed_frames = _claimed_frames(reader.header, container)
         _check_header(reader.header, claimed_frames, limits)
-        yield AudioFile(reader, limits, size_bytes=size_bytes, claimed_frames=claimed_frames)
+        yield AudioFile(
+            reader,
+            limits,
+            size_bytes=size_bytes,
+            claimed_frames=claimed_frames,
+            ends_early=container.ends_early,
+        )
     finally:
         reader.close()
 
@@ -198,7 +213,7 @@ def _claimed_frames(header: Header, container: Container) -> int | None:
         return container.claimed_data_bytes // (header.channels * header.bit_depth // 8)
     if container.name in ("wav", "rf64") and container.claimed_data_bytes is None:
         return None
-    return header.claimed_frames
+    return container.claimed_frames or header.claimed_frames
 
 
 def _check_size(size_bytes: int, limits: Limits, what: str) -> None:

@@ -175,12 +175,14 @@ class AvReader:
         # From the first decoded frame, not from the stream: HE-AAC declares half its rate.
         first, stream = self._first, self._stream
         codec = stream.codec_context.codec.name
-        codec = {"mp3float": "mp3", "libopus": "opus", "libdav1d": "av1"}.get(codec, codec)
+        codec = {"mp3float": "mp3", "libopus": "opus"}.get(codec, codec)
+        if codec.startswith("pcm_"):
+            codec = codec.removesuffix("le").removesuffix("be")
         bits = first.format.bytes * 8 if codec.startswith("pcm_") or codec in _LOSSLESS_CODECS else None
         claimed = None
-        if stream.duration is not None and stream.time_base is not None and not self._is_guess(container):
+        if stream.duration is not None and stream.time_base is not None and not self._is_guess():
             claimed = round(float(stream.duration * stream.time_base) * first.sample_rate)
-        elif self._container.duration is not None and not self._is_guess(container):
+        elif self._container.duration is not None and not self._is_guess():
             claimed = round(self._container.duration * 1e-6 * first.sample_rate)
         demuxer = self._container.format.name.split(",")[0]
         return Header(
@@ -194,9 +196,9 @@ class AvReader:
             tags=_clean({**self._container.metadata, **stream.metadata}),
         )
 
-    def _is_guess(self, container: str | None) -> bool:
+    def _is_guess(self) -> bool:
         """Raw streams have no length; FFmpeg divides the file by the bit rate of its beginning."""
-        return self._container.format.name in {"mp3", "aac", "ac3", "eac3", "dts", "amr"}
+        return str(self._container.format.name) in {"mp3", "aac", "ac3", "eac3", "dts", "amr"}
 
     def _decoded_frames(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
