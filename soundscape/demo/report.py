@@ -55,11 +55,11 @@ def drawing(height: npt.NDArray[np.float64], *, width: int, rows: int) -> str:
 
 
 def _columns(height: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
-    """The highest value in each of `width` equal spans."""
+    """Root mean square of each of `width` equal spans: the maximum would hide the shape."""
     if height.size == 0:
         return np.zeros(width)
     edges = np.linspace(0, height.size, width + 1).astype(int)
-    return np.array([height[a : max(b, a + 1)].max() for a, b in pairwise(edges)])
+    return np.array([np.sqrt(np.mean(height[a : max(b, a + 1)] ** 2)) for a, b in pairwise(edges)])
 
 
 def progress_line(recordings: list[Recording]) -> str:
@@ -71,23 +71,24 @@ def progress_line(recordings: list[Recording]) -> str:
 
 
 def table(recordings: list[Recording], *, width: int) -> RenderableType:
-    """One row a recording, and the first waveform drawn large below. `width` is the terminal's."""
+    """One row a recording, and one waveform drawn large below. `width` is the terminal's."""
     found = Table(title="What came out", title_justify="left", header_style="bold")
     columns = [column for column in COLUMNS if width >= WIDE or column.narrow]
     for column in columns:
-        if column.name in ("recording", "status"):
-            found.add_column(column.name, overflow="fold")
-        else:
-            found.add_column(column.name, justify=column.justify, no_wrap=True)
+        found.add_column(
+            column.name, justify=column.justify, no_wrap=True, overflow="ellipsis", min_width=column.min_width
+        )
     for recording in recordings:
         found.add_row(*(column.cell(recording) for column in columns))
     parts: list[RenderableType] = [found]
     reasons = [recording for recording in recordings if recording.reason and recording.status != "ready"]
     parts += [Text(f"{r.path.name}: {r.code}. {r.reason}", style="yellow") for r in reasons]
-    drawn = next((r for r in recordings if r.waveform and peaks(r.waveform).max(initial=0) > 0), None)
-    if drawn is not None and drawn.waveform is not None:
-        picture = drawing(peaks(drawn.waveform), width=min(76, width), rows=8)
-        parts += [Text(f"\n{drawn.path.name}", style="bold"), Text(picture, style="cyan")]
+    drawable = [(r.path.name, peaks(r.waveform)) for r in recordings if r.waveform]
+    if drawable:
+        # The most varied one shows best what a waveform is.
+        name, height = max(drawable, key=lambda named: named[1].std() / (named[1].mean() or 1.0))
+        picture = drawing(height, width=min(76, width), rows=8)
+        parts += [Text(f"\n{name}", style="bold"), Text(picture, style="cyan")]
     return Group(*parts)
 
 
@@ -99,6 +100,7 @@ class Column:
     cell: Callable[[Recording], Text | str]
     justify: Literal["left", "right"] = "right"
     narrow: bool = True
+    min_width: int | None = None
 
 
 def _feature(name: str, form: str) -> Callable[[Recording], str]:
@@ -123,13 +125,14 @@ def _status(recording: Recording) -> Text:
 
 
 def _line(recording: Recording) -> Text:
-    return Text(sparkline(peaks(recording.waveform), 16) if recording.waveform else "", style="cyan")
+    return Text(sparkline(peaks(recording.waveform), SPARK_WIDTH) if recording.waveform else "", style="cyan")
 
 
 WIDE = 120
+SPARK_WIDTH = 12
 COLUMNS = (
-    Column("recording", lambda recording: recording.path.name, justify="left"),
-    Column("status", _status, justify="left"),
+    Column("recording", lambda recording: recording.path.name, justify="left", min_width=18),
+    Column("status", _status, justify="left", min_width=6),
     Column("length", _feature("duration_s", "{:.1f} s")),
     Column("rate", _source("sample_rate", "{:,}"), narrow=False),
     Column("ch", _source("channels", "{}"), narrow=False),
@@ -138,7 +141,7 @@ COLUMNS = (
     Column("BPM", _feature("tempo_bpm", "{:.0f}")),
     Column("key", _key),
     Column("centroid", _feature("centroid_hz", "{:.0f} Hz"), narrow=False),
-    Column("waveform", _line, justify="left"),
+    Column("waveform", _line, justify="left", min_width=SPARK_WIDTH),
     Column("took", lambda recording: _number(recording.seconds, "{:.1f} s")),
 )
 
