@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -72,11 +73,19 @@ def progress_line(recordings: list[Recording]) -> str:
 
 def table(recordings: list[Recording], *, width: int) -> RenderableType:
     """One row a recording, and one waveform drawn large below. `width` is the terminal's."""
-    found = Table(title="What came out", title_justify="left", header_style="bold")
+    found = Table(title="What came out", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     columns = [column for column in COLUMNS if width >= WIDE or column.narrow]
     for column in columns:
         found.add_column(
-            column.name, justify=column.justify, no_wrap=True, overflow="ellipsis", min_width=column.min_width
+            column.name,
+            justify=column.justify,
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=column.min_width,
+            # Only names give way to a narrow terminal; numbers are what the table is for.
+            max_width=None
+            if column.min_width != NAME_WIDTH or width >= WIDE
+            else width - OTHER_COLUMNS_WIDTH,
         )
     for recording in recordings:
         found.add_row(*(column.cell(recording) for column in columns))
@@ -130,8 +139,10 @@ def _line(recording: Recording) -> Text:
 
 WIDE = 120
 SPARK_WIDTH = 12
+NAME_WIDTH = 14
+OTHER_COLUMNS_WIDTH = 67
 COLUMNS = (
-    Column("recording", lambda recording: recording.path.name, justify="left", min_width=18),
+    Column("recording", lambda recording: recording.path.name, justify="left", min_width=NAME_WIDTH),
     Column("status", _status, justify="left", min_width=6),
     Column("length", _feature("duration_s", "{:.1f} s")),
     Column("rate", _source("sample_rate", "{:,}"), narrow=False),
@@ -152,7 +163,12 @@ def _number(value: float | None, form: str) -> str:
 
 def privacy(tries: list[Trespass]) -> RenderableType:
     """One row a try to reach the private recording."""
-    found = Table(title="A private recording, tried by others", title_justify="left", header_style="bold")
+    found = Table(
+        title="A private recording, tried by others",
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+    )
     for name in ("who", "tries to", "outcome"):
         found.add_column(name)
     for attempt in tries:
