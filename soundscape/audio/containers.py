@@ -48,7 +48,7 @@ def identify(file: BinaryIO) -> Container:
         return _walk_wave(file, id3_bytes, head[:4])
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         # libsndfile reads the uncompressed kinds; `decode` tries the other decoder where it refuses.
-        return Container("aiff", "sndfile", id3_bytes=id3_bytes)
+        return Container("aiff", "sndfile", claimed_frames=_aiff_frames(file, id3_bytes), id3_bytes=id3_bytes)
     if head[:4] == b"fLaC":
         return Container("flac", "sndfile" if id3_bytes == 0 else "av", id3_bytes=id3_bytes)
     if head == b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00":
@@ -92,6 +92,21 @@ def _id3_length(file: BinaryIO) -> int:
         offset += 10 + length + (10 if head[5] & 0x10 else 0)
         if offset >= end:
             return end
+
+
+def _aiff_frames(file: BinaryIO, start: int) -> int | None:
+    """Sample frames by the COMM chunk, which comes before the sound."""
+    offset = start + 12
+    for _ in range(_MAX_CHUNKS):
+        file.seek(offset)
+        header = file.read(14)
+        if len(header) < 14:
+            return None
+        if header[:4] == b"COMM":
+            return int(struct.unpack_from(">I", header, 10)[0]) or None
+        length = struct.unpack_from(">I", header, 4)[0]
+        offset += 8 + length + (length & 1)
+    return None
 
 
 def _xing_frames(file: BinaryIO, start: int) -> int | None:
@@ -150,7 +165,10 @@ def _walk_wave(file: BinaryIO, start: int, magic: bytes) -> Container:
                 claim = long_data
             elif any(length in unknown for unknown in _UNKNOWN_RIFF_LENGTHS):
                 claim = None
-            decoder: Literal["sndfile", "av"] = "sndfile" if tag in _SNDFILE_WAVE_TAGS else "av"
+            # libsndfile believes a length of 0; FFmpeg reads on to the end of the file.
+            unfinished = length == 0 and end > body
+            readable = tag in _SNDFILE_WAVE_TAGS and not unfinished
+            decoder: Literal["sndfile", "av"] = "sndfile" if readable else "av"
             return Container(name, decoder, claim, id3_bytes=start, channel_mask=mask or None)
         offset = body + length + (length & 1)
         if offset >= end:

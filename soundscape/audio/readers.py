@@ -124,11 +124,13 @@ class SndfileReader:
     def blocks(self, block_length: int) -> Iterator[Samples]:
         interleaved = np.empty((block_length, self.header.channels), dtype=np.float32)
         while True:
+            begin = self._file.tell()
             try:
                 read = self._file.read(out=interleaved)
             except self._error:
                 self.damaged_packets += 1
-                return
+                # What came before the damage is in the buffer already.
+                read = interleaved[: max(0, self._file.tell() - begin)]
             if len(read):
                 yield np.ascontiguousarray(read.T)
             if len(read) < block_length:
