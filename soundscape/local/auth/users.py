@@ -16,14 +16,14 @@ from soundscape.local.auth.rows import Connection, Row, insert, many, one, updat
 
 AUDIENCE = "authenticated"
 NOBODY = UUID(int=0)
-_WORK_FACTOR = 10
+WORK_FACTOR = 10
 # A hash nobody has the password of: an unknown address costs as long to refuse as a wrong password.
 _DUMMY_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZBnkFSpCTXDrTWGmHmCGRQX1mrzOW2"
 
 
 async def hashed(password: str) -> str:
     """bcrypt, off the event loop."""
-    made = await asyncio.to_thread(bcrypt.hashpw, password.encode(), bcrypt.gensalt(_WORK_FACTOR))
+    made = await asyncio.to_thread(bcrypt.hashpw, password.encode(), bcrypt.gensalt(WORK_FACTOR))
     return made.decode()
 
 

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from supabase import Client, ClientOptions, create_client
 
+from soundscape.local.auth import users
 from soundscape.local.auth.app import build
 from soundscape.local.auth.mail import outbox_routes, read_outbox
 from soundscape.local.config import Config
@@ -86,6 +87,8 @@ def email() -> str:
 @pytest.fixture(scope="session")
 def serve(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """`serve(auth={...})` runs the service with that `[auth]` section; one server for each section."""
+    # The hundreds of passwords of these tests guard nothing.
+    users.WORK_FACTOR = 4
     keys = Keys.make()
     started: dict[str, Server] = {}
     stops = []

@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
+from soundscape.local.auth import users
+
 from .conftest import PASSWORD, Serve, Server, fresh_email
 
 
@@ -64,6 +66,7 @@ def test_rows_are_shaped_like_the_real_ones(server: Server, email: str) -> None:
     client = server.client()
     client.auth.sign_up({"email": email, "password": PASSWORD})
     user = server.row("select * from auth.users where email = %s", email)
+    assert user["encrypted_password"].startswith("$2b$")
     assert bcrypt.checkpw(PASSWORD.encode(), user["encrypted_password"].encode())
     assert user["aud"] == user["role"] == "authenticated"
     assert user["confirmed_at"] is not None
@@ -146,7 +149,10 @@ def test_wrong_password_and_unknown_user_look_the_same(server: Server, email: st
         assert caught.value.message == "Invalid login credentials"
 
 
-def test_an_unknown_user_costs_a_hash_too(server: Server, email: str) -> None:
+def test_an_unknown_user_costs_a_hash_too(
+    server: Server, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "WORK_FACTOR", 10)
     server.client().auth.sign_up({"email": email, "password": PASSWORD})
 
     def quickest(address: str) -> float:
