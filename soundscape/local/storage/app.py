@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 from starlette.applications import Starlette
@@ -70,9 +71,11 @@ async def run(stack: Stack) -> None:
     """Sweep at start and now and then, until cancelled."""
     files = _files(stack)
     session = Session(stack, SERVICE, "storage.sweep")
+    idle_since: float | None = time.time()
     while True:
         try:
-            await sweep(session, files)
+            await sweep(session, files, idle_since=idle_since)
+            idle_since = None
             await asyncio.to_thread(Partials(files.resumable).discard_expired)
         except StorageError as error:
             log.warning("storage.sweep_failed", error=error.message)

@@ -137,7 +137,7 @@ class Downloads:
         for _ in range(OPEN_ATTEMPTS):
             row = await self._find(session, request)
             try:
-                return row, self.storage.files.open(row["version"] or "")
+                return row, self.storage.files.open(row["version"])
             except FileNotFoundError:
                 continue
         raise no_such_key()
@@ -186,6 +186,8 @@ def _bytes_response(request: Request, row: DictRow, file: BinaryIO, expires: str
     if not_modified(request.headers, etag=etag, last_modified=modified):
         file.close()
         return Response(status_code=304, headers=headers)
+    if encoding := header_text(str(metadata.get("contentEncoding") or "")):
+        headers["content-encoding"] = encoding
     kind = header_text(str(metadata.get("mimetype", "application/octet-stream")))
     # A page served from here could act in the visitor's name: never as HTML.
     headers["content-type"] = "text/plain" if "text/html" in kind.lower() else kind

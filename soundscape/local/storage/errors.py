@@ -105,11 +105,11 @@ def from_database(error: psycopg.Error, *, taken: str = "Resource") -> StorageEr
         return already_exists(taken)
     if state == "23503":
         return StorageError(404, "InvalidRequest", "The related resource does not exist")
-    if state in ("57014", "55P03"):
+    if state in ("57014", "55P03") or (state is None and isinstance(error, psycopg.OperationalError)):
         return StorageError(
             544, "DatabaseTimeout", "The connection to the database timed out", own_status=True
         )
-    if state is None or state.startswith("22"):
-        # No state: the driver refused the value itself, for instance a NUL inside a text.
+    if isinstance(error, psycopg.DataError):
+        # Without a state the driver itself refused the value, for instance a NUL inside a text.
         return StorageError(400, "InvalidParameter", "Invalid Parameter value")
     return StorageError(500, "DatabaseError", f"database error, code: {state}")

@@ -58,8 +58,10 @@ class Files:
         self.resumable = root / "resumable"
         self.objects = root / "objects"
         self.durable = durable
+        # Private recordings are nobody else's on this machine either.
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.incoming, self.resumable, self.objects):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
 
     async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> Received:
         """Write a body aside. Raises `EntityTooLarge` past `limit` bytes; leaves nothing when it fails."""
@@ -80,10 +82,10 @@ class Files:
             raise
         return Received(path, size, digest.hexdigest())
 
-    def path(self, version: str) -> Path:
+    def path(self, version: str | None) -> Path:
         """Where a version's bytes lie. Only a uuid names a file: FileNotFoundError for anything else."""
         try:
-            name = str(UUID(version))
+            name = str(UUID(version or ""))
         except ValueError as error:
             raise FileNotFoundError(version) from error
         return self.objects / name[:2] / name
@@ -96,7 +98,7 @@ class Files:
         source.rename(target)
         self._settle(target.parent)
 
-    def duplicate(self, version: str, new_version: str) -> None:
+    def duplicate(self, version: str | None, new_version: str) -> None:
         """Give `new_version` the same bytes. They never change, so a second name for them is enough."""
         source, target = self.path(version), self.path(new_version)
         target.parent.mkdir(exist_ok=True)
@@ -107,13 +109,13 @@ class Files:
             shutil.copyfile(source, target)
         self._settle(target.parent)
 
-    def open(self, version: str) -> BinaryIO:
+    def open(self, version: str | None) -> BinaryIO:
         """The bytes, for reading; they stay readable when the version is removed meanwhile."""
         return self.path(version).open("rb")
 
     def remove(self, version: str | None) -> None:
         with contextlib.suppress(FileNotFoundError):
-            self.path(version or "").unlink()
+            self.path(version).unlink()
 
     def older_versions(self, age_s: float) -> Iterator[str]:
         """Versions on disk that were placed at least `age_s` ago."""
@@ -124,12 +126,12 @@ class Files:
                     if path.stat().st_mtime <= latest:
                         yield path.name
 
-    def discard_incoming(self, age_s: float) -> int:
-        """Remove bodies that a crash or a lost client left half received; how many there were."""
-        latest, count = time.time() - age_s, 0
+    def discard_incoming(self, before: float) -> int:
+        """Remove half-received bodies that got nothing more since `before` (Unix time); how many."""
+        count = 0
         for path in self.incoming.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime <= latest:
+                if path.stat().st_mtime < before:
                     path.unlink()
                     count += 1
         return count

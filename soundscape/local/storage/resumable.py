@@ -195,8 +195,7 @@ class Resumable:
                 partial.bucket,
                 partial.name,
                 received,
-                mime_type=partial.mime_type,
-                cache_control=partial.cache_control,
+                metadata=received.metadata(partial.mime_type, partial.cache_control),
                 user_metadata=partial.user_metadata,
             )
         except StorageError:

@@ -45,6 +45,7 @@ class Incoming:
     mime_type: str
     cache_control: str
     user_metadata: dict[str, Any]
+    content_encoding: str
 
 
 async def probe(
@@ -53,7 +54,7 @@ async def probe(
     name: str,
     *,
     upsert: bool,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
     user_metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Ask the policies and triggers whether the caller may write this object. Raises `StorageError`."""
@@ -69,8 +70,7 @@ async def commit(
     name: str,
     received: Received,
     *,
-    mime_type: str,
-    cache_control: str,
+    metadata: Mapping[str, Any],
     user_metadata: Mapping[str, Any],
 ) -> DictRow:
     """Place the bytes and write the row that makes them the object; the row.
@@ -79,9 +79,7 @@ async def commit(
     are removed. Raises `StorageError`.
     """
     version = str(uuid4())
-    values = session.object_values(
-        bucket, name, version, received.metadata(mime_type, cache_control), user_metadata
-    )
+    values = session.object_values(bucket, name, version, metadata, user_metadata)
     await asyncio.to_thread(files.place, received.path, version)
     try:
         async with session.transaction(service=True, taken="Key") as cursor:
@@ -141,7 +139,7 @@ class Uploads:
         upsert = request.headers.get("x-upsert") == "true"
         await session.bucket(bucket)
         check_key(key)
-        await probe(session, bucket, key, upsert=upsert, metadata={})
+        await probe(session, bucket, key, upsert=upsert)
         token = self.signatures.sign(
             f"{bucket}/{key}", "upload", UPLOAD_SECONDS, owner=session.owner_id, upsert=upsert
         )
@@ -178,14 +176,16 @@ class Uploads:
             user_metadata=incoming.user_metadata,
         )
         received = await self.storage.files.receive(incoming.chunks, limit=size_limit)
+        metadata = received.metadata(incoming.mime_type, incoming.cache_control)
+        if incoming.content_encoding:
+            metadata["contentEncoding"] = incoming.content_encoding
         row = await commit(
             session,
             self.storage.files,
             bucket,
             key,
             received,
-            mime_type=incoming.mime_type,
-            cache_control=incoming.cache_control,
+            metadata=metadata,
             user_metadata=incoming.user_metadata,
         )
         return JsonResponse({"Key": f"{bucket}/{key}", "Id": row["id"]})
@@ -198,6 +198,7 @@ class Uploads:
                 mime_type=header_text(content_type) or "application/octet-stream",
                 cache_control=header_text(request.headers.get("cache-control", "")) or "no-cache",
                 user_metadata=decode_user_metadata(request.headers.get("x-metadata"), base64_coded=True),
+                content_encoding=header_text(request.headers.get("content-encoding", "")),
             )
         form = Form(request.stream(), content_type)
         await form.read_fields()
@@ -209,4 +210,5 @@ class Uploads:
             user_metadata=decode_user_metadata(
                 form.fields.get("metadata", form.fields.get("userMetadata")), base64_coded=False
             ),
+            content_encoding=header_text(form.fields.get("contentEncoding", "")),
         )

@@ -25,6 +25,10 @@ from soundscape.local.keys import Keys
 from soundscape.local.postgres import Postgres
 from soundscape.local.stack import Stack, open_stack
 from soundscape.local.storage import app as storage
+from soundscape.local.storage.database import Session
+from soundscape.local.storage.files import Files
+from soundscape.local.storage.sweep import sweep
+from soundscape.local.tokens import SERVICE
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
 SIZE_LIMIT = 8 << 20
@@ -69,6 +73,13 @@ class Project:
             "select version from storage.objects where bucket_id = %s and name = %s", bucket, name
         )
         return rows[0][0] if rows else None
+
+    async def sweep(self, *, grace_s: float = 0) -> int:
+        """One sweep, on the service's own loop."""
+        session = Session(self.stack, SERVICE, "storage.sweep")
+        files = Files(self.folder, durable=False)
+        swept = asyncio.run_coroutine_threadsafe(sweep(session, files, grace_s=grace_s), self.loop)
+        return await asyncio.wrap_future(swept)
 
     def client(self, headers: dict[str, str]) -> AsyncStorageClient:
         return AsyncStorageClient(f"{self.url}/", headers=headers)

@@ -10,11 +10,8 @@ import httpx
 import pytest
 from storage3.utils import StorageException
 
-from soundscape.local.stack import open_stack
-from soundscape.local.storage.database import Session
 from soundscape.local.storage.files import Files
-from soundscape.local.storage.sweep import sweep
-from soundscape.local.tokens import SERVICE
+from soundscape.local.storage.sweep import GRACE_S
 
 from .conftest import SIZE_LIMIT, Project, User
 
@@ -285,15 +282,11 @@ async def test_the_sweep_removes_bytes_without_a_row(project: Project, user: Use
         version = str(uuid4())
         files.place(stray, version)
         os.utime(files.path(version), (os.stat(files.path(version)).st_mtime - age_s,) * 2)
-    stack = project.stack
-    async with open_stack(
-        data_dir=stack.data_dir, url=stack.url, keys=stack.keys, config=stack.config, postgres=stack.postgres
-    ) as own:
-        assert await sweep(Session(own, SERVICE, "storage.sweep"), files) == 1
-        # What has only just arrived may belong to a transaction that has not committed.
-        assert files.path(version).exists() is False
-        assert len(project.on_disk() - used_versions(project)) == 1
-        assert await sweep(Session(own, SERVICE, "storage.sweep"), files, grace_s=0) == 1
+    assert await project.sweep(grace_s=GRACE_S) == 1
+    # What has only just arrived may belong to a transaction that has not committed.
+    assert not files.path(version).exists()
+    assert len(project.on_disk() - used_versions(project)) == 1
+    assert await project.sweep() == 1
     assert project.on_disk() <= used_versions(project)
     assert await user.storage.from_(BUCKET).download(f"{user.id}/stays") == b"x"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -96,6 +97,14 @@ async def test_malformed_metadata_is_ignored(http: httpx.AsyncClient, user: User
     assert answer.status_code == 200
     info = await http.get(f"/object/info/{BUCKET}/{user.id}/m", headers=user.headers)
     assert info.json()["metadata"] == {}
+
+
+async def test_encoded_bytes_are_kept_and_named(http: httpx.AsyncClient, user: User) -> None:
+    path, body = f"/object/{BUCKET}/{user.id}/packed", gzip.compress(b"packed")
+    headers = user.headers | {"content-encoding": "gzip", "content-type": "text/plain"}
+    assert (await http.post(path, content=body, headers=headers)).status_code == 200
+    answer = await http.get(path, headers=user.headers)
+    assert (answer.headers["content-encoding"], answer.content) == ("gzip", b"packed")
 
 
 async def test_multipart_of_supabase_js(http: httpx.AsyncClient, user: User) -> None:
@@ -283,6 +292,19 @@ async def test_other_errors_of_a_trigger_hide_their_text(
     assert (answer.status_code, answer.json()["statusCode"]) == (500, "500")
     assert "secret" not in answer.text
     assert project.on_disk() == before
+
+
+async def test_bytes_of_an_undecided_write_wait_for_the_sweep(
+    http: httpx.AsyncClient, project: Project, user: User
+) -> None:
+    """The connection dies in the final write: only the row can tell later whether it committed."""
+    before = project.on_disk()
+    answer = await http.post(f"/object/{BUCKET}/{user.id}/kill-final", content=b"x", headers=user.headers)
+    assert answer.status_code >= 500
+    assert project.version(BUCKET, f"{user.id}/kill-final") is None
+    (left,) = project.on_disk() - before
+    assert await project.sweep() >= 1
+    assert left not in project.on_disk()
 
 
 async def test_missing_bucket(http: httpx.AsyncClient, user: User) -> None:
