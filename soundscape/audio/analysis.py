@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from soundscape.audio.spectrum import (
 )
 from soundscape.audio.tagging import VERSION as TAGGING_VERSION
 from soundscape.audio.tagging import Tagger
+from soundscape.audio.tonality import ToneProfile
 from soundscape.errors import ModelError
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class _Pass:
         self.spectrum = Spectrum()
         self.descriptors = DescriptorMeter()
         self.onsets = rhythm.OnsetEnvelope()
+        self.tones = ToneProfile()
         self.fingerprinter = fingerprint.Fingerprinter()
         self.spectrogram = Spectrogram()
         self.to_network = MonoSignal(sample_rate=SAMPLE_RATE, channels=1, target_rate=yamnet.SAMPLE_RATE)
@@ -223,6 +225,8 @@ class _Pass:
                 self.descriptors.push(frames)
             with self.clock.stage("rhythm"):
                 self.onsets.push(frames.log_mel_db)
+            with self.clock.stage("tonality"):
+                self.tones.push(frames.S)
             with self.clock.stage("fingerprint"):
                 self.fingerprinter.push(frames.S)
             if self.draw:
@@ -279,8 +283,15 @@ class _Pass:
                     )
                 )
             )
-        tonality = None
-        self.clock.skip("tonality", "Not part of this version yet.")
+        with self.clock.stage("tonality"):
+            tones = self.tones.result()
+            tonality = record.Tonality(
+                key=tones.key,
+                mode=cast("Literal['major', 'minor'] | None", tones.mode),
+                confidence=tones.confidence,
+                chroma=tones.chroma,
+                tuning_cents=tones.tuning_cents,
+            )
         with self.clock.stage("tags"):
             heard = self.tagger.result() if self.tagger is not None else None
         with self.clock.stage("embedding"):
@@ -289,7 +300,7 @@ class _Pass:
                 if heard is not None
                 else embedding.from_descriptors(
                     spectral=asdict(spectral) if spectral is not None else None,
-                    tonality=None,
+                    tonality=asdict(tonality),
                     rhythm=asdict(beats),
                     loudness=asdict(loud),
                 )
