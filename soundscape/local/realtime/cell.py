@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any
+
+from soundscape.local.realtime import json_text
 
 _INTEGERS = frozenset({"int2", "int4", "int8"})
 _NUMBERS = frozenset({"float4", "float8", "numeric"})
@@ -31,12 +32,19 @@ def json_value(text: str | None, type_name: str) -> Any:
         case "bool":
             return text == "t"
         case "json" | "jsonb":
-            return json.loads(text, parse_float=_number, parse_constant=str)
+            return _json(text)
         case "timestamp":
             return text.replace(" ", "T", 1)
         case "timestamptz":
             return _SHORT_OFFSET.sub(r"\1:00", text.replace(" ", "T", 1))
     return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json_text.load(text, parse_float=_number, parse_constant=str)
+    except ValueError:
+        return text  # nested deeper than other readers would follow
 
 
 def _number(text: str) -> int | float | str:

@@ -28,10 +28,13 @@ class Change:
     def kind(self) -> str:
         return self.row.kind
 
-    @property
-    def values(self) -> Values:
-        """What filters compare: the new row, completed by the old one; of a deleted row what was logged."""
-        return {**(self.row.old or {}), **self.row.new}
+    def comparable(self, table: Table) -> Values:
+        """What filters compare: the new row, completed by the old one; of a deleted row the old one.
+
+        Of a deleted row under RLS only the key, or a filter could be used to guess the rest.
+        """
+        values = {**(self.row.old or {}), **self.row.new}
+        return _key_of(table, values) if self.kind == "DELETE" and table.has_rls else values
 
     def payload(self, table: Table, role: str, select: Collection[str] | None) -> dict[str, Any]:
         """`data` of a `postgres_changes` event, with the columns that `role` may read and wanted."""
@@ -43,7 +46,7 @@ class Change:
         ]
         data = self._header(table) | {"columns": [{"name": it.name, "type": it.type} for it in columns]}
         if self.kind != "DELETE":
-            data["record"] = _record(columns, self.values)
+            data["record"] = _record(columns, self.comparable(table))
         if self.kind != "INSERT":
             data["old_record"] = _record(columns, self._old_values(table))
         return data | _shortened(data)
@@ -69,8 +72,11 @@ class Change:
         whole = self.row.old is not None and self.row.relation.replica_identity == "f"
         if whole and not (self.kind == "DELETE" and table.has_rls):
             return old
-        keys = {column.name for column in table.key}
-        return {name: value for name, value in {**self.row.new, **old}.items() if name in keys}
+        return _key_of(table, {**self.row.new, **old})
+
+
+def _key_of(table: Table, values: Values) -> Values:
+    return {column.name: values[column.name] for column in table.key if column.name in values}
 
 
 def _record(columns: Collection[Column], values: Values) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Channel:
     join_ref: str | None
     caller: Caller
     token: str
+    """Channels of one token have one caller: the database is asked once for all of them."""
     private: bool = False
     acknowledges: bool = False
     hears_itself: bool = False
@@ -48,11 +49,6 @@ class Channel:
     @property
     def name(self) -> str:
         return self.topic.removeprefix("realtime:")
-
-    @property
-    def identity(self) -> str:
-        """Equal for callers whom every policy must treat alike."""
-        return f"{self.caller.role} {json.dumps(self.caller.claims, sort_keys=True)}"
 
     def push(self, event: str, payload: dict[str, Any]) -> None:
         self.connection.send(Message(self.topic, event, payload, join_ref=self.join_ref))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from soundscape.local.realtime.cell import json_value
 from soundscape.local.realtime.change import Change
 from soundscape.local.realtime.channel import Channel
 from soundscape.local.realtime.hub import BroadcastPayload, Hub
@@ -61,7 +61,7 @@ class Delivery:
             for channel in self._listeners(change.row):
                 if oid not in tables or change.commit_lsn < channel.since_lsn:
                     continue
-                _, rows, filters = asked.setdefault((oid, channel.identity), (channel, [], {}))
+                _, rows, filters = asked.setdefault((oid, channel.token), (channel, [], {}))
                 if not rows or rows[-1] is not change:
                     rows.append(change)
                 filters.update({it.conditions: None for it in channel.bindings if it.conditions})
@@ -72,8 +72,8 @@ class Delivery:
             )
         )
         return {
-            (id(change), identity): verdict
-            for ((_, identity), (_, rows, _)), verdicts in zip(asked.items(), answers, strict=True)
+            (id(change), token): verdict
+            for ((_, token), (_, rows, _)), verdicts in zip(asked.items(), answers, strict=True)
             for change, verdict in zip(rows, verdicts, strict=True)
         }
 
@@ -86,7 +86,7 @@ class Delivery:
     def _send(self, change: Change, table: Table, verdicts: dict[tuple[int, str], Verdict]) -> None:
         payloads: dict[Any, dict[str, Any]] = {}
         for channel in list(self._listeners(change.row)):
-            verdict = verdicts.get((id(change), channel.identity))
+            verdict = verdicts.get((id(change), channel.token))
             if verdict is None or change.commit_lsn < channel.since_lsn:
                 continue
             relation = change.row.relation
@@ -119,14 +119,9 @@ class Delivery:
             content = bytes.fromhex(str(row["binary_payload"]).removeprefix("\\x"))
             payload = UserBroadcast(event, content, is_json=False, meta={"id": row["id"]})
         else:
-            content_json = json.loads(row.get("payload") or "null")
-            payload = {
-                "type": "broadcast",
-                "event": event,
-                "payload": content_json,
-                "meta": {"id": row["id"]},
-            }
-        self.hub.broadcast(topic, row.get("private") == "t", payload)
+            sent = json_value(row.get("payload"), "jsonb")
+            payload = {"type": "broadcast", "event": event, "payload": sent, "meta": {"id": row["id"]}}
+        self.hub.broadcast(topic, row.get("private") == "t", payload, commit_lsn=change.commit_lsn)
 
 
 def _is_message(row: RowChange) -> bool:

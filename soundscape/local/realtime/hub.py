@@ -47,9 +47,18 @@ class Hub:
             del self._topics[channel.name, channel.private]
 
     def broadcast(
-        self, name: str, private: bool, payload: BroadcastPayload, *, sender: Channel | None = None
+        self,
+        name: str,
+        private: bool,
+        payload: BroadcastPayload,
+        *,
+        sender: Channel | None = None,
+        commit_lsn: int | None = None,
     ) -> None:
-        """Send to everybody on the topic who may read broadcasts, but not to `sender`."""
+        """Send to everybody on the topic who may read broadcasts, but not to `sender`.
+
+        What was committed at `commit_lsn` is not for those who joined later.
+        """
         topic = self._topics.get((name, private))
         if topic is None:
             return
@@ -57,6 +66,8 @@ class Hub:
         frames: dict[int, str | bytes | None] = {}
         for channel in list(topic.channels):
             if channel is sender or "broadcast" not in channel.permissions.read:
+                continue
+            if commit_lsn is not None and commit_lsn < channel.since_lsn:
                 continue
             serializer = channel.connection.serializer
             if id(serializer) not in frames:

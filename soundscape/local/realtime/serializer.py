@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from soundscape.local.realtime import json_text
+
 BROADCAST_FROM_CLIENT = 3
 BROADCAST_TO_CLIENT = 4
 BINARY_ENCODING, JSON_ENCODING = 0, 1
@@ -119,8 +121,8 @@ def load_json(text: str | bytes) -> Any:
     Raises `MalformedFrame`.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
+        return json_text.load(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except ValueError as error:
         raise MalformedFrame("not JSON") from error
 
 

@@ -19,7 +19,8 @@ cross join lateral (
             'readers', (
                 select coalesce(jsonb_agg(reader), '[]')
                 from unnest(%(roles)s::text[]) reader
-                where pg_catalog.has_column_privilege(reader, relation.oid, attribute.attnum, 'SELECT')
+                where pg_catalog.has_schema_privilege(reader, namespace.oid, 'USAGE')
+                  and pg_catalog.has_column_privilege(reader, relation.oid, attribute.attnum, 'SELECT')
             )
         ) order by attribute.attnum
     ) as found

@@ -87,11 +87,12 @@ async def _ask(
     callers: Callers, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
 ) -> list[Verdict]:
     operands = _operands(table, filters)
-    values = [[change.values.get(name) for change in changes] for name in operands]
+    rows = [change.comparable(table) for change in changes]
+    values = [[row.get(name) for row in rows] for name in operands]
     async with callers.connection() as connection, connection.transaction():
         await connection.execute(_BECOME, _identity(caller))
         cursor = await connection.execute(_query(table, filters), [*_bound(filters), *values])
-        rows = await cursor.fetchall()
+        answers = await cursor.fetchall()
     return [
         Verdict(
             visible=bool(visible) or change.kind == "DELETE",
@@ -99,10 +100,10 @@ async def _ask(
                 found
                 for found, passed in zip(filters, passed_filters, strict=True)
                 # A column that was not logged cannot be compared: closed, not open.
-                if passed and all(condition.column in change.values for condition in found)
+                if passed and all(condition.column in row for condition in found)
             ),
         )
-        for change, (visible, *passed_filters) in zip(changes, rows, strict=True)
+        for change, row, (visible, *passed_filters) in zip(changes, rows, answers, strict=True)
     ]
 
 

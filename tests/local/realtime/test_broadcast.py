@@ -245,6 +245,22 @@ async def test_sent_from_sql(server: Server, team: str, alice: str) -> None:
         await private.silence(0.1)
 
 
+async def test_what_was_sent_before_the_join_is_not_heard(server: Server, topic: str) -> None:
+    server.sql("select realtime.send('{}', 'early', %s, false)", topic)
+    async with server.connect() as client:
+        await client.join(topic)
+        server.sql("select realtime.send('{}', 'late', %s, false)", topic)
+        assert (await client.receive())["payload"]["event"] == "late"
+
+
+async def test_payloads_no_reader_would_follow_are_sent_as_text(server: Server, topic: str) -> None:
+    deep = "[" * 500 + "]" * 500
+    async with server.connect() as client:
+        await client.join(topic)
+        server.sql("select realtime.send(%s::jsonb, 'e', %s, false)", deep, topic)
+        assert (await client.receive())["payload"]["payload"] == deep
+
+
 async def test_changes_broadcast_by_a_trigger(server: Server, team: str, alice: str) -> None:
     server.sql("""
         create or replace function heard.tell() returns trigger

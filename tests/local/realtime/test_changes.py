@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import statistics
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.local.realtime.conftest import Server
+    from tests.local.realtime.conftest import Client, Server
 
 
 NOTES = {"event": "*", "schema": "heard", "table": "notes"}
@@ -191,6 +194,19 @@ async def test_replica_identity_full(server: Server, alice: str, bob: str, topic
         assert (data["type"], data["old_record"]) == ("DELETE", {"id": 7})
 
 
+async def test_a_filter_cannot_guess_what_a_deleted_row_held(
+    server: Server, alice: str, bob: str, topic: str
+) -> None:
+    async with server.connect() as client:
+        guess = {"event": "DELETE", "schema": "heard", "table": "walled", "filter": "body=eq.hidden"}
+        by_key = {"event": "DELETE", "schema": "heard", "table": "walled", "filter": "id=eq.8"}
+        reply = await client.join(topic, token=server.token(alice), changes=[guess, by_key])
+        server.sql("insert into heard.walled values (8, %s, 'hidden')", bob)
+        server.sql("delete from heard.walled where id = 8")
+        ids = (await client.until("postgres_changes"))["payload"]["ids"]
+        assert ids == [reply["response"]["postgres_changes"][1]["id"]]
+
+
 async def test_unchanged_large_values_are_left_out(server: Server, alice: str, topic: str) -> None:
     note = insert_note(server, alice, title="t", big="")
     server.sql("alter table heard.notes alter column big set storage external")
@@ -313,3 +329,35 @@ async def test_changes_arrive_promptly(server: Server, alice: str, topic: str) -
             await client.until("postgres_changes")
             delays_s.append(time.perf_counter() - committed)
         assert statistics.median(delays_s) < 0.06
+
+
+async def test_fifty_clients_each_see_their_own(server: Server, topic: str) -> None:
+    users = [str(uuid.uuid4()) for _ in range(50)]
+    async with contextlib.AsyncExitStack() as opened:
+        clients = [
+            await opened.enter_async_context(server.connect(("1.0.0", "2.0.0")[index % 2]))
+            for index in range(len(users))
+        ]
+        replies = await asyncio.gather(
+            *(
+                client.join(topic, token=server.token(user), changes=[NOTES])
+                for client, user in zip(clients, users, strict=True)
+            )
+        )
+        assert {reply["system"]["status"] for reply in replies} == {"ok"}
+        server.sql(
+            "insert into heard.notes (owner, title)"
+            " select u, n::text from unnest(%s::uuid[]) u, generate_series(1, 3) n",
+            users,
+        )
+
+        async def received(client: Client, user: str) -> list[str]:
+            found = [
+                (await client.until("postgres_changes", 10))["payload"]["data"]["record"] for _ in range(3)
+            ]
+            assert {record["owner"] for record in found} == {user}
+            await client.silence(0.2)
+            return [record["title"] for record in found]
+
+        titles = await asyncio.gather(*map(received, clients, users))
+        assert titles == [["1", "2", "3"]] * len(users)

@@ -95,6 +95,7 @@ def test_v2_falls_back_to_text_where_a_string_is_too_long() -> None:
         '["1","1","t","e",{"a":NaN}]',  # JavaScript could not read it again
         '["1","1","t","e",{"a":1e999}]',
         "[" * 100_000,
+        '["1","1","t","e",{"a":' + "[" * 200 + "]" * 200 + "}]",
         "9" * 5000,
         b"",
         b"\x03",
