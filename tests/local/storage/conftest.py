@@ -74,10 +74,10 @@ class Project:
         )
         return rows[0][0] if rows else None
 
-    async def sweep(self, *, grace_s: float = 0) -> int:
+    async def sweep(self, *, grace_s: float = 0, files: Files | None = None) -> int:
         """One sweep, on the service's own loop."""
         session = Session(self.stack, SERVICE, "storage.sweep")
-        files = Files(self.folder, durable=False)
+        files = files or Files(self.folder, durable=False)
         swept = asyncio.run_coroutine_threadsafe(sweep(session, files, grace_s=grace_s), self.loop)
         return await asyncio.wrap_future(swept)
 
