@@ -32,8 +32,12 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "soundscape/audio/data"
 VERSION = 1
 NEIGHBOURS = 5
-YAMNET_WHITENING = 0.5
-DESCRIPTOR_WHITENING = 0.5
+WHITENING = 0.5
+# Deviations at which a descriptor begins to be limited.
+LIMIT = 1.5
+# Two sounds in one key, or at one tempo, need not sound alike: these count for less than they vary.
+CHROMA, CHROMA_WEIGHT = slice(81, 93), 0.3
+TEMPO, TEMPO_WEIGHT = slice(95, 97), 0.5
 
 Float64 = npt.NDArray[np.float64]
 Map = Callable[[Float64], Float64]
@@ -109,7 +113,7 @@ def pca(X: Float64, weight: Float64, *, whitening: float) -> tuple[Float64, Floa
 
 
 def fit_yamnet(X: Float64, weight: Float64) -> Map:
-    mean, matrix = pca(np.sqrt(X), weight, whitening=YAMNET_WHITENING)
+    mean, matrix = pca(np.sqrt(X), weight, whitening=WHITENING)
     return lambda Z: (np.sqrt(Z) - mean) @ matrix
 
 
@@ -138,10 +142,19 @@ def fit_scaled(X: Float64, weight: Float64) -> Map:
     return lambda Z: (Z - mean) / scale
 
 
+def pca_of_descriptors(X: Float64, weight: Float64) -> tuple[Float64, Float64, Float64, Float64]:
+    """Location, scale, and of the limited descriptors centre and matrix."""
+    location, scale = scaling(X, weight)
+    scale *= LIMIT
+    importance = np.ones(X.shape[1])
+    importance[CHROMA], importance[TEMPO] = CHROMA_WEIGHT, TEMPO_WEIGHT
+    centre, matrix = pca(np.tanh((X - location) / scale) * importance, weight, whitening=WHITENING)
+    return location, scale, centre / importance, matrix * importance[:, np.newaxis]
+
+
 def fit_descriptors(X: Float64, weight: Float64) -> Map:
-    mean, scale = scaling(X, weight)
-    centre, matrix = pca((X - mean) / scale, weight, whitening=DESCRIPTOR_WHITENING)
-    return lambda Z: ((Z - mean) / scale - centre) @ matrix
+    location, scale, centre, matrix = pca_of_descriptors(X, weight)
+    return lambda Z: (np.tanh((Z - location) / scale) - centre) @ matrix
 
 
 def precision(values: Float64, features: Features, queries: npt.NDArray[np.bool_]) -> Float64:
@@ -223,22 +236,21 @@ def report(features: Features) -> None:
 
 def write(features: Features) -> None:
     weight = weights(features.source)
-    mean, matrix = pca(np.sqrt(features.heard), weight, whitening=YAMNET_WHITENING)
-    _save("yamnet_128.npz", mean, np.ones_like(mean), matrix)
-    mean, scale = scaling(features.described, weight)
-    _, matrix = pca((features.described - mean) / scale, weight, whitening=DESCRIPTOR_WHITENING)
-    # Fewer numbers than dimensions: the last axes of the space stay empty.
-    _save("descriptors_128.npz", mean, scale, np.pad(matrix, ((0, 0), (0, SIZE - matrix.shape[1]))))
+    centre, matrix = pca(np.sqrt(features.heard), weight, whitening=WHITENING)
+    _save("yamnet_128.npz", matrix, centre=centre)
+    location, scale, centre, matrix = pca_of_descriptors(features.described, weight)
+    _save("descriptors_128.npz", matrix, centre=centre, location=location, scale=scale)
 
 
-def _save(name: str, mean: Float64, scale: Float64, matrix: Float64) -> None:
+def _save(name: str, matrix: Float64, **vectors: Float64) -> None:
+    # Fewer descriptors than dimensions: the last axes of their space stay empty.
+    matrix = np.pad(matrix, ((0, 0), (0, SIZE - matrix.shape[1])))
     np.savez_compressed(
         DATA / name,
         version=np.int64(VERSION),
-        mean=mean.astype(np.float32),
-        scale=scale.astype(np.float32),
-        # Half precision moves no cosine by more than 0.001, and halves what the package carries.
+        # Half precision halves what the package carries, and moves no cosine by more than 0.001.
         matrix=matrix.astype(np.float16),
+        **{key: vector.astype(np.float32) for key, vector in vectors.items()},
     )
 
 

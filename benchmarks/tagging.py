@@ -27,7 +27,7 @@ def sound(minutes: float) -> yamnet.Float32:
     """Noise, tones and silence by turns; the network takes as long for one as for another."""
     random, second = np.random.default_rng(0), np.arange(16_000) / 16_000
     parts = [random.standard_normal(16_000) * 0.1, np.sin(2 * np.pi * 440 * second) * 0.5, np.zeros(16_000)]
-    return np.resize(np.concatenate(parts), int(minutes * 60 * 16_000)).astype(np.float32)
+    return np.resize(np.concatenate(parts).astype(np.float32), int(minutes * 60 * 16_000))
 
 
 def reference(model: Path, y: yamnet.Float32) -> float:

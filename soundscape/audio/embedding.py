@@ -6,7 +6,7 @@ Two spaces, which never compare with one another:
   square root (which tames the few loud features, as RootSIFT does for images: Arandjelović & Zisserman,
   CVPR 2012), a frozen projection to 128 dimensions, unit length.
 * `descriptors-128-v1`, from the record's own descriptors, for machines without the model: timbre, spectrum,
-  dynamics, chroma and rhythm, each brought to a fixed scale, unit length.
+  dynamics, chroma and rhythm, each brought to a fixed scale, softly limited, projected, unit length.
 
 Nearness is the cosine, the dot product of two `values`. Both matrices are files under `data/`, fitted by
 benchmarks/fit_projection.py; docs/audio/tags.md says on what, and how well they do.
@@ -41,17 +41,21 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A frozen affine map: (input - `mean`) / `scale` @ `matrix`, with shapes (n,), (n,) and (n, 128)."""
+    """A frozen map: (input - `centre`) @ `matrix`, shapes (n,) and (n, 128), to unit length.
+
+    `location` and `scale`, (n,), bring the input to a common scale before; 0 and 1 where it has one already.
+    """
 
     space: str
     version: int
-    mean: Float32
-    scale: Float32
+    centre: Float32
     matrix: Float32
+    location: Float32
+    scale: Float32
 
     def __call__(self, features: Float32) -> Embedding | None:
         """None where the map gives no direction at all (a vector of zeros)."""
-        values = ((features - self.mean) / self.scale) @ self.matrix
+        values = (features - self.centre) @ self.matrix
         norm = float(np.linalg.norm(values))
         if not norm > 0:
             return None
@@ -59,18 +63,20 @@ class Projection:
 
 
 @lru_cache(maxsize=4)
-def projection(space: str) -> Projection:
-    """The frozen map of a space, `yamnet-128` or `descriptors-128`, in its current version."""
-    file = resources.files("soundscape.audio").joinpath(f"data/{space.replace('-', '_')}.npz")
+def projection(name: str) -> Projection:
+    """The frozen map into `yamnet-128` or `descriptors-128`, in its current version."""
+    file = resources.files("soundscape.audio").joinpath(f"data/{name.replace('-', '_')}.npz")
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
         version = int(stored["version"])
-        return Projection(
-            space=f"{space}-v{version}",
-            version=version,
-            mean=stored["mean"].astype(np.float32),
-            scale=stored["scale"].astype(np.float32),
-            matrix=stored["matrix"].astype(np.float32),
-        )
+        arrays = {key: stored[key].astype(np.float32) for key in stored.files if key != "version"}
+    return Projection(
+        space=f"{name}-v{version}",
+        version=version,
+        centre=arrays["centre"],
+        matrix=arrays["matrix"],
+        location=arrays.get("location", np.zeros(1, dtype=np.float32)),
+        scale=arrays.get("scale", np.ones(1, dtype=np.float32)),
+    )
 
 
 def project(mean_embedding: Float32) -> Embedding | None:
@@ -95,9 +101,10 @@ def from_descriptors(
     """
     if spectral is None:
         return None
-    return projection("descriptors-128")(
-        descriptor_features(spectral=spectral, tonality=tonality, rhythm=rhythm, loudness=loudness)
-    )
+    frozen = projection("descriptors-128")
+    features = descriptor_features(spectral=spectral, tonality=tonality, rhythm=rhythm, loudness=loudness)
+    # The hyperbolic tangent is a soft limit: one outlandish descriptor cannot outshout the hundred others.
+    return frozen(np.tanh((features - frozen.location) / frozen.scale))
 
 
 def descriptor_features(
@@ -112,8 +119,8 @@ def descriptor_features(
     the octave circle, as long as the confidence in it (2), that confidence, onset rate; loudness range and
     the distance from integrated loudness to true peak.
 
-    What is missing stands for its neutral value: no tempo is the circle's centre, no key an even chroma of
-    confidence 0, an undefined loudness range 0 LU and an undefined distance to peak 12 dB.
+    What is missing stands for its neutral value: no tempo is the circle's centre, no tones an even chroma,
+    an undefined loudness range 0 LU and an undefined distance to peak 12 dB.
     """
     tonality, rhythm, loudness = tonality or {}, rhythm or {}, loudness or {}
     features: list[float] = [*spectral["mfcc"]["mean"][1:20], *spectral["mfcc"]["std"][:20]]
@@ -126,8 +133,10 @@ def descriptor_features(
     features += [level_std, level_min - level_mean, level_max - level_mean, level_median - level_mean]
     features += [*spectral["contrast_db"][:7], spectral["active_share"]]
 
-    chroma = np.asarray(tonality.get("chroma") or [1.0] * 12, dtype=np.float64)
-    share = chroma / max(float(chroma.sum()), 1e-12)
+    chroma = np.asarray(tonality.get("chroma") or [0.0] * 12, dtype=np.float64)
+    if not chroma.any():
+        chroma = np.ones(12)
+    share = chroma / chroma.sum()
     evenness = -float(np.sum(share * np.log(np.maximum(share, 1e-12)))) / math.log(12)
     features += [*chroma.tolist(), evenness, tonality.get("confidence") or 0.0]
 
