@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -28,23 +28,22 @@ def shared_audio() -> Path:
     return folder
 
 
-def _data_dir(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
-    """A temporary folder that Postgres's own uid can enter, even when the tests run as root."""
-    folder = tmp_path_factory.mktemp(name)
-    if os.geteuid() == 0:
-        for parent in (folder, *folder.parents):
-            if parent.name.startswith("pytest-"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    folder.chmod(0o711)
-    return folder
+@pytest.fixture(scope="session")
+def data_dirs() -> Iterator[Path]:
+    """A folder for clusters that Postgres's own uid can enter, even when the tests run as root.
+
+    Not pytest's own: that one is closed to other uids again whenever another run starts.
+    """
+    with tempfile.TemporaryDirectory(prefix="soundscape-tests-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def platform(data_dirs: Path) -> Iterator[Postgres]:
     """A cluster with a hosted project's roles and schemas, and nothing of ours."""
-    postgres = Postgres(
-        home=_data_dir(tmp_path_factory, "platform") / "postgres", password="for-tests-only", durable=False
-    )
+    postgres = Postgres(home=data_dirs / "platform" / "postgres", password="for-tests-only", durable=False)
+    postgres.home.parent.mkdir(mode=0o711)
     postgres.start()
     try:
         install_platform(postgres)
@@ -54,7 +53,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def stack(data_dirs: Path) -> Iterator[Project]:
     """The whole embedded project on a free port, deployed, its worker running, served by a thread of its own.
 
     `stack.url`, `stack.keys`, `stack.db_url`, `stack.stack.postgres.dsn(role)`.
@@ -65,7 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
     async def serve() -> None:
         try:
-            async with running(_data_dir(tmp_path_factory, "project"), port=0, durable=False) as project:
+            async with running(data_dirs / "project", port=0, durable=False) as project:
                 started.set_result(project)
                 await finished.wait()
         except BaseException as error:

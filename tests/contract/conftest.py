@@ -1,0 +1,153 @@
+"""A project to test as a user would: the embedded one, or the one that SUPABASE_URL names.
+
+    SUPABASE_URL=… SUPABASE_PUBLISHABLE_KEY=… SUPABASE_SECRET_KEY=… scripts/test tests/contract
+
+The project must be deployed, with a worker running, sign-up open and e-mail confirmation off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from supabase import AsyncClient, AsyncClientOptions, acreate_client
+
+from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES
+
+PASSWORD = "correct horse battery staple"
+FINAL = {"ready", "failed", "rejected"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the project under test is, and the two keys a frontend and a server have."""
+
+    url: str
+    public_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
+class User:
+    """A signed-in user of the project under test."""
+
+    client: AsyncClient
+    id: str
+
+    @property
+    def audio(self) -> Any:
+        """The bucket audio-files, as this user."""
+        return self.client.storage.from_("audio-files")
+
+    async def row(self, audio_id: str) -> dict[str, Any]:
+        rows = (await self.client.table("audio_files").select("*").eq("id", audio_id).execute()).data
+        assert len(rows) == 1, rows
+        return dict(rows[0])
+
+    async def add(self, data: bytes, *, suffix: str = ".wav", **columns: Any) -> dict[str, Any]:
+        """Upload and describe a recording; the row as it was inserted."""
+        path = f"{self.id}/{secrets.token_hex(8)}{suffix}"
+        await self.audio.upload(path, data, {"content-type": "audio/wav"})
+        inserted = (
+            await self.client.table("audio_files")
+            .insert({"title": "A sound", "file_path": path, **columns})
+            .execute()
+        )
+        return dict(inserted.data[0])
+
+    async def ended(self, audio_id: str, *, within_s: float = 60.0) -> dict[str, Any]:
+        """The row once its analysis has come to an end."""
+        deadline = time.monotonic() + within_s
+        while True:
+            row = await self.row(audio_id)
+            if row["status"] in FINAL:
+                return row
+            assert time.monotonic() < deadline, f"still {row['status']} after {within_s} s"
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Target:
+    if url := os.environ.get("SUPABASE_URL"):
+        public = next(os.environ[name] for name in PUBLIC_KEY_NAMES if os.environ.get(name))
+        secret = next(os.environ[name] for name in SECRET_KEY_NAMES if os.environ.get(name))
+        return Target(url, public, secret)
+    stack = request.getfixturevalue("stack")
+    return Target(stack.url, stack.keys.publishable_key, stack.keys.secret_key)
+
+
+@pytest.fixture
+async def sign_up(target: Target) -> AsyncIterator[Callable[[], Awaitable[User]]]:
+    """Make users as a frontend does; they are deleted with everything they own afterwards."""
+    made: list[User] = []
+
+    async def make() -> User:
+        client = await acreate_client(
+            target.url, target.public_key, AsyncClientOptions(auto_refresh_token=False)
+        )
+        answer = await client.auth.sign_up(
+            {"email": f"test-{secrets.token_hex(8)}@example.com", "password": PASSWORD}
+        )
+        assert answer.user is not None
+        assert answer.session is not None
+        made.append(User(client, answer.user.id))
+        return made[-1]
+
+    yield make
+    admin = await acreate_client(target.url, target.secret_key, AsyncClientOptions(auto_refresh_token=False))
+    for user in made:
+        for row in (
+            await admin.table("audio_files").select("file_path").eq("user_id", user.id).execute()
+        ).data:
+            await admin.storage.from_("audio-files").remove([row["file_path"]])
+        await admin.auth.admin.delete_user(user.id)
+        await user.client.realtime.close()
+
+
+@pytest.fixture
+async def alice(sign_up: Callable[[], Awaitable[User]]) -> User:
+    return await sign_up()
+
+
+@pytest.fixture
+async def bob(sign_up: Callable[[], Awaitable[User]]) -> User:
+    return await sign_up()
+
+
+@pytest.fixture
+async def anonymous(target: Target) -> AsyncClient:
+    return await acreate_client(target.url, target.public_key, AsyncClientOptions(auto_refresh_token=False))
+
+
+@pytest.fixture
+async def service(target: Target) -> AsyncClient:
+    """A server's client, with the secret key."""
+    return await acreate_client(target.url, target.secret_key, AsyncClientOptions(auto_refresh_token=False))
+
+
+def wav(y: Any, *, sample_rate: int = 22_050, subtype: str = "PCM_16") -> bytes:
+    """A WAV file of the samples, shape (n,) or (n, channels)."""
+    file = io.BytesIO()
+    soundfile.write(file, y, sample_rate, format="WAV", subtype=subtype)
+    return file.getvalue()
+
+
+def tone(frequency_hz: float = 440.0, *, duration_s: float = 1.0, sample_rate: int = 22_050) -> bytes:
+    """A WAV file of a sine at half of full scale."""
+    t = np.arange(round(duration_s * sample_rate)) / sample_rate
+    return wav(0.5 * np.sin(2 * np.pi * frequency_hz * t), sample_rate=sample_rate)
+
+
+@pytest.fixture
+def unlike() -> bytes:
+    """A short sound that no other test uploads."""
+    return tone(float(np.random.default_rng().uniform(200, 2000)))

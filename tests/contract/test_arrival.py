@@ -1,0 +1,140 @@
+"""How a recording comes to be: row first, object first, described by its upload, or by nobody."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from supabase import AsyncClient
+
+from .conftest import Target, User, tone
+
+
+async def test_object_first(alice: User, unlike: bytes) -> None:
+    row = await alice.add(unlike)
+    ended = await alice.ended(row["id"])
+    assert ended["status"] == "ready"
+    assert ended["duration"] == pytest.approx(1.0)
+    assert (ended["sample_rate"], ended["channels"], ended["size_bytes"]) == (22_050, 1, len(unlike))
+
+
+async def test_row_first(alice: User, unlike: bytes) -> None:
+    path = f"{alice.id}/{secrets.token_hex(8)}.wav"
+    row = (
+        await alice.client.table("audio_files").insert({"title": "To come", "file_path": path}).execute()
+    ).data[0]
+    assert row["status"] == "awaiting_upload"
+    await alice.audio.upload(path, unlike, {"content-type": "audio/wav"})
+    assert (await alice.ended(row["id"]))["status"] == "ready"
+
+
+@pytest.mark.parametrize("folder", ["{user}", "public"])
+async def test_an_upload_with_a_title_describes_itself(alice: User, unlike: bytes, folder: str) -> None:
+    path = f"{folder.format(user=alice.id)}/{secrets.token_hex(8)}.wav"
+    said = {"title": "Nightingale, 4 am", "tags": ["bird", "night"], "license": "CC0-1.0", "is_public": False}
+    await alice.audio.upload(path, unlike, {"content-type": "audio/wav", "metadata": said})
+    rows = (await alice.client.table("audio_files").select("*").eq("file_path", path).execute()).data
+    assert len(rows) == 1
+    assert {name: rows[0][name] for name in said} == said
+    assert rows[0]["user_id"] == alice.id
+    assert (await alice.ended(rows[0]["id"]))["status"] == "ready"
+
+
+async def test_an_upload_that_storage_refuses_leaves_nothing(
+    target: Target, alice: User, bob: User, service: AsyncClient
+) -> None:
+    """Storage tries permission with a write it rolls back: no row and no job may come of that."""
+    path = f"{bob.id}/{secrets.token_hex(8)}.wav"
+    session = await alice.client.auth.get_session()
+    assert session is not None
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(
+            f"{target.url}/storage/v1/object/audio-files/{path}",
+            content=tone(),
+            headers={
+                "apikey": target.public_key,
+                "authorization": f"Bearer {session.access_token}",
+                "content-type": "audio/wav",
+                "x-metadata": _base64({"title": "Into somebody else's folder"}),
+            },
+        )
+    assert (answer.status_code, answer.json()["statusCode"]) == (400, "403")
+    assert (await service.table("audio_files").select("id").eq("file_path", path).execute()).data == []
+
+
+async def test_new_bytes_are_heard_again_and_a_move_is_only_a_new_name(alice: User) -> None:
+    row = await alice.add(tone(300.0))
+    await alice.ended(row["id"])
+    first = (await alice.client.table("audio_features").select("*").eq("audio_id", row["id"]).execute()).data[
+        0
+    ]
+
+    await alice.audio.update(row["file_path"], tone(300.0, duration_s=2.0), {"content-type": "audio/wav"})
+    ended = await alice.ended(row["id"])
+    assert ended["duration"] == pytest.approx(2.0)
+    second = (
+        await alice.client.table("audio_features").select("*").eq("audio_id", row["id"]).execute()
+    ).data[0]
+    assert second["object_version"] != first["object_version"]
+    assert second["sha256"] != first["sha256"]
+
+    await alice.audio.move(row["file_path"], f"{alice.id}/moved.wav")
+    moved = await alice.row(row["id"])
+    assert moved["file_path"] == f"{alice.id}/moved.wav"
+    assert (moved["status"], moved["analyzed_at"]) == ("ready", ended["analyzed_at"])
+
+
+async def test_a_recording_whose_object_is_removed_waits_for_a_new_one(alice: User) -> None:
+    row = await alice.add(tone(500.0))
+    await alice.ended(row["id"])
+    await alice.audio.remove([row["file_path"]])
+    left = await alice.row(row["id"])
+    assert (left["status"], left["analysis_version"]) == ("awaiting_upload", None)
+    assert (
+        await alice.client.table("audio_features").select("*").eq("audio_id", row["id"]).execute()
+    ).data == []
+    await alice.audio.upload(row["file_path"], tone(600.0), {"content-type": "audio/wav"})
+    assert (await alice.ended(row["id"]))["status"] == "ready"
+
+
+async def test_what_analysis_measures_cannot_be_written_by_its_owner(alice: User) -> None:
+    row = await alice.add(tone(700.0))
+    for column, value in {
+        "status": "ready",
+        "sample_rate": 1,
+        "analysis_version": "mine",
+        "user_id": alice.id,
+    }.items():
+        with pytest.raises(Exception, match="permission denied"):
+            await alice.client.table("audio_files").update({column: value}).eq("id", row["id"]).execute()
+
+
+async def test_every_shared_recording(alice: User, shared_audio: Path) -> None:
+    """Each real recording becomes ready; silence too, with no loudness instead of a made-up one."""
+    rows = {}
+    for path in sorted(shared_audio.iterdir()):
+        if path.suffix != ".md":
+            rows[path.name] = await alice.add(path.read_bytes(), suffix=path.suffix, title=path.name)
+    for name, row in rows.items():
+        ended = await alice.ended(row["id"], within_s=180)
+        assert ended["status"] == "ready", (name, ended["error_code"], ended["error_message"])
+    silence = (
+        await alice.client.table("audio_features")
+        .select("*")
+        .eq("audio_id", rows["silence.flac"]["id"])
+        .execute()
+    ).data[0]
+    assert silence["integrated_lufs"] is None
+    assert silence["sample_peak_dbfs"] is None
+    assert silence["tempo_bpm"] is None
+    assert silence["key"] is None
+
+
+def _base64(value: dict[str, Any]) -> str:
+    import base64
+
+    return base64.b64encode(json.dumps(value).encode()).decode()

