@@ -122,6 +122,7 @@ CONDITIONS: dict[str, Condition] = {
     "speed ±2 %": played(0.98, 1.02),
     "speed ±3 %": played(0.97, 1.03),
     "speed ±4 %": played(0.96, 1.04),
+    "reversed": whole(lambda y: np.ascontiguousarray(y[::-1])),
     "speeds between": played(0.965, 0.975, 0.985, 0.995, 1.005, 1.015, 1.025, 1.035),
 }
 
@@ -141,7 +142,9 @@ class Trial:
         return self.sound.path is not None
 
     def excluded(self) -> set[str]:
-        """Sources that truly are in the query."""
+        """Sources that truly are in the query. Played backwards, a recording is foreign even to itself."""
+        if self.condition == "reversed":
+            return set()
         return {self.sound.source} | ({"rain"} if self.condition.startswith("rain") else set())
 
 
@@ -178,9 +181,17 @@ def trials(half: int, found: list[Sound], most_real: int, most_synthesised: int)
 
 
 def cached(name: str, make: Callable[[], Any]) -> Any:
-    """Made once for one state of the sounds, the conditions and what a fingerprint of a sound is."""
+    """Made once for one state of the sounds and of what a fingerprint of a sound is."""
     code = Path(sounds.__file__).read_bytes() + fingerprint(sounds.synthesise(1)).to_bytes()
-    code += Path(__file__).read_bytes().split(b"# ---")[1]
+    path = CACHE / f"{name}-{hashlib.sha256(code).hexdigest()[:12]}.pickle"
+    if path.exists():
+        return pickle.loads(path.read_bytes())
+    made = make()
+    CACHE.mkdir(exist_ok=True)
+    path.write_bytes(pickle.dumps(made))
+    return made
+
+    # ---")[1]
     path = CACHE / f"{name}-{hashlib.sha256(code).hexdigest()[:12]}.pickle"
     if path.exists():
         return pickle.loads(path.read_bytes())
@@ -210,10 +221,11 @@ class Without:
 def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, str], list[Trial]]:
     folders = [Path(folder) for folder in arguments.recordings]
     found = references(half, folders, arguments.references)
-    label = hashlib.sha256(repr([half, *found, arguments.queries]).encode()).hexdigest()[:12]
+    label = hashlib.sha256(repr([half, *found]).encode()).hexdigest()[:12]
+    chosen = hashlib.sha256(repr([label, arguments.queries, *CONDITIONS]).encode()).hexdigest()[:12]
     stored = cached(f"references-{label}", lambda: {s.name: fingerprint(s.samples()) for s in found})
     asked = cached(
-        f"queries-{label}", lambda: list(trials(half, found, arguments.queries, arguments.queries))
+        f"queries-{chosen}", lambda: list(trials(half, found, arguments.queries, arguments.queries))
     )
     index = Index()
     for name, known in stored.items():
@@ -340,7 +352,8 @@ def speed(arguments: argparse.Namespace) -> None:
         per_hour = 3600 / made.duration_s
         print(
             f"{name}: {min(times) * per_hour:.2f} s per hour, "
-            f"{len(stored_keys(made)) / made.duration_s:.1f} keys/s, {len(made) / made.duration_s:.0f} peaks/s, "
+            f"{len(stored_keys(made)) / made.duration_s:.1f} keys/s, "
+            f"{len(made) / made.duration_s:.0f} peaks/s, "
             f"{len(made.to_bytes()) * per_hour / 1e6:.2f} MB per hour"
         )
     index, source_of, asked = prepare(EVALUATION, arguments)

@@ -8,10 +8,13 @@
 >>> match(query, index).hits                    # doctest: +SKIP
 
 `peaks` finds them, `keys` makes the terms of an inverted index of them, `index` is such an index in
-memory, `verify` and `score` judge its candidates, `code` is the binary form.
+memory, `verify` and `score` judge its candidates, `code` is the binary form; `exact` and `acoustid` are the
+identities beside it.
 """
 
+from .acoustid import AcoustId, AcoustIdMeter
 from .code import ALGORITHM, FRAME_RATE_HZ, VERSION, Fingerprint, FingerprintError
+from .exact import PcmDigest
 from .index import Candidate, Candidates, Index
 from .keys import KEY_SPACE, Keys, query_keys, stored_keys
 from .match import Answer, Hit, Kind, Matches, match
@@ -25,6 +28,8 @@ __all__ = [
     "KEY_SPACE",
     "THRESHOLD",
     "VERSION",
+    "AcoustId",
+    "AcoustIdMeter",
     "Answer",
     "Candidate",
     "Candidates",
@@ -36,6 +41,7 @@ __all__ = [
     "Keys",
     "Kind",
     "Matches",
+    "PcmDigest",
     "match",
     "query_keys",
     "stored_keys",

@@ -73,29 +73,29 @@ LOWEST_PITCH = int(pitch_of_bin(LOWEST_BIN - 0.5))
 
 
 @njit(cache=True, fastmath=False, nogil=True)
-def _widest(row: _Float32s, out: _Float32s, scratch: _Float32s) -> None:
-    """out[i] = max(row[i - 8 : i + 9]) by doubling windows, each pass a vector maximum."""
-    n = row.shape[0]
-    reach = 8
-    m = n + 2 * reach
-    scratch[0, :reach] = 0.0
-    scratch[0, reach + n : m] = 0.0
-    scratch[0, reach : reach + n] = row
-    for step in range(4):
-        half = 1 << step
-        a = scratch[step % 2]
-        b = scratch[(step + 1) % 2]
-        last = m - (2 * half - 1)
-        for i in range(last):
-            x = a[i]
-            y = a[i + half]
-            b[i] = x if x > y else y
-    wide = scratch[0]  # windows of 16 starting at i
-    padded_last = m - 16
-    for i in range(n):
-        x = wide[i]
-        y = wide[i + 1] if i + 1 <= padded_last else wide[i]
+def _greater(a: _Float32s, b: _Float32s, out: _Float32s) -> None:
+    """out = max(a, b), as a loop that becomes vector instructions."""
+    for i in range(out.shape[0]):
+        x = a[i]
+        y = b[i]
         out[i] = x if x > y else y
+
+
+@njit(cache=True, fastmath=False, nogil=True)
+def _widest(row: _Float32s, scratch: _Float32s, out: _Float32s) -> None:
+    """out[i] = max(row[i - 8 : i + 9]), by doubling windows: 2, 4, 8, 16, then two of 16."""
+    n = row.shape[0]
+    m = n + 2 * NEIGHBOUR_BINS
+    padded = scratch[0]
+    padded[:NEIGHBOUR_BINS] = 0.0
+    padded[NEIGHBOUR_BINS + n :] = 0.0
+    padded[NEIGHBOUR_BINS : NEIGHBOUR_BINS + n] = row
+    twos = scratch[1]
+    _greater(padded[: m - 1], padded[1:m], twos[: m - 1])
+    _greater(twos[: m - 3], twos[2 : m - 1], padded[: m - 3])
+    _greater(padded[: m - 7], padded[4 : m - 3], twos[: m - 7])
+    _greater(twos[: m - 15], twos[8 : m - 7], padded[: m - 15])
+    _greater(padded[:n], padded[1 : n + 1], out)
 
 
 @njit(cache=True, fastmath=False, nogil=True)
@@ -109,12 +109,21 @@ def _find(
     positions: _Float32s,
     strengths: _Float32s,
 ) -> int:
-    """Push S's frames through the ring; write the peaks of the frames that now have their neighbours."""
+    """Push S's frames through the rings; write the peaks of the frames that now have their neighbours.
+
+    `widest[j]` is a ring of maxima over 17 bins and 1, 2, 4, 8 frames (j = 0 to 3) ending at the row's own.
+    """
     found = 0
+    tallest = np.empty(_WIDTH, np.float32)
     for t in range(S.shape[0]):
         now = seen + t
-        rows[now % _ROWS] = S[t, LOWEST_BIN - 1 : HIGHEST_BIN + 2]
-        _widest(rows[now % _ROWS, 1:-1], widest[now % _ROWS], scratch)
+        slot = now % _ROWS
+        rows[slot] = S[t, LOWEST_BIN - 1 : HIGHEST_BIN + 2]
+        _widest(rows[slot, 1 : _WIDTH + 1], scratch, widest[0, slot])
+        _greater(widest[0, slot], widest[0, (now - 1) % _ROWS], widest[1, slot])
+        _greater(widest[1, slot], widest[1, (now - 2) % _ROWS], widest[2, slot])
+        _greater(widest[2, slot], widest[2, (now - 4) % _ROWS], widest[3, slot])
+        _greater(widest[3, slot], widest[3, (now - 5) % _ROWS], tallest)
         at = now - NEIGHBOUR_FRAMES
         if at < 0:
             continue
@@ -123,19 +132,11 @@ def _find(
         after = rows[(at + 1) % _ROWS]
         for i in range(1, _WIDTH + 1):
             x = here[i]
-            if not (x > FLOOR and x > here[i - 1] and x >= here[i + 1]):
+            if NEIGHBOUR_RATIO * x < tallest[i - 1] or not x > FLOOR:
                 continue
-            if before[i] > x or after[i] >= x or NEIGHBOUR_RATIO * x < widest[at % _ROWS, i - 1]:
+            if here[i - 1] >= x or here[i + 1] > x or before[i] > x or after[i] >= x:
                 continue
             if before[i - 1] > x or before[i + 1] > x or after[i - 1] >= x or after[i + 1] >= x:
-                continue
-            limit = NEIGHBOUR_RATIO * x
-            alone = True
-            for away in range(1, NEIGHBOUR_FRAMES + 1):
-                if widest[(at - away) % _ROWS, i - 1] > limit or widest[(at + away) % _ROWS, i - 1] > limit:
-                    alone = False
-                    break
-            if not alone:
                 continue
             # Vertex of the parabola through the three log magnitudes.
             left = np.log(max(here[i - 1], np.float32(1e-9)))
@@ -206,7 +207,7 @@ class Fingerprinter:
             raise ValueError("fingerprints are defined on 22,050 Hz, n_fft 2048, hop_length 512")
         self._frames_seen = 0
         self._rows = np.zeros((_ROWS, _WIDTH + 2), np.float32)
-        self._widest = np.zeros((_ROWS, _WIDTH), np.float32)
+        self._widest = np.zeros((4, _ROWS, _WIDTH), np.float32)
         self._scratch = np.zeros((2, _WIDTH + 2 * NEIGHBOUR_BINS), np.float32)
         self._frames = np.zeros(0, np.int32)
         self._pitches = np.zeros(0, np.uint16)

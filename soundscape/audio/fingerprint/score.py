@@ -1,7 +1,7 @@
 """From evidence to a probability that the match is real.
 
-A logistic regression on four numbers: the pairs counted, the binomial tails against wrong lags and wrong
-pitches, and the agreement beyond chance. It is frozen here with its version: a probability stored today
+A logistic regression on five numbers: the pairs counted, the tails against wrong lags, wrong pitches and
+rhythm, and the agreement beyond chance. It is frozen here with its version: a probability stored today
 means the same tomorrow.
 """
 
@@ -24,24 +24,25 @@ class Logistic:
     """P = 1 / (1 + exp(-(bias + weights · features)))."""
 
     bias: float
-    weights: tuple[float, float, float, float]
+    weights: tuple[float, ...]
 
-    def probability(self, features: tuple[float, float, float, float]) -> float:
+    def probability(self, features: tuple[float, ...]) -> float:
         """Probability for one row of features."""
         z = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
         return 1.0 / (1.0 + math.exp(-min(max(z, -60.0), 60.0)))
 
 
-FITTED = Logistic(bias=-13.0, weights=(0.4, 3.7, 1.9, 0.5))
+FITTED = Logistic(bias=-13.0, weights=(0.4, 3.7, 1.9, 0.0, 0.5))
 
 
-def features(pairs: int, evidence: Evidence) -> tuple[float, float, float, float]:
-    """ln(1 + pairs), ln(1 + tail) against wrong lags and against wrong pitches, agreement beyond chance."""
+def features(pairs: int, evidence: Evidence) -> tuple[float, ...]:
+    """ln(1 + pairs); ln(1 + tail) against wrong lags, wrong pitches, rhythm; agreement beyond chance."""
     chance = max(evidence.lag_chance, evidence.pitch_chance)
     return (
         math.log1p(pairs),
         math.log1p(evidence.lag_tail),
         math.log1p(evidence.pitch_tail),
+        math.log1p(evidence.rhythm_tail),
         (evidence.k / evidence.n - chance) / (1.0 - chance),
     )
 

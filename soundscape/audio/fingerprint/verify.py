@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .agreement import agree, best_fit, heaviest, hits, rates_at_lags, rates_at_pitches, spread
+from .agreement import agree, best_fit, heaviest, hits, rates_at_lags, rates_at_pitches
+from .agreement import spread as set_bits
 from .code import Fingerprint
 from .keys import CELLS, cells_of_pitch, scaled
 
@@ -64,6 +65,9 @@ class Evidence:
         Stored peaks inside the query (inside the span, where that was judged alone), and those matched.
     lag_chance, pitch_chance
         Rate of agreement at the three luckiest wrong lags, and wrong pitches.
+    trials
+        How many independent peaks the n are worth: those of one drum beat agree or miss together. From
+        the spread of agreement over wrong lags, which for n independent ones would be binomial.
     span
         First and last frame, in the recording, of the stretch that agrees.
     """
@@ -74,6 +78,7 @@ class Evidence:
     k: int
     lag_chance: float
     pitch_chance: float
+    trials: float
     span: tuple[int, int]
 
     @property
@@ -86,13 +91,23 @@ class Evidence:
         """-log10 of the chance of k or more against wrong pitches."""
         return binomial_tail(self.n, self.k, self.pitch_chance)
 
+    @property
+    def rhythm_tail(self) -> float:
+        """-log10 of the chance of agreeing so well in `trials` only (Chernoff's bound), against wrong lags."""
+        share = min(self.k / self.n, 1.0 - 1e-9)
+        p = min(max(self.lag_chance, 0.02), 0.98)
+        if share <= p:
+            return 0.0
+        gain = share * math.log(share / p) + (1.0 - share) * math.log((1.0 - share) / (1.0 - p))
+        return self.trials * gain / math.log(10.0)
+
 
 def screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
     """Lay a query's peaks out for verification, as if it had been played at 1/`speed` of its speed."""
     frames, pitches = scaled(query.frames, query.pitches, speed)
     frame_count = max(1, math.ceil(query.frame_count * speed))
     bits = np.zeros((frame_count, (CELLS + 63) // 64), np.uint64)
-    spread(frames, cells_of_pitch(pitches), bits)
+    set_bits(frames, cells_of_pitch(pitches), bits)
     return Screen(speed, bits)
 
 
@@ -145,6 +160,7 @@ def binomial_tail(n: int, k: int, p: float) -> float:
 def _evidence(query: Screen, frames: Frames, cells: Frames, lag: float, tempo: float) -> Evidence:
     n, k = agree(frames, cells, query.bits, lag, tempo)
     lag_rates = np.sort(rates_at_lags(frames, cells, query.bits, lag, tempo, WRONG_LAGS))
+    mean, spread = float(np.mean(lag_rates)), float(np.var(lag_rates))
     pitch_rates = np.sort(rates_at_pitches(frames, cells, query.bits, lag, tempo, WRONG_PITCHES))
     return Evidence(
         lag_frames=lag,
@@ -153,6 +169,7 @@ def _evidence(query: Screen, frames: Frames, cells: Frames, lag: float, tempo: f
         k=k,
         lag_chance=float(np.mean(lag_rates[-3:])),
         pitch_chance=float(np.mean(pitch_rates[-3:])),
+        trials=min(float(n), mean * (1.0 - mean) / max(spread, 1e-9)),
         span=(int(frames[0]), int(frames[-1])),
     )
 

@@ -1,0 +1,50 @@
+"""Exact copies: a digest of the decoded samples, the same whatever the file around them.
+
+Two files hold the same PCM where their decoders give the same sample values: a WAV and the FLAC made of
+it, one file under two titles. The definition is what `ffmpeg -i FILE -f f32le - | sha256sum` prints:
+SHA-256 over every sample as little-endian float32 (an integer sample divided by 2^(bits - 1)),
+interleaved, at the file's own rate and channel count, without a header. Rate and channel count are no
+part of it; compare them beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+_CHUNK_FRAMES = 8192  # interleaved while it fits the cache
+
+
+class PcmDigest:
+    """SHA-256 of decoded samples, block by block; the split into blocks does not matter."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._buffer = np.empty(0, np.float32)
+
+    def push(self, block: npt.NDArray[np.float32]) -> None:
+        """Take samples, float32, shape (channels, n), as the decoder gave them."""
+        channels, n = block.shape
+        if self._buffer.shape[0] != channels * _CHUNK_FRAMES:
+            self._buffer = np.empty(channels * _CHUNK_FRAMES, np.float32)
+        for first in range(0, n, _CHUNK_FRAMES):
+            part = block[:, first : first + _CHUNK_FRAMES]
+            used = self._buffer[: part.shape[1] * channels]
+            _interleave(part, used)
+            self._hash.update((used if sys.byteorder == "little" else used.byteswap()).data)
+
+    def result(self) -> str:
+        """The digest so far, 64 hexadecimal digits."""
+        return self._hash.hexdigest()
+
+
+@njit(cache=True, nogil=True)
+def _interleave(block: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
+    channels = block.shape[0]
+    for channel in range(channels):
+        for i in range(block.shape[1]):
+            out[i * channels + channel] = block[channel, i]
