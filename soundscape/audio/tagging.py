@@ -134,8 +134,8 @@ class Tagger:
     The network runs on batches of 16 windows counted from the recording's start, whatever the blocks, so
     results do not depend on how the signal was cut. Memory does not grow with length beyond `limit` tags.
 
-    `model_path`: the file `models.find("yamnet")` returns. It is opened when the first batch is full, and
-    errors (`ModelMissing`, `ModelCorrupt`, `ModelRuntimeMissing`) are raised then.
+    `model_path`: the file `models.find("yamnet")` returns. It is opened by `load`, or else when the first
+    batch is full or `result` is called; `ModelMissing`, `ModelCorrupt` or `ModelRuntimeMissing` are raised then.
     """
 
     def __init__(
@@ -164,6 +164,10 @@ class Tagger:
         self._score_sum: Float64 = np.zeros(yamnet.CLASSES)
         self._embedding_sum: Float64 = np.zeros(yamnet.EMBEDDING_SIZE)
         self._embedding_square_sum: Float64 = np.zeros(yamnet.EMBEDDING_SIZE)
+
+    def load(self) -> None:
+        """Load the network now, and raise what is wrong with it before a recording is under way."""
+        self._network.load()
 
     def push(self, y: Float32) -> None:
         """`y`: mono float32 at 16 kHz, shape (n,), full scale 1.0, any n >= 0."""

@@ -68,11 +68,20 @@ class Yamnet:
         self._interpreter: Any = None
         self._batch = 0
 
+    def load(self) -> None:
+        """Load now what `predict` would load when first called.
+
+        Raises `ModelMissing`, `ModelCorrupt` or `ModelRuntimeMissing`.
+        """
+        with self._lock:
+            if self._interpreter is None:
+                self._load()
+
     def predict(self, y: Float32) -> tuple[Float32, Float32]:
         """Scores (n, 521) in 0..1 and embeddings (n, 1024) of the n windows that `y` holds.
 
         `y`: mono float32 at 16 kHz of 15,600 + (n - 1) x 7,680 samples, n >= 1; samples beyond that are
-        not used. Raises `ModelMissing`, `ModelCorrupt` or `ModelRuntimeMissing` on first use.
+        not used. Raises what `load` raises, on first use.
         """
         n = 1 + (y.size - WINDOW_SAMPLES) // HOP_SAMPLES
         if n < 1:

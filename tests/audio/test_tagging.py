@@ -261,10 +261,15 @@ def test_stereo_is_refused() -> None:
         Tagger(MODEL).push(np.zeros((2, 100), dtype=np.float32))
 
 
-def test_without_the_model_nothing_is_guessed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", [None, 100, 200_000])  # by load, by result, by push
+def test_without_the_model_nothing_is_guessed(samples: int | None, tmp_path: Path) -> None:
     tagger = Tagger(tmp_path / "yamnet.tflite")
     with pytest.raises((models.ModelMissing, models.ModelRuntimeMissing)):
-        tagger.push(np.zeros(200_000, dtype=np.float32))
+        if samples is None:
+            tagger.load()
+        else:
+            tagger.push(np.zeros(samples, dtype=np.float32))
+            tagger.result()
 
 
 @needs_model
