@@ -21,7 +21,7 @@ from soundscape.local.storage.tus import Refused, parse_metadata
 from .conftest import Project
 
 BUCKET = "st-private"
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Bytes a header may carry on the wire.
 header_text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60).map(str.strip)
 key_text = st.one_of(
