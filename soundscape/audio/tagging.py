@@ -135,7 +135,7 @@ class Tagger:
     results do not depend on how the signal was cut. Memory does not grow with length beyond `limit` tags.
 
     `model_path`: the file `models.find("yamnet")` returns. It is opened by `load`, or else when the first
-    batch is full or `result` is called; `ModelMissing`, `ModelCorrupt` or `ModelRuntimeMissing` are raised then.
+    batch is full or `result` is called. `ModelMissing`, `ModelCorrupt` or `ModelRuntimeMissing` come then.
     """
 
     def __init__(

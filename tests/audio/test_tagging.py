@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -261,15 +262,22 @@ def test_stereo_is_refused() -> None:
         Tagger(MODEL).push(np.zeros((2, 100), dtype=np.float32))
 
 
-@pytest.mark.parametrize("samples", [None, 100, 200_000])  # by load, by result, by push
-def test_without_the_model_nothing_is_guessed(samples: int | None, tmp_path: Path) -> None:
-    tagger = Tagger(tmp_path / "yamnet.tflite")
+def feed(tagger: Tagger, samples: int) -> None:
+    tagger.push(np.zeros(samples, dtype=np.float32))
+    tagger.result()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        Tagger.load,
+        lambda tagger: feed(tagger, 100),  # by the result of a short recording
+        lambda tagger: feed(tagger, 200_000),  # by a push
+    ],
+)
+def test_without_the_model_nothing_is_guessed(use: Callable[[Tagger], None], tmp_path: Path) -> None:
     with pytest.raises((models.ModelMissing, models.ModelRuntimeMissing)):
-        if samples is None:
-            tagger.load()
-        else:
-            tagger.push(np.zeros(samples, dtype=np.float32))
-            tagger.result()
+        use(Tagger(tmp_path / "yamnet.tflite"))
 
 
 @needs_model
