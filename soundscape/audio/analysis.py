@@ -206,7 +206,7 @@ class _Pass:
 
     def _push(self, block: Samples) -> None:
         with self.clock.stage("hash"):
-            self.pcm_hash.update(np.ascontiguousarray(block.T).data)
+            self.pcm_hash.update(block.data)
         with self.clock.stage("loudness"):
             self.loudness.push(block)
         with self.clock.stage("waveform"):

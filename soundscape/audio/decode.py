@@ -101,7 +101,8 @@ class AudioFile:
         )
 
     def blocks(self, block_length: int = BLOCK_LENGTH) -> Iterator[Samples]:
-        """Blocks of samples, float32, shape (channels, n), C-contiguous.
+        """Blocks of `block_length` frames (the last may be shorter), float32, shape (channels, n),
+        C-contiguous.
 
         Raises `PolicyRefusal` (`too_long`) and `UnreadableAudio` (`non_finite_samples`, `absurd_samples`,
         `no_samples`, `decode_failed`).

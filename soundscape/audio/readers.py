@@ -83,7 +83,7 @@ class Reader(Protocol):
     """Pieces the decoder could not read and skipped."""
 
     def blocks(self, block_length: int) -> Iterator[Samples]:
-        """Blocks of at most about `block_length` frames, float32, shape (channels, n)."""
+        """Blocks of `block_length` frames (the last may be shorter), float32, shape (channels, n)."""
         ...
 
     def close(self) -> None: ...
@@ -245,10 +245,12 @@ class AvReader:
                 if piece.samples:
                     pending.append(_planar(piece, channels))
                     pending_length += piece.samples
-            if pending_length >= block_length:
-                yield np.concatenate(pending, axis=1)
-                pending, pending_length = [], 0
-        if pending:
+            while pending_length >= block_length:
+                joined = np.concatenate(pending, axis=1)
+                yield np.ascontiguousarray(joined[:, :block_length])
+                pending = [joined[:, block_length:]]
+                pending_length -= block_length
+        if pending_length:
             yield np.concatenate(pending, axis=1)
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ FRAME_RATE_HZ = SAMPLE_RATE / HOP_LENGTH
 # Frames and their spectrum together stay within a second-level cache.
 _BATCH_FRAMES = 64
 _AMIN = 1e-10
+_DB_PER_OCTAVE = np.float32(10 * np.log10(2))
+_DB_PER_NEPER = np.float32(20 / np.log(10))
 # Reassociation lets sums be vectorised. It is decided when the kernel is compiled, so equal input still gives
 # bit-equal output on one platform; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "contract", "nsz"}
@@ -65,7 +67,10 @@ class MonoSignal:
 
     def push(self, block: Float32) -> Float32:
         """block: float32, shape (channels, n). Returns what is ready, float32, shape (m,)."""
-        mono: Float32 = block[0] if len(block) == 1 else block.sum(axis=0) * self._share
+        mono: Float32 = block[0].copy()
+        for channel in block[1:]:
+            mono += channel
+        mono *= self._share
         return mono if self._stream is None else self._stream.resample_chunk(mono)
 
     def finish(self) -> Float32:
@@ -157,8 +162,13 @@ def _magnitudes(
     S = np.empty((frames, BINS), dtype=np.float32)
     log_mel_db = np.empty((frames, MELS), dtype=np.float32)
     power = np.empty(BINS, dtype=np.float32)
+    bits = np.empty(MELS, dtype=np.int32)
+    mantissas = bits.view(np.float32)
+    exponents = np.empty(MELS, dtype=np.float32)
     for t in range(frames):
         row = X[t]
+        levels = log_mel_db[t]
+        levels_bits = levels.view(np.int32)
         for k in range(BINS):
             power[k] = row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1]
         for k in range(BINS):
@@ -168,9 +178,21 @@ def _magnitudes(
             begin, bin0 = offsets[m], first_bins[m]
             for i in range(offsets[m + 1] - begin):
                 energy += weights[begin + i] * power[bin0 + i]
-            log_mel_db[t, m] = max(energy, np.float32(_AMIN))
+            levels[m] = max(energy, np.float32(_AMIN))
+        # The logarithm by hand, because the library's cannot be vectorised: x = 2^e · m with m from 1 to 2,
+        # ln m = 2·artanh((m - 1) / (m + 1)), the series as far as float32 goes.
         for m in range(MELS):
-            log_mel_db[t, m] = np.float32(10.0) * np.log10(log_mel_db[t, m])
+            exponents[m] = np.float32((levels_bits[m] >> 23) - 127)
+            bits[m] = (levels_bits[m] & 0x7FFFFF) | 0x3F800000
+        for m in range(MELS):
+            above = mantissas[m] > np.float32(1.4142135)
+            x = mantissas[m] * (np.float32(0.5) if above else np.float32(1.0))
+            e = exponents[m] + (np.float32(1.0) if above else np.float32(0.0))
+            z = (x - np.float32(1.0)) / (x + np.float32(1.0))
+            zz = z * z
+            series = np.float32(1 / 7) + zz * np.float32(1 / 9)
+            series = np.float32(1 / 3) + zz * (np.float32(1 / 5) + zz * series)
+            levels[m] = _DB_PER_OCTAVE * e + _DB_PER_NEPER * z * (np.float32(1.0) + zz * series)
     return S, log_mel_db
 
 
