@@ -45,6 +45,7 @@ class Request:
     method: str
     name: str
     schema: str
+    query_string: str
     pairs: list[tuple[str, str]]
     preferences: Preferences
     media: Media
@@ -124,7 +125,7 @@ class Work:
         }
         status = 206 if total is not None and result.rows < total else 200
         if self.kind == "read":
-            query = urlencode(sorted(self.request.pairs))
+            query = self.request.query_string
             headers["Content-Location"] = f"/{self.request.name}" + (f"?{query}" if query else "")
         self._say_applied(headers, "count", "tx", "handling", "timezone", "max-affected")
         if self.nothing:

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import psycopg
 import structlog
+from psycopg.sql import SQL, Identifier
 from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
@@ -40,6 +41,11 @@ class DataApi:
         self.schemas: list[str] = [schema for schema in exposed if schema != "graphql_public"] or ["public"]
         self.extra: list[str] = stack.config.get("api.extra_search_path", ["public", "extensions"])
         self.max_rows: int | None = stack.config.get("api.max_rows", 1000)
+        # Quoted once: Postgres reads this setting as a list of identifiers.
+        self._search_paths = {
+            schema: SQL(", ").join(map(Identifier, (schema, *self.extra))).as_string()
+            for schema in self.schemas
+        }
         self.version = 0
         self._cache: SchemaCache | None = None
         self._loaded_at = 0.0
@@ -83,11 +89,13 @@ class DataApi:
         if "/" in name or (name and not is_call):
             raise RestError(404, "PGRST125", "Invalid path specified in request URL")
         headers = http.headers
+        query_string = http.scope["query_string"].decode("latin-1")
         request = Request(
             method=http.method,
             name=name if is_call else first,
             schema=schema,
-            pairs=split_query_string(http.url.query),
+            query_string=query_string,
+            pairs=split_query_string(query_string),
             preferences=parse_prefer(
                 ",".join(headers.getlist("prefer")), rollback_allowed=cache.rollback_allowed
             ),
@@ -103,7 +111,7 @@ class DataApi:
             path=f"/{path}",
             headers={key: value for key, value in headers.items() if key != "cookie"},
             cookies=http.cookies,
-            search_path=(schema, *self.extra),
+            search_path=self._search_paths[schema],
             read_only=work.read_only,
             statement_timeout=cache.statement_timeout(caller.role),
             timezone=request.preferences.timezone,

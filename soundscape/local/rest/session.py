@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.sql import SQL, Identifier
 
 from soundscape.local.stack import Pool
 from soundscape.local.tokens import Caller
@@ -38,7 +37,7 @@ class Session:
     path: str
     headers: Mapping[str, str]
     cookies: Mapping[str, str]
-    search_path: tuple[str, ...]
+    search_path: str
     read_only: bool
     statement_timeout: str | None = None
     timezone: str | None = None
@@ -47,15 +46,14 @@ class Session:
     async def begin(self, pool: Pool) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
         """Commits when the block ends, rolls back when it raises."""
         async with pool.connection() as connection:
-            await connection.execute(_SETTINGS, self._settings(connection))
+            await connection.execute(_SETTINGS, self._settings())
             if self.timezone is not None:
                 await connection.execute(_TIMEZONE, (self.timezone,))
             yield connection
 
-    def _settings(self, connection: AsyncConnection[Any]) -> dict[str, str | None]:
-        path = SQL(", ").join(map(Identifier, self.search_path)).as_string(connection)
+    def _settings(self) -> dict[str, str | None]:
         return {
-            "search_path": path,
+            "search_path": self.search_path,
             "timeout": self.statement_timeout,
             "read_only": "on" if self.read_only else "off",
             "role": self.caller.role,
