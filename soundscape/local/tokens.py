@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from soundscape.local.keys import Keys
+
+REMEMBERED_TOKENS = 1024
+"""Verified tokens kept, so that a signature is checked once and not with every request."""
 
 API_ROLES = frozenset({"anon", "authenticated", "service_role"})
 
@@ -56,6 +60,7 @@ class Tokens:
         assert isinstance(private, EllipticCurvePrivateKey)
         self._private = private
         self._public = private.public_key()
+        self._verified: dict[str, dict[str, Any]] = {}
         self._known = {
             keys.publishable_key: ANONYMOUS,
             keys.secret_key: SERVICE,
@@ -78,6 +83,9 @@ class Tokens:
         The algorithm is chosen by us from two, never by the token alone: ES256 with our `kid`, or
         HS256 with the older shared secret. Raises `InvalidToken`.
         """
+        remembered = self._verified.get(token)
+        if remembered is not None and remembered["exp"] > time.time():
+            return dict(remembered)
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError as error:
@@ -101,6 +109,9 @@ class Tokens:
             raise InvalidToken("signature verification failed", "bad_jwt") from error
         if algorithm == "ES256" and claims.get("iss") != self.issuer:
             raise InvalidToken('unexpected "iss" claim value', "bad_jwt")
+        if len(self._verified) >= REMEMBERED_TOKENS:
+            self._verified.clear()
+        self._verified[token] = claims
         return dict(claims)
 
     def caller(self, *, apikey: str | None, authorization: str | None) -> Caller:
