@@ -127,7 +127,15 @@ class _Server(uvicorn.Server):
 async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """Serve `app` on `listener` from start-up complete until the block ends."""
     server = _Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+            # Nothing stands before us: a forwarding header would only be a way around the rate limits.
+            proxy_headers=False,
+        )
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from soundscape.local import cron, net
 from soundscape.local.auth import app as auth
+from soundscape.local.auth import mail
 from soundscape.local.realtime import app as realtime
 from soundscape.local.rest import app as rest
 from soundscape.local.stack import Stack
@@ -28,7 +29,8 @@ log = structlog.get_logger(__name__)
 EXPOSE_HEADERS = [
     *("content-range", "content-location", "x-total-count", "link", "location", "etag", "accept-ranges"),
     *("upload-offset", "upload-length", "upload-expires", "tus-resumable", "tus-version", "tus-extension"),
-    *("tus-max-size", "x-supabase-api-version"),
+    *("tus-max-size", "tus-complete", "upload-metadata", "upload-defer-length", "content-disposition"),
+    *("expires", "x-supabase-api-version"),
 ]
 
 BACKGROUND: Mapping[str, Callable[[Stack], Awaitable[None]]] = {
@@ -69,6 +71,7 @@ def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starl
             Mount("/rest/v1", rest.build(stack)),
             Mount("/storage/v1", storage.build(stack)),
             Mount("/realtime/v1", realtime.build(stack)),
+            *mail.outbox_routes(stack),
             *(Mount(prefix, app) for prefix, app in beside.items()),
             Route(
                 "/functions/v1/{path:path}", _no_functions, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
