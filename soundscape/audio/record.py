@@ -291,3 +291,10 @@ def _hint_schema(hint: Any) -> dict[str, Any]:
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_hint_schema(argument) for argument in arguments]}
     raise TypeError(f"no JSON Schema for {hint!r}")
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
