@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from weakref import WeakValueDictionary
 
@@ -14,7 +15,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from soundscape.local.rest import schema_cache
+from soundscape.local.rest import openapi, schema_cache
 from soundscape.local.rest.answers import Answer, Request, plan_request
 from soundscape.local.rest.errors import RestError, UnknownName, from_postgres
 from soundscape.local.rest.parameters import split_query_string
@@ -75,6 +76,9 @@ class DataApi:
                 answer = await self._answer(http, caller, body, await self.reload())
         except RestError as error:
             return _refusal(http, error)
+        except PoolTimeout:
+            message = "Timed out acquiring connection from connection pool."
+            return _refusal(http, RestError(504, "PGRST003", message))
         except psycopg.Error as error:
             return _refusal(http, from_postgres(error, anonymous=caller is None or caller.role == "anon"))
         return Response(answer.body, answer.status, answer.headers)
@@ -83,7 +87,7 @@ class DataApi:
         path = http.path_params.get("path", "")
         schema, negotiated = self._schema(http)
         if not path:
-            raise RestError(404, "PGRST126", "Root endpoint metadata is disabled")
+            return await self._describe(http, self._session(http, caller, cache, schema), cache, schema)
         first, _, name = path.partition("/")
         is_call = first == "rpc" and bool(name)
         if "/" in name or (name and not is_call):
@@ -105,26 +109,47 @@ class DataApi:
             range=headers.get("range", ""),
         )
         work = plan_request(request, cache, self.version, self.max_rows, call=is_call)
-        session = Session(
-            caller,
-            method=http.method,
-            path=f"/{path}",
-            headers={key: value for key, value in headers.items() if key != "cookie"},
-            cookies=http.cookies,
-            search_path=self._search_paths[schema],
-            read_only=work.read_only,
-            statement_timeout=cache.statement_timeout(caller.role),
-            timezone=request.preferences.timezone,
+        session = self._session(
+            http, caller, cache, schema, read_only=work.read_only, timezone=request.preferences.timezone
         )
-        try:
-            async with session.begin(self.stack.authenticator) as connection:
-                answer = await work.run(connection)
-        except PoolTimeout as error:
-            message = "Timed out acquiring connection from connection pool."
-            raise RestError(504, "PGRST003", message) from error
+        async with session.begin(self.stack.authenticator) as connection:
+            answer = await work.run(connection)
         if negotiated:
             answer.headers["Content-Profile"] = schema
         return answer
+
+    async def _describe(self, http: HttpRequest, session: Session, cache: SchemaCache, schema: str) -> Answer:
+        if http.method not in ("GET", "HEAD"):
+            raise RestError(405, "PGRST117", f"Unsupported HTTP method: {http.method}")
+        async with session.begin(self.stack.authenticator) as connection:
+            reachable = set(
+                await (await connection.execute(openapi.REACHABLE, {"schema": schema})).fetchall()
+            )
+        described = openapi.document(cache, schema, f"{self.stack.url}/rest/v1/", reachable)
+        body = b"" if http.method == "HEAD" else json.dumps(described).encode()
+        return Answer(200, body, {"Content-Type": "application/openapi+json; charset=utf-8"})
+
+    def _session(
+        self,
+        http: HttpRequest,
+        caller: Caller,
+        cache: SchemaCache,
+        schema: str,
+        *,
+        read_only: bool = True,
+        timezone: str | None = None,
+    ) -> Session:
+        return Session(
+            caller,
+            method=http.method,
+            path=f"/{http.path_params.get('path', '')}",
+            headers={key: value for key, value in http.headers.items() if key != "cookie"},
+            cookies=http.cookies,
+            search_path=self._search_paths[schema],
+            read_only=read_only,
+            statement_timeout=cache.statement_timeout(caller.role),
+            timezone=timezone,
+        )
 
     def _schema(self, http: HttpRequest) -> tuple[str, bool]:
         header = "accept-profile" if http.method in ("GET", "HEAD") else "content-profile"

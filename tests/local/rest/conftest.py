@@ -106,7 +106,7 @@ def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             app = Starlette(routes=[Mount("/rest/v1", rest.build(stack))])
             server = Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
             tasks = [asyncio.create_task(server.serve()), asyncio.create_task(rest.run(stack))]
-            while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+            while not server.started:
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             started.set_result(Shop(f"http://127.0.0.1:{port}", stack))
