@@ -27,9 +27,16 @@ from soundscape.audio.partials import LOWEST_CENTS, STEP_CENTS, HeardPartials, P
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 # Below this there is no key. Measured: rain, noise, applause, speech, birds, engines and single or random
-# tones give 0.00, glides at most 0.08; cadences under 3 dB of pink noise 0.6 and more, random pieces 0.45
-# and more, the music among the recordings at hand from 0.13 (a chiptune) over 0.44 (jazz guitar) to 1.
+# tones give 0.00, a cymbal and glides at most 0.08; cadences under 3 dB of pink noise 0.6 and more, random
+# pieces 0.45 and more, the music among the recordings at hand from 0.13 (a chiptune) over 0.44 (jazz
+# guitar) to 1.
 CONFIDENCE_THRESHOLD = 0.1
+
+# Steady peaks as a share of all: speech has under 0.01 and rain none, drums and voice over chords about 0.1.
+LEAST_STEADY_SHARE = 0.015
+# How much of their weight keeps to one grid of semitones: 0.1 to 0.3 in random tones and crowds, 0.5 to 1
+# in music.
+LEAST_AGREEMENT = 0.3
 
 _MAJOR = (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081)
 _MINOR = (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052)
@@ -47,7 +54,8 @@ class Tonality:
         mode: "major" or "minor"; `None` with the key.
         confidence: 0 to 1; below 0.1 no key is given.
         chroma: weight of the steady tones by pitch class from C, the largest 1; all 0 where there are none.
-        tuning_cents: how far the tones lie from A4 = 440 Hz, -50 to 50; `None` where there are none.
+        tuning_cents: how far the tones lie from A4 = 440 Hz, -50 to 50; `None` where there are none, or where
+            they keep to no common tuning.
     """
 
     key: str | None
@@ -75,7 +83,7 @@ class ToneProfile:
     def result(self) -> Tonality:
         """The tonality of what was pushed so far."""
         heard = self._partials.heard()
-        if not heard.weights.any():
+        if heard.steady_share < LEAST_STEADY_SHARE:
             return Tonality(key=None, mode=None, confidence=0.0, chroma=(0.0,) * 12, tuning_cents=None)
         tuning_cents = cmath.phase(heard.offset) / (2 * cmath.pi) * 100
         chroma = fold(heard.weights, tuning_cents)
@@ -88,7 +96,7 @@ class ToneProfile:
             mode=("major", "minor")[best // 12] if known else None,
             confidence=round(confidence, 4),
             chroma=tuple(float(c) for c in np.round(chroma / chroma.max(), 4)),
-            tuning_cents=round(tuning_cents, 1),
+            tuning_cents=round(tuning_cents, 1) if abs(heard.offset) >= LEAST_AGREEMENT else None,
         )
 
 
@@ -150,8 +158,8 @@ def _confidence(
     classes = float(np.exp(-np.sum(share * np.log(share + 1e-12))))
     second, first = np.sort(correlations)[-2:]
     return (
-        _ramp(abs(heard.offset), 0.3, 0.6)
-        * _ramp(heard.steady_share, 0.015, 0.065)
+        _ramp(abs(heard.offset), LEAST_AGREEMENT, 0.6)
+        * _ramp(heard.steady_share, LEAST_STEADY_SHARE, 0.065)
         * _ramp(float(first), 0.6, 0.85)
         * _ramp(classes, 1.5, 3.0)
         * (0.5 + 0.5 * _ramp(float(first - second), 0.0, 0.1))

@@ -176,6 +176,19 @@ def test_where_no_tone_sounds_there_is_no_tuning() -> None:
     assert ToneProfile().result() == Tonality(None, None, 0.0, (0.0,) * 12, None)
 
 
+def test_tones_that_keep_to_no_scale_have_no_tuning() -> None:
+    found = tonality(random_tones(1, 15))
+    assert found.tuning_cents is None
+    assert any(found.chroma)
+
+
+def test_one_sine_is_no_key_but_has_a_pitch() -> None:
+    found = tonality(0.3 * np.sin(2 * np.pi * 446 * np.arange(SR * 3) / SR))
+    assert found.key is None
+    assert found.tuning_cents == pytest.approx(1200 * np.log2(446 / 440), abs=2)
+    assert int(np.argmax(found.chroma)) == PITCH_CLASSES.index("A")
+
+
 def recording(name: str) -> Tonality:
     path = RECORDINGS / name
     if not path.exists():
