@@ -168,7 +168,10 @@ class _Pass:
 
     def open_tagger(self, models_dir: Path | None) -> Tagger | None:
         try:
-            return Tagger(models.find("yamnet", directory=models_dir))
+            tagger = Tagger(models.find("yamnet", directory=models_dir))
+            # Now, not at the first full batch, which a short recording only reaches when the record is made.
+            tagger.load()
+            return tagger
         except ModelError as error:
             self.clock.skip("tags", str(error))
             return None
