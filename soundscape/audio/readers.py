@@ -251,7 +251,7 @@ class AvReader:
                 pending = [joined[:, block_length:]]
                 pending_length -= block_length
         if pending_length:
-            yield np.concatenate(pending, axis=1)
+            yield np.ascontiguousarray(np.concatenate(pending, axis=1))
 
     def close(self) -> None:
         self._container.close()

@@ -6,6 +6,8 @@ ms); of a longer one every column is the loudest of four frames (93 ms).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,7 +64,7 @@ class Spectrogram:
         """Levels of any shape as 0 (`range_db` below the loudest of the recording, or less) to 255."""
         loudest = max((int(part.max()) for part in self._columns if len(part)), default=0)
         # The floor of silence stays dark.
-        loudest = max(loudest, round(range_db / _STEP_DB))
+        loudest = max(loudest, math.ceil(range_db / _STEP_DB))
         share = 1 + (levels.astype(np.float32) - loudest) * np.float32(_STEP_DB / range_db)
         shades: Levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
         return shades

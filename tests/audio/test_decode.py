@@ -54,6 +54,10 @@ def test_every_format_gives_the_tone_back(encoded: dict[str, bytes], kind: str) 
     wanted = tone(seconds=2, sample_rate=rate)
     assert (header.sample_rate, header.channels, header.layout) == (rate, 2, ("FL", "FR"))
     assert y.dtype == np.float32
+    with open_audio(io.BytesIO(encoded[kind])) as again:
+        blocks = list(again.blocks(10_000))
+    assert all(block.flags.c_contiguous and block.dtype == np.float32 for block in blocks)
+    assert {block.shape for block in blocks[:-1]} == {(2, 10_000)}
     assert audio.duration_s == pytest.approx(2.0, abs=0.05)
     assert not audio.truncated
     assert audio.damaged_packets == 0

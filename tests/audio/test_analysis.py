@@ -1,0 +1,200 @@
+"""The pass as a whole: records that are complete, true, equal each time, and say what they left out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from signals import Samples, tone, wav
+
+from soundscape.audio.analysis import STAGES, Progress, analyze
+from soundscape.audio.decode import Limits
+from soundscape.audio.record import Record, schema
+from soundscape.errors import PolicyRefusal, UnreadableAudio
+
+RATE = 44_100
+
+
+def record_of(y: Samples, sample_rate: int = RATE, **options: Any) -> Record:
+    return analyze(io.BytesIO(wav(y, sample_rate, subtype="FLOAT")), tags=False, **options)
+
+
+def without_times(record: Record) -> Record:
+    return replace(record, stages=tuple(replace(stage, seconds=0.0) for stage in record.stages))
+
+
+def conforms(value: Any, shape: dict[str, Any], definitions: dict[str, Any]) -> bool:
+    """A JSON Schema check of the few words that `record.schema` uses."""
+    if "$ref" in shape:
+        return conforms(value, definitions[shape["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in shape:
+        return any(conforms(value, choice, definitions) for choice in shape["anyOf"])
+    if "enum" in shape:
+        return value in shape["enum"]
+    if shape["type"] == "array":
+        return isinstance(value, list) and all(conforms(item, shape["items"], definitions) for item in value)
+    if shape["type"] == "object" and "properties" in shape:
+        return (
+            isinstance(value, dict)
+            and value.keys() == shape["properties"].keys()
+            and all(conforms(value[name], part, definitions) for name, part in shape["properties"].items())
+        )
+    kinds = {"number": (int, float), "integer": int, "string": str, "boolean": bool, "null": type(None)}
+    return isinstance(value, kinds.get(shape["type"], dict))
+
+
+def assert_conforms(record: Record) -> None:
+    shape = schema()
+    plain = json.loads(json.dumps(record.as_dict(), allow_nan=False))
+    assert conforms(plain, shape, shape["$defs"])
+
+
+def test_a_tone(tmp_path: Path) -> None:
+    record = record_of(
+        tone(seconds=4, sample_rate=RATE, frequency_hz=1000), out_dir=tmp_path / "new" / "place"
+    )
+    assert_conforms(record)
+    assert record.source.duration_s == 4
+    assert (record.source.container, record.source.codec, record.source.channels) == ("wav", "pcm_f32", 2)
+    assert record.loudness is not None
+    assert record.loudness.sample_peak_dbfs == pytest.approx(-12, abs=0.3)
+    assert record.spectral is not None
+    assert record.spectral.rolloff_hz.median == pytest.approx(1000, abs=25)
+    assert record.rhythm is not None
+    assert record.rhythm.tempo_bpm is None
+    assert [stage.name for stage in record.stages] == list(STAGES)
+    assert {stage.name for stage in record.stages if stage.status == "skipped"} == {"tags"}
+    assert record.waveform is not None
+    assert record.pictures is not None
+    assert record.fingerprint is not None
+    written = {path.name for path in (tmp_path / "new" / "place").iterdir()}
+    assert written == {
+        *("waveform.dat", "waveform.json", "waveform.png", "waveform_dark.png"),
+        *("spectrogram.png", "spectrogram_dark.png", "fingerprint.bin"),
+    }
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 44_100])
+def test_silence_is_a_recording(tmp_path: Path, sample_rate: int) -> None:
+    record = record_of(np.zeros((2, 3 * sample_rate), np.float32), sample_rate, out_dir=tmp_path)
+    assert_conforms(record)
+    assert record.loudness is not None
+    assert record.rhythm is not None
+    assert record.tonality is not None
+    assert record.loudness.integrated_lufs is None
+    assert record.loudness.true_peak_dbtp is None
+    assert record.rhythm.tempo_bpm is None
+    assert record.tonality.key is None
+    assert record.spectral is None
+    assert record.embedding is None
+    skipped = {stage.name: stage.reason for stage in record.stages if stage.status == "skipped"}
+    assert "no sound" in str(skipped["embedding"])
+    assert (tmp_path / "waveform.png").exists()
+
+
+@pytest.mark.parametrize("samples", [1, 2, 511, 2048])
+@pytest.mark.parametrize("sample_rate", [8_000, 192_000])
+def test_the_shortest_recordings(tmp_path: Path, samples: int, sample_rate: int) -> None:
+    y = tone(seconds=1, sample_rate=sample_rate, channels=1)[:, 100 : 100 + samples]
+    record = record_of(y, sample_rate, out_dir=tmp_path)
+    assert_conforms(record)
+    assert record.source.duration_s == samples / sample_rate
+
+
+def test_the_same_input_gives_the_same_record_and_files(tmp_path: Path) -> None:
+    y = tone(seconds=5, sample_rate=RATE) * np.linspace(0, 1, 5 * RATE, dtype=np.float32)
+    data = wav(y, RATE, subtype="FLOAT")
+    first, second = (analyze(io.BytesIO(data), tags=False, out_dir=tmp_path / place) for place in "ab")
+    assert without_times(first) == without_times(second)
+    for path in sorted((tmp_path / "a").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_the_same_sound_in_another_container(encoded: dict[str, bytes]) -> None:
+    records = [analyze(io.BytesIO(encoded[kind]), tags=False) for kind in ("wav", "aiff", "flac", "caf")]
+    assert len({record.source.sha256 for record in records}) == 4
+    assert len({record.source.pcm_sha256 for record in records}) == 1
+    assert len({record.loudness for record in records}) == 1
+
+
+def test_without_a_model_the_stage_says_what_mends_it(tmp_path: Path) -> None:
+    data = wav(tone(seconds=2, sample_rate=RATE), RATE)
+    record = analyze(io.BytesIO(data), models_dir=tmp_path)
+    assert_conforms(record)
+    tags = next(stage for stage in record.stages if stage.name == "tags")
+    assert tags.status == "skipped"
+    assert "soundscape models pull" in str(tags.reason)
+    assert record.tags is None
+    assert record.embedding is not None
+    assert record.embedding.space.startswith("descriptors-128")
+    assert len(record.embedding.values) == 128
+
+
+def test_with_the_model(shared_audio: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    models_dir = shared_audio.parent / "models"
+    if not (models_dir / "yamnet.tflite").exists():
+        pytest.skip(f"needs {models_dir / 'yamnet.tflite'}")
+    record = analyze(shared_audio / "speech_a.ogg", models_dir=models_dir)
+    assert_conforms(record)
+    assert record.tags is not None
+    assert "Speech" in {tag.label for tag in record.tags}
+    assert record.embedding is not None
+    assert record.embedding.space.startswith("yamnet-128")
+    assert record.analysis_version != analyze(shared_audio / "speech_a.ogg", tags=False).analysis_version
+
+
+def test_without_a_directory_nothing_is_written() -> None:
+    record = record_of(tone(seconds=1, sample_rate=RATE))
+    skipped = {stage.name: stage.reason for stage in record.stages if stage.status == "skipped"}
+    assert skipped.keys() == {"tags", "waveform", "pictures"}
+    assert "--out" in str(skipped["waveform"])
+    assert record.waveform is None
+    assert record.pictures is None
+    assert record.fingerprint is not None
+    assert record.fingerprint.path is None
+
+
+def test_a_descriptor_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "take.wav"
+    path.write_bytes(wav(tone(seconds=1, sample_rate=RATE), RATE))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        assert without_times(analyze(descriptor, tags=False)) == without_times(analyze(path, tags=False))
+        os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_refusals_come_through() -> None:
+    with pytest.raises(UnreadableAudio, match="empty"):
+        analyze(io.BytesIO(b""))
+    with pytest.raises(PolicyRefusal) as caught:
+        record_of(tone(seconds=2, sample_rate=RATE), limits=Limits(max_duration_s=1))
+    assert caught.value.code == "too_long"
+
+
+def test_progress_ends_at_the_end() -> None:
+    seen: list[Progress] = []
+    record_of(tone(seconds=10, sample_rate=RATE), progress=seen.append)
+    assert [step.total_s for step in seen] == [10.0] * len(seen)
+    assert [step.done_s for step in seen] == sorted(step.done_s for step in seen)
+    assert seen[-1].done_s == 10
+    assert seen[-1].speed > 0
+
+
+def test_what_the_file_says_of_itself_is_kept(encoded: dict[str, bytes]) -> None:
+    assert analyze(io.BytesIO(encoded["flac"]), tags=False).source.tags["title"] == "A tone"
+
+
+def test_a_truncated_file_says_so(encoded: dict[str, bytes]) -> None:
+    record = analyze(io.BytesIO(encoded["flac"][:100_000]), tags=False)
+    assert record.source.truncated
+    assert 0.5 < record.source.duration_s < 2
+    assert record.source.claimed_duration_s == 2
