@@ -60,7 +60,7 @@ def interpolation_phases(factor: int) -> NDArray[np.float32]:
 
 
 @njit(cache=True, fastmath=False, nogil=True)
-def _largest(bits: NDArray[np.int32]) -> int:
+def _largest(bits: NDArray[np.int32]) -> np.int32:
     # The bits of magnitudes order as integers do, and an integer maximum vectorises where a float one does
     # not.
     largest = np.int32(0)
