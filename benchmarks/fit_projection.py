@@ -64,7 +64,7 @@ def measure(segment: Segment, model: Path) -> tuple[Float64, Float64] | None:
     wav = io.BytesIO()
     soundfile.write(wav, segment.y, segment.sample_rate, format="WAV", subtype="FLOAT")
     wav.seek(0)
-    record = analyze(wav)
+    record = analyze(wav, tags=False, draw=False)
     if record.spectral is None:
         return None
     described = descriptor_features(
