@@ -34,6 +34,10 @@ _GAP_PX = 2
 _PLOT_LEFT, _PLOT_TOP, _PLOT_RIGHT, _PLOT_BOTTOM = 90, 20, WIDTH_PX - 108, SPECTROGRAM_HEIGHT_PX - 50
 _LEGEND_LEFT, _LEGEND_WIDTH = WIDTH_PX - 88, 14
 _FONT_PX = 20
+# A palette instead of true colour is a quarter of the bytes to compress: shades, ink by opacity, lines.
+_HEAT_COLOURS = 224
+_INK_COLOURS = range(224, 255)
+_GRID_COLOUR = 255
 _FREQUENCIES_HZ = (200, 500, 1000, 2000, 4000, 8000)
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MAX_TIME_TICKS = 9
@@ -166,36 +170,43 @@ def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Ima
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = shades.shape
-    palette = heat_palette(theme)
-    picture = Image.new("RGBA", (WIDTH_PX, SPECTROGRAM_HEIGHT_PX), (*theme.text, 0))
-    picture.paste(Image.fromarray(palette[shades]), (_PLOT_LEFT, _PLOT_TOP))
-    steps = np.linspace(255, 0, height).astype(np.uint8)[:, np.newaxis].repeat(_LEGEND_WIDTH, axis=1)
-    picture.paste(Image.fromarray(palette[steps]), (_LEGEND_LEFT, _PLOT_TOP))
-    pen = ImageDraw.Draw(picture)
+    indices = np.full((SPECTROGRAM_HEIGHT_PX, WIDTH_PX), _INK_COLOURS.start, dtype=np.uint8)
+    ink = Image.new("L", (WIDTH_PX, SPECTROGRAM_HEIGHT_PX))
+    pen = ImageDraw.Draw(ink)
     font = ImageFont.load_default(_FONT_PX)
-    ink = (*theme.text, 255)
-    for left, right in ((_PLOT_LEFT, _PLOT_RIGHT), (_LEGEND_LEFT, _LEGEND_LEFT + _LEGEND_WIDTH)):
-        pen.rectangle((left - 1, _PLOT_TOP - 1, right, _PLOT_BOTTOM), outline=(*theme.grid, 255))
     for frequency_hz in _FREQUENCIES_HZ:
         y = _PLOT_BOTTOM - mel_height(frequency_hz) * height
         label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
-        pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=ink)
-        pen.text((_PLOT_LEFT - 12, y), label, fill=ink, font=font, anchor="rm")
+        pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=255)
+        pen.text((_PLOT_LEFT - 12, y), label, fill=255, font=font, anchor="rm")
     for time_s, label in time_ticks(duration_s):
         x = _PLOT_LEFT + time_s / duration_s * width
-        pen.line((x, _PLOT_BOTTOM + 1, x, _PLOT_BOTTOM + 6), fill=ink)
-        pen.text((x, _PLOT_BOTTOM + 12), label, fill=ink, font=font, anchor="ma")
+        pen.line((x, _PLOT_BOTTOM + 1, x, _PLOT_BOTTOM + 6), fill=255)
+        pen.text((x, _PLOT_BOTTOM + 12), label, fill=255, font=font, anchor="ma")
     for down_db in range(0, int(RANGE_DB) + 1, 20):
         y = _PLOT_TOP + down_db / RANGE_DB * height
         label = "0 dB" if down_db == 0 else f"-{down_db}"
-        pen.text((_LEGEND_LEFT + _LEGEND_WIDTH + 8, y), label, fill=ink, font=font, anchor="lm")
+        pen.text((_LEGEND_LEFT + _LEGEND_WIDTH + 8, y), label, fill=255, font=font, anchor="lm")
+    indices += np.rint(np.asarray(ink) * ((len(_INK_COLOURS) - 1) / 255)).astype(np.uint8)
+    steps = np.linspace(255, 0, height)[:, np.newaxis].repeat(_LEGEND_WIDTH, axis=1)
+    for left, colours in ((_PLOT_LEFT, shades), (_LEGEND_LEFT, steps)):
+        right = left + colours.shape[1]
+        indices[_PLOT_TOP - 1 : _PLOT_BOTTOM + 1, left - 1 : right + 1] = _GRID_COLOUR
+        indices[_PLOT_TOP:_PLOT_BOTTOM, left:right] = np.rint(colours * ((_HEAT_COLOURS - 1) / 255))
+    picture = Image.fromarray(indices)
+    inks = [theme.text] * len(_INK_COLOURS)
+    palette = np.concatenate([heat_palette(theme, _HEAT_COLOURS), inks, [theme.grid]])
+    picture.putpalette(palette.astype(np.uint8).tobytes())
+    opacities = np.full(256, 255)
+    opacities[_INK_COLOURS.start : _INK_COLOURS.stop] = np.linspace(0, 255, len(_INK_COLOURS))
+    picture.info["transparency"] = opacities.astype(np.uint8).tobytes()
     return picture
 
 
-def heat_palette(theme: Theme) -> npt.NDArray[np.uint8]:
-    """256 colours, uint8, shape (256, 3)."""
+def heat_palette(theme: Theme, colours: int = 256) -> Shades:
+    """From nothing to loudest, uint8, shape (colours, 3)."""
     stops = np.array(theme.heat, dtype=np.float64)
-    at = np.linspace(0, len(stops) - 1, 256)
+    at = np.linspace(0, len(stops) - 1, colours)
     channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
