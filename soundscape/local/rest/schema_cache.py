@@ -205,19 +205,21 @@ def _function(item: dict[str, Any], tables: dict[Name, Table]) -> Function | Non
     unnamed = [argument for argument in arguments if not argument.name]
     if unnamed and (len(arguments) > 1 or unnamed[0].type not in ("json", "jsonb", "text", "xml", "bytea")):
         return None  # it could only be called by position, which the protocol cannot say
-    value = Column("pgrst_scalar", item["returns"], item["returns"])
-    rows = Table(item["schema"], item["name"], {value.name: value})
-    is_scalar = item["table"] is None and not item["outputs"]
-    if item["table"] is not None:
-        place = (item["table"][0], item["table"][1])
-        rows = tables.get(place) or Table(*place, columns={})
-    elif item["outputs"]:
-        columns = {out["name"]: Column(out["name"], out["base"], out["base"]) for out in item["outputs"]}
-        rows = Table(item["schema"], item["name"], columns)
+    outputs = item["outputs"] or [{"name": "pgrst_scalar", "base": item["returns"]}]
+    columns = {out["name"]: Column(out["name"], out["base"], out["base"]) for out in outputs}
+    place = (item["table"][0], item["table"][1]) if item["table"] else (item["schema"], item["name"])
+    rows = tables.get(place) if item["table"] else None
     return Function(
-        item["schema"], item["name"], arguments, item["returns"], item["set"], item["volatile"], rows,
-        is_scalar, item["comment"],
-    )  # fmt: skip
+        schema=item["schema"],
+        name=item["name"],
+        arguments=arguments,
+        returns=item["returns"],
+        returns_set=item["set"],
+        volatile=item["volatile"],
+        rows=rows or Table(*place, columns),
+        is_scalar=item["outputs"] is None,
+        comment=item["comment"],
+    )
 
 
 def _relationships(

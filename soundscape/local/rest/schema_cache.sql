@@ -81,12 +81,20 @@ select json_build_object(
             'returns', format_type(p.prorettype, null),
             'table', (select json_build_array(rn.nspname, rc.relname)
                       from pg_class rc join pg_namespace rn on rn.oid = rc.relnamespace
-                      where rc.oid = coalesce(bt.typrelid, t.typrelid)),
-            'outputs', (select json_agg(json_build_object('name', o.name, 'base', format_type(o.type, null))
-                                        order by o.place)
-                        from unnest(p.proargnames, p.proallargtypes, p.proargmodes)
-                             with ordinality as o (name, type, mode, place)
-                        where o.mode in ('o', 'b', 't')),
+                      where rc.oid = coalesce(nullif(t.typrelid, 0), bt.typrelid)),
+            'outputs', coalesce(
+                (select json_agg(json_build_object('name', o.name, 'base', format_type(o.type, null))
+                                 order by o.place)
+                 from unnest(p.proargnames, p.proallargtypes, p.proargmodes)
+                      with ordinality as o (name, type, mode, place)
+                 where o.mode in ('o', 'b', 't')),
+                -- A composite type, or a table that is not exposed.
+                (select json_agg(json_build_object('name', a.attname, 'base', format_type(a.atttypid, null))
+                                 order by a.attnum)
+                 from pg_attribute a
+                 where a.attrelid = coalesce(nullif(t.typrelid, 0), bt.typrelid)
+                   and a.attnum > 0 and not a.attisdropped)
+            ),
             'arguments', (
                 select coalesce(json_agg(json_build_object(
                     'name', coalesce(i.name, ''),

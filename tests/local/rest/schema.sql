@@ -73,6 +73,15 @@ create function public.words(n integer) returns setof text language sql immutabl
     select 'word ' || i from generate_series(1, n) i $$;
 create function public.stats() returns table (albums bigint, dearest numeric) language sql stable as $$
     select count(*), max(price) from public.albums $$;
+create type public.pair as (left_one integer, right_one text);
+create function public.pairs() returns setof public.pair language sql immutable as $$
+    values (1, 'one'), (2, 'two') $$;
+create function public.hidden_things() returns setof hidden.things language sql stable security definer as $$
+    select 7 $$;
+create function public.halves(whole integer, out near integer, out far integer) language sql immutable as $$
+    select whole / 2, whole - whole / 2 $$;
+create function public.anything() returns record language sql immutable as $$ select 1 as a, 'x' as b $$;
+create function public.clock() returns text language sql stable as $$ select current_setting('timezone') $$;
 create function public.touch(label integer) returns void language sql as $$
     update public.labels set founded = '1999-01-01' where id = label $$;
 create function public.total(variadic numbers integer[]) returns bigint language sql immutable as $$

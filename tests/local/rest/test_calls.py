@@ -9,6 +9,11 @@ from .conftest import A, Shop
 
 # Each: the path, the body (None: GET), the answer.
 CALLS = [
+    ("/rpc/pairs?select=right_one&left_one=eq.2", None, [{"right_one": "two"}]),
+    ("/rpc/hidden_things?id=gt.6", None, [{"id": 7}]),
+    ("/rpc/halves", {"whole": 5}, {"near": 2, "far": 3}),
+    ("/rpc/halves?whole=5&select=far", None, {"far": 3}),
+    ("/rpc/anything", {}, {"a": 1, "b": "x"}),
     ("/rpc/add", {"a": 2, "b": 3}, 5),
     ("/rpc/add", {"a": 2}, 3),
     ("/rpc/add?a=2&b=3", None, 5),
@@ -87,6 +92,15 @@ def test_the_session_a_function_sees(user: httpx.Client) -> None:
         "role": "authenticated", "sub": A, "method": "POST", "path": "/rpc/whoami", "agent": "probe",
         "read_only": "on",
     }  # fmt: skip
+
+
+def test_timezone_preference(service: httpx.Client) -> None:
+    answer = service.get("/rpc/clock", headers={"Prefer": "timezone=America/Bogota"})
+    assert (answer.json(), answer.headers["preference-applied"]) == (
+        "America/Bogota",
+        "timezone=America/Bogota",
+    )
+    assert service.get("/rpc/clock", headers={"Prefer": "timezone=Nowhere"}).json() == "UTC"
 
 
 def test_get_may_not_write(service: httpx.Client) -> None:
