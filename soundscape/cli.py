@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from soundscape import __version__
+from soundscape.audio.command import analyze
 from soundscape.errors import SoundScapeError
 
 app = typer.Typer(
@@ -21,6 +22,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+models_app = typer.Typer(help="Optional models, by checksum.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.command()(analyze)
 
 DEFAULT_DATA_DIR = Path(".soundscape")
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the embedded project lives.")]
@@ -157,6 +162,46 @@ def deploy(
         typer.echo(f"stored {name} in Vault")
     if not applied.migrations and not applied.secrets:
         typer.echo("The schema was current.")
+
+
+@models_app.command("list")
+def models_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """Show every model this version can use, and whether it is here and whole."""
+    from soundscape.audio.models import statuses
+
+    found = statuses()
+    if as_json:
+        rows = [
+            {"name": s.model.name, "state": s.state, "path": str(s.path), "sha256": s.model.sha256}
+            for s in found
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for status in found:
+        typer.echo(f"{status.model.name}  {status.state}  {status.path}")
+        typer.echo(f"  {status.model.purpose}; {status.model.licence}, {status.model.size_bytes:,} bytes")
+
+
+@models_app.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="Which model; `soundscape models list` names them.")] = "yamnet",
+    source: Annotated[Path | None, typer.Option("--from", help="A copy of the file to take instead.")] = None,
+) -> None:
+    """Fetch a model and keep it only if its SHA-256 is the expected one."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from soundscape.audio.models import pull
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn()) as progress:
+        task = progress.add_task(name, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        path = pull(name, source=source, progress=show)
+    typer.echo(str(path))
 
 
 def _run_until_signalled(work: Any) -> Any:
