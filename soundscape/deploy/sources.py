@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from soundscape.errors import DeployError
+
+_EXTENSION = re.compile(r'^create extension if not exists "?([\w-]+)"?', re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,10 @@ class Migration:
     version: str
     name: str
     sql: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.version}_{self.name}"
 
 
 def folder() -> Path:
@@ -42,3 +50,13 @@ def migrations() -> list[Migration]:
 def policies() -> list[tuple[str, str]]:
     """`(file name, SQL)` of every policy file; each is safe to run again, in any order."""
     return [(path.name, path.read_text()) for path in sorted((folder() / "policies").glob("*.sql"))]
+
+
+def extensions() -> list[str]:
+    """The extensions that the migrations create."""
+    return sorted({name for migration in migrations() for name in _EXTENSION.findall(migration.sql)})
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a file's text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,222 @@
+"""Two ways into a project's database that behave alike: a connection, and Supabase's Management API.
+
+Everything a deploy does is a sequence of scripts, each of which happens whole or not at all. Values
+travel inside a script as quoted literals, since the Management API knows nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from soundscape.errors import DeployError
+
+Rows = list[dict[str, Any]]
+
+API_URL = "https://api.supabase.com"
+API_TIMEOUT_S = 120.0
+
+# Any constant does: two deploys of one project wait for each other.
+DEPLOY_LOCK = 0x736F756E6473
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a script and what to call it when it fails."""
+
+    name: str
+    sql: str
+
+
+PRELUDE = Part(
+    "taking the deploy lock",
+    f"select pg_advisory_xact_lock({DEPLOY_LOCK}); select set_config('lock_timeout', '10s', true)",
+)
+"""First in every script that writes: one deploy at a time, none waiting behind a busy table for ever."""
+
+
+class SqlFailed(DeployError):
+    """The database refused a statement. Nothing of its script was applied."""
+
+    code = "sql_failed"
+
+
+class Door(Protocol):
+    """A way into one project's database. Methods raise `SqlFailed` or another `DeployError`."""
+
+    name: str
+    """What people call it: never with a password."""
+
+    def run(self, *parts: Part) -> Rows:
+        """Run the parts in one transaction; the rows of the last statement that returned any."""
+        ...
+
+    def rehearse(self, *parts: Part) -> Rows:
+        """The same, and roll everything back."""
+        ...
+
+
+def literal(value: Any) -> str:
+    """`value` as SQL text."""
+    return sql.Literal(value).as_string()
+
+
+class Connection:
+    """By connection string."""
+
+    def __init__(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
+        self._connection = connection
+        info = connection.info
+        self.name = f"{info.user}@{info.host}:{info.port}/{info.dbname}"
+
+    def run(self, *parts: Part) -> Rows:
+        return self._transact(parts, keep=True)
+
+    def rehearse(self, *parts: Part) -> Rows:
+        return self._transact(parts, keep=False)
+
+    def _transact(self, parts: tuple[Part, ...], *, keep: bool) -> Rows:
+        rows: Rows = []
+        with self._connection.transaction(force_rollback=not keep):
+            for part in parts:
+                rows = self._execute(part) or rows
+        return rows
+
+    def _execute(self, part: Part) -> Rows:
+        rows: Rows = []
+        try:
+            cursor = self._connection.execute(part.sql.encode())
+            while True:
+                if cursor.description:
+                    rows = cursor.fetchall() or rows
+                if not cursor.nextset():
+                    return rows
+        except psycopg.OperationalError as error:
+            if self._connection.broken:
+                raise _unreachable(error) from error
+            raise _failed(part.name, error) from error
+        except psycopg.Error as error:
+            raise _failed(part.name, error) from error
+
+
+def _failed(where: str, error: psycopg.Error) -> SqlFailed:
+    diagnosis = error.diag
+    return SqlFailed(
+        f"{where}: {diagnosis.message_primary or error}",
+        remedy=diagnosis.message_hint or "Nothing of this step was applied; mend the cause and deploy again.",
+    )
+
+
+def _unreachable(error: psycopg.OperationalError) -> DeployError:
+    return DeployError(
+        f"The database cannot be reached: {error}",
+        code="database_unreachable",
+        remedy="Check SUPABASE_DB_URL: the session pooler or the direct connection of the project.",
+    )
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Connection]:
+    """A door by connection string, closed when the block ends. Raises `DeployError`."""
+    try:
+        # prepare_threshold: a transaction pooler forgets prepared statements.
+        connection = psycopg.connect(
+            dsn, autocommit=True, connect_timeout=10, prepare_threshold=None, row_factory=dict_row
+        )
+    except psycopg.OperationalError as error:
+        raise _unreachable(error) from error
+    with connection:
+        yield Connection(connection)
+
+
+class ManagementApi:
+    """By access token and project reference, for projects whose database password is not at hand.
+
+    `POST /v1/projects/{ref}/database/query`. Its sister `/database/migrations` numbers migrations by
+    its own clock, so that the official CLI would no longer recognise the files: it is not used.
+    """
+
+    def __init__(self, http: httpx.Client, ref: str) -> None:
+        self._http = http
+        self.ref = ref
+        self.name = f"project {ref} by the Management API"
+
+    def run(self, *parts: Part) -> Rows:
+        # Statements of one simple query are one transaction.
+        return self._query(parts, _joined(parts))
+
+    def rehearse(self, *parts: Part) -> Rows:
+        return self._query(parts, f"begin;\n{_joined(parts)};\nrollback")
+
+    def _query(self, parts: tuple[Part, ...], script: str) -> Rows:
+        names = [part.name for part in parts if part is not PRELUDE]
+        where = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+        rows: Rows = self.request("POST", "database/query", where=where, json={"query": script})
+        return rows
+
+    def request(self, method: str, path: str, *, where: str, json: Any = None) -> Any:
+        """One call under `/v1/projects/{ref}/`; the parsed answer. Raises `DeployError`."""
+        try:
+            answer = self._http.request(method, f"/v1/projects/{self.ref}/{path}", json=json)
+        except httpx.TransportError as error:
+            raise DeployError(
+                f"The Management API cannot be reached: {error}",
+                code="api_unreachable",
+                remedy="Deploy again; what was done stays done.",
+            ) from error
+        if answer.is_success:
+            return answer.json()
+        said = _message(answer)
+        if answer.status_code in (401, 403):
+            raise DeployError(
+                f"The Management API refuses the token: {said}",
+                code="api_refused",
+                remedy="Make a token at https://supabase.com/dashboard/account/tokens and set "
+                "SUPABASE_ACCESS_TOKEN; its account must be a member of the project's organisation.",
+            )
+        if answer.status_code == 404:
+            raise DeployError(
+                f"There is no project {self.ref} for this token: {said}",
+                code="project_unknown",
+                remedy="Set SUPABASE_PROJECT_REF to the reference in the project's URL.",
+            )
+        if answer.status_code == 400:
+            raise SqlFailed(
+                f"{where}: {said}",
+                remedy="Nothing of this step was applied; mend the cause and deploy again.",
+            )
+        raise DeployError(
+            f"{where}: the Management API answers {answer.status_code}: {said}",
+            code="api_failed",
+            remedy="Deploy again in a minute; what was done stays done.",
+        )
+
+
+def _joined(parts: tuple[Part, ...]) -> str:
+    return "\n;\n".join(part.sql for part in parts)
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
+
+
+@contextmanager
+def managed(ref: str, token: str, *, api_url: str = API_URL) -> Iterator[ManagementApi]:
+    """A door by the Management API, closed when the block ends."""
+    with httpx.Client(
+        base_url=api_url,
+        headers={"authorization": f"Bearer {token}"},
+        timeout=API_TIMEOUT_S,
+        follow_redirects=False,
+    ) as http:
+        yield ManagementApi(http, ref)

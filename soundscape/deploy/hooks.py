@@ -1,0 +1,34 @@
+"""Auth hooks: functions of ours that Supabase Auth calls. Only the Management API sets them."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from soundscape.deploy import sources
+from soundscape.deploy.door import ManagementApi
+
+
+def wanted() -> dict[str, str]:
+    """Hook name → `pg-functions://…`, as `supabase/config.toml` has them enabled."""
+    config = tomllib.loads((sources.folder() / "config.toml").read_text())
+    hooks: dict[str, dict[str, Any]] = config.get("auth", {}).get("hook", {})
+    return {name: str(hook["uri"]) for name, hook in hooks.items() if hook.get("enabled")}
+
+
+def outdated(api: ManagementApi) -> list[str]:
+    """Hooks that the project does not call as it should."""
+    if not wanted():
+        return []
+    config = api.request("GET", "config/auth", where="reading the Auth settings")
+    return [
+        name
+        for name, uri in wanted().items()
+        if not config.get(f"hook_{name}_enabled") or config.get(f"hook_{name}_uri") != uri
+    ]
+
+
+def enable(api: ManagementApi, name: str) -> None:
+    """Have Auth call the hook from now on."""
+    settings = {f"hook_{name}_enabled": True, f"hook_{name}_uri": wanted()[name]}
+    api.request("PATCH", "config/auth", where=f"enabling the hook {name}", json=settings)

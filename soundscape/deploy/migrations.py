@@ -1,0 +1,23 @@
+"""Migrations: each goes in with its line of the history, or not at all."""
+
+from __future__ import annotations
+
+from soundscape.deploy.door import PRELUDE, Door, Part, literal
+from soundscape.deploy.sources import Migration
+
+
+def parts(migration: Migration) -> list[Part]:
+    """The migration and its line in the official CLI's history."""
+    line = (
+        "insert into supabase_migrations.schema_migrations (version, name, statements) values "  # noqa: S608
+        f"({literal(migration.version)}, {literal(migration.name)}, array[{literal(migration.sql)}])"
+    )
+    return [
+        Part(f"migrations/{migration.title}.sql", migration.sql),
+        Part(f"the history of {migration.title}", line),
+    ]
+
+
+def apply(door: Door, migration: Migration) -> None:
+    """Raises `SqlFailed`; then nothing of the migration is there."""
+    door.run(PRELUDE, *parts(migration))
