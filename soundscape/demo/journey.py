@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from postgrest.exceptions import APIError
+from realtime.types import RealtimePostgresChangesListenEvent
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
@@ -88,11 +89,11 @@ class Visitor:
                 name, recording.path, {"content-type": content_type or "application/octet-stream"}
             )
             recording.uploaded_at = time.monotonic()
-            rows = (
-                await self.client.table("audio_files")
-                .insert({"title": recording.path.stem[:200], "file_path": name})
-                .execute()
-            ).data
+            rows = await selected(
+                self.client.table("audio_files").insert(
+                    {"title": recording.path.stem[:200], "file_path": name}
+                )
+            )
         except StorageApiError as error:
             recording.status, recording.code, recording.reason = "refused", str(error.code), error.message
             return
@@ -102,9 +103,8 @@ class Visitor:
 
     async def collect(self, recording: Recording) -> None:
         """Fetch what the analysis found, as the owner."""
-        rows = (
-            await self.client.table("audio_features").select("*").eq("audio_id", recording.audio_id).execute()
-        ).data
+        features = self.client.table("audio_features").select("*").eq("audio_id", recording.audio_id)
+        rows = await selected(features)
         recording.features = rows[0]
         recording.waveform = await self.client.storage.from_("waveforms").download(rows[0]["waveform_path"])
 
@@ -169,7 +169,11 @@ class Visitor:
 
         channel = self.client.channel(f"recordings-of-{self.user_id}")
         channel.on_postgres_changes(
-            "*", schema="public", table="audio_files", filter=f"user_id=eq.{self.user_id}", callback=note
+            RealtimePostgresChangesListenEvent.All,
+            schema="public",
+            table="audio_files",
+            filter=f"user_id=eq.{self.user_id}",
+            callback=note,
         )
         channel.on_system(system)
         await channel.subscribe(joined)
@@ -210,8 +214,12 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
         for who, client in (("another user", stranger.client), ("nobody", anonymous)):
             storage = client.storage
             attempts: dict[str, Awaitable[Any]] = {
-                "read its row": _rows(client, "audio_files", "id", recording.audio_id),
-                "read its features": _rows(client, "audio_features", "audio_id", recording.audio_id),
+                "read its row": selected(
+                    client.table("audio_files").select("*").eq("id", recording.audio_id)
+                ),
+                "read its features": selected(
+                    client.table("audio_features").select("*").eq("audio_id", recording.audio_id)
+                ),
                 "download the file": storage.from_("audio-files").download(file_path),
                 "sign a URL for it": storage.from_("audio-files").create_signed_url(file_path, 60),
                 "download the waveform": storage.from_("waveforms").download(waveform_path),
@@ -221,8 +229,10 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
     return tries
 
 
-async def _rows(client: AsyncClient, table: str, column: str, value: str | None) -> list[Any]:
-    return (await client.table(table).select("*").eq(column, value).execute()).data
+async def selected(query: Any) -> list[dict[str, Any]]:
+    """The rows that a query answers."""
+    rows: list[dict[str, Any]] = (await query.execute()).data
+    return rows
 
 
 async def _is_refused(attempt: Awaitable[Any]) -> bool:

@@ -27,7 +27,7 @@ def peaks(data: bytes) -> npt.NDArray[np.float64]:
     if version != 2 or flags & 1:
         raise ValueError("not a 16-bit audiowaveform .dat of version 2")
     values = np.frombuffer(data, "<i2", offset=24, count=length * channels * 2).reshape(length, channels * 2)
-    return np.abs(values.astype(np.float64)).max(axis=1, initial=0) / 32768
+    return np.asarray(np.abs(values.astype(np.float64)).max(axis=1, initial=0) / 32768)
 
 
 def sparkline(height: npt.NDArray[np.float64], width: int) -> str:

@@ -45,7 +45,7 @@ def rain(duration_s: float) -> Signal:
             hiss[start : start + 2000] += _drop(rng)
         channels.append(hiss)
     y = np.stack(channels, axis=1)
-    return 0.25 * y / np.abs(y).max()
+    return np.asarray(0.25 * y / np.abs(y).max())
 
 
 def _drop(rng: np.random.Generator) -> Signal:
