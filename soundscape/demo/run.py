@@ -102,12 +102,9 @@ async def _journey(project: Project, files: Sequence[Path], console: Console) ->
         if private is None:
             fell_short.append("no recording became ready")
         else:
-            rows = (
-                await visitor.client.table("audio_files")
-                .select("file_path")
-                .eq("id", private.audio_id)
-                .execute()
-            ).data
+            rows = await selected(
+                visitor.client.table("audio_files").select("file_path").eq("id", private.audio_id)
+            )
             tries = await trespass(project.url, key, private, rows[0]["file_path"])
             console.print(report.privacy(tries))
             fell_short += [f"{t.who} could {t.what}" for t in tries if not t.refused]
