@@ -16,10 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from soundscape.local.rest import openapi, schema_cache
-from soundscape.local.rest.answers import Answer, Request, plan_request
+from soundscape.local.rest.answers import Answer
+from soundscape.local.rest.dispatch import plan_request
 from soundscape.local.rest.errors import RestError, UnknownName, from_postgres
 from soundscape.local.rest.parameters import split_query_string
 from soundscape.local.rest.preferences import negotiate, parse_prefer
+from soundscape.local.rest.request import Request
 from soundscape.local.rest.schema_cache import SchemaCache
 from soundscape.local.rest.session import Session
 from soundscape.local.stack import Stack

@@ -7,7 +7,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from soundscape.local.rest.errors import out_of_range, parse_error
-from soundscape.local.rest.grammar import OPERATOR_PREFIX, Reader
+from soundscape.local.rest.grammar import OPERATOR_PREFIX, Grammar
 from soundscape.local.rest.syntax import Field, Logic, Path, Query
 
 MAX_PARAMETERS = 500
@@ -40,7 +40,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, is_call: bool = False) -> Q
             query.arguments.append((key, value))
         else:
             path, field = _target(key)
-            reader = Reader(value, "filter")
+            reader = Grammar(value, "filter")
             comparison = reader.comparison(field, reader.rest)
             reader.end()
             query.conditions.append((path, comparison))
@@ -78,22 +78,22 @@ def _read_embeddable(query: Query, key: str, last: str, value: str) -> None:
     (query.limit if last == "limit" else query.offset)[path] = number
 
 
-def _logic(reader: Reader) -> Logic:
+def _logic(reader: Grammar) -> Logic:
     result = reader.logic()
     if result is None:
         reader.fail("logic operator (and, or)")
     return result
 
 
-def _whole(text: str, what: str, read: Callable[[Reader], T]) -> T:
-    reader = Reader(text, what)
+def _whole(text: str, what: str, read: Callable[[Grammar], T]) -> T:
+    reader = Grammar(text, what)
     result = read(reader)
     reader.end()
     return result
 
 
 def _names(text: str, what: str) -> tuple[str, ...]:
-    def one(reader: Reader) -> str:
+    def one(reader: Grammar) -> str:
         reader.space()
         name = reader.name()
         reader.space()
@@ -103,7 +103,7 @@ def _names(text: str, what: str) -> tuple[str, ...]:
 
 
 def _path(key: str) -> Path:
-    def names(reader: Reader) -> Path:
+    def names(reader: Grammar) -> Path:
         found = [reader.name()]
         while reader.accept("."):
             found.append(reader.name())
@@ -115,7 +115,7 @@ def _path(key: str) -> Path:
 def _target(key: str) -> tuple[Path, Field]:
     """`embed.column->path` as the embed's path and the field."""
 
-    def parts(reader: Reader) -> tuple[Path, Field]:
+    def parts(reader: Grammar) -> tuple[Path, Field]:
         path: list[str] = []
         while True:
             field = reader.field()

@@ -89,9 +89,7 @@ def write_order(term: OrderTerm) -> str:
 
 
 names = st.text(min_size=1, max_size=8).filter(lambda name: name not in ("inner", "left", "count", "*"))
-steps = st.builds(
-    JsonStep, st.one_of(st.text(max_size=5).map(lambda key: key.strip()), st.integers(-99, 99)), st.booleans()
-)
+steps = st.builds(JsonStep, st.one_of(st.text(max_size=5), st.integers(-99, 99)), st.booleans())
 fields = st.builds(Field, names, st.lists(steps, max_size=2).map(tuple))
 columns = st.builds(
     ColumnItem, fields, st.none() | names, st.none() | st.sampled_from(["text", "int", "double precision"])
