@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from soundscape.demo import report, sounds
-from soundscape.demo.journey import Recording, signed_up, trespass
+from soundscape.demo.journey import Recording, selected, signed_up, trespass
 from soundscape.dev import Project, running
 from soundscape.errors import LocalStackError
 
