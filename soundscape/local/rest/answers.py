@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from psycopg import AsyncConnection
 
-from soundscape.local.rest.errors import RestError, not_single, out_of_range
+from soundscape.local.rest.errors import RestError, header_value, not_single, out_of_range
 from soundscape.local.rest.request import Request
 from soundscape.local.rest.statements import Statement
 
@@ -83,8 +83,7 @@ class Work:
         }
         status = 206 if total is not None and result.rows < total else 200
         if self.kind == "read":
-            query = self.request.query_string
-            headers["Content-Location"] = f"/{self.request.name}" + (f"?{query}" if query else "")
+            headers["Content-Location"] = self.request.location
         self._say_applied(headers, "count", "tx", "handling", "timezone", "max-affected")
         if self.nothing:
             del headers["Content-Type"]
@@ -112,7 +111,7 @@ class Work:
                     key: "is.null" if value is None else f"eq.{value}"
                     for key, value in result.location.items()
                 }
-                headers["Location"] = f"/{self.request.name}?{urlencode(pairs)}"
+                headers["Location"] = f"/{quote(self.request.name)}?{urlencode(pairs)}"
         else:
             status = 200 if shown else 204
         return Answer(status, result.body.encode() if shown else b"", headers)
@@ -147,10 +146,13 @@ def _overridden(answer: Answer, result: Result) -> Answer:
         answer.status = int(result.status)
     if result.headers is not None:
         try:
-            for entry in json.loads(result.headers):
+            entries = json.loads(result.headers)
+            if not isinstance(entries, list):
+                raise TypeError("not an array")
+            for entry in entries:
                 ((key, value),) = entry.items()
                 known = next((name for name in answer.headers if name.lower() == key.lower()), key)
-                answer.headers[known] = str(value)
+                answer.headers[known] = header_value(value)
         except (ValueError, AttributeError, TypeError) as error:
             raise RestError(
                 500,

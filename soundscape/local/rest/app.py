@@ -95,7 +95,7 @@ class DataApi:
         if "/" in name or (name and not is_call):
             raise RestError(404, "PGRST125", "Invalid path specified in request URL")
         headers = http.headers
-        query_string = http.scope["query_string"].decode("latin-1")
+        query_string: bytes = http.scope["query_string"]
         request = Request(
             method=http.method,
             name=name if is_call else first,
@@ -229,9 +229,8 @@ async def _body(http: HttpRequest) -> bytes:
 
 
 def _refusal(http: HttpRequest, error: RestError) -> Response:
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "Proxy-Status": f"PostgREST; error={error.code}",
-    }
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    if error.code.isascii() and error.code.isalnum():  # a function may call its error anything
+        headers["Proxy-Status"] = f"PostgREST; error={error.code}"
     body = b"" if http.method == "HEAD" else error.body()
     return Response(body, error.status, headers | error.headers)

@@ -117,6 +117,15 @@ def out_of_range(details: str) -> RestError:
     return RestError(416, "PGRST103", "Requested range not satisfiable", details=details)
 
 
+def header_value(value: object) -> str:
+    """`value` as a header may carry it. Raises ValueError for line breaks and what Latin-1 lacks."""
+    text = str(value)
+    text.encode("latin-1")
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("control characters in a header")
+    return text
+
+
 _BY_STATE = {
     "23503": 409, "23505": 409, "25006": 405, "42883": 404, "42P01": 404, "42P17": 500,
     "53400": 500, "57P01": 503, "P0001": 400,
@@ -167,7 +176,9 @@ def _raised(message: str, detail: str | None) -> RestError:
             str(body["message"]),
             details=body.get("details"),
             hint=body.get("hint"),
-            headers={str(key): str(value) for key, value in response.get("headers", {}).items()},
+            headers={
+                header_value(key): header_value(value) for key, value in response.get("headers", {}).items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return RestError(

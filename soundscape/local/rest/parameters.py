@@ -15,11 +15,12 @@ MAX_PARAMETERS = 500
 T = TypeVar("T")
 
 
-def split_query_string(raw: str) -> list[tuple[str, str]]:
+def split_query_string(raw: bytes) -> list[tuple[str, str]]:
     """Percent-decoded pairs in the order they came. Raises PGRST100 where they are not UTF-8."""
     try:
-        return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
-    except (ValueError, UnicodeDecodeError) as error:
+        text = raw.decode()
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except ValueError as error:
         raise parse_error('"failed to parse the query string"', str(error)) from error
 
 

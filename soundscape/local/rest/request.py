@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from soundscape.local.rest.errors import out_of_range
 from soundscape.local.rest.parameters import parse_query
@@ -15,13 +16,19 @@ class Request:
     method: str
     name: str
     schema: str
-    query_string: str
+    query_string: bytes
     pairs: list[tuple[str, str]]
     preferences: Preferences
     media: Media
     body: bytes = b""
     content_type: str = ""
     range: str = ""
+
+    @property
+    def location(self) -> str:
+        """Where this is, as a header says it."""
+        query = quote(self.query_string, safe="%&=+!$'()*,;:@/?-._~")
+        return f"/{quote(self.name)}" + (f"?{query}" if query else "")
 
     @property
     def is_read(self) -> bool:

@@ -109,6 +109,13 @@ begin
     perform set_config('response.status', '202', true);
     return 'accepted';
 end $$;
+create function public.misbehave(headers text, status text) returns text language plpgsql as $$
+begin
+    perform set_config('response.headers', headers, true), set_config('response.status', status, true);
+    return 'x';
+end $$;
+create table public."表 ""x""" (id integer primary key, "spalte ü" text);
+insert into public."表 ""x""" values (1, 'é');
 create function public.whoami() returns json language sql stable as $$
     select json_build_object('role', current_user, 'sub', auth.uid(), 'method', current_setting('request.method', true),
         'path', current_setting('request.path', true),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import httpx
 import jwt
 import pytest
@@ -102,6 +104,32 @@ def test_schemas(anon: httpx.Client, service: httpx.Client) -> None:
 def test_put_is_refused(service: httpx.Client) -> None:
     answer = service.put("/labels?id=eq.1", json={"id": 1, "name": "x"})
     assert (answer.status_code, answer.json()["code"]) == (405, "PGRST117")
+
+
+# Each: response.headers, response.status, the code.
+MISBEHAVIOUR = [
+    ("nonsense", "", "PGRST111"), ("{}", "", "PGRST111"), ('[{"a": "b", "c": "d"}]', "", "PGRST111"),
+    ('[{"X": "a\\r\\nY: b"}]', "", "PGRST111"), ('[{"X": "表"}]', "", "PGRST111"), ("", "teapot", "PGRST112"),
+    ("", "99", "PGRST112"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("headers", "status", "code"), MISBEHAVIOUR)
+def test_what_a_function_may_not_set(service: httpx.Client, headers: str, status: str, code: str) -> None:
+    answer = service.post("/rpc/misbehave", json={"headers": headers, "status": status})
+    assert (answer.status_code, answer.json()["code"]) == (500, code)
+
+
+def test_names_beyond_ascii(service: httpx.Client) -> None:
+    table = quote('表 "x"')
+    answer = service.get(f"/{table}?select=%22spalte ü%22&spalte ü=eq.é")
+    assert (answer.status_code, answer.json()) == (200, [{"spalte ü": "é"}]), answer.text
+    assert answer.headers["content-location"].startswith(f"/{table}?")
+    headers = {"Prefer": "return=headers-only"}
+    assert (
+        service.post(f"/{table}", json={"id": 2}, headers=headers).headers["location"] == f"/{table}?id=eq.2"
+    )
+    assert service.delete(f"/{table}?id=eq.2").status_code == 204
 
 
 # -- who is asking -----------------------------------------------------------------------------------
