@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soundscape.audio.spectrogram import LONG_COLUMNS, Spectrogram, mel_height
+from soundscape.audio.waveform import levels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -80,7 +81,7 @@ def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: f
     """
     from soundscape.audio.record import Pictures
 
-    bars = waveform_bars(peaks)
+    bars = waveform_bars(levels(peaks)[-1])
     shades = spectrogram_shades(spectrogram)
     for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
         paint_waveform(bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
@@ -104,10 +105,10 @@ def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | 
     columns = spectrogram.columns()
     if len(columns) <= LONG_COLUMNS:
         return None
-    shades = spectrogram.shades(columns, range_db=RANGE_DB)
     paths = []
-    for index, start in enumerate(range(0, len(shades), TILE_WIDTH_PX)):
-        tile = Image.fromarray(np.ascontiguousarray(np.flipud(shades[start : start + TILE_WIDTH_PX].T)))
+    for index, start in enumerate(range(0, len(columns), TILE_WIDTH_PX)):
+        shades = spectrogram.shades(columns[start : start + TILE_WIDTH_PX], range_db=RANGE_DB)
+        tile = Image.fromarray(np.ascontiguousarray(np.flipud(shades.T)))
         tile.putpalette(heat_palette(DARK).tobytes())
         paths.append(f"spectrogram_{index:03}.png")
         tile.save(out_dir / paths[-1], compress_level=_COMPRESSION)
@@ -115,7 +116,7 @@ def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | 
         paths=tuple(paths),
         seconds_per_pixel=spectrogram.seconds_per_column,
         width_px=TILE_WIDTH_PX,
-        height_px=shades.shape[1],
+        height_px=columns.shape[1],
     )
 
 
@@ -160,9 +161,9 @@ def spectrogram_shades(spectrogram: Spectrogram) -> Shades:
     from PIL import Image
 
     width, height = _PLOT_RIGHT - _PLOT_LEFT, _PLOT_BOTTOM - _PLOT_TOP
-    levels = Image.fromarray(np.flipud(spectrogram.overview(width).T))
-    levels = levels.resize((width, height), Image.Resampling.BICUBIC)
-    return spectrogram.shades(np.asarray(levels), range_db=RANGE_DB)
+    overview = Image.fromarray(np.flipud(spectrogram.overview(width).T))
+    fitted = overview.resize((width, height), Image.Resampling.BICUBIC)
+    return spectrogram.shades(np.asarray(fitted), range_db=RANGE_DB)
 
 
 def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Image:

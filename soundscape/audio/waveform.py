@@ -104,7 +104,7 @@ def levels(peaks: Peaks) -> list[Peaks]:
 def dat_bytes(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> bytes:
     """One level as an audiowaveform version 2 `.dat` file."""
     header = np.array([2, 0, sample_rate, samples_per_pixel, len(peaks), peaks.shape[1]], dtype="<i4")
-    return header.tobytes() + peaks.astype("<i2", copy=False).tobytes()
+    return b"".join([header.tobytes(), peaks.astype("<i2", copy=False).data])
 
 
 def as_json(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> str:
