@@ -138,7 +138,7 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
             )
             servers.append(running)
             task = asyncio.create_task(running.serve(sockets=[listener]))
-            while not running.started:  # noqa: ASYNC110
+            while not running.started:
                 await asyncio.sleep(0.01)
             ready.set_result(None)
             await task

@@ -127,7 +127,7 @@ def project(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
                 servers.append(uvicorn.Server(config))
                 serving = asyncio.create_task(servers[0].serve())
-                while not servers[0].started:  # noqa: ASYNC110
+                while not servers[0].started:
                     await asyncio.sleep(0.01)
                 port = servers[0].servers[0].sockets[0].getsockname()[1]
                 started.set_result(Project(f"http://127.0.0.1:{port}/storage/v1", stack, loop))
