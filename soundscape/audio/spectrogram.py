@@ -7,6 +7,7 @@ ms); of a longer one every column is the loudest of four frames (93 ms).
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -73,10 +74,10 @@ class Spectrogram:
         """Levels, float32, shape (at most `width`, 128): neighbouring columns are averaged where need be."""
         columns = self.columns()
         if len(columns) > width:
-            starts = np.arange(width) * len(columns) // width
-            sums = np.add.reduceat(columns, starts, axis=0, dtype=np.float32)
-            counts = np.diff(np.append(starts, len(columns)))[:, np.newaxis]
-            return (sums / counts).astype(np.float32)
+            edges = np.arange(width + 1) * len(columns) // width
+            return np.stack(
+                [columns[begin:end].mean(axis=0, dtype=np.float32) for begin, end in pairwise(edges)]
+            )
         return columns.astype(np.float32)
 
 
