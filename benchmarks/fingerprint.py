@@ -10,7 +10,7 @@ synthesised sounds by seed; `table` sees nothing that `fit` saw.
 
 Every query is asked twice: of the whole index, where its own source should be found, and of the index
 without its source, where anything found is a false hit. Fingerprints are cached under the system's
-temporary folder, by the code that made them.
+temporary folder; delete soundscape-fingerprint-benchmark there after changing a condition.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import soxr
 from fingerprint_sounds import SAMPLE_RATE, Samples, Sound
 
 from soundscape.audio.fingerprint import (
+    FRAME_RATE_HZ,
     Answer,
     Candidate,
     Fingerprint,
@@ -43,12 +44,14 @@ from soundscape.audio.fingerprint import (
     score,
     stored_keys,
 )
-from soundscape.audio.fingerprint.match import CANDIDATES, FEWEST_PEAKS, SPEEDS
+from soundscape.audio.fingerprint.match import CANDIDATES, FEWEST_PEAKS, SPEEDS, enough_content
 from soundscape.audio.fingerprint.verify import screen, verify
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
 CACHE = Path(tempfile.gettempdir()) / "soundscape-fingerprint-benchmark"
 DESIGN, EVALUATION = 0, 1
+BACKWARDS_WEIGHT = 1.0
+"""In the fit, of recordings played backwards: the worst false friends, and rarer in life than here."""
 
 
 # -------------------------------------------------------------------------------------------------- queries
@@ -181,8 +184,8 @@ def trials(half: int, found: list[Sound], most_real: int, most_synthesised: int)
 
 
 def cached(name: str, make: Callable[[], Any]) -> Any:
-    """Made once for one state of the sounds and of what a fingerprint of a sound is."""
-    code = Path(sounds.__file__).read_bytes() + fingerprint(sounds.synthesise(1)).to_bytes()
+    """Made once, as long as sounds are synthesised and fingerprinted as they were."""
+    code = b"".join(fingerprint(sounds.synthesise(seed)).to_bytes() for seed in range(5))
     path = CACHE / f"{name}-{hashlib.sha256(code).hexdigest()[:12]}.pickle"
     if path.exists():
         return pickle.loads(path.read_bytes())
@@ -218,7 +221,7 @@ class Without:
         return self._index.fingerprint(recording_id)
 
 
-def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, str], list[Trial]]:
+def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, Sound], list[Trial]]:
     folders = [Path(folder) for folder in arguments.recordings]
     found = references(half, folders, arguments.references)
     label = hashlib.sha256(repr([half, *found]).encode()).hexdigest()[:12]
@@ -230,12 +233,13 @@ def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, 
     index = Index()
     for name, known in stored.items():
         index.add(name, known)
-    return index, {s.name: s.source for s in found}, asked
+    return index, {s.name: s for s in found}, asked
 
 
 def table(arguments: argparse.Namespace) -> None:
     """Print the acceptance table, asked through `match` as anyone would."""
-    index, source_of, asked = prepare(EVALUATION, arguments)
+    index, by_name, asked = prepare(EVALUATION, arguments)
+    source_of = {name: sound.source for name, sound in by_name.items()}
     hours = sum(index.fingerprint(name).duration_s for name in index) / 3600
     real = sum(1 for name in index if not name.startswith("synth-"))
     print(f"{len(index)} references ({real} sections of recordings), {hours:.1f} h; {len(asked)} queries")
@@ -243,7 +247,8 @@ def table(arguments: argparse.Namespace) -> None:
     print("| condition | recordings | synthesised | offset ≤ 50 ms | too little to tell |")
     print("|---|---|---|---|---|")
     false_hits: list[str] = []
-    foreign = 0
+    shared: list[str] = []
+    foreign = reversed_hits = 0
     for condition in CONDITIONS:
         found: dict[bool, list[bool]] = {True: [], False: []}
         offsets: list[bool] = []
@@ -253,20 +258,35 @@ def table(arguments: argparse.Namespace) -> None:
             if answer.answer is Answer.NOT_ENOUGH_CONTENT:
                 little += 1
                 continue
-            own = [h for h in answer.hits if source_of[h.recording_id] == trial.sound.source]
+            own = [
+                h
+                for h in answer.hits
+                if condition != "reversed" and source_of[h.recording_id] == trial.sound.source
+            ]
             found[trial.real].append(bool(own))
             for hit in own:
                 if hit.recording_id == trial.sound.name:
                     near = (hit.offset_s, *hit.other_offsets_s)
                     offsets.append(min(abs(offset_s - trial.offset_s) for offset_s in near) <= 0.05)
-            foreign += 1
             elsewhere = match(trial.fingerprint, Without(index, source_of, trial.excluded()))
-            if elsewhere.hits:
-                hit = elsewhere.hits[0]
-                false_hits.append(
-                    f"{condition}: {trial.sound.name} as {hit.recording_id} at {hit.offset_s:.2f} s, "
-                    f"speed {hit.speed:.3f}, probability {hit.probability:.3f}"
-                )
+            if condition == "reversed":
+                reversed_hits += bool(elsewhere.hits)
+                continue
+            foreign += 1
+            if not elsewhere.hits:
+                continue
+            hit = elsewhere.hits[0]
+            told = (
+                f"{condition}: {trial.sound.name} as {hit.recording_id} at {hit.offset_s:.2f} s, "
+                f"speed {hit.speed:.3f}, probability {hit.probability:.3f}"
+            )
+            other, lag_s = by_name[hit.recording_id], hit.offset_s - trial.offset_s
+            if sounds.share_waveform(trial.sound.samples(), other.samples(), lag_s):
+                shared.append(told)
+            else:
+                false_hits.append(told)
+        if condition == "reversed":
+            continue
         cells = [
             f"{100 * np.mean(found[kind]):.1f} % of {len(found[kind])}" if found[kind] else ""
             for kind in (True, False)
@@ -281,15 +301,25 @@ def table(arguments: argparse.Namespace) -> None:
     )
     for line in false_hits:
         print(f"  {line}")
+    print(f"hits elsewhere that the waveforms confirm: {len(shared)}, counted neither way")
+    for line in shared:
+        print(f"  {line}")
+    backwards = sum(t.condition == "reversed" for t in asked)
+    print(f"played backwards, matched to itself or another: {reversed_hits} of {backwards}")
 
 
 def fit(arguments: argparse.Namespace) -> None:
     """Fit the logistic on the design half and print what to freeze in score.py."""
     from sklearn.linear_model import LogisticRegression
 
-    index, source_of, asked = prepare(DESIGN, arguments)
-    rows, labels, queries = [], [], []
+    index, by_name, asked = prepare(DESIGN, arguments)
+    rows: list[tuple[float, float, float]] = []
+    right: list[bool] = []
+    query: list[int] = []
+    pairs: list[tuple[str, str, float]] = []
     for number, trial in enumerate(asked):
+        if not enough_content(trial.fingerprint):
+            continue
         excluded = trial.excluded()
         for speed in SPEEDS:
             laid_out = screen(trial.fingerprint, speed=speed)
@@ -297,42 +327,64 @@ def fit(arguments: argparse.Namespace) -> None:
                 evidence = verify(laid_out, index.fingerprint(candidate.recording_id), candidate.lag_frames)
                 if evidence is None or evidence.n < FEWEST_PEAKS:
                     continue
-                own = source_of[candidate.recording_id] in excluded
-                offset_s = evidence.lag_frames * 512 / SAMPLE_RATE
-                right = candidate.recording_id == trial.sound.name and abs(offset_s - trial.offset_s) < 0.1
-                if own and not right:
+                lag_s = evidence.lag_frames / FRAME_RATE_HZ - trial.offset_s
+                itself = candidate.recording_id == trial.sound.name and abs(lag_s) < 0.1 and bool(excluded)
+                if by_name[candidate.recording_id].source in excluded and not itself:
                     continue
                 rows.append(score.features(candidate.pairs, evidence))
-                labels.append(right)
-                queries.append(number)
-    X, y, query = np.array(rows), np.array(labels), np.array(queries)
-    model = LogisticRegression(C=10.0, max_iter=10_000).fit(X, y)
+                right.append(itself)
+                query.append(number)
+                pairs.append((trial.sound.name, candidate.recording_id, lag_s))
+    X, y, asked_by = np.array(rows), np.array(right), np.array(query)
+    keep = ~_shared(X, y, pairs, by_name)
+    X, y, asked_by = X[keep], y[keep], asked_by[keep]
+    backwards = np.array([asked[i].condition == "reversed" for i in asked_by])
+    np.savez(CACHE / "fit.npz", X=X, y=y, asked_by=asked_by, backwards=backwards)
+    model = LogisticRegression(C=10.0, max_iter=10_000).fit(X, y, np.where(backwards, BACKWARDS_WEIGHT, 1.0))
     z = model.decision_function(X)
-    best_foreign = np.full(len(asked), -np.inf)
-    np.maximum.at(best_foreign, query[~y], z[~y])
-    best_own = np.full(len(asked), -np.inf)
-    np.maximum.at(best_own, query[y], z[y])
-    # One row a query and side: the probability is read of the best candidate, so that is what it is for.
+    best = {side: np.full(len(asked), -np.inf) for side in (False, True)}
+    for side in (False, True):
+        chosen = (y == side) & ~backwards
+        np.maximum.at(best[side], asked_by[chosen], z[chosen])
+    # A probability is read of a query's best candidate, so that is what it is scaled for.
+    seen = {side: best[side][best[side] > -np.inf] for side in (False, True)}
     scale = LogisticRegression(C=1e6).fit(
-        np.r_[best_own[best_own > -np.inf], best_foreign[best_foreign > -np.inf]][:, None],
-        np.r_[np.ones(np.sum(best_own > -np.inf)), np.zeros(np.sum(best_foreign > -np.inf))],
+        np.r_[seen[True], seen[False]][:, None], np.r_[np.ones(len(seen[True])), np.zeros(len(seen[False]))]
     )
     slope, shift = float(scale.coef_[0, 0]), float(scale.intercept_[0])
     weights = tuple(round(float(w) * slope, 3) for w in model.coef_[0])
     bias = round(float(model.intercept_[0]) * slope + shift, 3)
     print(f"FITTED = Logistic(bias={bias}, weights={weights})")
-    for allowed in (0.0005, 0.001, 0.002):
-        limit = np.sort(best_foreign)[::-1][int(allowed * len(asked))] * slope + shift
+    foreign = np.sort(best[False])[::-1]
+    forwards = sorted(set(asked_by[~backwards]))
+    asked_count = len(forwards)
+    for allowed in (0.0003, 0.0005, 0.001, 0.002):
+        limit = foreign[int(allowed * asked_count)]
         print(
-            f"at most {1000 * allowed:.1f} in 1,000 of {len(asked)} foreign queries: probability "
-            f"{1 / (1 + np.exp(-limit)):.4f}, "
-            f"own found {100 * np.mean(best_own * slope + shift > limit):.1f} %"
+            f"at most {1000 * allowed:.1f} in 1,000 of {asked_count} foreign queries: probability "
+            f"{1 / (1 + np.exp(-(limit * slope + shift))):.4f}"
         )
     for condition in CONDITIONS:
-        mine = [i for i, t in enumerate(asked) if t.condition == condition]
-        limit = np.sort(best_foreign)[::-1][int(0.001 * len(asked))]
-        print(f"  {condition:22s} {100 * np.mean(best_own[mine] > limit):.1f} %")
-    np.savez(CACHE / "fit.npz", X=X, y=y, query=query)
+        mine = [i for i in forwards if asked[i].condition == condition]
+        if mine:
+            found = np.mean(best[True][mine] > foreign[int(0.0005 * asked_count)])
+            print(f"  {condition:22s} {100 * found:.1f} % of {len(mine)}")
+
+
+def _shared(
+    X: np.ndarray, y: np.ndarray, pairs: list[tuple[str, str, float]], by_name: dict[str, Sound]
+) -> np.ndarray:
+    """Rows between two sources whose waveforms show that they share material: neither true nor foreign."""
+    strongest = [i for i in np.argsort(-X[:, 1]) if not y[i]][:400]
+    known: dict[tuple[str, str], bool] = {}
+    for i in strongest:
+        ours, theirs, lag_s = pairs[i]
+        between = (by_name[ours].source, by_name[theirs].source)
+        if not known.get(between) and len(known) < 40:
+            known[between] = sounds.share_waveform(by_name[ours].samples(), by_name[theirs].samples(), lag_s)
+    sharing = {frozenset(between) for between, shares in known.items() if shares}
+    print(f"sources that share material, by waveform: {sorted(map(sorted, sharing))}")
+    return np.array([frozenset((by_name[a].source, by_name[b].source)) in sharing for a, b, _ in pairs])
 
 
 def speed(arguments: argparse.Namespace) -> None:
@@ -356,7 +408,8 @@ def speed(arguments: argparse.Namespace) -> None:
             f"{len(made) / made.duration_s:.0f} peaks/s, "
             f"{len(made.to_bytes()) * per_hour / 1e6:.2f} MB per hour"
         )
-    index, source_of, asked = prepare(EVALUATION, arguments)
+    index, by_name, asked = prepare(EVALUATION, arguments)
+    source_of = {name: sound.source for name, sound in by_name.items()}
     ten = [t for t in asked if t.condition == "pink noise 0 dB"]
     match(ten[0].fingerprint, index)
     began = time.process_time()

@@ -97,18 +97,20 @@ def best_fit(
     tempo_step: float,
     tempo_steps: int,
     lag_steps: int,
+    reluctance: float,
 ) -> tuple[float, float]:
     """Lag and tempo with the most agreement within `reach` frames of the query's frame `middle`.
 
     Tempos are tried in steps around `tempo`, each with whole-frame shifts of where `middle` falls; from
-    the given values outwards, so that of equals the nearest stands.
+    the given values outwards, so that of equals the nearest stands. Another tempo than the given one counts
+    for that part less, `reluctance`: or chance would bend every short match.
     """
     anchor = lag + middle * tempo
     low = np.searchsorted(frames, anchor - reach - lag_steps)
     high = np.searchsorted(frames, anchor + reach + lag_steps + 1)
     frames = frames[low:high]
     cells = cells[low:high]
-    most = -1
+    most = -1.0
     best_lag = lag
     best_tempo = tempo
     for s in range(2 * tempo_steps + 1):
@@ -116,8 +118,9 @@ def best_fit(
         for d in range(2 * lag_steps + 1):
             shifted = anchor + ((d + 1) // 2 if d % 2 else -(d // 2)) - middle * tried
             _, k = agree(frames, cells, bits, shifted, tried)
-            if k > most:
-                most = k
+            worth = float(k) if s == 0 else (1.0 - reluctance) * k
+            if worth > most:
+                most = worth
                 best_lag = shifted
                 best_tempo = tried
     return best_lag, best_tempo

@@ -15,14 +15,15 @@ from .score import THRESHOLD, probability
 from .verify import Evidence, screen, verify
 
 SPEEDS = (1.0, 0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04)
-"""Playing speeds of the query that are tried, after 1.0 only where that finds nothing."""
+"""Playing speeds tried: those after 1.0 only where that finds nothing, or nothing at nearly that speed."""
+HALF_A_STEP = 0.004
 
 CANDIDATES = 16
 FEWEST_PEAKS = 20
 FEWEST_CELLS = 6
 MOST = 0.7
 """Share of a recording from which a span counts as most of it."""
-NEAR_BEST = 0.9
+NEAR_BEST = 0.6
 """Another offset is reported where its score is at least this part of the best one's."""
 
 
@@ -59,7 +60,7 @@ class Hit:
     speed
         How fast the query plays the recording: 1.02 is 2 % too fast.
     score
-        -log10 of the chance that so many peaks agree by accident, against the harsher of both chances.
+        -log10 of the chance that so many peaks agree by accident, against the harshest of three.
     probability
         Calibrated probability that the match is real.
     kind
@@ -106,13 +107,14 @@ def match(
     threshold
         Probability from which a recording is a hit.
     speeds
-        Speeds to try in turn. All after the first are tried only while nothing is found.
+        Speeds to try, at least one. Those after the first only where it finds nothing, or finds the
+        recording at a speed that another is nearer to.
 
     """
     if not enough_content(query):
         return Matches(Answer.NOT_ENOUGH_CONTENT)
+    found: dict[str, list[Hit]] = {}
     for some in (speeds[:1], speeds[1:]):
-        found: dict[str, list[Hit]] = {}
         for speed in some:
             laid_out = screen(query, speed=speed)
             for candidate in index.candidates(query_keys(query, speed=speed), CANDIDATES):
@@ -123,10 +125,10 @@ def match(
                 hit = _hit(query, stored, candidate, evidence, speed)
                 if hit.probability >= threshold:
                     found.setdefault(hit.recording_id, []).append(hit)
-        if found:
-            hits = sorted((_best(several) for several in found.values()), key=lambda h: -h.score)
-            return Matches(Answer.MATCH, tuple(hits))
-    return Matches(Answer.NO_MATCH)
+        hits = sorted((_best(several) for several in found.values()), key=lambda hit: -hit.score)
+        if hits and abs(hits[0].speed - speeds[0]) < HALF_A_STEP:
+            break
+    return Matches(Answer.MATCH, tuple(hits)) if hits else Matches(Answer.NO_MATCH)
 
 
 def enough_content(query: Fingerprint) -> bool:
@@ -158,7 +160,7 @@ def _hit(
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
         speed=played_speed,
-        score=min(evidence.lag_tail, evidence.pitch_tail),
+        score=evidence.tail,
         probability=probability(candidate.pairs, evidence),
         kind=kind,
     )

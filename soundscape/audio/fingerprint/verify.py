@@ -9,7 +9,9 @@ the rate at which the same peaks agree where they should not:
   drum's noise fills a frame with peaks at any pitch.
 
 Of each, the mean of the best three is taken: chance must not be beaten on average but at its luckiest.
-A true match beats both; a drum loop on the same tempo beats only the first, a drone only the second.
+A true match beats both; a drum loop on the same tempo beats only the first, a drone only the second. And
+since the peaks of one drum beat agree or miss together, n of them are not n trials: how many they are
+worth shows in how unevenly wrong lags agree.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ WRONG_PITCHES = np.concatenate([-np.arange(4, 21), np.arange(4, 21)]).astype(np.
 
 TEMPO_REACH = 0.011
 """Tempo is searched this far either side: a little more than the step between the speeds tried."""
+TEMPO_RELUCTANCE = 0.03
 LAG_REACH_FRAMES = 3
 WINDOW_FRAMES = 860
 """Lag and tempo are first fitted on the 20 s that agree best, then followed outwards."""
@@ -93,13 +96,24 @@ class Evidence:
 
     @property
     def rhythm_tail(self) -> float:
-        """-log10 of the chance of agreeing so well in `trials` only (Chernoff's bound), against wrong lags."""
+        """-log10 of the chance of agreeing so well in `trials` peaks against wrong lags: Chernoff's bound."""
         share = min(self.k / self.n, 1.0 - 1e-9)
         p = min(max(self.lag_chance, 0.02), 0.98)
         if share <= p:
             return 0.0
         gain = share * math.log(share / p) + (1.0 - share) * math.log((1.0 - share) / (1.0 - p))
         return self.trials * gain / math.log(10.0)
+
+    @property
+    def tail(self) -> float:
+        """The least of the three, the one on `trials` counted twice: it is by far the most cautious."""
+        return min(self.lag_tail, self.pitch_tail, 2.0 * self.rhythm_tail)
+
+    @property
+    def excess(self) -> float:
+        """Agreement beyond the luckier chance, as a part of what was left to agree; negative below it."""
+        chance = max(self.lag_chance, self.pitch_chance)
+        return (self.k / self.n - chance) / (1.0 - chance)
 
 
 def screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
@@ -137,7 +151,7 @@ def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | No
         part = _evidence(query, frames[low : high + 1], cells[low : high + 1], lag, tempo)
         # The stretch was chosen for its agreement: it must make up for the choice.
         price = 2.0 * math.log10(frames.shape[0] / part.n) + 1.0
-        if min(part.lag_tail, part.pitch_tail) - price > min(whole.lag_tail, whole.pitch_tail):
+        if part.tail - price > whole.tail:
             evidence = part
     return evidence
 
@@ -198,10 +212,11 @@ def _align(
         step,
         int(TEMPO_REACH / step),
         LAG_REACH_FRAMES,
+        TEMPO_RELUCTANCE,
     )
     while middle - reach > first or middle + reach < last:
         reach *= 2.0
-        lag, tempo = best_fit(frames, cells, query.bits, lag, tempo, middle, reach, 1.0 / reach, 2, 1)
+        lag, tempo = best_fit(frames, cells, query.bits, lag, tempo, middle, reach, 1.0 / reach, 2, 1, 0.0)
     return lag, tempo
 
 

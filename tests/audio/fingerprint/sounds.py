@@ -49,22 +49,24 @@ def melody(seed: int, duration_s: float = 20.0) -> Samples:
 
 @lru_cache(maxsize=64)
 def drum_loop(seed: int, bars: int = 6, bpm: float = 120.0) -> Samples:
-    """A kick, a snare and a hat on one grid for every seed; only the pattern is the seed's own."""
-    kit_rng = np.random.default_rng(0)
+    """Kick, snare and hat: a kit and a one-bar pattern of the seed's own, all seeds on one tempo and grid.
+
+    Bars repeat, but as played: never twice at quite the same time and force.
+    """
+    rng = np.random.default_rng([seed, 1])
     t = np.arange(int(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
-    kick = np.sin(2 * np.pi * (50 * t + 4 * (1 - np.exp(-t * 30)))) * np.exp(-t * 15)
-    snare = kit_rng.standard_normal(t.size) * np.exp(-t * 20) * 0.5 + np.sin(2 * np.pi * 190 * t) * np.exp(
-        -t * 25
-    )
-    hat = np.diff(kit_rng.standard_normal(t.size + 1)) * np.exp(-t * 60) * 0.4
-    rng = np.random.default_rng(seed)
+    kick = np.sin(2 * np.pi * (rng.uniform(45, 60) * t + rng.uniform(3, 6) * (1 - np.exp(-t * 30))))
+    kick *= np.exp(-t * 15)
+    snare = rng.standard_normal(t.size) * np.exp(-t * 20) * 0.5
+    snare += np.sin(2 * np.pi * rng.uniform(170, 230) * t) * np.exp(-t * 25)
+    hat = np.diff(rng.standard_normal(t.size + 1)) * np.exp(-t * 60) * 0.4
     step = int(60 / bpm / 4 * SAMPLE_RATE)
-    y = np.zeros(bars * 16 * step + t.size)
+    y = np.zeros(bars * 16 * step + t.size + 100)
     pattern = rng.random((3, 16)) < np.array([[0.3], [0.2], [0.6]])
     for i in range(bars * 16):
         for hit, on in zip((kick, snare, hat), pattern[:, i % 16], strict=True):
             if on:
-                y[i * step :][: t.size] += hit
+                y[i * step + rng.integers(0, 100) :][: t.size] += hit * rng.uniform(0.5, 1.0)
     return (0.3 * y).astype(np.float32)
 
 
