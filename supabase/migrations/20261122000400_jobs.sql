@@ -78,6 +78,9 @@ begin
                     'sha256'),
                 'base64')),
         timeout_milliseconds := 5000);
+exception when others then
+    -- A secret that is no base64, pg_net switched off: only a hint is lost, never the upload.
+    raise warning 'The doorbell does not ring: %', sqlerrm;
 end
 $$;
 comment on function soundscape.ring() is 'Wake the worker. Sent after commit, never retried, never needed.';
@@ -149,7 +152,7 @@ declare
 begin
     if jsonb_typeof(said -> 'tags') = 'array' then
         select coalesce(array_agg(left(tag, 50)), '{}') into tags
-        from (select jsonb_array_elements_text(said -> 'tags') as tag limit 50) said_tags;
+        from (select tag from jsonb_array_elements_text(said -> 'tags') as tag where tag is not null limit 50) said_tags;
     end if;
     insert into public.audio_files (user_id, title, description, file_path, is_public, tags, license)
     values (
@@ -174,6 +177,7 @@ declare
     file public.audio_files;
 begin
     perform soundscape.lock_name(new.name);
+    delete from soundscape.removals where bucket_id = 'audio-files' and name = new.name;
     select * into file from public.audio_files where file_path = new.name;
     if file.id is not null and file.user_id is distinct from soundscape.owner_of(new.name, new.owner_id) then
         raise exception 'The name % belongs to another user''s recording.', new.name
@@ -189,6 +193,9 @@ begin
         if found then
             update soundscape.jobs set object_version = new.version
             where state in ('queued', 'running')
+              and audio_id = (select id from public.audio_files where object_id = new.id);
+            update public.audio_features set object_version = new.version
+            where object_version = old.version
               and audio_id = (select id from public.audio_files where object_id = new.id);
             return null;
         end if;
@@ -208,6 +215,7 @@ comment on function soundscape.on_object_written() is 'Trigger on storage.object
 create function soundscape.on_object_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+    perform from public.audio_files where object_id = old.id for update;
     update soundscape.jobs set state = 'cancelled', finished_at = now()
     where state in ('queued', 'running')
       and audio_id in (select id from public.audio_files where object_id = old.id);
@@ -233,11 +241,13 @@ create trigger soundscape_object_written after insert or update on storage.objec
 create trigger soundscape_object_deleted after delete on storage.objects
     for each row when (old.bucket_id = 'audio-files')
     execute function soundscape.on_object_deleted();
+create trigger soundscape_object_left after update of bucket_id on storage.objects
+    for each row when (old.bucket_id = 'audio-files' and new.bucket_id is distinct from 'audio-files')
+    execute function soundscape.on_object_deleted();
 
 create function soundscape.on_recording_made() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform soundscape.lock_name(new.file_path);
     if exists (
         select from storage.objects o
         where o.bucket_id = 'audio-files' and o.name = new.file_path and o.metadata ? 'eTag'
@@ -246,6 +256,7 @@ begin
         raise exception 'The object % belongs to another user.', new.file_path
             using errcode = '42501', hint = 'Upload your own file under another name.';
     end if;
+    delete from soundscape.removals where bucket_id = 'audio-files' and name = new.file_path;
     perform soundscape.attach_object(new.id);
     return null;
 end
@@ -268,10 +279,37 @@ end
 $$;
 comment on function soundscape.on_recording_deleted() is 'Trigger on audio_files: the objects follow the row.';
 
+create function soundscape.on_recording_coming() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- Before the row exists: an upload that describes itself holds this lock while it waits for the name.
+    perform soundscape.lock_name(new.file_path);
+    return new;
+end
+$$;
+comment on function soundscape.on_recording_coming() is 'Trigger on audio_files: rows and objects of one name come one after the other.';
+
+create trigger audio_files_coming before insert on public.audio_files
+    for each row execute function soundscape.on_recording_coming();
 create trigger audio_files_made after insert on public.audio_files
     for each row execute function soundscape.on_recording_made();
 create trigger audio_files_deleted after delete on public.audio_files
     for each row execute function soundscape.on_recording_deleted();
+
+create function soundscape.on_user_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    insert into soundscape.removals (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id in ('audio-files', 'profile-images') and o.name like old.id::text || '/%'
+    on conflict do nothing;
+    return null;
+end
+$$;
+comment on function soundscape.on_user_deleted() is 'Trigger on users: a user''s folders go with the user, described or not.';
+
+create trigger users_deleted after delete on public.users
+    for each row execute function soundscape.on_user_deleted();
 
 -- ---------------------------------------------------------------------------------------------
 -- What the worker calls
@@ -297,30 +335,42 @@ begin
 
             select * into job from soundscape.jobs j
             where j.id = (message.message ->> 'job_id')::bigint and j.msg_id = message.msg_id
-              and j.state in ('queued', 'running')
-            for update;
+              and j.state in ('queued', 'running');
             if job.id is null then
                 perform pgmq.archive(wanted_queue, message.msg_id);
                 continue;
             end if;
-            if message.read_ct > soundscape.max_attempts() then
+            -- Everybody locks the recording before its job, and this, holding the message, waits for nobody:
+            -- who holds the recording may be the job's holder, about to touch the message.
+            select * into file from public.audio_files f where f.id = job.audio_id for update skip locked;
+            if file.id is null then
+                perform pgmq.set_vt(wanted_queue, message.msg_id, 1);
+                continue;
+            end if;
+            select * into job from soundscape.jobs j
+            where j.id = job.id and j.state in ('queued', 'running') for update;
+            if job.id is null then
+                perform pgmq.archive(wanted_queue, message.msg_id);
+                continue;
+            end if;
+            if job.attempt >= soundscape.max_attempts() then
                 perform soundscape.end_job(job, 'dead', 'failed', coalesce(job.error_code, 'analysis_crashed'),
                     coalesce(job.error_message, 'The analysis ended without an answer each time. Upload the file again, or ask the operator.'));
                 continue;
             end if;
 
             update soundscape.jobs j
-            set state = 'running', worker = claim_jobs.worker, attempt = message.read_ct,
+            set state = 'running', worker = claim_jobs.worker, attempt = j.attempt + 1,
                 started_at = coalesce(j.started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => lease_s)
-            where j.id = job.id;
+            where j.id = job.id
+            returning * into job;
             update public.audio_files f set status = 'analyzing'
             where f.id = job.audio_id and f.status = 'queued';
-            select * into file from public.audio_files f where f.id = job.audio_id;
 
             job_id := job.id;
-            token := message.msg_id || '.' || message.read_ct;
+            token := job.msg_id || '.' || job.attempt;
             trace_id := job.trace_id;
-            attempt := message.read_ct;
+            attempt := job.attempt;
             audio_id := file.id;
             user_id := file.user_id;
             object_name := file.file_path;
@@ -340,6 +390,9 @@ language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs;
 begin
+    -- The recording first, as everybody else: new bytes are arriving perhaps.
+    perform from public.audio_files f
+    where f.id = (select j.audio_id from soundscape.jobs j where j.id = job_id) for update;
     select * into job from soundscape.jobs where id = job_id for update;
     if job.id is null or job.state <> 'running' or token is distinct from job.msg_id || '.' || job.attempt then
         raise exception 'lease_lost' using errcode = 'PT409',
@@ -379,6 +432,19 @@ begin
     set status = file_status, error_code = left(code, 64), error_message = left(message, 2000)
     where id = job.audio_id and status in ('queued', 'analyzing');
     perform pgmq.archive(job.queue, job.msg_id);
+
+    -- What was found in former bytes says nothing about these.
+    if file_status <> 'ready' and exists (
+        select from public.audio_features f
+        where f.audio_id = job.audio_id and f.object_version <> job.object_version)
+    then
+        delete from public.audio_features where audio_id = job.audio_id;
+        update public.audio_files set analysis_version = null, analyzed_at = null where id = job.audio_id;
+        insert into soundscape.removals (bucket_id, name)
+        select o.bucket_id, o.name from storage.objects o
+        where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
+        on conflict do nothing;
+    end if;
 end
 $$;
 comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and archive its message.';
@@ -475,6 +541,11 @@ declare
     resent integer := 0;
     discarded integer := 0;
 begin
+    -- Somebody else sweeps already: one waiting for the other's names would help nobody.
+    if not pg_try_advisory_xact_lock(hashtextextended('soundscape.reconcile', 0)) then
+        return jsonb_build_object('attached', 0, 'drafted', 0, 'resent', 0, 'discarded', 0);
+    end if;
+
     -- Objects that lie there while their row does not know it (a trigger was off).
     for recording in
         select f.id, f.file_path from public.audio_files f
@@ -483,8 +554,16 @@ begin
           and soundscape.owner_of(o.name, o.owner_id) = f.user_id
     loop
         perform soundscape.lock_name(recording.file_path);
-        perform soundscape.attach_object(recording.id);
-        attached := attached + 1;
+        -- Its own transaction may have come to it while we waited for the name.
+        if exists (
+            select from public.audio_files f
+            join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
+            where f.id = recording.id
+              and (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload'))
+        then
+            perform soundscape.attach_object(recording.id);
+            attached := attached + 1;
+        end if;
     end loop;
 
     -- Objects nobody described within a minute get a private draft.
@@ -516,11 +595,19 @@ begin
         resent := resent + 1;
     end loop;
 
-    -- Pictures of recordings that are gone.
+    -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
+    -- hour is given to whoever is about to complete a job.
     insert into soundscape.removals (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
-    where o.bucket_id = 'waveforms' and o.created_at < now() - interval '1 hour'
-      and not exists (select from public.audio_files f where f.id = soundscape.uuid_or_null(o.path_tokens[1]))
+    where o.created_at < now() - interval '1 hour' and (
+        o.bucket_id = 'waveforms' and not exists (
+            select from public.audio_features f
+            where f.audio_id = soundscape.uuid_or_null(o.path_tokens[1])
+              and starts_with(o.name, regexp_replace(f.waveform_path, '[^/]*$', '')))
+        or o.bucket_id in ('audio-files', 'profile-images')
+        and soundscape.owner_of(o.name, o.owner_id) is not null
+        and not exists (select from public.users u where u.id = soundscape.owner_of(o.name, o.owner_id))
+        and not exists (select from public.audio_files f where f.file_path = o.name and o.bucket_id = 'audio-files'))
     on conflict do nothing;
     get diagnostics discarded = row_count;
 
