@@ -1,0 +1,273 @@
+"""A deployed database, and what Storage, Auth and the worker do to it, one statement each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from soundscape.deploy.database import apply
+from soundscape.local.postgres import Postgres
+from tests import cluster
+
+Row = dict[str, Any]
+Connection = psycopg.Connection[Row]
+
+RESULT: Row = {
+    "analysis_version": "test-1",
+    "source": {"duration_s": 1.5, "sample_rate": 44100, "channels": 2, "sha256": "0" * 64},
+    "loudness": {"integrated_lufs": -23.0},
+}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A job somebody claimed."""
+
+    job_id: int
+    token: str
+    attempt: int
+    audio_id: str
+    object_version: str
+    object_name: str
+
+
+@dataclass
+class Database:
+    """One deployed database, as its owner sees it; each statement commits by itself."""
+
+    postgres: Postgres
+    name: str
+    connection: Connection
+    opened: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def dsn(self, role: str = "postgres") -> str:
+        return self.postgres.dsn(role, dbname=self.name)
+
+    def connect(self, role: str = "postgres", *, autocommit: bool = False) -> Connection:
+        """A further session, closed with the test."""
+        return self.opened.enter_context(
+            psycopg.connect(self.dsn(role), autocommit=autocommit, row_factory=dict_row)
+        )
+
+    def rows(self, query: str, *values: Any) -> list[Row]:
+        cursor = self.connection.execute(query, values)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+    def row(self, query: str, *values: Any) -> Row:
+        (found,) = self.rows(query, *values)
+        return found
+
+    def value(self, query: str, *values: Any) -> Any:
+        return next(iter(self.row(query, *values).values()))
+
+    # -- people -----------------------------------------------------------------------------------
+
+    def sign_up(self) -> str:
+        user_id = str(uuid4())
+        self.rows("insert into auth.users (id, email) values (%s, %s)", user_id, f"{user_id}@example.com")
+        return user_id
+
+    @contextmanager
+    def acting(self, role: str, user_id: str = "") -> Iterator[Connection]:
+        """A transaction as PostgREST opens it, rolled back afterwards."""
+        with psycopg.connect(self.dsn("authenticator"), row_factory=dict_row) as connection:
+            connection.execute(
+                "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)",
+                (role, json.dumps({"sub": user_id, "role": role} if user_id else {"role": role})),
+            )
+            yield connection
+            connection.rollback()
+
+    # -- recordings -------------------------------------------------------------------------------
+
+    def store(
+        self,
+        name: str,
+        *,
+        owner: str | None,
+        etag: str | None = None,
+        bucket: str = "audio-files",
+        user_metadata: Row | None = None,
+        connection: Connection | None = None,
+    ) -> str:
+        """What Storage writes once the bytes lie there whole; returns the object's version."""
+        version = str(uuid4())
+        (connection or self.connection).execute(
+            """
+            insert into storage.objects as o (bucket_id, name, owner_id, version, metadata, user_metadata)
+            values (%s, %s, %s, %s, %s, %s)
+            on conflict (bucket_id, name) do update set version = excluded.version,
+                metadata = excluded.metadata, user_metadata = excluded.user_metadata
+            """,
+            (
+                bucket,
+                name,
+                owner,
+                version,
+                json.dumps({"eTag": etag or secrets.token_hex(8), "size": 1000, "mimetype": "audio/wav"}),
+                None if user_metadata is None else json.dumps(user_metadata),
+            ),
+        )
+        return version
+
+    def remove(self, name: str, *, bucket: str = "audio-files") -> None:
+        """What Storage does when an object is deleted through its API."""
+        with self.connection.transaction():
+            self.rows("select set_config('storage.allow_delete_query', 'true', true)")
+            self.rows("delete from storage.objects where bucket_id = %s and name = %s", bucket, name)
+
+    def describe(
+        self, name: str, *, owner: str, title: str = "A sound", connection: Connection | None = None
+    ) -> str:
+        cursor = (connection or self.connection).execute(
+            "insert into public.audio_files (user_id, title, file_path) values (%s, %s, %s) returning id",
+            (owner, title, name),
+        )
+        row = cursor.fetchone()
+        assert row is not None
+        return str(row["id"])
+
+    def recording(self, owner: str, *, etag: str | None = None) -> str:
+        """A described recording with its bytes; returns its id."""
+        name = f"{owner}/{secrets.token_hex(6)}.wav"
+        audio_id = self.describe(name, owner=owner)
+        self.store(name, owner=owner, etag=etag)
+        return audio_id
+
+    def file(self, audio_id: str) -> Row:
+        return self.row("select * from public.audio_files where id = %s", audio_id)
+
+    def jobs(self, audio_id: str) -> list[Row]:
+        return self.rows("select * from soundscape.jobs where audio_id = %s order by id", audio_id)
+
+    def states(self, audio_id: str) -> list[str]:
+        return [job["state"] for job in self.jobs(audio_id)]
+
+    def messages(self) -> int:
+        return int(self.value("select count(*) from pgmq.q_soundscape_uploads"))
+
+    def removals(self) -> set[tuple[str, str]]:
+        return {
+            (row["bucket_id"], row["name"])
+            for row in self.rows("select bucket_id, name from soundscape.removals")
+        }
+
+    # -- the worker -------------------------------------------------------------------------------
+
+    def claim(
+        self, most: int = 1, *, lease_s: int = 60, worker: str = "w", connection: Connection | None = None
+    ) -> list[Held]:
+        cursor = (connection or self.connection).execute(
+            "select * from public.claim_jobs(%s, %s, %s)", (worker, most, lease_s)
+        )
+        return [
+            Held(
+                row["job_id"],
+                row["token"],
+                row["attempt"],
+                str(row["audio_id"]),
+                row["object_version"],
+                row["object_name"],
+            )
+            for row in cursor.fetchall()
+        ]
+
+    def expire_leases(self) -> None:
+        """Every visibility timeout runs out now."""
+        self.rows("update pgmq.q_soundscape_uploads set vt = now() - interval '1 second'")
+        self.rows("update pgmq.q_soundscape_backfill set vt = now() - interval '1 second'")
+
+    def complete(self, held: Held, result: Row = RESULT) -> None:
+        prefix = f"{held.audio_id}/test-1/{held.object_version}/"
+        whole = result | {"waveform": {"path": f"{prefix}waveform.dat"}}
+        self.rows("select public.complete_job(%s, %s, %s)", held.job_id, held.token, json.dumps(whole))
+
+    def fail(self, held: Held, kind: str = "passing", *, code: str = "flaky", retry_in_s: int = 5) -> str:
+        return str(
+            self.value(
+                "select public.fail_job(%s, %s, %s, %s, %s, %s)",
+                held.job_id,
+                held.token,
+                kind,
+                code,
+                "It did not work.",
+                retry_in_s,
+            )
+        )
+
+    def extend(self, held: Held, *, lease_s: int = 60) -> None:
+        self.rows("select public.extend_lease(%s, %s, %s)", held.job_id, held.token, lease_s)
+
+    def reconcile(self) -> Row:
+        found: Row = self.value("select public.reconcile()")
+        return found
+
+
+@pytest.fixture(scope="package")
+def deployed(data_dirs: Path) -> Iterator[Database]:
+    """A database with every migration and policy applied."""
+    with (
+        cluster.started(data_dirs / "sql") as postgres,
+        cluster.database(postgres) as name,
+    ):
+        dsn = postgres.dsn(dbname=name)
+        apply(dsn, worker_url="http://127.0.0.1:9", webhook_secret="whsec_AAAA")
+        with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
+            yield Database(postgres, name, connection)
+
+
+@pytest.fixture
+def db(deployed: Database) -> Iterator[Database]:
+    """The deployed database, with nobody in it."""
+    deployed.rows("delete from auth.users")
+    with deployed.connection.transaction():
+        deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
+        deployed.rows("delete from storage.objects")
+    for table in (
+        "soundscape.removals",
+        "pgmq.q_soundscape_uploads",
+        "pgmq.q_soundscape_backfill",
+        "net.http_request_queue",
+    ):
+        schema, _, name = table.partition(".")
+        with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
+            connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
+    with ExitStack() as opened:
+        deployed.opened = opened
+        yield deployed
+
+
+@pytest.fixture
+def alice(db: Database) -> str:
+    return db.sign_up()
+
+
+@pytest.fixture
+def bob(db: Database) -> str:
+    return db.sign_up()
+
+
+Lost = Callable[[], Any]
+
+
+@pytest.fixture
+def lease_is_lost() -> Callable[[Lost], None]:
+    """Asserts that a call is refused with the code that the worker knows as `lease_lost`."""
+
+    def check(call: Lost) -> None:
+        with pytest.raises(psycopg.Error) as refused:
+            call()
+        assert refused.value.sqlstate == "PT409"
+
+    return check
