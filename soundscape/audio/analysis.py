@@ -26,6 +26,7 @@ from soundscape.audio import (
 )
 from soundscape.audio.decode import AudioFile, Limits, Source, open_audio, opened
 from soundscape.audio.descriptors import DescriptorMeter
+from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
 from soundscape.audio.record import Record, Stage
 from soundscape.audio.spectrogram import Spectrogram
 from soundscape.audio.spectrum import (
@@ -189,6 +190,7 @@ class _Pass:
             header = audio.header
             rate, channels = header.sample_rate, header.channels
             self.loudness = loudness.LoudnessMeter(sample_rate=rate, channels=channels, layout=header.layout)
+            self.acoustid = AcoustIdMeter(sample_rate=rate, channels=channels)
             self.peaks = waveform.PeakMeter(channels=channels)
             self.to_mono = MonoSignal(sample_rate=rate, channels=channels)
             blocks = audio.blocks()
@@ -212,6 +214,8 @@ class _Pass:
             self.pcm_hash.update(block.data)
         with self.clock.stage("loudness"):
             self.loudness.push(block)
+        with self.clock.stage("fingerprint"):
+            self.acoustid.push(block)
         with self.clock.stage("waveform"):
             self.peaks.push(block)
         with self.clock.stage("spectrum"):
@@ -336,7 +340,14 @@ class _Pass:
             if self.out_dir is not None:
                 path = "fingerprint.bin"
                 (self.out_dir / path).write_bytes(found.to_bytes())
-        return record.Fingerprint(fingerprint.ALGORITHM, fingerprint.VERSION, peaks=len(found), path=path)
+            acoustid = self.acoustid.result().fingerprint
+        return record.Fingerprint(
+            algorithm=fingerprint.ALGORITHM,
+            version=fingerprint.VERSION,
+            peaks=len(found),
+            path=path,
+            acoustid=acoustid,
+        )
 
     def _draw(self, source: record.Source) -> tuple[record.Waveform | None, record.Pictures | None]:
         if self.out_dir is None:

@@ -141,6 +141,7 @@ class Fingerprint:
     version: Annotated[int, "Version of the algorithm; only equal versions compare"]
     peaks: Annotated[int, "Number of spectral peaks"]
     path: Annotated[str | None, "File with the peaks, relative to the output directory; null without one"]
+    acoustid: Annotated[str | None, "AcoustID's fingerprint, two minutes; null without libchromaprint"]
 
 
 @dataclass(frozen=True)
