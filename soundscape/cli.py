@@ -133,35 +133,29 @@ def worker(
 
 @app.command()
 def deploy(
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put back what was changed by hand since the latest deploy.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found and done as JSON.")] = False,
 ) -> None:
-    """Bring the project's database to the wanted state: migrations, policies, buckets, secrets."""
-    from soundscape.deploy.database import apply
-    from soundscape.errors import SettingsError
+    """Bring the project to the wanted state: migrations, policies, buckets, secrets, hooks.
+
+    Safe to interrupt and to run again. Exit status 1: something stands in the way, or was changed by hand.
+    """
+    from soundscape.deploy.deployment import deploy as bring
+    from soundscape.deploy.target import Target
     from soundscape.settings import load_environment
 
-    values = load_environment()
-    if not values.get("SUPABASE_DB_URL"):
-        raise SettingsError(
-            "SUPABASE_DB_URL is not set.",
-            code="settings_missing",
-            remedy="Copy the session pooler's connection string from the project's settings.",
-        )
-    applied = apply(
-        values["SUPABASE_DB_URL"],
-        worker_url=values.get("SOUNDSCAPE_WORKER_URL"),
-        webhook_secret=values.get("SOUNDSCAPE_WEBHOOK_SECRET"),
-    )
+    def tell(line: str) -> None:
+        if not as_json:
+            typer.echo(line)
+
+    outcome = bring(Target.from_environment(load_environment()), tell, plan_only=plan, repair=repair)
     if as_json:
-        typer.echo(json.dumps({"migrations": applied.migrations, "secrets": applied.secrets}))
-        return
-    for name in applied.migrations:
-        typer.echo(f"applied {name}")
-    typer.echo(f"{len(applied.policies)} policy files in force")
-    for name in applied.secrets:
-        typer.echo(f"stored {name} in Vault")
-    if not applied.migrations and not applied.secrets:
-        typer.echo("The schema was current.")
+        typer.echo(json.dumps(outcome.as_dict(), indent=2))
+    if not outcome.succeeded:
+        raise typer.Exit(1)
 
 
 @models_app.command("list")

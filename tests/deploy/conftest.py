@@ -1,4 +1,4 @@
-"""A cluster of our own, and a fresh hosted-like project in it for each test."""
+"""A cluster of our own, and fresh hosted-like projects in it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,142 @@
+"""Before anything is touched: which project, what is known of it, what stands in the way."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from soundscape.deploy import hooks
+from soundscape.deploy.door import Door, ManagementApi
+from soundscape.deploy.record import State
+from soundscape.deploy.target import TRANSACTION_POOLER_PORT, Target
+
+OLDEST_POSTGRES = 15
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know. `stops`: nothing can be deployed before it is mended."""
+
+    message: str
+    remedy: str = ""
+    stops: bool = False
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found, before anything was touched."""
+
+    project: str
+    database: str
+    keys: dict[str, bool]
+    findings: list[Finding]
+
+    @property
+    def stopped(self) -> bool:
+        return any(finding.stops for finding in self.findings)
+
+
+def inspect(target: Target, door: Door, api: ManagementApi | None, state: State) -> Preflight:
+    """Look at everything that could make the deploy fail half way."""
+    keys = {
+        "public key": target.public_key is not None,
+        "secret key": target.secret_key is not None,
+        "database": target.db_url is not None,
+        "Management API": api is not None,
+        "webhook secret": target.webhook_secret is not None,
+    }
+    findings = [
+        *_database(target, state),
+        *_doorbell(target),
+        *_hooks(target, api),
+        *(
+            Finding(
+                f"Migration {title} was edited after it was applied; its changes are not in the project.",
+                "Put them into a new migration.",
+            )
+            for title in state.edited_migrations
+        ),
+    ]
+    name = target.url or (target.project_ref and f"project {target.project_ref}") or door.name
+    return Preflight(name, f"Postgres {state.version} as {state.role}, {door.name}", keys, findings)
+
+
+def _database(target: Target, state: State) -> list[Finding]:
+    findings = []
+    if int(state.version.split(".")[0]) < OLDEST_POSTGRES:
+        findings.append(
+            Finding(
+                f"Postgres {state.version} is too old.",
+                f"Upgrade the project to Postgres {OLDEST_POSTGRES} or newer: Settings → Infrastructure.",
+                stops=True,
+            )
+        )
+    for name in state.missing_extensions:
+        findings.append(
+            Finding(
+                f"This Postgres does not offer the extension {name}.",
+                "Upgrade the project (Settings → Infrastructure), or its local stack.",
+                stops=True,
+            )
+        )
+    if target.db_url is not None and urlsplit(target.db_url).port == TRANSACTION_POOLER_PORT:
+        findings.append(
+            Finding(
+                "SUPABASE_DB_URL is the transaction pooler.",
+                "It serves for a deploy; for anything that listens or holds locks use the session pooler.",
+            )
+        )
+    return findings
+
+
+def _doorbell(target: Target) -> list[Finding]:
+    findings = []
+    if target.webhook_secret is None or target.worker_url is None:
+        missing = "SOUNDSCAPE_WORKER_URL" if target.worker_url is None else "SOUNDSCAPE_WEBHOOK_SECRET"
+        findings.append(
+            Finding(
+                f"{missing} is not set: the doorbell stays as it is. Without one the worker polls.",
+                f"Set {missing} and deploy again.",
+            )
+        )
+    elif not _is_webhook_secret(target.webhook_secret):
+        findings.append(
+            Finding(
+                "SOUNDSCAPE_WEBHOOK_SECRET must be whsec_ and 24 bytes or more in base64.",
+                "Make one: echo whsec_$(openssl rand -base64 32)",
+                stops=True,
+            )
+        )
+    host = urlsplit(target.worker_url or "").hostname
+    if target.is_hosted and host in LOOPBACK:
+        findings.append(
+            Finding(
+                f"SOUNDSCAPE_WORKER_URL is {target.worker_url}, which a hosted project cannot reach.",
+                "Name the worker's public address, or leave it out: the worker then polls.",
+                stops=True,
+            )
+        )
+    return findings
+
+
+def _is_webhook_secret(secret: str) -> bool:
+    try:
+        key = b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    return secret.startswith("whsec_") and len(key) >= 24
+
+
+def _hooks(target: Target, api: ManagementApi | None) -> list[Finding]:
+    if not target.is_hosted or api is not None:
+        return []
+    return [
+        Finding(
+            f"The Auth hook {name} can be seen and set with SUPABASE_ACCESS_TOKEN only.",
+            f"Set the token, or choose {uri} by hand: Authentication → Hooks.",
+        )
+        for name, uri in hooks.wanted().items()
+    ]

@@ -1,0 +1,458 @@
+"""Deploying: once, twice, planned only, interrupted, over a project changed by hand, by both doors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from soundscape.deploy import catalogue, database, record, sources
+from soundscape.deploy.deployment import Outcome, deploy, through
+from soundscape.deploy.door import Connection, Door, Part, Rows, connected
+from soundscape.deploy.target import Target
+from soundscape.errors import DeployError, SettingsError
+from soundscape.local.postgres import SUPERUSER
+
+from . import management_api
+
+WEBHOOK_SECRET = "whsec_" + "c29tZSAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RpbmchIQ=="
+NOTHING_CHANGED = "Nothing changed: the project is as it should be."
+
+
+def target(dsn: str) -> Target:
+    return Target(db_url=dsn, worker_url="http://worker.test", webhook_secret=WEBHOOK_SECRET)
+
+
+def told(dsn: str, *, plan_only: bool = False, repair: bool = False) -> tuple[Outcome, list[str]]:
+    lines: list[str] = []
+    outcome = deploy(target(dsn), lines.append, plan_only=plan_only, repair=repair)
+    return outcome, lines
+
+
+def picture(dsn: str) -> dict[tuple[str, str], str]:
+    """The whole catalogue, by kind and name."""
+    with connected(dsn) as door:
+        present = catalogue.present(door, cron=record.look(door).cron)
+    return {key: entry.state for key, entry in present.entries.items()}
+
+
+def run(dsn: str, statement: str) -> None:
+    # The platform's own extensions can be dropped in the dashboard only, which is a superuser.
+    role = SUPERUSER if "extension" in statement else "postgres"
+    with psycopg.connect(dsn.replace("//postgres:", f"//{role}:")) as connection:
+        connection.execute(statement.encode())
+
+
+def test_a_second_deploy_changes_nothing_and_says_so(project: str) -> None:
+    first, _ = told(project)
+    assert first.succeeded
+    assert len(first.done) == len(sources.migrations()) + 3  # policies, and two secrets
+    before = picture(project)
+    second, lines = told(project)
+    assert (second.done, second.succeeded) == ([], True)
+    assert lines[-1] == NOTHING_CHANGED
+    assert picture(project) == before
+
+
+def test_a_plan_shows_everything_and_touches_nothing(project: str) -> None:
+    before = picture(project)
+    outcome, lines = told(project, plan_only=True)
+    assert outcome.plan is not None
+    assert outcome.plan.migrations == [migration.title for migration in sources.migrations()]
+    assert "+ bucket audio-files" in outcome.plan.changes
+    assert "+ policy audio_files_read on public.audio_files" in outcome.plan.changes
+    assert any("soundscape_webhook_secret in Vault" in line for line in lines)
+    assert picture(project) == before
+    with psycopg.connect(project) as connection:
+        assert connection.execute("select to_regnamespace('supabase_migrations')").fetchone() == (None,)
+    # What was planned is what a deploy does.
+    told(project)
+    after = picture(project)
+    planned = {line[2:] for line in outcome.plan.changes if line.startswith("+")}
+    assert {f"{kind} {name}" for kind, name in after if (kind, name) not in before} == planned
+
+
+def test_no_secret_is_shown(project: str) -> None:
+    outcome, lines = told(project)
+    shown = "\n".join(lines) + str(outcome.as_dict()) + repr(target(project))
+    for secret in (WEBHOOK_SECRET, "for-tests-only"):
+        assert secret not in shown
+
+
+class Interrupted(Exception):
+    """As a Ctrl-C or a lost connection would end a deploy."""
+
+
+class Failing:
+    """A door that breaks at its `at`-th call: before the script ran, or after, when nobody heard of it."""
+
+    def __init__(self, door: Connection, at: int, *, after: bool) -> None:
+        self.name = door.name
+        self._door = door
+        self._left = at
+        self._after = after
+
+    def run(self, *parts: Part) -> Rows:
+        return self._pass(self._door.run, parts)
+
+    def rehearse(self, *parts: Part) -> Rows:
+        return self._pass(self._door.rehearse, parts)
+
+    def _pass(self, call: Callable[..., Rows], parts: tuple[Part, ...]) -> Rows:
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            raise Interrupted
+        rows = call(*parts)
+        if self._left == 0:
+            raise Interrupted
+        return rows
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_interrupted_at_every_step_and_repeated(fresh: Callable[[], str], after: bool) -> None:
+    whole = fresh()
+    told(whole)
+    wanted = picture(whole)
+    project, at, interruptions = fresh(), 0, 0
+    # One project is interrupted again and again, each time a step later in what is left to do.
+    while True:
+        at += 1
+        with connected(project) as door:
+            failing: Door = Failing(door, at, after=after)
+            try:
+                outcome = through(target(project), failing, None, lambda _: None)
+            except Interrupted:
+                interruptions += 1
+                state = record.look(door)
+                assert state.record is None or not state.record.catalogue.differences(
+                    catalogue.present(door, cron=state.cron)
+                ), "an interruption is not drift"
+                continue
+        break
+    assert outcome.succeeded
+    assert interruptions > len(sources.migrations()) // 2
+    assert picture(project) == wanted
+    assert told(project)[1][-1] == NOTHING_CHANGED
+
+
+def test_a_deploy_resumes_after_each_single_interruption(fresh: Callable[[], str]) -> None:
+    """Interrupted once, each time on a new project; sampled, as each costs a database."""
+    whole = fresh()
+    told(whole)
+    wanted = picture(whole)
+    for at in (5, 12):
+        project = fresh()
+        with connected(project) as door, pytest.raises(Interrupted):
+            through(target(project), Failing(door, at, after=at % 2 == 0), None, lambda _: None)
+        assert told(project)[0].succeeded
+        assert picture(project) == wanted
+
+
+BY_HAND = [
+    # what somebody does in the SQL editor, and what a deploy says of it
+    ("drop policy audio_files_read on public.audio_files",
+     "policy audio_files_read on public.audio_files is missing"),
+    ("alter policy audio_files_update_own on public.audio_files using (true)",
+     "policy audio_files_update_own on public.audio_files is changed"),
+    ("create policy leak on public.audio_files for select to anon using (true)",
+     "policy leak on public.audio_files is unknown"),
+    ("create policy leak on storage.objects for select to anon using (bucket_id = 'audio-files')",
+     "policy leak on storage.objects is unknown"),
+    ("create policy leak on storage.objects for select to anon using (true)",
+     "policy leak on storage.objects is unknown"),
+    ("grant insert on public.audio_files to anon", "grant table public.audio_files to anon is changed"),
+    ("grant update (status) on public.audio_files to authenticated",
+     "grant table public.audio_files to authenticated is changed"),
+    ("revoke select on public.audio_features from authenticated",
+     "grant table public.audio_features to authenticated is missing"),
+    ("grant execute on function public.reconcile() to authenticated",
+     "grant function public.reconcile() to authenticated is unknown"),
+    ("grant select on soundscape.jobs to anon", "grant table soundscape.jobs to anon is unknown"),
+    ("alter table public.audio_files disable row level security",
+     "row security public.audio_files is changed"),
+    ("update storage.buckets set public = true where id = 'waveforms'", "bucket waveforms is changed"),
+    ("update storage.buckets set file_size_limit = null where id = 'audio-files'",
+     "bucket audio-files is changed"),
+    ("drop trigger soundscape_object_written on storage.objects",
+     "trigger soundscape_object_written on storage.objects is missing"),
+    ("alter table public.audio_files disable trigger audio_files_made",
+     "trigger audio_files_made on public.audio_files is changed"),
+    ("create or replace function soundscape.ring() returns void language sql as ''",
+     "function soundscape.ring() is changed"),
+    ("alter publication supabase_realtime drop table public.audio_files",
+     "published table public.audio_files is missing"),
+    ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
+    ("drop extension pg_net", "extension pg_net is missing"),
+]  # fmt: skip
+
+
+def test_what_was_changed_by_hand_is_named_and_put_back(project: str) -> None:
+    """All of it on one project, one after the other: each is named alone, and put back alone."""
+    told(project)
+    wanted = picture(project)
+    for statement, named in BY_HAND:
+        run(project, statement)
+        changed = picture(project)
+        outcome, lines = told(project)
+        assert [str(difference) for difference in outcome.drift] == [named], statement
+        assert not outcome.succeeded
+        assert f"drift: {named}" in lines
+        assert picture(project) == changed, "without --repair nothing is touched"
+        repaired, _ = told(project, repair=True)
+        assert repaired.succeeded
+        assert repaired.done == [f"put back {named.rpartition(' is ')[0]}"]
+        assert picture(project) == wanted, statement
+
+
+def test_everything_at_once_is_put_back(project: str) -> None:
+    told(project)
+    wanted = picture(project)
+    for statement, _ in BY_HAND:
+        if "for select to anon using (true)" not in statement or "public." in statement:
+            run(project, statement)
+    assert len(told(project)[0].drift) >= len(BY_HAND) - 2
+    assert told(project, repair=True)[0].succeeded
+    assert picture(project) == wanted
+
+
+def test_what_belongs_to_others_is_left_alone(project: str) -> None:
+    told(project)
+    for statement in (
+        "create table public.guestbook (id int)",
+        "grant all on public.guestbook to anon",
+        "create function public.hello() returns text language sql return 'hello'",
+        "insert into storage.buckets (id, name, public) values ('theirs', 'theirs', true)",
+        "create policy theirs on storage.objects for select to anon using (bucket_id = 'theirs')",
+    ):
+        run(project, statement)
+    before = picture(project)
+    for repair in (False, True):
+        outcome, lines = told(project, repair=repair)
+        assert outcome.succeeded
+        assert lines[-1] == NOTHING_CHANGED
+        assert picture(project) == before
+
+
+def test_what_held_data_is_not_pretended_to_be_mended(project: str) -> None:
+    told(project)
+    run(project, "alter table public.audio_files drop column license")
+    outcome, _ = told(project)
+    assert "column public.audio_files.license is missing" in map(str, outcome.drift)
+    with pytest.raises(DeployError, match="license") as refused:
+        told(project, repair=True)
+    assert refused.value.code == "drift_remains"
+
+
+@contextmanager
+def more_sources(
+    monkeypatch: pytest.MonkeyPatch, *, policy: str | None = None, migration: str | None = None
+) -> Iterator[None]:
+    """The next version of SoundScape: one file more."""
+    policies, migrations = sources.policies(), sources.migrations()
+    if policy is not None:
+        policies.append(("zz_next.sql", policy))
+    if migration is not None:
+        migrations.append(sources.Migration("20991231000000", "next", migration))
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "policies", lambda: policies)
+        patched.setattr(sources, "migrations", lambda: migrations)
+        catalogue.query.cache_clear()
+        yield
+
+
+def test_a_new_version_is_a_change_and_not_drift(project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(project)
+    with more_sources(
+        monkeypatch,
+        migration="create table public.next (id int primary key); "
+        "alter table public.next enable row level security;",
+        policy="revoke all on public.next from public, anon, authenticated; "
+        "grant select on public.next to anon;",
+    ):
+        outcome, _ = told(project, plan_only=True)
+        assert outcome.drift == []
+        assert outcome.plan is not None
+        assert outcome.plan.policy_files == ["zz_next.sql"]
+        assert outcome.plan.changes == [
+            "+ column public.next.id",
+            "+ row security public.next",
+            "+ grant table public.next to anon",
+        ]
+        assert told(project)[0].succeeded
+        assert told(project)[1][-1] == NOTHING_CHANGED
+
+
+def test_drift_stops_a_new_version_unless_it_is_put_back_first(
+    project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(project)
+    run(project, "drop policy users_read on public.users")
+    with more_sources(monkeypatch, migration="create table public.next (id int)"):
+        stopped, _ = told(project)
+        assert (stopped.done, len(stopped.drift)) == ([], 1)
+        outcome, _ = told(project, repair=True)
+        assert outcome.done[:2] == [
+            "put back policy users_read on public.users",
+            "migration 20991231000000_next",
+        ]
+
+
+def test_a_mistake_in_a_migration_shows_before_anything_is_touched(
+    project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(project)
+    before = picture(project)
+    with (
+        more_sources(monkeypatch, migration="create table public.good (id int); create tabel bad ()"),
+        pytest.raises(DeployError, match=r"migrations/20991231000000_next\.sql: syntax error"),
+    ):
+        told(project)
+    assert picture(project) == before
+
+
+def test_the_embedded_projects_own_start_agrees(project: str) -> None:
+    """`soundscape dev` deploys by itself; a deploy after that finds nothing to do."""
+    for expected in (len(sources.migrations()), 0):
+        applied = database.apply(project, worker_url="http://worker.test", webhook_secret=WEBHOOK_SECRET)
+        assert len(applied.migrations) == expected
+    assert (applied.policies, applied.secrets) == ([], [])
+    assert told(project)[1][-1] == NOTHING_CHANGED
+    run(project, "drop policy users_read on public.users")
+    assert database.apply(project).policies
+    assert told(project)[1][-1] == NOTHING_CHANGED
+
+
+def test_a_rotated_secret_is_stored(project: str) -> None:
+    told(project)
+    rotated = "whsec_" + "YW5vdGhlciAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RzISE="
+    outcome = deploy(
+        Target(db_url=project, worker_url="http://worker.test/", webhook_secret=rotated), lambda _: None
+    )
+    assert outcome.done == ["soundscape_webhook_secret in Vault"]
+    with psycopg.connect(project) as connection:
+        kept = connection.execute("select name, decrypted_secret from vault.decrypted_secrets").fetchall()
+    assert dict(kept) == {
+        "soundscape_worker_url": "http://worker.test",
+        "soundscape_webhook_secret": rotated,
+    }
+
+
+# -- the Management API -------------------------------------------------------------------------
+
+
+def by_api(api: management_api.Api, **more: str) -> Target:
+    settings = {
+        "SUPABASE_URL": f"https://{management_api.REF}.supabase.co",
+        "SUPABASE_ACCESS_TOKEN": management_api.TOKEN,
+        "SUPABASE_API_URL": api.url,
+        "SOUNDSCAPE_WORKER_URL": "https://worker.test",
+        "SOUNDSCAPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+    }
+    return Target.from_environment(settings | more)
+
+
+def test_by_the_management_api_the_same_comes_out(fresh: Callable[[], str]) -> None:
+    by_url, by_token = fresh(), fresh()
+    told(by_url)
+    with management_api.serving(by_token) as api:
+        lines: list[str] = []
+        assert deploy(by_api(api), lines.append).succeeded
+        assert picture(by_token) == picture(by_url)
+        assert deploy(by_api(api), lines.append).done == []
+        assert lines[-1] == NOTHING_CHANGED
+
+        run(by_token, "drop policy users_read on public.users")
+        planned = deploy(by_api(api), lines.append, plan_only=True, repair=True)
+        assert [str(found) for found in planned.drift] == ["policy users_read on public.users is missing"]
+        assert deploy(by_api(api), lines.append, repair=True).succeeded
+        assert picture(by_token) == picture(by_url)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"SUPABASE_ACCESS_TOKEN": "sbp_wrong"}, "api_refused"),
+        ({"SUPABASE_URL": "https://zzzzzzzzzzzzzzzzzzzz.supabase.co"}, "project_unknown"),
+        ({"SUPABASE_API_URL": "http://127.0.0.1:9"}, "api_unreachable"),
+    ],
+)
+def test_the_management_api_refuses(project: str, settings: dict[str, str], code: str) -> None:
+    with management_api.serving(project) as api, pytest.raises(DeployError) as refused:
+        deploy(by_api(api, **settings), lambda _: None)
+    assert refused.value.code == code
+    assert refused.value.remedy
+
+
+def test_sql_that_the_management_api_refuses(project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        management_api.serving(project) as api,
+        more_sources(monkeypatch, migration="create table storage.mine (id int)"),
+        pytest.raises(DeployError, match="permission denied for schema storage"),
+    ):
+        deploy(by_api(api), lambda _: None)
+
+
+def test_auth_hooks_are_enabled(project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from soundscape.deploy import hooks
+
+    uri = "pg-functions://postgres/public/custom_access_token_hook"
+    monkeypatch.setattr(hooks, "wanted", lambda: {"custom_access_token": uri})
+    with management_api.serving(project) as api:
+        assert "Auth hook custom_access_token" in deploy(by_api(api), lambda _: None).done
+        assert api.auth_settings == {
+            "hook_custom_access_token_enabled": True,
+            "hook_custom_access_token_uri": uri,
+        }
+        assert deploy(by_api(api), lambda _: None).done == []
+
+
+# -- before anything is touched -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (Target(worker_url="http://w", webhook_secret="whsec_short"), "must be whsec_"),
+        (
+            Target(worker_url="http://127.0.0.1:8000", webhook_secret=WEBHOOK_SECRET, project_ref="r"),
+            "cannot reach",
+        ),
+    ],
+)  # fmt: skip
+def test_preflight_stops(project: str, target: Target, said: str) -> None:
+    with connected(project) as door:
+        outcome = through(target, door, None, lambda _: None)
+    assert not outcome.succeeded
+    assert outcome.plan is None
+    assert any(said in finding.message and finding.remedy for finding in outcome.preflight.findings)
+
+
+def test_preflight_notes_a_missing_doorbell(project: str) -> None:
+    with connected(project) as door:
+        outcome = through(Target(), door, None, lambda _: None)
+    assert outcome.succeeded
+    assert any("polls" in finding.message for finding in outcome.preflight.findings)
+
+
+def test_nothing_to_reach_the_database_by() -> None:
+    with pytest.raises(SettingsError, match="Neither") as missing:
+        deploy(Target(url="http://127.0.0.1:1"), lambda _: None)
+    assert "supabase.com/dashboard" in missing.value.remedy
+
+
+def test_settings_of_two_projects_are_refused() -> None:
+    with pytest.raises(SettingsError, match="different projects"):
+        Target.from_environment(
+            {
+                "SUPABASE_URL": "https://aaaaaaaaaaaaaaaaaaaa.supabase.co",
+                "SUPABASE_DB_URL": "postgresql://postgres.bbbbbbbbbbbbbbbbbbbb:x@h.pooler.supabase.com:5432/postgres",
+            }
+        )
+
+
+def test_a_database_that_is_not_there() -> None:
+    with pytest.raises(DeployError) as unreachable:
+        deploy(Target(db_url="postgresql://postgres:x@127.0.0.1:9/postgres"), lambda _: None)
+    assert unreachable.value.code == "database_unreachable"
