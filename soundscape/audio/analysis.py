@@ -27,6 +27,7 @@ from soundscape.audio import (
 from soundscape.audio.decode import AudioFile, Limits, Source, open_audio, opened
 from soundscape.audio.descriptors import DescriptorMeter
 from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
+from soundscape.audio.fingerprint.exact import PcmDigest
 from soundscape.audio.record import Record, Stage
 from soundscape.audio.spectrogram import Spectrogram
 from soundscape.audio.spectrum import (
@@ -157,7 +158,7 @@ class _Pass:
         self.clock = _Clock()
         self.out_dir = out_dir
         self.draw = draw and out_dir is not None
-        self.pcm_hash = hashlib.sha256()
+        self.pcm_digest = PcmDigest()
         self.spectrum = Spectrum()
         self.descriptors = DescriptorMeter()
         self.onsets = rhythm.OnsetEnvelope()
@@ -211,7 +212,7 @@ class _Pass:
 
     def _push(self, block: Samples) -> None:
         with self.clock.stage("hash"):
-            self.pcm_hash.update(block.data)
+            self.pcm_digest.push(block)
         with self.clock.stage("loudness"):
             self.loudness.push(block)
         with self.clock.stage("fingerprint"):
@@ -273,7 +274,7 @@ class _Pass:
             damaged_packets=audio.damaged_packets,
             size_bytes=audio.size_bytes,
             sha256=sha256,
-            pcm_sha256=self.pcm_hash.hexdigest(),
+            pcm_sha256=self.pcm_digest.result(),
             tags=header.tags,
         )
 

@@ -38,9 +38,7 @@ class Source:
     damaged_packets: Annotated[int, "Pieces that could not be decoded and were left out"]
     size_bytes: Annotated[int, "Size of the file"]
     sha256: Annotated[str, "SHA-256 of the file, hex"]
-    pcm_sha256: Annotated[
-        str, "SHA-256, hex, of the sound: float32, channel after channel, 65,536 frames at a time"
-    ]
+    pcm_sha256: Annotated[str, "SHA-256 of the decoded sound (float32 little-endian, interleaved), hex"]
     tags: Annotated[
         dict[str, str], "What the file says of itself: title, artist, album, date, genre, comment"
     ]
