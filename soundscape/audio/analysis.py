@@ -87,7 +87,8 @@ def analysis_version(*, tagged: bool) -> str:
 
     tagged: whether the model listened; without it tags are missing and the embedding is of another space.
     """
-    named = json.dumps([STAGES, _PARAMETERS, tagged], sort_keys=True)
+    space = embedding.projection("yamnet-128" if tagged else "descriptors-128").space
+    named = json.dumps([STAGES, _PARAMETERS, space], sort_keys=True)
     return f"a1-{hashlib.sha256(named.encode()).hexdigest()[:10]}"
 
 

@@ -107,6 +107,26 @@ def test_the_shortest_recordings(tmp_path: Path, samples: int, sample_rate: int)
     assert record.source.duration_s == samples / sample_rate
 
 
+@pytest.mark.parametrize(
+    ("sample_rate", "channels", "refused"),
+    [
+        (1, 1, True),  # loudness is not defined so low
+        (1_000, 2, True),
+        (4_000, 1, False),
+        (384_000, 2, False),
+        (22_050, 64, False),
+    ],
+)
+def test_other_limits_give_records_or_refusals_too(sample_rate: int, channels: int, refused: bool) -> None:
+    wide = Limits(max_channels=64, min_sample_rate_hz=1, max_sample_rate_hz=400_000)
+    y = tone(seconds=1, sample_rate=sample_rate, channels=channels)
+    if not refused:
+        assert_conforms(record_of(y, sample_rate, limits=wide))
+    else:
+        with pytest.raises(PolicyRefusal):
+            record_of(y, sample_rate, limits=wide)
+
+
 def test_the_same_input_gives_the_same_record_and_files(tmp_path: Path) -> None:
     y = tone(seconds=5, sample_rate=RATE) * np.linspace(0, 1, 5 * RATE, dtype=np.float32)
     data = wav(y, RATE, subtype="FLOAT")
