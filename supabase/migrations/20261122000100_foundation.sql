@@ -13,10 +13,12 @@ create schema if not exists soundscape;
 comment on schema soundscape is 'The worker''s ledger and the functions that run with their owner''s rights. Never exposed by the Data API.';
 revoke all on schema soundscape from public;
 
--- Postgres lets PUBLIC execute every new function; here each right is written down in policies/.
-alter default privileges in schema soundscape revoke all on functions from public, anon, authenticated;
-alter default privileges in schema public revoke all on functions from public, anon, authenticated;
-alter default privileges in schema public revoke all on tables from anon, authenticated;
+-- Postgres lets PUBLIC execute every new function; here each right is written down in policies/. That
+-- default can only be taken back for all schemas at once: naming a schema would take back nothing.
+alter default privileges revoke execute on functions from public;
+alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
 
 create function soundscape.uuid_or_null(candidate text) returns uuid
 language sql immutable parallel safe set search_path = ''

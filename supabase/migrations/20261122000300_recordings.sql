@@ -1,5 +1,13 @@
 -- A recording is a row here and an object in the bucket audio-files.
 
+create function soundscape.search_document(title text, description text, tags text[]) returns tsvector
+language sql immutable parallel safe set search_path = ''
+-- Word for word ('simple'): titles come in every language. What counts more is weighted more.
+return setweight(to_tsvector('pg_catalog.simple', coalesce(title, '')), 'A')
+    || setweight(to_tsvector('pg_catalog.simple', coalesce(array_to_string(tags, ' '), '')), 'B')
+    || setweight(to_tsvector('pg_catalog.simple', coalesce(description, '')), 'C');
+comment on function soundscape.search_document(text, text, text[]) is 'The words a recording is found by: title before tags before description.';
+
 create table public.audio_files (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
@@ -27,14 +35,24 @@ create table public.audio_files (
     object_etag text,
     analysis_version text,
     analyzed_at timestamptz,
+    hidden_at timestamptz,
+    hidden_reason text check (char_length(btrim(hidden_reason)) between 1 and 1000),
+    is_listed boolean not null generated always as (is_public and hidden_at is null) stored,
+    search tsvector not null generated always as (soundscape.search_document(title, description, tags)) stored,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    -- What hangs on a recording refers to this and so carries owner and visibility along.
+    unique (id, user_id, is_listed),
     check ((status in ('failed', 'rejected')) = (error_code is not null)),
-    check (status <> 'ready' or analysis_version is not null)
+    check (status <> 'ready' or analysis_version is not null),
+    check ((hidden_at is null) = (hidden_reason is null))
 );
 alter table public.audio_files enable row level security;
 create index audio_files_by_owner on public.audio_files (user_id, created_at desc);
+create index audio_files_by_age on public.audio_files (created_at desc);
 create index audio_files_public on public.audio_files (created_at desc) where is_public;
+create index audio_files_hidden on public.audio_files (hidden_at desc) where hidden_at is not null;
+create index audio_files_by_words on public.audio_files using gin (search);
 create unique index audio_files_by_object on public.audio_files (object_id);
 create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued', 'analyzing');
 
@@ -60,6 +78,10 @@ comment on column public.audio_files.object_version is 'Version of the object th
 comment on column public.audio_files.object_etag is 'ETag of that version: new bytes have a new one, a moved object keeps it.';
 comment on column public.audio_files.analysis_version is 'Version of the analysis whose results are shown.';
 comment on column public.audio_files.analyzed_at is 'When those results were written.';
+comment on column public.audio_files.hidden_at is 'When a moderator hid it from everybody but its owner; null otherwise.';
+comment on column public.audio_files.hidden_reason is 'Why it was hidden, for its owner to read.';
+comment on column public.audio_files.is_listed is 'Public and not hidden: everybody may find and hear it.';
+comment on column public.audio_files.search is 'The words of title, tags and description, for search_audio.';
 comment on column public.audio_files.created_at is 'When the row was made.';
 comment on column public.audio_files.updated_at is 'When the row last changed.';
 
@@ -92,7 +114,9 @@ create trigger audio_files_status_step before update of status on public.audio_f
     execute function soundscape.check_status_step();
 
 create table public.audio_features (
-    audio_id uuid primary key references public.audio_files (id) on delete cascade,
+    audio_id uuid primary key,
+    user_id uuid not null,
+    is_listed boolean not null,
     object_version text not null,
     analysis_version text not null,
     duration_s double precision not null check (duration_s >= 0),
@@ -116,12 +140,23 @@ create table public.audio_features (
     waveform_path text not null,
     pictures jsonb not null default '{}',
     descriptors jsonb not null,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    unique (audio_id, user_id, is_listed),
+    constraint audio_features_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
 );
 alter table public.audio_features enable row level security;
 
+create index audio_features_by_owner on public.audio_features (user_id);
+create index audio_features_by_tempo on public.audio_features (tempo_bpm);
+create index audio_features_by_key on public.audio_features (key, mode, tempo_bpm);
+create index audio_features_by_duration on public.audio_features (duration_s);
+create index audio_features_by_bytes on public.audio_features (sha256);
+
 comment on table public.audio_features is 'What the analysis measured, one row per recording. Visible to whoever sees the recording.';
 comment on column public.audio_features.audio_id is 'The recording.';
+comment on column public.audio_features.user_id is 'The recording''s owner, carried along.';
+comment on column public.audio_features.is_listed is 'Whether everybody sees the recording, carried along.';
 comment on column public.audio_features.object_version is 'Version of the object that was analysed.';
 comment on column public.audio_features.analysis_version is 'Version of the analysis.';
 comment on column public.audio_features.duration_s is 'Decoded length in seconds.';

@@ -23,6 +23,21 @@ create table soundscape.jobs (
     finished_at timestamptz
 );
 alter table soundscape.jobs enable row level security;
+comment on column soundscape.jobs.id is 'The job.';
+comment on column soundscape.jobs.audio_id is 'The recording.';
+comment on column soundscape.jobs.object_version is 'Version of the object to analyse.';
+comment on column soundscape.jobs.queue is 'The pgmq queue; uploads are taken before backfills.';
+comment on column soundscape.jobs.msg_id is 'The message in that queue.';
+comment on column soundscape.jobs.state is 'queued → running → succeeded | refused | dead; superseded by newer bytes, cancelled with the object.';
+comment on column soundscape.jobs.attempt is 'How often it was claimed; with msg_id the token that fences the holder.';
+comment on column soundscape.jobs.worker is 'Who holds it.';
+comment on column soundscape.jobs.lease_expires_at is 'Until when, unless the lease is extended.';
+comment on column soundscape.jobs.error_code is 'Code of the last failure.';
+comment on column soundscape.jobs.error_message is 'What the last failure said.';
+comment on column soundscape.jobs.trace_id is 'One id through upload, job and logs.';
+comment on column soundscape.jobs.created_at is 'When it was asked for.';
+comment on column soundscape.jobs.started_at is 'When it was first claimed.';
+comment on column soundscape.jobs.finished_at is 'When it ended.';
 -- One live job a recording: a newer one supersedes it.
 create unique index jobs_live on soundscape.jobs (audio_id) where state in ('queued', 'running');
 create index jobs_by_recording on soundscape.jobs (audio_id, id desc);
@@ -37,10 +52,28 @@ create table soundscape.removals (
     unique (bucket_id, name)
 );
 alter table soundscape.removals enable row level security;
+comment on column soundscape.removals.id is 'The removal.';
+comment on column soundscape.removals.bucket_id is 'The bucket.';
+comment on column soundscape.removals.name is 'The object''s name.';
+comment on column soundscape.removals.requested_at is 'Since when it is to go.';
 comment on table soundscape.removals is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
 
 select pgmq.create('soundscape_uploads');
 select pgmq.create('soundscape_backfill');
+
+create function soundscape.forget_message() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if old.msg_id is not null then
+        perform pgmq.delete(old.queue, old.msg_id);
+    end if;
+    return null;
+end
+$$;
+comment on function soundscape.forget_message() is 'Trigger on jobs: a deleted recording leaves no message behind.';
+create trigger jobs_deleted after delete on soundscape.jobs
+    for each row when (old.state in ('queued', 'running', 'superseded', 'cancelled'))
+    execute function soundscape.forget_message();
 
 create function soundscape.max_attempts() returns integer
 language sql immutable parallel safe set search_path = '' return 5;
@@ -212,6 +245,15 @@ end
 $$;
 comment on function soundscape.on_object_written() is 'Trigger on storage.objects: bytes have arrived whole, or moved.';
 
+create function soundscape.forget_findings(recording uuid) returns void
+language sql security definer set search_path = '' as $$
+    delete from public.audio_features where audio_id = recording;
+    delete from public.audio_tags where audio_id = recording;
+    delete from public.audio_embeddings where audio_id = recording;
+    delete from public.audio_matches where recording in (audio_id, matched_audio_id);
+$$;
+comment on function soundscape.forget_findings(uuid) is 'Forget what analysis found in bytes that are gone.';
+
 create function soundscape.on_object_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -219,8 +261,7 @@ begin
     update soundscape.jobs set state = 'cancelled', finished_at = now()
     where state in ('queued', 'running')
       and audio_id in (select id from public.audio_files where object_id = old.id);
-    delete from public.audio_features
-    where audio_id in (select id from public.audio_files where object_id = old.id);
+    perform soundscape.forget_findings(id) from public.audio_files where object_id = old.id;
     insert into soundscape.removals (bucket_id, name)
     select 'waveforms', o.name from storage.objects o
     where o.bucket_id = 'waveforms'
@@ -438,7 +479,7 @@ begin
         select from public.audio_features f
         where f.audio_id = job.audio_id and f.object_version <> job.object_version)
     then
-        delete from public.audio_features where audio_id = job.audio_id;
+        perform soundscape.forget_findings(job.audio_id);
         update public.audio_files set analysis_version = null, analyzed_at = null where id = job.audio_id;
         insert into soundscape.removals (bucket_id, name)
         select o.bucket_id, o.name from storage.objects o
@@ -449,21 +490,45 @@ end
 $$;
 comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and archive its message.';
 
+create function soundscape.write_tags_and_place(file public.audio_files, result jsonb) returns void
+language sql security definer set search_path = '' as $$
+    delete from public.audio_tags where audio_id = file.id;
+    insert into public.audio_tags (audio_id, user_id, is_listed, label, confidence, start_s, end_s)
+    select file.id, file.user_id, file.is_listed, heard.label, heard.confidence, heard.start_s, heard.end_s
+    from jsonb_to_recordset(case jsonb_typeof(result -> 'tags') when 'array' then result -> 'tags' else '[]' end)
+        as heard (label text, confidence real, start_s double precision, end_s double precision);
+
+    delete from public.audio_embeddings where audio_id = file.id;
+    insert into public.audio_embeddings (audio_id, space, user_id, is_listed, embedding)
+    select file.id, result #>> '{embedding,space}', file.user_id, file.is_listed,
+           (result #>> '{embedding,values}')::extensions.halfvec(128)
+    where jsonb_typeof(result -> 'embedding') = 'object';
+$$;
+comment on function soundscape.write_tags_and_place(public.audio_files, jsonb) is 'Tags and embedding of a finished analysis, instead of what was there. A skipped stage leaves none.';
+
 create function soundscape.complete_job(job_id bigint, token text, result jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs := soundscape.held_job(job_id, token);
+    file public.audio_files;
     source jsonb := result -> 'source';
     spectral jsonb := result -> 'spectral';
 begin
+    -- Locked, so that owner and visibility stay what is written beside the results.
+    select * into file from public.audio_files where id = job.audio_id for update;
+    delete from public.audio_matches m
+    where job.audio_id in (m.audio_id, m.matched_audio_id) and not exists (
+        select from public.audio_features f where f.audio_id = job.audio_id and f.object_version = job.object_version);
+    perform soundscape.write_tags_and_place(file, result);
+
     insert into public.audio_features as f (
-        audio_id, object_version, analysis_version, duration_s,
+        audio_id, user_id, is_listed, object_version, analysis_version, duration_s,
         integrated_lufs, loudness_range_lu, true_peak_dbtp, sample_peak_dbfs, rms_dbfs,
         tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence,
         centroid_hz, bandwidth_hz, rolloff_hz, flatness, zero_crossing_rate,
         sha256, waveform_path, pictures, descriptors)
     values (
-        job.audio_id, job.object_version, result ->> 'analysis_version', (source ->> 'duration_s')::double precision,
+        job.audio_id, file.user_id, file.is_listed, job.object_version, result ->> 'analysis_version', (source ->> 'duration_s')::double precision,
         (result #>> '{loudness,integrated_lufs}')::real, (result #>> '{loudness,range_lu}')::real,
         (result #>> '{loudness,true_peak_dbtp}')::real, (result #>> '{loudness,sample_peak_dbfs}')::real,
         (spectral #>> '{rms_dbfs,mean}')::real,

@@ -1,5 +1,5 @@
--- What analysis measures, and status, are not among the columns a client may write.
-revoke all on public.audio_files from public, anon, authenticated;
+-- What analysis measures, status, and what moderators decide are not among the columns a client may write.
+revoke all on public.audio_files from public, anon, authenticated, service_role;
 grant select on public.audio_files to anon, authenticated;
 grant insert (id, user_id, title, description, file_path, is_public, tags, license, duration)
     on public.audio_files to authenticated;
@@ -7,12 +7,17 @@ grant update (title, description, is_public, tags, license) on public.audio_file
 grant delete on public.audio_files to authenticated;
 grant select, insert, update, delete on public.audio_files to service_role;
 
+-- Spelt out rather than is_listed, so that the planner may use the index of public recordings.
 drop policy if exists audio_files_read_public on public.audio_files;
-create policy audio_files_read_public on public.audio_files for select to anon using (is_public);
+create policy audio_files_read_public on public.audio_files for select to anon
+    using (is_public and hidden_at is null);
 
 drop policy if exists audio_files_read on public.audio_files;
 create policy audio_files_read on public.audio_files for select to authenticated
-    using (is_public or user_id = (select auth.uid()));
+    using (
+        (is_public and hidden_at is null)
+        or user_id = (select auth.uid())
+        or (hidden_at is not null and (select soundscape.authorize('recordings.moderate'))));
 
 drop policy if exists audio_files_insert_own on public.audio_files;
 create policy audio_files_insert_own on public.audio_files for insert to authenticated

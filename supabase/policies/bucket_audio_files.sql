@@ -3,13 +3,14 @@ values ('audio-files', 'audio-files', false, 2147483648, array['audio/*', 'video
 on conflict (id) do update set public = excluded.public, file_size_limit = excluded.file_size_limit,
     allowed_mime_types = excluded.allowed_mime_types;
 
--- Reading follows the recording: its owner always, everybody when it is public. A row about somebody
+-- Reading follows the recording: its owner always, everybody when it is public, moderators when it is
+-- hidden. A row about somebody
 -- else's object opens nothing, because row and object must have the same owner.
 drop policy if exists soundscape_audio_read_public on storage.objects;
 create policy soundscape_audio_read_public on storage.objects for select to anon
     using (bucket_id = 'audio-files' and exists (
         select from public.audio_files f
-        where f.file_path = objects.name and f.is_public
+        where f.file_path = objects.name and f.is_public and f.hidden_at is null
           and f.user_id = soundscape.owner_of(objects.name, objects.owner_id)));
 
 drop policy if exists soundscape_audio_read on storage.objects;
@@ -18,7 +19,9 @@ create policy soundscape_audio_read on storage.objects for select to authenticat
         soundscape.owner_of(objects.name, objects.owner_id) = (select auth.uid())
         or exists (
             select from public.audio_files f
-            where f.file_path = objects.name and f.is_public
+            where f.file_path = objects.name
+              and ((f.is_public and f.hidden_at is null)
+                   or (f.hidden_at is not null and (select soundscape.authorize('recordings.moderate'))))
               and f.user_id = soundscape.owner_of(objects.name, objects.owner_id))));
 
 drop policy if exists soundscape_audio_insert on storage.objects;

@@ -1,8 +1,9 @@
-revoke all on public.users from public, anon, authenticated;
+revoke all on public.users from public, anon, authenticated, service_role;
 grant select on public.users to anon, authenticated;
 grant update (username, display_name, bio, avatar_path) on public.users to authenticated;
 grant select, insert, update, delete on public.users to service_role;
 
+-- Profiles are public. Nothing private belongs into this table.
 drop policy if exists users_read on public.users;
 create policy users_read on public.users for select to anon, authenticated using (true);
 

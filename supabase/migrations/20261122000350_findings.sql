@@ -1,0 +1,77 @@
+-- What analysis found beyond the features: what is heard when, where a recording lies among others, and
+-- which recordings share sound. Owner and visibility are carried along from the recording by foreign key.
+
+create table public.audio_tags (
+    id bigint generated always as identity primary key,
+    audio_id uuid not null,
+    user_id uuid not null,
+    is_listed boolean not null,
+    label text not null check (char_length(label) between 1 and 100),
+    confidence real not null check (confidence between 0 and 1),
+    start_s double precision not null check (start_s >= 0),
+    end_s double precision not null check (end_s < 'infinity'),
+    unique (audio_id, label, start_s),
+    check (start_s <= end_s),
+    constraint audio_tags_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
+);
+alter table public.audio_tags enable row level security;
+create index audio_tags_by_recording on public.audio_tags (audio_id, user_id, is_listed);
+create index audio_tags_by_owner on public.audio_tags (user_id);
+create index audio_tags_by_label on public.audio_tags (label, confidence desc);
+comment on table public.audio_tags is 'What is heard, and from when to when. Visible to whoever sees the recording.';
+comment on column public.audio_tags.id is 'The tag.';
+comment on column public.audio_tags.audio_id is 'The recording.';
+comment on column public.audio_tags.user_id is 'The recording''s owner, carried along.';
+comment on column public.audio_tags.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_tags.label is 'Name of the AudioSet class.';
+comment on column public.audio_tags.confidence is 'Mean score over the span, 0 to 1.';
+comment on column public.audio_tags.start_s is 'Begin, seconds.';
+comment on column public.audio_tags.end_s is 'End, seconds.';
+
+create table public.audio_embeddings (
+    audio_id uuid not null,
+    space text not null check (char_length(space) between 1 and 64),
+    user_id uuid not null,
+    is_listed boolean not null,
+    embedding extensions.halfvec(128) not null,
+    created_at timestamptz not null default now(),
+    primary key (audio_id, space),
+    constraint audio_embeddings_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
+);
+alter table public.audio_embeddings enable row level security;
+create index audio_embeddings_by_recording on public.audio_embeddings (audio_id, user_id, is_listed);
+-- A user's own recordings are few and searched exactly; the public catalogue has the graph.
+create index audio_embeddings_by_owner on public.audio_embeddings (user_id, space);
+create index audio_embeddings_public on public.audio_embeddings
+    using hnsw (embedding extensions.halfvec_cosine_ops) where is_listed;
+comment on table public.audio_embeddings is 'A place among sounds: near means alike. Only one space compares with itself.';
+comment on column public.audio_embeddings.audio_id is 'The recording.';
+comment on column public.audio_embeddings.space is 'Name and version of the space.';
+comment on column public.audio_embeddings.user_id is 'The recording''s owner, carried along.';
+comment on column public.audio_embeddings.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_embeddings.embedding is '128 values of unit length.';
+comment on column public.audio_embeddings.created_at is 'When it was written.';
+
+create table public.audio_matches (
+    id bigint generated always as identity primary key,
+    audio_id uuid not null references public.audio_files (id) on delete cascade,
+    matched_audio_id uuid not null references public.audio_files (id) on delete cascade,
+    kind text not null check (kind in ('same_bytes', 'same_sound', 'shared_passage')),
+    confidence real not null check (confidence between 0 and 1),
+    evidence jsonb not null default '{}' check (jsonb_typeof(evidence) = 'object'),
+    created_at timestamptz not null default now(),
+    unique (audio_id, matched_audio_id, kind),
+    check (audio_id <> matched_audio_id)
+);
+alter table public.audio_matches enable row level security;
+create index audio_matches_by_matched on public.audio_matches (matched_audio_id);
+comment on table public.audio_matches is 'Claims that two recordings share sound. Visible to whoever sees both.';
+comment on column public.audio_matches.id is 'The claim.';
+comment on column public.audio_matches.audio_id is 'The recording that was analysed.';
+comment on column public.audio_matches.matched_audio_id is 'The recording it matched, which was there before.';
+comment on column public.audio_matches.kind is 'same_bytes, same_sound or shared_passage.';
+comment on column public.audio_matches.confidence is '0 to 1.';
+comment on column public.audio_matches.evidence is 'What the claim rests on: hashes, landmarks in common, offset in seconds.';
+comment on column public.audio_matches.created_at is 'When the claim was made.';

@@ -1,0 +1,130 @@
+-- Playlists. Positions run from 1 without gaps; nobody writes them but the functions here.
+
+create table public.playlists (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
+    title text not null check (char_length(btrim(title)) between 1 and 200),
+    description text check (char_length(description) <= 5000),
+    is_public boolean not null default false,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+);
+alter table public.playlists enable row level security;
+create index playlists_by_owner on public.playlists (user_id, created_at desc);
+create index playlists_public on public.playlists (created_at desc) where is_public;
+comment on table public.playlists is 'Recordings in an order somebody chose.';
+comment on column public.playlists.id is 'The playlist.';
+comment on column public.playlists.user_id is 'The owner; the caller unless said otherwise.';
+comment on column public.playlists.title is 'Title, 1 to 200 characters.';
+comment on column public.playlists.description is 'Description, at most 5000 characters.';
+comment on column public.playlists.is_public is 'Whether everybody may see it. Recordings in it that are private stay so.';
+comment on column public.playlists.created_at is 'When it was made.';
+comment on column public.playlists.updated_at is 'When title, description or visibility last changed.';
+
+create trigger playlists_touch before update on public.playlists
+    for each row execute function soundscape.touch_updated_at();
+
+create table public.playlist_items (
+    id uuid primary key default gen_random_uuid(),
+    playlist_id uuid not null references public.playlists (id) on delete cascade,
+    audio_id uuid not null references public.audio_files (id) on delete cascade,
+    position integer not null check (position >= 1),
+    added_at timestamptz not null default now(),
+    -- Deferrable, so that one statement may renumber.
+    unique (playlist_id, position) deferrable initially immediate
+);
+alter table public.playlist_items enable row level security;
+create index playlist_items_by_recording on public.playlist_items (audio_id);
+comment on table public.playlist_items is 'A recording''s place in a playlist. A recording may be in it twice.';
+comment on column public.playlist_items.id is 'The item.';
+comment on column public.playlist_items.playlist_id is 'The playlist.';
+comment on column public.playlist_items.audio_id is 'The recording.';
+comment on column public.playlist_items.position is 'From 1, without gaps. New items come last; move_playlist_item and reorder_playlist change it.';
+comment on column public.playlist_items.added_at is 'When it was added.';
+
+create function soundscape.append_item() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- Two appends to one playlist wait for each other.
+    perform from public.playlists where id = new.playlist_id for no key update;
+    new.position := coalesce((select max(i.position) from public.playlist_items i where i.playlist_id = new.playlist_id), 0) + 1;
+    return new;
+end
+$$;
+comment on function soundscape.append_item() is 'Trigger: a new item comes last, whatever position it asked for.';
+create trigger playlist_items_append before insert on public.playlist_items
+    for each row execute function soundscape.append_item();
+
+create function soundscape.close_gaps() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform from public.playlists where id in (select playlist_id from gone) order by id for no key update;
+    update public.playlist_items i set position = numbered.place
+    from (select j.id, row_number() over (partition by j.playlist_id order by j.position) as place
+          from public.playlist_items j where j.playlist_id in (select playlist_id from gone)) numbered
+    where i.id = numbered.id and i.position <> numbered.place;
+    return null;
+end
+$$;
+comment on function soundscape.close_gaps() is 'Trigger: what is left of a playlist is numbered again.';
+create trigger playlist_items_close after delete on public.playlist_items
+    referencing old table as gone for each statement execute function soundscape.close_gaps();
+
+create function soundscape.own_playlist(playlist uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform from public.playlists p where p.id = playlist and p.user_id = (select auth.uid()) for no key update;
+    if not found then
+        raise exception 'This is no playlist of yours.' using errcode = '42501', hint = 'Only its owner may reorder a playlist.';
+    end if;
+end
+$$;
+comment on function soundscape.own_playlist(uuid) is 'Lock the playlist if it is the caller''s; an error otherwise.';
+
+create function soundscape.move_playlist_item(item uuid, to_position integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    list uuid := (select playlist_id from public.playlist_items where id = item);
+    from_position integer;
+    wanted integer;
+begin
+    perform soundscape.own_playlist(list);
+    from_position := (select i.position from public.playlist_items i where i.id = item);
+    wanted := least(greatest(to_position, 1), (select max(i.position) from public.playlist_items i where i.playlist_id = list));
+    update public.playlist_items i
+    set position = case when i.id = item then wanted
+                        when wanted < from_position then i.position + 1
+                        else i.position - 1 end
+    where i.playlist_id = list
+      and i.position between least(from_position, wanted) and greatest(from_position, wanted)
+      and wanted <> from_position;
+end
+$$;
+comment on function soundscape.move_playlist_item(uuid, integer) is 'Move an item of the caller''s playlist; what lies between makes room.';
+
+create function soundscape.reorder_playlist(playlist uuid, items uuid[]) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform soundscape.own_playlist(playlist);
+    if (select array_agg(i.id order by i.id) from public.playlist_items i where i.playlist_id = playlist)
+       is distinct from (select array_agg(x order by x) from unnest(items) as x)
+    then
+        raise exception 'These are not the items of the playlist, each once.' using errcode = '22023',
+            hint = 'Read the playlist again: it may have changed meanwhile.';
+    end if;
+    update public.playlist_items i set position = wanted.place
+    from unnest(items) with ordinality as wanted (id, place)
+    where i.id = wanted.id and i.position <> wanted.place;
+end
+$$;
+comment on function soundscape.reorder_playlist(uuid, uuid[]) is 'Put all items of the caller''s playlist into this order.';
+
+create function public.move_playlist_item(item uuid, to_position integer) returns void
+language sql set search_path = ''
+as $$ select soundscape.move_playlist_item(item, to_position) $$;
+comment on function public.move_playlist_item(uuid, integer) is 'Move an item of your playlist to a position, counted from 1; beyond the end means last.';
+
+create function public.reorder_playlist(playlist uuid, items uuid[]) returns void
+language sql set search_path = ''
+as $$ select soundscape.reorder_playlist(playlist, items) $$;
+comment on function public.reorder_playlist(uuid, uuid[]) is 'Put the items of your playlist into this order; all of them, each once.';

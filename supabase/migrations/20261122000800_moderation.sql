@@ -1,0 +1,144 @@
+-- Reports, and what moderators do about them.
+
+create table public.reports (
+    id uuid primary key default gen_random_uuid(),
+    audio_id uuid not null references public.audio_files (id) on delete cascade,
+    reporter_id uuid default auth.uid() references public.users (id) on delete set null,
+    reason text not null check (reason in ('copyright', 'illegal', 'offensive', 'spam', 'misleading', 'other')),
+    details text check (char_length(details) <= 5000),
+    assignee_id uuid references public.users (id) on delete set null,
+    resolution text check (resolution in ('hidden', 'dismissed')),
+    resolution_reason text check (char_length(btrim(resolution_reason)) between 1 and 1000),
+    resolved_at timestamptz,
+    -- Derived: a report whose assignee's account is gone is open again.
+    status text not null generated always as (
+        case when resolved_at is not null then 'resolved' when assignee_id is not null then 'assigned' else 'open' end) stored,
+    created_at timestamptz not null default now(),
+    check ((resolved_at is null) = (resolution is null)),
+    check ((resolved_at is null) = (resolution_reason is null))
+);
+alter table public.reports enable row level security;
+create unique index reports_unresolved on public.reports (audio_id, reporter_id) where resolved_at is null;
+create index reports_by_recording on public.reports (audio_id);
+create index reports_by_reporter on public.reports (reporter_id);
+create index reports_by_assignee on public.reports (assignee_id);
+create index reports_waiting on public.reports (created_at) where resolved_at is null;
+comment on table public.reports is 'Somebody thinks a recording should not be public. Seen by the reporter and by moderators.';
+comment on column public.reports.id is 'The report.';
+comment on column public.reports.audio_id is 'The recording.';
+comment on column public.reports.reporter_id is 'Who reported it; null once that account is gone.';
+comment on column public.reports.reason is 'copyright, illegal, offensive, spam, misleading or other.';
+comment on column public.reports.details is 'In the reporter''s words, at most 5000 characters.';
+comment on column public.reports.assignee_id is 'The moderator who takes care of it.';
+comment on column public.reports.resolution is 'hidden: the recording was hidden. dismissed: nothing was done.';
+comment on column public.reports.resolution_reason is 'Why. When the recording was hidden, its owner reads this as hidden_reason.';
+comment on column public.reports.resolved_at is 'When it was resolved.';
+comment on column public.reports.status is 'open, assigned or resolved.';
+comment on column public.reports.created_at is 'When it was reported.';
+
+create function soundscape.demand(requested_permission public.app_permission) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+    if not soundscape.authorize(requested_permission) then
+        raise exception 'This needs the permission %.', requested_permission using errcode = '42501',
+            hint = 'An admin assigns roles in user_roles.';
+    end if;
+end
+$$;
+comment on function soundscape.demand(public.app_permission) is 'An error unless the caller has the permission.';
+
+create function soundscape.moderated_recording(recording uuid) returns public.audio_files
+language plpgsql security definer set search_path = '' as $$
+declare
+    file public.audio_files;
+begin
+    perform soundscape.demand('recordings.moderate');
+    select * into file from public.audio_files f
+    where f.id = recording and (f.is_public or f.hidden_at is not null) for update;
+    if file.id is null then
+        raise exception 'There is no such public recording.' using errcode = 'PT404';
+    elsif file.user_id = (select auth.uid()) then
+        raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Ask another moderator.';
+    end if;
+    return file;
+end
+$$;
+comment on function soundscape.moderated_recording(uuid) is 'The recording, locked, if the caller may moderate it. Private recordings are nobody''s business.';
+
+create function soundscape.hide_recording(recording uuid, reason text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    file public.audio_files := soundscape.moderated_recording(recording);
+begin
+    update public.audio_files set hidden_at = coalesce(file.hidden_at, now()), hidden_reason = coalesce(reason, '')
+    where id = file.id;
+end
+$$;
+comment on function soundscape.hide_recording(uuid, text) is 'Hide a recording from everybody but its owner, who reads the reason.';
+
+create function soundscape.restore_recording(recording uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    file public.audio_files := soundscape.moderated_recording(recording);
+begin
+    update public.audio_files set hidden_at = null, hidden_reason = null where id = file.id;
+end
+$$;
+comment on function soundscape.restore_recording(uuid) is 'Undo hide_recording.';
+
+create function soundscape.assign_report(report uuid, assignee uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform soundscape.demand('reports.handle');
+    if assignee is not null and not soundscape.may(assignee, 'reports.handle') then
+        raise exception 'The assignee may not handle reports.' using errcode = '22023';
+    end if;
+    update public.reports r set assignee_id = assignee where r.id = report and r.resolved_at is null;
+    if not found then
+        raise exception 'There is no such unresolved report.' using errcode = 'PT404';
+    end if;
+end
+$$;
+comment on function soundscape.assign_report(uuid, uuid) is 'Give a report to a moderator, or back to everybody.';
+
+create function soundscape.resolve_report(report uuid, resolution text, reason text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    found_report public.reports;
+begin
+    perform soundscape.demand('reports.handle');
+    select * into found_report from public.reports r where r.id = report and r.resolved_at is null for update;
+    if found_report.id is null then
+        raise exception 'There is no such unresolved report.' using errcode = 'PT404';
+    elsif exists (select from public.audio_files f where f.id = found_report.audio_id and f.user_id = (select auth.uid())) then
+        raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Ask another moderator.';
+    end if;
+    -- A recording that became private meanwhile is hidden already, by its owner.
+    if resolution = 'hidden' and exists (
+        select from public.audio_files f where f.id = found_report.audio_id and (f.is_public or f.hidden_at is not null))
+    then
+        perform soundscape.hide_recording(found_report.audio_id, reason);
+    end if;
+    update public.reports r
+    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(reason, ''), resolved_at = now(),
+        assignee_id = coalesce(r.assignee_id, (select auth.uid()))
+    where r.id = report;
+end
+$$;
+comment on function soundscape.resolve_report(uuid, text, text) is 'End a report with a reason; hidden hides the recording in the same transaction.';
+
+create function public.hide_recording(recording uuid, reason text) returns void
+language sql set search_path = '' as $$ select soundscape.hide_recording(recording, reason) $$;
+comment on function public.hide_recording(uuid, text) is 'Moderators: hide a recording from everybody but its owner, who reads the reason.';
+
+create function public.restore_recording(recording uuid) returns void
+language sql set search_path = '' as $$ select soundscape.restore_recording(recording) $$;
+comment on function public.restore_recording(uuid) is 'Moderators: show a hidden recording again.';
+
+create function public.assign_report(report uuid, assignee uuid default auth.uid()) returns void
+language sql set search_path = '' as $$ select soundscape.assign_report(report, assignee) $$;
+comment on function public.assign_report(uuid, uuid) is 'Moderators: take a report, give it to another moderator, or (null) give it back.';
+
+create function public.resolve_report(report uuid, resolution text, reason text) returns void
+language sql set search_path = '' as $$ select soundscape.resolve_report(report, resolution, reason) $$;
+comment on function public.resolve_report(uuid, text, text) is 'Moderators: end a report as hidden or dismissed, with a reason.';

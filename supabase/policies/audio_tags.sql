@@ -1,0 +1,11 @@
+-- As audio_features: owner and visibility are carried along from the recording.
+revoke all on public.audio_tags from public, anon, authenticated, service_role;
+grant select on public.audio_tags to anon, authenticated;
+grant select, insert, update, delete on public.audio_tags to service_role;
+
+drop policy if exists audio_tags_read_public on public.audio_tags;
+create policy audio_tags_read_public on public.audio_tags for select to anon using (is_listed);
+
+drop policy if exists audio_tags_read on public.audio_tags;
+create policy audio_tags_read on public.audio_tags for select to authenticated
+    using (is_listed or user_id = (select auth.uid()));

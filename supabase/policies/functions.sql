@@ -1,0 +1,61 @@
+-- Every function that anybody but its owner may execute. What is not named here is out of reach.
+revoke all on schema soundscape from public, anon, authenticated, service_role, supabase_auth_admin;
+revoke all on all tables in schema soundscape from public, anon, authenticated, service_role;
+revoke all on all functions in schema soundscape from public, anon, authenticated, service_role, supabase_auth_admin;
+grant usage on schema soundscape to anon, authenticated, service_role;
+
+-- Policies and generated columns call these under the caller's role.
+grant execute on function
+    soundscape.uuid_or_null(text),
+    soundscape.owner_of(text, text)
+    to anon, authenticated, service_role;
+grant execute on function soundscape.search_document(text, text, text[]) to authenticated, service_role;
+grant execute on function soundscape.authorize(public.app_permission) to authenticated;
+
+-- Auth calls this when it makes a token.
+revoke all on function public.custom_access_token_hook(jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.custom_access_token_hook(jsonb) to supabase_auth_admin;
+
+-- Everybody.
+revoke all on function public.search_audio(text, integer) from public, anon, authenticated, service_role;
+grant execute on function
+    soundscape.recordings_with(text, integer), public.search_audio(text, integer)
+    to anon, authenticated, service_role;
+
+-- Users, on what is theirs; moderators, on what is public. Each checks by itself who calls.
+revoke all on function
+    public.move_playlist_item(uuid, integer),
+    public.reorder_playlist(uuid, uuid[]),
+    public.hide_recording(uuid, text),
+    public.restore_recording(uuid),
+    public.assign_report(uuid, uuid),
+    public.resolve_report(uuid, text, text)
+    from public, anon, authenticated, service_role;
+grant execute on function
+    soundscape.move_playlist_item(uuid, integer), public.move_playlist_item(uuid, integer),
+    soundscape.reorder_playlist(uuid, uuid[]), public.reorder_playlist(uuid, uuid[]),
+    soundscape.hide_recording(uuid, text), public.hide_recording(uuid, text),
+    soundscape.restore_recording(uuid), public.restore_recording(uuid),
+    soundscape.assign_report(uuid, uuid), public.assign_report(uuid, uuid),
+    soundscape.resolve_report(uuid, text, text), public.resolve_report(uuid, text, text)
+    to authenticated;
+
+-- The worker.
+revoke all on function
+    public.claim_jobs(text, integer, integer),
+    public.extend_lease(bigint, text, integer),
+    public.complete_job(bigint, text, jsonb),
+    public.fail_job(bigint, text, text, text, text, integer),
+    public.reconcile(),
+    public.pending_removals(integer),
+    public.forget_removals(text, text[])
+    from public, anon, authenticated, service_role;
+grant execute on function
+    soundscape.claim_jobs(text, integer, integer), public.claim_jobs(text, integer, integer),
+    soundscape.extend_lease(bigint, text, integer), public.extend_lease(bigint, text, integer),
+    soundscape.complete_job(bigint, text, jsonb), public.complete_job(bigint, text, jsonb),
+    soundscape.fail_job(bigint, text, text, text, text, integer), public.fail_job(bigint, text, text, text, text, integer),
+    soundscape.reconcile(), public.reconcile(),
+    soundscape.pending_removals(integer), public.pending_removals(integer),
+    soundscape.forget_removals(text, text[]), public.forget_removals(text, text[])
+    to service_role;
