@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 RELOAD_PAUSE_S = 0.5
-CHANNEL = "pgrst"
 METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT"]
 
 

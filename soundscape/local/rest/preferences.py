@@ -35,7 +35,6 @@ class Preferences:
     count: Literal["exact", "planned", "estimated"] | None = None
     rollback: bool = False
     missing_default: bool = False
-    strict: bool = False
     max_affected: int | None = None
     timezone: str | None = None
     given: tuple[tuple[str, str], ...] = ()
@@ -80,7 +79,6 @@ def parse_prefer(header: str, *, rollback_allowed: bool = False) -> Preferences:
         count=known.get("count"),
         rollback=given.get("tx") == "rollback",
         missing_default=given.get("missing") == "default",
-        strict=strict,
         max_affected=int(given["max-affected"][:18]) if "max-affected" in given else None,
         timezone=given.get("timezone"),
         given=tuple(given.items()),
