@@ -30,18 +30,23 @@ def fingerprint(y: Samples) -> Fingerprint:
 
 @lru_cache(maxsize=64)
 def melody(seed: int, duration_s: float = 20.0) -> Samples:
-    """Random notes with harmonics that decay, over a quiet hiss."""
+    """Random notes on an instrument and in a tuning of the seed's own, over a quiet hiss."""
     rng = np.random.default_rng(seed)
+    tuning_hz = 110 * 2 ** (rng.uniform(-0.5, 0.5) / 12)
+    timbre = rng.uniform(0.3, 1.0, 7) / np.arange(1, 8)
     n = int(duration_s * SAMPLE_RATE)
     y = 0.002 * rng.standard_normal(n)
     at_s = 0.0
     while at_s < duration_s - 0.1:
         length_s = rng.choice([0.12, 0.18, 0.25, 0.4])
         t = np.arange(int(min(length_s * 2, duration_s - at_s) * SAMPLE_RATE)) / SAMPLE_RATE
-        pitch_hz = 110 * 2 ** (rng.integers(0, 36) / 12)
+        pitch_hz = tuning_hz * 2 ** (rng.integers(0, 36) / 12)
         for harmonic in range(1, 8):
             y[int(at_s * SAMPLE_RATE) :][: t.size] += (
-                0.2 / harmonic * np.exp(-t * harmonic * 4) * np.sin(2 * np.pi * pitch_hz * harmonic * t)
+                0.2
+                * timbre[harmonic - 1]
+                * np.exp(-t * harmonic * 4)
+                * np.sin(2 * np.pi * pitch_hz * harmonic * t)
             )
         at_s += length_s
     return y.astype(np.float32)
@@ -51,20 +56,20 @@ def melody(seed: int, duration_s: float = 20.0) -> Samples:
 def drum_loop(seed: int, bars: int = 6, bpm: float = 120.0) -> Samples:
     """Kick, snare and hat: a kit and a one-bar pattern of the seed's own, all seeds on one tempo and grid.
 
-    Bars repeat, but as played: never twice at quite the same time and force.
+    Bars repeat, but as played: no two hits are quite alike.
     """
     rng = np.random.default_rng([seed, 1])
     t = np.arange(int(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
     kick = np.sin(2 * np.pi * (rng.uniform(45, 60) * t + rng.uniform(3, 6) * (1 - np.exp(-t * 30))))
     kick *= np.exp(-t * 15)
-    snare = rng.standard_normal(t.size) * np.exp(-t * 20) * 0.5
-    snare += np.sin(2 * np.pi * rng.uniform(170, 230) * t) * np.exp(-t * 25)
-    hat = np.diff(rng.standard_normal(t.size + 1)) * np.exp(-t * 60) * 0.4
+    ring = np.sin(2 * np.pi * rng.uniform(170, 230) * t) * np.exp(-t * 25)
     step = int(60 / bpm / 4 * SAMPLE_RATE)
     y = np.zeros(bars * 16 * step + t.size + 100)
     pattern = rng.random((3, 16)) < np.array([[0.3], [0.2], [0.6]])
     for i in range(bars * 16):
-        for hit, on in zip((kick, snare, hat), pattern[:, i % 16], strict=True):
+        noise = rng.standard_normal(t.size + 1)
+        hits = (kick, ring + 0.5 * noise[1:] * np.exp(-t * 20), 0.4 * np.diff(noise) * np.exp(-t * 60))
+        for hit, on in zip(hits, pattern[:, i % 16], strict=True):
             if on:
                 y[i * step + rng.integers(0, 100) :][: t.size] += hit * rng.uniform(0.5, 1.0)
     return (0.3 * y).astype(np.float32)

@@ -74,9 +74,9 @@ def test_five_seconds_are_an_excerpt_at_their_offset(index: Index, start_s: floa
     assert hit.recording_id == "melody-5"
     assert hit.kind is Kind.EXCERPT
     assert abs(hit.offset_s - start_s) < 0.05
-    assert hit.span_s[0] == pytest.approx(start_s, abs=0.3)
-    assert hit.span_s[1] == pytest.approx(start_s + 5.0, abs=0.3)
-    assert hit.share_of_recording == pytest.approx(0.25, abs=0.04)
+    assert hit.span_s[0] == pytest.approx(start_s, abs=0.5)
+    assert hit.span_s[1] == pytest.approx(start_s + 5.0, abs=0.5)
+    assert hit.share_of_recording == pytest.approx(0.25, abs=0.05)
 
 
 @pytest.mark.parametrize("snr_db", [10.0, 5.0, 0.0])
