@@ -251,7 +251,7 @@ class _Display:
             transient=True,
             disable=not errors.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, number=0, files=files, speed="", start=False)
+        self._task: Any = None
 
     def __enter__(self) -> _Display:
         self._bar.start()
@@ -262,8 +262,11 @@ class _Display:
 
     def begin(self, job: Job) -> None:
         self._number += 1
-        name = Path(job.name).name
-        self._bar.reset(self._task, description=name, total=None, number=self._number, speed="")
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(
+            Path(job.name).name, total=None, number=self._number, files=self.files, speed=""
+        )
 
     def advance(self, progress: Progress) -> None:
         self._bar.update(
@@ -278,7 +281,7 @@ class _Display:
             answer = {"error": result.as_dict()} if isinstance(result, SoundScapeError) else result
             typer.echo(json.dumps({"file": job.name, **answer}))
         elif isinstance(result, SoundScapeError):
-            self._bar.console.print(f"[bold red]{job.name}[/] {result} [dim]({result.code})[/]")
+            self._bar.console.print(f"{job.name}: {result} ({result.code})", markup=False, soft_wrap=True)
         else:
             self._bar.stop()
             for line in describe(job.name, result):
@@ -312,11 +315,12 @@ def describe(name: str, found: dict[str, Any]) -> list[str]:
         key = tonality["key"]
         lines.append(f"  key        {key} {tonality['mode']}" if key is not None else "  key        none")
     if found["tags"]:
-        best: dict[str, float] = {}
+        heard: dict[str, float] = {}
         for tag in found["tags"]:
-            best[tag["label"]] = max(best.get(tag["label"], 0.0), tag["confidence"])
-        strongest = sorted(best, key=lambda label: -best[label])[:5]
-        lines.append(f"  heard      {', '.join(strongest)}")
+            length_s = tag["end_s"] - tag["start_s"]
+            heard[tag["label"]] = heard.get(tag["label"], 0.0) + tag["confidence"] * length_s
+        most = sorted(heard, key=lambda label: -heard[label])[:5]
+        lines.append(f"  heard      {'; '.join(most)}")
     lines += [
         f"  skipped    {stage['name']}: {stage['reason']}"
         for stage in found["stages"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -103,6 +105,36 @@ def test_several_at_a_time_keep_the_order(recordings: Path) -> None:
     assert [record["file"] for record in lines(result)] == [
         record["file"] for record in lines(run(recordings, "--json"))
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_bar_on_a_terminal(recordings: Path) -> None:
+    import pty
+
+    controller, terminal = pty.openpty()
+    code = "import sys, typer; from soundscape.audio.command import analyze; typer.run(analyze)"
+    arguments = [
+        sys.executable,
+        "-c",
+        code,
+        "--no-tags",
+        str(recordings / "b.wav"),
+        str(recordings / "inner"),
+    ]
+    child = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal ends with the child
+        while piece := os.read(controller, 1024):
+            shown += piece
+    output, _ = child.communicate(timeout=60)
+    os.close(controller)
+    assert child.returncode == 0, shown.decode()
+    assert output.count(b"pcm_s16 in wav") == 2
+    assert b"1/2 b.wav" in shown
+    assert b"x real time" in shown
 
 
 def test_importing_the_command_loads_nothing_heavy() -> None:
