@@ -158,6 +158,39 @@ def deploy(
         raise typer.Exit(1)
 
 
+@app.command()
+def check(
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds the worker may take.", min=1)] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lines as JSON.")] = False,
+) -> None:
+    """Try what users do in a deployed project; one line a capability, with the mend where it is broken.
+
+    Signs up two throw-away users and deletes them again. Exit status 1: something is broken.
+    """
+    from soundscape.deploy.check import Line
+    from soundscape.deploy.check import check as try_all
+    from soundscape.deploy.target import Target
+    from soundscape.settings import load_environment
+
+    signs = {"works": "✓", "broken": "✗", "blocked": "·", "unknown": "?"}
+    colours = {"works": "green", "broken": "red"}
+
+    def tell(line: Line) -> None:
+        if as_json:
+            return
+        typer.secho(f"{signs[line.result]} {line.name:<20}", fg=colours.get(line.result), nl=False)
+        typer.echo(f"{line.seconds:7.2f} s  {line.result:<8}{line.reason}".rstrip())
+        if line.mend:
+            typer.echo(f"{'':33}→ {line.mend}")
+
+    lines = asyncio.run(try_all(Target.from_environment(load_environment()), tell, wait_s=wait_s))
+    broken = sum(line.result == "broken" for line in lines)
+    if as_json:
+        typer.echo(json.dumps({"works": broken == 0, "lines": [line.as_dict() for line in lines]}, indent=2))
+    if broken:
+        raise typer.Exit(1)
+
+
 @models_app.command("list")
 def models_list(
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from postgrest.exceptions import APIError
-from realtime.types import RealtimePostgresChangesListenEvent
 from storage3.exceptions import StorageApiError
-from supabase import AsyncClient, AsyncClientOptions, acreate_client
+from supabase import acreate_client
+
+from soundscape.project.visitor import Visitor, signed_up
 
 FINAL = frozenset({"ready", "failed", "rejected"})
 SILENCE_S = 180.0
@@ -71,54 +70,48 @@ class Trespass:
     refused: bool
 
 
-class Visitor:
-    """A signed-up user of the project."""
+class Guest:
+    """A visitor who brings recordings."""
 
-    def __init__(self, client: AsyncClient, user_id: str) -> None:
-        self.client = client
-        self.user_id = user_id
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+        self.client = visitor.client
 
     async def send(self, recording: Recording) -> None:
         """Upload the file, then describe it."""
         recording.status = "uploading"
         suffix = recording.path.suffix.lower()
-        name = f"{self.user_id}/{uuid.uuid4()}{suffix if suffix.isascii() else ''}"
+        name = f"{self.visitor.user_id}/{uuid.uuid4()}{suffix if suffix.isascii() else ''}"
         content_type = AUDIO_TYPES.get(suffix) or mimetypes.guess_type(recording.path.name)[0]
         try:
-            await self.client.storage.from_("audio-files").upload(
-                name, recording.path, {"content-type": content_type or "application/octet-stream"}
-            )
+            await self.visitor.upload(name, recording.path, content_type or "application/octet-stream")
             recording.uploaded_at = time.monotonic()
-            rows = await selected(
-                self.client.table("audio_files").insert(
-                    {"title": recording.path.stem[:200], "file_path": name}
-                )
-            )
+            row = await self.visitor.describe(name, recording.path.stem[:200])
         except StorageApiError as error:
             recording.status, recording.code, recording.reason = "refused", str(error.code), error.message
             return
         # A row made before its event arrives; an event that was quicker has said more already.
-        recording.audio_id = rows[0]["id"]
-        recording.status = rows[0]["status"]
+        recording.audio_id = row["id"]
+        recording.status = row["status"]
 
     async def collect(self, recording: Recording) -> None:
         """Fetch what the analysis found, as the owner."""
-        features = self.client.table("audio_features").select("*").eq("audio_id", recording.audio_id)
-        rows = await selected(features)
-        recording.features = rows[0]
-        recording.waveform = await self.client.storage.from_("waveforms").download(rows[0]["waveform_path"])
+        recording.features = await self.visitor.features(str(recording.audio_id))
+        assert recording.features is not None
+        recording.waveform = await self.client.storage.from_("waveforms").download(
+            recording.features["waveform_path"]
+        )
 
     async def follow(self, recordings: list[Recording], changed: Callable[[], None]) -> None:
         """Send every file, and wait on realtime until each has ended. Raises `TimeoutError`."""
         heard = asyncio.Event()
         seen: dict[str, dict[str, Any]] = {}
 
-        def note(payload: Any) -> None:
-            row = payload["data"]["record"]
+        def note(row: dict[str, Any]) -> None:
             seen[row["id"]] = row
             heard.set()
 
-        async with self._listening(note):
+        async with self.visitor.listening(note):
             gate = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
             async def send(recording: Recording) -> None:
@@ -149,60 +142,6 @@ class Visitor:
             recording.seconds = time.monotonic() - recording.uploaded_at
         if recording.status == "ready":
             await self.collect(recording)
-
-    @asynccontextmanager
-    async def _listening(self, note: Callable[[Any], None]) -> AsyncIterator[None]:
-        subscribed = asyncio.Event()
-        failures: list[str] = []
-
-        def joined(state: Any, error: Exception | None) -> None:
-            if str(state).endswith("SUBSCRIBED"):
-                subscribed.set()
-            elif error is not None:
-                failures.append(str(error))
-
-        listening = asyncio.Event()
-
-        def system(payload: Any) -> None:
-            if payload.extension == "postgres_changes":
-                listening.set()
-
-        channel = self.client.channel(f"recordings-of-{self.user_id}")
-        channel.on_postgres_changes(
-            RealtimePostgresChangesListenEvent.All,
-            schema="public",
-            table="audio_files",
-            filter=f"user_id=eq.{self.user_id}",
-            callback=note,
-        )
-        channel.on_system(system)
-        await channel.subscribe(joined)
-        try:
-            async with asyncio.timeout(30):
-                await subscribed.wait()
-                await listening.wait()
-        except TimeoutError as error:
-            raise TimeoutError(f"realtime did not subscribe: {failures or 'no answer'}") from error
-        try:
-            yield
-        finally:
-            await self.client.remove_channel(channel)
-
-
-@asynccontextmanager
-async def signed_up(url: str, public_key: str) -> AsyncIterator[Visitor]:
-    """A new user with an address nobody has, signed in; the sockets are closed afterwards."""
-    client = await acreate_client(url, public_key, AsyncClientOptions(auto_refresh_token=False))
-    answer = await client.auth.sign_up(
-        {"email": f"demo-{secrets.token_hex(6)}@example.com", "password": secrets.token_urlsafe(16)}
-    )
-    if answer.user is None or answer.session is None:
-        raise RuntimeError("The project wants e-mail addresses confirmed; this needs sign-up without.")
-    await client.realtime.set_auth(answer.session.access_token)
-    try:
-        yield Visitor(client, answer.user.id)
-    finally:
-        await client.realtime.close()
 
 
 async def trespass(url: str, public_key: str, recording: Recording, file_path: str) -> list[Trespass]:

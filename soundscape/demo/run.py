@@ -20,9 +20,10 @@ from rich.progress import (
 )
 
 from soundscape.demo import report, sounds
-from soundscape.demo.journey import Recording, selected, signed_up, trespass
+from soundscape.demo.journey import Guest, Recording, selected, trespass
 from soundscape.dev import Project, running
 from soundscape.errors import LocalStackError
+from soundscape.project.visitor import signed_up
 
 READY_TIMEOUT_S = 180.0
 READY_POLL_S = 0.2
@@ -91,7 +92,7 @@ async def _journey(project: Project, files: Sequence[Path], console: Console) ->
                 )
 
             try:
-                await visitor.follow(recordings, show)
+                await Guest(visitor).follow(recordings, show)
             except TimeoutError as error:
                 fell_short.append(f"not every recording came to an end: {error}")
             show()

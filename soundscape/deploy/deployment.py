@@ -167,3 +167,5 @@ def _tell_plan(steps: Plan, tell: Tell, *, repair: bool) -> None:
         tell(f"plan: {name} in Vault")
     for name in steps.hooks:
         tell(f"plan: Auth hook {name}")
+    if steps.is_empty and not steps.drift:
+        tell("Nothing to do.")

@@ -1,0 +1,77 @@
+"""Every function of the Data API: for users, for moderators, and for the worker only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from postgrest.exceptions import APIError
+from supabase import AsyncClient
+
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+
+WORKER: dict[str, dict[str, Any]] = {
+    "claim_jobs": {"worker": "check", "max_jobs": 0, "lease_s": 1},
+    "extend_lease": {"job_id": 0, "token": "0.0", "lease_s": 1},
+    "complete_job": {"job_id": 0, "token": "0.0", "result": {}},
+    "fail_job": {"job_id": 0, "token": "0.0", "kind": "passing", "code": "c", "message": "m"},
+    "reconcile": {},
+    "pending_removals": {"most": 0},
+    "forget_removals": {"bucket": "waveforms", "removed": []},
+}
+
+MODERATORS: dict[str, dict[str, Any]] = {
+    "hide_recording": {"recording": NOBODYS, "reason": "a check"},
+    "restore_recording": {"recording": NOBODYS},
+    "assign_report": {"report": NOBODYS},
+    "resolve_report": {"report": NOBODYS, "resolution": "dismissed", "reason": "a check"},
+}
+
+USERS = ("search_audio", "move_playlist_item", "reorder_playlist")
+
+
+async def tried(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
+    """Call everything that users and moderators have; a sentence for each that does not do as it should."""
+    found = (await user.rpc("search_audio", {"query": "check", "max_results": 5}).execute()).data
+    if audio_id not in str(found):
+        yield "search_audio does not find the recording by its title"
+    for sentence in [said async for said in _playlist(user, audio_id)]:
+        yield sentence
+    for name, arguments in MODERATORS.items():
+        try:
+            await user.rpc(name, arguments).execute()
+        except APIError as refused:
+            if refused.code == "42501":
+                continue
+            yield f"{name} answers {refused.message}"
+        else:
+            yield f"{name} lets anybody moderate"
+
+
+async def _playlist(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
+    made: Any = (await user.table("playlists").insert({"title": "A check"}).execute()).data
+    playlist = made[0]["id"]
+    items: Any = (
+        await user.table("playlist_items")
+        .insert([{"playlist_id": playlist, "audio_id": audio_id} for _ in range(2)])
+        .execute()
+    ).data
+    first, second = items[0]["id"], items[1]["id"]
+    await user.rpc("move_playlist_item", {"item": first, "to_position": 2}).execute()
+    if await _order(user, playlist) != [second, first]:
+        yield "move_playlist_item does not move"
+    await user.rpc("reorder_playlist", {"playlist": playlist, "items": [first, second]}).execute()
+    if await _order(user, playlist) != [first, second]:
+        yield "reorder_playlist does not reorder"
+    await user.table("playlists").delete().eq("id", playlist).execute()
+
+
+async def _order(user: AsyncClient, playlist: str) -> list[str]:
+    rows: Any = (
+        await user.table("playlist_items")
+        .select("id")
+        .eq("playlist_id", playlist)
+        .order("position")
+        .execute()
+    ).data
+    return [row["id"] for row in rows]

@@ -1,0 +1,118 @@
+"""A project seen from outside: a user with the public key, as a frontend is one. Not for the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from realtime import RealtimePostgresChangesListenEvent
+from supabase import AsyncClient, AsyncClientOptions, acreate_client
+
+from soundscape.errors import ProjectError
+
+JOIN_TIMEOUT_S = 30.0
+
+
+class Visitor:
+    """A signed-up user of the project. Methods raise what supabase-py raises."""
+
+    def __init__(self, client: AsyncClient, user_id: str, *, email: str, password: str) -> None:
+        self.client = client
+        self.user_id = user_id
+        self.email = email
+        self.password = password
+
+    async def upload(self, name: str, file: Path | bytes, content_type: str) -> None:
+        """Put a file into the bucket audio-files."""
+        await self.client.storage.from_("audio-files").upload(name, file, {"content-type": content_type})
+
+    async def describe(self, name: str, title: str, **columns: Any) -> dict[str, Any]:
+        """Insert the recording's row and return it."""
+        rows = (
+            await self.client.table("audio_files")
+            .insert({"title": title, "file_path": name, **columns})
+            .execute()
+        ).data
+        return cast("dict[str, Any]", rows[0])
+
+    async def features(self, audio_id: str) -> dict[str, Any] | None:
+        """What the analysis found, or None."""
+        rows = (await self.client.table("audio_features").select("*").eq("audio_id", audio_id).execute()).data
+        return cast("dict[str, Any]", rows[0]) if rows else None
+
+    @asynccontextmanager
+    async def listening(self, note: Callable[[dict[str, Any]], None]) -> AsyncIterator[None]:
+        """While the block runs, `note` hears each new state of the user's own recordings.
+
+        Raises `TimeoutError` when realtime does not take the subscription.
+        """
+        subscribed, listening = asyncio.Event(), asyncio.Event()
+        failures: list[str] = []
+
+        def joined(state: Any, error: Exception | None) -> None:
+            if str(state).endswith("SUBSCRIBED"):
+                subscribed.set()
+            elif error is not None:
+                failures.append(str(error))
+
+        def system(payload: Any) -> None:
+            if payload.extension == "postgres_changes" and payload.status == "ok":
+                listening.set()
+            elif payload.status != "ok":
+                failures.append(str(payload.message))
+
+        def changed(payload: Any) -> None:
+            note(payload["data"]["record"])
+
+        channel = self.client.channel(f"recordings-of-{self.user_id}")
+        channel.on_postgres_changes(
+            RealtimePostgresChangesListenEvent.All,
+            schema="public",
+            table="audio_files",
+            filter=f"user_id=eq.{self.user_id}",
+            callback=changed,
+        )
+        channel.on_system(system)
+        await channel.subscribe(joined)
+        try:
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                await subscribed.wait()
+                await listening.wait()
+        except TimeoutError as error:
+            raise TimeoutError(f"realtime did not subscribe: {failures or 'no answer'}") from error
+        try:
+            yield
+        finally:
+            await self.client.remove_channel(channel)
+
+
+async def sign_up(url: str, public_key: str, *, called: str) -> Visitor:
+    """A new user with an address nobody has, signed in.
+
+    Raises `ProjectError` when the project wants addresses confirmed. Close `visitor.client.realtime`.
+    """
+    client = await acreate_client(url, public_key, AsyncClientOptions(auto_refresh_token=False))
+    email, password = f"{called}-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(16)
+    answer = await client.auth.sign_up({"email": email, "password": password})
+    if answer.user is None or answer.session is None:
+        raise ProjectError(
+            "The project wants e-mail addresses confirmed; this needs sign-up without.",
+            code="confirmation_wanted",
+            remedy="Turn off Confirm email (Authentication → Sign In / Providers), or use a staging project.",
+        )
+    await client.realtime.set_auth(answer.session.access_token)
+    return Visitor(client, answer.user.id, email=email, password=password)
+
+
+@asynccontextmanager
+async def signed_up(url: str, public_key: str, *, called: str = "demo") -> AsyncIterator[Visitor]:
+    """The same, with the sockets closed afterwards."""
+    visitor = await sign_up(url, public_key, called=called)
+    try:
+        yield visitor
+    finally:
+        await visitor.client.realtime.close()
