@@ -10,10 +10,15 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from soundscape.dev import Project, running
 from soundscape.local.platform import install_platform
 from soundscape.local.postgres import Postgres
+
+# A first example may compile a kernel or start a connection; a hang is what the time limit of CI is for.
+settings.register_profile("soundscape", deadline=None, print_blob=True)
+settings.load_profile("soundscape")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
