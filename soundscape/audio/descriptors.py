@@ -106,11 +106,11 @@ def _contrast_bands() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt
 
 
 def _dct() -> Float32:
-    """The first coefficients of the orthonormal DCT-II over the mel bands, float32, shape (128, 20)."""
+    """The first coefficients of the orthonormal DCT-II over the mel bands, float32, shape (20, 128)."""
     import scipy.fft
 
-    basis: Float32 = scipy.fft.dct(np.eye(MELS), type=2, norm="ortho", axis=1)[:, :MFCCS].astype(np.float32)
-    return np.ascontiguousarray(basis)
+    basis: Float32 = scipy.fft.dct(np.eye(MELS), type=2, norm="ortho", axis=0)[:MFCCS].astype(np.float32)
+    return basis
 
 
 @njit(cache=True, fastmath=FASTMATH, nogil=True)
@@ -212,15 +212,21 @@ def _geometric_mean_power(s: Float32, lanes: npt.NDArray[np.float64]) -> float:
     return float(np.exp(log_sum / BINS))
 
 
+# Magnitudes are finite: minima and maxima may be found many at a time.
+@njit(cache=True, fastmath={"nnan", "nsz"}, nogil=True)
+def _extremes(s: Float32) -> tuple[float, float]:
+    smallest, largest = s[0], s[0]
+    for value in s:
+        smallest = min(smallest, value)
+        largest = max(largest, value)
+    return float(smallest), float(largest)
+
+
 @njit(cache=True, fastmath=FASTMATH, nogil=True)
 def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tuple[float, float]:
     """Means of the `count` smallest and the `count` largest values; low and high are working space."""
     if count == 1:
-        smallest, largest = s[0], s[0]
-        for value in s:
-            smallest = min(smallest, value)
-            largest = max(largest, value)
-        return float(smallest), float(largest)
+        return _extremes(s)
     last = count - 1
     low[:count] = np.inf
     high[:count] = -np.inf
@@ -249,15 +255,12 @@ def _add_mfcc(
     total: npt.NDArray[np.float64],
     square_total: npt.NDArray[np.float64],
 ) -> None:
-    mfcc = np.empty(MFCCS, dtype=np.float32)
     for t in range(len(log_mel_db)):
         if not active[t]:
             continue
-        mfcc[:] = 0.0
-        for m in range(MELS):
-            value = log_mel_db[t, m]
-            for c in range(MFCCS):
-                mfcc[c] += value * dct[m, c]
         for c in range(MFCCS):
-            total[c] += mfcc[c]
-            square_total[c] += np.float64(mfcc[c]) * np.float64(mfcc[c])
+            mfcc = np.float32(0.0)
+            for m in range(MELS):
+                mfcc += log_mel_db[t, m] * dct[c, m]
+            total[c] += mfcc
+            square_total[c] += np.float64(mfcc) * np.float64(mfcc)

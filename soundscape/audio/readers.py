@@ -122,7 +122,10 @@ class SndfileReader:
         )
 
     def blocks(self, block_length: int) -> Iterator[Samples]:
-        interleaved = np.empty((block_length, self.header.channels), dtype=np.float32)
+        # libsndfile hands 16-bit samples over as they are faster than as floats.
+        whole = self._file.subtype == "PCM_16"
+        interleaved = np.empty((block_length, self.header.channels), dtype=np.int16 if whole else np.float32)
+        scale = np.float32(2**-15 if whole else 1)
         while True:
             begin = self._file.tell()
             try:
@@ -132,7 +135,7 @@ class SndfileReader:
                 # What came before the damage is in the buffer already.
                 read = interleaved[: max(0, self._file.tell() - begin)]
             if len(read):
-                yield np.ascontiguousarray(read.T)
+                yield _deinterleaved(read, scale)
             if len(read) < block_length:
                 return
 
@@ -255,6 +258,14 @@ class AvReader:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _deinterleaved(interleaved: npt.NDArray[np.int16] | Samples, scale: np.float32) -> Samples:
+    """Shape (n, channels), integers or floats, to floats of shape (channels, n), C-contiguous."""
+    planar = np.empty(interleaved.T.shape, dtype=np.float32)
+    for channel, samples in enumerate(planar):
+        np.multiply(interleaved[:, channel], scale, out=samples)
+    return planar
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

@@ -206,18 +206,19 @@ def _levels(y: Float32, begin: int, end: int) -> tuple[npt.NDArray[np.float64], 
     energy = np.zeros(hops)
     crossings = np.zeros(hops, dtype=np.int64)
     entering = np.zeros(hops, dtype=np.int64)
+    below = np.float32(-_AMIN)
     for h in range(hops):
         start = h * HOP_LENGTH
         total = np.float32(0.0)
         for i in range(start, start + HOP_LENGTH):
             total += y[i] * y[i]
         energy[h] = total
-        count = 0
+        count = np.int32(0)
         for i in range(max(start, begin + 1), min(start + HOP_LENGTH, end)):
-            count += (y[i] < -_AMIN) != (y[i - 1] < -_AMIN)
+            count += np.int32((y[i] < below) != (y[i - 1] < below))
         crossings[h] = count
         if begin < start < end:
-            entering[h] = (y[start] < -_AMIN) != (y[start - 1] < -_AMIN)
+            entering[h] = (y[start] < below) != (y[start - 1] < below)
     in_frame = N_FFT // HOP_LENGTH
     frames = hops - in_frame + 1
     mean_square = np.empty(frames)

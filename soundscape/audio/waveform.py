@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 if TYPE_CHECKING:
     from soundscape.audio.readers import Samples
@@ -51,17 +52,16 @@ class PeakMeter:
         """Add a block of samples, float32, shape (channels, n)."""
         if self._rest.shape[1]:
             block = np.concatenate([self._rest, block], axis=1)
-        whole = block.shape[1] // self.samples_per_pixel
-        end = whole * self.samples_per_pixel
-        if whole:
-            self._parts.append(_peaks(block[:, :end].reshape(self.channels, whole, -1)))
+        end = block.shape[1] // self.samples_per_pixel * self.samples_per_pixel
+        if end:
+            self._parts.append(_peaks(block[:, :end], self.samples_per_pixel))
         self._rest = block[:, end:].copy()
 
     def result(self) -> Peaks:
         """All peaks, int16, shape (pixels, channels, 2), minimum before maximum."""
         parts = list(self._parts)
         if self._rest.shape[1]:
-            parts.append(_peaks(self._rest[:, np.newaxis, :]))
+            parts.append(_peaks(self._rest, self.samples_per_pixel))
         return np.concatenate(parts) if parts else np.empty((0, self.channels, 2), dtype=np.int16)
 
 
@@ -77,10 +77,24 @@ class Window:
     end_byte: int
 
 
-def _peaks(pixels: npt.NDArray[np.float32]) -> Peaks:
-    extremes = np.stack([pixels.min(axis=2), pixels.max(axis=2)], axis=-1)
-    scaled = np.clip(np.rint(extremes * np.float32(32768.0)), -32768, 32767)
-    return np.ascontiguousarray(scaled.transpose(1, 0, 2).astype(np.int16))
+# The samples are finite (decoding sees to it): minima and maxima may be found many at a time.
+@njit(cache=True, fastmath={"nnan", "nsz"}, nogil=True)
+def _peaks(block: Samples, samples_per_pixel: int) -> Peaks:
+    """The extremes of every `samples_per_pixel` samples, the last pixel's of what is left."""
+    channels, samples = block.shape
+    pixels = -(-samples // samples_per_pixel)
+    peaks = np.empty((pixels, channels, 2), dtype=np.int16)
+    for channel in range(channels):
+        for pixel in range(pixels):
+            begin = pixel * samples_per_pixel
+            low = block[channel, begin]
+            high = low
+            for i in range(begin, min(begin + samples_per_pixel, samples)):
+                low = min(low, block[channel, i])
+                high = max(high, block[channel, i])
+            peaks[pixel, channel, 0] = max(-32768, min(32767, round(low * np.float32(32768.0))))
+            peaks[pixel, channel, 1] = max(-32768, min(32767, round(high * np.float32(32768.0))))
+    return peaks
 
 
 def coarser(peaks: Peaks, ratio: int = LEVEL_RATIO) -> Peaks:
