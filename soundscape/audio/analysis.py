@@ -243,17 +243,9 @@ class _Pass:
                     self.spectrogram.push(frames.log_mel_db)
         if self.tagger is not None:
             with self.clock.stage("tags"):
-                self._push_network(mono, last=last)
-
-    def _push_network(self, mono: Samples, *, last: bool) -> None:
-        assert self.tagger is not None
-        try:
-            self.tagger.push(self.to_network.push(mono[np.newaxis]))
-            if last:
-                self.tagger.push(self.to_network.finish())
-        except ModelError as error:
-            self.clock.skip("tags", str(error))
-            self.tagger = None
+                self.tagger.push(self.to_network.push(mono[np.newaxis]))
+                if last:
+                    self.tagger.push(self.to_network.finish())
 
     def _finish(self) -> None:
         with self.clock.stage("spectrum"):
