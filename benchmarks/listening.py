@@ -11,6 +11,16 @@ from pathlib import Path
 
 from soundscape.audio import Record, analyze
 
+# The list of licences says only that these are copies.
+_WHAT = {
+    "ambi_lunar_land.flac": "ambient pad",
+    "bass_voxy_c.flac": "bass note on C",
+    "drum_cymbal_open.flac": "open cymbal",
+    "loop_amen.flac": "drum break (Amen)",
+    "loop_breakbeat.flac": "drum break",
+    "vinyl_hiss.flac": "hiss and crackle of a record",
+}
+
 
 def described(folder: Path) -> dict[str, str]:
     """What each file is, from the list of licences that lies beside them."""
@@ -20,7 +30,7 @@ def described(folder: Path) -> dict[str, str]:
         for line in text.splitlines()
         if line.startswith("|")
     ]
-    return {row[0]: re.sub(r" \(byte-exact copy\)", "", row[-1]) for row in rows}
+    return {row[0]: re.sub(r" \(byte-exact copy\)", "", row[-1]) for row in rows} | _WHAT
 
 
 def row(name: str, what: str, record: Record) -> str:
@@ -43,7 +53,7 @@ def row(name: str, what: str, record: Record) -> str:
         "none" if rhythm.tempo_bpm is None else f"{rhythm.tempo_bpm:.1f} ({rhythm.tempo_confidence:.2f})",
         f"{rhythm.onset_rate_hz:.1f}",
         "none" if tonality.key is None else f"{tonality.key} {tonality.mode} ({tonality.confidence:.2f})",
-        ", ".join(heard) if heard else "—",
+        "; ".join(heard) if heard else "—",
     ]
     return f"| {' | '.join(cells)} |"
 
