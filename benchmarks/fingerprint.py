@@ -159,7 +159,7 @@ def fingerprint(y: Samples) -> Fingerprint:
 
 def references(half: int, folders: list[Path], count: int) -> list[Sound]:
     """Recordings of one half, filled up with synthesised sounds that the other half does not hold."""
-    real = sounds.recordings(folders, half=half)[:count]
+    real = list({s.name: s for s in reversed(sounds.recordings(folders, half=half))}.values())[:count]
     first = half * 1_000_000
     return real + [
         Sound(f"synth-{first + i}", f"synth-{first + i}", seed=first + i) for i in range(count - len(real))

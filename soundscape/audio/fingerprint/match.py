@@ -20,7 +20,8 @@ HALF_A_STEP = 0.004
 
 CANDIDATES = 16
 FEWEST_PEAKS = 20
-FEWEST_CELLS = 6
+FEWEST_NOTES = 5.0
+"""How many equally frequent cells a sound's peaks must be worth; a sine in noise is worth under 4."""
 MOST = 0.7
 """Share of a recording from which a span counts as most of it."""
 NEAR_BEST = 0.6
@@ -134,8 +135,11 @@ def match(
 def enough_content(query: Fingerprint) -> bool:
     """Whether a sound has peaks enough, on notes enough, to be told from others at all."""
     strong = query.pitches[query.ranks < STORED_RANKS]
-    cells = np.unique(cells_of_pitch(strong))
-    return int(strong.shape[0]) >= FEWEST_PEAKS and int(cells.shape[0]) >= FEWEST_CELLS
+    if strong.shape[0] < FEWEST_PEAKS:
+        return False
+    _, counts = np.unique(cells_of_pitch(strong), return_counts=True)
+    share = counts / counts.sum()
+    return bool(np.exp(-np.sum(share * np.log(share))) >= FEWEST_NOTES)
 
 
 def _hit(

@@ -37,6 +37,11 @@ def part(y: Samples, start_s: float, length_s: float) -> Samples:
     return y[int(start_s * SAMPLE_RATE) :][: int(length_s * SAMPLE_RATE)]
 
 
+def tone(duration_s: float) -> Samples:
+    t = np.arange(int(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
+    return (0.5 * np.sin(2 * np.pi * 997.0 * t)).astype(np.float32)
+
+
 def test_a_recording_is_itself(index: Index) -> None:
     (hit,) = match(fingerprint(melody(3)), index).hits
     assert hit.recording_id == "melody-3"
@@ -162,7 +167,9 @@ def test_drums_on_the_same_grid_are_other_recordings(index: Index, seed: int) ->
     [
         (np.zeros(5 * SAMPLE_RATE, np.float32), "silence"),
         (np.zeros(1, np.float32), "one sample"),
-        (np.sin(2 * np.pi * 997 * np.arange(5 * SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32), "a sine"),
+        (tone(5.0), "a sine"),
+        (recoded(tone(5.0), "mp3", "libmp3lame", 44_100, 64_000), "a sine with a codec's noise"),
+        (mixed(tone(5.0), pink(5 * SAMPLE_RATE, 0), 60.0) * np.float32(0.001), "a faint sine"),
         (melody(1, 0.6), "half a second"),
     ],
 )
