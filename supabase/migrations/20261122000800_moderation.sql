@@ -117,10 +117,10 @@ begin
     if resolution = 'hidden' and exists (
         select from public.audio_files f where f.id = found_report.audio_id and (f.is_public or f.hidden_at is not null))
     then
-        perform soundscape.hide_recording(found_report.audio_id, reason);
+        perform soundscape.hide_recording(found_report.audio_id, resolve_report.reason);
     end if;
     update public.reports r
-    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(reason, ''), resolved_at = now(),
+    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(resolve_report.reason, ''), resolved_at = now(),
         assignee_id = coalesce(r.assignee_id, (select auth.uid()))
     where r.id = report;
 end

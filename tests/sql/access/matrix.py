@@ -1,0 +1,375 @@
+"""Who may do what: the whole of it, row by row.
+
+A cell is one actor and one action. Six characters stand for anonymous, owner, other user, moderator, admin
+and worker, in this order: `y` it works on that row, `.` nothing happens since the row is not theirs to see or
+change, `x` it is refused (42501), `-` not asked.
+"""
+
+# ruff: noqa: E501 - a table is read across
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ACTORS = ("anonymous", "owner", "other", "moderator", "admin", "worker")
+ACTIONS = ("select", "insert", "update", "delete")
+
+
+def _id(tail: str) -> str:
+    return "00000000-0000-4000-8000-" + tail.rjust(12, "0")
+
+
+# The placeholders of the statements below; the rows are in world.sql.
+NAMES = {
+    "owner": _id("1"), "other": _id("2"), "moderator": _id("3"), "admin": _id("4"), "bare": _id("5"), "ghost": _id("6"),
+    "private": _id("a"), "public": _id("b"), "hidden": _id("c"), "theirs": _id("d"), "theirs_private": _id("e"),
+    "public_list": _id("b0"), "private_list": _id("a0"), "report": _id("1d"), "report_of_public": _id("1b"),
+    "zeros": "0" * 64, "vector": "[" + ",".join(["0.5"] * 128) + "]",
+}  # fmt: skip
+
+ROLES = {"anonymous": "anon", "worker": "service_role", "auth": "supabase_auth_admin"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One actor doing one thing, and what comes of it."""
+
+    subject: str
+    """The table or function, with its schema."""
+    what: str
+    actor: str
+    statement: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table against all actions: where it is, and how it is inserted and changed."""
+
+    table: str
+    name: str
+    where: str
+    select: str = "------"
+    insert: str = "------"
+    update: str = "------"
+    delete: str = "------"
+    values: str = ""
+    """What `insert into` needs for a row like this one."""
+    change: str = ""
+    """What `set` needs."""
+
+    def cells(self) -> Iterator[Cell]:
+        statements = {
+            "select": f"select * from {self.table} where {self.where}",
+            "insert": f"insert into {self.table} {self.values}",
+            "update": f"update {self.table} set {self.change} where {self.where}",
+            "delete": f"delete from {self.table} where {self.where}",
+        }
+        for action in ACTIONS:
+            for actor, expected in zip(ACTORS, getattr(self, action), strict=True):
+                if expected != "-":
+                    what = f"{action} {self.name}"
+                    yield Cell(self.table, what, actor, statements[action], expected)
+
+
+def _measured(table: str, columns: str, values: str, change: str) -> tuple[Row, ...]:
+    """A table of what analysis found: seen with its recording, written by the worker."""
+    name = f"public.{table}"
+    insert = f"({columns}) select {values} from public.audio_files f where f.id = {{theirs}}"
+    return (
+        Row(name, "of a private recording", "audio_id = {private}", ".y...y", "xxxxxy", "xxxxxy", "xxxxxy", insert, change),
+        Row(name, "of a public recording", "audio_id = {public}", "yyyyyy", "------", "xxxxxy", "xxxxxy", "", change),
+        Row(name, "of a hidden recording", "audio_id = {hidden}", ".y...y", "------", "xxxxxy", "xxxxxy", "", change),
+    )  # fmt: skip
+
+
+TABLES: tuple[Row, ...] = (
+    #                                                                      select    insert    update    delete
+    Row("public.users", "owner's profile", "id = {owner}",                 "yyyyyy", "xxxxxy", "xy...y", "xxxxxy",
+        "(id) values ({ghost})", "bio = 'b'"),
+    Row("public.users", "owner's id", "id = {owner}", update="xxxxx-", change="id = {ghost}"),
+    Row("public.user_preferences", "owner's", "user_id = {owner}",         "xy...y", "xxxxxy", "xy...y", "xxxxxy",
+        "(user_id) values ({bare})", "theme = 'dark'"),
+    # Statements that read no column meet no SELECT policy: these are for the others alone.
+    Row("public.user_preferences", "whose they are", "true", update="xxxxx-", change="user_id = {bare}"),
+    Row("public.user_preferences", "all", "true", update="xy.yyy", change="theme = 'dark'"),
+    Row("public.user_roles", "moderator's", "user_id = {moderator}",       "x..yyy", "xxxxyy", "xxxxxy", "x...yy",
+        "(user_id, role) values ({other}, 'moderator')", "role = 'admin'"),
+    Row("public.user_roles", "own", "user_id = {owner}", insert="xxxxyy", values="(user_id, role) values ({owner}, 'admin')"),
+    Row("public.role_permissions", "any", "role = 'moderator' and permission = 'reports.handle'",
+                                                                           "xyyyyy", "xxxxxx", "xxxxxx", "xxxxxx",
+        "(role, permission) values ('user', 'roles.assign')", "role = 'user'"),
+    Row("public.audio_files", "private", "id = {private}",                 ".y...y", "xyxxxy", "xy...y", "xy...y",
+        "(user_id, title, file_path) values ({owner}, 't', 'public/new.wav')", "title = 't'"),
+    Row("public.audio_files", "public", "id = {public}",                   "yyyyyy", "xyxxxy", "xy...y", "xy...y",
+        "(user_id, title, file_path, is_public) values ({owner}, 't', 'public/new.wav', true)", "is_public = false"),
+    Row("public.audio_files", "hidden", "id = {hidden}",                   ".y.yyy", "xxxxxy", "xy...y", "xy...y",
+        "(user_id, title, file_path, hidden_at, hidden_reason) values ({owner}, 't', 'public/new.wav', now(), 'r')",
+        "is_public = true"),
+    Row("public.audio_files", "status", "id = {public}", update="xxxxxy", change="status = status"),
+    Row("public.audio_files", "hidden_at", "id = {hidden}", update="xxxxxy", change="hidden_at = null, hidden_reason = null"),
+    Row("public.audio_files", "owner", "id = {public}", update="xxxxxy", change="user_id = {other}"),
+    *_measured("audio_features",
+        "audio_id, user_id, is_listed, object_version, analysis_version, duration_s, sha256, waveform_path, descriptors",
+        "f.id, f.user_id, f.is_listed, '1', '1', 1, {zeros}, 'w', '{{}}'", "tempo_bpm = 60"),
+    *_measured("audio_tags", "audio_id, user_id, is_listed, label, confidence, start_s, end_s",
+        "f.id, f.user_id, f.is_listed, 'Music', 1, 0, 1", "confidence = 1"),
+    *_measured("audio_embeddings", "audio_id, user_id, is_listed, space, embedding",
+        "f.id, f.user_id, f.is_listed, 's', {vector}::extensions.halfvec", "space = 's'"),
+    Row("public.audio_matches", "of a private recording", "audio_id = {private}", ".y...y", "xxxxxy", "xxxxxy", "xxxxxy",
+        "(audio_id, matched_audio_id, kind, confidence) values ({private}, {public}, 'same_bytes', 1)", "confidence = 1"),
+    Row("public.audio_matches", "of public ones", "audio_id = {public}",   "yyyyyy", "xxxxxy", "xxxxxy", "xxxxxy",
+        "(audio_id, matched_audio_id, kind, confidence) values ({public}, {theirs}, 'same_bytes', 1)", "confidence = 1"),
+    Row("public.audio_matches", "of a hidden one", "audio_id = {hidden}",  ".y.yyy", "------", "xxxxxy", "xxxxxy",
+        change="confidence = 1"),
+    Row("public.playlists", "private", "id = {private_list}",              ".y...y", "xyxxxy", "xy...y", "xy...y",
+        "(user_id, title) values ({owner}, 't')", "title = 't'"),
+    Row("public.playlists", "public", "id = {public_list}",                "yyyyyy", "xyxxxy", "xy...y", "xy...y",
+        "(user_id, title, is_public) values ({owner}, 't', true)", "title = 't'"),
+    Row("public.playlists", "owner", "id = {public_list}", update="xxxxxy", change="user_id = {other}"),
+    Row("public.playlist_items", "public recording in a public list", "playlist_id = {public_list} and audio_id = {public}",
+                                                                           "yyyyyy", "xyxxxy", "xxxxxx", "xy...y",
+        "(playlist_id, audio_id) values ({public_list}, {theirs})", "position = 9"),
+    Row("public.playlist_items", "private recording in a public list", "playlist_id = {public_list} and audio_id = {private}",
+                                                                           ".y...y", "xyxxxy", "xxxxxx", "xy...y",
+        "(playlist_id, audio_id) values ({public_list}, {private})", "position = 9"),
+    Row("public.playlist_items", "hidden recording in a public list", "playlist_id = {public_list} and audio_id = {hidden}",
+                                                                           ".y.yyy", "xyxxxy", "xxxxxx", "xy...y",
+        "(playlist_id, audio_id) values ({public_list}, {hidden})", "position = 9"),
+    Row("public.playlist_items", "public recording in a private list", "playlist_id = {private_list}",
+                                                                           ".y...y", "xxxxxy", "xxxxxx", "xy...y",
+        "(playlist_id, audio_id) values ({private_list}, {theirs_private})", "audio_id = {theirs}"),
+    Row("public.likes", "owner's", "user_id = {owner}",                    "xy...y", "xyxxxy", "xxxxxy", "xy...y",
+        "(user_id, audio_id) values ({owner}, {theirs})", "created_at = now()"),
+    Row("public.likes", "all", "true", delete="xy...y"),
+    Row("public.likes", "of what one does not see", "user_id = {owner}", insert="xxxxxy",
+        values="(user_id, audio_id) values ({owner}, {theirs_private})"),
+    Row("public.listening_events", "owner's", "user_id = {owner}",         "xy...y", "xyxxxy", "xxxxxy", "xy...y",
+        "(user_id, audio_id, listened_s, completed) values ({owner}, {theirs}, 3, true)", "listened_s = 1"),
+    Row("public.listening_events", "all", "true", delete="xy...y"),
+    Row("public.listening_events", "of what one does not see", "user_id = {owner}", insert="xxxxxy",
+        values="(user_id, audio_id) values ({owner}, {theirs_private})"),
+    Row("public.reports", "by owner", "id = {report}",                     "xy.yyy", "------", "xxxxxy", "xxxxxy",
+        change="assignee_id = {moderator}"),
+    Row("public.reports", "by another", "id = {report_of_public}",         "x..yyy", "xxyxxy", "xxxxxy", "xxxxxy",
+        "(audio_id, reporter_id, reason) values ({public}, {other}, 'other')", "reason = 'other'"),
+    Row("public.reports", "of one's own recording", "id = {report}", insert="xxxxxy",
+        values="(audio_id, reporter_id, reason) values ({public}, {owner}, 'spam')"),
+    Row("public.reports", "of what one does not see", "id = {report}", insert="xxxxxy",
+        values="(audio_id, reporter_id, reason) values ({theirs_private}, {owner}, 'spam')"),
+    # Platform tables: everybody holds grants there, policies decide.
+    Row("storage.buckets", "spare", "id = 'spare'",                        ".....y", "xxxxxy", ".....y", ".....y",
+        "(id, name) values ('new', 'new')", "public = true"),
+    Row("realtime.messages", "any", "topic = 'audio'",                     ".....y", "xxxxxy", ".....y", "------",
+        "(topic, extension, payload, private) values ('audio', 'broadcast', '{{}}', true)", "event = 'other'"),
+)  # fmt: skip
+
+
+def _object(bucket: str, name: str, where: str, *outcomes: str, path: str = "", change: str = "") -> Row:
+    values = (
+        f"(bucket_id, name, owner_id, version) values ('{bucket}', {path}, {{owner}}, '1')" if path else ""
+    )
+    change = change or "user_metadata = '{{}}'"
+    return Row(
+        "storage.objects",
+        f"{bucket}: {name}",
+        f"bucket_id = '{bucket}' and {where}",
+        *outcomes,
+        values,
+        change,
+    )
+
+
+BUCKETS: tuple[Row, ...] = (
+    #                                                                      select    insert    update    delete
+    _object("audio-files", "private", "name = 'public/private.wav'",       ".y...y", "xyyyyy", ".y...y", ".y...y",
+        path="'public/new.wav'"),
+    _object("audio-files", "public", "name = 'public/public.wav'",         "yyyyyy", "xyxxxy", ".y...y", ".y...y",
+        path="{owner} || '/new.wav'"),
+    _object("audio-files", "hidden", "name = 'public/hidden.wav'",         ".y.yyy", "xxxxxy", ".y...y", ".y...y",
+        path="'elsewhere/new.wav'"),
+    _object("audio-files", "undescribed", "name like '%/undescribed.wav'", ".y...y", "xxxxxy", ".y...y", ".y...y",
+        path="'new.wav'"),
+    _object("audio-files", "into another's folder", "name = 'public/private.wav'", "------", "------", ".x...-", "------",
+        change="name = {other} || '/mine.wav'"),
+    _object("waveforms", "of a private recording", "name like {private} || '/%'", ".y...y", "xxxxxy", ".....y", ".....y",
+        path="{private} || '/2/w.dat'"),
+    _object("waveforms", "of a public recording", "name like {public} || '/%'", "yyyyyy", "xxxxxy", ".....y", ".....y",
+        path="{owner} || '/w.dat'"),
+    _object("waveforms", "of a hidden recording", "name like {hidden} || '/%'", ".y.yyy", "------", ".....y", ".....y"),
+    _object("profile-images", "owner's", "name like {owner} || '/%'",      ".y...y", "xyxxxy", ".y...y", ".y...y",
+        path="{owner} || '/new.png'"),
+    _object("profile-images", "into another's folder", "name like {owner} || '/%'", "------", "------", ".x...-", "------",
+        change="name = {other} || '/mine.png'"),
+)  # fmt: skip
+
+# Whether a bucket's files are served to everybody without asking.
+PUBLIC_BUCKETS = {"audio-files": False, "waveforms": False, "profile-images": True}
+
+# signature, what, call, outcomes. Functions of the exposed schema, every one.
+CALLS: tuple[tuple[str, str, str, str], ...] = (
+    ("claim_jobs(text,integer,integer)", "", "select public.claim_jobs('w', 1, 60)", "xxxxxy"),
+    ("extend_lease(bigint,text,integer)", "", "select public.extend_lease({job}, {token}, 60)", "xxxxxy"),
+    ("complete_job(bigint,text,jsonb)", "", "select public.complete_job({job}, {token}, {result})", "xxxxxy"),
+    ("fail_job(bigint,text,text,text,text,integer)", "",
+     "select public.fail_job({job}, {token}, 'passing', 'c', 'm', 1)", "xxxxxy"),
+    ("reconcile()", "", "select public.reconcile()", "xxxxxy"),
+    ("pending_removals(integer)", "", "select public.pending_removals(1)", "xxxxx."),
+    ("forget_removals(text,text[])", "", "select public.forget_removals('waveforms', '{{}}')", "xxxxxy"),
+    ("custom_access_token_hook(jsonb)", "",
+     "select public.custom_access_token_hook('{{\"user_id\": null, \"claims\": {{}}}}')", "xxxxxx"),
+    ("search_audio(text,integer)", "private", "select public.search_audio('private')", ".y...."),
+    ("search_audio(text,integer)", "public", "select public.search_audio('public')", "yyyyyy"),
+    ("search_audio(text,integer)", "hidden", "select public.search_audio('hidden')", ".y...."),
+    ("move_playlist_item(uuid,integer)", "owner's",
+     "select public.move_playlist_item((select id from public.playlist_items where audio_id = {public} "
+     "and playlist_id = {public_list}), 3)", "xyxxxx"),
+    ("reorder_playlist(uuid,uuid[])", "owner's",
+     "select public.reorder_playlist({private_list}, array(select id from public.playlist_items "
+     "where playlist_id = {private_list}))", "xyxxxx"),
+    ("hide_recording(uuid,text)", "public", "select public.hide_recording({public}, 'r')", "xxxyyx"),
+    ("restore_recording(uuid)", "hidden", "select public.restore_recording({hidden})", "xxxyyx"),
+    ("assign_report(uuid,uuid)", "", "select public.assign_report({report}, {moderator})", "xxxyyx"),
+    ("resolve_report(uuid,text,text)", "dismissed",
+     "select public.resolve_report({report}, 'dismissed', 'r')", "xxxyyx"),
+    ("resolve_report(uuid,text,text)", "hidden",
+     "select public.resolve_report({report_of_public}, 'hidden', 'r')", "xxxyyx"),
+)  # fmt: skip
+
+# Auth's own role reaches one table and one function of ours.
+AUTH: tuple[Cell, ...] = (
+    Cell("public.user_roles", "select any", "auth", "select * from public.user_roles", "y"),
+    Cell("public.users", "select any", "auth", "select * from public.users", "x"),
+    Cell("public.audio_files", "select any", "auth", "select * from public.audio_files", "x"),
+    Cell(
+        "public.custom_access_token_hook(jsonb)", "call", "auth",
+        "select public.custom_access_token_hook(jsonb_build_object('user_id', {moderator}, 'claims', '{{}}'::jsonb))", "y",
+    ),
+)  # fmt: skip
+
+
+def cells() -> list[Cell]:
+    """The whole matrix."""
+    found = [cell for row in (*TABLES, *BUCKETS) for cell in row.cells()]
+    for signature, what, call, outcomes in CALLS:
+        found += [
+            Cell(f"public.{signature}", f"call {what}".strip(), actor, call, expected)
+            for actor, expected in zip(ACTORS, outcomes, strict=True)
+            if expected != "-"
+        ]
+    return found + list(AUTH)
+
+
+# What is granted, to the letter: nothing but this. Columns where the right is on columns.
+_ALL = ("select", "insert", "update", "delete")
+READ = {"anon": ("select",), "authenticated": ("select",), "service_role": _ALL}
+RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "users": READ | {"authenticated": ("select", "update (username, display_name, bio, avatar_path)")},
+    "user_preferences": {
+        "authenticated": ("select", "update (locale, theme, default_is_public, default_license, settings)"),
+        "service_role": _ALL,
+    },
+    "user_roles": {
+        "authenticated": ("select", "insert (user_id, role)", "delete"),
+        "service_role": _ALL,
+        "supabase_auth_admin": ("select",),
+    },
+    "role_permissions": {"authenticated": ("select",), "service_role": ("select",)},
+    "audio_files": READ
+    | {
+        "authenticated": (
+            "select",
+            "delete",
+            "insert (id, user_id, title, description, file_path, is_public, tags, license, duration)",
+            "update (title, description, is_public, tags, license)",
+        )
+    },
+    "audio_features": READ,
+    "audio_tags": READ,
+    "audio_embeddings": READ,
+    "audio_matches": READ,
+    "playlists": READ
+    | {
+        "authenticated": (
+            "select",
+            "delete",
+            "insert (id, user_id, title, description, is_public)",
+            "update (title, description, is_public)",
+        )
+    },
+    "playlist_items": {
+        "anon": ("select",),
+        "authenticated": ("select", "delete", "insert (id, playlist_id, audio_id)"),
+        "service_role": ("select", "delete", "insert (id, playlist_id, audio_id)"),
+    },
+    "likes": {"authenticated": ("select", "delete", "insert (user_id, audio_id)"), "service_role": _ALL},
+    "listening_events": {
+        "authenticated": (
+            "select",
+            "delete",
+            "insert (user_id, audio_id, started_at, listened_s, completed, context)",
+        ),
+        "service_role": _ALL,
+    },
+    "reports": {
+        "authenticated": ("select", "insert (audio_id, reporter_id, reason, details)"),
+        "service_role": _ALL,
+    },
+}
+
+WORKER = ("service_role",)
+SIGNED_IN = ("authenticated",)
+EVERYBODY = ("anon", "authenticated", "service_role")
+# Who may execute what, in the exposed schema and in the private one. Functions not named: nobody.
+EXECUTE: dict[str, tuple[str, ...]] = {
+    "public.custom_access_token_hook(jsonb)": ("supabase_auth_admin",),
+    "soundscape.uuid_or_null(text)": EVERYBODY,
+    "soundscape.owner_of(text,text)": EVERYBODY,
+    "soundscape.search_document(text,text,text[])": ("authenticated", "service_role"),
+    "soundscape.authorize(app_permission)": SIGNED_IN,
+    "soundscape.recordings_with(text,integer)": EVERYBODY,
+    "public.search_audio(text,integer)": EVERYBODY,
+    **{
+        f"{schema}.{signature}": who
+        for schema in ("public", "soundscape")
+        for who, signatures in (
+            (
+                WORKER,
+                (
+                    "claim_jobs(text,integer,integer)",
+                    "extend_lease(bigint,text,integer)",
+                    "complete_job(bigint,text,jsonb)",
+                    "fail_job(bigint,text,text,text,text,integer)",
+                    "reconcile()",
+                    "pending_removals(integer)",
+                    "forget_removals(text,text[])",
+                ),
+            ),
+            (
+                SIGNED_IN,
+                (
+                    "move_playlist_item(uuid,integer)",
+                    "reorder_playlist(uuid,uuid[])",
+                    "hide_recording(uuid,text)",
+                    "restore_recording(uuid)",
+                    "assign_report(uuid,uuid)",
+                    "resolve_report(uuid,text,text)",
+                ),
+            ),
+        )
+        for signature in signatures
+    },
+}
+
+
+def granted(rights: dict[str, tuple[str, ...]]) -> list[str]:
+    """`RIGHTS[table]` as the catalogue would tell it."""
+    lines = []
+    for role, privileges in rights.items():
+        for privilege in privileges:
+            name, _, columns = privilege.partition(" (")
+            if columns:
+                lines += [f"{role}: {name} ({column})" for column in columns.rstrip(")").split(", ")]
+            else:
+                lines.append(f"{role}: {name}")
+    return sorted(lines)
