@@ -23,7 +23,7 @@ from soundscape.deploy import functions, sources
 from soundscape.deploy.check import Broken, Capability, Unknown
 from soundscape.deploy.door import Part
 from soundscape.deploy.target import Target
-from soundscape.errors import SettingsError
+from soundscape.errors import ProjectError, SettingsError
 from soundscape.project.visitor import Visitor, sign_up
 
 TOLERATED_SKEW_S = 60.0
@@ -97,7 +97,9 @@ class Visit:
 
     def clean_up(self) -> Capability:
         """Always last, whatever came before."""
-        return Capability("clean-up", (), self._clean_up, "Delete the users check-…@example.com by hand.")
+        return Capability(
+            "clean-up", ("secret key",), self._clean_up, "Delete the users check-…@example.com by hand."
+        )
 
     @property
     def owner(self) -> Visitor:
@@ -222,7 +224,7 @@ class Visit:
             await self._opened.enter_async_context(
                 self.owner.listening(lambda row: self._statuses.append(row["status"]))
             )
-        except (TimeoutError, OSError) as failed:
+        except (TimeoutError, OSError, ProjectError) as failed:
             self._realtime_failure = str(failed)
         await self.owner.upload(self.name, self.sound, "audio/wav")
 
@@ -399,11 +401,14 @@ class Visit:
         if not gone:
             raise Broken("Its owner cannot delete it.")
 
-    async def _clean_up(self) -> None:
+    async def close(self) -> None:
+        """Leave realtime."""
         await self._opened.aclose()
-        left = list(self._visitors)
         for visitor in self._visitors:
             await visitor.client.realtime.close()
+
+    async def _clean_up(self) -> None:
+        left = list(self._visitors)
         if not left:
             return
         if self.target.secret_key is None:

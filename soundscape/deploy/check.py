@@ -77,13 +77,16 @@ async def check(
             lines[capability.name] = await _line(capability, lines)
             tell(lines[capability.name])
     finally:
-        lines["clean-up"] = await _line(visit.clean_up(), {})
+        await visit.close()
+        lines["clean-up"] = await _line(visit.clean_up(), lines)
         tell(lines["clean-up"])
     return list(lines.values())
 
 
 async def _line(capability: Capability, lines: dict[str, Line]) -> Line:
-    in_the_way = [name for name in capability.needs if lines[name].result in ("broken", "blocked")]
+    in_the_way = [
+        name for name in capability.needs if name in lines and lines[name].result in ("broken", "blocked")
+    ]
     if in_the_way:
         return Line(capability.name, "blocked", 0.0, f"needs: {', '.join(in_the_way)}")
     started = time.monotonic()

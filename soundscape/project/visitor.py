@@ -48,22 +48,25 @@ class Visitor:
     async def listening(self, note: Callable[[dict[str, Any]], None]) -> AsyncIterator[None]:
         """While the block runs, `note` hears each new state of the user's own recordings.
 
-        Raises `TimeoutError` when realtime does not take the subscription.
+        Raises `ProjectError` when realtime refuses the subscription, `TimeoutError` when it does not answer.
         """
-        subscribed, listening = asyncio.Event(), asyncio.Event()
-        failures: list[str] = []
+        joined, failures, settled = set[str](), list[str](), asyncio.Event()
 
-        def joined(state: Any, error: Exception | None) -> None:
+        def state_changed(state: Any, error: Exception | None) -> None:
             if str(state).endswith("SUBSCRIBED"):
-                subscribed.set()
-            elif error is not None:
-                failures.append(str(error))
+                joined.add("channel")
+            else:
+                failures.append(str(error or state))
+            if failures or len(joined) == 2:
+                settled.set()
 
         def system(payload: Any) -> None:
-            if payload.extension == "postgres_changes" and payload.status == "ok":
-                listening.set()
-            elif payload.status != "ok":
+            if payload.status != "ok":
                 failures.append(str(payload.message))
+            elif payload.extension == "postgres_changes":
+                joined.add("changes")
+            if failures or len(joined) == 2:
+                settled.set()
 
         def changed(payload: Any) -> None:
             note(payload["data"]["record"])
@@ -77,13 +80,14 @@ class Visitor:
             callback=changed,
         )
         channel.on_system(system)
-        await channel.subscribe(joined)
+        await channel.subscribe(state_changed)
         try:
-            async with asyncio.timeout(JOIN_TIMEOUT_S):
-                await subscribed.wait()
-                await listening.wait()
+            await asyncio.wait_for(settled.wait(), JOIN_TIMEOUT_S)
         except TimeoutError as error:
-            raise TimeoutError(f"realtime did not subscribe: {failures or 'no answer'}") from error
+            raise TimeoutError("realtime did not answer the subscription") from error
+        if failures:
+            await self.client.remove_channel(channel)
+            raise ProjectError(f"realtime did not subscribe: {failures[0]}", code="realtime_refused")
         try:
             yield
         finally:

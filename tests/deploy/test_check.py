@@ -1,0 +1,270 @@
+"""A check of a whole project is green, and each way of breaking the project turns exactly its line red."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from soundscape.deploy import database, functions
+from soundscape.deploy.check import Line, check
+from soundscape.deploy.deployment import deploy
+from soundscape.deploy.target import Target
+from soundscape.dev import Project, running
+from soundscape.local.postgres import SUPERUSER
+
+OTHER_SECRET = "whsec_" + "YW5vdGhlciAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RzISE="
+
+
+@pytest.fixture(scope="module")
+def served(data_dirs: Path) -> Iterator[Project]:
+    """An embedded project without a worker, served by a thread of its own."""
+    started: Future[Project] = Future()
+    finished = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            async with running(data_dirs / "checked", port=0, durable=False, with_worker=False) as project:
+                started.set_result(project)
+                await finished.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield started.result(timeout=60)
+    finally:
+        loop.call_soon_threadsafe(finished.set)
+        thread.join(timeout=60)
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def worker(served: Project) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A worker in a process of its own, as in production, and its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    database.apply(served.db_url, worker_url=url, webhook_secret=served.keys.webhook_secret)
+    environment = os.environ | served.environment() | {"SOUNDSCAPE_POLL_MAX_S": "1"}
+    command = [sys.executable, "-m", "soundscape.cli", "worker", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            _await_ready(url)
+            yield process, url
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def target(served: Project, worker: tuple[subprocess.Popen[bytes], str]) -> Target:
+    return Target.from_environment(served.environment() | {"SOUNDSCAPE_WORKER_URL": worker[1]})
+
+
+def _await_ready(worker_url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{worker_url}/api/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError("the worker did not become ready")
+
+
+async def lines(
+    target: Target, *, wait_s: float = 30.0, clock: Callable[[], float] = time.time
+) -> dict[str, Line]:
+    told: list[Line] = []
+    returned = await check(target, told.append, wait_s=wait_s, clock=clock)
+    assert returned == told
+    return {line.name: line for line in told}
+
+
+def red(found: dict[str, Line]) -> list[str]:
+    for line in found.values():
+        if line.result == "broken":
+            assert line.reason
+            assert line.mend
+    return [line.name for line in found.values() if line.result == "broken"]
+
+
+def run(target: Target, statement: str) -> None:
+    """As somebody with every right, whom no constraint stops."""
+    assert target.db_url is not None
+    with psycopg.connect(target.db_url.replace("//postgres:", f"//{SUPERUSER}:")) as connection:
+        connection.execute("set local session_replication_role = replica")
+        connection.execute(statement.encode())
+
+
+async def test_a_whole_project_is_green_and_left_as_it_was(target: Target) -> None:
+    found = await lines(target)
+    assert {line.result for line in found.values()} == {"works"}, found
+    assert target.db_url is not None
+    with psycopg.connect(target.db_url) as connection:
+        left = connection.execute(
+            "select (select count(*) from auth.users), (select count(*) from public.audio_files), "
+            "(select count(*) from storage.objects where bucket_id <> 'waveforms')"
+        ).fetchone()
+    assert left == (0, 0, 0)
+
+
+async def test_without_what_is_optional(target: Target) -> None:
+    """A URL and a public key are enough for everything that a user does."""
+    found = await lines(Target(url=target.url, public_key=target.public_key))
+    unknown = {name for name, line in found.items() if line.result == "unknown"}
+    assert unknown == {"secret key", "extensions", "doorbell", "clean-up"}
+    assert red(found) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"url": "http://127.0.0.1:9"}, "project"),
+        ({"public_key": "sb_publishable_wrong"}, "public key"),
+        ({"secret_key": "sb_secret_wrong"}, "secret key"),
+    ],
+)
+async def test_a_wrong_setting(target: Target, change: dict[str, str], line: str) -> None:
+    assert red(await lines(replace(target, **change))) == [line]  # type: ignore[arg-type]
+
+
+async def test_a_clock_that_is_off(target: Target) -> None:
+    found = await lines(target, clock=lambda: time.time() + 600)
+    assert red(found) == ["clocks"]
+    assert "This machine's clock is +" in found["clocks"].reason
+
+
+BROKEN = [
+    # what happened to the project, and the lines that say so
+    (["drop policy users_read on public.users"],
+     ["profile"]),
+    (["drop policy audio_files_read on public.audio_files"],
+     ["describe"]),
+    (["drop policy audio_features_read on public.audio_features"],
+     ["features"]),
+    (["drop policy soundscape_waveforms_read on storage.objects"],
+     ["waveform"]),
+    (["drop policy soundscape_audio_insert on storage.objects"],
+     ["upload"]),
+    (["drop policy audio_files_read_public on public.audio_files"],
+     ["publish"]),
+    (["revoke select on public.audio_features from authenticated"],
+     ["features"]),
+    (["delete from storage.buckets where id = 'audio-files'"],
+     ["upload"]),
+    (["delete from storage.buckets where id = 'waveforms'"],
+     ["waveforms bucket"]),
+    (["drop extension pg_net"],
+     ["extensions"]),
+    (["drop trigger audio_files_made on public.audio_files"],
+     ["describe"]),
+    # What blocks nothing, all at once: as many lines, and no other.
+    (
+        [
+            "delete from storage.buckets where id = 'profile-images'",
+            "alter publication supabase_realtime drop table public.audio_files",
+            "create policy leak on public.audio_files for select to anon using (true)",
+            "grant execute on function public.reconcile(), soundscape.reconcile() to anon",
+        ],
+        ["profile image", "realtime", "private", "worker's functions"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("statements", "broken"), BROKEN, ids=lambda told: told[0])
+async def test_each_way_of_breaking_it_turns_its_line_red(
+    target: Target, statements: list[str], broken: list[str]
+) -> None:
+    for statement in statements:
+        run(target, statement)
+    try:
+        found = await lines(target)
+        assert red(found) == broken, {name: each.reason for name, each in found.items() if each.reason}
+    finally:
+        # What the check says to do does mend it.
+        assert deploy(target, lambda _: None, repair=True).succeeded
+
+
+async def test_a_webhook_secret_that_is_not_the_workers(target: Target) -> None:
+    deploy(replace(target, webhook_secret=OTHER_SECRET), lambda _: None)
+    try:
+        found = await lines(target)
+        assert red(found) == ["doorbell"]
+        assert "signature" in found["doorbell"].reason
+    finally:
+        deploy(target, lambda _: None)
+
+
+def command(target: Target, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "SUPABASE_URL": target.url,
+        "SUPABASE_PUBLISHABLE_KEY": target.public_key,
+        "SUPABASE_DB_URL": target.db_url,
+    }
+    known = {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "-m", "soundscape.cli", *arguments],
+        env=os.environ | known,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_on_the_command_line(target: Target) -> None:
+    wrong = replace(target, public_key="sb_publishable_wrong")
+    finished = command(wrong, "check", "--json")
+    assert finished.returncode == 1, finished.stderr
+    told = json.loads(finished.stdout)
+    assert not told["works"]
+    by_name = {line["name"]: line for line in told["lines"]}
+    assert by_name["public key"]["mend"]
+    assert by_name["upload"]["result"] == "blocked"
+    finished = command(target, "deploy", "--plan", "--json")
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["plan"]["drift"] == []
+
+
+async def test_every_function_is_tried(target: Target) -> None:
+    """A new function of the Data API must find its place in the check."""
+    assert target.db_url is not None
+    with psycopg.connect(target.db_url) as connection:
+        rows = connection.execute(
+            "select p.proname, has_function_privilege('authenticated', p.oid, 'execute') from pg_proc p "
+            "where p.pronamespace = 'public'::regnamespace "
+            "and has_function_privilege('service_role', p.oid, 'execute') or (p.pronamespace = "
+            "'public'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute'))"
+        ).fetchall()
+    for_users = {name for name, users in rows if users}
+    assert for_users == {*functions.USERS, *functions.MODERATORS}
+    assert {name for name, users in rows if not users} == set(functions.WORKER)
+
+
+async def test_nobody_works(worker: tuple[subprocess.Popen[bytes], str], target: Target) -> None:
+    """Last, since nobody works after it."""
+    process, _ = worker
+    process.kill()
+    process.wait()
+    found = await lines(target, wait_s=2.0)
+    assert red(found) == ["worker"]
+    assert found["doorbell"].result == found["analysis"].result == "blocked"
