@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from soundscape import __version__
 from soundscape.settings import Settings
@@ -73,13 +74,16 @@ def build(settings: Settings) -> FastAPI:
 async def _body(request: Request) -> bytes | None:
     """The body, or None as soon as it is known to be too large: nothing is hashed before that."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > webhook.MAX_BODY_BYTES:
+    if declared.isdecimal() and (len(declared) > 9 or int(declared) > webhook.MAX_BODY_BYTES):
         return None
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > webhook.MAX_BODY_BYTES:
-            return None
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > webhook.MAX_BODY_BYTES:
+                return None
+    except ClientDisconnect:
+        return b""  # Half a body proves nothing, and nobody reads the answer.
     return bytes(body)
 
 

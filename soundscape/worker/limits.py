@@ -14,7 +14,6 @@ OPEN_FILES = 256
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_NO_NEW_PRIVS = 38
-_PR_SET_DUMPABLE = 4
 
 
 def confine() -> dict[str, bool]:

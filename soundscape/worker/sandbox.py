@@ -17,6 +17,8 @@ from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, Unreadabl
 START_TIMEOUT_S = 120.0
 JOBS_PER_CHILD = 200
 ANSWER_BYTES = 64 << 20
+EPITAPH_S = 2.0
+UNINTELLIGIBLE = "The analysis child gave an answer that makes no sense."
 # The whole environment of a child: no key, no proxy, no path of ours.
 PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_CACHE_DIR", "SOUNDSCAPE_MODELS_DIR", "HOME")
 SINGLE_THREAD = dict.fromkeys(
@@ -43,24 +45,26 @@ class Sandbox:
         self.granted: dict[str, bool] = {}
 
     async def start(self) -> None:
-        """Start a child and wait until it is warm. Raises `AnalysisCrashed`."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            ours.setblocking(False)
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-m", "soundscape.worker.child", str(theirs.fileno())),
-                pass_fds=(theirs.fileno(),),
-                env=SINGLE_THREAD | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
-                cwd=self._scratch_dir,
-                stdin=asyncio.subprocess.DEVNULL,
-                # A session of its own: a Ctrl-C in the terminal is for the parent to handle.
-                start_new_session=True,
-            )
-        self._socket = ours
+        """Start a child and wait until it is warm. Raises `AnalysisCrashed`; then no child is left."""
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
         self._jobs = 0
-        hello = await self._read(START_TIMEOUT_S)
-        self.granted = hello["ready"]
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-I", "-m", "soundscape.worker.child", str(theirs.fileno())),
+                    pass_fds=(theirs.fileno(),),
+                    env=SINGLE_THREAD | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                    cwd=self._scratch_dir,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    # A session of its own: a Ctrl-C in the terminal is for the parent to handle.
+                    start_new_session=True,
+                )
+            self.granted = (await self._read(START_TIMEOUT_S))["ready"]
+        except BaseException:
+            await self.stop()
+            raise
 
     async def analyze(self, file: BinaryIO, out_dir: Path, *, wall_s: float) -> Analysis:
         """Analyse an open file, results into `out_dir`.
@@ -76,18 +80,17 @@ class Sandbox:
         request = json.dumps({"out_dir": str(out_dir), "cpu_s": int(wall_s) + 1}).encode()
         try:
             socket.send_fds(self._socket, [request], [file.fileno()])
-            answer = await self._read(wall_s)
-        except (AnalysisCrashed, asyncio.CancelledError, OSError) as error:
-            await self.stop()
-            if isinstance(error, OSError):
-                raise AnalysisCrashed(f"The analysis child is gone: {error}") from error
+            return _understood(await self._read(wall_s))
+        except Refusal:
             raise
-        if "refusal" in answer:
-            raise _refusal(answer["refusal"])
-        if "crash" in answer:
+        except OSError as error:
+            epitaph = await self._epitaph()
             await self.stop()
-            raise AnalysisCrashed(f"The analysis ended: {answer['crash']}.", code="analysis_out_of_memory")
-        return Analysis(answer["record"], answer["max_rss_bytes"])
+            raise AnalysisCrashed(epitaph, remedy="It is tried again.") from error
+        except BaseException:
+            # Dead, hanging, cancelled half-way, or talking nonsense: the next file gets a new one.
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """End the child, whatever it is doing."""
@@ -118,17 +121,40 @@ class Sandbox:
                 code="analysis_timeout",
                 remedy="It is tried again.",
             ) from error
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.") from error
+        if not isinstance(answer, dict):
+            raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")
         return answer
 
     async def _epitaph(self) -> str:
+        """How the child that no longer answers came to its end."""
         assert self._process is not None
-        code = await self._process.wait()
+        try:
+            code = await asyncio.wait_for(self._process.wait(), EPITAPH_S)
+        except TimeoutError:
+            return "The analysis child stopped talking."
         if code < 0:
             return f"The analysis child was ended by {signal.Signals(-code).name}."
         return f"The analysis child ended with status {code}."
 
 
-def _refusal(answer: dict[str, str]) -> Refusal:
-    kind = PolicyRefusal if answer["status"] == PolicyRefusal.status else UnreadableAudio
-    return kind(answer["message"], code=answer["code"], remedy=answer["remedy"])
+def _understood(answer: dict[str, Any]) -> Analysis:
+    """The answer as an analysis. Raises the `Refusal` in it, or `AnalysisCrashed`: strangers' bytes have
+    been through the child, so its words are checked.
+    """
+    match answer:
+        case {"record": dict(record), "max_rss_bytes": int(max_rss_bytes)}:
+            return Analysis(record, max_rss_bytes)
+        case {
+            "refusal": {"status": status, "message": str(message), "code": str(code), "remedy": str(remedy)}
+        }:
+            kind = PolicyRefusal if status == PolicyRefusal.status else UnreadableAudio
+            raise kind(message, code=code, remedy=remedy)
+        case {"crash": str(reason)}:
+            raise AnalysisCrashed(
+                f"The analysis ended: {reason}.", code="analysis_out_of_memory", remedy="It is tried again."
+            )
+    raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")
