@@ -1,0 +1,378 @@
+"""Analysis in a child: what kills it costs one attempt, what it may do has limits, nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+import soundfile
+
+from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
+from soundscape.worker import limits
+from soundscape.worker.sandbox import Analysis, Sandbox, _understood
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+SAMPLE_RATE = 22_050
+
+
+def recording(duration_s: float = 1.0) -> io.BytesIO:
+    t = np.arange(int(SAMPLE_RATE * duration_s)) / SAMPLE_RATE
+    file = io.BytesIO()
+    soundfile.write(file, 0.25 * np.sin(2 * np.pi * 440 * t), SAMPLE_RATE, format="WAV")
+    return file
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    path = tmp_path / "tone.wav"
+    path.write_bytes(recording().getvalue())
+    return path
+
+
+@pytest.fixture
+async def sandbox(scratch: Path, no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", "sb_secret_of_the_worker")
+    monkeypatch.setenv("SOUNDSCAPE_WEBHOOK_SECRET", "whsec_of_the_worker")
+    box = Sandbox(scratch)
+    await box.start()
+    yield box
+    await box.stop()
+
+
+async def analyze(box: Sandbox, path: Path, *, wall_s: float = 60.0) -> Analysis:
+    out_dir = path.parent / f"out-{os.urandom(4).hex()}"
+    out_dir.mkdir()
+    with path.open("rb") as file:
+        return await box.analyze(file, out_dir, wall_s=wall_s)
+
+
+def pid_of(box: Sandbox) -> int:
+    assert box._process is not None
+    return box._process.pid
+
+
+async def test_one_life_of_a_child(sandbox: Sandbox, wav: Path) -> None:
+    """One child through what does not kill it: good files, refused ones, and again good ones."""
+    first = pid_of(sandbox)
+    found = await analyze(sandbox, wav)
+    assert found.record["source"]["duration_s"] == 1.0
+    assert 20e6 < found.max_rss_bytes < 500e6
+
+    text = wav.with_name("text.wav")
+    text.write_text("This is no sound.\n" * 100)
+    with pytest.raises(UnreadableAudio) as refused:
+        await analyze(sandbox, text)
+    assert (refused.value.code, bool(refused.value.remedy)) == ("not_audio", True)
+
+    many = wav.with_name("many.wav")
+    soundfile.write(many, np.zeros((100, 16)), SAMPLE_RATE)
+    with pytest.raises(PolicyRefusal) as rejected:
+        await analyze(sandbox, many)
+    assert rejected.value.code == "too_many_channels"
+
+    again = await analyze(sandbox, wav)
+    assert again.record["source"] == found.record["source"]
+    assert pid_of(sandbox) == first, "a refusal needs no new child"
+
+    # What it carries with it: no secret, no descriptor but its own few, no terminal.
+    environment = Path(f"/proc/{first}/environ").read_text()
+    assert "SUPABASE" not in environment
+    assert "SOUNDSCAPE_WEBHOOK" not in environment
+    assert "PATH=" not in environment
+    async with asyncio.timeout(5):  # the input is closed as soon as its answer is given
+        while any(str(wav.parent) in os.readlink(link) for link in Path(f"/proc/{first}/fd").iterdir()):
+            await asyncio.sleep(0.01)
+    assert os.getsid(first) == first
+
+
+async def test_what_kills_a_child_costs_one_attempt(sandbox: Sandbox, wav: Path) -> None:
+    first = pid_of(sandbox)
+    # Stopped, so that the kill comes in the middle of the job, however quick analysis is.
+    os.kill(first, signal.SIGSTOP)
+    working = asyncio.create_task(analyze(sandbox, wav))
+    await asyncio.sleep(0.05)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(AnalysisCrashed, match="SIGKILL"):
+        await working
+    assert not Path(f"/proc/{first}").exists()
+    assert (await analyze(sandbox, wav)).record["source"]["duration_s"] == 1.0
+    second = pid_of(sandbox)
+    assert second != first
+
+    # Dead before the job came: nobody waits for an answer that cannot come.
+    os.kill(second, signal.SIGKILL)
+    await asyncio.sleep(0.1)
+    try:
+        await analyze(sandbox, wav)
+    except AnalysisCrashed:
+        await analyze(sandbox, wav)
+    third = pid_of(sandbox)
+    assert third not in (first, second)
+
+    # Hanging: the wall clock ends it.
+    os.kill(third, signal.SIGSTOP)
+    with pytest.raises(AnalysisCrashed, match="longer than") as late:
+        await analyze(sandbox, wav, wall_s=0.3)
+    assert late.value.code == "analysis_timeout"
+    assert not Path(f"/proc/{third}").exists()
+
+
+async def test_cancelled_half_way(sandbox: Sandbox, wav: Path) -> None:
+    """Its lease is lost, or the worker stops: the child ends with the job."""
+    child = pid_of(sandbox)
+    os.kill(child, signal.SIGSTOP)
+    working = asyncio.create_task(analyze(sandbox, wav))
+    await asyncio.sleep(0.05)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert not Path(f"/proc/{child}").exists()
+
+
+async def test_an_idle_child_ends_with_its_parent(scratch: Path, no_leaks: None) -> None:
+    box = Sandbox(scratch)
+    await box.start()
+    child = pid_of(box)
+    assert box._socket is not None
+    box._socket.close()  # what the kernel does when the parent dies
+    box._socket = None
+    assert box._process is not None
+    assert await asyncio.wait_for(box._process.wait(), 10) == 0
+    await box.stop()
+    assert not Path(f"/proc/{child}").exists()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "dies", "too slow"])
+async def test_a_child_that_does_not_start_is_not_left_behind(
+    scratch: Path, no_leaks: None, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    box = Sandbox(scratch)
+    if how == "too slow":
+        monkeypatch.setattr("soundscape.worker.sandbox.START_TIMEOUT_S", 0.05)
+    starting = asyncio.create_task(box.start())
+    await asyncio.sleep(0.03)
+    if how == "cancelled":
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    else:
+        while how == "dies" and box._process is None:
+            await asyncio.sleep(0.01)
+        if how == "dies":
+            os.kill(pid_of(box), signal.SIGKILL)
+        with pytest.raises(AnalysisCrashed):
+            await starting
+    assert (box._process, box._socket) == (None, None)
+
+
+# -- answers from a child that strangers' bytes have been through -----------------------------------------
+
+
+class Puppet(Sandbox):
+    """A sandbox whose child is a few lines of the test's own, at the other end of a real socket."""
+
+    def __init__(self, scratch: Path, answer: bytes) -> None:
+        super().__init__(scratch)
+        self._answer = answer
+
+    async def start(self) -> None:
+        script = textwrap.dedent(f"""
+            import socket, sys
+            with socket.socket(fileno=int(sys.argv[1])) as parent:
+                while parent.recv(1 << 16):
+                    parent.sendall({self._answer!r})
+        """)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", script, str(theirs.fileno()), pass_fds=(theirs.fileno(),)
+            )
+        self._socket = ours
+        self._jobs = 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\n",
+        b"no JSON\n",
+        b"\xff\xff\n",
+        b"[]\n",
+        b"null\n",
+        b"{}\n",
+        b'{"record": "text", "max_rss_bytes": 1}\n',
+        b'{"record": {}}\n',
+        b'{"refusal": {}}\n',
+        b'{"refusal": {"status": "failed", "message": 1, "code": [], "remedy": null}}\n',
+        b'{"crash": {}}\n',
+        b"[" * 100_000 + b"\n",
+    ],
+)
+async def test_nonsense_is_a_crash(scratch: Path, no_leaks: None, wav: Path, answer: bytes) -> None:
+    box = Puppet(scratch, answer)
+    await box.start()
+    with pytest.raises(AnalysisCrashed):
+        await analyze(box, wav, wall_s=10)
+    assert box._process is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"refusal": {"status": "failed", "message": "m", "code": "c", "remedy": "r"}}, UnreadableAudio),
+        ({"refusal": {"status": "rejected", "message": "m", "code": "c", "remedy": "r"}}, PolicyRefusal),
+        ({"crash": "out of memory"}, AnalysisCrashed),
+    ],
+)
+def test_what_an_answer_means(answer: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error) as raised:
+        _understood(answer)
+    if isinstance(raised.value, Refusal):
+        assert (raised.value.message, raised.value.code, raised.value.remedy) == ("m", "c", "r")
+
+
+# -- limits, tried from inside ------------------------------------------------------------------------------
+
+
+def inside(tries: str, *, cpu_s: int | None = None) -> Any:
+    """What `tries` leaves in `found`, run by a process that has confined itself as a child does."""
+    script = (
+        "import json, os, socket, sys, tempfile\n"
+        "from soundscape.worker import limits\n"
+        "granted = limits.confine()\n"
+        + (f"limits.allow_cpu({cpu_s})\n" if cpu_s else "")
+        + "found = None\n"
+        + textwrap.dedent(tries)
+        + "\nprint(json.dumps(found))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    return json.loads(ended.stdout) if ended.returncode == 0 else ended.returncode
+
+
+def test_address_space() -> None:
+    found = inside(
+        """
+        import mmap
+        fits = mmap.mmap(-1, 256 << 20)
+        try:
+            mmap.mmap(-1, limits.ADDRESS_SPACE_BYTES)
+            found = "mapped"
+        except (OSError, MemoryError):
+            found = "refused"
+        """
+    )
+    assert found == "refused"
+
+
+def test_file_size() -> None:
+    found = inside(
+        """
+        with tempfile.TemporaryFile() as file:
+            file.truncate(limits.FILE_SIZE_BYTES)  # sparse: no block is written
+            try:
+                os.pwrite(file.fileno(), b"x", limits.FILE_SIZE_BYTES)
+                found = "written"
+            except OSError as error:
+                found = error.strerror
+        """
+    )
+    assert found == "File too large"
+
+
+def test_open_files() -> None:
+    found = inside(
+        """
+        opened = []
+        try:
+            while len(opened) < 10_000:
+                opened.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            found = len(opened)
+        for fd in opened:
+            os.close(fd)
+        """
+    )
+    assert 200 < found < limits.OPEN_FILES
+
+
+def test_cpu_time() -> None:
+    assert inside("while True: pass", cpu_s=1) == -signal.SIGXCPU
+
+
+def test_limits_cannot_be_raised_again() -> None:
+    found = inside(
+        """
+        import resource
+        raised = []
+        for name in ("RLIMIT_AS", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE"):
+            soft, hard = resource.getrlimit(getattr(resource, name))
+            raised.append(soft == hard and soft != resource.RLIM_INFINITY)
+        found = raised
+        """
+    )
+    assert found == [True] * 4
+
+
+def test_no_network() -> None:
+    granted = inside("found = granted")
+    if not granted["no_network"]:
+        pytest.skip("this kernel grants no network namespace here")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()  # from here it is reachable
+        found = inside(
+            f"""
+            found = []
+            for address in (("127.0.0.1", {port}), ("192.0.2.1", 80)):
+                try:
+                    socket.create_connection(address, timeout=2)
+                    found.append("connected")
+                except OSError as error:
+                    found.append("refused")
+            """
+        )
+    assert found == ["refused", "refused"]
+
+
+def test_no_new_privileges() -> None:
+    assert inside("found = open('/proc/self/status').read()").count("NoNewPrivs:\t1") == 1
+
+
+async def test_a_descriptor_is_all_a_child_gets(scratch: Path, no_leaks: None, wav: Path) -> None:
+    """The name in the request is a folder of ours; the input itself has none that a child is told."""
+    asked: list[bytes] = []
+
+    class Listening(Puppet):
+        async def _read(self, timeout_s: float) -> dict[str, Any]:
+            return {"record": {}, "max_rss_bytes": 1}
+
+    box = Listening(scratch, b"")
+    ours, theirs = socket.socketpair()
+    box._socket = ours
+    box._process = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=-1)
+    with theirs:
+        await analyze(box, wav)
+        message, descriptors, _, _ = socket.recv_fds(theirs, 1 << 16, 4)
+        asked.append(message)
+    file: BinaryIO = os.fdopen(descriptors[0], "rb")
+    with file:
+        assert file.read() == wav.read_bytes()
+    assert len(descriptors) == 1
+    assert "tone.wav" not in asked[0].decode()
+    await box.stop()
