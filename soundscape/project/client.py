@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx
 from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
+from storage3.utils import StorageException
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from soundscape.errors import LeaseLost, ProjectError, ProjectUnreachable
@@ -57,6 +58,9 @@ def translated(doing: str) -> Iterator[None]:
         if str(error.status).startswith("5"):
             raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
         raise ProjectError(f"{doing}: {error.message}", code="storage_refused") from error
+    except StorageException as error:
+        # Refused by the client itself, such as a name with dot segments.
+        raise ProjectError(f"{doing}: {error}", code="storage_refused") from error
     except httpx.TransportError as error:
         raise ProjectUnreachable(
             f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is tried again."
@@ -64,7 +68,9 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def _is_passing(code: str | None) -> bool:
-    """A 5xx without a PostgREST body, a lost connection, shutdown or a full server."""
+    """A 5xx without a PostgREST body, a lost connection, shutdown, a deadlock, a lock, a full server."""
     if code is None:
         return False
-    return code.startswith(("08", "53", "57", "40")) or (len(code) == 3 and code.startswith("5"))
+    return code.startswith(("08", "53", "57", "40001", "40P01", "55P03", "PGRST00")) or (
+        len(code) == 3 and code.startswith("5")
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ log = structlog.get_logger(__name__)
 WALL_BASE_S = 60.0
 WALL_PER_MEGABYTE_S = 1.5
 RETRY_BASE_S = 2.0
+RELEASE_TIMEOUT_S = 3.0
 RETRY_MOST_S = 300.0
 CONTENT_TYPES = {
     ".dat": "application/octet-stream",
@@ -48,7 +48,8 @@ class Attempt:
     async def run(self, job: Job) -> str:
         """Do the job and return how it ended: succeeded, refused, queued, dead, lost, or unsaid.
 
-        "unsaid": the project could not be told; the lease runs out and somebody tries again.
+        "unsaid": the project could not be told; the lease runs out and somebody tries again. Cancelled, it
+        gives the job back first, so that another worker need not wait for the lease.
         """
         with structlog.contextvars.bound_contextvars(
             **{"trace.id": job.trace_id, "job.id": job.job_id, "audio.id": job.audio_id}
@@ -60,6 +61,9 @@ class Attempt:
             except ProjectError as error:
                 log.warning("the project could not be told how the job ended", error=str(error))
                 outcome = "unsaid"
+            except asyncio.CancelledError:
+                await self._release(job)
+                raise
             log.info("job ended", **{"event.outcome": outcome, "job.attempt": job.attempt})
             return outcome
 
@@ -72,27 +76,42 @@ class Attempt:
         except LeaseLost:
             raise
         except (ProjectError, AnalysisCrashed) as error:
-            log.warning("attempt failed", code=error.code, error=str(error))
-            return await self._queue.put_back(
-                job, code=error.code, message=str(error), retry_in_s=retry_in_s(job.attempt)
-            )
+            return await self._put_back(job, error.code, str(error))
+        except OSError as error:
+            # A full disk, a scratch folder that is gone: another worker may do better.
+            return await self._put_back(job, "worker_disk", f"The worker could not keep the file: {error}")
         return "succeeded"
 
+    async def _put_back(self, job: Job, code: str, message: str) -> str:
+        log.warning("attempt failed", code=code, error=message)
+        return await self._queue.put_back(job, code=code, message=message, retry_in_s=retry_in_s(job.attempt))
+
+    async def _release(self, job: Job) -> None:
+        try:
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                await self._queue.put_back(
+                    job,
+                    code="worker_stopped",
+                    message="The worker was stopped. It is tried again.",
+                    retry_in_s=1,
+                )
+        except (ProjectError, TimeoutError) as error:
+            log.warning("the job could not be given back, its lease must run out", error=str(error))
+
     async def _analyze(self, job: Job) -> None:
-        async with AsyncExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._scratch_dir)))
+        with tempfile.TemporaryDirectory(dir=self._scratch_dir) as folder:
             heart = asyncio.create_task(self._heartbeat(job))
-            work = asyncio.create_task(self._work(job, folder))
+            work = asyncio.create_task(self._work(job, Path(folder)))
             try:
                 await asyncio.wait({heart, work}, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done():
                     await heart  # raises: the lease is lost, so the work is nobody's
                 await work
             finally:
-                for task in (heart, work):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, LeaseLost):
-                        await task
+                # Both have let go of the folder before it is removed, whatever either of them raised.
+                heart.cancel()
+                work.cancel()
+                await asyncio.gather(heart, work, return_exceptions=True)
 
     async def _work(self, job: Job, folder: Path) -> None:
         limits = Limits()
@@ -109,7 +128,8 @@ class Attempt:
             )
         # The object version is part of the name, so that a late writer cannot overwrite a newer result.
         prefix = f"{job.audio_id}/{analysis.record['analysis_version']}/{job.object_version}/"
-        files = sorted(path for path in out_dir.rglob("*") if path.is_file())
+        # A link is none of ours: it would lead out of the folder.
+        files = sorted(path for path in out_dir.rglob("*") if path.is_file() and not path.is_symlink())
         stored = await asyncio.gather(
             *(
                 self._objects.store(

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 RECONCILE_EVERY_S = 300.0
 STOP_GRACE_S = 20.0
+CLAIM_GRACE_S = 5.0
 REMOVALS_AT_ONCE = 100
 
 
@@ -62,20 +63,25 @@ class Worker:
     async def stop(self) -> None:
         """Claim no more, let running jobs finish within the grace time, end the children.
 
-        A job cut short keeps its lease until that runs out; then another worker takes it.
+        A job cut short is given back. Calling it again does nothing.
         """
         if self._stopping:
             return
         self._stopping = True
         self._wake.set()
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=STOP_GRACE_S)
-        for task in (*self._tasks, *self._jobs):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await asyncio.gather(*(sandbox.stop() for sandbox in self._sandboxes))
-        await self._opened.aclose()
+        try:
+            if self.warm:
+                # A claim on its way must not be lost: its jobs would be held by nobody.
+                await asyncio.wait(self._tasks[:1], timeout=CLAIM_GRACE_S)
+            if self._jobs:
+                await asyncio.wait(self._jobs, timeout=STOP_GRACE_S)
+        finally:
+            unfinished = (*self._tasks, *self._jobs)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+            await asyncio.gather(*(sandbox.stop() for sandbox in self._sandboxes))
+            await self._opened.aclose()
 
     # -- claiming -----------------------------------------------------------------------------
 
@@ -114,8 +120,12 @@ class Worker:
         try:
             jobs = await self._queue.claim(len(self._free), lease_s=self.settings.lease_s)
         except ProjectError as error:
-            if self.reachable or not self._stopping:
-                log.warning("the queue cannot be reached", error=str(error))
+            log.warning("the queue cannot be reached", error=str(error))
+            self.reachable = False
+            return []
+        except Exception:
+            # An answer we do not understand must not end the loop: it may be a deploy half-way.
+            log.exception("the queue gave an answer that makes no sense")
             self.reachable = False
             return []
         self.reachable = True
@@ -159,6 +169,8 @@ class Worker:
                     reconciled_at = loop.time()
             except ProjectError as error:
                 log.warning("sweep failed, it comes again", error=str(error))
+            except Exception:
+                log.exception("sweep failed unexpectedly, it comes again")
             await asyncio.sleep(self.settings.poll_max_s)
 
     async def _remove(self) -> None:
