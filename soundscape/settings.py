@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Mapping
@@ -14,8 +15,11 @@ from dotenv import dotenv_values
 from soundscape.errors import SettingsError
 
 _PLACEHOLDER = re.compile(
-    r"^$|change.?me|your[-_ ]|<.*>|xxx|example|placeholder|secret[-_ ]?here", re.IGNORECASE
+    # Runs of x only as a word of their own: random keys hold them by chance.
+    r"^$|change.?me|your[-_ ]|<.*>|(?<![a-z0-9])x{3,}(?![a-z0-9])|example|placeholder|secret[-_ ]?here",
+    re.IGNORECASE,
 )
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 PUBLIC_KEY_NAMES = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY", "SUPABASE_API_KEY")
 SECRET_KEY_NAMES = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
@@ -53,12 +57,12 @@ class Settings:
         secrets = tuple(
             secret
             for name in ("SOUNDSCAPE_WEBHOOK_SECRET", "SOUNDSCAPE_WEBHOOK_SECRET_PREVIOUS")
-            if (secret := values.get(name, ""))
+            if (secret := values.get(name, "").strip())
         )
         if not secrets:
             _required(values, ("SOUNDSCAPE_WEBHOOK_SECRET",))
         for secret in secrets:
-            if _PLACEHOLDER.search(secret) or not secret.startswith("whsec_"):
+            if _PLACEHOLDER.search(secret) or not _is_webhook_secret(secret):
                 raise SettingsError(
                     "SOUNDSCAPE_WEBHOOK_SECRET must be whsec_ and 32 random bytes in base64.",
                     remedy="Make one: echo whsec_$(openssl rand -base64 32)",
@@ -74,7 +78,7 @@ class Settings:
             lease_s=_whole(values, "SOUNDSCAPE_LEASE_S", cls.lease_s, low=5, high=3600),
             poll_max_s=float(_whole(values, "SOUNDSCAPE_POLL_MAX_S", int(cls.poll_max_s), low=1, high=600)),
             scratch_dir=Path(scratch) if scratch else None,
-            log_level=values.get("SOUNDSCAPE_LOG_LEVEL", cls.log_level).lower(),
+            log_level=_one_of(values, "SOUNDSCAPE_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
 
 
@@ -100,11 +104,30 @@ def _required(values: Mapping[str, str], names: tuple[str, ...]) -> str:
     )
 
 
+def _is_webhook_secret(secret: str) -> bool:
+    """Whether `secret` is `whsec_` and at least 24 bytes (Standard Webhooks 1.0) in base64."""
+    prefix, _, encoded = secret.partition("_")
+    try:
+        return prefix == "whsec" and len(base64.b64decode(encoded, validate=True)) >= 24
+    except ValueError:
+        return False
+
+
+def _one_of(values: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    text = values.get(name, "").strip().lower() or default
+    if text not in allowed:
+        raise SettingsError(
+            f"{name} must be one of {', '.join(allowed)}, not {text!r}.",
+            remedy="Correct it, or leave it out.",
+        )
+    return text
+
+
 def _whole(values: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
     text = values.get(name, "").strip()
     if not text:
         return default
-    if not text.isdigit() or not low <= int(text) <= high:
+    if not text.isdecimal() or not low <= int(text) <= high:
         raise SettingsError(
             f"{name} must be a whole number from {low} to {high}, not {text!r}.",
             remedy="Correct it, or leave it out.",
