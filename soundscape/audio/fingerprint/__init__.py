@@ -1,11 +1,11 @@
 """Fingerprints: recognise a recording by its sound, in noise, re-encoded, cut, or played too fast.
 
->>> fingerprinter = Fingerprinter()
->>> fingerprinter.push(S)                       # batches of the shared spectrum
->>> fingerprint = fingerprinter.result()
->>> index = Index()
->>> index.add("first", fingerprint)
->>> match(query, index).hits                    # doctest: +SKIP
+    fingerprinter = Fingerprinter()
+    fingerprinter.push(S)                       # batches of the shared spectrum
+    fingerprint = fingerprinter.result()
+    index = Index()
+    index.add("first", fingerprint)
+    match(query, index).hits
 
 `peaks` finds them, `keys` makes the terms of an inverted index of them, `index` is such an index in
 memory, `verify` and `score` judge its candidates, `code` is the binary form; `exact` and `acoustid` are the

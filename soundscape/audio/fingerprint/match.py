@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -180,4 +180,4 @@ def _best(hits: list[Hit]) -> Hit:
             abs(hit.offset_s - seen) > 0.1 for seen in (best.offset_s, *others)
         ):
             others.append(hit.offset_s)
-    return Hit(**{**best.__dict__, "other_offsets_s": tuple(others)})
+    return replace(best, other_offsets_s=tuple(others))

@@ -17,7 +17,7 @@ worth shows in how unevenly wrong lags agree.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +146,7 @@ def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | No
     whole = _evidence(query, frames, cells, lag, tempo)
     low, high = _span(agreed, max(whole.lag_chance, whole.pitch_chance))
     span = (int(frames[low]), int(frames[high]))
-    evidence = Evidence(**{**whole.__dict__, "span": span})
+    evidence = replace(whole, span=span)
     if span[1] - span[0] >= SHORTEST_SPAN_FRAMES and last - first >= 3 * SHORTEST_SPAN_FRAMES:
         part = _evidence(query, frames[low : high + 1], cells[low : high + 1], lag, tempo)
         # The stretch was chosen for its agreement: it must make up for the choice.
