@@ -3,9 +3,9 @@
 create extension if not exists pgcrypto with schema extensions;
 create extension if not exists vector with schema extensions;
 create extension if not exists pg_trgm with schema extensions;
-create extension if not exists pg_net;
+create extension if not exists pg_net with schema extensions;
 create extension if not exists supabase_vault with schema vault;
-create extension if not exists pg_cron;
+create extension if not exists pg_cron with schema pg_catalog;
 create extension if not exists pgmq;
 
 -- Worker-only tables and every SECURITY DEFINER function live here. The Data API does not expose it.

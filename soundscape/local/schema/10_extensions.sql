@@ -2,4 +2,4 @@
 create extension pgcrypto with schema extensions;
 create extension "uuid-ossp" with schema extensions;
 create extension supabase_vault;
-create extension pg_net;
+create extension pg_net with schema extensions;

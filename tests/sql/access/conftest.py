@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -52,13 +52,13 @@ class World:
             if outcome != cell.expected
         ]
 
-    def rows(self, query: LiteralString, *values: object) -> list[tuple[object, ...]]:
+    def rows(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         with self.connection.transaction():
             return self.connection.execute(query, values or None).fetchall()
 
     def _statement(self, cell: Cell) -> str:
         literals = {name: sql.Literal(value) for name, value in self.names.items()}
-        template = sql.SQL(cast(LiteralString, cell.statement))
+        template = sql.SQL(cell.statement)
         return template.format(**literals).as_string(self.connection)
 
     def _claims(self, actor: str) -> str:

@@ -165,7 +165,18 @@ TABLES: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-def _object(bucket: str, name: str, where: str, *outcomes: str, path: str = "", change: str = "") -> Row:
+def _object(
+    bucket: str,
+    name: str,
+    where: str,
+    select: str,
+    insert: str,
+    update: str,
+    delete: str,
+    *,
+    path: str = "",
+    change: str = "",
+) -> Row:
     values = (
         f"(bucket_id, name, owner_id, version) values ('{bucket}', {path}, {{owner}}, '1')" if path else ""
     )
@@ -174,7 +185,10 @@ def _object(bucket: str, name: str, where: str, *outcomes: str, path: str = "", 
         "storage.objects",
         f"{bucket}: {name}",
         f"bucket_id = '{bucket}' and {where}",
-        *outcomes,
+        select,
+        insert,
+        update,
+        delete,
         values,
         change,
     )

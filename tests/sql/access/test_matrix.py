@@ -22,7 +22,7 @@ def test_every_relation_of_the_exposed_schema_has_its_rows(world: World) -> None
         )
     }
     assert found == {row.table for row in matrix.TABLES if row.table.startswith("public.")}
-    assert {name.removeprefix("public.") for name in found} == set(matrix.RIGHTS)  # type: ignore[attr-defined]
+    assert {name.removeprefix("public.") for name in found} == set(matrix.RIGHTS)
     for table in found:
         asked = {
             (cell.what.split()[0], cell.actor)
@@ -60,7 +60,7 @@ def test_rights_to_the_letter(world: World) -> None:
     )
     assert tables == {table: matrix.granted(rights) for table, rights in matrix.RIGHTS.items()}
     functions = {
-        str(name): [right.removesuffix(": execute") for right in rights]  # type: ignore[attr-defined]
+        str(name): [right.removesuffix(": execute") for right in rights]
         for name, rights in world.rows(FUNCTIONS)
         if rights
     }

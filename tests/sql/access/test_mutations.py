@@ -45,7 +45,7 @@ def policy_mutations(world: World) -> list[Mutation]:
         target = {"policy": sql.Identifier(str(policy)), "table": sql.Identifier(str(schema), str(table))}
 
         def mutate(text: str, first_lock: str = "", target: dict[str, sql.Identifier] = target) -> str:
-            statement = sql.SQL(text).format(**target).as_string(world.connection)  # type: ignore[arg-type]
+            statement = sql.SQL(text).format(**target).as_string(world.connection)
             return f"{first_lock}; {statement}" if first_lock else statement
 
         found.append(Mutation(subject, f"{policy} dropped", mutate("drop policy {policy} on {table}")))
@@ -119,7 +119,7 @@ def test_every_right_is_missed(world: World) -> None:
                 statement = f"{verb[0]} {privilege} on public.{name} {verb[1]} {role}"
                 add(statement, "table", int(str(oid)), rights)
             for privilege in COLUMN_RIGHTS:
-                for column in columns:  # type: ignore[attr-defined]
+                for column in columns:
                     if f"{role}: {privilege}" not in rights:
                         held = f"{role}: {privilege} ({column})" in rights
                         verb = ("revoke", "from") if held else ("grant", "to")
