@@ -232,17 +232,31 @@ def models_pull(
 
 
 def _run_until_signalled(work: Any) -> Any:
-    """Run `work(ended)`; `ended` is set by the first SIGINT or SIGTERM, so that everything stops in order."""
+    """Run `work(ended)`; `ended` is set by the first SIGINT or SIGTERM, so that everything stops in order.
+
+    The second one cancels: whoever sends it does not want to wait for running jobs.
+    """
 
     async def main() -> Any:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
+        whole = asyncio.current_task()
+        assert whole is not None
+
+        def signalled() -> None:
+            if ended.is_set():
+                whole.cancel()
+            ended.set()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, signalled)
         coroutine: Coroutine[Any, Any, Any] = work(ended)
         return await coroutine
 
-    return asyncio.run(main())
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise typer.Exit(130) from None
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from soundscape.deploy import sources
@@ -61,14 +62,20 @@ def environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
 def environment_of(data_dir: Path) -> dict[str, str]:
     """The settings of the project that runs in `data_dir`. Raises `LocalStackError` when none does."""
     owner = lock.read(data_dir)
-    keys_path = data_dir / "keys.json"
-    if owner is None or not keys_path.exists():
+    if owner is not None and "db_url" not in owner:
+        raise LocalStackError(
+            f"The embedded project in {data_dir} is still starting.",
+            code="not_running",
+            remedy="Ask again in a moment.",
+        )
+    if owner is None:
         raise LocalStackError(
             f"No embedded project runs in {data_dir}.",
             code="not_running",
             remedy=f"Start one: soundscape dev --data-dir {data_dir}",
         )
-    return environment(str(owner["url"]), Keys.load_or_make(keys_path), str(owner["db_url"]))
+    keys = Keys.load_or_make(data_dir / "keys.json")
+    return environment(str(owner["url"]), keys, str(owner["db_url"]))
 
 
 @asynccontextmanager
@@ -86,12 +93,13 @@ async def running(
     process or the port is taken, `DeployError` when the SQL does not apply.
     """
     data_dir = _made(data_dir)
-    listener = _listen(port)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with ExitStack() as held:
-        held.enter_context(listener)
-        tell = held.enter_context(lock.hold(data_dir, url=url))
+        tell = held.enter_context(lock.hold(data_dir))
+        listener = held.enter_context(_listen(port))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        tell(url=url)
         if fresh:
+            Postgres(home=data_dir / "postgres", password="").erase()
             _clear(data_dir)
         keys = Keys.load_or_make(data_dir / "keys.json")
         postgres = Postgres(home=data_dir / "postgres", password=keys.db_password, durable=durable)
@@ -105,14 +113,19 @@ async def running(
             data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
         ) as stack:
             project = Project(url, data_dir, keys, postgres.dsn(), stack, applied)
-            beside: dict[str, ASGIApp] = {}
+            beside: dict[str, FastAPI] = {}
             if with_worker:
                 from soundscape.worker.app import build as build_worker
 
                 settings = Settings.from_environment(project.environment())
                 beside["/api"] = build_worker(settings)
             async with _serving(gateway.build(stack, beside=beside), listener):
-                yield project
+                try:
+                    yield project
+                finally:
+                    # While the project still answers it: its jobs are finished or given back.
+                    for app in beside.values():
+                        await app.state.worker.stop()
 
 
 class _Server(uvicorn.Server):
@@ -155,6 +168,8 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        # Now, not when everything is up: until somebody listens, a second start may bind the port as well.
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise LocalStackError(

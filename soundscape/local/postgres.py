@@ -108,6 +108,12 @@ class Postgres:
                 continue
         self._process = None
 
+    def erase(self) -> None:
+        """Forget the cluster in `home`, ending what a killed owner left running on it."""
+        if self._data.exists():
+            self._end_orphan()
+        shutil.rmtree(self._root, ignore_errors=True)
+
     # -- where things lie ---------------------------------------------------------------------
 
     @property
@@ -213,8 +219,10 @@ class Postgres:
         pid_file = self._data / "postmaster.pid"
         try:
             pid = int(pid_file.read_text().split("\n", 1)[0])
-            os.kill(pid, 0)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+        except (FileNotFoundError, ValueError):
+            return
+        # After a reboot the number may be anybody's, and `pg_ctl stop` asks nobody before it signals.
+        if str(self._data) not in _command_line(pid):
             return
         self._run([
             str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
@@ -277,6 +285,17 @@ def _may_die_with_parent() -> bool:
 def _die_with_parent() -> None:
     """PR_SET_PDEATHSIG: a kill -9 of ours becomes a fast shutdown of Postgres."""
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+def _command_line(pid: int) -> str:
+    """How process `pid` was started; empty when there is none."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    asked = ["ps", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603
 
 
 def _free_port() -> int:
