@@ -37,7 +37,8 @@ def is_due(schedule: str, now: datetime, last_run: datetime | None) -> bool:
     today = {now.isoweekday() % 7, now.isoweekday()}  # Sunday is 0 and 7
     # cron's own rule: when both day fields are restricted, either may match.
     by_day, by_weekday = now.day in day, bool(weekday & today)
-    day_matches = by_day or by_weekday if words[2] != "*" and words[4] != "*" else by_day and by_weekday
+    both_restricted = not words[2].startswith("*") and not words[4].startswith("*")
+    day_matches = by_day or by_weekday if both_restricted else by_day and by_weekday
     return now.minute in minute and now.hour in hour and now.month in month and day_matches
 
 
@@ -58,16 +59,26 @@ async def run(stack: Stack) -> None:
     """Run due jobs until cancelled."""
     last_runs: dict[int, datetime] = {}
     running: dict[int, asyncio.Task[None]] = {}
-    while True:
-        now = datetime.now(UTC).replace(microsecond=0)
-        async with stack.admin.connection() as connection:
-            jobs = await _jobs(connection)
-        for job_id, schedule, command, username in jobs:
-            busy = job_id in running and not running[job_id].done()
-            if not busy and is_due(schedule, now, last_runs.get(job_id)):
-                last_runs[job_id] = now
-                running[job_id] = asyncio.create_task(_run_job(stack, job_id, command, username))
-        await asyncio.sleep(1)
+    refused: set[str] = set()
+    # The group ends the jobs that still run when this is cancelled.
+    async with asyncio.TaskGroup() as group:
+        while True:
+            now = datetime.now(UTC).replace(microsecond=0)
+            async with stack.admin.connection() as connection:
+                jobs = await _jobs(connection)
+            for job_id, schedule, command, username in jobs:
+                try:
+                    due = is_due(schedule, now, last_runs.get(job_id))
+                except ValueError as error:
+                    if schedule not in refused:
+                        log.warning("cron job never runs", job_id=job_id, error=str(error))
+                        refused.add(schedule)
+                    continue
+                busy = job_id in running and not running[job_id].done()
+                if due and not busy:
+                    last_runs[job_id] = now
+                    running[job_id] = group.create_task(_run_job(stack, job_id, command, username))
+            await asyncio.sleep(1)
 
 
 async def _jobs(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

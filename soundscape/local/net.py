@@ -55,7 +55,15 @@ async def _send(stack: Stack, client: httpx.AsyncClient, row: Sequence[Any]) -> 
     answer: tuple[Any, ...]
     try:
         response = await client.request(
-            method, url, headers=headers or {}, content=body, timeout=timeout_ms / 1000
+            method,
+            url,
+            # pg_net passes every value on as its text.
+            headers={
+                name: value if isinstance(value, str) else json.dumps(value)
+                for name, value in (headers or {}).items()
+            },
+            content=body,
+            timeout=timeout_ms / 1000,
         )
         answer = (
             response.status_code,
@@ -67,7 +75,8 @@ async def _send(stack: Stack, client: httpx.AsyncClient, row: Sequence[Any]) -> 
         )
     except httpx.TimeoutException:
         answer = (None, None, None, None, True, f"Timeout of {timeout_ms} ms reached")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
+        # The last two: headers that are no object or no ASCII. One bad request must not lose the others.
         answer = (None, None, None, None, False, str(error) or type(error).__name__)
     async with stack.admin.connection() as connection:
         await connection.execute(_ANSWER, (request_id, *answer))
