@@ -1,0 +1,219 @@
+"""The life of `soundscape dev`: it starts, says where it is, stops whole, and survives being killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+COMMAND = (sys.executable, "-m", "soundscape.cli")
+
+
+@dataclass
+class Dev:
+    """One `soundscape dev` process."""
+
+    process: subprocess.Popen[str]
+    data_dir: Path
+    url: str = ""
+
+    def await_up(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(r"up at (http://\S+),", line):
+                self.url = found[1]
+            if line.startswith("Settings:"):
+                return
+        raise AssertionError(f"it ended with {self.process.wait()}")
+
+    def environment(self) -> dict[str, str]:
+        printed = soundscape("env", "--data-dir", str(self.data_dir))
+        assert printed.returncode == 0, printed.stderr
+        return dict(line.split("=", 1) for line in printed.stdout.splitlines())
+
+    def end(self, number: int, *, within_s: float = 30) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(within_s)
+
+
+Start = Callable[..., Dev]
+
+
+@pytest.fixture
+def start(data_dirs: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
+    started: list[Dev] = []
+    # One folder for the whole module: making a cluster takes longer than using one.
+    shared = data_dirs / "dev"
+
+    def run(*options: str, data_dir: Path = shared) -> Dev:
+        # Children of the worker know no name of ours, but their working directory is in here.
+        temporary = data_dir.with_name(f"{data_dir.name}-tmp")
+        temporary.mkdir(exist_ok=True)
+        process = subprocess.Popen(
+            [*COMMAND, "dev", "--port", "0", "--data-dir", str(data_dir), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"TMPDIR": str(temporary)},
+        )
+        started.append(Dev(process, data_dir))
+        started[-1].await_up()
+        return started[-1]
+
+    yield run
+    for dev in started:
+        if dev.process.poll() is None:
+            dev.process.kill()
+        dev.process.wait()
+        assert dev.process.stdout is not None
+        dev.process.stdout.close()
+
+
+def soundscape(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def processes_of(data_dir: Path) -> dict[int, str]:
+    """Every living process that names the folder in its command line, or works beside it."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            cwd = os.readlink(folder / "cwd")
+        except OSError:
+            continue
+        if state != "Z" and (str(data_dir) in command or cwd.startswith(f"{data_dir}-tmp")):
+            found[int(folder.name)] = command
+    return found
+
+
+def await_gone(data_dir: Path, *, within_s: float = 15) -> None:
+    deadline = time.monotonic() + within_s
+    while left := processes_of(data_dir):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_killed_and_started_again(start: Start) -> None:
+    """kill -9 leaves no Postgres and no child behind; the same data is there the next time, warm."""
+    first = start()
+    settings = first.environment()
+    with psycopg.connect(settings["SUPABASE_DB_URL"], autocommit=True) as connection:
+        connection.execute("create table if not exists public.kept (n int)")
+        connection.execute("insert into public.kept values (42)")
+    first.process.kill()
+    first.process.wait()
+    assert soundscape("env", "--data-dir", str(first.data_dir)).returncode == 2, "nobody runs there now"
+
+    began = time.monotonic()
+    second = start()
+    assert time.monotonic() - began < 20
+    again = second.environment()
+    changed = {name for name in settings if settings[name] != again[name]}
+    assert changed <= {"SUPABASE_URL", "SUPABASE_DB_URL"}, "keys survive, ports may not"
+    with psycopg.connect(again["SUPABASE_DB_URL"]) as connection:
+        assert connection.execute("select n from public.kept").fetchall() == [(42,)]
+    postgres = [command for command in processes_of(second.data_dir).values() if "/bin/postgres " in command]
+    assert len(postgres) == 1, "the killed one's Postgres is gone"
+
+    assert second.end(signal.SIGTERM) == 0
+    await_gone(second.data_dir)
+
+
+def test_a_second_start_on_the_same_folder(start: Start) -> None:
+    first = start()
+    second = soundscape("dev", "--port", "0", "--data-dir", str(first.data_dir))
+    assert second.returncode == 2
+    assert str(first.process.pid) in second.stderr
+    assert first.url in second.stderr
+    assert "Traceback" not in second.stderr
+    # Even where the port would be the first thing to fail.
+    port = first.url.rpartition(":")[2]
+    third = soundscape("dev", "--port", port, "--data-dir", str(first.data_dir))
+    assert (third.returncode, "already_running" in third.stderr) == (2, True)
+    # On another folder, the port is what is wrong.
+    fourth = soundscape("dev", "--port", port, "--data-dir", f"{first.data_dir}-other")
+    assert (fourth.returncode, "port_taken" in fourth.stderr) == (2, True)
+    assert httpx.get(f"{first.url}/api/health/live").status_code == 200
+    assert first.end(signal.SIGINT) == 0
+    await_gone(first.data_dir)
+
+
+def test_what_env_prints_works(start: Start) -> None:
+    dev = start()
+    settings = dev.environment()
+    assert settings["SUPABASE_URL"] == dev.url
+    assert settings["SOUNDSCAPE_WEBHOOK_SECRET"].startswith("whsec_")
+    for key in ("ANON_KEY", "PUBLISHABLE_KEY", "SECRET_KEY", "SERVICE_ROLE_KEY"):
+        answer = httpx.get(
+            f"{dev.url}/rest/v1/users?select=id", headers={"apikey": settings[f"SUPABASE_{key}"]}
+        )
+        assert (answer.status_code, answer.json()) == (200, []), key
+    assert httpx.get(f"{dev.url}/rest/v1/users", headers={"apikey": "no key"}).status_code == 401
+    keys = dev.data_dir / "keys.json"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    # Nothing but the loopback hears it.
+    address, port = dev.url.removeprefix("http://").split(":")
+    assert address == "127.0.0.1"
+    listening = [
+        line.split()[1]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{int(port):04X}")
+    ]
+    assert listening == [f"0100007F:{int(port):04X}"]
+
+
+def test_fresh_forgets_even_what_a_killed_one_left(start: Start, data_dirs: Path) -> None:
+    first = start(data_dir=data_dirs / "fresh")
+    settings = first.environment()
+    with psycopg.connect(settings["SUPABASE_DB_URL"], autocommit=True) as connection:
+        connection.execute("create table public.kept ()")
+    first.process.kill()
+    first.process.wait()
+    second = start("--fresh", data_dir=data_dirs / "fresh")
+    again = second.environment()
+    assert again["SUPABASE_SECRET_KEY"] != settings["SUPABASE_SECRET_KEY"]
+    with psycopg.connect(again["SUPABASE_DB_URL"]) as connection:
+        assert connection.execute("select to_regclass('public.kept')").fetchone() == (None,)
+    assert second.end(signal.SIGTERM) == 0
+    await_gone(second.data_dir)
+
+
+def test_stopped_while_the_worker_warms_up(start: Start) -> None:
+    dev = start()
+    while not any("worker.child" in command for command in processes_of(dev.data_dir).values()):
+        time.sleep(0.02)
+    began = time.monotonic()
+    assert dev.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 10
+    await_gone(dev.data_dir)
+
+
+def test_env_where_nobody_runs(data_dirs: Path) -> None:
+    answer = soundscape("env", "--data-dir", str(data_dirs / "nowhere"))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "not_running" in answer.stderr
+    assert "soundscape dev --data-dir" in answer.stderr
+
+
+def test_a_port_somebody_else_has(data_dirs: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        answer = soundscape("dev", "--port", str(port), "--data-dir", str(data_dirs / "elsewhere"))
+    assert answer.returncode == 2
+    assert "port_taken" in answer.stderr
+    assert "--port" in answer.stderr
