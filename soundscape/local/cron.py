@@ -26,7 +26,8 @@ def is_due(schedule: str, now: datetime, last_run: datetime | None) -> bool:
     """
     words = schedule.split()
     if len(words) == 2 and words[1] in ("second", "seconds"):
-        return last_run is None or (now - last_run).total_seconds() >= int(words[0])
+        (every_s,) = _values(words[0], 1, 59)
+        return last_run is None or (now - last_run).total_seconds() >= every_s
     if len(words) != 5:
         raise ValueError(f"invalid schedule: {schedule}")
     minute, hour, day, month, weekday = (

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import jwt
@@ -23,20 +23,20 @@ class Keys:
 
     publishable_key: str
     """`sb_publishable_…`: what a browser carries; role `anon` until somebody signs in."""
-    secret_key: str
+    secret_key: str = field(repr=False)
     """`sb_secret_…`: what a server carries; role `service_role`."""
     anon_jwt: str
-    service_role_jwt: str
+    service_role_jwt: str = field(repr=False)
     """The two older keys: JWTs signed with `jwt_secret` (HS256)."""
-    jwt_secret: str
-    signing_key_pem: str
+    jwt_secret: str = field(repr=False)
+    signing_key_pem: str = field(repr=False)
     """EC P-256 private key that signs users' access tokens (ES256)."""
     signing_kid: str
-    storage_secret: str
+    storage_secret: str = field(repr=False)
     """Signs storage URLs; rotating the other keys does not revoke them, as on hosted projects."""
-    webhook_secret: str
+    webhook_secret: str = field(repr=False)
     """`whsec_…`, Standard Webhooks."""
-    db_password: str
+    db_password: str = field(repr=False)
 
     @classmethod
     def load_or_make(cls, path: Path) -> Keys:
