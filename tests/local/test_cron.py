@@ -1,0 +1,168 @@
+"""pg_cron's running half: what is due when, and a runner that outlives what it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soundscape.dev import Project
+from soundscape.local import cron
+from soundscape.local.cron import is_due
+
+# A Tuesday.
+NOON = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moment", "due"),
+    [
+        ("* * * * *", NOON, True),
+        ("0 12 * * *", NOON, True),
+        ("0 12 * * *", NOON + timedelta(minutes=1), False),
+        ("0 12 * * *", NOON + timedelta(seconds=30), True),  # within its minute
+        ("*/15 * * * *", NOON + timedelta(minutes=45), True),
+        ("*/15 * * * *", NOON + timedelta(minutes=46), False),
+        ("5/20 * * * *", NOON + timedelta(minutes=25), True),  # from 5 on
+        ("5/20 * * * *", NOON, False),
+        ("0-10,30 * * * *", NOON + timedelta(minutes=30), True),
+        ("0-10,30 * * * *", NOON + timedelta(minutes=11), False),
+        ("10-20/5 * * * *", NOON + timedelta(minutes=15), True),
+        ("10-20/5 * * * *", NOON + timedelta(minutes=16), False),
+        ("* 9-17 * * 1-5", NOON, True),
+        ("* * * * 2", NOON, True),
+        ("* * * * 1", NOON, False),
+        ("* * * * 0", NOON + timedelta(days=5), True),  # Sunday is 0 …
+        ("* * * * 7", NOON + timedelta(days=5), True),  # … and 7
+        ("* * 1 * *", NOON, True),
+        ("* * 2 * *", NOON, False),
+        ("* * * 12 *", NOON, True),
+        ("* * * 11 *", NOON, False),
+        ("* * 1 * 5", NOON, True),  # both days restricted: either will do
+        ("* * 9 * 2", NOON, True),
+        ("* * 9 * 5", NOON, False),
+        ("* * */2 * 5", NOON, False),  # a star with a step restricts nothing: both must match
+    ],
+)
+def test_five_fields(schedule: str, moment: datetime, due: bool) -> None:
+    assert is_due(schedule, moment, None) is due
+
+
+@pytest.mark.parametrize(
+    ("schedule", "since", "due"),
+    [
+        ("30 seconds", None, True),
+        ("30 seconds", timedelta(seconds=29), False),
+        ("30 seconds", timedelta(seconds=30), True),
+        ("1 second", timedelta(seconds=1), True),
+        ("* * * * *", timedelta(seconds=1), False),  # once in its minute
+        ("* * * * *", timedelta(seconds=31), True),  # the minute before is another
+        ("* * * * *", timedelta(seconds=60), True),
+        ("0 12 * * *", timedelta(days=1), True),
+    ],
+)
+def test_not_twice(schedule: str, since: timedelta | None, due: bool) -> None:
+    now = NOON + timedelta(seconds=30)
+    assert is_due(schedule, now, None if since is None else now - since) is due
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["", "x", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8",
+     "5-1 * * * *", "*/0 * * * *", "a * * * *", "x seconds", "0 seconds", "60 seconds", "-1 seconds"],
+)  # fmt: skip
+def test_no_schedule(schedule: str) -> None:
+    with pytest.raises(ValueError):
+        is_due(schedule, NOON, None)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_schedule_or_is_refused(schedule: str) -> None:
+    with suppress(ValueError):
+        assert is_due(schedule, NOON, None) in (True, False)
+
+
+@asynccontextmanager
+async def running(stack: Project) -> AsyncIterator[asyncio.Task[None]]:
+    """The runner on this test's loop, over a stack whose pools belong to it."""
+    from soundscape.local.stack import open_stack
+
+    whole = stack.stack
+    async with open_stack(
+        data_dir=whole.data_dir, url=whole.url, keys=whole.keys, config=whole.config, postgres=whole.postgres
+    ) as opened:
+        task = asyncio.create_task(cron.run(opened))
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def sql(stack: Project, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    dsn = stack.stack.postgres.dsn("supabase_admin")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(query, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def test_one_bad_job_stops_no_other(stack: Project) -> None:
+    """A schedule written past cron.schedule(), a statement that fails, and one that works."""
+    sql(
+        stack,
+        "insert into cron.job (jobname, schedule, command, username) values"
+        " ('t-bad', 'every now and then', 'select 1', 'postgres'),"
+        " ('t-fails', '1 second', 'select 1/0', 'postgres'),"
+        " ('t-works', '1 second', 'select 1', 'postgres')",
+    )
+    try:
+        async with running(stack) as runner, asyncio.timeout(20):
+            while True:
+                outcomes = set(
+                    sql(
+                        stack,
+                        "select j.jobname, d.status from cron.job_run_details d join cron.job j using (jobid)"
+                        " where j.jobname like 't-%'",
+                    )
+                )
+                if outcomes == {("t-fails", "failed"), ("t-works", "succeeded")}:
+                    break
+                assert not runner.done()
+                await asyncio.sleep(0.1)
+    finally:
+        sql(stack, "delete from cron.job where jobname like 't-%'")
+
+
+SLEEPING = (
+    "select pid from pg_stat_activity"
+    " where query like 'select pg_sleep(60) /* of the test%' and state = 'active'"
+)
+
+
+async def test_a_job_that_runs_ends_with_the_runner(stack: Project) -> None:
+    sql(
+        stack,
+        "insert into cron.job (jobname, schedule, command, username)"
+        " values ('t-long', '1 second', 'select pg_sleep(60) /* of the test */', 'postgres')",
+    )
+    before = asyncio.all_tasks()
+    try:
+        async with running(stack), asyncio.timeout(20):
+            # The embedded project has a runner of its own, which takes the job as well.
+            while len(sql(stack, SLEEPING)) < 2:
+                await asyncio.sleep(0.1)
+            sql(stack, "delete from cron.job where jobname = 't-long'")
+        assert asyncio.all_tasks() <= before
+        async with asyncio.timeout(10):
+            while len(sql(stack, SLEEPING)) > 1:
+                await asyncio.sleep(0.1)
+    finally:
+        sql(stack, f"select pg_terminate_backend(pid) from ({SLEEPING}) as sleeping")
+        sql(stack, "delete from cron.job where jobname like 't-%'")
