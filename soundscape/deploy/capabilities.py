@@ -54,6 +54,7 @@ class Visit:
         self._clock = clock
         self._opened = AsyncExitStack()
         self._visitors: list[Visitor] = []
+        self._nobody: AsyncClient | None = None
         self._statuses: list[str] = []
         self._realtime_failure: str | None = None
         self.row: dict[str, Any] = {}
@@ -327,7 +328,11 @@ class Visit:
     # -- who sees it ------------------------------------------------------------------------------
 
     async def _anonymous(self) -> AsyncClient:
-        return await acreate_client(self.url, self.key, AsyncClientOptions(auto_refresh_token=False))
+        if self._nobody is None:
+            self._nobody = await acreate_client(
+                self.url, self.key, AsyncClientOptions(auto_refresh_token=False)
+            )
+        return self._nobody
 
     async def _sights(self, client: AsyncClient) -> dict[str, bool]:
         """What of the recording this client gets to see."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from soundscape.dev import Project, running
 from soundscape.local.platform import install_platform
 from soundscape.local.postgres import SUPERUSER, Postgres
 
@@ -54,3 +58,30 @@ def fresh(cluster: Postgres) -> Iterator[Callable[[], str]]:
 def project(fresh: Callable[[], str]) -> str:
     """One fresh project."""
     return fresh()
+
+
+@pytest.fixture(scope="session")
+def served(data_dirs: Path) -> Iterator[Project]:
+    """An embedded project without a worker, served by a thread of its own."""
+    started: Future[Project] = Future()
+    finished = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            async with running(data_dirs / "checked", port=0, durable=False, with_worker=False) as project:
+                started.set_result(project)
+                await finished.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield started.result(timeout=60)
+    finally:
+        loop.call_soon_threadsafe(finished.set)
+        thread.join(timeout=60)
+        loop.close()
