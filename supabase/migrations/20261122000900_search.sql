@@ -2,10 +2,14 @@
 
 create function soundscape.recordings_with(query text, most integer) returns table (id uuid, rank real)
 language sql stable security definer set search_path = '' as $$
-    select f.id, ts_rank(f.search, wanted) as rank
-    from public.audio_files f, websearch_to_tsquery('pg_catalog.simple', query) as wanted
-    where f.search @@ wanted and (f.is_listed or f.user_id = (select auth.uid()))
-    order by rank desc, f.id
+    -- A word that is everywhere ranks nothing; the bound keeps its price that of a rarer one.
+    select candidate.id, ts_rank(candidate.search, wanted) as rank
+    from websearch_to_tsquery('pg_catalog.simple', query) as wanted,
+    lateral (
+        select f.id, f.search from public.audio_files f
+        where f.search @@ wanted and (f.is_listed or f.user_id = (select auth.uid()))
+        limit 2000) candidate
+    order by rank desc, candidate.id
     limit least(most, 1000)
 $$;
 comment on function soundscape.recordings_with(text, integer) is 'Listed recordings and the caller''s own that have these words. With its owner''s rights, because the planner uses no text index below row level security: @@ is not leakproof.';
