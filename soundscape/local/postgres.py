@@ -36,6 +36,7 @@ SUPERUSER = "supabase_admin"
 UNPRIVILEGED_UID = 65534
 REACHABLE_HOME = Path("/var/lib/soundscape")
 EXTENSIONS = Path(__file__).parent / "extensions"
+NOBODYS_PID = 999_999_999  # above any kernel's limit
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 
@@ -218,11 +219,19 @@ class Postgres:
         """
         pid_file = self._data / "postmaster.pid"
         try:
-            pid = int(pid_file.read_text().split("\n", 1)[0])
-        except (FileNotFoundError, ValueError):
+            first, _, rest = pid_file.read_text().partition("\n")
+            pid = int(first)
+        except FileNotFoundError:
             return
-        # After a reboot the number may be anybody's, and `pg_ctl stop` asks nobody before it signals.
-        if str(self._data) not in _command_line(pid):
+        except ValueError:
+            pid_file.unlink()  # the disk was full, or power failed: Postgres refuses to start over it
+            return
+        command_line = _command_line(pid)
+        if str(self._data) not in command_line:
+            # After a reboot the number may be anybody's: `pg_ctl stop` would signal them, and Postgres
+            # take them for a living server. The rest of the file helps it look for the dead one's children.
+            if command_line:
+                pid_file.write_text(f"{NOBODYS_PID}\n{rest}")
             return
         self._run([
             str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",

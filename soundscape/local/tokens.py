@@ -136,7 +136,7 @@ class Tokens:
             return known
         claims = self.verify(bearer)
         role = claims.get("role")
-        if role not in API_ROLES:
+        if not isinstance(role, str) or role not in API_ROLES:
             raise InvalidToken('unexpected "role" claim value', "bad_jwt")
         return Caller(role, claims)
 
