@@ -1,0 +1,164 @@
+"""pg_net's sending half: after commit, once, and one bad request costs nobody else."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import psycopg
+import pytest
+
+from soundscape.dev import Project
+
+
+class Ear(BaseHTTPRequestHandler):
+    """Remembers what it is sent, and answers as the path says."""
+
+    heard: list[dict[str, Any]]
+
+    def _hear(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.heard.append(
+            {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body}
+        )
+        if self.path == "/slow":
+            time.sleep(1.5)
+        status = 302 if self.path == "/elsewhere" else 200
+        self.send_response(status)
+        if status == 302:
+            self.send_header("location", "/followed")
+        self.send_header("content-type", "text/plain")
+        self.end_headers()
+        with suppress(BrokenPipeError):  # nobody waited for it
+            self.wfile.write(b"heard\x00 you")
+
+    do_POST = do_GET = _hear  # noqa: N815 - the base class's names
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def ear() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    heard: list[dict[str, Any]] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OneEar", (Ear,), {"heard": heard}))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", heard
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def connection(stack: Project) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(stack.db_url) as connection:
+        yield connection
+
+
+def post(connection: psycopg.Connection, url: str, **more: Any) -> int:
+    named = {"url": url, "body": json.dumps({"a": "ä"}), **more}
+    arguments = ", ".join(f"{name} := %({name})s" for name in named)
+    row = connection.execute(f"select net.http_post({arguments})", named).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def answer(connection: psycopg.Connection, request: int, *, within_s: float = 10) -> dict[str, Any]:
+    deadline = time.monotonic() + within_s
+    while True:
+        cursor = connection.execute("select * from net._http_response where id = %s", (request,))
+        assert cursor.description is not None
+        row = cursor.fetchone()
+        connection.commit()
+        if row is not None:
+            return dict(zip([column.name for column in cursor.description], row, strict=True))
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_sent_after_commit_and_once(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, heard = ear
+    request = post(connection, f"{url}/x?a=b", headers=json.dumps({"X-One": "1", "X-Number": 2}))
+    time.sleep(0.2)
+    assert heard == []
+    connection.commit()
+    found = answer(connection, request)
+    assert (found["status_code"], found["content"], found["timed_out"]) == (200, "heard you", False)
+    (sent,) = heard
+    assert (sent["method"], sent["path"], json.loads(sent["body"])) == ("POST", "/x?a=b", {"a": "ä"})
+    assert (sent["headers"]["X-One"], sent["headers"]["X-Number"]) == ("1", "2")
+    left = connection.execute("select count(*) from net.http_request_queue").fetchone()
+    assert left == (0,)
+
+
+def test_rolled_back_is_never_sent(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, heard = ear
+    post(connection, f"{url}/rolled-back")
+    connection.rollback()
+    request = post(connection, f"{url}/kept")
+    connection.commit()
+    answer(connection, request)
+    assert [sent["path"] for sent in heard] == ["/kept"]
+
+
+def test_one_bad_request_beside_good_ones(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, heard = ear
+    bad = [
+        post(connection, "no url at all"),
+        post(connection, "http://127.0.0.1:1/nobody"),
+        post(connection, "http://[::1/"),
+        post(connection, f"{url}/x", headers=json.dumps({"X-Bad": "é\n"})),
+        post(connection, f"{url}/x", headers=json.dumps(["a list"])),
+    ]
+    good = [post(connection, f"{url}/good") for _ in range(3)]
+    connection.commit()
+    for request in good:
+        assert answer(connection, request)["status_code"] == 200
+    for request in bad:
+        found = answer(connection, request)
+        assert (found["status_code"], bool(found["error_msg"])) == (None, True)
+    assert [sent["path"] for sent in heard] == ["/good"] * 3
+
+
+def test_too_slow(connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]) -> None:
+    request = post(connection, f"{ear[0]}/slow", timeout_milliseconds=100)
+    connection.commit()
+    found = answer(connection, request)
+    assert (found["timed_out"], found["status_code"]) == (True, None)
+
+
+def test_no_redirect_is_followed(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    request = post(connection, f"{ear[0]}/elsewhere")
+    connection.commit()
+    assert answer(connection, request)["status_code"] == 302
+    assert [sent["path"] for sent in ear[1]] == ["/elsewhere"]
+
+
+def test_the_connection_it_listens_on_is_lost(
+    stack: Project, connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    """As when Postgres restarts: it comes back by itself."""
+    with psycopg.connect(stack.stack.postgres.dsn("supabase_admin"), autocommit=True) as admin:
+        ended = admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where query ~ 'net[.](http_request_queue|_http_response)' and usename = 'supabase_admin'"
+            " and pid <> pg_backend_pid()"
+        ).fetchall()
+    assert ended
+    request = post(connection, f"{ear[0]}/again")
+    connection.commit()
+    assert answer(connection, request, within_s=15)["status_code"] == 200
