@@ -32,14 +32,21 @@ def cluster(data_dirs: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def fresh(cluster: Postgres) -> Iterator[Callable[[], str]]:
-    """Make fresh projects; each call returns the connection string of `postgres` on a new one."""
+def fresh(cluster: Postgres) -> Iterator[Callable[..., str]]:
+    """Make fresh projects; each call returns the connection string of `postgres` on a new one.
+
+    `template`: the database to copy.
+    """
     made: list[str] = []
 
-    def make() -> str:
+    def make(template: str = "postgres") -> str:
         name = f"project_{secrets.token_hex(4)}"
         with psycopg.connect(cluster.dsn(SUPERUSER, dbname="template1"), autocommit=True) as connection:
-            connection.execute(sql.SQL("create database {} template postgres").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("create database {} template {}").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
             connection.execute(
                 sql.SQL("grant create, connect, temporary on database {} to postgres").format(
                     sql.Identifier(name)

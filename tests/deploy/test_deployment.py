@@ -13,7 +13,7 @@ from soundscape.deploy.deployment import Outcome, deploy, through
 from soundscape.deploy.door import Connection, Door, Part, Rows, connected
 from soundscape.deploy.target import Target
 from soundscape.errors import DeployError, SettingsError
-from soundscape.local.postgres import SUPERUSER
+from soundscape.local.postgres import SUPERUSER, Postgres
 
 from . import management_api
 
@@ -36,6 +36,23 @@ def picture(dsn: str) -> dict[tuple[str, str], str]:
     with connected(dsn) as door:
         present = catalogue.present(door, cron=record.look(door).cron)
     return {key: entry.state for key, entry in present.entries.items()}
+
+
+@pytest.fixture(scope="module")
+def template(cluster: Postgres) -> str:
+    """The name of a deployed project's database, for copies."""
+    name = "deployed"
+    with psycopg.connect(cluster.dsn(SUPERUSER, dbname="template1"), autocommit=True) as connection:
+        connection.execute("create database deployed template postgres")
+        connection.execute("grant create, connect, temporary on database deployed to postgres")
+    assert told(cluster.dsn(dbname=name))[0].succeeded
+    return name
+
+
+@pytest.fixture
+def deployed(fresh: Callable[..., str], template: str) -> str:
+    """A deployed project."""
+    return fresh(template)
 
 
 def run(dsn: str, statement: str) -> None:
@@ -174,28 +191,26 @@ BY_HAND = [
 ]  # fmt: skip
 
 
-def test_what_was_changed_by_hand_is_named_and_put_back(project: str) -> None:
-    told(project)
-    wanted = picture(project)
+def test_what_was_changed_by_hand_is_named_and_put_back(deployed: str) -> None:
+    wanted = picture(deployed)
     for statement, _ in BY_HAND:
-        run(project, statement)
-    changed = picture(project)
-    outcome, lines = told(project)
+        run(deployed, statement)
+    changed = picture(deployed)
+    outcome, lines = told(deployed)
     names = [named for _, named in BY_HAND]
     assert sorted(str(difference) for difference in outcome.drift) == sorted(names)
     assert not outcome.succeeded
     assert {f"drift: {named}" for named in names} <= set(lines)
-    assert picture(project) == changed, "without --repair nothing is touched"
+    assert picture(deployed) == changed, "without --repair nothing is touched"
 
-    repaired, _ = told(project, repair=True)
+    repaired, _ = told(deployed, repair=True)
     assert repaired.succeeded
     assert sorted(repaired.done) == sorted(f"put back {named.rpartition(' is ')[0]}" for named in names)
-    assert picture(project) == wanted
-    assert told(project)[1][-1] == NOTHING_CHANGED
+    assert picture(deployed) == wanted
+    assert told(deployed)[1][-1] == NOTHING_CHANGED
 
 
-def test_what_belongs_to_others_is_left_alone(project: str) -> None:
-    told(project)
+def test_what_belongs_to_others_is_left_alone(deployed: str) -> None:
     for statement in (
         "create table public.guestbook (id int)",
         "grant all on public.guestbook to anon",
@@ -203,22 +218,21 @@ def test_what_belongs_to_others_is_left_alone(project: str) -> None:
         "insert into storage.buckets (id, name, public) values ('theirs', 'theirs', true)",
         "create policy theirs on storage.objects for select to anon using (bucket_id = 'theirs')",
     ):
-        run(project, statement)
-    before = picture(project)
+        run(deployed, statement)
+    before = picture(deployed)
     for repair in (False, True):
-        outcome, lines = told(project, repair=repair)
+        outcome, lines = told(deployed, repair=repair)
         assert outcome.succeeded
         assert lines[-1] == NOTHING_CHANGED
-        assert picture(project) == before
+        assert picture(deployed) == before
 
 
-def test_what_held_data_is_not_pretended_to_be_mended(project: str) -> None:
-    told(project)
-    run(project, "alter table public.audio_files drop column license")
-    outcome, _ = told(project)
+def test_what_held_data_is_not_pretended_to_be_mended(deployed: str) -> None:
+    run(deployed, "alter table public.audio_files drop column license")
+    outcome, _ = told(deployed)
     assert "column public.audio_files.license is missing" in map(str, outcome.drift)
     with pytest.raises(DeployError, match="license") as refused:
-        told(project, repair=True)
+        told(deployed, repair=True)
     assert refused.value.code == "drift_remains"
 
 
@@ -239,8 +253,7 @@ def more_sources(
         yield
 
 
-def test_a_new_version_is_a_change_and_not_drift(project: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told(project)
+def test_a_new_version_is_a_change_and_not_drift(deployed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with more_sources(
         monkeypatch,
         migration="create table public.next (id int primary key); "
@@ -248,7 +261,7 @@ def test_a_new_version_is_a_change_and_not_drift(project: str, monkeypatch: pyte
         policy="revoke all on public.next from public, anon, authenticated; "
         "grant select on public.next to anon;",
     ):
-        outcome, _ = told(project, plan_only=True)
+        outcome, _ = told(deployed, plan_only=True)
         assert outcome.drift == []
         assert outcome.plan is not None
         assert outcome.plan.policy_files == ["zz_next.sql"]
@@ -257,19 +270,18 @@ def test_a_new_version_is_a_change_and_not_drift(project: str, monkeypatch: pyte
             "+ row security public.next",
             "+ grant table public.next to anon",
         ]
-        assert told(project)[0].succeeded
-        assert told(project)[1][-1] == NOTHING_CHANGED
+        assert told(deployed)[0].succeeded
+        assert told(deployed)[1][-1] == NOTHING_CHANGED
 
 
 def test_drift_stops_a_new_version_unless_it_is_put_back_first(
-    project: str, monkeypatch: pytest.MonkeyPatch
+    deployed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(project)
-    run(project, "drop policy users_read on public.users")
+    run(deployed, "drop policy users_read on public.users")
     with more_sources(monkeypatch, migration="create table public.next (id int)"):
-        stopped, _ = told(project)
+        stopped, _ = told(deployed)
         assert (stopped.done, len(stopped.drift)) == ([], 1)
-        outcome, _ = told(project, repair=True)
+        outcome, _ = told(deployed, repair=True)
         assert outcome.done[:2] == [
             "put back policy users_read on public.users",
             "migration 20991231000000_next",
@@ -277,16 +289,15 @@ def test_drift_stops_a_new_version_unless_it_is_put_back_first(
 
 
 def test_a_mistake_in_a_migration_shows_before_anything_is_touched(
-    project: str, monkeypatch: pytest.MonkeyPatch
+    deployed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(project)
-    before = picture(project)
+    before = picture(deployed)
     with (
         more_sources(monkeypatch, migration="create table public.good (id int); create tabel bad ()"),
         pytest.raises(DeployError, match=r"migrations/20991231000000_next\.sql: syntax error"),
     ):
-        told(project)
-    assert picture(project) == before
+        told(deployed)
+    assert picture(deployed) == before
 
 
 def test_the_embedded_projects_own_start_agrees(project: str) -> None:
@@ -301,14 +312,13 @@ def test_the_embedded_projects_own_start_agrees(project: str) -> None:
     assert told(project)[1][-1] == NOTHING_CHANGED
 
 
-def test_a_rotated_secret_is_stored(project: str) -> None:
-    told(project)
+def test_a_rotated_secret_is_stored(deployed: str) -> None:
     rotated = "whsec_" + "YW5vdGhlciAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RzISE="
     outcome = deploy(
-        Target(db_url=project, worker_url="http://worker.test/", webhook_secret=rotated), lambda _: None
+        Target(db_url=deployed, worker_url="http://worker.test/", webhook_secret=rotated), lambda _: None
     )
     assert outcome.done == ["soundscape_webhook_secret in Vault"]
-    with psycopg.connect(project) as connection:
+    with psycopg.connect(deployed) as connection:
         kept = connection.execute("select name, decrypted_secret from vault.decrypted_secrets").fetchall()
     assert dict(kept) == {
         "soundscape_worker_url": "http://worker.test",
