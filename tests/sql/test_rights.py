@@ -18,6 +18,14 @@ WORKER_FUNCTIONS = {
     "pending_removals",
     "reconcile",
 }
+USERS_FUNCTIONS = {
+    "assign_report",
+    "hide_recording",
+    "move_playlist_item",
+    "reorder_playlist",
+    "resolve_report",
+    "restore_recording",
+}
 
 
 @pytest.mark.parametrize("schema", PRIVATE)
@@ -62,7 +70,9 @@ def test_no_function_in_a_private_schema(db: Database, role: str, schema: str) -
         return
     # Policies call some under the caller's own role: these only answer questions.
     assert {function["name"] for function in callable_ones} >= {"uuid_or_null", "owner_of"}
-    assert [function["name"] for function in callable_ones if function["volatility"] == "v"] == []
+    # The others are what users and moderators do through a namesake in public; each asks who calls.
+    writing = {function["name"] for function in callable_ones if function["volatility"] == "v"}
+    assert writing == (USERS_FUNCTIONS if role == "authenticated" else set())
 
 
 @pytest.mark.parametrize(
