@@ -244,8 +244,8 @@ def table(arguments: argparse.Namespace) -> None:
     real = sum(1 for name in index if not name.startswith("synth-"))
     print(f"{len(index)} references ({real} sections of recordings), {hours:.1f} h; {len(asked)} queries")
     print(f"threshold {score.THRESHOLD}, calibration {score.CALIBRATION}\n")
-    print("| condition | recordings | synthesised | offset ≤ 50 ms | too little to tell |")
-    print("|---|---|---|---|---|")
+    print("| condition | all | recordings | synthesised | offset ≤ 50 ms | too little to tell |")
+    print("|---|---|---|---|---|---|")
     false_hits: list[str] = []
     shared: list[str] = []
     foreign = reversed_hits = 0
@@ -255,7 +255,8 @@ def table(arguments: argparse.Namespace) -> None:
         little = 0
         for trial in (t for t in asked if t.condition == condition):
             answer = match(trial.fingerprint, index)
-            if answer.answer is Answer.NOT_ENOUGH_CONTENT:
+            identifiable = enough_content(index.fingerprint(trial.sound.name))
+            if answer.answer is Answer.NOT_ENOUGH_CONTENT or not identifiable:
                 little += 1
                 continue
             own = [
@@ -288,13 +289,11 @@ def table(arguments: argparse.Namespace) -> None:
         if condition == "reversed":
             continue
         cells = [
-            f"{100 * np.mean(found[kind]):.1f} % of {len(found[kind])}" if found[kind] else ""
-            for kind in (True, False)
+            f"{100 * np.mean(some):.1f} % of {len(some)}" if some else ""
+            for some in (found[True] + found[False], found[True], found[False])
         ]
-        print(
-            f"| {condition} | {cells[0]} | {cells[1]} | {100 * np.mean(offsets):.1f} % | {little} |",
-            flush=True,
-        )
+        right = f"{100 * np.mean(offsets):.1f} %"
+        print(f"| {condition} | {' | '.join(cells)} | {right} | {little} |", flush=True)
     print(
         f"\nfalse hits: {len(false_hits)} of {foreign} foreign queries "
         f"({1000 * len(false_hits) / foreign:.2f} in 1,000)"

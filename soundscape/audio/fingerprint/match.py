@@ -61,7 +61,7 @@ class Hit:
     speed
         How fast the query plays the recording: 1.02 is 2 % too fast.
     score
-        -log10 of the chance that so many peaks agree by accident, against the harshest of three.
+        -log10 of the chance that so many peaks agree by accident.
     probability
         Calibrated probability that the match is real.
     kind
@@ -164,7 +164,7 @@ def _hit(
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
         speed=played_speed,
-        score=evidence.tail,
+        score=min(evidence.lag_tail, evidence.pitch_tail),
         probability=probability(candidate.pairs, evidence),
         kind=kind,
     )

