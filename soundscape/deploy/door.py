@@ -132,6 +132,13 @@ def connected(dsn: str) -> Iterator[Connection]:
         )
     except psycopg.OperationalError as error:
         raise _unreachable(error) from error
+    except psycopg.ProgrammingError:
+        # What the driver says of it may quote the password.
+        raise DeployError(
+            "SUPABASE_DB_URL is no connection string.",
+            code="database_unreachable",
+            remedy="It looks like postgresql://postgres:<password>@<host>:5432/postgres.",
+        ) from None
     with connection:
         yield Connection(connection)
 

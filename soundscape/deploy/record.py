@@ -18,6 +18,9 @@ create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (
     version text primary key, statements text[], name text
 );
+-- As the CLI itself does: its first releases kept versions alone.
+alter table supabase_migrations.schema_migrations add column if not exists statements text[];
+alter table supabase_migrations.schema_migrations add column if not exists name text;
 create table if not exists supabase_migrations.soundscape_deployed (
     singleton boolean primary key default true check (singleton),
     policies jsonb not null,
