@@ -96,10 +96,7 @@ def analyze(
     with _Display(as_json=as_json, files=len(found)) as display:
         results = _in_turn(found, display) if jobs == 1 else _in_parallel(found, jobs, display)
         for job, result in results:
-            if isinstance(result, SoundScapeError):
-                failed = True
-            elif job.out_dir is not None:
-                (job.out_dir / "record.json").write_text(json.dumps(result, indent=2) + "\n")
+            failed |= isinstance(result, SoundScapeError)
             display.show(job, result)
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -144,7 +141,7 @@ def _run(job: Job, progress: Any = None) -> Result:
 
     try:
         with _opened(job) as file:
-            return analyze_file(
+            record = analyze_file(
                 file,
                 out_dir=job.out_dir,
                 tags=job.tags,
@@ -152,8 +149,17 @@ def _run(job: Job, progress: Any = None) -> Result:
                 models_dir=job.models_dir,
                 progress=progress,
             ).as_dict()
+        if job.out_dir is not None:
+            (job.out_dir / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+        return record
     except SoundScapeError as error:
         return error
+    except OSError as error:
+        return SoundScapeError(
+            f"Reading it or writing what was found failed: {error}.",
+            code="io_failed",
+            remedy="Check the disk, and that --out names a directory that can be written.",
+        )
 
 
 @contextlib.contextmanager
@@ -161,11 +167,8 @@ def _opened(job: Job) -> Iterator[BinaryIO]:
     from soundscape.audio.decode import Limits
 
     with contextlib.ExitStack() as stack:
-        if job.path is None:
-            # Decoders seek, pipes cannot. One byte more than is allowed is enough to be refused.
-            file: Any = stack.enter_context(tempfile.TemporaryFile())
-            _copy(sys.stdin.buffer, file, Limits().max_size_bytes + 1)
-        else:
+        file: Any = sys.stdin.buffer
+        if job.path is not None:
             try:
                 file = stack.enter_context(job.path.open("rb"))
             except OSError as error:
@@ -174,6 +177,10 @@ def _opened(job: Job) -> Iterator[BinaryIO]:
                     code="file_unreadable",
                     remedy="Check its name and permissions.",
                 ) from error
+        if job.path is None or not file.seekable():
+            # Decoders seek, pipes cannot. One byte more than is allowed is enough to be refused.
+            pipe, file = file, stack.enter_context(tempfile.TemporaryFile())
+            _copy(pipe, file, Limits().max_size_bytes + 1)
         yield file
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -92,6 +93,26 @@ def test_a_missing_file(tmp_path: Path) -> None:
     result = run(tmp_path / "nowhere.wav", "--json")
     assert result.exit_code == 1
     assert lines(result)[0]["error"]["code"] == "file_unreadable"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_results_that_cannot_be_written(recordings: Path, tmp_path: Path, jobs: str) -> None:
+    (tmp_path / "out").write_text("a file, where a directory is wanted")
+    result = run(recordings / "b.wav", "--out", tmp_path / "out", "--json", "--jobs", jobs)
+    assert result.exit_code == 1
+    assert lines(result)[0]["error"]["code"] == "io_failed"  # type: ignore[index]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_a_pipe_by_its_name(recordings: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes((recordings / "b.wav").read_bytes()))
+    writer.start()
+    result = run(pipe, "--json")
+    writer.join(timeout=10)
+    assert result.exit_code == 0
+    assert lines(result)[0]["source"]["duration_s"] == 1.0  # type: ignore[index]
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
