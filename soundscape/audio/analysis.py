@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 # A stage's version counts up when its results change; the stages are in the order in which they are reported.
 STAGES = {
-    "decode": "1",
+    "decode": "2",
     "hash": "1",
     "loudness": "1",
     "spectrum": "1",

@@ -17,6 +17,7 @@ _UNKNOWN_RIFF_LENGTHS = (range(1), range(0x7FFF_F000, 0x8000_0000), range(0xFFFF
 _SNDFILE_WAVE_TAGS = {0x0001, 0x0003, 0x0006, 0x0007}
 _WAVE_EXTENSIBLE = 0xFFFE
 _MAX_CHUNKS = 4096
+_MAX_ID3_TAGS = 64
 _LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 
 
@@ -80,10 +81,11 @@ def _name_of(head: bytes, id3_bytes: int) -> str | None:
 
 
 def _id3_length(file: BinaryIO) -> int:
-    """Bytes of the ID3v2 tags at the beginning (several may follow one another); 0 without one."""
+    """Bytes of the ID3v2 tags at the beginning (several may follow one another, but not without end); 0
+    without one."""
     end = file.seek(0, os.SEEK_END)
     offset = 0
-    while True:
+    for _ in range(_MAX_ID3_TAGS):
         file.seek(offset)
         head = file.read(10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
@@ -92,6 +94,7 @@ def _id3_length(file: BinaryIO) -> int:
         offset += 10 + length + (10 if head[5] & 0x10 else 0)
         if offset >= end:
             return end
+    return offset
 
 
 def _aiff_frames(file: BinaryIO, start: int) -> int | None:

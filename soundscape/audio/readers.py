@@ -12,6 +12,7 @@ frames right.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
@@ -41,6 +42,7 @@ _SNDFILE_CODECS = {
 _LOSSLESS_CODECS = {"flac", "alac", "wavpack", "tta", "ape", "tak", "truehd", "mlp"}
 _TAGS = ("title", "artist", "album", "date", "genre", "comment")
 _MAX_TAG_CHARACTERS = 500
+_DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 # The WAVE channel mask's bits, in order.
 _SPEAKERS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR")
 _LAYOUTS = {
@@ -184,22 +186,31 @@ class AvReader:
         if codec.startswith("pcm_"):
             codec = codec.removesuffix("le").removesuffix("be")
         bits = first.format.bytes * 8 if codec.startswith("pcm_") or codec in _LOSSLESS_CODECS else None
-        claimed = None
-        if stream.duration is not None and stream.time_base is not None and not self._is_guess():
-            claimed = round(float(stream.duration * stream.time_base) * first.sample_rate)
-        elif self._container.duration is not None and not self._is_guess():
-            claimed = round(self._container.duration * 1e-6 * first.sample_rate)
+        claimed_s = None if self._is_guess() else self._claimed_s()
         demuxer = self._container.format.name.split(",")[0]
         return Header(
             container=container or {"mov": "mp4"}.get(demuxer, demuxer),
             codec=codec,
             sample_rate=first.sample_rate,
             channels=len(first.layout.channels),
-            layout=tuple(channel.name for channel in first.layout.channels),
+            layout=_named(tuple(channel.name for channel in first.layout.channels)),
             bit_depth=bits,
-            claimed_frames=claimed if claimed and claimed > 0 else None,
+            claimed_frames=round(claimed_s * first.sample_rate) if claimed_s and claimed_s > 0 else None,
             tags=_clean({**self._container.metadata, **stream.metadata}),
         )
+
+    def _claimed_s(self) -> float | None:
+        stream, container = self._stream, self._container
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        # Matroska states one duration, the longest track's; a video may go on after its sound. What its
+        # writers note beside a track is that track's own.
+        if (noted := _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
+            hours, minutes, seconds = noted.groups()
+            return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+        if container.duration is not None and len(container.streams) == 1:
+            return float(container.duration) * 1e-6
+        return None
 
     def _is_guess(self) -> bool:
         """Raw streams have no length; FFmpeg divides the file by the bit rate of its beginning."""
@@ -294,6 +305,11 @@ def _descriptor(file: BinaryIO) -> int | None:
         return file.fileno()
     except (OSError, AttributeError):
         return None
+
+
+def _named(layout: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The speakers as FFmpeg names them; the usual ones for their number where it knows none."""
+    return _LAYOUTS.get(len(layout)) if "NONE" in layout else layout
 
 
 def _layout(channels: int, mask: int | None) -> tuple[str, ...] | None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from signals import FORMATS, Samples, encode, tone, wav
 
 import soundscape.audio.decode
+from soundscape.audio.containers import identify
 from soundscape.audio.decode import AudioFile, Limits, open_audio, opened
 from soundscape.errors import PolicyRefusal, Refusal, UnreadableAudio
 
@@ -106,6 +107,12 @@ def test_channels_keep_their_order(channels: int) -> None:
     assert decoded == pytest.approx(y, abs=1e-4)
 
 
+def test_channels_without_names_are_the_usual_ones() -> None:
+    y = tone(seconds=0.1, sample_rate=RATE, channels=6)
+    audio, _ = decode(wav(y, RATE, container="CAF"))
+    assert audio.header.layout == ("FL", "FR", "FC", "LFE", "BL", "BR")
+
+
 @pytest.mark.parametrize("block_length", [1000, 65536, 200_000])
 def test_blocks_join_to_the_same_sound(encoded: dict[str, bytes], block_length: int) -> None:
     for kind in ("wav", "mp3"):
@@ -163,6 +170,28 @@ def test_a_video_without_sound_is_named() -> None:
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     assert refusal_of(file.getvalue()).code == "no_audio_track"
+
+
+def test_a_video_longer_than_its_sound_is_not_truncated(encoded: dict[str, bytes]) -> None:
+    import av
+
+    file = io.BytesIO()
+    with av.open(io.BytesIO(encoded["webm"])) as sound, av.open(file, "w", format="webm") as output:
+        pictures = output.add_stream("libvpx", rate=1)
+        pictures.width = pictures.height = 64
+        copied = output.add_stream_from_template(sound.streams.audio[0])
+        for _ in range(8):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))
+            output.mux(pictures.encode(frame))
+        for packet in sound.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = copied
+                output.mux(packet)
+        output.mux(pictures.encode(None))
+    audio, _ = decode(file.getvalue())
+    assert audio.duration_s == pytest.approx(2.0, abs=0.05)
+    assert audio.claimed_duration_s == pytest.approx(2.0, abs=0.05)
+    assert not audio.truncated
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -259,6 +288,12 @@ def test_a_huge_id3_tag_is_stepped_over(encoded: dict[str, bytes], kind: str) ->
     audio, y = decode(b"ID3\x03\0\0" + size + picture + encoded[kind])
     assert audio.duration_s == pytest.approx(2.0, abs=0.1)
     assert np.abs(y).max() > 0.2
+
+
+@pytest.mark.parametrize(("tags", "followed"), [(3, 3), (1_000_000, 64)])
+def test_tags_without_number_are_not_all_followed(tags: int, followed: int) -> None:
+    empty_tag = b"ID3\x04\0\0\0\0\0\0"
+    assert identify(io.BytesIO(empty_tag * tags + b"\xff\xfb")).id3_bytes == followed * len(empty_tag)
 
 
 def test_a_tag_without_end_is_cut() -> None:
