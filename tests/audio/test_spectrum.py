@@ -33,9 +33,11 @@ def spectrum(y: Samples, cuts: Sequence[int] = (32768,)) -> list[np.ndarray]:
 @pytest.mark.parametrize("samples", [1, 2, 511, 512, 513, 1023, 1024, 2047, 2048, 2049, 20_000])
 def test_frames_are_librosas_whatever_the_length(samples: int) -> None:
     y = mono()[1000 : 1000 + samples]
+    # librosa's own centring warns of signals shorter than a window.
+    centred = np.pad(y, 1024)
     S, _, mean_square, zero_crossing_rate = spectrum(y)
     assert S.shape == (1 + samples // HOP_LENGTH, 1025)
-    assert pytest.approx(np.abs(librosa.stft(y)).T, abs=1e-4) == S
+    assert pytest.approx(np.abs(librosa.stft(centred, center=False)).T, abs=1e-4) == S
     assert np.sqrt(mean_square) == pytest.approx(librosa.feature.rms(y=y)[0], abs=1e-6)
     assert np.array_equal(zero_crossing_rate, librosa.feature.zero_crossing_rate(y)[0])
 
