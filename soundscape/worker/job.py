@@ -178,5 +178,5 @@ def _prefixed(value: Any, prefix: str) -> Any:
 
 def retry_in_s(attempt: int) -> int:
     """Exponential backoff with full jitter: up to 2, 4, 8 … 300 s."""
-    most = min(RETRY_MOST_S, RETRY_BASE_S * 2 ** (attempt - 1))
+    most = min(RETRY_MOST_S, RETRY_BASE_S * 2 ** min(attempt - 1, 16))
     return max(1, round(random.uniform(0, most)))  # noqa: S311 - jitter, not a secret
