@@ -1,0 +1,338 @@
+"""The worker against a real project: outages, kills, new bytes and a stop in the middle lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psycopg
+import pytest
+import soundfile
+from psycopg.rows import dict_row
+
+from soundscape.dev import Project, running
+from soundscape.settings import Settings
+from soundscape.worker import loop as loop_module
+from soundscape.worker.app import build
+from soundscape.worker.loop import Worker
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops processes")
+
+
+def tone(frequency_hz: float = 440.0) -> bytes:
+    t = np.arange(22_050) / 22_050
+    file = io.BytesIO()
+    soundfile.write(file, 0.25 * np.sin(2 * np.pi * frequency_hz * t), 22_050, format="WAV")
+    return file.getvalue()
+
+
+class Wire:
+    """A port before the project that can be cut and mended: an outage as the worker sees one."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._open: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._open):
+            writer.transport.abort()
+        await asyncio.gather(*self._carrying)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward, back = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._open |= {writer, back}
+        await asyncio.gather(_pump(reader, back), _pump(onward, writer))
+        self._open -= {writer, back}
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await reader.read(1 << 16):
+            writer.write(chunk)
+            await writer.drain()
+    except OSError:
+        pass  # the cut
+    finally:
+        writer.close()
+
+
+class Bench:
+    """The project without a worker of its own, and what a user and an operator see of it."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._headers = {"apikey": project.keys.secret_key}
+
+    def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.project.db_url, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(query, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def upload(self, name: str, data: bytes) -> None:
+        stored = httpx.post(
+            f"{self.project.url}/storage/v1/object/audio-files/{name}",
+            content=data,
+            headers=self._headers | {"content-type": "audio/wav", "x-upsert": "true"},
+        )
+        assert stored.status_code == 200, stored.text
+
+    def recording(self, data: bytes | None = None) -> tuple[str, str]:
+        """A queued recording of a new user: its id and its name."""
+        user_id = self.sql(
+            "insert into auth.users (id, email) values (gen_random_uuid(), %s) returning id",
+            f"{secrets.token_hex(6)}@example.com",
+        )[0]["id"]
+        name = f"{user_id}/{secrets.token_hex(4)}.wav"
+        row = self.sql(
+            "insert into public.audio_files (user_id, title, file_path) values (%s, 't', %s) returning id",
+            user_id,
+            name,
+        )[0]
+        self.upload(name, tone() if data is None else data)
+        return str(row["id"]), name
+
+    def status(self, audio_id: str) -> str:
+        return str(self.sql("select status from public.audio_files where id = %s", audio_id)[0]["status"])
+
+    def jobs(self, audio_id: str) -> list[dict[str, Any]]:
+        return self.sql("select * from soundscape.jobs where audio_id = %s order by id", audio_id)
+
+
+@pytest.fixture(scope="module")
+def bench(data_dirs: Path) -> Iterator[Bench]:
+    started: Future[Project] = Future()
+    loop = asyncio.new_event_loop()
+    finished = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            async with running(data_dirs / "bench", port=0, durable=False, with_worker=False) as project:
+                started.set_result(project)
+                await finished.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield Bench(started.result(timeout=60))
+    finally:
+        loop.call_soon_threadsafe(finished.set)
+        thread.join(timeout=60)
+        loop.close()
+
+
+@pytest.fixture
+async def wire(bench: Bench) -> AsyncIterator[Wire]:
+    wire = Wire(int(bench.project.url.rpartition(":")[2]))
+    await wire.mend()
+    yield wire
+    await wire.cut()
+
+
+@pytest.fixture
+def settings(bench: Bench, wire: Wire, tmp_path: Path) -> Settings:
+    whole = Settings.from_environment(bench.project.environment())
+    return replace(
+        whole,
+        supabase_url=f"http://127.0.0.1:{wire.port}",
+        scratch_dir=tmp_path,
+        poll_min_s=0.05,
+        poll_max_s=0.5,
+        lease_s=5,
+    )
+
+
+Start = Callable[[], Awaitable[Worker]]
+
+
+@pytest.fixture
+async def start(settings: Settings) -> AsyncIterator[Start]:
+    started: list[Worker] = []
+
+    async def run() -> Worker:
+        worker = Worker(settings)
+        started.append(worker)
+        await worker.start()
+        return worker
+
+    yield run
+    for worker in started:
+        await worker.stop()
+
+
+async def until(condition: Callable[[], Any], *, within_s: float = 40) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.03)
+
+
+def child_of(worker: Worker) -> int:
+    process = worker._sandboxes[0]._process
+    assert process is not None
+    return process.pid
+
+
+async def held(worker: Worker, bench: Bench) -> tuple[int, str, str]:
+    """A child stopped with a job in its hands, however quick analysis is; the recording and its name."""
+    (sandbox,) = worker._sandboxes
+    child, jobs_before = child_of(worker), sandbox._jobs
+    os.kill(child, signal.SIGSTOP)
+    audio_id, name = bench.recording()
+    worker.ring()
+    await until(lambda: sandbox._jobs > jobs_before)
+    assert bench.status(audio_id) == "analyzing"
+    return child, audio_id, name
+
+
+async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start, tmp_path: Path) -> None:
+    """A day in the life: unreachable at first, then work, an outage, a killed child, new bytes, a stop."""
+    await wire.cut()
+    early, _ = bench.recording()
+    worker = await start()
+    await until(lambda: worker.warm)
+    await asyncio.sleep(0.3)
+    assert (worker.reachable, bench.status(early)) == (False, "queued")
+
+    await wire.mend()
+    await until(lambda: bench.status(early) == "ready", within_s=10)
+    assert worker.reachable
+
+    # The child is killed: the attempt is given back and counted, the next one succeeds.
+    child, killed, _ = await held(worker, bench)
+    os.kill(child, signal.SIGKILL)
+    await until(lambda: bench.status(killed) == "ready")
+    (job,) = bench.jobs(killed)
+    assert (job["attempt"], job["state"]) == (2, "succeeded")
+    assert (job["error_code"], child_of(worker) != child) == (None, True)
+
+    # New bytes while the old ones are being heard: the lease is lost, the child with it, the new ones win.
+    child, changed, name = await held(worker, bench)
+    bench.upload(name, tone(880.0))
+    await until(lambda: bench.status(changed) == "ready")
+    assert [job["state"] for job in bench.jobs(changed)] == ["superseded", "succeeded"]
+    assert not Path(f"/proc/{child}").exists(), "the heartbeat found the lease lost and ended the work"
+
+    # The project goes away in the middle of a job, for longer than a heartbeat.
+    child, cut_off, _ = await held(worker, bench)
+    await wire.cut()
+    os.kill(child, signal.SIGCONT)
+    await until(lambda: not worker.reachable)
+    await wire.mend()
+    await until(lambda: bench.status(cut_off) == "ready")
+    assert bench.jobs(cut_off)[-1]["state"] == "succeeded"
+
+    # Objects whose row is gone are removed by the sweep, its pictures with them.
+    _, gone = bench.recording()
+    bench.sql("delete from public.audio_files where file_path = %s", gone)
+    await until(lambda: not bench.sql("select from storage.objects where name = %s", gone))
+    await until(lambda: not bench.sql("select from soundscape.removals"))
+
+    # Nothing of all this lies about.
+    (scratch,) = tmp_path.iterdir()
+    await until(lambda: not list(scratch.iterdir()))
+    await worker.stop()
+    assert list(tmp_path.iterdir()) == []
+    await worker.stop()  # twice is once
+
+
+async def test_stopped_in_the_middle_of_a_job(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What cannot be finished in time is given back at once, and another worker takes it."""
+    monkeypatch.setattr(loop_module, "STOP_GRACE_S", 0.3)
+    worker = await start()
+    await until(lambda: worker.warm)
+    child, audio_id, _ = await held(worker, bench)
+    await worker.stop()
+    (job,) = bench.jobs(audio_id)
+    assert (job["state"], job["error_code"], bench.status(audio_id)) == ("queued", "worker_stopped", "queued")
+    assert not Path(f"/proc/{child}").exists()
+    assert list(tmp_path.iterdir()) == []
+
+    other = await start()
+    await until(lambda: bench.status(audio_id) == "ready")
+    # A job that can be finished is finished: stopping waits for it.
+    monkeypatch.setattr(loop_module, "STOP_GRACE_S", 20.0)
+    child, last, _ = await held(other, bench)
+    stopping = asyncio.create_task(other.stop())
+    await asyncio.sleep(0.2)
+    os.kill(child, signal.SIGCONT)
+    await stopping
+    assert bench.status(last) == "ready"
+
+
+async def test_stopped_before_it_is_warm(start: Start, tmp_path: Path) -> None:
+    worker = await start()
+    await until(lambda: any(tmp_path.iterdir()))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        await worker.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_answer_that_makes_no_sense(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project half-way through a deploy must not end the loop."""
+    worker = await start()
+    await until(lambda: worker.reachable)
+
+    async def nonsense(*_: Any, **__: Any) -> Any:
+        raise TypeError("unexpected keyword argument 'new_column'")
+
+    with monkeypatch.context() as half_way:
+        half_way.setattr(worker._queue, "claim", nonsense)
+        await until(lambda: not worker.reachable)
+    await until(lambda: worker.reachable)
+
+
+async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None:
+    """Liveness does not depend on the project; readiness does, and says on what."""
+    app = build(settings)
+    await wire.cut()
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://worker") as client,
+    ):
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["checks"]["queue"]) == (503, False)
+        assert (await client.get("/health/live")).json() == {"status": "ok"}
+        await wire.mend()
+        async with asyncio.timeout(30):
+            while (await client.get("/health/ready")).status_code != 200:
+                await asyncio.sleep(0.05)
+        await wire.cut()
+        async with asyncio.timeout(30):
+            while (ready := await client.get("/health/ready")).status_code == 200:
+                await asyncio.sleep(0.05)
+        assert ready.json()["checks"] == {"analysis": True, "queue": False}
+        assert (await client.get("/health/live")).status_code == 200
