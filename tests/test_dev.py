@@ -203,6 +203,58 @@ def test_stopped_while_the_worker_warms_up(start: Start) -> None:
     await_gone(dev.data_dir)
 
 
+def test_a_second_signal_waits_for_no_job(start: Start) -> None:
+    """The first lets the running job finish, the second gives it back; the next start does it."""
+    dev = start()
+    settings = dev.environment()
+    while httpx.get(f"{dev.url}/api/health/ready").status_code != 200:
+        time.sleep(0.05)
+    (child,) = (pid for pid, command in processes_of(dev.data_dir).items() if "worker.child" in command)
+    os.kill(child, signal.SIGSTOP)
+    key = {"apikey": settings["SUPABASE_PUBLISHABLE_KEY"]}
+    person = {"email": "somebody@example.com", "password": "correct horse battery"}
+    session = httpx.post(f"{dev.url}/auth/v1/signup", headers=key, json=person).json()
+    headers = key | {"authorization": f"Bearer {session['access_token']}"}
+    name = f"{session['user']['id']}/x.wav"
+    httpx.post(
+        f"{dev.url}/storage/v1/object/audio-files/{name}",
+        headers=headers | {"content-type": "audio/wav"},
+        content=b"These bytes are never heard: their listener is stopped.",
+    ).raise_for_status()
+    httpx.post(
+        f"{dev.url}/rest/v1/audio_files", headers=headers, json={"title": "x", "file_path": name}
+    ).raise_for_status()
+
+    def job() -> tuple[str, str | None]:
+        with psycopg.connect(dev.environment()["SUPABASE_DB_URL"]) as connection:
+            row = connection.execute(
+                "select j.state, j.error_code from soundscape.jobs j"
+                " join public.audio_files f on f.id = j.audio_id where f.file_path = %s",
+                (name,),
+            ).fetchone()
+        assert row is not None
+        return row
+
+    while job()[0] != "running":
+        time.sleep(0.05)
+    dev.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert dev.process.poll() is None, "a running job is waited for"
+    began = time.monotonic()
+    assert dev.end(signal.SIGTERM) == 130
+    assert time.monotonic() - began < 10
+    await_gone(dev.data_dir)
+
+    dev = start()
+    deadline = time.monotonic() + 30
+    while (left := job())[0] != "refused":
+        assert left == ("queued", "worker_stopped") or left[0] == "running", left
+        assert time.monotonic() < deadline, "given back, it waits for no lease to run out"
+        time.sleep(0.05)
+    assert left == ("refused", "not_audio")
+    assert dev.end(signal.SIGTERM) == 0
+
+
 def test_env_where_nobody_runs(data_dirs: Path) -> None:
     answer = soundscape("env", "--data-dir", str(data_dirs / "nowhere"))
     assert (answer.returncode, answer.stdout) == (2, "")
