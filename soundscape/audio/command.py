@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -197,7 +197,8 @@ def _in_turn(jobs: list[Job], display: _Display) -> Iterator[tuple[Job, Result]]
 
 
 def _in_parallel(jobs: list[Job], width: int, display: _Display) -> Iterator[tuple[Job, Result]]:
-    """In the order given. At most `width` files are held at a time, in processes of their own.
+    """In the order given. At most `width` files are analysed at a time, in processes of their own; a long
+    one at the front keeps none of the others waiting.
 
     A child that dies (killed for memory, say) takes down its pool: the file at the front is reported, and
     the others begin again in a new pool.
@@ -207,12 +208,21 @@ def _in_parallel(jobs: list[Job], width: int, display: _Display) -> Iterator[tup
         under_way: list[tuple[Job, Future[Result]]] = []
         # Spawned, because forking a process that runs threads of its own is not safe.
         with ProcessPoolExecutor(min(width, len(waiting)), mp_context=get_context("spawn")) as pool:
+            shown: Job | None = None
             while waiting or under_way:
-                while waiting and len(under_way) < width:
+                unfinished = {future for _, future in under_way if not future.done()}
+                while waiting and len(unfinished) < width:
                     job = waiting.pop(0)
                     under_way.append((job, _submit(pool, job)))
-                job, future = under_way.pop(0)
-                display.begin(job)
+                    unfinished.add(under_way[-1][1])
+                job, future = under_way[0]
+                if job is not shown:
+                    display.begin(job)
+                    shown = job
+                if not future.done():
+                    wait(unfinished, return_when=FIRST_COMPLETED)
+                    continue
+                under_way.pop(0)
                 try:
                     yield job, future.result()
                 except BrokenProcessPool:
