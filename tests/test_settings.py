@@ -1,0 +1,164 @@
+"""The environment: what is required, what is refused, what is a placeholder."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soundscape.errors import SettingsError
+from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES, Settings, load_environment
+
+WEBHOOK = "whsec_" + base64.b64encode(b"w" * 32).decode()
+WHOLE = {
+    "SUPABASE_URL": "https://abcdefgh.supabase.co",
+    "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_0123456789",
+    "SUPABASE_SECRET_KEY": "sb_secret_0123456789",
+    "SOUNDSCAPE_WEBHOOK_SECRET": WEBHOOK,
+}
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_least_that_will_do() -> None:
+    settings = Settings.from_environment(WHOLE)
+    assert settings.supabase_url == WHOLE["SUPABASE_URL"]
+    assert (settings.public_key, settings.secret_key) == ("sb_publishable_0123456789", "sb_secret_0123456789")
+    assert settings.webhook_secrets == (WEBHOOK,)
+    assert (settings.workers, settings.lease_s, settings.log_level) == (1, 60, "info")
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("value", [None, "", "   "])
+def test_what_is_missing_is_named(name: str, value: str | None) -> None:
+    without = {key: text for key, text in WHOLE.items() if key != name}
+    with pytest.raises(SettingsError, match=name) as missing:
+        Settings.from_environment(without if value is None else without | {name: value})
+    assert missing.value.code == "settings_missing"
+    assert ".env" in missing.value.remedy
+
+
+@pytest.mark.parametrize("names", [PUBLIC_KEY_NAMES, SECRET_KEY_NAMES])
+def test_keys_by_each_of_their_names(names: tuple[str, ...]) -> None:
+    without = {key: text for key, text in WHOLE.items() if key not in names}
+    for name in names:
+        settings = Settings.from_environment(without | {name: "the key"})
+        assert "the key" in (settings.public_key, settings.secret_key)
+    everything = without | {name: f"the {index}. key" for index, name in enumerate(names)}
+    settings = Settings.from_environment(everything)
+    assert "the 0. key" in (settings.public_key, settings.secret_key), "the newest name wins"
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize(
+    "value",
+    ["changeme", "change-me", "CHANGE_ME", "your-key", "your_service_key", "<secret>", "xxx", "xxxxxxxx",
+     "https://xxxx.supabase.co", "sb_secret_xxxxxxxx", "placeholder", "https://example.supabase.co"],
+)  # fmt: skip
+def test_placeholders(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment(WHOLE | {name: value})
+
+
+@given(st.binary(min_size=24, max_size=64))
+def test_no_random_secret_is_taken_for_a_placeholder(raw: bytes) -> None:
+    secret = "whsec_" + base64.b64encode(raw).decode()
+    if "example" not in secret.lower():
+        assert Settings.from_environment(WHOLE | {"SOUNDSCAPE_WEBHOOK_SECRET": secret})
+
+
+@pytest.mark.parametrize("inside", ["aXxXb", "0xxx1", "ZXXXXz"])
+def test_three_x_in_a_random_key(inside: str) -> None:
+    key = f"sb_secret_abc{inside}def"
+    assert Settings.from_environment(WHOLE | {"SUPABASE_SECRET_KEY": key}).secret_key == key
+
+
+@pytest.mark.parametrize("value", ["abc", "ftp://abc", "https://", "//abc", "https:/abc", "localhost:8000"])
+def test_no_url(value: str) -> None:
+    with pytest.raises(SettingsError, match="SUPABASE_URL"):
+        Settings.from_environment(WHOLE | {"SUPABASE_URL": value})
+
+
+def test_a_slash_at_the_end_is_none() -> None:
+    settings = Settings.from_environment(WHOLE | {"SUPABASE_URL": "http://127.0.0.1:8000/"})
+    assert settings.supabase_url == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("name", ["SOUNDSCAPE_WEBHOOK_SECRET", "SOUNDSCAPE_WEBHOOK_SECRET_PREVIOUS"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IA==",  # no prefix
+        "whsec_",  # nothing
+        "whsec_c2hvcnQ=",  # too short
+        "whsec_not base64 at all, however long it may be",
+        "whsec_" + base64.urlsafe_b64encode(b"\xff" * 32).decode(),  # base64url: Postgres decodes another
+    ],
+)
+def test_a_webhook_secret_that_cannot_sign(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match="whsec_"):
+        Settings.from_environment(WHOLE | {name: value})
+
+
+def test_two_secrets_while_rotating() -> None:
+    previous = "whsec_" + base64.b64encode(b"p" * 32).decode()
+    settings = Settings.from_environment(WHOLE | {"SOUNDSCAPE_WEBHOOK_SECRET_PREVIOUS": previous})
+    assert settings.webhook_secrets == (WEBHOOK, previous)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "good", "bad"),
+    [
+        ("SOUNDSCAPE_WORKERS", "workers", ("1", "64", " 2 "), ("0", "65", "-1", "1.5", "two", "²")),
+        ("SOUNDSCAPE_LEASE_S", "lease_s", ("5", "3600"), ("4", "3601", "1e2")),
+        ("SOUNDSCAPE_POLL_MAX_S", "poll_max_s", ("1", "600"), ("0", "601")),
+    ],
+)
+def test_numbers(name: str, field: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    for text in good:
+        assert getattr(Settings.from_environment(WHOLE | {name: text}), field) == int(text)
+    for text in bad:
+        with pytest.raises(SettingsError, match=name):
+            Settings.from_environment(WHOLE | {name: text})
+    default: Any = getattr(Settings, field)
+    assert getattr(Settings.from_environment(WHOLE | {name: ""}), field) == default
+
+
+@pytest.mark.parametrize(("text", "level"), [("DEBUG", "debug"), ("", "info"), (" error ", "error")])
+def test_log_levels(text: str, level: str) -> None:
+    assert Settings.from_environment(WHOLE | {"SOUNDSCAPE_LOG_LEVEL": text}).log_level == level
+
+
+def test_a_log_level_nobody_knows() -> None:
+    with pytest.raises(SettingsError, match="SOUNDSCAPE_LOG_LEVEL"):
+        Settings.from_environment(WHOLE | {"SOUNDSCAPE_LOG_LEVEL": "loud"})
+
+
+def test_no_secret_in_what_is_printed() -> None:
+    settings = Settings.from_environment(WHOLE | {"SOUNDSCAPE_DATABASE_WEBHOOK_SECRET": "a shared secret"})
+    for secret in (WEBHOOK, "sb_secret_0123456789", "a shared secret"):
+        assert secret not in repr(settings)
+
+
+def test_what_is_exported_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("A=from the file\nB=from the file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("A", "exported")
+    values = load_environment()
+    assert (values["A"], values["B"]) == ("exported", "from the file")
+    assert "B" not in os.environ
+
+
+def test_the_example_names_everything_and_decides_nothing() -> None:
+    example = dotenv_values(ROOT / ".env.example")
+    with pytest.raises(SettingsError) as incomplete:
+        Settings.from_environment({name: value or "" for name, value in example.items()})
+    assert incomplete.value.code == "settings_missing"
+    source = (ROOT / "soundscape" / "settings.py").read_text()
+    named = {name for name in example if name in source}
+    assert named >= {*WHOLE, "SOUNDSCAPE_WORKERS", "SOUNDSCAPE_LEASE_S", "SOUNDSCAPE_SCRATCH_DIR"}
