@@ -52,10 +52,9 @@ create function soundscape.make_user() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     -- A sign-up must never fail over a name: what does not fit is shortened, what is blank is left out.
+    -- Profiles are public, so only a name given for that is taken, not the full name that providers send.
     insert into public.users (id, display_name)
-    values (new.id, nullif(left(btrim(coalesce(new.raw_user_meta_data ->> 'display_name',
-                                               new.raw_user_meta_data ->> 'full_name',
-                                               new.raw_user_meta_data ->> 'name', '')), 80), ''))
+    values (new.id, nullif(left(btrim(new.raw_user_meta_data ->> 'display_name'), 80), ''))
     on conflict (id) do nothing;
     insert into public.user_preferences (user_id) values (new.id) on conflict (user_id) do nothing;
     return new;

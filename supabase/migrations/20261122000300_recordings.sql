@@ -11,7 +11,7 @@ comment on function soundscape.search_document(text, text, text[]) is 'The words
 create table public.audio_files (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
-    title text not null check (char_length(btrim(title)) between 1 and 200),
+    title text not null check (title ~ '\S' and char_length(title) <= 200),
     description text check (char_length(description) <= 5000),
     file_path text not null unique
         check (char_length(file_path) <= 1024

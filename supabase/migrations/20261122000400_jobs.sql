@@ -49,6 +49,7 @@ create table soundscape.removals (
     bucket_id text not null,
     name text not null,
     requested_at timestamptz not null default now(),
+    taken_at timestamptz,
     unique (bucket_id, name)
 );
 alter table soundscape.removals enable row level security;
@@ -56,6 +57,7 @@ comment on column soundscape.removals.id is 'The removal.';
 comment on column soundscape.removals.bucket_id is 'The bucket.';
 comment on column soundscape.removals.name is 'The object''s name.';
 comment on column soundscape.removals.requested_at is 'Since when it is to go.';
+comment on column soundscape.removals.taken_at is 'When a worker took it; the name is out of use until that worker is done or the grace is over.';
 comment on table soundscape.removals is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
 
 select pgmq.create('soundscape_uploads');
@@ -148,6 +150,26 @@ language sql volatile set search_path = '' as $$
 $$;
 comment on function soundscape.lock_name(text) is 'Serialise what happens to one object name until the transaction ends.';
 
+create function soundscape.keep_name(object_name text) returns void
+language plpgsql security definer set search_path = '' as $$
+-- The caller holds the lock of the name. The Storage API deletes by name alone: once a worker is about to,
+-- new bytes under that name would go with the old ones.
+begin
+    delete from soundscape.removals
+    where bucket_id = 'audio-files' and name = object_name
+      and (taken_at is null or taken_at < clock_timestamp() - soundscape.removal_grace());
+    if exists (select from soundscape.removals where bucket_id = 'audio-files' and name = object_name) then
+        raise exception 'The name % is being cleared.', object_name
+            using errcode = '42501', hint = 'Try again in a moment, or choose another name.';
+    end if;
+end
+$$;
+comment on function soundscape.keep_name(text) is 'A name is in use again: what was to be removed under it stays, unless it is being removed this moment.';
+
+create function soundscape.removal_grace() returns interval
+language sql immutable parallel safe set search_path = '' return interval '2 minutes';
+comment on function soundscape.removal_grace() is 'How long a worker that took a removal has it to itself.';
+
 create function soundscape.owner_of(object_name text, owner_id text) returns uuid
 language sql immutable parallel safe set search_path = ''
 -- Uploads with a secret key carry no owner: then the first folder names it.
@@ -177,6 +199,11 @@ end
 $$;
 comment on function soundscape.attach_object(uuid) is 'Join a recording with its object, if that lies there, and enqueue it.';
 
+create function soundscape.title_or_null(candidate text) returns text
+language sql immutable parallel safe set search_path = ''
+return nullif(left(regexp_replace(candidate, '^\s+|\s+$', '', 'g'), 200), '');
+comment on function soundscape.title_or_null(text) is 'The text as a title, or null where it holds none.';
+
 create function soundscape.describe_object(object storage.objects, draft_title text default null) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -190,10 +217,11 @@ begin
     insert into public.audio_files (user_id, title, description, file_path, is_public, tags, license)
     values (
         soundscape.owner_of(object.name, object.owner_id),
-        coalesce(nullif(left(btrim(said ->> 'title'), 200), ''), draft_title),
+        coalesce(soundscape.title_or_null(said ->> 'title'), soundscape.title_or_null(draft_title), 'Untitled'),
         left(said ->> 'description', 5000),
         object.name,
-        coalesce(said -> 'is_public' in ('true', '"true"'), false),
+        -- A draft is nobody's description yet: it stays private whatever was said beside it.
+        draft_title is null and coalesce(said -> 'is_public' in ('true', '"true"'), false),
         tags,
         left(said ->> 'license', 100))
     on conflict (file_path) do nothing;
@@ -210,7 +238,7 @@ declare
     file public.audio_files;
 begin
     perform soundscape.lock_name(new.name);
-    delete from soundscape.removals where bucket_id = 'audio-files' and name = new.name;
+    perform soundscape.keep_name(new.name);
     select * into file from public.audio_files where file_path = new.name;
     if file.id is not null and file.user_id is distinct from soundscape.owner_of(new.name, new.owner_id) then
         raise exception 'The name % belongs to another user''s recording.', new.name
@@ -236,7 +264,7 @@ begin
 
     if file.id is not null then
         perform soundscape.attach_object(file.id);
-    elsif nullif(btrim(new.user_metadata ->> 'title'), '') is not null
+    elsif soundscape.title_or_null(new.user_metadata ->> 'title') is not null
           and exists (select from public.users where id = soundscape.owner_of(new.name, new.owner_id)) then
         perform soundscape.describe_object(new);  -- its own trigger attaches and enqueues
     end if;
@@ -297,7 +325,7 @@ begin
         raise exception 'The object % belongs to another user.', new.file_path
             using errcode = '42501', hint = 'Upload your own file under another name.';
     end if;
-    delete from soundscape.removals where bucket_id = 'audio-files' and name = new.file_path;
+    perform soundscape.keep_name(new.file_path);
     perform soundscape.attach_object(new.id);
     return null;
 end
@@ -596,6 +624,10 @@ end
 $$;
 comment on function soundscape.fail_job(bigint, text, text, text, text, integer) is 'kind failed or rejected is final; passing is tried again after retry_in_s, until the attempts run out.';
 
+create function soundscape.sweep_size() returns integer
+language sql immutable parallel safe set search_path = '' return 500;
+comment on function soundscape.sweep_size() is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
+
 create function soundscape.reconcile() returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -617,18 +649,23 @@ begin
         join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
         where (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload')
           and soundscape.owner_of(o.name, o.owner_id) = f.user_id
+        order by f.created_at limit soundscape.sweep_size()
     loop
-        perform soundscape.lock_name(recording.file_path);
-        -- Its own transaction may have come to it while we waited for the name.
-        if exists (
-            select from public.audio_files f
-            join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
-            where f.id = recording.id
-              and (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload'))
-        then
-            perform soundscape.attach_object(recording.id);
-            attached := attached + 1;
-        end if;
+        begin
+            perform soundscape.lock_name(recording.file_path);
+            -- Its own transaction may have come to it while we waited for the name.
+            if exists (
+                select from public.audio_files f
+                join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
+                where f.id = recording.id
+                  and (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload'))
+            then
+                perform soundscape.attach_object(recording.id);
+                attached := attached + 1;
+            end if;
+        exception when others then
+            raise warning 'sweep: % was not attached: %', recording.file_path, sqlerrm;
+        end;
     end loop;
 
     -- Objects nobody described within a minute get a private draft.
@@ -638,10 +675,16 @@ begin
         where o.bucket_id = 'audio-files' and o.metadata ? 'eTag' and o.created_at < now() - interval '1 minute'
           and (o.name like 'public/_%' or o.name like u.id::text || '/_%')
           and not exists (select from public.audio_files f where f.file_path = o.name)
+          and not exists (select from soundscape.removals r where r.bucket_id = 'audio-files' and r.name = o.name)
+        order by o.created_at limit soundscape.sweep_size()
     loop
-        perform soundscape.lock_name(orphan.name);
-        perform soundscape.describe_object(orphan, left(regexp_replace(orphan.name, '^.*/', ''), 200));
-        drafted := drafted + 1;
+        begin
+            perform soundscape.lock_name(orphan.name);
+            perform soundscape.describe_object(orphan, regexp_replace(orphan.name, '^.*/', ''));
+            drafted := drafted + 1;
+        exception when others then
+            raise warning 'sweep: % was not described: %', orphan.name, sqlerrm;
+        end;
     end loop;
 
     -- Live jobs whose message is gone, and recordings that wait for a job that does not exist.
@@ -653,6 +696,7 @@ begin
               where j.audio_id = f.id and j.state in ('queued', 'running')
                 and (exists (select from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id and j.queue = 'soundscape_uploads')
                      or exists (select from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id and j.queue = 'soundscape_backfill')))
+        order by f.created_at limit soundscape.sweep_size()
         for update of f skip locked
     loop
         update public.audio_files set status = 'queued' where id = recording.id and status = 'analyzing';
@@ -682,12 +726,29 @@ $$;
 comment on function soundscape.reconcile() is 'Find what a disabled trigger, a lost message or a killed worker left behind. Running it twice changes nothing.';
 
 create function soundscape.pending_removals(most integer) returns table (bucket_id text, names text[])
-language sql stable security definer set search_path = '' as $$
-    select r.bucket_id, array_agg(r.name) from (
-        select bucket_id, name from soundscape.removals order by id limit least(most, 1000)) r
-    group by r.bucket_id
+language plpgsql security definer set search_path = '' as $$
+#variable_conflict use_column
+declare
+    removal soundscape.removals;
+    taken bigint[] := '{}';
+begin
+    for removal in
+        select * from soundscape.removals
+        where taken_at is null or taken_at < clock_timestamp() - soundscape.removal_grace()
+        order by id limit least(most, 500)
+    loop
+        -- Uploads and rows take this lock before they look: from here on they see that the name is taken.
+        perform soundscape.lock_name(removal.name);
+        update soundscape.removals set taken_at = clock_timestamp() where id = removal.id;
+        if found then
+            taken := taken || removal.id;
+        end if;
+    end loop;
+    return query
+        select r.bucket_id, array_agg(r.name) from soundscape.removals r where r.id = any(taken) group by r.bucket_id;
+end
 $$;
-comment on function soundscape.pending_removals(integer) is 'Objects the worker should delete, by bucket.';
+comment on function soundscape.pending_removals(integer) is 'Take objects to delete, by bucket; until they are forgotten or the grace is over nobody may use their names.';
 
 create function soundscape.forget_removals(bucket text, removed text[]) returns void
 language sql security definer set search_path = '' as $$

@@ -33,7 +33,7 @@ as $$ select soundscape.reconcile() $$;
 comment on function public.reconcile() is 'Worker only: sweep.';
 
 create function public.pending_removals(most integer default 100) returns table (bucket_id text, names text[])
-language sql stable set search_path = ''
+language sql set search_path = ''
 as $$ select * from soundscape.pending_removals(most) $$;
 comment on function public.pending_removals(integer) is 'Worker only: objects to delete.';
 

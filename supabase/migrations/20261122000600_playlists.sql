@@ -3,7 +3,7 @@
 create table public.playlists (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
-    title text not null check (char_length(btrim(title)) between 1 and 200),
+    title text not null check (title ~ '\S' and char_length(title) <= 200),
     description text check (char_length(description) <= 5000),
     is_public boolean not null default false,
     created_at timestamptz not null default now(),

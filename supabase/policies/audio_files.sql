@@ -1,7 +1,8 @@
 -- What analysis measures, status, and what moderators decide are not among the columns a client may write.
 revoke all on public.audio_files from public, anon, authenticated, service_role;
 grant select on public.audio_files to anon, authenticated;
-grant insert (id, user_id, title, description, file_path, is_public, tags, license, duration)
+-- Nor is id: whoever could choose it could take a deleted recording's, and see what hung on it.
+grant insert (user_id, title, description, file_path, is_public, tags, license, duration)
     on public.audio_files to authenticated;
 grant update (title, description, is_public, tags, license) on public.audio_files to authenticated;
 grant delete on public.audio_files to authenticated;

@@ -44,10 +44,9 @@ async def test_an_upload_with_a_title_describes_itself(alice: User, unlike: byte
     assert (await alice.ended(rows[0]["id"]))["status"] == "ready"
 
 
-async def test_an_upload_that_storage_refuses_leaves_nothing(
+async def test_an_upload_into_somebody_elses_folder_leaves_no_row(
     target: Target, alice: User, bob: User, service: AsyncClient
 ) -> None:
-    """Storage tries permission with a write it rolls back: no row and no job may come of that."""
     path = f"{bob.id}/{secrets.token_hex(8)}.wav"
     session = await alice.client.auth.get_session()
     assert session is not None

@@ -93,8 +93,19 @@ async def test_public_and_back(alice: User, bob: User, anonymous: AsyncClient) -
         assert (
             await client.table("audio_features").select("*").eq("audio_id", row["id"]).execute()
         ).data == []
-        with pytest.raises(StorageApiError):
-            await client.storage.from_("audio-files").download(row["file_path"])
+        for bucket, name in (("audio-files", row["file_path"]), ("waveforms", features[0]["waveform_path"])):
+            with pytest.raises(StorageApiError):
+                await client.storage.from_(bucket).download(name)
+
+
+async def test_nobody_takes_the_id_of_a_recording_that_was_deleted(alice: User, bob: User) -> None:
+    """Its waveform lies there until the worker has removed it."""
+    row = await alice.add(tone(818.0), is_public=True)
+    await alice.ended(row["id"])
+    await alice.client.table("audio_files").delete().eq("id", row["id"]).execute()
+    taken = {"id": row["id"], "title": "Mine now", "file_path": f"{bob.id}/mine.wav"}
+    with pytest.raises(APIError, match="permission denied"):
+        await bob.client.table("audio_files").insert(taken).execute()
 
 
 async def test_a_row_about_somebody_elses_object_opens_nothing(alice: User, bob: User) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
 from .conftest import Connection, Database, Lost
 
@@ -624,6 +625,37 @@ def test_a_name_taken_again_is_not_removed(db: Database, alice: str, again: str)
     assert db.removals() == set()
 
 
+@pytest.mark.parametrize("again", ["row", "object"])
+def test_a_name_that_is_being_cleared_is_out_of_use_until_then(db: Database, alice: str, again: str) -> None:
+    """The Storage API deletes by name: new bytes under it would go with the old ones."""
+    audio_id = db.recording(alice)
+    name = db.file(audio_id)["file_path"]
+    db.rows("delete from public.audio_files where id = %s", audio_id)
+    assert db.rows("select * from public.pending_removals()") == [
+        {"bucket_id": "audio-files", "names": [name]}
+    ]
+    assert db.rows("select * from public.pending_removals()") == [], "it has been taken"
+
+    def use() -> None:
+        if again == "row":
+            db.describe(name, owner=alice)
+        else:
+            db.store(name, owner=alice)
+
+    with pytest.raises(InsufficientPrivilege, match="is being cleared"):
+        use()
+    db.remove(name)
+    db.rows("select public.forget_removals('audio-files', %s)", [name])
+    use()
+
+
+def test_a_removal_whose_worker_died_is_taken_again(db: Database, alice: str) -> None:
+    db.rows("delete from public.audio_files where id = %s", db.recording(alice))
+    taken = db.rows("select * from public.pending_removals()")
+    db.rows("update soundscape.removals set taken_at = now() - interval '3 minutes'")
+    assert db.rows("select * from public.pending_removals()") == taken
+
+
 def test_a_deleted_user_leaves_nothing(db: Database, alice: str, bob: str) -> None:
     queued, ready = db.recording(alice), db.recording(alice)
     kept = db.recording(bob)
@@ -725,6 +757,38 @@ def test_an_object_nobody_described_becomes_a_draft(db: Database, alice: str) ->
     row = db.row("select * from public.audio_files")
     assert (row["title"], row["is_public"], str(row["user_id"])) == ("My song.wav", False, alice)
     assert db.states(row["id"]) == ["queued"]
+    assert db.reconcile() == NOTHING
+
+
+def test_a_draft_is_private_and_has_a_title_whatever_its_upload_said(db: Database, alice: str) -> None:
+    """Names that end in a slash or in white space leave no last segment to take a title from."""
+    for name in (f"{alice}/folder/", f"{alice}/ ", f"{alice}/x/\t"):
+        db.store(name, owner=alice, user_metadata={"is_public": True})
+    db.rows("update storage.objects set created_at = now() - interval '2 minutes'")
+    assert db.reconcile() == NOTHING | {"drafted": 3}
+    rows = db.rows("select title, is_public from public.audio_files")
+    assert [(row["title"], row["is_public"]) for row in rows] == [("Untitled", False)] * 3
+
+
+def test_one_object_that_cannot_be_described_holds_up_nobody(db: Database, alice: str, bob: str) -> None:
+    db.store(f"{alice}/x.wav", owner=alice, user_metadata={"description": "\u0001", "tags": ["t" * 50] * 60})
+    db.rows("alter table public.audio_files add constraint nobodys_x check (file_path not like '%%/x.wav')")
+    try:
+        db.store(f"{bob}/y.wav", owner=bob)
+        db.rows("update storage.objects set created_at = now() - interval '2 minutes'")
+        assert db.reconcile() == NOTHING | {"drafted": 1}
+        assert [str(row["user_id"]) for row in db.rows("select user_id from public.audio_files")] == [bob]
+    finally:
+        db.rows("alter table public.audio_files drop constraint nobodys_x")
+
+
+def test_a_sweep_mends_some_and_the_next_goes_on(db: Database, alice: str) -> None:
+    """Each item holds a lock until the sweep ends, and a server has room for so many."""
+    for number in range(501):
+        db.store(f"{alice}/{number}.wav", owner=alice)
+    db.rows("update storage.objects set created_at = now() - interval '2 minutes'")
+    assert db.reconcile() == NOTHING | {"drafted": 500}
+    assert db.reconcile() == NOTHING | {"drafted": 1}
     assert db.reconcile() == NOTHING
 
 

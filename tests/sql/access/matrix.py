@@ -294,7 +294,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "authenticated": (
             "select",
             "delete",
-            "insert (id, user_id, title, description, file_path, is_public, tags, license, duration)",
+            "insert (user_id, title, description, file_path, is_public, tags, license, duration)",
             "update (title, description, is_public, tags, license)",
         )
     },
