@@ -54,7 +54,7 @@ def dev(
 ) -> None:
     """Run the embedded Supabase, deployed, with the worker in it, until Ctrl-C."""
     from soundscape import logs
-    from soundscape.dev import running
+    from soundscape.dev import command, running
 
     logs.configure()
 
@@ -64,7 +64,7 @@ def dev(
             for name in ("auth/v1", "rest/v1", "storage/v1", "realtime/v1", "api/docs"):
                 typer.echo(f"  {project.url}/{name}")
             typer.echo(f"Ready when {project.url}/api/health/ready says 200.")
-            typer.echo(f"Settings: soundscape env --data-dir {data_dir}")
+            typer.echo(f"Settings: {command()} env --data-dir {data_dir}")
             await ended.wait()
 
     _run_until_signalled(serve)
@@ -99,17 +99,15 @@ def demo(
         raise typer.BadParameter(f"no such file: {', '.join(missing)}")
 
     async def show(ended: asyncio.Event) -> bool:
-        console = Console()
-        if keep:
-            return await run(files or [], data_dir=data_dir, keep=ended, console=console)
-        showing = asyncio.create_task(run(files or [], data_dir=data_dir, keep=None, console=console))
+        showing = asyncio.create_task(run(files or [], data_dir=data_dir, keep=keep, console=Console()))
         interrupted = asyncio.create_task(ended.wait())
         await asyncio.wait({showing, interrupted}, return_when=asyncio.FIRST_COMPLETED)
         interrupted.cancel()
         if not showing.done():
             showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
-            return False
+            await asyncio.wait({showing})
+            if showing.cancelled():
+                return False
         return showing.result()
 
     if not _run_until_signalled(show):

@@ -45,6 +45,11 @@ class Project:
         return environment(self.url, self.keys, self.db_url)
 
 
+def command() -> str:
+    """What to type for this program: from a checkout it is `scripts/soundscape`, which its scripts say."""
+    return os.environ.get("SOUNDSCAPE_COMMAND", "soundscape")
+
+
 def environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
     """What `soundscape env` prints."""
     return {
@@ -72,7 +77,7 @@ def environment_of(data_dir: Path) -> dict[str, str]:
         raise LocalStackError(
             f"No embedded project runs in {data_dir}.",
             code="not_running",
-            remedy=f"Start one: soundscape dev --data-dir {data_dir}",
+            remedy=f"Start one: {command()} dev --data-dir {data_dir}",
         )
     keys = Keys.load_or_make(data_dir / "keys.json")
     return environment(str(owner["url"]), keys, str(owner["db_url"]))

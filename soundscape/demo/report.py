@@ -75,6 +75,7 @@ def table(recordings: list[Recording], *, width: int) -> RenderableType:
     """One row a recording, and one waveform drawn large below. `width` is the terminal's."""
     found = Table(title="What came out", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     columns = [column for column in COLUMNS if width >= WIDE or column.narrow]
+    others_width = ALL_OTHER_COLUMNS_WIDTH if width >= WIDE else OTHER_COLUMNS_WIDTH
     for column in columns:
         found.add_column(
             column.name,
@@ -83,9 +84,7 @@ def table(recordings: list[Recording], *, width: int) -> RenderableType:
             overflow="ellipsis",
             min_width=column.min_width,
             # Only names give way to a narrow terminal; numbers are what the table is for.
-            max_width=None
-            if column.min_width != NAME_WIDTH or width >= WIDE
-            else width - OTHER_COLUMNS_WIDTH,
+            max_width=width - others_width if column.min_width == NAME_WIDTH else None,
         )
     for recording in recordings:
         found.add_row(*(column.cell(recording) for column in columns))
@@ -141,6 +140,7 @@ WIDE = 120
 SPARK_WIDTH = 12
 NAME_WIDTH = 14
 OTHER_COLUMNS_WIDTH = 67
+ALL_OTHER_COLUMNS_WIDTH = 104
 COLUMNS = (
     Column("recording", lambda recording: recording.path.name, justify="left", min_width=NAME_WIDTH),
     Column("status", _status, justify="left", min_width=6),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -21,7 +21,7 @@ from rich.progress import (
 
 from soundscape.demo import report, sounds
 from soundscape.demo.journey import Guest, Recording, selected, trespass
-from soundscape.dev import Project, running
+from soundscape.dev import Project, command, running
 from soundscape.errors import LocalStackError
 from soundscape.project.visitor import signed_up
 
@@ -29,10 +29,11 @@ READY_TIMEOUT_S = 180.0
 READY_POLL_S = 0.2
 
 
-async def run(files: Sequence[Path], *, data_dir: Path, keep: asyncio.Event | None, console: Console) -> bool:
+async def run(files: Sequence[Path], *, data_dir: Path, keep: bool, console: Console) -> bool:
     """Take every file the whole way and report; True when nothing fell short.
 
-    With no files, sounds are synthesised. With `keep` the project goes on until that event is set.
+    With no files, sounds are synthesised. With `keep` the project goes on until this is cancelled; then
+    the answer is whether anything fell short before.
     """
     with tempfile.TemporaryDirectory(prefix="soundscape-demo-") as folder:
         if not files:
@@ -47,9 +48,10 @@ async def run(files: Sequence[Path], *, data_dir: Path, keep: asyncio.Event | No
                 await _await_ready(project)
             console.print(f"Postgres, Auth, REST, Storage, Realtime and the worker are up at {project.url}")
             succeeded = await _journey(project, files, console)
-            if keep is not None:
+            if keep:
                 _print_environment(project, console)
-                await keep.wait()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
     return succeeded
 
 
@@ -123,4 +125,4 @@ def _print_environment(project: Project, console: Console) -> None:
     console.print("\nThe project keeps running; Ctrl-C ends it. Its settings:\n")
     for name in ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY"):
         console.print(f"{name}={project.environment()[name]}", soft_wrap=True, highlight=False)
-    console.print(f"\nAll of them: soundscape env --data-dir {project.data_dir}", highlight=False)
+    console.print(f"\nAll of them: {command()} env --data-dir {project.data_dir}", highlight=False)

@@ -84,6 +84,12 @@ class Postgres:
 
     def start(self) -> None:
         """Make the cluster if there is none, take over from a dead owner, and start."""
+        if ":" in str(self._root):
+            raise LocalStackError(
+                f"Postgres separates folders by colons, and there is one in {self._root}.",
+                code="postgres_failed",
+                remedy="Name another --data-dir.",
+            )
         self._root.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self._root, UNPRIVILEGED_UID, -1)

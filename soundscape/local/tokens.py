@@ -117,8 +117,8 @@ class Tokens:
     def caller(self, *, apikey: str | None, authorization: str | None) -> Caller:
         """The caller behind a request's two headers. Raises `InvalidToken`.
 
-        Without `Authorization` the key speaks for itself; a user's token needs a known key beside it,
-        as the hosted gateway demands.
+        Without `Authorization` the key speaks for itself. A user's token is accepted without a key, which
+        Storage itself does; the hosted gateway demands one, and the clients always send it.
         """
         scheme, _, bearer = (authorization or "").partition(" ")
         bearer = bearer.strip()

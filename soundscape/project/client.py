@@ -55,22 +55,23 @@ def translated(doing: str) -> Iterator[None]:
             f"{doing}: {error.message}", remedy=error.hint or "Deploy again, or check the keys."
         ) from error
     except StorageApiError as error:
-        if str(error.status).startswith("5"):
+        if _is_passing(str(error.status)):
             raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
         raise ProjectError(f"{doing}: {error.message}", code="storage_refused") from error
     except StorageException as error:
         # Refused by the client itself, such as a name with dot segments.
         raise ProjectError(f"{doing}: {error}", code="storage_refused") from error
-    except httpx.TransportError as error:
+    # ValueError, TypeError and KeyError: an answer that is no project's, such as a proxy's page in HTML.
+    except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:
         raise ProjectUnreachable(
             f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is tried again."
         ) from error
 
 
 def _is_passing(code: str | None) -> bool:
-    """A 5xx without a PostgREST body, a lost connection, shutdown, a deadlock, a lock, a full server."""
+    """A 5xx, 408 or 429 without a body of the service, a lost connection, a deadlock, a full server …"""
     if code is None:
         return False
-    return code.startswith(("08", "53", "57", "40001", "40P01", "55P03", "PGRST00")) or (
-        len(code) == 3 and code.startswith("5")
-    )
+    if len(code) == 3:
+        return code.startswith("5") or code in ("408", "429")
+    return code.startswith(("08", "53", "57", "40001", "40P01", "55P03", "PGRST00"))

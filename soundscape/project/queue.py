@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from supabase import AsyncClient
@@ -39,7 +39,9 @@ class Queue:
     async def claim(self, most: int, *, lease_s: int) -> list[Job]:
         """Up to `most` jobs, each ours for `lease_s` seconds."""
         rows = await self._call("claim_jobs", worker=self._worker, max_jobs=most, lease_s=lease_s)
-        return [Job(**row) for row in rows]
+        with translated("claim_jobs"):
+            # By name: a newer project may answer with more than this worker knows.
+            return [Job(**{field.name: row[field.name] for field in fields(Job)}) for row in rows]
 
     async def extend(self, job: Job, *, lease_s: int) -> None:
         """Heartbeat. Raises `LeaseLost`."""

@@ -1,4 +1,7 @@
-"""The analysis child: one process that decodes strangers' bytes and can do little else.
+"""The analysis child: the process that decodes strangers' bytes, so that no other has to.
+
+It has limits on what it may use, no network where the kernel allows, and no key in its environment. It runs
+under the worker's own uid and can read what that can.
 
 Started by `sandbox` as `python -m soundscape.worker.child FD`. FD is a Unix socket. Each request is one
 line of JSON with the input's descriptor beside it (SCM_RIGHTS): `{"out_dir": …, "cpu_s": …}`. The

@@ -126,11 +126,20 @@ def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
 def outbox_routes(stack: Stack) -> list[Route]:
     """`GET` and `DELETE /api/dev/mail`, for the gateway to mount; `?to=` narrows the list."""
 
+    def is_foreign(request: Request) -> bool:
+        # Mail holds codes that open accounts: no other site's page in the developer's browser reads it.
+        origin = request.headers.get("origin", stack.url)
+        return origin != stack.url or request.url.hostname not in ("127.0.0.1", "localhost")
+
     async def listed(request: Request) -> Response:
+        if is_foreign(request):
+            return Response(status_code=403)
         to = request.query_params.get("to")
         return JSONResponse({"mail": await asyncio.to_thread(read_outbox, stack.data_dir, to)})
 
-    async def cleared(_: Request) -> Response:
+    async def cleared(request: Request) -> Response:
+        if is_foreign(request):
+            return Response(status_code=403)
         for file in outbox(stack.data_dir).glob("*.eml"):
             file.unlink(missing_ok=True)
         return Response(status_code=204)
