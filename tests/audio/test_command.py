@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import typer
 from signals import tone, wav
 from typer.testing import CliRunner, Result
 
-from soundscape.audio.command import analyze
+from soundscape.audio.command import Job, _Display, _in_parallel, analyze
+from soundscape.errors import AnalysisCrashed
 
 app = typer.Typer()
 app.command()(analyze)
@@ -126,6 +128,24 @@ def test_several_at_a_time_keep_the_order(recordings: Path) -> None:
     assert [record["file"] for record in lines(result)] == [
         record["file"] for record in lines(run(recordings, "--json"))
     ]
+
+
+def test_a_child_that_dies_costs_one_file(recordings: Path) -> None:
+    jobs = [Job(f"{n}", recordings / "b.wav", None, False, False, None) for n in range(3)]
+
+    def kill_the_first() -> None:
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    with _Display(as_json=True, files=len(jobs)) as display:
+        results = list(_in_parallel(jobs, 2, display))
+    killer.join(timeout=10)
+    assert [job for job, _ in results] == jobs
+    assert sum(isinstance(result, AnalysisCrashed) for _, result in results) == 1
+    assert sum(isinstance(result, dict) for _, result in results) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
