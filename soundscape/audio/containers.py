@@ -75,8 +75,19 @@ def _name_of(head: bytes, id3_bytes: int) -> str | None:
         return "matroska"
     if head[:4] == b"caff":
         return "caf"
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        return "aac" if head[1] & 0x06 == 0 else "mp3"
+    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "aac"
+    # A frame header of MPEG audio, not only its sync: UTF-16 text begins with FF FE.
+    if (
+        len(head) > 2
+        and head[0] == 0xFF
+        and head[1] & 0xE0 == 0xE0
+        and head[1] & 0x18 != 0x08
+        and head[1] & 0x06
+        and head[2] >> 4 not in (0, 15)
+        and head[2] & 0x0C != 0x0C
+    ):
+        return "mp3"
     return "mp3" if id3_bytes else None
 
 

@@ -241,13 +241,23 @@ class AvReader:
         pending: list[Samples] = []
         pending_length = 0
         shape = (first.format.name, first.sample_rate, first.layout.name)
+
+        def add(pieces: list[Any]) -> None:
+            nonlocal pending_length
+            for piece in pieces:
+                if piece.samples:
+                    pending.append(_planar(piece, channels))
+                    pending_length += piece.samples
+
         resampler: Any = None
         resampled_shape: tuple[str, int, str] | None = None
         for frame in _chain(first, self._frames):
-            pieces = [frame]
+            pieces: list[Any] = [frame]
             # A chained stream may change rate or layout; its later parts are brought to the first one's.
             if (frame_shape := (frame.format.name, frame.sample_rate, frame.layout.name)) != shape:
                 if frame_shape != resampled_shape:
+                    if resampler is not None:
+                        add(resampler.resample(None))
                     resampler = av.AudioResampler(format=first.format, layout=first.layout, rate=shape[1])
                     resampled_shape = frame_shape
                 try:
@@ -255,15 +265,14 @@ class AvReader:
                 except (self._error, ValueError):
                     self.damaged_packets += 1
                     continue
-            for piece in pieces:
-                if piece.samples:
-                    pending.append(_planar(piece, channels))
-                    pending_length += piece.samples
+            add(pieces)
             while pending_length >= block_length:
                 joined = np.concatenate(pending, axis=1)
                 yield np.ascontiguousarray(joined[:, :block_length])
-                pending = [joined[:, block_length:]]
+                pending[:] = [joined[:, block_length:]]
                 pending_length -= block_length
+        if resampler is not None:
+            add(resampler.resample(None))
         if pending_length:
             yield np.ascontiguousarray(np.concatenate(pending, axis=1))
 
