@@ -59,7 +59,7 @@ class Queue:
             token=job.token,
             kind=refusal.status,
             code=refusal.code,
-            message=str(refusal),
+            message=_sayable(str(refusal)),
         )
 
     async def put_back(self, job: Job, *, code: str, message: str, retry_in_s: int) -> Ending:
@@ -70,7 +70,7 @@ class Queue:
             token=job.token,
             kind="passing",
             code=code,
-            message=message,
+            message=_sayable(message),
             retry_in_s=retry_in_s,
         )
         return ending
@@ -91,3 +91,8 @@ class Queue:
     async def _call(self, function: str, /, **arguments: Any) -> Any:
         with translated(function):
             return (await self._client.rpc(function, arguments).execute()).data
+
+
+def _sayable(text: str) -> str:
+    """`text` as Postgres can keep it: what a decoder quotes of a file may hold NUL or half a character."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
