@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from soundscape.dev import Project, running
+from soundscape.dev import Project
 from soundscape.local.platform import install_platform
 from soundscape.local.postgres import Postgres
+from tests import embedded
 
 # A first example may compile a kernel or start a connection; a hang is what the time limit of CI is for.
 settings.register_profile("soundscape", deadline=None, print_blob=True)
@@ -63,25 +61,5 @@ def stack(data_dirs: Path) -> Iterator[Project]:
 
     `stack.url`, `stack.keys`, `stack.db_url`, `stack.stack.postgres.dsn(role)`.
     """
-    started: Future[Project] = Future()
-    loop = asyncio.new_event_loop()
-    finished = asyncio.Event()
-
-    async def serve() -> None:
-        try:
-            async with running(data_dirs / "project", port=0, durable=False) as project:
-                started.set_result(project)
-                await finished.wait()
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="embedded project")
-    thread.start()
-    try:
-        yield started.result(timeout=60)
-    finally:
-        loop.call_soon_threadsafe(finished.set)
-        thread.join(timeout=60)
-        loop.close()
+    with embedded.served(data_dirs / "project") as project:
+        yield project

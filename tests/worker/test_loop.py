@@ -8,9 +8,7 @@ import os
 import secrets
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,12 @@ import pytest
 import soundfile
 from psycopg.rows import dict_row
 
-from soundscape.dev import Project, running
+from soundscape.dev import Project
 from soundscape.settings import Settings
 from soundscape.worker import loop as loop_module
 from soundscape.worker.app import build
 from soundscape.worker.loop import Worker
+from tests import embedded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops processes")
 
@@ -127,28 +126,8 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(data_dirs: Path) -> Iterator[Bench]:
-    started: Future[Project] = Future()
-    loop = asyncio.new_event_loop()
-    finished = asyncio.Event()
-
-    async def serve() -> None:
-        try:
-            async with running(data_dirs / "bench", port=0, durable=False, with_worker=False) as project:
-                started.set_result(project)
-                await finished.wait()
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        yield Bench(started.result(timeout=60))
-    finally:
-        loop.call_soon_threadsafe(finished.set)
-        thread.join(timeout=60)
-        loop.close()
+    with embedded.served(data_dirs / "bench", with_worker=False) as project:
+        yield Bench(project)
 
 
 @pytest.fixture

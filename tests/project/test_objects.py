@@ -1,0 +1,94 @@
+"""Objects: streamed in whole or refused, stored over what was there, removed without fuss."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from soundscape.dev import Project
+from soundscape.errors import PolicyRefusal, ProjectError, ProjectUnreachable
+from soundscape.project.client import connect
+from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
+
+from .conftest import Door
+
+GONE = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, (1 << 18) - 1, 1 << 18, 3_000_000])
+async def test_fetched_as_it_was_stored(door: Door, size_bytes: int) -> None:
+    data = os.urandom(size_bytes)
+    _, name = await door.recording(data)
+    into = io.BytesIO()
+    assert await door.objects.fetch(AUDIO_BUCKET, name, into, max_bytes=size_bytes) == size_bytes
+    assert into.getvalue() == data
+
+
+async def test_larger_than_allowed_is_refused_on_the_way(door: Door) -> None:
+    _, name = await door.recording(os.urandom(2_000_000))
+    into = io.BytesIO()
+    with pytest.raises(PolicyRefusal) as refused:
+        await door.objects.fetch(AUDIO_BUCKET, name, into, max_bytes=500_000)
+    assert (refused.value.code, refused.value.status) == ("too_large", "rejected")
+    assert into.tell() <= 500_000, "what is beyond the limit is never written"
+
+
+@pytest.mark.parametrize("name", [f"{GONE}/nothing.wav", "public/nothing.wav", f"{GONE}/ünicode.wav"])
+async def test_an_object_that_is_not_there(door: Door, name: str) -> None:
+    with pytest.raises(ProjectError) as missing:
+        await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100)
+    assert not isinstance(missing.value, ProjectUnreachable)
+
+
+@pytest.mark.parametrize("name", [f"{GONE}/../x.wav", "./x", f"{GONE}/%2e%2e/x"])
+async def test_a_name_that_climbs(door: Door, name: str) -> None:
+    with pytest.raises(ProjectError):
+        await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100)
+
+
+async def test_stored_over_what_was_there(door: Door, tmp_path: Path) -> None:
+    path, name = tmp_path / "w.dat", f"{GONE}/v1/w.dat"
+    for data in (b"first", b"second, and longer"):
+        path.write_bytes(data)
+        await door.objects.store(WAVEFORM_BUCKET, name, path, content_type="application/octet-stream")
+        into = io.BytesIO()
+        await door.objects.fetch(WAVEFORM_BUCKET, name, into, max_bytes=100)
+        assert into.getvalue() == data
+    row = door.sql("select metadata from storage.objects where name = %s", name)[0]
+    assert row["metadata"]["mimetype"] == "application/octet-stream"
+    assert "31536000" in row["metadata"]["cacheControl"]
+    await door.objects.remove(WAVEFORM_BUCKET, [name, f"{GONE}/never/there"])
+    assert door.sql("select from storage.objects where name = %s", name) == []
+    await door.objects.remove(WAVEFORM_BUCKET, [name])
+
+
+async def test_a_type_the_bucket_does_not_take(door: Door, tmp_path: Path) -> None:
+    path = tmp_path / "x.html"
+    path.write_text("<script>")
+    with pytest.raises(ProjectError) as refused:
+        await door.objects.store(WAVEFORM_BUCKET, f"{GONE}/v1/x", path, content_type="text/html")
+    assert refused.value.code == "storage_refused"
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    path = tmp_path / "w.dat"
+    path.write_bytes(b"x")
+    async with connect("http://127.0.0.1:9", "a key") as (client, http):
+        objects = Objects(client, http)
+        for attempt in (
+            objects.fetch(AUDIO_BUCKET, "a/b", io.BytesIO(), max_bytes=10),
+            objects.store(WAVEFORM_BUCKET, "a/b", path, content_type="image/png"),
+            objects.remove(WAVEFORM_BUCKET, ["a/b"]),
+        ):
+            with pytest.raises(ProjectUnreachable):
+                await attempt
+
+
+async def test_a_strangers_key_reads_nothing(quiet: Project, door: Door) -> None:
+    _, name = await door.recording()
+    async with connect(quiet.url, quiet.keys.publishable_key) as (client, http):
+        with pytest.raises(ProjectError):
+            await Objects(client, http).fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=10)
