@@ -50,9 +50,13 @@ def test_both_at_once_in_two_transactions_give_one_job(db: Database, alice: str,
     def store(connection: Connection) -> None:
         db.store(name, owner=alice, connection=connection)
 
+    def run_later() -> None:
+        later(other)
+        other.commit()
+
     earlier, later = (describe, store) if first == "row" else (store, describe)
     earlier(one)
-    waiting = threading.Thread(target=lambda: (later(other), other.commit()))
+    waiting = threading.Thread(target=run_later)
     waiting.start()
     _await_blocked(db, other)
     one.commit()
@@ -825,7 +829,12 @@ def test_two_sweeps_at_once_mend_once(db: Database, alice: str) -> None:
     _without_triggers(db, lambda: db.store(f"{alice}/x.wav", owner=alice))
     one, other = db.connect(), db.connect()
     one.execute("select public.reconcile()")
-    second = threading.Thread(target=lambda: (other.execute("select public.reconcile()"), other.commit()))
+
+    def sweep_too() -> None:
+        other.execute("select public.reconcile()")
+        other.commit()
+
+    second = threading.Thread(target=sweep_too)
     second.start()
     time.sleep(0.1)
     one.commit()

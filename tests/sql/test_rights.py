@@ -104,7 +104,7 @@ def test_refused_in_so_many_words(db: Database, alice: str, role: str, statement
         db.acting(role, alice if role == "authenticated" else "") as caller,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        caller.execute(statement)  # type: ignore[arg-type]
+        caller.execute(statement)
 
 
 @pytest.mark.parametrize("function", sorted(WORKER_FUNCTIONS))
