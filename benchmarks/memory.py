@@ -41,7 +41,8 @@ def a_minute() -> np.ndarray[Any, np.dtype[np.int16]]:
 
 def write(path: Path, minutes: int) -> None:
     minute = a_minute()
-    with soundfile.SoundFile(path, "w", RATE, 2, subtype="PCM_16") as file:
+    subtype = "PCM_16" if path.suffix in (".wav", ".flac") else None
+    with soundfile.SoundFile(path, "w", RATE, 2, subtype=subtype) as file:
         for _ in range(minutes):
             file.write(minute)
 
