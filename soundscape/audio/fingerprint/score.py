@@ -33,7 +33,7 @@ class Logistic:
         return 1.0 / (1.0 + math.exp(-min(max(z, -60.0), 60.0)))
 
 
-FITTED = Logistic(bias=-12.675, weights=(3.355, 4.516, 5.741))
+FITTED = Logistic(bias=-12.663, weights=(3.215, 4.721, 4.61))
 
 
 def features(pairs: int, evidence: Evidence) -> tuple[float, float, float]:
