@@ -44,7 +44,9 @@ def write(path: Path, minutes: int) -> None:
     subtype = "PCM_16" if path.suffix in (".wav", ".flac") else None
     with soundfile.SoundFile(path, "w", RATE, 2, subtype=subtype) as file:
         for _ in range(minutes):
-            file.write(minute)
+            # A second at a time: libsndfile's Vorbis encoder takes its buffers from the stack.
+            for start in range(0, len(minute), RATE):
+                file.write(minute[start : start + RATE])
 
 
 async def measure(path: Path, folder: Path) -> dict[str, float]:

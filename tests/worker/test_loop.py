@@ -147,7 +147,7 @@ def settings(bench: Bench, wire: Wire, tmp_path: Path) -> Settings:
         scratch_dir=tmp_path,
         poll_min_s=0.05,
         poll_max_s=0.5,
-        lease_s=5,
+        lease_s=2,
     )
 
 
