@@ -19,14 +19,23 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
     """The test leaves no open descriptor and no child process behind."""
-    before = _descriptors()
+    descriptors, children = _descriptors(), _children()
     yield
-    assert _descriptors() <= before
-    assert _children() == set()
+    assert _descriptors() <= descriptors
+    assert _children() <= children
 
 
 def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    """Open descriptors but for TCP sockets: the embedded project of other tests, in a thread, opens such."""
+    local = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    count = 0
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            name = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            continue  # the listing's own
+        count += not name.startswith("socket:") or name[8:-1] in local
+    return count
 
 
 def _children() -> set[str]:
