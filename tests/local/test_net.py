@@ -47,7 +47,7 @@ class Ear(BaseHTTPRequestHandler):
 def ear() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     heard: list[dict[str, Any]] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OneEar", (Ear,), {"heard": heard}))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}", heard
     server.shutdown()

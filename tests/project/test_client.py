@@ -46,7 +46,7 @@ class Oracle(BaseHTTPRequestHandler):
 def oracle() -> Iterator[tuple[str, type[Oracle]]]:
     handler = type("OneOracle", (Oracle,), {"asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}", handler
     server.shutdown()
