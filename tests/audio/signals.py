@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import av
 import numpy as np
 import numpy.typing as npt
+import pytest
 import soundfile
+
+RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "audio"
 
 Samples = npt.NDArray[np.float32]
 
@@ -43,6 +47,22 @@ def wav(y: Samples, sample_rate: int, *, subtype: str = "PCM_16", container: str
         for start in range(0, y.shape[1], 4096):
             output.write(y.T[start : start + 4096])
     return file.getvalue()
+
+
+def recorded(name: str) -> tuple[Samples, int, str]:
+    """A shared recording as FFmpeg decodes it: (channels, n), sample rate, layout.
+
+    The test is skipped where the recording is not.
+    """
+    path = RECORDINGS / name
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
+        frames = [f for frame in [*container.decode(stream), None] for f in resampler.resample(frame)]
+        y = np.concatenate([f.to_ndarray() for f in frames], axis=1)
+        return np.ascontiguousarray(y, dtype=np.float32), stream.rate, stream.layout.name
 
 
 def encode(kind: str, y: Samples) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import av
 import numpy as np
@@ -18,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import firwin, lfilter
+from signals import recorded
 
 from soundscape.audio.k_weighting import channel_weights, k_filter
 from soundscape.audio.loudness import Loudness, LoudnessMeter
 from soundscape.audio.true_peak import interpolation_phases, oversampling_factor
 from soundscape.errors import PolicyRefusal
 
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "audio"
 Signal = NDArray[np.float32]
 
 
@@ -325,18 +324,6 @@ def test_asking_early_changes_nothing() -> None:
     assert asked.result() == measure(y)
 
 
-def decoded(name: str) -> tuple[Signal, int, str]:
-    path = RECORDINGS / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
-        frames = [f for frame in [*container.decode(stream), None] for f in resampler.resample(frame)]
-        y = np.concatenate([f.to_ndarray() for f in frames], axis=1)
-        return np.ascontiguousarray(y, dtype=np.float32), stream.rate, stream.layout.name
-
-
 REAL = [
     "ambi_lunar_land.flac",
     "arcade_music_f32.wav",
@@ -367,7 +354,7 @@ def test_agrees_with_libebur128(name: str) -> None:
     the range is computed here from libebur128's short-term loudness every 100 ms.
     """
     ebur128 = pytest.importorskip("pyebur128", reason="libebur128's wrapper pyebur128 is not installed")
-    y, sr, layout = decoded(name)
+    y, sr, layout = recorded(name)
     every = 0x3F  # momentary, short-term, integrated, range, sample peak, true peak
     state = ebur128.R128State(y.shape[0], sr, every)
     momentary, short_term, series = -math.inf, -math.inf, []
@@ -403,7 +390,7 @@ def test_agrees_with_ffmpeg(name: str) -> None:
     """FFmpeg's own meter, which PyAV brings along. Its true peak resamples to 192 kHz with another filter."""
     if "ebur128" not in av.filter.filters_available:
         pytest.skip("this FFmpeg has no ebur128 filter")
-    y, sr, layout = decoded(name)
+    y, sr, layout = recorded(name)
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=sr, format="fltp", layout=layout)
     filter_, sink = graph.add("ebur128", "peak=true+sample:metadata=1"), graph.add("abuffersink")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
-import av
 import librosa
 import numpy as np
 import pytest
@@ -14,13 +12,13 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from signals import recorded
 
 from soundscape.audio.beats import beat_frames
 from soundscape.audio.onsets import onset_frames
 from soundscape.audio.rhythm import OnsetEnvelope, Rhythm, rhythm
 from soundscape.audio.tempo import CONFIDENCE_THRESHOLD, tempo
 
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "audio"
 SR, HOP = 22_050, 512
 FRAME_RATE_HZ = SR / HOP
 DURATION_S = 14.0
@@ -204,16 +202,9 @@ def test_no_tempo_is_an_answer() -> None:
 
 
 def recording(name: str) -> Rhythm:
-    path = RECORDINGS / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
-        frames = [f for frame in [*container.decode(stream), None] for f in resampler.resample(frame)]
-        y = np.concatenate([f.to_ndarray() for f in frames], axis=1)
-        duration_s = y.shape[1] / stream.rate
-        y = soxr.resample(y.mean(axis=0), stream.rate, SR, "HQ").astype(np.float32)
+    y, sample_rate, _ = recorded(name)
+    duration_s = y.shape[1] / sample_rate
+    y = soxr.resample(y.mean(axis=0), sample_rate, SR, "HQ").astype(np.float32)
     return rhythm(envelope(y), frame_rate_hz=FRAME_RATE_HZ, duration_s=duration_s)
 
 

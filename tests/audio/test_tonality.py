@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
-import av
 import librosa
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from signals import recorded
 
 from soundscape.audio.tonality import (
     CONFIDENCE_THRESHOLD,
@@ -22,7 +21,6 @@ from soundscape.audio.tonality import (
     key_correlations,
 )
 
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "audio"
 SR = 22_050
 
 Signal = NDArray[np.float32]
@@ -190,15 +188,8 @@ def test_one_sine_is_no_key_but_has_a_pitch() -> None:
 
 
 def recording(name: str) -> Tonality:
-    path = RECORDINGS / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
-        frames = [f for frame in [*container.decode(stream), None] for f in resampler.resample(frame)]
-        y = np.concatenate([f.to_ndarray() for f in frames], axis=1).mean(axis=0)
-        return tonality(soxr.resample(y, stream.rate, SR, "HQ"))
+    y, sample_rate, _ = recorded(name)
+    return tonality(soxr.resample(y.mean(axis=0), sample_rate, SR, "HQ"))
 
 
 def test_the_trumpet_is_in_f() -> None:

