@@ -11,6 +11,7 @@ sound, as the loudness of digital silence is.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import types
 import typing
@@ -264,7 +265,8 @@ def _object_schema(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind, include_extras=True)
     properties = {name: _hint_schema(hint) for name, hint in hints.items()}
     return {
-        "description": kind.__doc__,
+        # Pythons differ in how they keep the indentation of a docstring.
+        "description": inspect.cleandoc(kind.__doc__ or ""),
         "type": "object",
         "properties": properties,
         "required": list(properties),

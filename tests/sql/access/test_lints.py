@@ -22,7 +22,12 @@ from tests import cluster, supabase_cli
 HERE = Path(__file__).parent
 EXPLAINED = HERE.parents[2] / "docs" / "lints-explained.md"
 PGRLS = "0.57.1"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "soundscape-tests" / f"pgrls-{PGRLS}"
+CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    / "soundscape-tests"
+    # It brings compiled packages, which fit the Python that fetched them.
+    / f"pgrls-{PGRLS}-{sys.implementation.cache_tag}"
+)
 
 
 @pytest.fixture(scope="module")
