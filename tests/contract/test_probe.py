@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 
 import psycopg
@@ -13,11 +12,9 @@ from soundscape.dev import Project
 from .conftest import User, tone
 
 
+@pytest.mark.embedded_only("the ledger is out of every client's reach")
 @pytest.mark.parametrize("title", [None, "Described by its upload"])
 async def test_an_upload_makes_one_job(stack: Project, alice: User, title: str | None) -> None:
-    """Only for the embedded project: the ledger is out of every client's reach."""
-    if os.environ.get("SUPABASE_URL"):
-        pytest.skip("the ledger of another project is out of reach")
     path = f"{alice.id}/{secrets.token_hex(8)}.wav"
     if title is None:
         await alice.client.table("audio_files").insert({"title": "Row first", "file_path": path}).execute()
