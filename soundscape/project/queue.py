@@ -1,4 +1,4 @@
-"""Jobs: claimed, held, ended. The SQL behind each call is in supabase/migrations/*_jobs.sql."""
+"""Jobs: claimed, held, ended. The SQL behind each call: supabase/migrations/*_leases.sql and beside it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,104 @@
+-- The sweep: what a disabled trigger, a lost message or a killed worker left behind.
+
+create function soundscape.sweep_size() returns integer
+language sql immutable parallel safe set search_path = '' return 500;
+comment on function soundscape.sweep_size() is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
+
+create function soundscape.reconcile() returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    recording record;
+    orphan storage.objects;
+    attached integer := 0;
+    drafted integer := 0;
+    resent integer := 0;
+    discarded integer := 0;
+begin
+    -- Somebody else sweeps already: one waiting for the other's names would help nobody.
+    if not pg_try_advisory_xact_lock(hashtextextended('soundscape.reconcile', 0)) then
+        return jsonb_build_object('attached', 0, 'drafted', 0, 'resent', 0, 'discarded', 0);
+    end if;
+
+    -- Objects that lie there while their row does not know it (a trigger was off).
+    for recording in
+        select f.id, f.file_path from public.audio_files f
+        join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
+        where (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload')
+          and soundscape.owner_of(o.name, o.owner_id) = f.user_id
+        order by f.created_at limit soundscape.sweep_size()
+    loop
+        begin
+            perform soundscape.lock_name(recording.file_path);
+            -- Its own transaction may have come to it while we waited for the name.
+            if exists (
+                select from public.audio_files f
+                join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
+                where f.id = recording.id
+                  and (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload'))
+            then
+                perform soundscape.attach_object(recording.id);
+                attached := attached + 1;
+            end if;
+        exception when others then
+            raise warning 'sweep: % was not attached: %', recording.file_path, sqlerrm;
+        end;
+    end loop;
+
+    -- Objects nobody described within a minute get a private draft.
+    for orphan in
+        select o.* from storage.objects o
+        join public.users u on u.id = soundscape.owner_of(o.name, o.owner_id)
+        where o.bucket_id = 'audio-files' and o.metadata ? 'eTag' and o.created_at < now() - interval '1 minute'
+          and (o.name like 'public/_%' or o.name like u.id::text || '/_%')
+          and not exists (select from public.audio_files f where f.file_path = o.name)
+          and not exists (select from soundscape.removals r where r.bucket_id = 'audio-files' and r.name = o.name)
+        order by o.created_at limit soundscape.sweep_size()
+    loop
+        begin
+            perform soundscape.lock_name(orphan.name);
+            perform soundscape.describe_object(orphan, regexp_replace(orphan.name, '^.*/', ''));
+            drafted := drafted + 1;
+        exception when others then
+            raise warning 'sweep: % was not described: %', orphan.name, sqlerrm;
+        end;
+    end loop;
+
+    -- Live jobs whose message is gone, and recordings that wait for a job that does not exist.
+    for recording in
+        select f.id, f.object_version from public.audio_files f
+        where f.status in ('queued', 'analyzing') and f.object_version is not null
+          and not exists (
+              select from soundscape.jobs j
+              where j.audio_id = f.id and j.state in ('queued', 'running')
+                and (exists (select from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id and j.queue = 'soundscape_uploads')
+                     or exists (select from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id and j.queue = 'soundscape_backfill')))
+        order by f.created_at limit soundscape.sweep_size()
+        for update of f skip locked
+    loop
+        update public.audio_files set status = 'queued' where id = recording.id and status = 'analyzing';
+        perform soundscape.enqueue(recording.id, recording.object_version);
+        resent := resent + 1;
+    end loop;
+
+    -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
+    -- hour is given to whoever is about to complete a job.
+    insert into soundscape.removals (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.created_at < now() - interval '1 hour' and (
+        o.bucket_id = 'waveforms' and not exists (
+            select from public.audio_features f
+            where f.audio_id = soundscape.uuid_or_null(o.path_tokens[1])
+              and starts_with(o.name, regexp_replace(f.waveform_path, '[^/]*$', '')))
+        or o.bucket_id in ('audio-files', 'profile-images')
+        and soundscape.owner_of(o.name, o.owner_id) is not null
+        and not exists (select from public.users u where u.id = soundscape.owner_of(o.name, o.owner_id))
+        and not exists (select from public.audio_files f where f.file_path = o.name and o.bucket_id = 'audio-files'))
+    on conflict do nothing;
+    get diagnostics discarded = row_count;
+
+    return jsonb_build_object('attached', attached, 'drafted', drafted, 'resent', resent, 'discarded', discarded);
+end
+$$;
+comment on function soundscape.reconcile() is 'Find what a disabled trigger, a lost message or a killed worker left behind. Running it twice changes nothing.';
+
+select cron.schedule('soundscape-reconcile', '30 seconds', 'select soundscape.reconcile()');
