@@ -114,20 +114,21 @@ class Tokens:
         self._verified[token] = claims
         return dict(claims)
 
-    def caller(self, *, apikey: str | None, authorization: str | None) -> Caller:
+    def caller(self, *, apikey: str | None, authorization: str | None, key_required: bool = True) -> Caller:
         """The caller behind a request's two headers. Raises `InvalidToken`.
 
-        Without `Authorization` the key speaks for itself. A user's token is accepted without a key, which
-        Storage itself does; the hosted gateway demands one, and the clients always send it.
+        Without `Authorization` the key speaks for itself. A token without a key is refused, as the hosted
+        gateway does, except where `key_required` is false: it lets Storage's requests through unasked, and
+        tus-js-client sends a token alone.
         """
         scheme, _, bearer = (authorization or "").partition(" ")
         bearer = bearer.strip()
         by_key = self._by_key(apikey)
         if apikey is not None and by_key is None:
             raise InvalidToken("Invalid API key", "invalid_api_key")
-        if not bearer:
-            if by_key is None:
-                raise InvalidToken("No API key found in request", "no_api_key")
+        if by_key is None and (key_required or not bearer):
+            raise InvalidToken("No API key found in request", "no_api_key")
+        if by_key is not None and not bearer:
             return by_key
         if scheme.lower() != "bearer":
             raise InvalidToken("Invalid Compact JWS", "bad_jwt")

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import psycopg
+import psycopg.sql
 import pytest
 
 from soundscape.dev import Project
@@ -162,3 +163,83 @@ def test_the_connection_it_listens_on_is_lost(
     request = post(connection, f"{ear[0]}/again")
     connection.commit()
     assert answer(connection, request, within_s=15)["status_code"] == 200
+
+
+def test_params_become_the_query(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, heard = ear
+    request = post(connection, f"{url}/ok?a=1", params=json.dumps({"b c": "ä&=", "d": 2}))
+    connection.commit()
+    answer(connection, request)
+    assert heard[0]["path"] == "/ok?a=1&b%20c=%C3%A4%26%3D&d=2"
+
+
+@pytest.fixture
+def hooked(stack: Project) -> Iterator[psycopg.Connection]:
+    """A table of its own to put webhooks on."""
+    with psycopg.connect(stack.db_url, autocommit=True) as connection:
+        connection.execute("create schema hooked create table orders (id int primary key, note text)")
+        yield connection
+        connection.execute("drop schema hooked cascade")
+
+
+def hook(connection: psycopg.Connection, *arguments: str) -> None:
+    said = psycopg.sql.SQL(", ").join(map(psycopg.sql.Literal, arguments))
+    connection.execute(
+        psycopg.sql.SQL(
+            "create trigger told after insert or update or delete on hooked.orders for each row"
+            " execute function supabase_functions.http_request({})"
+        ).format(said)
+    )
+
+
+def test_a_webhook_tells_of_every_change(
+    hooked: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, heard = ear
+    hook(hooked, f"{url}/ok", "POST", '{"x-secret": "s"}', '{"from": "db"}', "1000")
+    hooked.execute("insert into hooked.orders values (1, 'new')")
+    hooked.execute("update hooked.orders set note = 'changed'")
+    hooked.execute("delete from hooked.orders")
+    sent = hooked.execute(
+        "select request_id, hook_name, hook_table_id from supabase_functions.hooks order by id desc limit 3"
+    ).fetchall()
+    table = hooked.execute("select 'hooked.orders'::regclass::oid::int").fetchone()
+    assert table is not None
+    assert {row[1:] for row in sent} == {("told", table[0])}
+    for request, *_ in sent:
+        assert answer(hooked, request)["status_code"] == 200
+    new, changed = {"id": 1, "note": "new"}, {"id": 1, "note": "changed"}
+    told = {json.loads(one["body"])["type"]: json.loads(one["body"]) for one in heard}
+    common = {"table": "orders", "schema": "hooked"}
+    assert told == {
+        "INSERT": {"type": "INSERT", "record": new, "old_record": None, **common},
+        "UPDATE": {"type": "UPDATE", "record": changed, "old_record": new, **common},
+        "DELETE": {"type": "DELETE", "record": None, "old_record": changed, **common},
+    }
+    assert {(one["path"], one["headers"]["x-secret"]) for one in heard} == {("/ok?from=db", "s")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["null", "POST"], "url argument is missing"),
+        (["http://127.0.0.1:1", "null"], "method argument is missing"),
+        (["http://127.0.0.1:1", "PATCH"], "method argument PATCH is invalid"),
+    ],
+)
+def test_a_webhook_that_cannot_be_sent(hooked: psycopg.Connection, arguments: list[str], says: str) -> None:
+    hook(hooked, *arguments)
+    with pytest.raises(psycopg.errors.RaiseException, match=says):
+        hooked.execute("insert into hooked.orders values (1, 'new')")
+
+
+def test_a_webhook_by_get(hooked: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]) -> None:
+    url, heard = ear
+    hook(hooked, f"{url}/ok", "GET", "{}", "{}", "1000")
+    hooked.execute("insert into hooked.orders values (1, 'new')")
+    row = hooked.execute("select max(request_id) from supabase_functions.hooks").fetchone()
+    assert row is not None
+    assert answer(hooked, row[0])["status_code"] == 200
+    assert (heard[0]["method"], heard[0]["body"]) == ("GET", b"")

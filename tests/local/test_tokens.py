@@ -74,6 +74,14 @@ def test_a_user_with_the_secret_key_is_the_user() -> None:
     assert caller.role == "authenticated"
 
 
+def test_a_token_without_a_key_only_where_none_is_required() -> None:
+    bearer = f"Bearer {TOKENS.mint(claims())}"
+    with pytest.raises(InvalidToken) as refused:
+        TOKENS.caller(apikey=None, authorization=bearer)
+    assert (refused.value.code, refused.value.message) == ("no_api_key", "No API key found in request")
+    assert TOKENS.caller(apikey=None, authorization=bearer, key_required=False).user_id == USER
+
+
 def test_a_token_of_the_older_secret() -> None:
     token = jwt.encode(claims(iss=None), KEYS.jwt_secret, algorithm="HS256")
     assert TOKENS.verify(token)["sub"] == USER

@@ -36,15 +36,21 @@ begin
 end
 $$;
 
+-- Bytes outside RFC 3986's unreserved characters, percent-encoded.
+create function net._urlencode_string(string text) returns text
+language sql immutable set search_path = '' as $$
+    select coalesce(pg_catalog.string_agg(
+        case when piece ~ '[A-Za-z0-9_.~-]' then piece else pg_catalog.regexp_replace(
+            pg_catalog.upper(pg_catalog.encode(pg_catalog.convert_to(piece, 'UTF8'), 'hex')), '(..)', '%\1', 'g')
+        end, '' order by place), '')
+    from pg_catalog.unnest(pg_catalog.string_to_array(string, null)) with ordinality as pieces (piece, place)
+$$;
+
 create function net._with_params(url text, params jsonb) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-    if params is null or params = '{}'::jsonb then
-        return url;
-    end if;
-    raise exception 'net: params are not supported by the embedded pg_net'
-        using hint = 'Put the query string into the url.';
-end
+language sql immutable set search_path = '' as $$
+    select coalesce(url || case when url like '%?%' then '&' else '?' end || pg_catalog.string_agg(
+        net._urlencode_string(key) || '=' || net._urlencode_string(value), '&' order by key), url)
+    from pg_catalog.jsonb_each_text(coalesce(params, '{}'::jsonb))
 $$;
 
 create function net.http_post(

@@ -21,7 +21,7 @@ class TokenRefused(Exception):
 def identify(tokens: Tokens, token: str) -> Caller:
     """The caller behind a project key or a user's token. Raises `TokenRefused`."""
     try:
-        return tokens.caller(apikey=None, authorization=f"Bearer {token}")
+        return tokens.caller(apikey=None, authorization=f"Bearer {token}", key_required=False)
     except InvalidToken as error:
         if error.code == "expired":
             expired_at = jwt.decode(token, options={"verify_signature": False})["exp"]

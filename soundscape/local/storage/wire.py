@@ -37,7 +37,9 @@ class Storage:
         """The caller's session. Raises `InvalidRequest` without credentials, `AccessDenied` for bad ones."""
         try:
             caller = self.stack.tokens.caller(
-                apikey=request.headers.get("apikey"), authorization=request.headers.get("authorization")
+                apikey=request.headers.get("apikey"),
+                authorization=request.headers.get("authorization"),
+                key_required=False,
             )
         except InvalidToken as error:
             if error.code == "no_api_key":
