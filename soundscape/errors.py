@@ -9,6 +9,7 @@
     ├── ProjectError             the Supabase project answered with an error
     │   ├── ProjectUnreachable   no answer, or a passing one (retried)
     │   └── LeaseLost            somebody else holds the job now (dropped without a trace)
+    ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
     ├── DeployError              a deploy step failed; running deploy again is safe
     └── LocalStackError          the embedded Supabase cannot start or stop
@@ -19,6 +20,7 @@ Each carries a stable `code` (programs match on it), a `message` (people read it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -93,6 +95,27 @@ class LeaseLost(ProjectError):
     """The job belongs to somebody else now; nothing may be written for it."""
 
     code = "lease_lost"
+
+
+class RequestRefused(SoundScapeError):
+    """An HTTP request to the worker is refused; `status` is the answer's, `headers` go with it."""
+
+    code = "request_refused"
+    status = 400
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        remedy: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, remedy=remedy)
+        self.headers = dict(headers or {})
+        if status is not None:
+            self.status = status
 
 
 class AnalysisCrashed(SoundScapeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -41,16 +42,34 @@ class Settings:
     lease_s: int = 60
     poll_min_s: float = 0.5
     poll_max_s: float = 15.0
+    token_issuer: str | None = None
+    """Issuer of users' tokens where it is not the project's own address."""
+    jwt_secret: str | None = field(default=None, repr=False)
+    """Only for projects whose tokens are still signed with a shared secret."""
+    rate_per_caller: int = 60
+    """Requests a minute of one signed-in user."""
+    rate_per_address: int = 300
+    """Requests a minute from one network address."""
+    cors_origins: tuple[str, ...] = ()
+    """Where browsers may call `/api` from."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose forwarding headers are believed."""
+    metrics_token: str | None = field(default=None, repr=False)
+    """Whoever bears it may read the metrics; without one, this machine may."""
     scratch_dir: Path | None = None
     log_level: str = "info"
+
+    @property
+    def jwt_issuer(self) -> str:
+        """The `iss` of users' access tokens."""
+        return self.token_issuer or f"{self.supabase_url}/auth/v1"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read `os.environ` over a `.env` file in the working directory. Raises `SettingsError`."""
         values = environment if environment is not None else load_environment()
         url = _required(values, ("SUPABASE_URL",)).rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if not _is_url(url):
             raise SettingsError(
                 f"SUPABASE_URL is not a URL: {url}", remedy="It looks like https://<ref>.supabase.co."
             )
@@ -77,6 +96,17 @@ class Settings:
             workers=_whole(values, "SOUNDSCAPE_WORKERS", cls.workers, low=1, high=64),
             lease_s=_whole(values, "SOUNDSCAPE_LEASE_S", cls.lease_s, low=5, high=3600),
             poll_max_s=float(_whole(values, "SOUNDSCAPE_POLL_MAX_S", int(cls.poll_max_s), low=1, high=600)),
+            token_issuer=_address(values, "SOUNDSCAPE_JWT_ISSUER"),
+            jwt_secret=_optional_secret(values, "SUPABASE_JWT_SECRET", least_chars=32),
+            rate_per_caller=_whole(
+                values, "SOUNDSCAPE_RATE_PER_CALLER", cls.rate_per_caller, low=1, high=1_000_000
+            ),
+            rate_per_address=_whole(
+                values, "SOUNDSCAPE_RATE_PER_ADDRESS", cls.rate_per_address, low=1, high=1_000_000
+            ),
+            cors_origins=_origins(values, "SOUNDSCAPE_CORS_ORIGINS"),
+            trusted_proxies=_networks(values, "SOUNDSCAPE_TRUSTED_PROXIES"),
+            metrics_token=_optional_secret(values, "SOUNDSCAPE_METRICS_TOKEN", least_chars=16),
             scratch_dir=Path(scratch) if scratch else None,
             log_level=_one_of(values, "SOUNDSCAPE_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
@@ -111,6 +141,62 @@ def _is_webhook_secret(secret: str) -> bool:
         return prefix == "whsec" and len(base64.b64decode(encoded, validate=True)) >= 24
     except ValueError:
         return False
+
+
+def _optional_secret(values: Mapping[str, str], name: str, *, least_chars: int) -> str | None:
+    secret = values.get(name, "").strip()
+    if not secret:
+        return None
+    if _PLACEHOLDER.search(secret) or len(secret) < least_chars:
+        raise SettingsError(
+            f"{name} holds a placeholder, or fewer than {least_chars} characters.",
+            remedy=f"Put the real value of {name}, or leave it out.",
+        )
+    return secret
+
+
+def _address(values: Mapping[str, str], name: str) -> str | None:
+    url = values.get(name, "").strip()
+    if url and not _is_url(url):
+        raise SettingsError(f"{name} is not a URL: {url}", remedy="Correct it, or leave it out.")
+    return url or None
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def _list(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in values.get(name, "").split(",") if part.strip())
+
+
+def _origins(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    origins = _list(values, name)
+    for origin in origins:
+        # As browsers send it: scheme, host, port if it is unusual, nothing else.
+        if origin != "*" and not (_is_url(origin) and origin.count("/") == 2):
+            raise SettingsError(
+                f"{name} must list origins such as https://app.mysite.org, not {origin!r}.",
+                remedy="Leave out paths and slashes at the end; separate several by commas.",
+            )
+    return origins
+
+
+def _networks(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    networks = _list(values, name)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(
+                f"{name} must list addresses or networks such as 10.0.0.0/8: {error}.",
+                remedy="Separate several by commas.",
+            ) from error
+    return networks
 
 
 def _one_of(values: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:

@@ -117,6 +117,8 @@ def test_two_secrets_while_rotating() -> None:
         ("SOUNDSCAPE_WORKERS", "workers", ("1", "64", " 2 "), ("0", "65", "-1", "1.5", "two", "²")),
         ("SOUNDSCAPE_LEASE_S", "lease_s", ("5", "3600"), ("4", "3601", "1e2")),
         ("SOUNDSCAPE_POLL_MAX_S", "poll_max_s", ("1", "600"), ("0", "601")),
+        ("SOUNDSCAPE_RATE_PER_CALLER", "rate_per_caller", ("1", "1000000"), ("0", "1000001")),
+        ("SOUNDSCAPE_RATE_PER_ADDRESS", "rate_per_address", ("1", "1000000"), ("0", "1000001")),
     ],
 )
 def test_numbers(name: str, field: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
@@ -139,9 +141,48 @@ def test_a_log_level_nobody_knows() -> None:
         Settings.from_environment(WHOLE | {"SOUNDSCAPE_LOG_LEVEL": "loud"})
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "text", "value"),
+    [
+        ("SOUNDSCAPE_CORS_ORIGINS", "cors_origins", "https://a.org, http://localhost:5173",
+         ("https://a.org", "http://localhost:5173")),
+        ("SOUNDSCAPE_CORS_ORIGINS", "cors_origins", "*", ("*",)),
+        ("SOUNDSCAPE_CORS_ORIGINS", "cors_origins", "", ()),
+        ("SOUNDSCAPE_CORS_ORIGINS", "cors_origins", "https://a.org/", None),
+        ("SOUNDSCAPE_CORS_ORIGINS", "cors_origins", "a.org", None),
+        ("SOUNDSCAPE_CORS_ORIGINS", "cors_origins", "https://[a.org", None),
+        ("SOUNDSCAPE_TRUSTED_PROXIES", "trusted_proxies", "::1,10.0.0.0/8", ("::1", "10.0.0.0/8")),
+        ("SOUNDSCAPE_TRUSTED_PROXIES", "trusted_proxies", "*", None),
+        ("SOUNDSCAPE_TRUSTED_PROXIES", "trusted_proxies", "10.0.0.1/8", None),
+        ("SOUNDSCAPE_METRICS_TOKEN", "metrics_token", "sixteen of them.", "sixteen of them."),
+        ("SOUNDSCAPE_METRICS_TOKEN", "metrics_token", "", None),
+        ("SOUNDSCAPE_JWT_ISSUER", "jwt_issuer", "", "https://abcdefgh.supabase.co/auth/v1"),
+        ("SOUNDSCAPE_JWT_ISSUER", "jwt_issuer", "https://id.mysite.org/auth/v1", "https://id.mysite.org/auth/v1"),
+    ],
+)  # fmt: skip
+def test_who_may_come_in(name: str, field: str, text: str, value: Any) -> None:
+    if value is None and text:
+        with pytest.raises(SettingsError, match=name):
+            Settings.from_environment(WHOLE | {name: text})
+    else:
+        assert getattr(Settings.from_environment(WHOLE | {name: text}), field) == value
+
+
+@pytest.mark.parametrize("name", ["SOUNDSCAPE_METRICS_TOKEN", "SUPABASE_JWT_SECRET"])
+@pytest.mark.parametrize("value", ["short", "changeme-changeme-changeme-changeme"])
+def test_secrets_that_are_none(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment(WHOLE | {name: value})
+
+
 def test_no_secret_in_what_is_printed() -> None:
-    settings = Settings.from_environment(WHOLE | {"SOUNDSCAPE_DATABASE_WEBHOOK_SECRET": "a shared secret"})
-    for secret in (WEBHOOK, "sb_secret_0123456789", "a shared secret"):
+    named = {
+        "SOUNDSCAPE_DATABASE_WEBHOOK_SECRET": "a shared secret",
+        "SOUNDSCAPE_METRICS_TOKEN": "whoever reads the metrics",
+        "SUPABASE_JWT_SECRET": "signs the tokens of projects that are old",
+    }
+    settings = Settings.from_environment(WHOLE | named)
+    for secret in (WEBHOOK, "sb_secret_0123456789", *named.values()):
         assert secret not in repr(settings)
 
 

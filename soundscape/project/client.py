@@ -18,19 +18,23 @@ READ_TIMEOUT_S = 30.0
 LEASE_LOST_CODE = "PT409"
 
 
-@asynccontextmanager
-async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.AsyncClient]]:
-    """supabase-py over one shared HTTP client, and that client for streaming bytes.
+def http_client() -> httpx.AsyncClient:
+    """A client for talking to the project and to nobody else.
 
-    No redirect is followed and no proxy taken from the environment: the worker talks to its
-    project and to nobody else.
+    No redirect is followed and no proxy is taken from the environment.
     """
-    async with httpx.AsyncClient(
+    return httpx.AsyncClient(
         timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         follow_redirects=False,
         trust_env=False,
         limits=httpx.Limits(max_connections=40, max_keepalive_connections=20),
-    ) as http:
+    )
+
+
+@asynccontextmanager
+async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.AsyncClient]]:
+    """supabase-py over one shared `http_client`, and that client for streaming bytes."""
+    async with http_client() as http:
         options = AsyncClientOptions(
             auto_refresh_token=False,
             persist_session=False,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from soundscape import __version__
 from soundscape.settings import Settings
-from soundscape.worker import webhook
+from soundscape.worker import problems, webhook
+from soundscape.worker.access import Access
+from soundscape.worker.body import read
 from soundscape.worker.loop import Worker
 
 
 def build(settings: Settings) -> FastAPI:
     """The app; its lifespan runs the claim loop. `app.state.worker` is the loop."""
-    worker = Worker(settings)
+    worker, access = Worker(settings), Access(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -27,6 +28,7 @@ def build(settings: Settings) -> FastAPI:
             yield
         finally:
             await worker.stop()
+            await access.close()
 
     app = FastAPI(
         title="SoundScape worker",
@@ -35,6 +37,18 @@ def build(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.worker = worker
+    app.state.access = access
+    problems.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            # A token in a header, never a cookie: no credentials in the browser's sense.
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["retry-after"],
+            max_age=3600,
+        )
 
     @app.get("/health/live", tags=["health"])
     async def live() -> dict[str, str]:
@@ -53,40 +67,14 @@ def build(settings: Settings) -> FastAPI:
     @app.post("/webhooks/storage", tags=["webhooks"], status_code=202)
     async def storage_webhook(request: Request) -> JSONResponse:
         """The doorbell: an authentic call makes the worker look at its queue. Its payload is ignored."""
-        body = await _body(request)
-        if body is None:
-            return _problem(413, "webhook_too_large", f"At most {webhook.MAX_BODY_BYTES} bytes are read.")
-        try:
-            webhook.verify(
-                body,
-                request.headers,
-                secrets=settings.webhook_secrets,
-                database_webhook_secret=settings.database_webhook_secret,
-            )
-        except webhook.Unsigned as error:
-            return _problem(401, error.code, error.message, error.remedy)
+        body = await read(request, most_bytes=webhook.MAX_BODY_BYTES, code="webhook_too_large")
+        webhook.verify(
+            body,
+            request.headers,
+            secrets=settings.webhook_secrets,
+            database_webhook_secret=settings.database_webhook_secret,
+        )
         worker.ring()
         return JSONResponse({"status": "accepted"}, status_code=202)
 
     return app
-
-
-async def _body(request: Request) -> bytes | None:
-    """The body, or None as soon as it is known to be too large: nothing is hashed before that."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > 9 or int(declared) > webhook.MAX_BODY_BYTES):
-        return None
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > webhook.MAX_BODY_BYTES:
-                return None
-    except ClientDisconnect:
-        return b""  # Half a body proves nothing, and nobody reads the answer.
-    return bytes(body)
-
-
-def _problem(status: int, code: str, message: str, remedy: str = "") -> JSONResponse:
-    content: dict[str, Any] = {"code": code, "message": message, "remedy": remedy}
-    return JSONResponse(content, status_code=status)

@@ -13,16 +13,17 @@ from collections.abc import Mapping
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from soundscape.errors import SoundScapeError
+from soundscape.errors import RequestRefused
 
 MAX_BODY_BYTES = 64 << 10
 DATABASE_WEBHOOK_HEADER = "x-webhook-secret"
 
 
-class Unsigned(SoundScapeError):
+class Unsigned(RequestRefused):
     """The call proves nothing: no signature, a wrong one, or one too old."""
 
     code = "webhook_unsigned"
+    status = 401
 
 
 def verify(
