@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from starlette.routing import Route
 
 from soundscape import __version__
 from soundscape.settings import Settings
 from soundscape.worker import problems, webhook
 from soundscape.worker.access import Access
-from soundscape.worker.body import read
 from soundscape.worker.loop import Worker
 
 
@@ -39,6 +39,9 @@ def build(settings: Settings) -> FastAPI:
     app.state.worker = worker
     app.state.access = access
     problems.install(app)
+    app.router.routes.append(
+        Route("/webhooks/storage", webhook.Doorbell(settings, worker.ring), methods=["POST"])
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -63,18 +66,5 @@ def build(settings: Settings) -> FastAPI:
         return JSONResponse(
             {"status": "ok" if healthy else "unready", "checks": checks}, status_code=200 if healthy else 503
         )
-
-    @app.post("/webhooks/storage", tags=["webhooks"], status_code=202)
-    async def storage_webhook(request: Request) -> JSONResponse:
-        """The doorbell: an authentic call makes the worker look at its queue. Its payload is ignored."""
-        body = await read(request, most_bytes=webhook.MAX_BODY_BYTES, code="webhook_too_large")
-        webhook.verify(
-            body,
-            request.headers,
-            secrets=settings.webhook_secrets,
-            database_webhook_secret=settings.database_webhook_secret,
-        )
-        worker.ring()
-        return JSONResponse({"status": "accepted"}, status_code=202)
 
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,12 +27,18 @@ CURRENT = "whsec_" + base64.b64encode(b"c" * 32).decode()
 PREVIOUS = "whsec_" + base64.b64encode(b"p" * 32).decode()
 SHARED = "a shared secret of a Database Webhook"
 BODY = b'{"type": "soundscape.queue"}'
+COUNTER = itertools.count()
 
 
 def signed(
-    body: bytes = BODY, *, secret: str = CURRENT, at: float | str | None = None, message_id: str = "msg_1"
+    body: bytes = BODY,
+    *,
+    secret: str = CURRENT,
+    at: float | str | None = None,
+    message_id: str | None = None,
 ) -> dict[str, str]:
     """Headers as Standard Webhooks 1.0 has them; the algorithm is written out here, not borrowed."""
+    message_id = message_id or f"msg_{next(COUNTER)}"
     timestamp = str(int(time.time())) if at is None else str(at)
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
@@ -44,6 +51,12 @@ def signed(
 
 def listed(*signatures: str) -> dict[str, str]:
     return signed() | {"webhook-signature": " ".join(signatures)}
+
+
+def after(other: str) -> dict[str, str]:
+    """A genuine call whose signature comes after another one."""
+    genuine = signed()
+    return genuine | {"webhook-signature": other + genuine["webhook-signature"]}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +92,7 @@ def rung(app: FastAPI) -> bool:
         pytest.param(lambda: signed(), 202, id="current secret"),
         pytest.param(lambda: signed(secret=PREVIOUS), 202, id="previous secret"),
         pytest.param(lambda: {"x-webhook-secret": SHARED}, 202, id="Database Webhook"),
-        pytest.param(lambda: listed("v1a,x", signed()["webhook-signature"]), 202, id="list"),
+        pytest.param(lambda: after("v1a,x "), 202, id="list"),
         pytest.param(lambda: signed(at=int(time.time() - 240)), 202, id="four minutes old"),
         pytest.param(dict, 401, id="nothing"),
         pytest.param(lambda: signed(secret=OTHER), 401, id="other secret"),
@@ -114,7 +127,7 @@ async def test_the_door(
 
 async def test_the_shared_secret_is_no_way_in_where_none_is_set() -> None:
     with pytest.raises(webhook.Unsigned):
-        webhook.verify(BODY, {"x-webhook-secret": "None"}, secrets=(CURRENT,), database_webhook_secret=None)
+        webhook.Signatures((CURRENT,)).verify(BODY, {"x-webhook-secret": "None"})
 
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", b"\xff\xfe", b"[" * 10_000])
@@ -221,7 +234,7 @@ def test_every_single_bit_of_the_signed_headers_counts() -> None:
     accepted = []
     for mutation in _mutations(headers):
         try:
-            webhook.verify(BODY, mutation, secrets=(CURRENT,), database_webhook_secret=None)
+            webhook.Signatures((CURRENT,)).verify(BODY, mutation)
         except webhook.Unsigned:
             continue
         accepted.append(mutation)
@@ -230,6 +243,68 @@ def test_every_single_bit_of_the_signed_headers_counts() -> None:
         assert mutation["webhook-timestamp"] == headers["webhook-timestamp"]
         encoded = mutation["webhook-signature"].removeprefix("v1,")
         assert base64.b64decode(encoded) == base64.b64decode(headers["webhook-signature"].removeprefix("v1,"))
+
+
+async def test_a_replay(door: httpx.AsyncClient, app: FastAPI) -> None:
+    """The same message, however it is dressed, wakes once; another one of the same second passes."""
+    first = signed(message_id="msg_once")
+    assert (await door.post(PATH, content=BODY, headers=first)).status_code == 202
+    app.state.worker._wake.clear()
+    dressed = first | {"webhook-signature": "v1a,x " + first["webhook-signature"]}
+    fraction = first | {"webhook-timestamp": first["webhook-timestamp"] + ".5"}
+    resigned = signed(message_id="msg_once", secret=PREVIOUS)
+    for again in (first, dressed, fraction, resigned):
+        answer = await door.post(PATH, content=BODY, headers=again)
+        assert (answer.status_code, answer.json()["code"]) == (401, "webhook_replayed")
+    assert not rung(app)
+    assert (await door.post(PATH, content=BODY, headers=signed())).status_code == 202
+    # An unsigned call does not use up the id of a genuine one.
+    genuine = signed(message_id="msg_later")
+    assert (await door.post(PATH, content=BODY + b"x", headers=genuine)).status_code == 401
+    assert (await door.post(PATH, content=BODY, headers=genuine)).status_code == 202
+
+
+def test_ids_are_remembered_as_long_as_they_could_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = webhook.Signatures((CURRENT,))
+    now = [1000.0]
+    monkeypatch.setattr(webhook.time, "monotonic", lambda: now[0])
+    assert [known._is_known(name) for name in ("a", "b", "a")] == [False, False, True]
+    now[0] += 2 * webhook.TOLERANCE_S - 1
+    assert known._is_known("a")
+    now[0] += 2
+    assert not known._is_known("a")
+    assert len(known._seen) == 1, "what can no longer pass is forgotten"
+    monkeypatch.setattr(webhook, "REMEMBERED_IDS", 10)
+    flooded = webhook.Signatures((CURRENT,))
+    for number in range(100):
+        assert not flooded._is_known("x" * 10_000 + str(number))
+    assert [len(name) for name in flooded._seen] == [16] * 10
+
+
+async def test_a_database_webhook(door: httpx.AsyncClient, app: FastAPI) -> None:
+    """Supabase's own payload: https://supabase.com/docs/guides/database/webhooks#payload."""
+    payload = {
+        "type": "INSERT",
+        "table": "objects",
+        "schema": "storage",
+        "record": {"bucket_id": "audio-files", "name": "a/b.wav"},
+        "old_record": None,
+    }
+    for _ in range(2):  # it has no id: the same one may wake twice
+        app.state.worker._wake.clear()
+        answer = await door.post(PATH, json=payload, headers={"x-webhook-secret": SHARED})
+        assert (answer.status_code, rung(app)) == (202, True)
+    app.state.worker._wake.clear()
+    for wrong in ("", SHARED[:-1], SHARED + "x", SHARED.upper()):
+        answer = await door.post(PATH, json=payload, headers={"x-webhook-secret": wrong})
+        assert (answer.status_code, rung(app)) == (401, False)
+
+
+async def test_a_shared_secret_of_other_letters() -> None:
+    known = webhook.Signatures((CURRENT,), "glöckchen")
+    known.verify(b"", {"x-webhook-secret": "glöckchen".encode().decode("latin-1")})
+    with pytest.raises(webhook.Unsigned):
+        known.verify(b"", {"x-webhook-secret": "glockchen"})
 
 
 async def test_signed_as_the_database_signs(door: httpx.AsyncClient, app: FastAPI) -> None:
