@@ -80,9 +80,9 @@ class Queue:
         found: dict[str, int] = await self._call("reconcile")
         return found
 
-    async def pending_removals(self, most: int = 100) -> dict[str, list[str]]:
-        """Object names to delete, by bucket."""
-        return {row["bucket_id"]: row["names"] for row in await self._call("pending_removals", most=most)}
+    async def pending_removals(self, most: int = 100) -> list[tuple[str, list[str]]]:
+        """Object names to delete: batches of one bucket, of one name where deleting it failed before."""
+        return [(row["bucket_id"], row["names"]) for row in await self._call("pending_removals", most=most)]
 
     async def forget_removals(self, bucket: str, names: list[str]) -> None:
         """Those objects are gone."""

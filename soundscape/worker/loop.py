@@ -174,6 +174,11 @@ class Worker:
             await asyncio.sleep(self.settings.poll_max_s)
 
     async def _remove(self) -> None:
-        for bucket, names in (await self._queue.pending_removals(REMOVALS_AT_ONCE)).items():
-            await self._objects.remove(bucket, names)
+        for bucket, names in await self._queue.pending_removals(REMOVALS_AT_ONCE):
+            try:
+                await self._objects.remove(bucket, names)
+            except ProjectError as error:
+                # Whatever stays is asked for again, each time later; what stands behind it must not wait.
+                log.warning("objects were not removed", bucket=bucket, names=names[:5], error=str(error))
+                continue
             await self._queue.forget_removals(bucket, names)

@@ -5,6 +5,7 @@ create table soundscape.removals (
     name text not null,
     requested_at timestamptz not null default now(),
     taken_at timestamptz,
+    attempts integer not null default 0,
     unique (bucket_id, name)
 );
 alter table soundscape.removals enable row level security;
@@ -13,6 +14,7 @@ comment on column soundscape.removals.bucket_id is 'The bucket.';
 comment on column soundscape.removals.name is 'The object''s name.';
 comment on column soundscape.removals.requested_at is 'Since when it is to go.';
 comment on column soundscape.removals.taken_at is 'When a worker took it; the name is out of use until that worker is done or the grace is over.';
+comment on column soundscape.removals.attempts is 'How often a worker took it; each time the next one waits twice as long.';
 comment on table soundscape.removals is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
 
 create function soundscape.removal_grace() returns interval
@@ -51,21 +53,27 @@ declare
 begin
     for removal in
         select * from soundscape.removals
-        where taken_at is null or taken_at < clock_timestamp() - soundscape.removal_grace()
-        order by id limit least(most, 500)
+        -- What could not be removed waits: 2 minutes, 4, 8 …, up to 17 hours, and never before what is new.
+        where taken_at is null
+           or taken_at < clock_timestamp() - soundscape.removal_grace() * power(2, least(attempts, 10) - 1)
+        order by attempts, id limit least(most, 500)
     loop
         -- Uploads and rows take this lock before they look: from here on they see that the name is taken.
         perform soundscape.lock_name(removal.name);
-        update soundscape.removals set taken_at = clock_timestamp() where id = removal.id;
+        -- Another worker may have taken it while we waited.
+        update soundscape.removals set taken_at = clock_timestamp(), attempts = attempts + 1
+        where id = removal.id and taken_at is not distinct from removal.taken_at;
         if found then
             taken := taken || removal.id;
         end if;
     end loop;
     return query
-        select r.bucket_id, array_agg(r.name) from soundscape.removals r where r.id = any(taken) group by r.bucket_id;
+        select r.bucket_id, array_agg(r.name) from soundscape.removals r where r.id = any(taken)
+        -- One name that cannot be removed fails its whole batch: from the second time on each goes alone.
+        group by r.bucket_id, case when r.attempts > 1 then r.id end;
 end
 $$;
-comment on function soundscape.pending_removals(integer) is 'Take objects to delete, by bucket; until they are forgotten or the grace is over nobody may use their names.';
+comment on function soundscape.pending_removals(integer) is 'Take objects to delete, in batches of one bucket; until they are forgotten or the grace is over nobody may use their names.';
 
 create function soundscape.forget_removals(bucket text, removed text[]) returns void
 language sql security definer set search_path = '' as $$

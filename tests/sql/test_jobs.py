@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_new_bytes_while_the_worker_writes_make_no_deadlock(
     upload = db.connect()
     # The first thing an overwrite touches, held open; the rest of it comes while the worker is at work.
     upload.execute("select soundscape.lock_name(%s)", (held.object_name,))
-    upload.execute("select from public.audio_files where id = %s for update", (audio_id,))
+    upload.execute("select 1 from public.audio_files where id = %s for update", (audio_id,))
     outcome: list[Any] = []
 
     def work() -> None:
@@ -658,6 +659,45 @@ def test_a_removal_whose_worker_died_is_taken_again(db: Database, alice: str) ->
     taken = db.rows("select * from public.pending_removals()")
     db.rows("update soundscape.removals set taken_at = now() - interval '3 minutes'")
     assert db.rows("select * from public.pending_removals()") == taken
+
+
+def test_what_could_not_be_removed_waits_longer_each_time_and_goes_alone(db: Database, alice: str) -> None:
+    names = [db.file(db.recording(alice))["file_path"] for _ in range(2)]
+    db.rows("delete from public.audio_files")
+    pending = "select names from public.pending_removals(2)"
+
+    def later(minutes: int) -> None:
+        db.rows("update soundscape.removals set taken_at = taken_at - make_interval(mins => %s)", minutes)
+
+    assert [sorted(row["names"]) for row in db.rows(pending)] == [sorted(names)]
+    later(3)
+    assert sorted(row["names"] for row in db.rows(pending)) == sorted([name] for name in names)
+    later(3)
+    assert db.rows(pending) == [], "now it is four minutes"
+    later(2)
+    # Both are due; what is new comes first.
+    new = db.file(db.recording(alice))["file_path"]
+    db.rows("delete from public.audio_files")
+    assert [new] in [row["names"] for row in db.rows(pending)]
+    db.rows("update soundscape.removals set attempts = 1000, taken_at = now()")
+    later(17 * 60)
+    assert db.rows(pending) == []
+    later(10)
+    assert len(db.rows(pending)) == 2
+
+
+def test_two_workers_do_not_take_the_same_removal(db: Database, alice: str) -> None:
+    db.rows("delete from public.audio_files where id = %s", db.recording(alice))
+    first = db.connect()
+    assert first.execute("select * from public.pending_removals()").fetchall()
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(db.connect(autocommit=True).execute, "select * from public.pending_removals()")
+        deadline = time.monotonic() + 10
+        while not db.rows("select 1 from pg_locks where locktype = 'advisory' and not granted"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        first.commit()
+        assert second.result(timeout=10).fetchall() == []
 
 
 def test_a_deleted_user_leaves_nothing(db: Database, alice: str, bob: str) -> None:

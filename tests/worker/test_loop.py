@@ -18,9 +18,11 @@ import numpy as np
 import psycopg
 import pytest
 import soundfile
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from soundscape.dev import Project
+from soundscape.local.postgres import SUPERUSER
 from soundscape.settings import Settings
 from soundscape.worker import loop as loop_module
 from soundscape.worker.app import build
@@ -233,8 +235,8 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
     # Objects whose row is gone are removed by the sweep, its pictures with them.
     _, gone = bench.recording()
     bench.sql("delete from public.audio_files where file_path = %s", gone)
-    await until(lambda: not bench.sql("select from storage.objects where name = %s", gone))
-    await until(lambda: not bench.sql("select from soundscape.removals"))
+    await until(lambda: not bench.sql("select 1 from storage.objects where name = %s", gone))
+    await until(lambda: not bench.sql("select 1 from soundscape.removals"))
 
     # Nothing of all this lies about.
     (scratch,) = tmp_path.iterdir()
@@ -242,6 +244,33 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
     await worker.stop()
     assert list(tmp_path.iterdir()) == []
     await worker.stop()  # twice is once
+
+
+async def test_an_object_that_cannot_be_removed_holds_up_no_other(bench: Bench, start: Start) -> None:
+    (_, stubborn), (_, behind) = bench.recording(), bench.recording()
+    with psycopg.connect(bench.project.stack.postgres.dsn(SUPERUSER), autocommit=True) as connection:
+        connection.execute(
+            "create function public.refuse() returns trigger language plpgsql as "
+            "$$ begin raise exception 'not this one'; end $$"
+        )
+        connection.execute(
+            sql.SQL(
+                "create trigger stubborn before delete on storage.objects for each row "
+                "when (old.name = {}) execute function public.refuse()"
+            ).format(sql.Literal(stubborn))
+        )
+        try:
+            bench.sql("delete from public.audio_files where file_path in (%s, %s)", stubborn, behind)
+            await start()
+            await until(lambda: bench.sql("select 1 from soundscape.removals having min(attempts) = 1"))
+            assert len(bench.sql("select 1 from soundscape.removals")) == 2, "one batch, which failed"
+            bench.sql("update soundscape.removals set taken_at = taken_at - interval '3 minutes'")
+            left = "select name, attempts from soundscape.removals"
+            await until(lambda: bench.sql(left) == [{"name": stubborn, "attempts": 2}])
+            assert not bench.sql("select 1 from storage.objects where name = %s", behind)
+        finally:
+            connection.execute("drop function public.refuse() cascade")
+            bench.sql("delete from soundscape.removals")
 
 
 async def test_stopped_in_the_middle_of_a_job(
