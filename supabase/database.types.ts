@@ -681,6 +681,8 @@ export type Database = {
     }
     Functions: {
       assign_report: { Args: { assignee?: string; report: string }; Returns: undefined }
+      cancel_analysis: { Args: { recording: string }; Returns: string }
+      cancel_jobs: { Args: { jobs: number[] }; Returns: number[] }
       claim_jobs: {
         Args: { lease_s?: number; max_jobs?: number; worker: string }
         Returns: {
@@ -700,18 +702,22 @@ export type Database = {
       custom_access_token_hook: { Args: { event: Json }; Returns: Json }
       extend_lease: { Args: { job_id: number; lease_s?: number; token: string }; Returns: string }
       fail_job: {
-        Args: {
-          code: string
-          job_id: number
-          kind: string
-          message: string
-          retry_in_s?: number
-          token: string
-        }
+        Args: { code: string; job_id: number; kind: string; message: string; token: string }
         Returns: string
       }
       forget_removals: { Args: { bucket: string; removed: string[] }; Returns: undefined }
       hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
+      list_jobs: {
+        Args: {
+          before?: number
+          code?: string
+          most?: number
+          owner?: string
+          recording?: string
+          states?: string[]
+        }
+        Returns: Json[]
+      }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
       pending_removals: {
         Args: { most?: number }
@@ -720,10 +726,17 @@ export type Database = {
           names: string[]
         }[]
       }
+      queue_stats: { Args: Record<PropertyKey, never>; Returns: Json }
+      reanalyze: {
+        Args: { after?: string; filters?: Json; most?: number; plan?: boolean; version: string }
+        Returns: Json
+      }
       reconcile: { Args: Record<PropertyKey, never>; Returns: Json }
       reorder_playlist: { Args: { items: string[]; playlist: string }; Returns: undefined }
       resolve_report: { Args: { reason: string; report: string; resolution: string }; Returns: undefined }
       restore_recording: { Args: { recording: string }; Returns: undefined }
+      retry_analysis: { Args: { recording: string }; Returns: string }
+      retry_jobs: { Args: { jobs: number[] }; Returns: number[] }
       search_audio: {
         Args: { max_results?: number; query: string }
         Returns: {
@@ -762,6 +775,11 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      set_queue: {
+        Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }
+        Returns: Json
+      }
+      show_job: { Args: { job_id: number }; Returns: Json }
     }
     Enums: {
       app_permission: 'reports.handle' | 'recordings.moderate' | 'roles.assign'

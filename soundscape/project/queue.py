@@ -11,6 +11,9 @@ from soundscape.errors import Refusal
 from soundscape.project.client import translated
 
 Ending = Literal["refused", "dead", "queued"]
+Fault = Literal["crashed", "passing", "released"]
+"""Why an attempt came to nothing: the analysis died (it counts), the surroundings failed (excused, later
+again), or the worker was stopped (excused, at once)."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,18 @@ class Queue:
             message=_sayable(str(refusal)),
         )
 
-    async def put_back(self, job: Job, *, code: str, message: str, retry_in_s: int) -> Ending:
-        """Let somebody try again later; "dead" when the attempts are used up. Raises `LeaseLost`."""
+    async def put_back(self, job: Job, *, fault: Fault, code: str, message: str) -> Ending:
+        """Let somebody try again; "dead" when the attempts are used up. Raises `LeaseLost`.
+
+        The database chooses when: exponential backoff with full jitter, by the fault.
+        """
         ending: Ending = await self._call(
             "fail_job",
             job_id=job.job_id,
             token=job.token,
-            kind="passing",
+            kind=fault,
             code=code,
             message=_sayable(message),
-            retry_in_s=retry_in_s,
         )
         return ending
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,14 @@ import structlog
 from soundscape.audio.decode import Limits
 from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectError, Refusal
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
-from soundscape.project.queue import Job, Queue
+from soundscape.project.queue import Fault, Job, Queue
 from soundscape.worker.sandbox import Sandbox
 
 log = structlog.get_logger(__name__)
 
 WALL_BASE_S = 60.0
 WALL_PER_MEGABYTE_S = 1.5
-RETRY_BASE_S = 2.0
 RELEASE_TIMEOUT_S = 3.0
-RETRY_MOST_S = 300.0
 CONTENT_TYPES = {
     ".dat": "application/octet-stream",
     ".bin": "application/octet-stream",
@@ -75,25 +72,28 @@ class Attempt:
             return "refused"
         except LeaseLost:
             raise
-        except (ProjectError, AnalysisCrashed) as error:
-            return await self._put_back(job, error.code, str(error))
+        except AnalysisCrashed as error:
+            return await self._put_back(job, "crashed", error.code, str(error))
+        except ProjectError as error:
+            return await self._put_back(job, "passing", error.code, str(error))
         except OSError as error:
             # A full disk, a scratch folder that is gone: another worker may do better.
-            return await self._put_back(job, "worker_disk", f"The worker could not keep the file: {error}")
+            told = f"The worker could not keep the file: {error}"
+            return await self._put_back(job, "passing", "worker_disk", told)
         return "succeeded"
 
-    async def _put_back(self, job: Job, code: str, message: str) -> str:
+    async def _put_back(self, job: Job, fault: Fault, code: str, message: str) -> str:
         log.warning("attempt failed", code=code, error=message)
-        return await self._queue.put_back(job, code=code, message=message, retry_in_s=retry_in_s(job.attempt))
+        return await self._queue.put_back(job, fault=fault, code=code, message=message)
 
     async def _release(self, job: Job) -> None:
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_S):
                 await self._queue.put_back(
                     job,
+                    fault="released",
                     code="worker_stopped",
                     message="The worker was stopped. It is tried again.",
-                    retry_in_s=1,
                 )
         except (ProjectError, TimeoutError) as error:
             log.warning("the job could not be given back, its lease must run out", error=str(error))
@@ -174,9 +174,3 @@ def _prefixed(value: Any, prefix: str) -> Any:
     if isinstance(value, str) and Path(value).suffix in CONTENT_TYPES:
         return prefix + value
     return value
-
-
-def retry_in_s(attempt: int) -> int:
-    """Exponential backoff with full jitter: up to 2, 4, 8 … 300 s."""
-    most = min(RETRY_MOST_S, RETRY_BASE_S * 2 ** min(attempt - 1, 16))
-    return max(1, round(random.uniform(0, most)))  # noqa: S311 - jitter, not a secret

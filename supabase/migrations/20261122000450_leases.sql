@@ -1,5 +1,94 @@
 -- A job in a worker's hands: claimed, held, ended. Everybody locks the recording before its job.
 
+create function soundscape.max_attempts() returns integer
+language sql immutable parallel safe set search_path = '' return 5;
+comment on function soundscape.max_attempts() is 'Attempts before a job is dead, those of killed workers included, excused ones not.';
+
+create function soundscape.max_excused() returns integer
+language sql immutable parallel safe set search_path = '' return 50;
+comment on function soundscape.max_excused() is 'Passing failures before a job is dead: some two hours of them.';
+
+create function soundscape.backoff_s(base_s integer, failures integer) returns integer
+language sql volatile set search_path = ''
+-- Full jitter: anything up to the bound, so that a crowd that failed together does not return as one.
+return greatest(1, round(random() * least(300, base_s * power(2, least(failures - 1, 16)))));
+comment on function soundscape.backoff_s(integer, integer) is 'Seconds until the next try: exponential in the failures so far, at most 300, with full jitter.';
+
+create function soundscape.claim_next(
+    wanted_queue text, worker text, lease_s integer, owners_held uuid[]
+) returns soundscape.jobs
+language plpgsql security definer set search_path = '' as $$
+declare
+    message record;
+    job soundscape.jobs;
+    recording uuid;
+    owner_key bigint;
+begin
+    loop
+        select * into message from pgmq.read(wanted_queue, lease_s, 1);
+        if message.msg_id is null then
+            return null;
+        end if;
+        select * into job from soundscape.jobs j
+        where j.id = (message.message ->> 'job_id')::bigint and j.msg_id = message.msg_id
+          and j.state in ('queued', 'running');
+        if job.id is null then
+            perform pgmq.archive(wanted_queue, message.msg_id);
+            continue;
+        end if;
+
+        -- One claim at a time counts what an owner has running. Only who holds no other owner waits for one.
+        owner_key := hashtextextended('soundscape.turn/' || wanted_queue || '/' || job.user_id, 0);
+        if cardinality(owners_held) = 0 then
+            perform pg_advisory_xact_lock(owner_key);
+            owners_held := owners_held || job.user_id;
+        elsif job.user_id <> all (owners_held) and not pg_try_advisory_xact_lock(owner_key) then
+            perform pgmq.set_vt(wanted_queue, message.msg_id, 0);
+            return null;
+        end if;
+        -- Everybody locks the recording before its job, and this, holding the message, waits for nobody:
+        -- who holds the recording may be the job's holder, about to touch the message.
+        select f.id into recording from public.audio_files f where f.id = job.audio_id for update skip locked;
+        if recording is null then
+            perform pgmq.set_vt(wanted_queue, message.msg_id, 1);
+            continue;
+        end if;
+        select * into job from soundscape.jobs j
+        where j.id = job.id and j.msg_id = message.msg_id and j.state in ('queued', 'running') for update;
+        if job.id is null then
+            perform pgmq.archive(wanted_queue, message.msg_id);
+            continue;
+        end if;
+        if job.attempt - job.excused >= soundscape.max_attempts() then
+            perform soundscape.end_job(job, 'dead', 'failed', coalesce(job.error_code, 'analysis_crashed'), job.error_message);
+            continue;
+        end if;
+        if (select count(*) from soundscape.jobs j
+            where j.user_id = job.user_id and j.queue = wanted_queue and j.state = 'running' and j.msg_id is not null
+              and j.id <> job.id) >= (select s.in_flight_per_owner from soundscape.queue_settings s)
+        then
+            -- Out of the queue and back into the line.
+            perform pgmq.archive(wanted_queue, message.msg_id);
+            update soundscape.jobs set state = 'queued', msg_id = null, worker = null, lease_expires_at = null
+            where id = job.id;
+            update public.audio_files set status = 'queued' where id = recording and status = 'analyzing';
+            continue;
+        end if;
+
+        update soundscape.jobs j
+        set state = 'running', worker = claim_next.worker, attempt = j.attempt + 1, retry_at = null,
+            started_at = coalesce(j.started_at, now()),
+            lease_expires_at = clock_timestamp() + make_interval(secs => lease_s)
+        where j.id = job.id
+        returning * into job;
+        update public.audio_files set status = 'analyzing' where id = recording and status = 'queued';
+        perform soundscape.admit(job.user_id, wanted_queue);
+        return job;
+    end loop;
+end
+$$;
+comment on function soundscape.claim_next(text, text, integer, uuid[]) is 'Take the next job of one queue; null where nothing stands there for us. owners_held: whose turns this transaction holds already.';
+
 create function soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer)
 returns table (
     job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
@@ -8,68 +97,38 @@ returns table (
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
-    wanted_queue text;
-    message record;
+    settings soundscape.queue_settings;
+    turn text[];
     job soundscape.jobs;
-    file public.audio_files;
+    owners_held uuid[] := '{}';
+    looked_at_lines boolean := false;
     left_to_claim integer := least(max_jobs, 100);
 begin
-    foreach wanted_queue in array array['soundscape_uploads', 'soundscape_backfill'] loop
-        while left_to_claim > 0 loop
-            select * into message from pgmq.read(wanted_queue, lease_s, 1);
-            exit when message.msg_id is null;
-
-            select * into job from soundscape.jobs j
-            where j.id = (message.message ->> 'job_id')::bigint and j.msg_id = message.msg_id
-              and j.state in ('queued', 'running');
-            if job.id is null then
-                perform pgmq.archive(wanted_queue, message.msg_id);
-                continue;
-            end if;
-            -- Everybody locks the recording before its job, and this, holding the message, waits for nobody:
-            -- who holds the recording may be the job's holder, about to touch the message.
-            select * into file from public.audio_files f where f.id = job.audio_id for update skip locked;
-            if file.id is null then
-                perform pgmq.set_vt(wanted_queue, message.msg_id, 1);
-                continue;
-            end if;
-            select * into job from soundscape.jobs j
-            where j.id = job.id and j.state in ('queued', 'running') for update;
-            if job.id is null then
-                perform pgmq.archive(wanted_queue, message.msg_id);
-                continue;
-            end if;
-            if job.attempt >= soundscape.max_attempts() then
-                perform soundscape.end_job(job, 'dead', 'failed', coalesce(job.error_code, 'analysis_crashed'),
-                    coalesce(job.error_message, 'The analysis ended without an answer each time. Upload the file again, or ask the operator.'));
-                continue;
-            end if;
-
-            update soundscape.jobs j
-            set state = 'running', worker = claim_jobs.worker, attempt = j.attempt + 1,
-                started_at = coalesce(j.started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => lease_s)
-            where j.id = job.id
-            returning * into job;
-            update public.audio_files f set status = 'analyzing'
-            where f.id = job.audio_id and f.status = 'queued';
-
-            job_id := job.id;
-            token := job.msg_id || '.' || job.attempt;
-            trace_id := job.trace_id;
-            attempt := job.attempt;
-            audio_id := file.id;
-            user_id := file.user_id;
-            object_name := file.file_path;
-            object_version := job.object_version;
-            size_bytes := file.size_bytes;
-            content_type := file.content_type;
-            left_to_claim := left_to_claim - 1;
-            return next;
-        end loop;
+    select * into settings from soundscape.queue_settings;
+    while left_to_claim > 0 and settings.paused_at is null loop
+        turn := array['soundscape_uploads', 'soundscape_backfill'];
+        if nextval('soundscape.turns') % settings.backfill_every = 0 then
+            turn := array['soundscape_backfill', 'soundscape_uploads'];
+        end if;
+        job := soundscape.claim_next(turn[1], claim_jobs.worker, lease_s, owners_held);
+        if job.id is null then
+            job := soundscape.claim_next(turn[2], claim_jobs.worker, lease_s, owners_held);
+        end if;
+        if job.id is null then
+            exit when looked_at_lines or soundscape.admit_waiting() = 0;
+            looked_at_lines := true;
+            continue;
+        end if;
+        owners_held := owners_held || job.user_id;
+        left_to_claim := left_to_claim - 1;
+        return query
+            select job.id, job.msg_id || '.' || job.attempt, job.trace_id, job.attempt, f.id, f.user_id,
+                   f.file_path, job.object_version, f.size_bytes, f.content_type
+            from public.audio_files f where f.id = job.audio_id;
     end loop;
 end
 $$;
-comment on function soundscape.claim_jobs(text, integer, integer) is 'Take up to max_jobs jobs for lease_s seconds; uploads before backfills. The token fences every later call.';
+comment on function soundscape.claim_jobs(text, integer, integer) is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token fences every later call.';
 
 create function soundscape.held_job(job_id bigint, token text) returns soundscape.jobs
 language plpgsql security definer set search_path = '' as $$
@@ -103,19 +162,31 @@ end
 $$;
 comment on function soundscape.extend_lease(bigint, text, integer) is 'Heartbeat: hold the job for lease_s more seconds.';
 
+create function soundscape.told(final_state text, code text, message text) returns text
+language sql immutable parallel safe set search_path = ''
+-- A refusal is about the file and written for its owner. What broke on our side is the operator's to read.
+return case final_state
+    when 'refused' then left(message, 2000)
+    when 'dead' then 'The analysis did not come to an end, though it was tried several times. '
+        'Try again later (retry_analysis), or upload the recording in another format.'
+    when 'cancelled' then 'The analysis was cancelled. Ask for it again with retry_analysis.'
+end;
+comment on function soundscape.told(text, text, text) is 'What the owner reads of how a job ended.';
+
 create function soundscape.end_job(
     job soundscape.jobs, final_state text, file_status text, code text default null, message text default null
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
     update soundscape.jobs
-    set state = final_state, finished_at = clock_timestamp(), lease_expires_at = null,
+    set state = final_state, finished_at = clock_timestamp(), lease_expires_at = null, retry_at = null,
         error_code = left(code, 64), error_message = left(message, 2000)
     where id = job.id;
-    -- A job that never ran passes through analyzing, so that every ending is a legal step.
+    -- A job that never ran passes through analyzing, so that every ending is a legal step. A recording that
+    -- was ready all along, while it was analysed anew, stays so however that ends.
     update public.audio_files set status = 'analyzing' where id = job.audio_id and status = 'queued' and file_status = 'ready';
     update public.audio_files
-    set status = file_status, error_code = left(code, 64), error_message = left(message, 2000)
+    set status = file_status, error_code = left(code, 64), error_message = soundscape.told(final_state, code, message)
     where id = job.audio_id and status in ('queued', 'analyzing');
     perform pgmq.archive(job.queue, job.msg_id);
 
@@ -131,33 +202,45 @@ begin
         where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
         on conflict do nothing;
     end if;
+    perform soundscape.admit(job.user_id, job.queue);
 end
 $$;
-comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and archive its message.';
+comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and archive its message. The caller holds the recording and the job.';
 
-create function soundscape.fail_job(
-    job_id bigint, token text, kind text, code text, message text, retry_in_s integer default 5
-) returns text
+create function soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs := soundscape.held_job(job_id, token);
+    wait_s integer;
 begin
     if kind in ('failed', 'rejected') then
         perform soundscape.end_job(job, 'refused', kind, code, message);
         return 'refused';
-    elsif kind <> 'passing' then
-        raise exception 'kind must be failed, rejected or passing, not %', kind using errcode = '22023';
-    elsif job.attempt >= soundscape.max_attempts() then
+    elsif kind = 'crashed' then
+        wait_s := case when job.attempt - job.excused < soundscape.max_attempts()
+            then soundscape.backoff_s(2, job.attempt - job.excused) end;
+    elsif kind = 'passing' then
+        job.excused := job.excused + 1;
+        wait_s := case when job.excused < soundscape.max_excused() then soundscape.backoff_s(5, job.excused) end;
+    elsif kind = 'released' then
+        job.excused := job.excused + 1;
+        wait_s := 0;
+    else
+        raise exception 'kind must be failed, rejected, crashed, passing or released, not %', kind using errcode = '22023';
+    end if;
+    if wait_s is null then
         perform soundscape.end_job(job, 'dead', 'failed', code, message);
         return 'dead';
     end if;
     update soundscape.jobs
-    set state = 'queued', worker = null, lease_expires_at = null,
+    set state = 'queued', worker = null, lease_expires_at = null, excused = job.excused,
+        retry_at = clock_timestamp() + make_interval(secs => wait_s),
         error_code = left(code, 64), error_message = left(message, 2000)
     where id = job.id;
     update public.audio_files set status = 'queued' where id = job.audio_id and status = 'analyzing';
-    perform pgmq.set_vt(job.queue, job.msg_id, retry_in_s);
+    perform pgmq.set_vt(job.queue, job.msg_id, wait_s);
+    perform soundscape.admit(job.user_id, job.queue);
     return 'queued';
 end
 $$;
-comment on function soundscape.fail_job(bigint, text, text, text, text, integer) is 'kind failed or rejected is final; passing is tried again after retry_in_s, until the attempts run out.';
+comment on function soundscape.fail_job(bigint, text, text, text, text) is 'failed and rejected are final; crashed counts, passing is excused and both are tried again after a while until there were too many; released is tried again at once.';

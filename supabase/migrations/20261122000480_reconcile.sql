@@ -4,6 +4,21 @@ create function soundscape.sweep_size() returns integer
 language sql immutable parallel safe set search_path = '' return 500;
 comment on function soundscape.sweep_size() is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
 
+create function soundscape.is_adrift(recording uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select case
+        when j.id is null then f.status in ('queued', 'analyzing')
+        when j.msg_id is null then false
+        when j.queue = 'soundscape_uploads'
+            then not exists (select from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id)
+        else not exists (select from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id)
+    end
+    from public.audio_files f
+    left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
+    where f.id = recording
+$$;
+comment on function soundscape.is_adrift(uuid) is 'Whether a recording waits for an analysis that nobody will come to: it has no job, or its job has lost its message.';
+
 create function soundscape.reconcile() returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -65,20 +80,27 @@ begin
 
     -- Live jobs whose message is gone, and recordings that wait for a job that does not exist.
     for recording in
-        select f.id, f.object_version from public.audio_files f
-        where f.status in ('queued', 'analyzing') and f.object_version is not null
-          and not exists (
-              select from soundscape.jobs j
-              where j.audio_id = f.id and j.state in ('queued', 'running')
-                and (exists (select from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id and j.queue = 'soundscape_uploads')
-                     or exists (select from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id and j.queue = 'soundscape_backfill')))
+        select f.id from public.audio_files f
+        where f.object_version is not null and f.id in (
+            select w.id from public.audio_files w
+            where w.status in ('queued', 'analyzing') and soundscape.is_adrift(w.id)
+            union
+            select j.audio_id from soundscape.jobs j
+            where j.state in ('queued', 'running') and j.msg_id is not null and soundscape.is_adrift(j.audio_id))
         order by f.created_at limit soundscape.sweep_size()
         for update of f skip locked
     loop
-        update public.audio_files set status = 'queued' where id = recording.id and status = 'analyzing';
-        perform soundscape.enqueue(recording.id, recording.object_version);
-        resent := resent + 1;
+        -- It may have ended, or been asked for again, before it was ours.
+        if soundscape.is_adrift(recording.id) then
+            perform soundscape.enqueue(f.id, f.object_version, coalesce(j.queue, 'soundscape_uploads'), j.analysis_version)
+            from public.audio_files f
+            left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
+            where f.id = recording.id;
+            update public.audio_files set status = 'queued' where id = recording.id and status = 'analyzing';
+            resent := resent + 1;
+        end if;
     end loop;
+    perform soundscape.admit_waiting();
 
     -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
     -- hour is given to whoever is about to complete a job.

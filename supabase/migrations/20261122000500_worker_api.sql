@@ -20,12 +20,10 @@ language sql set search_path = ''
 as $$ select soundscape.complete_job(job_id, token, result) $$;
 comment on function public.complete_job(bigint, text, jsonb) is 'Worker only: write the results and end the job.';
 
-create function public.fail_job(
-    job_id bigint, token text, kind text, code text, message text, retry_in_s integer default 5
-) returns text
+create function public.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language sql set search_path = ''
-as $$ select soundscape.fail_job(job_id, token, kind, code, message, retry_in_s) $$;
-comment on function public.fail_job(bigint, text, text, text, text, integer) is 'Worker only: refuse a recording, or put its job back.';
+as $$ select soundscape.fail_job(job_id, token, kind, code, message) $$;
+comment on function public.fail_job(bigint, text, text, text, text) is 'Worker only: refuse a recording, or put its job back.';
 
 create function public.reconcile() returns jsonb
 language sql set search_path = ''

@@ -1,6 +1,7 @@
 -- Every function that anybody but its owner may execute. What is not named here is out of reach.
 revoke all on schema soundscape from public, anon, authenticated, service_role, supabase_auth_admin;
 revoke all on all tables in schema soundscape from public, anon, authenticated, service_role;
+revoke all on all sequences in schema soundscape from public, anon, authenticated, service_role;
 revoke all on all functions in schema soundscape from public, anon, authenticated, service_role, supabase_auth_admin;
 grant usage on schema soundscape to anon, authenticated, service_role;
 
@@ -29,7 +30,9 @@ revoke all on function
     public.hide_recording(uuid, text),
     public.restore_recording(uuid),
     public.assign_report(uuid, uuid),
-    public.resolve_report(uuid, text, text)
+    public.resolve_report(uuid, text, text),
+    public.cancel_analysis(uuid),
+    public.retry_analysis(uuid)
     from public, anon, authenticated, service_role;
 grant execute on function
     soundscape.move_playlist_item(uuid, integer), public.move_playlist_item(uuid, integer),
@@ -37,7 +40,9 @@ grant execute on function
     soundscape.hide_recording(uuid, text), public.hide_recording(uuid, text),
     soundscape.restore_recording(uuid), public.restore_recording(uuid),
     soundscape.assign_report(uuid, uuid), public.assign_report(uuid, uuid),
-    soundscape.resolve_report(uuid, text, text), public.resolve_report(uuid, text, text)
+    soundscape.resolve_report(uuid, text, text), public.resolve_report(uuid, text, text),
+    soundscape.cancel_analysis(uuid), public.cancel_analysis(uuid),
+    soundscape.retry_analysis(uuid), public.retry_analysis(uuid)
     to authenticated;
 
 -- The worker.
@@ -45,7 +50,7 @@ revoke all on function
     public.claim_jobs(text, integer, integer),
     public.extend_lease(bigint, text, integer),
     public.complete_job(bigint, text, jsonb),
-    public.fail_job(bigint, text, text, text, text, integer),
+    public.fail_job(bigint, text, text, text, text),
     public.reconcile(),
     public.pending_removals(integer),
     public.forget_removals(text, text[])
@@ -54,8 +59,28 @@ grant execute on function
     soundscape.claim_jobs(text, integer, integer), public.claim_jobs(text, integer, integer),
     soundscape.extend_lease(bigint, text, integer), public.extend_lease(bigint, text, integer),
     soundscape.complete_job(bigint, text, jsonb), public.complete_job(bigint, text, jsonb),
-    soundscape.fail_job(bigint, text, text, text, text, integer), public.fail_job(bigint, text, text, text, text, integer),
+    soundscape.fail_job(bigint, text, text, text, text), public.fail_job(bigint, text, text, text, text),
     soundscape.reconcile(), public.reconcile(),
     soundscape.pending_removals(integer), public.pending_removals(integer),
     soundscape.forget_removals(text, text[]), public.forget_removals(text, text[])
+    to service_role;
+
+-- The operator, who has the worker's key.
+revoke all on function
+    public.list_jobs(text[], uuid, uuid, text, bigint, integer),
+    public.show_job(bigint),
+    public.queue_stats(),
+    public.set_queue(boolean, integer, integer),
+    public.retry_jobs(bigint[]),
+    public.cancel_jobs(bigint[]),
+    public.reanalyze(text, jsonb, integer, uuid, boolean)
+    from public, anon, authenticated, service_role;
+grant execute on function
+    soundscape.list_jobs(text[], uuid, uuid, text, bigint, integer), public.list_jobs(text[], uuid, uuid, text, bigint, integer),
+    soundscape.show_job(bigint), public.show_job(bigint),
+    soundscape.queue_stats(), public.queue_stats(),
+    soundscape.set_queue(boolean, integer, integer), public.set_queue(boolean, integer, integer),
+    soundscape.retry_jobs(bigint[]), public.retry_jobs(bigint[]),
+    soundscape.cancel_jobs(bigint[]), public.cancel_jobs(bigint[]),
+    soundscape.reanalyze(text, jsonb, integer, uuid, boolean), public.reanalyze(text, jsonb, integer, uuid, boolean)
     to service_role;

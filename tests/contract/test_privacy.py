@@ -159,7 +159,7 @@ async def test_nobody_but_the_owner_writes_into_a_folder(
         ("complete_job", {"job_id": 1, "token": "1.1", "result": {}}),
         (
             "fail_job",
-            {"job_id": 1, "token": "1.1", "kind": "failed", "code": "c", "message": "m", "retry_in_s": 1},
+            {"job_id": 1, "token": "1.1", "kind": "failed", "code": "c", "message": "m"},
         ),
         ("reconcile", {}),
         ("pending_removals", {"most": 1}),

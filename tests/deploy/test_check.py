@@ -222,7 +222,7 @@ async def test_every_function_is_tried(target: Target) -> None:
             "'public'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute'))"
         ).fetchall()
     for_users = {name for name, users in rows if users}
-    assert for_users == {*functions.USERS, *functions.MODERATORS}
+    assert for_users == {*functions.USERS, *functions.OWNERS, *functions.MODERATORS}
     assert {name for name, users in rows if not users} == set(functions.WORKER)
 
 

@@ -266,6 +266,8 @@ def function_calls(scene: Scene) -> st.SearchStrategy[Call]:
             ("restore_recording", {"recording": scene.audio_id}),
             ("assign_report", {"report": scene.report_id}),
             ("resolve_report", {"report": scene.report_id, "resolution": "dismissed", "reason": "r"}),
+            ("cancel_analysis", {"recording": scene.audio_id}),
+            ("retry_analysis", {"recording": scene.audio_id}),
             ("reorder_playlist", {"playlist": scene.playlist_id, "items": []}),
             ("custom_access_token_hook", {"event": {"user_id": scene.user_id, "claims": {}}}),
             ("authorize", {"requested_permission": "recordings.moderate"}),

@@ -41,7 +41,7 @@ async def test_from_claim_to_completion(door: Door) -> None:
         door.queue.complete(job, RESULT),
         door.queue.extend(job, lease_s=60),
         door.queue.refuse(job, UnreadableAudio("late")),
-        door.queue.put_back(job, code="late", message="late", retry_in_s=1),
+        door.queue.put_back(job, fault="crashed", code="late", message="late"),
     ):
         with pytest.raises(LeaseLost):
             await again
@@ -84,7 +84,7 @@ async def test_put_back_until_it_is_dead(door: Door) -> None:
     for _ in range(5):
         door.sql("update pgmq.q_soundscape_uploads set vt = now()")
         (job,) = await door.queue.claim(1, lease_s=30)
-        endings.append(await door.queue.put_back(job, code="flaky", message="no", retry_in_s=1))
+        endings.append(await door.queue.put_back(job, fault="crashed", code="flaky", message="no"))
     assert endings == ["queued"] * 4 + ["dead"]
 
 

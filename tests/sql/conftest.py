@@ -187,22 +187,22 @@ class Database:
         """Every visibility timeout runs out now."""
         self.rows("update pgmq.q_soundscape_uploads set vt = now() - interval '1 second'")
         self.rows("update pgmq.q_soundscape_backfill set vt = now() - interval '1 second'")
+        self.rows("update soundscape.jobs set retry_at = now() where retry_at is not null")
 
     def complete(self, held: Held, result: Row = RESULT) -> None:
         prefix = f"{held.audio_id}/test-1/{held.object_version}/"
         whole = result | {"waveform": {"path": f"{prefix}waveform.dat"}}
         self.rows("select public.complete_job(%s, %s, %s)", held.job_id, held.token, json.dumps(whole))
 
-    def fail(self, held: Held, kind: str = "passing", *, code: str = "flaky", retry_in_s: int = 5) -> str:
+    def fail(self, held: Held, kind: str = "passing", *, code: str = "flaky") -> str:
         return str(
             self.value(
-                "select public.fail_job(%s, %s, %s, %s, %s, %s)",
+                "select public.fail_job(%s, %s, %s, %s, %s)",
                 held.job_id,
                 held.token,
                 kind,
                 code,
                 "It did not work.",
-                retry_in_s,
             )
         )
 
@@ -243,6 +243,7 @@ def db(deployed: Database) -> Iterator[Database]:
         schema, _, name = table.partition(".")
         with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
+    deployed.rows("select public.set_queue(false, 8, 10), setval('soundscape.turns', 1)")
     with ExitStack() as opened:
         deployed.opened = opened
         yield deployed

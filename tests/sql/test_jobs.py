@@ -355,9 +355,9 @@ def test_nothing_asked_nothing_claimed(db: Database, alice: str, most: int) -> N
     assert db.claim(most) == []
 
 
-def test_two_workers_claim_at_once(db: Database, alice: str) -> None:
+def test_two_workers_claim_at_once(db: Database) -> None:
     for _ in range(20):
-        db.recording(alice)
+        db.recording(db.sign_up())
     one, other = db.connect(), db.connect()
     first = db.claim(10, connection=one)
     second = db.claim(10, connection=other)  # does not wait for the first
@@ -522,20 +522,44 @@ def test_long_reasons_are_cut(db: Database, alice: str) -> None:
     assert (len(file["error_code"]), len(file["error_message"])) == (64, 2000)
 
 
-def test_a_passing_failure_waits_then_comes_back(
-    db: Database, alice: str, lease_is_lost: LeaseIsLost
+@pytest.mark.parametrize(
+    ("kind", "failures", "most_s"),
+    [("crashed", 1, 2), ("crashed", 4, 16), ("passing", 1, 5), ("passing", 4, 40), ("passing", 20, 300)],
+)
+def test_a_failed_attempt_waits_then_comes_back(
+    db: Database, alice: str, lease_is_lost: LeaseIsLost, kind: str, failures: int, most_s: int
 ) -> None:
     audio_id = db.recording(alice)
-    (held,) = db.claim()
-    assert db.fail(held, retry_in_s=30) == "queued"
+    for _ in range(failures):
+        db.expire_leases()
+        (held,) = db.claim()
+        assert db.fail(held, kind) == "queued"
     assert (db.file(audio_id)["status"], db.file(audio_id)["error_code"]) == ("queued", None)
     assert (db.states(audio_id), db.claim()) == (["queued"], [])
     left = db.value("select vt - clock_timestamp() from pgmq.q_soundscape_uploads").total_seconds()
-    assert 25 < left <= 30
+    assert 0.5 < left <= most_s
     lease_is_lost(lambda: db.complete(held))
     db.expire_leases()
     (again,) = db.claim()
-    assert again.attempt == 2
+    assert again.attempt == failures + 1
+
+
+@pytest.mark.parametrize(("base_s", "failures", "most_s"), [(2, 1, 2), (2, 4, 16), (5, 5, 80), (5, 99, 300)])
+def test_backoff_is_spread_out_over_its_whole_range(
+    db: Database, base_s: int, failures: int, most_s: int
+) -> None:
+    """So that a crowd that failed together does not return as one."""
+    waits = [
+        row["wait"]
+        for row in db.rows(
+            "select soundscape.backoff_s(%s, %s) as wait from generate_series(1, 500)", base_s, failures
+        )
+    ]
+    assert min(waits) >= 1
+    assert max(waits) <= most_s
+    assert max(waits) > most_s * 0.9
+    assert len(set(waits)) >= min(most_s, 12)
+    assert sum(waits) / len(waits) == pytest.approx(max(most_s / 2, 1.25), rel=0.2)
 
 
 def test_dead_after_the_last_attempt(db: Database, alice: str) -> None:
@@ -544,10 +568,34 @@ def test_dead_after_the_last_attempt(db: Database, alice: str) -> None:
     for _ in range(db.value("select soundscape.max_attempts()")):
         db.expire_leases()
         (held,) = db.claim()
-        endings.append(db.fail(held, code="analysis_timeout"))
+        endings.append(db.fail(held, "crashed", code="analysis_timeout"))
     assert endings == ["queued"] * 4 + ["dead"]
-    assert (db.file(audio_id)["status"], db.file(audio_id)["error_code"]) == ("failed", "analysis_timeout")
-    assert (db.states(audio_id), db.messages()) == (["dead"], 0)
+    file, (job,) = db.file(audio_id), db.jobs(audio_id)
+    assert (file["status"], file["error_code"], db.messages()) == ("failed", "analysis_timeout", 0)
+    assert (job["state"], job["error_message"]) == ("dead", "It did not work.")
+    # The owner reads what to do, not what broke inside.
+    assert "retry_analysis" in file["error_message"]
+    assert "It did not work" not in file["error_message"]
+
+
+def test_what_the_network_did_counts_against_nobody(db: Database, alice: str) -> None:
+    """Fifty passing failures and stopped workers end it; between them five crashes would."""
+    audio_id = db.recording(alice)
+    endings = []
+    for number in range(db.value("select soundscape.max_excused()")):
+        db.expire_leases()
+        (held,) = db.claim()
+        endings.append(db.fail(held, "released" if number == 7 else "passing"))
+    assert endings == ["queued"] * 49 + ["dead"]
+    assert (db.states(audio_id), db.file(audio_id)["status"]) == (["dead"], "failed")
+
+
+def test_a_stopped_worker_gives_back_at_once(db: Database, alice: str) -> None:
+    db.recording(alice)
+    (held,) = db.claim()
+    assert db.fail(held, "released") == "queued"
+    (again,) = db.claim()
+    assert (again.job_id, again.attempt) == (held.job_id, 2)
 
 
 def test_killed_workers_count_as_attempts(db: Database, alice: str) -> None:

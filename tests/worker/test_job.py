@@ -1,14 +1,12 @@
-"""What a job makes of its record, and how long it waits before another try."""
+"""What a job makes of its record."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from soundscape.worker.job import RETRY_MOST_S, placed, retry_in_s
+from soundscape.worker.job import placed
 
 PREFIX = "id/v1/object/"
 
@@ -37,20 +35,3 @@ def test_placed(record: dict[str, Any], expected: dict[str, Any]) -> None:
     before = repr(record)
     assert placed(record, PREFIX) == expected
     assert repr(record) == before
-
-
-@pytest.mark.parametrize(
-    ("attempt", "most"), [(1, 2), (2, 4), (3, 8), (4, 16), (8, 256), (9, 300), (20, 300), (2000, 300)]
-)
-def test_retries_wait_longer_each_time(attempt: int, most: int) -> None:
-    waits = [retry_in_s(attempt) for _ in range(300)]
-    assert min(waits) >= 1
-    assert max(waits) <= most
-    if most > 4:
-        assert len(set(waits)) > 3, "spread out, so that a crowd does not return as one"
-        assert max(waits) > most * 0.6
-
-
-@given(st.integers(min_value=1, max_value=1_000_000))
-def test_any_attempt_has_a_wait(attempt: int) -> None:
-    assert 1 <= retry_in_s(attempt) <= RETRY_MOST_S
