@@ -56,6 +56,9 @@ class Settings:
     """Addresses whose forwarding headers are believed."""
     metrics_token: str | None = field(default=None, repr=False)
     """Whoever bears it may read the metrics; without one, this machine may."""
+    otlp_endpoint: str | None = None
+    """Where traces go (OTLP over HTTP); none are made without it."""
+    otlp_headers: str = field(default="", repr=False)
     scratch_dir: Path | None = None
     log_level: str = "info"
 
@@ -107,6 +110,8 @@ class Settings:
             cors_origins=_origins(values, "SOUNDSCAPE_CORS_ORIGINS"),
             trusted_proxies=_networks(values, "SOUNDSCAPE_TRUSTED_PROXIES"),
             metrics_token=_optional_secret(values, "SOUNDSCAPE_METRICS_TOKEN", least_chars=16),
+            otlp_endpoint=_address(values, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            otlp_headers=values.get("OTEL_EXPORTER_OTLP_HEADERS", "").strip(),
             scratch_dir=Path(scratch) if scratch else None,
             log_level=_one_of(values, "SOUNDSCAPE_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )

@@ -22,6 +22,7 @@ class Objects:
     def __init__(self, client: AsyncClient, http: httpx.AsyncClient) -> None:
         self._client = client
         self._http = http
+        self._signed_prefix = f"{client.storage_url}object/sign/"
 
     async def fetch(self, bucket: str, name: str, into: BinaryIO, *, max_bytes: int) -> int:
         """Stream an object into an open file and return its size in bytes.
@@ -31,8 +32,11 @@ class Objects:
         with translated(f"reading {bucket}/{name}"):
             signed = await self._client.storage.from_(bucket).create_signed_url(name, SIGNED_FOR_S)
             url = signed["signedURL"]
-            if url is None:
-                raise ProjectError(f"reading {bucket}/{name}: no URL was signed", code="object_unreadable")
+            # Joined by the client, which would let an absolute answer lead to another host.
+            if url is None or not url.startswith(self._signed_prefix):
+                raise ProjectError(
+                    f"reading {bucket}/{name}: no URL of this project was signed", code="object_unreadable"
+                )
             received = 0
             async with self._http.stream("GET", url) as response:
                 if response.status_code >= 500 or response.status_code == 429:

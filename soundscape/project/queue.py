@@ -85,6 +85,11 @@ class Queue:
         found: dict[str, int] = await self._call("reconcile")
         return found
 
+    async def stats(self) -> dict[str, Any]:
+        """The queue in figures: how many jobs stand, wait and run, how old the oldest is."""
+        found: dict[str, Any] = await self._call("queue_stats")
+        return found
+
     async def pending_removals(self, most: int = 100) -> list[tuple[str, list[str]]]:
         """Object names to delete: batches of one bucket, of one name where deleting it failed before."""
         return [(row["bucket_id"], row["names"]) for row in await self._call("pending_removals", most=most)]

@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from soundscape import __version__
 from soundscape.settings import Settings
-from soundscape.worker import problems, webhook
+from soundscape.worker import problems, traces, webhook
 from soundscape.worker.access import Access
+from soundscape.worker.exposition import Exposition
 from soundscape.worker.loop import Worker
 
 
 def build(settings: Settings) -> FastAPI:
     """The app; its lifespan runs the claim loop. `app.state.worker` is the loop."""
     worker, access = Worker(settings), Access(settings)
+    exposition = Exposition(worker.queue_stats, token=settings.metrics_token)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        traces.configure(settings)
         await worker.start()
         try:
             yield
         finally:
             await worker.stop()
             await access.close()
+            await traces.shut_down()
 
     app = FastAPI(
         title="SoundScape worker",
@@ -38,6 +42,7 @@ def build(settings: Settings) -> FastAPI:
     )
     app.state.worker = worker
     app.state.access = access
+    app.state.exposition = exposition
     problems.install(app)
     app.router.routes.append(
         Route("/webhooks/storage", webhook.Doorbell(settings, worker.ring), methods=["POST"])
@@ -66,5 +71,10 @@ def build(settings: Settings) -> FastAPI:
         return JSONResponse(
             {"status": "ok" if healthy else "unready", "checks": checks}, status_code=200 if healthy else 503
         )
+
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+    async def metrics(request: Request) -> Response:
+        """What is counted, for Prometheus. For this machine, or whoever bears SOUNDSCAPE_METRICS_TOKEN."""
+        return await exposition.answer(request)
 
     return app

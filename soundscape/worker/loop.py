@@ -9,15 +9,17 @@ import secrets
 import tempfile
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from soundscape.errors import AnalysisCrashed, ProjectError
+from soundscape.errors import AnalysisCrashed, ProjectError, ProjectUnreachable
 from soundscape.project.client import connect
-from soundscape.project.objects import Objects
-from soundscape.project.queue import Job, Queue
+from soundscape.project.queue import Job
 from soundscape.settings import Settings
+from soundscape.worker import traces
 from soundscape.worker.job import Attempt
+from soundscape.worker.observed import ObservedObjects, ObservedQueue, ObservedSandbox
 from soundscape.worker.sandbox import Sandbox
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,12 @@ class Worker:
         """Look at the queue now."""
         self._wake.set()
 
+    async def queue_stats(self) -> dict[str, Any]:
+        """The queue in figures, as `queue_stats()` answers. Raises `ProjectUnreachable` or `ProjectError`."""
+        if not self._tasks:
+            raise ProjectUnreachable("The worker has not started.")
+        return await self._queue.stats()
+
     async def start(self) -> None:
         """Connect, and start warming up and claiming in the background."""
         scratch = tempfile.TemporaryDirectory(prefix="soundscape-", dir=self.settings.scratch_dir)
@@ -56,8 +64,8 @@ class Worker:
         client, http = await self._opened.enter_async_context(
             connect(self.settings.supabase_url, self.settings.secret_key)
         )
-        self._queue = Queue(client, worker=self.name)
-        self._objects = Objects(client, http)
+        self._queue = ObservedQueue(client, worker=self.name)
+        self._objects = ObservedObjects(client, http)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
@@ -101,7 +109,7 @@ class Worker:
 
     async def _warm_up(self) -> None:
         while len(self._sandboxes) < self.settings.workers:
-            sandbox = Sandbox(self._scratch_dir)
+            sandbox = ObservedSandbox(self._scratch_dir)
             try:
                 await sandbox.start()
             except (AnalysisCrashed, OSError) as error:
@@ -143,7 +151,8 @@ class Worker:
 
         async def work() -> None:
             try:
-                await attempt.run(job)
+                with traces.job_span(job.trace_id, job.job_id, job.audio_id, job.attempt) as span:
+                    span.set_attribute("event.outcome", await attempt.run(job))
             except Exception:
                 # A bug of ours: the lease runs out, the attempt is counted, the slot goes on.
                 log.exception("job failed unexpectedly", **{"job.id": job.job_id})

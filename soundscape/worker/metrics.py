@@ -29,15 +29,8 @@ for _outcome in ("accepted", "unsigned", "replayed", "too_large"):
 
 JOBS = Counter(
     "soundscape_jobs",
-    "Attempts at jobs by how they ended, and the error's code where one ended them.",
+    "Attempts at jobs by how they ended (succeeded, refused, queued for another attempt, dead), and why.",
     ["outcome", "code"],
-    registry=REGISTRY,
-)
-JOB_SECONDS = Histogram(
-    "soundscape_job_seconds",
-    "From claim to end of an attempt.",
-    ["outcome"],
-    buckets=SECONDS,
     registry=REGISTRY,
 )
 LEG_SECONDS = Histogram(
@@ -54,10 +47,7 @@ LEASES_LOST = Counter("soundscape_leases_lost", "Jobs somebody else holds now.",
 CHILDREN_KILLED = Counter(
     "soundscape_children_killed", "Analysis children that died or had to be killed.", registry=REGISTRY
 )
-BYTES = Counter("soundscape_bytes", "Bytes of objects fetched and stored.", ["direction"], registry=REGISTRY)
-SLOTS = Gauge(
-    "soundscape_slots", "Analyses that may run at once, and those that do.", ["state"], registry=REGISTRY
-)
+FETCHED_BYTES = Counter("soundscape_fetched_bytes", "Bytes of recordings fetched.", registry=REGISTRY)
 QUEUE_JOBS = Gauge(
     "soundscape_queue_jobs",
     "Jobs of the whole project by queue and state, as any worker sees them.",
@@ -66,4 +56,7 @@ QUEUE_JOBS = Gauge(
 )
 QUEUE_AGE_SECONDS = Gauge(
     "soundscape_queue_oldest_seconds", "Age of the oldest job that waits.", ["queue"], registry=REGISTRY
+)
+QUEUE_READABLE = Gauge(
+    "soundscape_queue_readable", "Whether the project answered the question for its queue.", registry=REGISTRY
 )
