@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 from soundscape.local.config import Config
@@ -17,17 +17,10 @@ from soundscape.local.keys import Keys
 from soundscape.local.postgres import Postgres
 from soundscape.local.tokens import Caller, Tokens
 
-Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+Connection = AsyncConnection[tuple[Any, ...]]
+Pool = AsyncConnectionPool[Connection]
 
-_SET_CALLER = """
-select set_config('role', %(role)s, true),
-       set_config('request.jwt.claims', %(claims)s, true),
-       set_config('request.jwt.claim.sub', %(sub)s, true),
-       set_config('request.jwt.claim.role', %(role)s, true),
-       set_config('request.method', %(method)s, true),
-       set_config('request.path', %(path)s, true),
-       set_config('request.headers', %(headers)s, true)
-"""
+_BECOME = "select set_config(name, setting, true) from json_each_text(%s) as given (name, setting)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,36 +40,22 @@ class Stack:
     admin: Pool
     """Superuser: realtime and background work, never a caller's request."""
 
-    @asynccontextmanager
-    async def transaction(
-        self,
-        pool: Pool,
-        caller: Caller,
-        *,
-        method: str = "",
-        path: str = "",
-        headers: Mapping[str, str] | None = None,
-        read_only: bool = False,
-    ) -> AsyncIterator[AsyncConnection[tuple[Any, ...]]]:
-        """A transaction under the caller's role and claims, as PostgREST and Storage set them.
 
-        Commits when the block ends, rolls back when it raises.
-        """
-        async with pool.connection() as connection, connection.transaction():
-            if read_only:
-                await connection.execute("set transaction read only")
-            await connection.execute(
-                _SET_CALLER,
-                {
-                    "role": caller.role,
-                    "claims": json.dumps(caller.claims),
-                    "sub": caller.user_id or "",
-                    "method": method,
-                    "path": path,
-                    "headers": json.dumps(dict(headers or {})),
-                },
-            )
-            yield connection
+async def become(connection: Connection, caller: Caller, settings: Mapping[str, str]) -> None:
+    """Until the transaction ends the session is the caller's, its role and claims set as PostgREST does."""
+    given = {
+        **settings,
+        "request.jwt.claims": json.dumps(caller.claims | {"role": caller.role}),
+        "request.jwt.claim.sub": caller.user_id or "",
+        "request.jwt.claim.role": caller.role,
+        "role": caller.role,
+    }
+    await connection.execute(_BECOME, [json.dumps(given)])
+
+
+def identifier(*names: str) -> sql.Identifier:
+    """A name in a statement that also has parameters, where a percent sign must be doubled."""
+    return sql.Identifier(*(name.replace("%", "%%") for name in names))
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from soundscape.local.rest.errors import refusal
 from soundscape.local.rest.reader import Reader
 from soundscape.local.rest.syntax import (
     ColumnItem,
@@ -22,7 +23,6 @@ from soundscape.local.rest.syntax import (
     SelectItem,
 )
 
-AGGREGATES = ("sum", "avg", "count", "max", "min")
 QUANTIFIED = ("eq", "gte", "gt", "lte", "lt", "like", "ilike", "match", "imatch")
 SIMPLE = ("neq", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj", "isdistinct")
 TEXT_SEARCH = ("fts", "plfts", "phfts", "wfts")
@@ -31,10 +31,13 @@ IS_VALUES = ("null", "not_null", "true", "false", "unknown")
 OPERATOR_PREFIX = re.compile(
     r"(not\.)?(is|in|" + "|".join((*QUANTIFIED, *SIMPLE, *TEXT_SEARCH)) + r")(\([^()]*\))?\."
 )
+_AGGREGATE = re.compile(r"""count\(\)|(?:"[^"]*"|[^,()"])*\.(?:sum|avg|count|max|min)\(\)""")
 _CAST = re.compile(r"[\w $]+")
 _WORD = re.compile(r"\w+")
 _ARRAY = re.compile(r"\{[^{}]*\}")
 _PLAIN_ELEMENT = re.compile(r"[^,)]*")
+_LOGIC = re.compile(r"(not\.)?(and|or)[ \t]*(?=\()")
+_DIRECTION = re.compile(r"(?:\.(asc|desc))?(?:\.nulls(first|last))?[ \t]*")
 
 
 class Grammar(Reader):
@@ -44,37 +47,27 @@ class Grammar(Reader):
 
     def select_items(self) -> tuple[SelectItem, ...]:
         self.space()
-        if self.at == len(self.text) or self.text[self.at] == ")":
-            return ()
-        return self.comma_list(self.select_item)
+        return () if self.ends(")") else self.comma_list(self.select_item)
 
     def select_item(self) -> SelectItem:
-        self.space()
         item = self.either(self.embed) or self.column()
         self.space()
-        if self.at < len(self.text) and self.text[self.at] not in ",)":
+        if not self.ends(",", ")"):
             self.fail('",", ")" or end of input')
         return item
 
     def embed(self) -> EmbedItem | None:
         spread = self.accept("...")
-        alias = None if spread else self.alias()
+        alias = None if spread else self.either(self.alias)
         self.space()
-        if not self.at_name():
-            if spread:
-                self.fail("field name (* or [a..z0..9_$])")
+        if not spread and not self.at_name():
             return None
-        name = self.name()
-        hint, inner = None, False
-        for _ in range(2):
-            if not self.accept("!"):
-                break
+        name, hint, inner = self.name(), None, False
+        while self.accept("!"):
             word = self.name()
-            if word == "inner":
-                inner = True
-            elif word != "left":
-                hint = word
-        if not self.text.startswith("(", self.at) or (name == "count" and not spread):
+            inner = inner or word == "inner"
+            hint = word if word not in ("inner", "left") else hint
+        if not self.sees("(") or (name == "count" and not spread):
             if spread or hint or inner:
                 self.fail('"("')
             return None
@@ -83,54 +76,39 @@ class Grammar(Reader):
     def column(self) -> ColumnItem:
         if self.accept("*"):
             return ColumnItem(Field("*"))
-        alias = self.alias()
+        alias = self.either(self.alias)
         self.space()
-        if self.accept("count()"):
-            return ColumnItem(Field("*"), alias, aggregate="count", aggregate_cast=self.cast())
+        if self.match(_AGGREGATE):
+            raise refusal("PGRST123")
         field = self.field()
-        cast, aggregate, aggregate_cast = self.cast(), None, None
-        if self.accept("."):
-            aggregate = next((word for word in AGGREGATES if self.accept(f"{word}()")), None)
-            if aggregate is None:
-                self.fail(", ".join(f'"{word}()"' for word in AGGREGATES))
-            aggregate_cast = self.cast()
-        return ColumnItem(field, alias, cast, aggregate, aggregate_cast)
-
-    def cast(self) -> str | None:
-        if not self.accept("::"):
-            return None
-        found = self.match(_CAST)
-        if found is None or not found.strip():
-            self.fail("letter or digit")
-        return found.strip()
+        return ColumnItem(field, alias, self.word(_CAST, "letter or digit") if self.accept("::") else None)
 
     # -- conditions ------------------------------------------------------------------------------
 
     def comparison(self, field: Field, value: Callable[[], str]) -> Comparison:
         """`[not.]operator.value`; `value` reads what may stand for a single value here."""
         negated = self.accept("not.")
-        start = self.at
-        found = OPERATOR_PREFIX.match(self.text, start)
+        found = OPERATOR_PREFIX.match(self.text, self.at)
         if found is None or found[1]:
             self.fail("operator (eq, gt, ...)")
-        operator, inside = found[2], (found[3] or "")[1:-1]
-        self.at = found.end()
-        if operator == "in" and not found[3]:
-            return Comparison(field, operator, self.value_list(), negated)
-        if operator == "is" and not found[3]:
-            word = self.match(_WORD)
-            if word is None or word.lower() not in IS_VALUES:
-                self.fail("isVal: (null, not_null, true, false, unknown)")
-            return Comparison(field, operator, word.lower(), negated)
-        if operator in TEXT_SEARCH and (not found[3] or inside.strip()):
-            return Comparison(field, operator, value(), negated, configuration=inside.strip() or None)
-        if found[3] and not (operator in QUANTIFIED and inside in ("any", "all")):
-            self.at = start
-            self.fail("operator (eq, gt, ...)")
+        operator, inside = found[2], None if found[3] is None else found[3][1:-1].strip()
         quantifier: Literal["any", "all"] | None = None
-        if inside:
-            quantifier = "any" if inside == "any" else "all"
-        return Comparison(field, operator, value(), negated, quantifier)
+        if inside is not None:
+            quantified = operator in QUANTIFIED and inside in ("any", "all")
+            if not quantified and not (operator in TEXT_SEARCH and inside):
+                self.fail("operator (eq, gt, ...)")
+            quantifier = ("any" if inside == "any" else "all") if quantified else None
+        self.at = found.end()
+        if operator == "in":
+            return Comparison(field, operator, self.value_list(), negated)
+        if operator == "is":
+            expecting = f"isVal: ({', '.join(IS_VALUES)})"
+            word = self.word(_WORD, expecting).lower()
+            if word not in IS_VALUES:
+                self.fail(expecting)
+            return Comparison(field, operator, word, negated)
+        configuration = inside if operator in TEXT_SEARCH else None
+        return Comparison(field, operator, value(), negated, quantifier, configuration)
 
     def rest(self) -> str:
         text, self.at = self.text[self.at :], len(self.text)
@@ -141,22 +119,23 @@ class Grammar(Reader):
 
         def whole() -> str | None:
             value = self.quoted()
-            if value is None and arrays:
-                value = self.match(_ARRAY)
-            return value if self.at == len(self.text) or self.text[self.at] in ",)" else None
+            if value is None and arrays and (found := self.match(_ARRAY)):
+                value = found[0]
+            return value if self.ends(",", ")") else None
 
         value = self.either(whole)
-        return value if value is not None else self.match(_PLAIN_ELEMENT) or ""
+        if value is None:
+            plain = self.match(_PLAIN_ELEMENT)
+            value = plain[0] if plain else ""
+        return value
 
     def value_list(self) -> tuple[str, ...]:
         self.space()
-        values = self.nested(lambda: self.comma_list(lambda: self.element(arrays=False)))
-        self.space()
-        return values
+        # Spaces are part of the values.
+        return self.nested(lambda: self.comma_list(lambda: self.element(arrays=False), spaced=False))
 
     def condition(self) -> Condition:
-        self.space()
-        logic = self.either(self.logic)
+        logic = self.logic()
         if logic is not None:
             return logic
         field = self.field()
@@ -164,42 +143,26 @@ class Grammar(Reader):
         return self.comparison(field, lambda: self.element(arrays=True))
 
     def logic(self) -> Logic | None:
-        negated = self.accept("not.")
-        operator: Literal["and", "or"] = "and"
-        if not self.accept("and"):
-            if not self.accept("or"):
-                return None
-            operator = "or"
-        self.space()
-        if not self.text.startswith("(", self.at):
+        found = self.match(_LOGIC)
+        if found is None:
             return None
-
-        def term() -> Condition:
-            result = self.condition()
-            self.space()
-            return result
-
-        terms = self.nested(lambda: self.comma_list(term))
+        terms = self.nested(lambda: self.comma_list(self.condition))
         self.space()
-        return Logic(operator, terms, negated)
+        return Logic("and" if found[2] == "and" else "or", terms, negated=bool(found[1]))
 
     # -- order -----------------------------------------------------------------------------------
 
     def order_term(self) -> OrderTerm:
-        self.space()
         relation = self.either(self.related)
         field = self.nested(self.field) if relation is not None else self.field()
-        descending = self.accept(".desc") or (self.accept(".asc") and False)
-        nulls: Literal["first", "last"] | None = None
-        if self.accept(".nullsfirst"):
-            nulls = "first"
-        elif self.accept(".nullslast"):
-            nulls = "last"
-        self.space()
-        if self.at < len(self.text) and self.text[self.at] != ",":
+        found = self.match(_DIRECTION)
+        if found is None or not self.ends(","):
             self.fail('"asc", "desc", "nullsfirst" or "nullslast"')
-        return OrderTerm(field, relation, descending, nulls)
+        nulls: Literal["first", "last"] | None = None
+        if found[2]:
+            nulls = "first" if found[2] == "first" else "last"
+        return OrderTerm(field, relation, found[1] == "desc", nulls)
 
     def related(self) -> str | None:
         name = self.name()
-        return name if self.text.startswith("(", self.at) else None
+        return name if self.sees("(") else None

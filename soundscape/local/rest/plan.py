@@ -10,13 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from soundscape.local.rest.errors import (
-    RestError,
-    UnknownName,
-    not_embedded,
-    not_implemented,
-    unknown_read_column,
-)
+from soundscape.local.rest.errors import nearest, refusal
 from soundscape.local.rest.relationships import find_relationship
 from soundscape.local.rest.schema_cache import Name, Relationship, SchemaCache, Table
 from soundscape.local.rest.syntax import (
@@ -42,18 +36,16 @@ class Column:
     """The alias of the table it is read from."""
     name: str
     path: tuple[JsonStep, ...] = ()
-    is_json: bool = True
-    """Whether arrows apply as they are; other types go through `to_jsonb` first."""
+    type: str = ""
+    """Below domains; empty for a computed column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
     column: Column | None
-    """None for `*`, and for `count()`."""
+    """None for `*`."""
     alias: str | None = None
     cast: Name | None = None
-    aggregate: str | None = None
-    aggregate_cast: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,6 @@ class Test:
 
     column: Column
     comparison: Comparison
-    is_tsvector: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +95,35 @@ class Read:
     offset: int = 0
     embeds: list[Embed] = field(default_factory=list)
 
+    def embed(self, key: str) -> Embed | None:
+        return next((embed for embed in self.embeds if embed.item.key == key), None)
+
+    def descend(self, path: Path) -> Read:
+        """What is embedded at `path`. Raises PGRST108."""
+        node = self
+        for name in path:
+            found = next((it for it in node.embeds if name in (it.item.key, it.item.name)), None)
+            if found is None:
+                raise not_embedded(name)
+            node = found.read
+        return node
+
+    def all(self) -> Iterator[Read]:
+        """This and everything embedded in it."""
+        yield self
+        for embed in self.embeds:
+            yield from embed.read.all()
+
     @property
-    def aggregated(self) -> bool:
-        return any(item.aggregate for item in self.selected)
+    def names(self) -> list[str]:
+        """The keys of the rows in the answer."""
+        names: list[str] = []
+        for item in self.selected:
+            names += self.table.columns if item.column is None else [item.alias or item.column.name]
+        for embed in self.embeds:
+            if not embed.is_empty:
+                names += embed.read.names if embed.item.spread else [embed.item.key]
+        return names
 
 
 @dataclass(slots=True)
@@ -122,7 +139,7 @@ class Embed:
     @property
     def is_empty(self) -> bool:
         """`relation()`: joined for its effect on the rows, absent from the answer."""
-        return not self.read.selected and not any(not embed.is_empty for embed in self.read.embeds)
+        return not self.read.selected and all(embed.is_empty for embed in self.read.embeds)
 
 
 class Planner:
@@ -131,51 +148,54 @@ class Planner:
     def __init__(self, cache: SchemaCache, max_rows: int | None) -> None:
         self._cache = cache
         self._max_rows = max_rows
-        self._numbers: Iterator[int] = count(1)
+        self._numbers = count(1)
 
-    def read(self, table: Table, query: Query, *, keeps_root_conditions: bool = True) -> Read:
-        """The plan of a read. Writes pass their root conditions elsewhere and so leave them out here."""
+    def read(self, table: Table, query: Query) -> Read:
+        """The plan of a read."""
+        root = self.shown(table, query)
+        root.where += [self.where(root, condition) for path, condition in query.conditions if not path]
+        root.limit, root.offset = query.limit.get(()), query.offset.get((), 0)
+        if self._max_rows is not None:
+            for node in root.all():
+                node.limit = self._max_rows if node.limit is None else min(node.limit, self._max_rows)
+        return root
+
+    def shown(self, table: Table, query: Query) -> Read:
+        """The plan of what a write gives back: without its own conditions and limits."""
         root = self._node(table, table.name, query.select)
         for path, condition in query.conditions:
-            if path or keeps_root_conditions:
-                node = _descend(root, path)
+            if path:
+                node = root.descend(path)
                 node.where.append(self.where(node, condition))
         for path, terms in query.order.items():
-            node = _descend(root, path)
+            node = root.descend(path)
             node.order = [self._order(node, term) for term in terms]
-        for path, number in query.limit.items():
-            _descend(root, path).limit = number
-        for path, number in query.offset.items():
-            _descend(root, path).offset = number
-        if keeps_root_conditions and self._max_rows is not None:
-            for node in _nodes(root):
-                node.limit = self._max_rows if node.limit is None else min(node.limit, self._max_rows)
+        for path in filter(None, query.limit):
+            root.descend(path).limit = query.limit[path]
+        for path in filter(None, query.offset):
+            root.descend(path).offset = query.offset[path]
         return root
 
     def where(self, node: Read, condition: Condition) -> Where:
         if isinstance(condition, Logic):
             terms = tuple(self.where(node, term) for term in condition.terms)
             return Tree(condition.operator, terms, condition.negated)
-        embed = next((embed for embed in node.embeds if embed.item.key == condition.field.name), None)
-        if embed is not None and not condition.field.path:
-            if condition.operator != "is" or condition.value not in ("null", "not_null"):
-                raise RestError(
-                    400,
-                    "PGRST120",
-                    f"Bad operator on the '{embed.item.key}' embedded resource",
-                    details="Only is null or not is null filters are allowed on embedded resources",
-                )
-            return Presence(embed, (condition.value == "not_null") != condition.negated)
-        column = self.column(node, condition.field)
-        known = node.table.columns.get(column.name)
-        return Test(column, condition, is_tsvector=known is not None and known.base == "tsvector")
+        embed = None if condition.field.path else node.embed(condition.field.name)
+        if embed is None:
+            return Test(self.column(node, condition.field), condition)
+        if condition.operator != "is" or condition.value not in ("null", "not_null"):
+            allowed = "Only is null or not is null filters are allowed on embedded resources"
+            raise refusal("PGRST120", embed.item.key, details=allowed)
+        return Presence(embed, (condition.value == "not_null") != condition.negated)
 
     def column(self, node: Read, wanted: Field) -> Column:
-        if not node.table.has(wanted.name):
-            names = (*node.table.columns, *node.table.computed)
-            raise unknown_read_column(node.table.name, wanted.name, names)
-        known = node.table.columns.get(wanted.name)
-        return Column(node.place, wanted.name, wanted.path, known is not None and known.is_json)
+        """Raises 42703: PostgREST leaves unknown columns of a read to Postgres, so the code is Postgres's."""
+        table = node.table
+        if not table.has(wanted.name):
+            before = f'Perhaps you meant to reference the column "{table.name}.'
+            hint = nearest(wanted.name, (*table.columns, *table.computed), before, '".')
+            raise refusal("42703", table.name, wanted.name, hint=hint)
+        return Column(node.place, wanted.name, wanted.path, table.columns.get(wanted.name, ""))
 
     # -- select ----------------------------------------------------------------------------------
 
@@ -190,50 +210,38 @@ class Planner:
 
     def _embed(self, parent: Read, item: EmbedItem) -> Embed:
         relationship = find_relationship(self._cache, parent.table, item)
-        target = self._cache.tables[relationship.target]
         number = next(self._numbers)
-        read = self._node(target, f"pgrst_{number}", item.items)
-        if item.spread and read.aggregated:
-            raise not_implemented("Aggregates inside a spread embed are not supported here.")
+        read = self._node(self._cache.tables[relationship.target], f"pgrst_{number}", item.items)
         return Embed(item, relationship, parent.place, read, f"pgrst_embed_{number}")
 
     def _selected(self, node: Read, item: ColumnItem) -> Selected:
-        if item.aggregate and not self._cache.aggregates_enabled:
-            raise RestError(400, "PGRST123", "Use of aggregate functions is not allowed")
-        aggregate_cast = self._type(item.aggregate_cast)
         if item.field.name == "*":
-            alias = item.alias or ("count" if item.aggregate else None)
-            return Selected(None, alias, None, item.aggregate, aggregate_cast)
-        column = self.column(node, item.field)
-        alias = item.alias or (item.aggregate if item.aggregate else _json_name(item.field))
-        # A cast or a computed column would otherwise be called after its type or function.
-        if alias is None and item.cast:
-            alias = item.field.name
-        return Selected(column, alias, self._type(item.cast), item.aggregate, aggregate_cast)
-
-    def _type(self, spelled: str | None) -> Name | None:
-        if spelled is None:
-            return None
-        known = self._cache.type_named(spelled)
-        if known is None:
-            raise UnknownName(400, "42704", f'type "{spelled}" does not exist')
-        return known
+            return Selected(None)
+        column, alias, cast = self.column(node, item.field), item.alias or _json_name(item.field), None
+        if item.cast is not None:
+            cast = self._cache.type_named(item.cast)
+            if cast is None:
+                raise refusal("42704", item.cast)
+            # Postgres would call the column after the type.
+            alias = alias or item.field.name
+        return Selected(column, alias, cast)
 
     def _order(self, node: Read, term: OrderTerm) -> Order:
         if term.relation is None:
             return Order(self.column(node, term.field), term)
-        embed = next((embed for embed in node.embeds if embed.item.key == term.relation), None)
+        embed = node.embed(term.relation)
         if embed is None:
             raise not_embedded(term.relation)
         if not embed.relationship.to_one:
-            raise RestError(
-                400,
-                "PGRST118",
-                f"A related order on '{term.relation}' is not possible",
-                details=f"'{node.table.name}' and '{term.relation}' do not form a many-to-one "
-                "or one-to-one relationship",
-            )
+            pair = f"'{node.table.name}' and '{term.relation}'"
+            details = f"{pair} do not form a many-to-one or one-to-one relationship"
+            raise refusal("PGRST118", term.relation, details=details)
         return Order(self.column(embed.read, term.field), term, embed)
+
+
+def not_embedded(name: str) -> Exception:
+    hint = f"Verify that '{name}' is included in the 'select' query parameter."
+    return refusal("PGRST108", name, hint=hint)
 
 
 def _json_name(field: Field) -> str | None:
@@ -241,18 +249,3 @@ def _json_name(field: Field) -> str | None:
     if not field.path:
         return None
     return next((step.key for step in reversed(field.path) if isinstance(step.key, str)), field.name)
-
-
-def _descend(node: Read, path: Path) -> Read:
-    for name in path:
-        found = next((e for e in node.embeds if name in (e.item.key, e.item.name)), None)
-        if found is None:
-            raise not_embedded(name)
-        node = found.read
-    return node
-
-
-def _nodes(node: Read) -> Iterator[Read]:
-    yield node
-    for embed in node.embeds:
-        yield from _nodes(embed.read)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from soundscape.local.rest.errors import parse_error
+from soundscape.local.rest.errors import refusal
 from soundscape.local.rest.syntax import Field, JsonStep
 
 MAX_DEPTH = 30
@@ -15,6 +15,9 @@ MAX_DEPTH = 30
 _NAME = re.compile(r"[\w $]+(?:-(?!>)[\w $]+)*")
 _JSON_KEY = re.compile(r"[^(\-:.,>)]+(?:-(?!>)[^(\-:.,>)]+)*")
 _JSON_INDEX = re.compile(r"-?[0-9]{1,18}(?=->|::|\.|,|\)|$)")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_SPACE = re.compile(r"[ \t]*")
 
 T = TypeVar("T")
 
@@ -31,34 +34,37 @@ class Reader:
     def fail(self, expecting: str) -> NoReturn:
         here = self.text[self.at : self.at + 1]
         found = f'unexpected "{here}"' if here else "unexpected end of input"
-        raise parse_error(
-            f'"failed to parse {self.what} ({self.text})" (line 1, column {self.at + 1})',
-            f"{found} expecting {expecting}",
-        )
+        place = f'"failed to parse {self.what} ({self.text})" (line 1, column {self.at + 1})'
+        raise refusal("PGRST100", place, details=f"{found} expecting {expecting}")
+
+    def sees(self, token: str) -> bool:
+        return self.text.startswith(token, self.at)
 
     def accept(self, token: str) -> bool:
-        if self.text.startswith(token, self.at):
+        found = self.sees(token)
+        if found:
             self.at += len(token)
-            return True
-        return False
+        return found
 
     def expect(self, token: str) -> None:
         if not self.accept(token):
             self.fail(f'"{token}"')
 
-    def match(self, pattern: re.Pattern[str]) -> str | None:
+    def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         found = pattern.match(self.text, self.at)
-        if found is None:
-            return None
-        self.at = found.end()
-        return found[0]
+        if found is not None:
+            self.at = found.end()
+        return found
 
     def space(self) -> None:
-        while self.at < len(self.text) and self.text[self.at] in " \t":
-            self.at += 1
+        self.match(_SPACE)
+
+    def ends(self, *closing: str) -> bool:
+        """Whether the text, or the item that one of `closing` ends, is over."""
+        return self.at == len(self.text) or self.text[self.at] in closing
 
     def end(self) -> None:
-        if self.at < len(self.text):
+        if not self.ends():
             self.fail("end of input")
 
     def either(self, first: Callable[[], T | None]) -> T | None:
@@ -80,66 +86,52 @@ class Reader:
         self.depth -= 1
         return result
 
-    def comma_list(self, item: Callable[[], T]) -> tuple[T, ...]:
-        items = [item()]
-        while self.accept(","):
+    def comma_list(self, item: Callable[[], T], *, spaced: bool = True) -> tuple[T, ...]:
+        """Items between commas; spaces around them are passed over when `spaced`."""
+        items: list[T] = []
+        while not items or self.accept(","):
+            if spaced:
+                self.space()
             items.append(item())
+            if spaced:
+                self.space()
         return tuple(items)
 
     # -- words -----------------------------------------------------------------------------------
 
     def quoted(self) -> str | None:
         """`"a, \\"b\\""`: anything, with backslash escapes; None where no closed quote begins here."""
-        if not self.text.startswith('"', self.at):
-            return None
-        value, at = [], self.at + 1
-        while at < len(self.text) and self.text[at] != '"':
-            if self.text[at] == "\\" and at + 1 < len(self.text):
-                at += 1
-            value.append(self.text[at])
-            at += 1
-        if at >= len(self.text):
-            return None
-        self.at = at + 1
-        return "".join(value)
+        found = self.match(_QUOTED)
+        return None if found is None else _ESCAPED.sub(r"\1", found[1])
 
-    def at_name(self) -> bool:
-        return self.text.startswith('"', self.at) or _NAME.match(self.text, self.at) is not None
+    def word(self, pattern: re.Pattern[str], expecting: str) -> str:
+        found = self.match(pattern)
+        if found is None or not found[0].strip():
+            self.fail(expecting)
+        return found[0].strip()
 
     def name(self) -> str:
         quoted = self.quoted()
-        if quoted is not None:
-            return quoted
-        found = self.match(_NAME)
-        if found is None or not found.strip():
-            self.fail("field name (* or [a..z0..9_$])")
-        return found.strip()
+        return quoted if quoted is not None else self.word(_NAME, "field name (* or [a..z0..9_$])")
+
+    def at_name(self) -> bool:
+        return self.sees('"') or _NAME.match(self.text, self.at) is not None
 
     def field(self) -> Field:
         self.space()
         name, path = self.name(), []
-        while self.text.startswith("->", self.at):
+        while self.sees("->"):
             as_text = self.accept("->>") or not self.accept("->")
             index = self.match(_JSON_INDEX)
-            if index is not None:
-                path.append(JsonStep(int(index), as_text))
-                continue
-            key = self.quoted()
+            key: str | int | None = int(index[0]) if index else self.quoted()
             if key is None:
-                key = (self.match(_JSON_KEY) or "").strip()
-                if not key:
-                    self.fail("any non reserved character different from: .,>()")
+                key = self.word(_JSON_KEY, "any non reserved character different from: .,>()")
             path.append(JsonStep(key, as_text))
         self.space()
         return Field(name, tuple(path))
 
     def alias(self) -> str | None:
-        def one() -> str | None:
-            if not self.at_name():
-                return None
-            name = self.name()
-            if self.text.startswith("::", self.at) or not self.accept(":"):
-                return None
-            return name
-
-        return self.either(one)
+        if not self.at_name():
+            return None
+        name = self.name()
+        return None if self.sees("::") or not self.accept(":") else name

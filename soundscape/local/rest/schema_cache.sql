@@ -3,113 +3,113 @@ with exposed as (
     select oid, nspname from pg_namespace where nspname = any (%(schemas)s)
 ),
 relations as (
-    select c.oid, n.nspname, c.relname, c.relkind, c.reltype
+    select c.oid, n.nspname, c.relname, c.reltype
     from pg_class c join exposed n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
 ),
+columns as (
+    -- Of each relation and composite type: the names with the type below domains, in order.
+    select a.attrelid, json_object_agg(a.attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null)
+                                       order by a.attnum) as found
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attnum > 0 and not a.attisdropped
+    group by a.attrelid
+),
 keys as (
     -- The columns of every primary key and unique constraint, by table.
-    select conrelid, contype, conname,
+    select conrelid, contype,
            array(select a.attname from unnest(conkey) with ordinality as k (attnum, place)
                  join pg_attribute a on a.attrelid = conrelid and a.attnum = k.attnum
                  order by k.place) as columns
     from pg_constraint where contype in ('p', 'u')
+),
+foreign_keys as (
+    select f.oid, f.conrelid, f.conname, l.columns, l.pairs, l.back,
+           json_build_array(s.nspname, s.relname) as source,
+           json_build_array(g.nspname, g.relname) as target,
+           exists (select from keys k where k.conrelid = f.conrelid
+                   and k.columns <@ l.columns and k.columns @> l.columns) as is_unique
+    from pg_constraint f
+    join relations s on s.oid = f.conrelid
+    join relations g on g.oid = f.confrelid
+    cross join lateral (
+        select array_agg(a.attname order by k.place) as columns,
+               json_agg(json_build_array(a.attname, b.attname) order by k.place) as pairs,
+               json_agg(json_build_array(b.attname, a.attname) order by k.place) as back
+        from unnest(f.conkey, f.confkey) with ordinality as k (here, there, place)
+        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.here
+        join pg_attribute b on b.attrelid = f.confrelid and b.attnum = k.there
+    ) l
+    where f.contype = 'f' and f.conparentid = 0
+),
+relationships as (
+    select conname, json_build_object(
+        'source', source, 'target', target, 'constraint', conname, 'columns', pairs,
+        'cardinality', case when is_unique then 'one-to-one' else 'many-to-one' end) as link
+    from foreign_keys
+    union all
+    select conname, json_build_object(
+        'source', target, 'target', source, 'constraint', conname, 'columns', back,
+        'cardinality', case when is_unique then 'one-to-one' else 'one-to-many' end)
+    from foreign_keys
+    union all
+    -- Two keys of one table that are part of its primary key join what they refer to.
+    select near.conname, json_build_object(
+        'source', near.target, 'target', far.target, 'constraint', near.conname, 'columns', '[]'::json,
+        'cardinality', 'many-to-many',
+        'junction', json_build_object(
+            'table', near.source, 'constraints', json_build_array(near.conname, far.conname),
+            'source_columns', near.pairs, 'target_columns', far.pairs))
+    from foreign_keys near
+    join foreign_keys far on far.conrelid = near.conrelid and far.oid <> near.oid
+    join keys k on k.conrelid = near.conrelid and k.contype = 'p' and k.columns @> (near.columns || far.columns)
 )
 select json_build_object(
     'tables', (
         select coalesce(json_agg(json_build_object(
             'schema', r.nspname,
             'name', r.relname,
-            'comment', obj_description(r.oid, 'pg_class'),
-            'insertable', pg_relation_is_updatable(r.oid, true) & 8 = 8,
-            'updatable', pg_relation_is_updatable(r.oid, true) & 4 = 4,
-            'deletable', pg_relation_is_updatable(r.oid, true) & 16 = 16,
+            'columns', coalesce(c.found, '{}'),
             'primary_key', coalesce((select to_json(k.columns) from keys k
                                      where k.conrelid = r.oid and k.contype = 'p'), '[]'),
-            'columns', (
-                select coalesce(json_agg(json_build_object(
-                    'name', a.attname,
-                    'type', format_type(a.atttypid, a.atttypmod),
-                    'base', format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null),
-                    'nullable', not (a.attnotnull or t.typnotnull),
-                    'default', pg_get_expr(d.adbin, d.adrelid),
-                    'comment', col_description(r.oid, a.attnum),
-                    'enum', (select json_agg(e.enumlabel order by e.enumsortorder)
-                             from pg_enum e where e.enumtypid = t.oid)
-                ) order by a.attnum), '[]')
-                from pg_attribute a
-                join pg_type t on t.oid = a.atttypid
-                left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-                where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
-            ),
             'computed', (
+                -- Functions that take a row of this table and so can be read like columns.
                 select coalesce(json_agg(distinct p.proname), '[]')
                 from pg_proc p join exposed n on n.oid = p.pronamespace
                 where p.pronargs = 1 and p.proargtypes[0] = r.reltype and not p.proretset and p.prokind = 'f'
             )
-        )), '[]') from relations r
+        )), '[]') from relations r left join columns c on c.attrelid = r.oid
     ),
-    'foreign_keys', (
-        select coalesce(json_agg(json_build_object(
-            'name', f.conname,
-            'table', json_build_array(s.nspname, s.relname),
-            'target', json_build_array(g.nspname, g.relname),
-            'columns', l.columns,
-            'target_columns', l.target_columns,
-            'is_unique', exists (select from keys k where k.conrelid = f.conrelid
-                                 and k.columns <@ l.columns and k.columns @> l.columns)
-        ) order by f.conname), '[]')
-        from pg_constraint f
-        join relations s on s.oid = f.conrelid
-        join relations g on g.oid = f.confrelid
-        cross join lateral (
-            select array_agg(a.attname order by k.place) as columns,
-                   array_agg(b.attname order by k.place) as target_columns
-            from unnest(f.conkey, f.confkey) with ordinality as k (here, there, place)
-            join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.here
-            join pg_attribute b on b.attrelid = f.confrelid and b.attnum = k.there
-        ) l
-        where f.contype = 'f' and f.conparentid = 0
-    ),
+    'relationships', (select coalesce(json_agg(link order by conname), '[]') from relationships),
     'functions', (
         select coalesce(json_agg(json_build_object(
             'schema', n.nspname,
             'name', p.proname,
-            'comment', obj_description(p.oid, 'pg_proc'),
             'volatile', p.provolatile = 'v',
-            'set', p.proretset,
-            'returns', format_type(p.prorettype, null),
-            'table', (select json_build_array(rn.nspname, rc.relname)
-                      from pg_class rc join pg_namespace rn on rn.oid = rc.relnamespace
-                      where rc.oid = coalesce(nullif(t.typrelid, 0), bt.typrelid)),
-            'outputs', coalesce(
-                (select json_agg(json_build_object('name', o.name, 'base', format_type(o.type, null))
-                                 order by o.place)
-                 from unnest(p.proargnames, p.proallargtypes, p.proargmodes)
-                      with ordinality as o (name, type, mode, place)
-                 where o.mode in ('o', 'b', 't')),
-                -- A composite type, or a table that is not exposed.
-                (select json_agg(json_build_object('name', a.attname, 'base', format_type(a.atttypid, null))
-                                 order by a.attnum)
-                 from pg_attribute a
-                 where a.attrelid = coalesce(nullif(t.typrelid, 0), bt.typrelid)
-                   and a.attnum > 0 and not a.attisdropped)
+            'returns_set', p.proretset,
+            'returns_nothing', p.prorettype = 'void'::regtype,
+            'is_scalar', coalesce(outputs.found, c.found) is null,
+            'rows', json_build_object(
+                -- A table's own name where it is one, so that its relationships can be embedded.
+                'schema', coalesce(rows.nspname, ''),
+                'name', coalesce(rows.relname, p.proname),
+                'columns', coalesce(outputs.found, c.found,
+                                    json_build_object('pgrst_scalar', format_type(p.prorettype, null)))
             ),
             'arguments', (
                 select coalesce(json_agg(json_build_object(
-                    'name', coalesce(i.name, ''),
+                    'name', i.name,
                     'type', format_type(i.type, null),
                     'type_name', json_build_array(tn.nspname, at.typname),
-                    'required', i.place <= p.pronargs - p.pronargdefaults,
-                    'variadic', coalesce(i.mode = 'v', false)
+                    'required', i.place <= p.pronargs - p.pronargdefaults
                 ) order by i.place), '[]')
                 from (
                     -- Output arguments carry no input type and do not count.
-                    select names.name, types.type, types.mode, row_number() over (order by types.place) as place
+                    select names.name, types.type, row_number() over (order by types.place) as place
                     from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargmodes)
                          with ordinality as types (type, mode, place)
                     left join unnest(p.proargnames) with ordinality as names (name, place) using (place)
-                    where coalesce(types.mode, 'i') in ('i', 'b', 'v')
+                    where coalesce(types.mode, 'i') in ('i', 'b')
                 ) i
                 join pg_type at on at.oid = i.type
                 join pg_namespace tn on tn.oid = at.typnamespace
@@ -118,8 +118,18 @@ select json_build_object(
         from pg_proc p
         join exposed n on n.oid = p.pronamespace
         join pg_type t on t.oid = p.prorettype
-        left join pg_type bt on bt.oid = nullif(t.typbasetype, 0)
-        where p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger')
+        left join pg_type below on below.oid = nullif(t.typbasetype, 0)
+        left join columns c on c.attrelid = coalesce(nullif(t.typrelid, 0), below.typrelid)
+        left join relations rows on rows.oid = c.attrelid
+        cross join lateral (
+            select json_object_agg(o.name, format_type(o.type, null) order by o.place) as found
+            from unnest(p.proargnames, p.proallargtypes, p.proargmodes)
+                 with ordinality as o (name, type, mode, place)
+            where o.mode in ('o', 'b', 't')
+        ) outputs
+        where p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger') and p.provariadic = 0
+          -- What has a parameter without a name could only be called by position.
+          and (p.pronargs = 0 or cardinality(p.proargnames) >= p.pronargs and '' <> all (p.proargnames))
     ),
     'types', (
         -- What a cast may name: each type by its own name and by the standard's spelling.
@@ -134,15 +144,12 @@ select json_build_object(
         ) named
         where path ->> 0 = any (array['pg_catalog'] || %(search_path)s::text[])
     ),
-    'settings', (
-        -- What `alter role authenticator set pgrst...` and `alter role anon set statement_timeout` say.
-        select coalesce(json_agg(json_build_array(r.rolname, split_part(setting, '=', 1),
-                                                  substr(setting, strpos(setting, '=') + 1))), '[]')
+    'timeouts', (
+        -- What `alter role anon set statement_timeout` says.
+        select coalesce(json_object_agg(r.rolname, split_part(setting, '=', 2)), '{}')
         from pg_db_role_setting s
         join pg_roles r on r.oid = s.setrole
         cross join unnest(s.setconfig) as setting
-        where r.rolname in ('anon', 'authenticated', 'service_role', 'authenticator')
-    ),
-    'comment', (select obj_description(oid, 'pg_namespace') from exposed
-                order by array_position(%(schemas)s::text[], nspname::text) limit 1)
+        where r.rolname in ('anon', 'authenticated', 'service_role') and setting like 'statement_timeout=%%'
+    )
 )

@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Placeholder
 
 from soundscape.local.rest.plan import Column, Embed, Order, Presence, Read, Selected, Test, Where
-from soundscape.local.rest.schema_cache import Name
+from soundscape.local.stack import identifier
 
 _OPERATORS = {
     "eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "like": "like", "ilike": "ilike",
     "match": "~", "imatch": "~*", "cs": "@>", "cd": "<@", "ov": "&&", "sl": "<<", "sr": ">>", "nxr": "&<",
     "nxl": "&>", "adj": "-|-", "isdistinct": "is distinct from",
-}  # fmt: skip
-_IS = {
-    "null": "is null", "not_null": "is not null", "true": "is true", "false": "is false",
-    "unknown": "is unknown",
 }  # fmt: skip
 _TEXT_SEARCH = {
     "fts": "to_tsquery", "plfts": "plainto_tsquery", "phfts": "phraseto_tsquery",
@@ -29,11 +25,10 @@ _TEXT_SEARCH = {
 }  # fmt: skip
 
 OPERATORS = {name: SQL(word) for name, word in _OPERATORS.items()}
-IS = {name: SQL(word) for name, word in _IS.items()}
+IS = {name: SQL(name.replace("_", " ")) for name in ("null", "not_null", "true", "false", "unknown")}
 TEXT_SEARCH = {name: SQL(word) for name, word in _TEXT_SEARCH.items()}
-AGGREGATES = {name: SQL(name) for name in ("sum", "avg", "count", "max", "min")}
 COMMA = SQL(", ")
-EMPTY = SQL("")
+EMPTY: Composable = SQL("")
 
 
 def array_literal(values: Iterable[str]) -> str:
@@ -57,84 +52,68 @@ class Composer:
 
     def read(self, node: Read, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
         """`select … from source as place …`; `joined` ties the rows to the query around it."""
-        outputs = [part for item in node.selected for part in self._selected(node, item)]
-        groups = [
-            SQL("{}").format(index + 1)
-            for index, item in enumerate(_expanded(node) if node.aggregated else ())
-            if not item.aggregate
-        ]
+        outputs = [self._selected(node, item) for item in node.selected]
         joins: list[Composable] = []
         for embed in node.embeds:
-            if not embed.is_empty:
-                embedded = self._embedded(embed)
-                if node.aggregated:
-                    groups += [SQL("{}").format(len(outputs) + offset + 1) for offset in range(len(embedded))]
-                outputs += embedded
+            outputs += self._embedded(embed)
             if embed.item.inner or not embed.is_empty:
                 joins.append(self._join(embed))
-        conditions = [*joined, *(self.where(where) for where in node.where)]
-        return Composed(
-            [
-                SQL("select {} from {} as {}").format(COMMA.join(outputs), source, Identifier(node.place)),
-                *joins,
-                self.conditions(conditions),
-                SQL(" group by {}").format(COMMA.join(groups)) if groups else EMPTY,
-                SQL(" order by {}").format(COMMA.join(map(self._order, node.order))) if node.order else EMPTY,
-                SQL(" limit {}::bigint").format(self.value(node.limit)) if node.limit is not None else EMPTY,
-                SQL(" offset {}::bigint").format(self.value(node.offset)) if node.offset else EMPTY,
-            ]
-        )
+        parts = [
+            SQL("select {} from {} as {}").format(COMMA.join(outputs), source, identifier(node.place)),
+            *joins,
+            self.conditions(node.where, joined),
+        ]
+        if node.order:
+            parts.append(SQL(" order by {}").format(COMMA.join(map(self._order, node.order))))
+        if node.limit is not None:
+            parts.append(SQL(" limit {}::bigint").format(self.value(node.limit)))
+        if node.offset:
+            parts.append(SQL(" offset {}::bigint").format(self.value(node.offset)))
+        return Composed(parts)
 
     def count(self, node: Read, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
         """The rows `read` would find without limits: `select 1 …`, an inner embed as `exists`."""
-        conditions = [*joined, *(self.where(where) for where in node.where)]
-        conditions += [self._exists(embed) for embed in node.embeds if embed.item.inner]
-        head = SQL("select 1 from {} as {}").format(source, Identifier(node.place))
-        return Composed([head, self.conditions(conditions)])
+        inner = [Presence(embed, present=True) for embed in node.embeds if embed.item.inner]
+        head = SQL("select 1 from {} as {}").format(source, identifier(node.place))
+        return Composed([head, self.conditions([*node.where, *inner], joined)])
 
-    def conditions(self, conditions: list[Composable]) -> Composable:
+    def conditions(self, where: Iterable[Where], joined: Iterable[Composable] = ()) -> Composable:
+        conditions = [*joined, *map(self.where, where)]
         return SQL(" where {}").format(SQL(" and ").join(conditions)) if conditions else EMPTY
 
     # -- columns ---------------------------------------------------------------------------------
 
     def column(self, column: Column) -> Composable:
-        plain: Composable = Identifier(column.place, column.name)
+        plain: Composable = identifier(column.place, column.name)
         if not column.path:
             return plain
-        steps: list[Composable] = [plain if column.is_json else SQL("to_jsonb({})").format(plain)]
+        if column.type not in ("json", "jsonb"):
+            plain = SQL("to_jsonb({})").format(plain)
+        steps = [plain]
         for step in column.path:
             arrow = SQL(" ->> ") if step.as_text else SQL(" -> ")
             key = SQL("{}::int") if isinstance(step.key, int) else SQL("{}::text")
             steps += [arrow, key.format(self.value(step.key))]
         return SQL("({})").format(Composed(steps))
 
-    def _selected(self, node: Read, item: Selected) -> list[Composable]:
-        if item.column is None and item.aggregate is None:
-            if not node.aggregated:
-                return [SQL("{}.*").format(Identifier(node.place))]
-            return [Identifier(node.place, name) for name in node.table.columns]
-        expression: Composable = SQL("*") if item.column is None else self.column(item.column)
+    def _selected(self, node: Read, item: Selected) -> Composable:
+        if item.column is None:
+            return SQL("{}.*").format(identifier(node.place))
+        expression = self.column(item.column)
         if item.cast:
-            expression = _cast(expression, item.cast)
-        if item.aggregate:
-            expression = SQL("{}({})").format(AGGREGATES[item.aggregate], expression)
-        if item.aggregate_cast:
-            expression = _cast(expression, item.aggregate_cast)
-        if item.alias:
-            expression = SQL("{} as {}").format(expression, Identifier(item.alias))
-        return [expression]
+            expression = SQL("cast({} as {})").format(expression, identifier(*item.cast))
+        return SQL("{} as {}").format(expression, identifier(item.alias)) if item.alias else expression
 
     def _order(self, order: Order) -> Composable:
         expression = self.column(order.column)
         if order.embed is not None:
             source, joined = self._source(order.embed)
-            conditions = [*joined, *(self.where(where) for where in order.embed.read.where)]
+            read = order.embed.read
             expression = SQL("(select {} from {} as {}{})").format(
-                expression, source, Identifier(order.embed.read.place), self.conditions(conditions)
+                expression, source, identifier(read.place), self.conditions(read.where, joined)
             )
         nulls = {None: EMPTY, "first": SQL(" nulls first"), "last": SQL(" nulls last")}[order.term.nulls]
-        direction = SQL(" desc") if order.term.descending else SQL(" asc")
-        return Composed([expression, direction, nulls])
+        return Composed([expression, SQL(" desc") if order.term.descending else SQL(" asc"), nulls])
 
     # -- conditions ------------------------------------------------------------------------------
 
@@ -157,12 +136,12 @@ class Composer:
             return SQL("{} = any({})").format(field, self.value(array_literal(values)))
         assert isinstance(value, str)
         if operator == "is":
-            return SQL("{} {}").format(field, IS[value])
+            return SQL("{} is {}").format(field, IS[value])
         if operator in TEXT_SEARCH:
             configuration: Composable = EMPTY
             if comparison.configuration:
                 configuration = SQL("{}::regconfig, ").format(self.value(comparison.configuration))
-            if not test.is_tsvector:
+            if test.column.type != "tsvector":
                 field = SQL("to_tsvector({}{})").format(configuration, field)
             return SQL("{} @@ {}({}{})").format(
                 field, TEXT_SEARCH[operator], configuration, self.value(value)
@@ -180,11 +159,11 @@ class Composer:
     def _source(self, embed: Embed) -> tuple[Composable, list[Composable]]:
         """What an embed reads from, to be followed by its alias, and how it hangs on its parent."""
         link, place = embed.relationship, embed.read.place
-        target = Identifier(*link.target)
+        target = identifier(*link.target)
         if link.junction is None:
             return target, [_equal(embed.parent, here, place, there) for here, there in link.columns]
         via = f"{place}_via"
-        source = SQL("{} as {}, {}").format(Identifier(*link.junction.table), Identifier(via), target)
+        source = SQL("{} as {}, {}").format(identifier(*link.junction.table), identifier(via), target)
         near = [_equal(embed.parent, there, via, here) for here, there in link.junction.source_columns]
         far = [_equal(via, here, place, there) for here, there in link.junction.target_columns]
         return source, [*near, *far]
@@ -195,7 +174,7 @@ class Composer:
 
     def _join(self, embed: Embed) -> Composable:
         source, joined = self._source(embed)
-        inner, lateral = self.read(embed.read, source, joined), Identifier(embed.lateral)
+        inner, lateral = self.read(embed.read, source, joined), identifier(embed.lateral)
         kind = SQL(" inner") if embed.item.inner else SQL(" left")
         if embed.relationship.to_one:
             return SQL("{} join lateral ({}) as {} on true").format(kind, inner, lateral)
@@ -203,8 +182,8 @@ class Composer:
         columns: list[Composable] = [SQL("count(*) as pgrst_count")]
         if embed.item.spread:
             columns += [
-                SQL("json_agg({}) as {}").format(Identifier("pgrst_row", name), Identifier(name))
-                for name in output_names(embed.read)
+                SQL("json_agg({}) as {}").format(identifier("pgrst_row", name), identifier(name))
+                for name in embed.read.names
             ]
         elif not embed.is_empty:
             columns.append(SQL("json_agg(pgrst_row) as pgrst_rows"))
@@ -215,45 +194,19 @@ class Composer:
 
     def _embedded(self, embed: Embed) -> list[Composable]:
         """What an embed adds to its parent's select list."""
+        if embed.is_empty:
+            return []
+        many = SQL("coalesce({}, '[]') as {}")
         if embed.item.spread:
-            wanted = SQL("{} as {}") if embed.relationship.to_one else SQL("coalesce({}, '[]') as {}")
+            wanted = SQL("{} as {}") if embed.relationship.to_one else many
             return [
-                wanted.format(Identifier(embed.lateral, name), Identifier(name))
-                for name in output_names(embed.read)
+                wanted.format(identifier(embed.lateral, name), identifier(name)) for name in embed.read.names
             ]
-        key = Identifier(embed.item.key)
+        key = identifier(embed.item.key)
         if embed.relationship.to_one:
-            return [SQL("row_to_json({}.*) as {}").format(Identifier(embed.lateral), key)]
-        return [SQL("coalesce({}, '[]') as {}").format(Identifier(embed.lateral, "pgrst_rows"), key)]
-
-
-def output_names(node: Read) -> list[str]:
-    """The keys of this node's rows in the answer."""
-    names = [_name(item) for item in _expanded(node)]
-    for embed in node.embeds:
-        if not embed.is_empty:
-            names += output_names(embed.read) if embed.item.spread else [embed.item.key]
-    return names
-
-
-def _expanded(node: Read) -> list[Selected]:
-    """The select list with `*` spelled out."""
-    found: list[Selected] = []
-    for item in node.selected:
-        if item.column is None and item.aggregate is None:
-            found += [Selected(Column(node.place, name)) for name in node.table.columns]
-        else:
-            found.append(item)
-    return found
-
-
-def _name(item: Selected) -> str:
-    return item.alias or (item.column.name if item.column else "count")
-
-
-def _cast(expression: Composable, type_name: Name) -> Composable:
-    return SQL("cast({} as {})").format(expression, Identifier(*type_name))
+            return [SQL("row_to_json({}.*) as {}").format(identifier(embed.lateral), key)]
+        return [many.format(identifier(embed.lateral, "pgrst_rows"), key)]
 
 
 def _equal(left: str, left_column: str, right: str, right_column: str) -> Composable:
-    return SQL("{} = {}").format(Identifier(left, left_column), Identifier(right, right_column))
+    return SQL("{} = {}").format(identifier(left, left_column), identifier(right, right_column))

@@ -27,13 +27,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ColumnItem:
-    """`alias:column->path::cast.aggregate()::cast`; the column `*` means all of them."""
+    """`alias:column->path::cast`; the column `*` means all of them."""
 
     field: Field
     alias: str | None = None
     cast: str | None = None
-    aggregate: str | None = None
-    aggregate_cast: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +100,5 @@ class Query:
     offset: dict[Path, int] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] | None = None
-    arguments: list[tuple[str, str]] = field(default_factory=list)
-    """Parameters of a function called by GET: those whose value has no operator."""
+    arguments: dict[str, str] = field(default_factory=dict)
+    """Of a function called by GET: parameters whose value has no operator."""

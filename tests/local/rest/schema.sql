@@ -81,14 +81,16 @@ create function public.hidden_things() returns setof hidden.things language sql 
 create function public.halves(whole integer, out near integer, out far integer) language sql immutable as $$
     select whole / 2, whole - whole / 2 $$;
 create function public.anything() returns record language sql immutable as $$ select 1 as a, 'x' as b $$;
-create function public.clock() returns text language sql stable as $$ select current_setting('timezone') $$;
+create function public.nap(seconds float) returns boolean language sql as $$
+    select pg_sleep(seconds) is null $$;
 create function public.touch(label integer) returns void language sql as $$
     update public.labels set founded = '1999-01-01' where id = label $$;
 create function public.total(variadic numbers integer[]) returns bigint language sql immutable as $$
     select sum(n) from unnest(numbers) n $$;
 create function public.sum_list(numbers integer[]) returns bigint language sql immutable as $$
     select sum(n) from unnest(numbers) n $$;
-create function public.echo(json) returns json language sql immutable as $$ select $1 $$;
+create function public.echo(given json) returns json language sql immutable as $$ select given $$;
+create function public.unnamed(json) returns json language sql immutable as $$ select $1 $$;
 create function public.over(a integer) returns text language sql immutable as $$ select 'integer' $$;
 create function public.over(a text, b text) returns text language sql immutable as $$ select 'texts' $$;
 create function public.unclear(a integer) returns text language sql immutable as $$ select 'integer' $$;

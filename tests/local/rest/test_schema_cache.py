@@ -105,42 +105,25 @@ def test_changed_types_and_keys_are_followed(shop: Shop, service: httpx.Client) 
 
 def test_notify_reloads(shop: Shop, service: httpx.Client) -> None:
     """Without the event triggers, the documented way still works."""
-    shop.sql("alter event trigger pgrst_ddl_watch disable")
+    as_postgres(shop, "create table public.brief (id int); grant select on public.brief to service_role")
+    wait_for(lambda: service.get("/brief").status_code == 200)
+    shop.sql("alter event trigger pgrst_drop_watch disable")
     try:
-        as_postgres(shop, "comment on table public.labels is 'Changed.'")
+        as_postgres(shop, "drop table public.brief")
         time.sleep(0.1)
-        assert service.get("/").json()["definitions"]["labels"]["description"] == "Who publishes."
+        assert service.get("/brief").json()["code"] == "42P01", "still believed in"
         shop.sql("notify pgrst, 'reload schema'")
-        wait_for(lambda: service.get("/").json()["definitions"]["labels"]["description"] == "Changed.")
+        wait_for(lambda: service.get("/brief").json()["code"] == "PGRST205")
     finally:
-        shop.sql("alter event trigger pgrst_ddl_watch enable")
-        as_postgres(shop, "comment on table public.labels is 'Who publishes.'")
+        shop.sql("alter event trigger pgrst_drop_watch enable")
 
 
-def test_aggregates_and_rollback_where_the_project_enables_them(
-    shop: Shop, anon: httpx.Client, service: httpx.Client
-) -> None:
-    shop.sql("alter role authenticator set pgrst.db_aggregates_enabled = 'true'")
-    shop.sql("alter role authenticator set pgrst.db_tx_end = 'commit-allow-override'")
+def test_the_timeout_of_a_role_is_followed(shop: Shop, service: httpx.Client) -> None:
+    shop.sql("alter role service_role set statement_timeout = '50ms'")
     shop.sql("notify pgrst, 'reload config'")
     try:
-        wait_for(lambda: anon.get("/albums?select=count()").status_code == 200)
-        assert anon.get("/albums?select=count()").json() == [{"count": 4}]
-        assert anon.get("/albums?select=mood,id.max(),n:id.count()&order=mood").json() == [
-            {"mood": "calm", "max": 1, "n": 1},
-            {"mood": "dark", "max": 3, "n": 2},
-            {"mood": None, "max": 4, "n": 1},
-        ]
-        assert anon.get("/albums?select=price.sum()::int").json() == [{"sum": 27}]
-        assert anon.get("/labels?select=id,artists(count())&id=eq.1").json() == [
-            {"id": 1, "artists": [{"count": 2}]}
-        ]
-        assert anon.get("/artists?select=...labels(count())").json()["code"] == "PGRST127"
-        answer = service.post("/labels", json={"id": 77, "name": "gone"}, headers={"Prefer": "tx=rollback"})
-        assert (answer.status_code, answer.headers["preference-applied"]) == (201, "tx=rollback")
-        assert shop.sql("select count(*) from public.labels where id = 77") == [(0,)]
+        wait_for(lambda: service.post("/rpc/nap", json={"seconds": 0.2}).status_code == 500)
+        assert service.post("/rpc/nap", json={"seconds": 0.2}).json()["code"] == "57014"
     finally:
-        shop.sql("alter role authenticator reset pgrst.db_aggregates_enabled")
-        shop.sql("alter role authenticator reset pgrst.db_tx_end")
+        shop.sql("alter role service_role reset statement_timeout")
         shop.sql("notify pgrst, 'reload config'")
-        wait_for(lambda: anon.get("/albums?select=count()").status_code == 400)
