@@ -151,11 +151,13 @@ export type Database = {
           error_code: string | null
           error_message: string | null
           file_path: string
+          heard: NonNullable<Json>
           hidden_at: string | null
           hidden_reason: string | null
           id: string
           is_listed: boolean
           is_public: boolean
+          labels: string[]
           license: string | null
           object_etag: string | null
           object_id: string | null
@@ -181,11 +183,13 @@ export type Database = {
           error_code?: string | null
           error_message?: string | null
           file_path: string
+          heard?: NonNullable<Json>
           hidden_at?: string | null
           hidden_reason?: string | null
           id?: string
           is_listed?: never
           is_public?: boolean
+          labels?: never
           license?: string | null
           object_etag?: string | null
           object_id?: string | null
@@ -210,11 +214,13 @@ export type Database = {
           error_code?: string | null
           error_message?: string | null
           file_path?: string
+          heard?: NonNullable<Json>
           hidden_at?: string | null
           hidden_reason?: string | null
           id?: string
           is_listed?: never
           is_public?: boolean
+          labels?: never
           license?: string | null
           object_etag?: string | null
           object_id?: string | null
@@ -750,11 +756,13 @@ export type Database = {
           error_code: string | null
           error_message: string | null
           file_path: string
+          heard: NonNullable<Json>
           hidden_at: string | null
           hidden_reason: string | null
           id: string
           is_listed: boolean
           is_public: boolean
+          labels: string[]
           license: string | null
           object_etag: string | null
           object_id: string | null
@@ -780,6 +788,59 @@ export type Database = {
         Returns: Json
       }
       show_job: { Args: { job_id: number }; Returns: Json }
+      similar_audio: {
+        Args: {
+          audio_id: string
+          diversity?: number
+          key?: string
+          labels?: string[]
+          license?: string
+          limit?: number
+          max_duration_s?: number
+          max_loudness_lufs?: number
+          max_tempo_bpm?: number
+          min_duration_s?: number
+          min_loudness_lufs?: number
+          min_tempo_bpm?: number
+          mode?: string
+        }
+        Returns: {
+          id: string
+          recording: Database['public']['Tables']['audio_files']['Row']
+          rhythm: number
+          score: number
+          tags: number
+          timbre: number
+          tonality: number
+        }[]
+      }
+      similar_to_embedding: {
+        Args: {
+          diversity?: number
+          embedding: number[]
+          key?: string
+          labels?: string[]
+          license?: string
+          limit?: number
+          max_duration_s?: number
+          max_loudness_lufs?: number
+          max_tempo_bpm?: number
+          min_duration_s?: number
+          min_loudness_lufs?: number
+          min_tempo_bpm?: number
+          mode?: string
+          space: string
+        }
+        Returns: {
+          id: string
+          recording: Database['public']['Tables']['audio_files']['Row']
+          rhythm: number
+          score: number
+          tags: number
+          timbre: number
+          tonality: number
+        }[]
+      }
     }
     Enums: {
       app_permission: 'reports.handle' | 'recordings.moderate' | 'roles.assign'

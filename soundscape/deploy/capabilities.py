@@ -91,7 +91,7 @@ class Visit:
             Capability("signed URL", ("describe",), self._signed_url),
             Capability("private", ("features",), self._private, leak),
             Capability("publish", ("private", "waveform", "signed URL"), self._publish),
-            Capability("functions", ("describe",), self._functions),
+            Capability("functions", ("features",), self._functions),
             Capability("worker's functions", ("sign in",), self._closed, leak),
             Capability("delete", ("describe",), self._delete),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -39,7 +40,7 @@ OWNERS: dict[str, dict[str, Any]] = {
     "retry_analysis": {"recording": NOBODYS},
 }
 
-USERS = ("search_audio", "move_playlist_item", "reorder_playlist")
+USERS = ("search_audio", "similar_audio", "similar_to_embedding", "move_playlist_item", "reorder_playlist")
 
 
 async def tried(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
@@ -47,8 +48,9 @@ async def tried(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
     found = (await user.rpc("search_audio", {"query": "check", "max_results": 5}).execute()).data
     if audio_id not in str(found):
         yield "search_audio does not find the recording by its title"
-    for sentence in [said async for said in _playlist(user, audio_id)]:
-        yield sentence
+    for told in (_neighbours(user, audio_id), _playlist(user, audio_id)):
+        async for sentence in told:
+            yield sentence
     for name, arguments in (*MODERATORS.items(), *OWNERS.items()):
         try:
             await user.rpc(name, arguments).execute()
@@ -58,6 +60,19 @@ async def tried(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
             yield f"{name} answers {refused.message}"
         else:
             yield f"{name} lets anybody do what only some may"
+
+
+async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
+    found: Any = (await user.rpc("similar_audio", {"audio_id": audio_id, "limit": 5}).execute()).data
+    if any(row["id"] == audio_id for row in found):
+        yield "similar_audio finds the recording itself"
+    places: Any = (
+        await user.table("audio_embeddings").select("space, embedding").eq("audio_id", audio_id).execute()
+    ).data
+    for place in places:
+        near = {"space": place["space"], "embedding": json.loads(place["embedding"]), "limit": 5}
+        if audio_id not in str((await user.rpc("similar_to_embedding", near).execute()).data):
+            yield "similar_to_embedding does not find the recording at its own place"
 
 
 async def _playlist(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:

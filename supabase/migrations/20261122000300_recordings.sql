@@ -1,12 +1,32 @@
 -- A recording is a row here and an object in the bucket audio-files.
 
-create function soundscape.search_document(title text, description text, tags text[]) returns tsvector
+create function soundscape.folded(words text) returns text
 language sql immutable parallel safe set search_path = ''
--- Word for word ('simple'): titles come in every language. What counts more is weighted more.
-return setweight(to_tsvector('pg_catalog.simple', coalesce(title, '')), 'A')
-    || setweight(to_tsvector('pg_catalog.simple', coalesce(array_to_string(tags, ' '), '')), 'B')
-    || setweight(to_tsvector('pg_catalog.simple', coalesce(description, '')), 'C');
-comment on function soundscape.search_document(text, text, text[]) is 'The words a recording is found by: title before tags before description.';
+-- Marks are taken off their letters, the rest is put together again as it was: only Latin, Greek and Cyrillic
+-- lose anything. Letters that are no mark's bearer are spelt out. What was compatible (ﬁ, Ａ) becomes the same.
+return replace(replace(replace(replace(translate(
+    lower(normalize(regexp_replace(normalize(words, nfkd), '[\u0300-\u036f]', '', 'g'), nfkc)),
+    'øłđðıħŧ', 'olddiht'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th');
+comment on function soundscape.folded(text) is 'The text in lower case and without accents, as search compares it.';
+
+create function soundscape.search_document(title text, description text, tags text[], heard jsonb) returns tsvector
+language sql immutable parallel safe set search_path = ''
+-- Word for word ('simple'): titles come in every language. What counts more is weighted more, and what people
+-- wrote counts more than what a machine heard.
+return setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(title, ''))), 'A')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(array_to_string(tags, ' '), ''))), 'B')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(description, ''))), 'C')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(
+        (select string_agg(label, ' ') from jsonb_object_keys(heard) as label), ''))), 'D');
+comment on function soundscape.search_document(text, text, text[], jsonb) is 'The words a recording is found by: title before tags before description before what was heard.';
+
+create function soundscape.labels(tags text[], heard jsonb) returns text[]
+language sql immutable parallel safe set search_path = ''
+return coalesce((
+    select array_agg(distinct soundscape.folded(label))
+    from (select unnest(tags) as label union all select jsonb_object_keys(heard)) as both_kinds
+    where label ~ '\S'), '{}');
+comment on function soundscape.labels(text[], jsonb) is 'The owner''s tags and what was heard, in one spelling, each once.';
 
 create table public.audio_files (
     id uuid primary key default gen_random_uuid(),
@@ -37,8 +57,10 @@ create table public.audio_files (
     analyzed_at timestamptz,
     hidden_at timestamptz,
     hidden_reason text check (char_length(btrim(hidden_reason)) between 1 and 1000),
+    heard jsonb not null default '{}' check (jsonb_typeof(heard) = 'object'),
     is_listed boolean not null generated always as (is_public and hidden_at is null) stored,
-    search tsvector not null generated always as (soundscape.search_document(title, description, tags)) stored,
+    labels text[] not null generated always as (soundscape.labels(tags, heard)) stored,
+    search tsvector not null generated always as (soundscape.search_document(title, description, tags, heard)) stored,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     -- What hangs on a recording refers to this and so carries owner and visibility along.
@@ -53,6 +75,7 @@ create index audio_files_by_age on public.audio_files (created_at desc);
 create index audio_files_public on public.audio_files (created_at desc) where is_public;
 create index audio_files_hidden on public.audio_files (hidden_at desc) where hidden_at is not null;
 create index audio_files_by_words on public.audio_files using gin (search);
+create index audio_files_by_labels on public.audio_files using gin (labels);
 create unique index audio_files_by_object on public.audio_files (object_id);
 create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued', 'analyzing');
 
@@ -80,8 +103,10 @@ comment on column public.audio_files.analysis_version is 'Version of the analysi
 comment on column public.audio_files.analyzed_at is 'When those results were written.';
 comment on column public.audio_files.hidden_at is 'When a moderator hid it from everybody but its owner; null otherwise.';
 comment on column public.audio_files.hidden_reason is 'Why it was hidden, for its owner to read.';
+comment on column public.audio_files.heard is 'What the analysis heard: the strongest 30 labels of audio_tags, each with its share of the recording times its confidence, 0 to 1.';
 comment on column public.audio_files.is_listed is 'Public and not hidden: everybody may find and hear it.';
-comment on column public.audio_files.search is 'The words of title, tags and description, for search_audio.';
+comment on column public.audio_files.labels is 'The owner''s tags and what was heard, in lower case and without accents: what filters and facets compare.';
+comment on column public.audio_files.search is 'The words of title, tags, description and what was heard, for search_audio.';
 comment on column public.audio_files.created_at is 'When the row was made.';
 comment on column public.audio_files.updated_at is 'When the row last changed.';
 

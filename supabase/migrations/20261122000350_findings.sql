@@ -29,6 +29,38 @@ comment on column public.audio_tags.confidence is 'Mean score over the span, 0 t
 comment on column public.audio_tags.start_s is 'Begin, seconds.';
 comment on column public.audio_tags.end_s is 'End, seconds.';
 
+create function soundscape.heard_in(recording uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_object_agg(label, weight), '{}') from (
+        select label, round((case when whole.end_s > 0 then sum(confidence * (t.end_s - t.start_s)) / whole.end_s
+                             else max(confidence) end)::numeric, 3) as weight
+        from public.audio_tags t,
+        -- The network scores every moment, so the last span ends where the recording does, more or less.
+        (select max(end_s) as end_s from public.audio_tags where audio_id = recording) as whole
+        where t.audio_id = recording
+        group by label, whole.end_s order by weight desc, label limit 30) as strongest
+$$;
+comment on function soundscape.heard_in(uuid) is 'The tags of a recording in one object: label and share of the time, weighted by confidence.';
+
+create function soundscape.on_tags_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    update public.audio_files f set heard = now_heard.heard
+    from (select c.audio_id, soundscape.heard_in(c.audio_id) as heard
+          from (select distinct audio_id from changed) as c) as now_heard
+    where f.id = now_heard.audio_id and f.heard <> now_heard.heard;
+    return null;
+end
+$$;
+comment on function soundscape.on_tags_changed() is 'Trigger on audio_tags: what was heard stands with the recording, in the same transaction.';
+
+create trigger audio_tags_added after insert on public.audio_tags
+    referencing new table as changed for each statement execute function soundscape.on_tags_changed();
+create trigger audio_tags_changed after update on public.audio_tags
+    referencing new table as changed for each statement execute function soundscape.on_tags_changed();
+create trigger audio_tags_removed after delete on public.audio_tags
+    referencing old table as changed for each statement execute function soundscape.on_tags_changed();
+
 create table public.audio_embeddings (
     audio_id uuid not null,
     space text not null check (char_length(space) between 1 and 64),
@@ -44,6 +76,7 @@ alter table public.audio_embeddings enable row level security;
 create index audio_embeddings_by_recording on public.audio_embeddings (audio_id, user_id, is_listed);
 -- A user's own recordings are few and searched exactly; the public catalogue has the graph.
 create index audio_embeddings_by_owner on public.audio_embeddings (user_id, space);
+create index audio_embeddings_public_by_space on public.audio_embeddings (space) where is_listed;
 create index audio_embeddings_public on public.audio_embeddings
     using hnsw (embedding extensions.halfvec_cosine_ops) where is_listed;
 comment on table public.audio_embeddings is 'A place among sounds: near means alike. Only one space compares with itself.';

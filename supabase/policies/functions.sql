@@ -10,7 +10,11 @@ grant execute on function
     soundscape.uuid_or_null(text),
     soundscape.owner_of(text, text)
     to anon, authenticated, service_role;
-grant execute on function soundscape.search_document(text, text, text[]) to authenticated, service_role;
+grant execute on function
+    soundscape.folded(text),
+    soundscape.labels(text[], jsonb),
+    soundscape.search_document(text, text, text[], jsonb)
+    to anon, authenticated, service_role;
 grant execute on function soundscape.authorize(public.app_permission) to authenticated;
 
 -- Auth calls this when it makes a token.

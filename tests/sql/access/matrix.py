@@ -220,6 +220,12 @@ BUCKETS: tuple[Row, ...] = (
 # Whether a bucket's files are served to everybody without asking.
 PUBLIC_BUCKETS = {"audio-files": False, "waveforms": False, "profile-images": True}
 
+# How similar_audio and similar_to_embedding end: diversity and filters.
+SIMILAR = (
+    "double precision,double precision,double precision,text,text,double precision,double precision,"
+    "double precision,double precision,text[],text"
+)
+
 # signature, what, call, outcomes. Functions of the exposed schema, every one.
 CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("claim_jobs(text,integer,integer)", "", "select public.claim_jobs('w', 1, 60)", "xxxxxy"),
@@ -246,6 +252,14 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("search_audio(text,integer)", "private", "select public.search_audio('private')", ".y...."),
     ("search_audio(text,integer)", "public", "select public.search_audio('public')", "yyyyyy"),
     ("search_audio(text,integer)", "hidden", "select public.search_audio('hidden')", ".y...."),
+    (f"similar_audio(uuid,integer,{SIMILAR})", "to a public one",
+     "select public.similar_audio({public})", ".yy..y"),
+    (f"similar_audio(uuid,integer,{SIMILAR})", "to a private one",
+     "select public.similar_audio({private})", "-y---y"),
+    (f"similar_audio(uuid,integer,{SIMILAR})", "to a hidden one",
+     "select public.similar_audio({hidden})", "-y-..y"),
+    (f"similar_to_embedding(text,double precision[],integer,{SIMILAR})", "",
+     "select public.similar_to_embedding('test-1', {vector}::extensions.vector::real[]::double precision[])", "yyyyyy"),
     ("move_playlist_item(uuid,integer)", "owner's",
      "select public.move_playlist_item((select id from public.playlist_items where audio_id = {public} "
      "and playlist_id = {public_list}), 3)", "xyxxxx"),
@@ -350,10 +364,21 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "public.custom_access_token_hook(jsonb)": ("supabase_auth_admin",),
     "soundscape.uuid_or_null(text)": EVERYBODY,
     "soundscape.owner_of(text,text)": EVERYBODY,
-    "soundscape.search_document(text,text,text[])": ("authenticated", "service_role"),
+    "soundscape.folded(text)": EVERYBODY,
+    "soundscape.labels(text[],jsonb)": EVERYBODY,
+    "soundscape.search_document(text,text,text[],jsonb)": EVERYBODY,
     "soundscape.authorize(app_permission)": SIGNED_IN,
     "soundscape.recordings_with(text,integer)": EVERYBODY,
     "public.search_audio(text,integer)": EVERYBODY,
+    f"soundscape.audio_filter({SIMILAR.partition(',')[2]})": EVERYBODY,
+    "soundscape.fits(uuid,soundscape.audio_filter)": EVERYBODY,
+    "soundscape.matching(soundscape.audio_filter,integer)": EVERYBODY,
+    "soundscape.nearest(text,halfvec,integer,soundscape.audio_filter,uuid[])": EVERYBODY,
+    "soundscape.likeness(uuid,uuid[])": EVERYBODY,
+    "soundscape.varied(uuid[],double precision[],text,double precision,integer)": EVERYBODY,
+    "soundscape.similar(text,halfvec,uuid,integer,double precision,soundscape.audio_filter)": EVERYBODY,
+    f"public.similar_audio(uuid,integer,{SIMILAR})": EVERYBODY,
+    f"public.similar_to_embedding(text,double precision[],integer,{SIMILAR})": EVERYBODY,
     **{
         f"{schema}.{signature}": who
         for schema in ("public", "soundscape")

@@ -1,0 +1,252 @@
+"""What sounds like what: under whose eyes, by which filter, in what order, and why."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import psycopg
+import pytest
+
+from .conftest import Database
+
+Row = dict[str, Any]
+SPACE = "yamnet-128-v1"
+UNKNOWN = "00000000-0000-4000-8000-0000000000ff"
+
+
+def place(*directions: float) -> list[float]:
+    """A vector of 128 values that begins with these."""
+    return [*directions, *[0.0] * (128 - len(directions))]
+
+
+def analysed(**given: Any) -> Row:
+    """A result of the analysis; `at` is where the embedding points."""
+    source = {"duration_s": given.get("duration_s", 10.0), "sample_rate": 44100, "channels": 2}
+    embedding = {"space": given.get("space", SPACE), "values": place(*given.get("at", ()))}
+    return {
+        "analysis_version": "test-1",
+        "source": source | {"sha256": "0" * 64},
+        "loudness": {"integrated_lufs": given.get("lufs", -20.0)},
+        "rhythm": {
+            "tempo_bpm": given.get("tempo_bpm"),
+            "tempo_confidence": given.get("tempo_confidence", 1.0),
+            "onset_rate_hz": given.get("onset_rate_hz", 1.0),
+        },
+        "tonality": {"key": given.get("key"), "mode": given.get("mode"), "confidence": 1.0},
+        "tags": [
+            {"label": label, "confidence": share, "start_s": 0.0, "end_s": 10.0}
+            for label, share in given.get("heard", {"Silence": 0.1}).items()
+        ],
+        "embedding": embedding if "at" in given else None,
+    }  # fmt: skip
+
+
+def heard(db: Database, owner: str, *, public: bool = True, **given: Any) -> str:
+    """A recording that was analysed, through the worker's own door; returns its id."""
+    audio_id = db.recording(owner)
+    db.rows(
+        "update public.audio_files set is_public = %s, title = %s, tags = %s, license = %s where id = %s",
+        public, given.get("title", "A sound"), given.get("tags", []), given.get("license"), audio_id,
+    )  # fmt: skip
+    (held,) = db.claim()
+    db.complete(held, analysed(**given))
+    return audio_id
+
+
+def ask(
+    db: Database, function: str, user: str | None = None, *, role: str = "", **arguments: Any
+) -> list[Row]:
+    """Call a function of the Data API by name, as PostgREST does."""
+    named = psycopg.sql.SQL(", ").join(
+        psycopg.sql.SQL("{} => {}").format(psycopg.sql.Identifier(name), psycopg.sql.Placeholder(name))
+        for name in arguments
+    )
+    call = psycopg.sql.SQL("select * from public.{}({})").format(psycopg.sql.Identifier(function), named)
+    with db.acting(role or ("authenticated" if user else "anon"), user or "") as connection:
+        return connection.execute(call, arguments).fetchall()
+
+
+def similar(db: Database, audio_id: str, user: str | None = None, **arguments: Any) -> list[str]:
+    return [str(row["id"]) for row in ask(db, "similar_audio", user, audio_id=audio_id, **arguments)]
+
+
+def test_the_nearest_come_first(db: Database, alice: str, bob: str) -> None:
+    seed = heard(db, alice, at=(1.0, 0.0))
+    near, nearer, far = (heard(db, bob, at=at) for at in ((1.0, 0.5), (1.0, 0.1), (0.0, 1.0)))
+    assert similar(db, seed) == [nearer, near, far]
+    assert similar(db, seed, limit=2) == [nearer, near]
+    assert similar(db, seed, limit=0) == []
+
+
+def test_each_sees_what_each_may(db: Database, alice: str, bob: str) -> None:
+    seed = heard(db, alice, at=(1.0,))
+    listed = heard(db, alice, at=(1.0, 0.2))
+    private = heard(db, alice, at=(1.0, 0.1), public=False)
+    hidden = heard(db, alice, at=(1.0, 0.3))
+    db.rows("update public.audio_files set hidden_at = now(), hidden_reason = 'r' where id = %s", hidden)
+    bobs = heard(db, bob, at=(1.0, 0.4), public=False)
+    assert similar(db, seed) == [listed]
+    assert similar(db, seed, alice) == [private, listed, hidden]
+    assert similar(db, seed, bob) == [listed, bobs]
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", bob)
+    assert similar(db, seed, bob) == [listed, bobs], "features of what is hidden are not a moderator's"
+    assert [str(row["id"]) for row in ask(db, "similar_audio", role="service_role", audio_id=seed)] == [
+        private, listed, hidden, bobs,
+    ]  # fmt: skip
+
+
+def test_the_parts_sum_to_the_score(db: Database, alice: str) -> None:
+    seed = heard(db, alice, at=(1.0,), tempo_bpm=120, key="C", mode="major", heard={"Rain": 0.8})
+    heard(db, alice, at=(1.0, 1.0), tempo_bpm=60, key="A", mode="minor", heard={"Rain": 0.4, "Wind": 0.4})
+    heard(db, alice, at=(1.0,), tempo_bpm=120, key="C", mode="major", heard={"Rain": 0.8})
+    heard(db, alice, at=(-1.0,), tempo_bpm=85, key="F#", mode="major", heard={"Speech": 1.0})
+    twin, relative, stranger = ask(db, "similar_audio", audio_id=seed)
+    for row in (twin, relative, stranger):
+        assert row["score"] == row["timbre"] + row["rhythm"] + row["tonality"] + row["tags"]
+    assert twin["score"] == pytest.approx(1.0, abs=1e-3)
+    # Half the tempo is the same beat, and the relative minor has the same notes.
+    assert relative["timbre"] == pytest.approx(0.7 / 2**0.5, abs=1e-3)
+    assert relative["rhythm"] == pytest.approx(0.1)
+    assert relative["tonality"] == pytest.approx(0.1 * 0.9)
+    assert relative["tags"] == pytest.approx(0.1 * 0.4 / 1.2)
+    assert (stranger["timbre"], stranger["tonality"], stranger["tags"]) == (0, 0, 0)
+    assert stranger["recording"]
+
+
+def test_diversity_takes_what_is_unlike_what_it_took(db: Database, alice: str) -> None:
+    seed = heard(db, alice, at=(1.0,))
+    twins = [heard(db, alice, at=(1.0, 0.3 + 0.001 * n)) for n in range(3)]
+    other = heard(db, alice, at=(1.0, 0.0, 0.6))
+    assert similar(db, seed, limit=2) == twins[:2]
+    assert similar(db, seed, limit=2, diversity=0.5) == [twins[0], other]
+    assert sorted(similar(db, seed, diversity=1)) == sorted([*twins, other])
+
+
+@pytest.mark.parametrize("arguments", [{"limit": -1}, {"limit": 501}, {"diversity": 1.5}, {"diversity": -0.1},
+                                       {"key": "H"}, {"mode": "dorian"}])  # fmt: skip
+def test_arguments_that_mean_nothing_are_refused(db: Database, alice: str, arguments: Row) -> None:
+    seed = heard(db, alice, at=(1.0,))
+    with pytest.raises(psycopg.Error) as refused:
+        similar(db, seed, **arguments)
+    assert refused.value.sqlstate == "22023"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"min_tempo_bpm": 100, "max_tempo_bpm": 130}, "fast"),
+        ({"max_tempo_bpm": 90}, "slow"),
+        ({"key": "bb"}, "fast"),
+        ({"key": "A", "mode": "Minor"}, "slow"),
+        ({"min_duration_s": 20}, "fast"),
+        ({"max_duration_s": 20}, "slow"),
+        ({"min_loudness_lufs": -15}, "slow"),
+        ({"max_loudness_lufs": -15}, "fast"),
+        ({"labels": ["RÁIN"]}, "fast"),
+        ({"labels": ["Bird"]}, "slow"),
+        ({"labels": ["rain", "night"]}, "fast"),
+        ({"labels": ["rain", "bird"]}, ""),
+        ({"license": "CC0-1.0"}, "slow"),
+        ({"license": "CC0-1.0", "min_tempo_bpm": 100}, ""),
+    ],
+)
+def test_filters(db: Database, alice: str, arguments: Row, expected: str) -> None:
+    seed = heard(db, alice, at=(1.0,))
+    found = {
+        heard(db, alice, at=(1.0, 0.1), tempo_bpm=120, key="A#", mode="major", duration_s=30, lufs=-20,
+              tags=["Rain", "Night"], license="CC-BY-4.0"): "fast",
+        heard(db, alice, at=(1.0, 0.2), tempo_bpm=80, key="A", mode="minor", duration_s=10, lufs=-12,
+              heard={"Bird": 0.5}, license="CC0-1.0"): "slow",
+    }  # fmt: skip
+    for user in (None, alice):
+        assert [found[audio_id] for audio_id in similar(db, seed, user, **arguments)] == [expected] * bool(
+            expected
+        )
+
+
+def test_spaces_are_never_compared(db: Database, alice: str) -> None:
+    seed = heard(db, alice, at=(1.0,))
+    heard(db, alice, at=(1.0,), space="descriptors-128-v1")
+    assert similar(db, seed, alice) == []
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_what_is_not_placed_has_no_neighbours(db: Database, alice: str, public: bool) -> None:
+    silent = heard(db, alice, public=public)
+    heard(db, alice, at=(1.0,))
+    assert similar(db, silent, alice) == []
+
+
+def test_to_a_place_that_the_caller_brings(db: Database, alice: str) -> None:
+    first, second = heard(db, alice, at=(1.0, 0.1)), heard(db, alice, at=(0.0, 1.0))
+    found = ask(db, "similar_to_embedding", space=SPACE, embedding=place(40_000.0, 1.0))
+    assert [str(row["id"]) for row in found] == [first, second]
+    assert all(row["score"] == row["timbre"] for row in found)
+    assert ask(db, "similar_to_embedding", space="elsewhere", embedding=place(1.0)) == []
+
+
+@pytest.mark.parametrize(
+    "embedding",
+    [None, [], [1.0] * 127, [1.0] * 129, place(), place(float("nan")), place(float("inf")),
+     place(1e300), place(1e-300),     [None, *[1.0] * 127], [[1.0] * 64, [1.0] * 64]],
+)  # fmt: skip
+def test_a_place_that_is_none_is_refused(db: Database, embedding: Any) -> None:
+    with pytest.raises(psycopg.Error, match="128 finite numbers") as refused:
+        ask(db, "similar_to_embedding", space=SPACE, embedding=embedding)
+    assert refused.value.sqlstate == "22023"
+
+
+def test_a_private_recording_is_like_one_that_does_not_exist(db: Database, alice: str, bob: str) -> None:
+    private = heard(db, alice, at=(1.0,), public=False)
+    told = set()
+    for audio_id in (private, UNKNOWN):
+        for user in (bob, None):
+            with pytest.raises(psycopg.Error) as refused:
+                similar(db, audio_id, user)
+            told.add(
+                (
+                    refused.value.sqlstate,
+                    str(refused.value).partition("\n")[0],
+                    refused.value.diag.message_hint,
+                )
+            )
+    assert told == {("PT404", "There is no such recording.", None)}
+
+
+def test_freshly_completed_is_found_in_the_same_transaction(db: Database, alice: str) -> None:
+    seed = heard(db, alice, at=(1.0,))
+    audio_id = db.recording(alice)
+    (held,) = db.claim()
+    result = analysed(at=(1.0, 0.1), heard={"Bagpipes": 0.9}) | {"waveform": {"path": "w.dat"}}
+    with db.connection.transaction():
+        db.rows("select public.complete_job(%s, %s, %s)", held.job_id, held.token, json.dumps(result))
+        claims = json.dumps({"role": "authenticated", "sub": alice})
+        db.rows("set local role authenticated")
+        db.rows("select set_config('request.jwt.claims', %s, true)", claims)
+        found = db.rows("select id from public.similar_audio(%s)", seed)
+    assert [str(row["id"]) for row in found] == [audio_id]
+
+
+def test_what_was_heard_stands_with_the_recording(db: Database, alice: str) -> None:
+    audio_id = heard(db, alice, at=(1.0,), heard={"Rain": 0.8, "Wind": 0.25}, tags=["Été"])
+    file = db.file(audio_id)
+    assert file["heard"] == {"Rain": 0.8, "Wind": 0.25}
+    assert file["labels"] == ["ete", "rain", "wind"]
+    db.rows("delete from public.audio_tags where audio_id = %s and label = 'Wind'", audio_id)
+    db.rows("update public.audio_tags set confidence = 0.5 where audio_id = %s", audio_id)
+    assert db.file(audio_id)["heard"] == {"Rain": 0.5}
+    db.remove(file["file_path"])
+    assert db.file(audio_id)["heard"] == {}
+
+
+def test_as_many_as_asked_for_when_few_are_seen(db: Database, alice: str, bob: str) -> None:
+    """Most of what lies nearest belongs to somebody else; the answer is full all the same."""
+    chance = random.Random(7)
+    for owner, count, public in ((alice, 40, False), (bob, 15, False), (alice, 10, True)):
+        for _ in range(count):
+            heard(db, owner, at=[chance.gauss(0, 1) for _ in range(128)], public=public)
+    seed = heard(db, bob, at=(1.0,), public=False)
+    assert len(similar(db, seed, bob, limit=25)) == 25
+    assert len(similar(db, seed, bob, limit=30)) == 25
