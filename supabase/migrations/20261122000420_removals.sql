@@ -6,6 +6,7 @@ create table soundscape.removals (
     requested_at timestamptz not null default now(),
     taken_at timestamptz,
     attempts integer not null default 0,
+    is_final boolean not null default false,
     unique (bucket_id, name)
 );
 alter table soundscape.removals enable row level security;
@@ -15,6 +16,7 @@ comment on column soundscape.removals.name is 'The object''s name.';
 comment on column soundscape.removals.requested_at is 'Since when it is to go.';
 comment on column soundscape.removals.taken_at is 'When a worker took it; the name is out of use until that worker is done or the grace is over.';
 comment on column soundscape.removals.attempts is 'How often a worker took it; each time the next one waits twice as long.';
+comment on column soundscape.removals.is_final is 'Nobody may take the name back before the object is gone: a moderator had hidden it.';
 comment on table soundscape.removals is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
 
 create function soundscape.removal_grace() returns interval
@@ -34,7 +36,7 @@ language plpgsql security definer set search_path = '' as $$
 -- new bytes under that name would go with the old ones.
 begin
     delete from soundscape.removals
-    where bucket_id = 'audio-files' and name = object_name
+    where bucket_id = 'audio-files' and name = object_name and not is_final
       and (taken_at is null or taken_at < clock_timestamp() - soundscape.removal_grace());
     if exists (select from soundscape.removals where bucket_id = 'audio-files' and name = object_name) then
         raise exception 'The name % is being cleared.', object_name

@@ -115,6 +115,8 @@ begin
         and soundscape.owner_of(o.name, o.owner_id) is not null
         and not exists (select from public.users u where u.id = soundscape.owner_of(o.name, o.owner_id))
         and not exists (select from public.audio_files f where f.file_path = o.name and o.bucket_id = 'audio-files'))
+    and not exists (select from soundscape.removals r where r.bucket_id = o.bucket_id and r.name = o.name)
+    limit soundscape.sweep_size()
     on conflict do nothing;
     get diagnostics discarded = row_count;
 

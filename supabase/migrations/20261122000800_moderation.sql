@@ -93,9 +93,17 @@ begin
     if assignee is not null and not soundscape.may(assignee, 'reports.handle') then
         raise exception 'The assignee may not handle reports.' using errcode = '22023';
     end if;
-    update public.reports r set assignee_id = assignee where r.id = report and r.resolved_at is null;
+    -- Whoever owns the recording learns nothing of the report: to them there is none.
+    update public.reports r set assignee_id = assignee
+    from public.audio_files f
+    where r.id = report and r.resolved_at is null and f.id = r.audio_id and f.user_id <> (select auth.uid());
     if not found then
         raise exception 'There is no such unresolved report.' using errcode = 'PT404';
+    elsif exists (
+        select from public.reports r join public.audio_files f on f.id = r.audio_id
+        where r.id = report and f.user_id = assignee)
+    then
+        raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Choose another moderator.';
     end if;
 end
 $$;
@@ -107,17 +115,16 @@ declare
     found_report public.reports;
 begin
     perform soundscape.demand('reports.handle');
-    select * into found_report from public.reports r where r.id = report and r.resolved_at is null for update;
+    select r.* into found_report from public.reports r join public.audio_files f on f.id = r.audio_id
+    where r.id = report and r.resolved_at is null and f.user_id <> (select auth.uid()) for update of r;
     if found_report.id is null then
         raise exception 'There is no such unresolved report.' using errcode = 'PT404';
-    elsif exists (select from public.audio_files f where f.id = found_report.audio_id and f.user_id = (select auth.uid())) then
-        raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Ask another moderator.';
     end if;
-    -- A recording that became private meanwhile is hidden already, by its owner.
-    if resolution = 'hidden' and exists (
-        select from public.audio_files f where f.id = found_report.audio_id and (f.is_public or f.hidden_at is not null))
-    then
-        perform soundscape.hide_recording(found_report.audio_id, resolve_report.reason);
+    -- Also one that its owner made private meanwhile: it would be public again the minute after.
+    if resolution = 'hidden' then
+        update public.audio_files f
+        set hidden_at = coalesce(f.hidden_at, now()), hidden_reason = coalesce(resolve_report.reason, '')
+        where f.id = found_report.audio_id;
     end if;
     update public.reports r
     set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(resolve_report.reason, ''), resolved_at = now(),

@@ -1,7 +1,7 @@
 -- Nobody writes a position: items are appended, and two functions put them in order.
 revoke all on public.playlist_items from public, anon, authenticated, service_role;
 grant select on public.playlist_items to anon, authenticated, service_role;
-grant insert (id, playlist_id, audio_id) on public.playlist_items to authenticated, service_role;
+grant insert (playlist_id, audio_id) on public.playlist_items to authenticated, service_role;
 grant delete on public.playlist_items to authenticated, service_role;
 
 -- The owner sees every item, so that one whose recording became private can be taken out. Everybody else sees

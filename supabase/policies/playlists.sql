@@ -1,6 +1,7 @@
 revoke all on public.playlists from public, anon, authenticated, service_role;
 grant select on public.playlists to anon, authenticated;
-grant insert (id, user_id, title, description, is_public) on public.playlists to authenticated;
+-- Not id: choosing one that is taken would tell that a private playlist exists.
+grant insert (user_id, title, description, is_public) on public.playlists to authenticated;
 grant update (title, description, is_public) on public.playlists to authenticated;
 grant delete on public.playlists to authenticated;
 grant select, insert, update, delete on public.playlists to service_role;

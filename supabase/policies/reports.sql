@@ -1,4 +1,4 @@
--- Reporters see what became of their reports; moderators see them all. Assigning and resolving are functions.
+-- Reporters see what became of their reports; moderators see all but those of their own recordings. Assigning and resolving are functions.
 revoke all on public.reports from public, anon, authenticated, service_role;
 grant select on public.reports to authenticated;
 grant insert (audio_id, reporter_id, reason, details) on public.reports to authenticated;
@@ -6,7 +6,10 @@ grant select, insert, update, delete on public.reports to service_role;
 
 drop policy if exists reports_read on public.reports;
 create policy reports_read on public.reports for select to authenticated
-    using (reporter_id = (select auth.uid()) or (select soundscape.authorize('reports.handle')));
+    using (
+        reporter_id = (select auth.uid())
+        or ((select soundscape.authorize('reports.handle'))
+            and not exists (select from public.audio_files f where f.id = audio_id and f.user_id = (select auth.uid()))));
 
 -- Only what one sees and does not own may be reported.
 drop policy if exists reports_insert on public.reports;

@@ -291,13 +291,14 @@ def test_a_moved_object_keeps_its_recording(db: Database, alice: str, status: st
         assert db.value("select object_version from public.audio_features") == "moved"
 
 
-def test_an_object_moved_out_of_the_bucket_is_gone(db: Database, alice: str) -> None:
+def test_an_object_stays_in_its_bucket(db: Database, alice: str) -> None:
     audio_id = db.recording(alice)
-    db.rows(
-        "update storage.objects set bucket_id = 'profile-images' where name = %s",
-        db.file(audio_id)["file_path"],
-    )
-    assert (db.file(audio_id)["status"], db.states(audio_id)) == ("awaiting_upload", ["cancelled"])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="do not move between"):
+        db.rows(
+            "update storage.objects set bucket_id = 'profile-images' where name = %s",
+            db.file(audio_id)["file_path"],
+        )
+    assert db.file(audio_id)["status"] == "queued"
 
 
 # -- whose it is --------------------------------------------------------------------------------------

@@ -78,12 +78,52 @@ def test_a_dismissed_report_changes_nothing(db: Database, alice: str, bob: str, 
 def test_nobody_moderates_their_own(db: Database, alice: str, bob: str, moderator: str) -> None:
     audio_id = db.recording(moderator)
     db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
-    for query, value in (
-        ("select public.hide_recording(%s, 'r')", audio_id),
-        ("select public.resolve_report(%s, 'dismissed', 'r')", report(db, audio_id, bob)),
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="own recording"):
+        do(db, moderator, "select public.hide_recording(%s, 'r')", audio_id)
+
+
+def test_a_moderator_learns_nothing_of_reports_against_themselves(
+    db: Database, bob: str, moderator: str
+) -> None:
+    audio_id = db.recording(moderator)
+    db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
+    reported = report(db, audio_id, bob)
+    with db.acting("authenticated", moderator) as connection:
+        assert connection.execute("select * from public.reports").fetchall() == []
+    for call in (
+        "select public.assign_report(%s)",
+        "select public.resolve_report(%s, 'dismissed', 'r')",
     ):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="own recording"):
-            do(db, moderator, query, value)
+        with pytest.raises(psycopg.Error, match="no such unresolved report"):
+            do(db, moderator, call, reported)
+    colleague = db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", colleague)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="own recording"):
+        do(db, colleague, "select public.assign_report(%s, %s)", reported, moderator)
+
+
+def test_making_it_private_does_not_escape_a_report(
+    db: Database, alice: str, bob: str, moderator: str
+) -> None:
+    audio_id = db.recording(alice)
+    db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
+    reported = report(db, audio_id, bob)
+    do(db, alice, "update public.audio_files set is_public = false where id = %s", audio_id)
+    do(db, moderator, "select public.resolve_report(%s, 'hidden', 'Not yours.')", reported)
+    do(db, alice, "update public.audio_files set is_public = true where id = %s", audio_id)
+    assert visible(db, bob, audio_id) == []
+
+
+def test_deleting_the_row_does_not_bring_hidden_bytes_back(db: Database, alice: str, moderator: str) -> None:
+    audio_id = db.recording(alice)
+    name = db.file(audio_id)["file_path"]
+    db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
+    do(db, moderator, "select public.hide_recording(%s, 'Not yours.')", audio_id)
+    do(db, alice, "delete from public.audio_files where id = %s", audio_id)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="is being cleared"):
+        db.describe(name, owner=alice)
+    db.rows("select public.forget_removals('audio-files', %s)", [name])
+    db.describe(name, owner=alice)
 
 
 def test_private_recordings_are_not_moderated(db: Database, alice: str, moderator: str) -> None:

@@ -332,14 +332,14 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "authenticated": (
             "select",
             "delete",
-            "insert (id, user_id, title, description, is_public)",
+            "insert (user_id, title, description, is_public)",
             "update (title, description, is_public)",
         )
     },
     "playlist_items": {
         "anon": ("select",),
-        "authenticated": ("select", "delete", "insert (id, playlist_id, audio_id)"),
-        "service_role": ("select", "delete", "insert (id, playlist_id, audio_id)"),
+        "authenticated": ("select", "delete", "insert (playlist_id, audio_id)"),
+        "service_role": ("select", "delete", "insert (playlist_id, audio_id)"),
     },
     "likes": {"authenticated": ("select", "delete", "insert (user_id, audio_id)"), "service_role": _ALL},
     "listening_events": {
