@@ -61,15 +61,15 @@ select pgmq.create('soundscape_backfill');
 create function soundscape.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    if old.msg_id is not null then
-        perform pgmq.delete(old.queue, old.msg_id);
-    end if;
+    perform pgmq.delete(old.queue, old.msg_id);
+    delete from pgmq.a_soundscape_uploads where old.queue = 'soundscape_uploads' and msg_id = old.msg_id;
+    delete from pgmq.a_soundscape_backfill where old.queue = 'soundscape_backfill' and msg_id = old.msg_id;
     return null;
 end
 $$;
-comment on function soundscape.forget_message() is 'Trigger on jobs: a deleted recording leaves no message behind.';
+comment on function soundscape.forget_message() is 'Trigger on jobs: a deleted recording leaves no message behind, waiting or archived.';
 create trigger jobs_deleted after delete on soundscape.jobs
-    for each row when (old.state in ('queued', 'running', 'superseded', 'cancelled'))
+    for each row when (old.msg_id is not null)
     execute function soundscape.forget_message();
 
 create function soundscape.enqueue(

@@ -28,7 +28,8 @@ create table public.playlist_items (
     id uuid primary key default gen_random_uuid(),
     playlist_id uuid not null references public.playlists (id) on delete cascade,
     audio_id uuid not null references public.audio_files (id) on delete cascade,
-    position integer not null check (position >= 1),
+    -- The default is never stored; it tells generated types that nobody has to write one.
+    position integer not null default 1 check (position >= 1),
     added_at timestamptz not null default now(),
     -- Deferrable, so that one statement may renumber.
     unique (playlist_id, position) deferrable initially immediate

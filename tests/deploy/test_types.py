@@ -20,7 +20,14 @@ from tests.node import modules
 PACKAGES = ("supabase@3.1.0", "typescript@5.9.3", "@supabase/supabase-js@2.119.0", "oxfmt@0.79.0")
 TYPES = ROOT / "supabase" / "database.types.ts"
 CALLS = ROOT / "tests" / "js" / "types"
-PAGE = ROOT / "docs" / "deploy.md"
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PRELUDE = """\
+import type { SupabaseClient } from '@supabase/supabase-js'
+import type { Database } from './database.types'
+declare const supabase: SupabaseClient<Database>
+declare const userId: string, audioId: string, itemId: string, reportId: string, allItemIds: string[]
+"""
+"""What an example that does not make its own client may take for granted."""
 FORMAT = '{"semi": false, "singleQuote": true, "printWidth": 110}'
 HEADER = (
     "// Made from the schema by the official CLI; tests/deploy/test_types.py says how. Not edited by hand.\n"
@@ -81,10 +88,15 @@ def compiled(npm: Path, folder: Path) -> str:
 def test_the_promised_calls_and_the_pages_examples_are_strict(npm: Path, tmp_path: Path) -> None:
     for path in CALLS.glob("*.ts"):
         shutil.copy(path, tmp_path)
-    examples = re.findall(r"```ts\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert examples
-    for number, example in enumerate(examples):
-        (tmp_path / f"example_{number}.ts").write_text(example)
+    examples = [
+        (page.stem, example)
+        for page in PAGES
+        for example in re.findall(r"```ts\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    assert {page for page, _ in examples} >= {"deploy", "data-model"}
+    for number, (page, example) in enumerate(examples):
+        text = example if "createClient" in example else PRELUDE + example
+        (tmp_path / f"{page}_{number}.ts").write_text(text)
     assert compiled(npm, tmp_path) == ""
 
 

@@ -491,6 +491,21 @@ def test_pictures_of_an_earlier_version_are_removed(db: Database, alice: str) ->
     assert db.removals() == {("waveforms", old)}
 
 
+@pytest.mark.parametrize("ending", ["waiting", "refused", "succeeded"])
+def test_a_deleted_recording_leaves_no_message(db: Database, alice: str, ending: str) -> None:
+    left = """
+        select (select count(*) from pgmq.q_soundscape_uploads) + (select count(*) from pgmq.a_soundscape_uploads)
+    """
+    before = db.value(left)
+    audio_id = db.recording(alice)
+    if ending != "waiting":
+        (held,) = db.claim()
+        db.fail(held, "failed", code="not_audio") if ending == "refused" else db.complete(held)
+    assert db.value(left) == before + 1
+    db.rows("delete from public.audio_files where id = %s", audio_id)
+    assert db.value(left) == before
+
+
 @pytest.mark.parametrize("kind", ["failed", "rejected"])
 def test_a_refusal_is_final_and_says_why(db: Database, alice: str, kind: str) -> None:
     audio_id = db.recording(alice)
