@@ -432,7 +432,7 @@ export type Database = {
           audio_id: string
           id?: string
           playlist_id: string
-          position: number
+          position?: number
         }
         Update: {
           added_at?: string
