@@ -494,7 +494,8 @@ def test_pictures_of_an_earlier_version_are_removed(db: Database, alice: str) ->
 @pytest.mark.parametrize("ending", ["waiting", "refused", "succeeded"])
 def test_a_deleted_recording_leaves_no_message(db: Database, alice: str, ending: str) -> None:
     left = """
-        select (select count(*) from pgmq.q_soundscape_uploads) + (select count(*) from pgmq.a_soundscape_uploads)
+        select (select count(*) from pgmq.q_soundscape_uploads)
+             + (select count(*) from pgmq.a_soundscape_uploads)
     """
     before = db.value(left)
     audio_id = db.recording(alice)

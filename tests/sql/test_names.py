@@ -1,4 +1,4 @@
-"""Object names that strangers chose: none of them may raise where a policy, a trigger or the sweep reads it."""
+"""Object names that strangers chose: none may raise where a policy, a trigger or the sweep reads it."""
 
 from __future__ import annotations
 

@@ -20,11 +20,13 @@ WORKER_FUNCTIONS = {
 }
 USERS_FUNCTIONS = {
     "assign_report",
+    "cancel_analysis",
     "hide_recording",
     "move_playlist_item",
     "reorder_playlist",
     "resolve_report",
     "restore_recording",
+    "retry_analysis",
 }
 
 
