@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from soundscape.dev import Project
 from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectUnreachable
 from soundscape.project.queue import Queue
 from soundscape.worker import exposition as exposition_module
@@ -210,3 +211,12 @@ def test_labels_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_seconds_of_stages(stages: Any, found: dict[str, float]) -> None:
     assert stage_seconds({"stages": stages}) == found
+
+
+async def test_the_queue_of_a_real_project(stack: Project) -> None:
+    async with httpx.AsyncClient(base_url=stack.url) as client:
+        found = samples((await client.get("/api/metrics")).text)
+    assert found["soundscape_queue_readable", ()] == 1
+    for queue in ("uploads", "backfill"):
+        for state in ("running", "standing", "retrying", "waiting"):
+            assert found["soundscape_queue_jobs", (("queue", queue), ("state", state))] >= 0
