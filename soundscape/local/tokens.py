@@ -123,7 +123,7 @@ class Tokens:
         """
         scheme, _, bearer = (authorization or "").partition(" ")
         bearer = bearer.strip()
-        by_key = self._by_key(apikey)
+        by_key = self.by_key(apikey)
         if apikey is not None and by_key is None:
             raise InvalidToken("Invalid API key", "invalid_api_key")
         if by_key is None and (key_required or not bearer):
@@ -132,7 +132,7 @@ class Tokens:
             return by_key
         if scheme.lower() != "bearer":
             raise InvalidToken("Invalid Compact JWS", "bad_jwt")
-        known = self._by_key(bearer)
+        known = self.by_key(bearer)
         if known is not None:
             return known
         claims = self.verify(bearer)
@@ -150,7 +150,8 @@ class Tokens:
             ]
         }
 
-    def _by_key(self, candidate: str | None) -> Caller | None:
+    def by_key(self, candidate: str | None) -> Caller | None:
+        """Whose key that is; None for what is no key of this project. Takes as long for each."""
         if candidate is None:
             return None
         found = None

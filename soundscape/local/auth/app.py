@@ -22,52 +22,89 @@ from soundscape.local.auth.redirects import Redirects
 from soundscape.local.auth.service import Auth
 from soundscape.local.auth.settings import Settings
 from soundscape.local.stack import Stack
-from soundscape.local.tokens import InvalidToken
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Auth, Request], Awaitable[Response]]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+async def _health(auth: Auth, request: Request) -> Response:
+    said = {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
+    return JSONResponse(said)
+
+
+async def _jwks(auth: Auth, request: Request) -> Response:
+    return JSONResponse(auth.stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+
+
+async def _settings(auth: Auth, request: Request) -> Response:
+    settings = auth.settings
+    external = {
+        "anonymous_users": settings.anonymous_enabled,
+        "email": settings.email_enabled,
+        "phone": False,
+    }
+    return JSONResponse(
+        {
+            "external": external | dict.fromkeys(settings.providers, True),
+            "disable_signup": not settings.signup_enabled,
+            "mailer_autoconfirm": not settings.confirmations,
+            "phone_autoconfirm": False,
+            "sms_provider": "",
+            "saml_enabled": False,
+            "passkeys_enabled": False,
+        }
+    )
+
+
+async def _no_linking(auth: Auth, request: Request) -> Response:
+    auth.claims(request)
+    raise AuthError(404, "manual_linking_disabled", "Manual linking is disabled")
+
+
 # A browser follows these without a key in hand.
-OPEN: dict[tuple[str, str], Handler] = {
-    ("GET", "/verify"): verify.verify_link,
-    ("GET", "/authorize"): oauth.authorize,
-    ("GET", "/callback"): oauth.callback,
+OPEN: dict[str, Handler] = {
+    "GET /health": _health,
+    "GET /.well-known/jwks.json": _jwks,
+    "GET /verify": verify.verify_link,
+    "GET /authorize": oauth.authorize,
+    "GET /callback": oauth.callback,
 }
-KEYED: dict[tuple[str, str], Handler] = {
-    ("POST", "/signup"): signup.signup,
-    ("POST", "/token"): token.token,
-    ("POST", "/otp"): signup.otp,
-    ("POST", "/magiclink"): signup.otp,
-    ("POST", "/recover"): signup.recover,
-    ("POST", "/resend"): signup.resend,
-    ("POST", "/verify"): verify.verify_code,
-    ("GET", "/user"): account.get_user,
-    ("PUT", "/user"): account.update_user,
-    ("POST", "/logout"): account.logout,
-    ("GET", "/reauthenticate"): account.reauthenticate,
-    ("POST", "/invite"): invitations.invite,
-    ("POST", "/admin/generate_link"): invitations.generate_link,
-    ("GET", "/admin/users"): admin.list_users,
-    ("POST", "/admin/users"): admin.create_user,
-    ("GET", "/admin/users/{user_id}"): admin.get_user,
-    ("PUT", "/admin/users/{user_id}"): admin.update_user,
-    ("DELETE", "/admin/users/{user_id}"): admin.delete_user,
+KEYED: dict[str, Handler] = {
+    "GET /settings": _settings,
+    "POST /signup": signup.signup,
+    "POST /token": token.token,
+    "POST /otp": signup.otp,
+    "POST /magiclink": signup.otp,
+    "POST /recover": signup.recover,
+    "POST /resend": signup.resend,
+    "POST /verify": verify.verify_code,
+    "GET /user": account.get_user,
+    "PUT /user": account.update_user,
+    "POST /logout": account.logout,
+    "GET /reauthenticate": account.reauthenticate,
+    "GET /user/identities/authorize": _no_linking,
+    "DELETE /user/identities/{identity_id}": _no_linking,
+}
+ADMIN: dict[str, Handler] = {
+    "POST /invite": invitations.invite,
+    "POST /admin/generate_link": invitations.generate_link,
+    "GET /admin/users": admin.list_users,
+    "POST /admin/users": admin.create_user,
+    "GET /admin/users/{user_id}": admin.get_user,
+    "PUT /admin/users/{user_id}": admin.update_user,
+    "DELETE /admin/users/{user_id}": admin.delete_user,
 }
 REFUSED = {
-    "/factors": "Multi-factor authentication",
-    "/admin/users/{user_id}/factors": "Multi-factor authentication",
-    "/sso": "Single sign-on",
-    "/admin/sso": "Single sign-on",
-    "/scim": "SCIM",
-    "/passkeys": "Signing in with passkeys",
-    "/admin/users/{user_id}/passkeys": "Signing in with passkeys",
-    "/oauth": "The OAuth 2.1 server",
-    "/user/oauth": "The OAuth 2.1 server",
-    "/admin/oauth": "The OAuth 2.1 server",
-    "/admin/custom-providers": "Managing providers over the API",
-    "/admin/audit": "The audit log",
+    "Multi-factor authentication": ("/factors", "/admin/users/{user_id}/factors"),
+    "Single sign-on": ("/sso", "/admin/sso"),
+    "SCIM": ("/scim",),
+    "Signing in with passkeys": ("/passkeys", "/admin/users/{user_id}/passkeys"),
+    "The OAuth 2.1 server": ("/oauth", "/user/oauth", "/admin/oauth"),
+    "Managing providers over the API": ("/admin/custom-providers",),
+    "The audit log": ("/admin/audit",),
 }
 
 
@@ -83,30 +120,15 @@ def build(stack: Stack) -> Starlette:
         mailer=Mailer(settings, limits, url=stack.url, outbox=outbox(stack.data_dir)),
         providers=open_providers(settings, callback=f"{stack.url}/auth/v1/callback"),
     )
-
-    async def health(_: Request) -> Response:
-        return JSONResponse(
-            {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
-        )
-
-    async def jwks(_: Request) -> Response:
-        return JSONResponse(stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
-
-    async def described(_: Auth, __: Request) -> Response:
-        return JSONResponse(_described(settings))
-
-    routes = [
-        Route("/health", health),
-        Route("/.well-known/jwks.json", jwks),
-        _route(auth, ("GET", "/settings"), described),
-        _route(auth, ("GET", "/user/identities/authorize"), _no_linking),
-        _route(auth, ("DELETE", "/user/identities/{identity_id}"), _no_linking),
-    ]
-    routes += [_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()]
+    routes = [_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()]
     routes += [_route(auth, at, handler) for at, handler in KEYED.items()]
-    for prefix, feature in REFUSED.items():
-        for path in (prefix, prefix + "/{rest:path}"):
-            routes.append(Route(path, _refusing(feature), methods=EVERY_METHOD))
+    routes += [_route(auth, at, handler, for_admin=True) for at, handler in ADMIN.items()]
+    routes += [
+        Route(prefix + rest, _refusing(feature), methods=EVERY_METHOD)
+        for feature, prefixes in REFUSED.items()
+        for prefix in prefixes
+        for rest in ("", "/{rest:path}")
+    ]
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -119,14 +141,14 @@ def build(stack: Stack) -> Starlette:
     return app
 
 
-def _route(auth: Auth, at: tuple[str, str], handler: Handler, *, keyed: bool = True) -> Route:
-    method, path = at
+def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_admin: bool = False) -> Route:
+    method, path = at.split()
 
     async def endpoint(request: Request) -> Response:
-        if keyed:
-            refusal = _without_key(auth, request)
-            if refusal is not None:
-                return refusal
+        if keyed and (refusal := _without_key(auth, request)):
+            return refusal
+        if for_admin:
+            auth.require_admin(request)
         return await handler(auth, request)
 
     route = Route(path, endpoint, methods=[method])
@@ -138,19 +160,12 @@ def _route(auth: Auth, at: tuple[str, str], handler: Handler, *, keyed: bool = T
 def _without_key(auth: Auth, request: Request) -> Response | None:
     """What a project's gateway answers a request that carries none of its keys."""
     key = request.headers.get("apikey") or request.query_params.get("apikey")
-    try:
-        auth.stack.tokens.caller(apikey=key, authorization=None)
-    except InvalidToken as error:
-        hint = "Double check your Supabase `anon` or `service_role` API key." if key else (
-            "No `apikey` request header or url param was found."
-        )  # fmt: skip
-        return JSONResponse({"message": error.message, "hint": hint}, status_code=401)
-    return None
-
-
-async def _no_linking(auth: Auth, request: Request) -> Response:
-    auth.claims(request)
-    raise AuthError(404, "manual_linking_disabled", "Manual linking is disabled")
+    if auth.stack.tokens.by_key(key):
+        return None
+    message, hint = "No API key found in request", "No `apikey` request header or url param was found."
+    if key:
+        message, hint = "Invalid API key", "Double check your Supabase `anon` or `service_role` API key."
+    return JSONResponse({"message": message, "hint": hint}, status_code=401)
 
 
 def _refusing(feature: str) -> Callable[[Request], Awaitable[Response]]:
@@ -158,23 +173,6 @@ def _refusing(feature: str) -> Callable[[Request], Awaitable[Response]]:
         raise feature_disabled(feature)
 
     return endpoint
-
-
-def _described(settings: Settings) -> dict[str, object]:
-    return {
-        "external": {
-            "anonymous_users": settings.anonymous_enabled,
-            "email": settings.email_enabled,
-            "phone": False,
-            **dict.fromkeys(settings.providers, True),
-        },
-        "disable_signup": not settings.signup_enabled,
-        "mailer_autoconfirm": settings.autoconfirm,
-        "phone_autoconfirm": False,
-        "sms_provider": "",
-        "saml_enabled": False,
-        "passkeys_enabled": False,
-    }
 
 
 async def _auth_error(request: Request, error: Exception) -> Response:

@@ -33,6 +33,10 @@ def feature_disabled(feature: str) -> AuthError:
     return AuthError(422, "feature_disabled", f"{feature} is not part of the embedded Supabase")
 
 
+def no_phones() -> AuthError:
+    return AuthError(400, "phone_provider_disabled", "Unsupported phone provider")
+
+
 def invalid_credentials() -> AuthError:
     return AuthError(400, "invalid_credentials", "Invalid login credentials")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 
-from soundscape.local.auth.errors import AuthError, invalid
+from soundscape.local import strict_json
+from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
 from soundscape.local.auth.settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -18,8 +18,15 @@ _EMAIL = re.compile(
     r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
     r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
 )
-_PHONE = re.compile(r"[1-9][0-9]{1,14}")
 _CHALLENGE = re.compile(r"[a-zA-Z0-9._~-]+")
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A PKCE challenge (RFC 7636); `method` is `s256` or `plain`."""
+
+    text: str
+    method: str
 
 
 class Fields:
@@ -39,9 +46,8 @@ class Fields:
         if not raw:
             return cls({})
         try:
-            values = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
-            storable(values)
-        except (ValueError, RecursionError) as error:
+            values = strict_json.parse(raw)
+        except ValueError as error:
             raise _bad_json(str(error)) from error
         if not isinstance(values, dict):
             raise _bad_json("the body is not an object")
@@ -57,8 +63,18 @@ class Fields:
         found: dict[str, Any] | None = self._typed(name, dict, None)
         return found
 
-    def has(self, name: str) -> bool:
-        return self.values.get(name) is not None
+    def email(self) -> str:
+        """The valid address in `email`, in lower case; '' where there is none. Raises `AuthError`."""
+        return valid_email(self.text("email")) if self.text("email") else ""
+
+    def challenge(self) -> Challenge | None:
+        return valid_challenge(self.text("code_challenge"), self.text("code_challenge_method"))
+
+    def refuse(self, features: dict[str, str]) -> None:
+        """Raises `AuthError` (`feature_disabled`) where the body asks for one of `features`."""
+        for name, feature in features.items():
+            if self.values.get(name):
+                raise feature_disabled(feature)
 
     def _typed(self, name: str, kind: type, default: Any) -> Any:
         value = self.values.get(name)
@@ -77,21 +93,6 @@ def query(request: Request, name: str) -> str:
     return value
 
 
-def storable(value: Any) -> None:
-    """Raises ValueError for text that Postgres cannot hold: NUL, or half a surrogate pair."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            if "\x00" in item:
-                raise ValueError("\\u0000 cannot be stored")
-            item.encode()
-        elif isinstance(item, dict):
-            waiting += [*item.keys(), *item.values()]
-        elif isinstance(item, list):
-            waiting += item
-
-
 def valid_email(email: str) -> str:
     """The address in lower case. Raises `AuthError` (`validation_failed`)."""
     if not email:
@@ -103,32 +104,17 @@ def valid_email(email: str) -> str:
     return email.lower()
 
 
-def valid_phone(phone: str) -> str:
-    """E.164 digits without the plus sign. Raises `AuthError` (`validation_failed`)."""
-    digits = phone.strip().removeprefix("+").replace(" ", "")
-    if not _PHONE.fullmatch(digits):
-        raise invalid("Invalid phone number format (E.164 required)")
-    return digits
-
-
 def valid_password(password: str, settings: Settings) -> None:
     """Raises `AuthError`: `weak_password` with its reasons, or too long for bcrypt."""
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise invalid(f"Password cannot be longer than {MAX_PASSWORD_BYTES} characters")
-    messages, reasons = [], []
     if len(password) < settings.password_min_length:
-        reasons.append("length")
-        messages.append(f"Password should be at least {settings.password_min_length} characters.")
-    if any(not set(password) & set(wanted) for wanted in settings.password_characters):
-        reasons.append("characters")
-        wanted = ", ".join(settings.password_characters)
-        messages.append(f"Password should contain at least one character of each: {wanted}.")
-    if reasons:
-        raise AuthError(422, "weak_password", " ".join(messages), weak_password={"reasons": reasons})
+        message = f"Password should be at least {settings.password_min_length} characters."
+        raise AuthError(422, "weak_password", message, weak_password={"reasons": ["length"]})
 
 
-def valid_challenge(challenge: str, method: str) -> tuple[str, str] | None:
-    """A PKCE challenge (RFC 7636) with its method in lower case; None where no PKCE is asked for."""
+def valid_challenge(challenge: str, method: str) -> Challenge | None:
+    """None where no PKCE is asked for. Raises `AuthError` (`validation_failed`)."""
     if not challenge and not method:
         return None
     if not challenge or not method:
@@ -142,23 +128,8 @@ def valid_challenge(challenge: str, method: str) -> tuple[str, str] | None:
         )
     if method.lower() not in ("s256", "plain"):
         raise invalid(f'unsupported code_challenge method "{method}"')
-    return challenge, method.lower()
-
-
-def challenge_of(fields: Fields) -> tuple[str, str] | None:
-    return valid_challenge(fields.text("code_challenge"), fields.text("code_challenge_method"))
+    return Challenge(challenge, method.lower())
 
 
 def _bad_json(why: str) -> AuthError:
     return AuthError(400, "bad_json", f"Could not parse request body as JSON: {why}")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is out of range")
-    return value

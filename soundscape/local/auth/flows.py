@@ -8,15 +8,12 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
 from soundscape.local.auth.errors import AuthError, invalid
-from soundscape.local.auth.rows import Connection, Row, insert, one, update
-
-EXPIRY = timedelta(minutes=5)
-_KEPT = timedelta(days=1)
+from soundscape.local.auth.fields import Challenge
+from soundscape.local.auth.rows import Connection, Row, one
 
 
 async def begin(
@@ -24,56 +21,54 @@ async def begin(
     *,
     provider: str,
     method: str,
-    challenge: tuple[str, str] | None,
+    challenge: Challenge | None,
     user_id: UUID | None = None,
     referrer: str | None = None,
     client_state_id: UUID | None = None,
 ) -> Row:
-    now = datetime.now(UTC)
-    await connection.execute("delete from auth.flow_state where created_at < %s", [now - _KEPT])
-    code_challenge, challenge_method = challenge or (None, None)
-    return await insert(
+    flow = await one(
         connection,
-        "flow_state",
-        {
-            "id": uuid4(),
-            "user_id": user_id,
-            "code_challenge": code_challenge,
-            "code_challenge_method": challenge_method,
-            "provider_type": provider,
-            "authentication_method": method,
-            "referrer": referrer,
-            "oauth_client_state_id": client_state_id,
-            "created_at": now,
-            "updated_at": now,
-        },
+        "insert_flow",
+        user_id=user_id,
+        challenge=challenge and challenge.text,
+        challenge_method=challenge and challenge.method,
+        provider=provider,
+        method=method,
+        referrer=referrer,
+        client_state_id=client_state_id,
     )
+    assert flow is not None
+    return flow
 
 
-async def issue_code(connection: Connection, flow: Row, **columns: object) -> str:
-    """The auth code that ends `flow`."""
+async def issue_code(
+    connection: Connection,
+    flow: Row,
+    user_id: UUID,
+    *,
+    access_token: str | None = None,
+    refresh_token: str | None = None,
+) -> str:
+    """The auth code that ends `flow`, with the provider's tokens where there is one."""
     code = str(uuid4())
-    now = datetime.now(UTC)
-    await update(
+    await one(
         connection,
-        "flow_state",
-        flow["id"],
-        {"auth_code": _fingerprint(code), "auth_code_issued_at": now, "updated_at": now, **columns},
+        "end_flow",
+        id=flow["id"],
+        auth_code=_fingerprint(code),
+        user_id=user_id,
+        access_token=access_token,
+        refresh_token=refresh_token,
     )
     return code
 
 
 async def issue_code_for(connection: Connection, user_id: UUID, method: str) -> str:
     """The auth code of the newest flow `user_id` began by mail."""
-    flow = await one(
-        connection,
-        "select * from auth.flow_state where user_id = %s and authentication_method = %s"
-        " and auth_code is null order by created_at desc limit 1 for update",
-        [user_id, method],
-    )
+    flow = await one(connection, "newest_flow_of_user", user_id=user_id, method=method)
     if flow is None:
         raise AuthError(404, "flow_state_not_found", "No valid flow state found for user.")
-    return await issue_code(connection, flow)
+    return await issue_code(connection, flow, user_id)
 
 
 async def exchange(connection: Connection, auth_code: str, verifier: str) -> Row:
@@ -81,21 +76,17 @@ async def exchange(connection: Connection, auth_code: str, verifier: str) -> Row
     `bad_code_verifier`)."""
     if not auth_code or not verifier:
         raise invalid("invalid request: both auth code and code verifier should be non-empty")
-    flow = await one(
-        connection,
-        "select * from auth.flow_state where auth_code = %s for update",
-        [_fingerprint(auth_code)],
-    )
+    flow = await one(connection, "flow_by_code", auth_code=_fingerprint(auth_code))
     if flow is None:
         raise AuthError(404, "flow_state_not_found", "invalid flow state, no valid flow state found")
-    if datetime.now(UTC) > flow["auth_code_issued_at"] + EXPIRY:
+    if flow["is_expired"]:
         raise AuthError(403, "flow_state_expired", "invalid flow state, flow state has expired")
     answer = s256(verifier) if flow["code_challenge_method"] == "s256" else verifier
     if not hmac.compare_digest(answer.encode(), flow["code_challenge"].encode()):
         raise AuthError(
             400, "bad_code_verifier", "code challenge does not match previously saved code verifier"
         )
-    await connection.execute("delete from auth.flow_state where id = %s", [flow["id"]])
+    await one(connection, "delete_flow", id=flow["id"])
     return flow
 
 

@@ -40,19 +40,11 @@ class Template:
 
 
 TEMPLATES = {
-    "confirmation": Template("Confirm your email address", "Confirm your address:", "Confirm"),
+    "signup": Template("Confirm your email address", "Confirm your address:", "Confirm"),
     "recovery": Template("Reset your password", "Choose a new password:", "Reset password"),
-    "magic_link": Template("Your sign-in link", "Sign in:", "Sign in"),
+    "magiclink": Template("Your sign-in link", "Sign in:", "Sign in"),
     "invite": Template("You have been invited", "Accept the invitation:", "Accept"),
     "email_change": Template("Confirm your new email address", "Confirm the change:", "Confirm"),
-    "reauthentication": Template("Confirm it is you", "Enter the code to go on.", ""),
-}
-LINK_TYPES = {
-    "confirmation": "signup",
-    "recovery": "recovery",
-    "magic_link": "magiclink",
-    "invite": "invite",
-    "email_change": "email_change",
 }
 
 
@@ -74,29 +66,26 @@ class Mailer:
         """Deliver one mail. Raises `AuthError`: 429 beyond the hourly limit, 500 where SMTP fails."""
         if self._settings.smtp is not None and not self._limits.allows("email_sent", "all"):
             raise AuthError(429, "over_email_send_rate_limit", "email rate limit exceeded")
-        link = self.link(LINK_TYPES[kind], code, redirect_to) if kind in LINK_TYPES else ""
-        message = self._compose(kind, address, code.otp, link)
+        message = self._compose(kind, address, code.otp, self.link(kind, code, redirect_to))
         try:
             if self._settings.smtp is not None:
                 await asyncio.to_thread(_deliver, self._settings.smtp, message)
             else:
                 await asyncio.to_thread(_drop, self._outbox, message)
         except (OSError, smtplib.SMTPException) as error:
-            raise AuthError(
-                500, "unexpected_failure", f"Error sending {kind.replace('_', ' ')} email"
-            ) from error
+            raise AuthError(500, "unexpected_failure", f"Error sending {kind} email") from error
 
     def _compose(self, kind: str, address: str, otp: str, link: str) -> EmailMessage:
         template = TEMPLATES[kind]
         message = EmailMessage()
-        message["Subject"] = self._settings.subjects.get(kind, template.subject)
+        message["Subject"] = template.subject
         message["From"] = self._settings.sender
         message["To"] = address
         message["Date"] = formatdate(usegmt=True)
         message["Message-ID"] = make_msgid(domain="soundscape.localhost")
         message["X-SoundScape-Mail"] = kind
         message.set_content(f"{template.says}\n\n{link}\n\nOr enter the code: {otp}\n", cte="8bit")
-        button = f'<p><a href="{html.escape(link)}">{template.asks}</a></p>' if link else ""
+        button = f'<p><a href="{html.escape(link)}">{template.asks}</a></p>'
         message.add_alternative(
             f"<p>{template.says}</p>{button}<p>Or enter the code: {otp}</p>", subtype="html"
         )
@@ -124,30 +113,17 @@ def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
 
 
 def outbox_routes(stack: Stack) -> list[Route]:
-    """`GET` and `DELETE /api/dev/mail`, for the gateway to mount; `?to=` narrows the list."""
-
-    def is_foreign(request: Request) -> bool:
-        # Mail holds codes that open accounts: no other site's page in the developer's browser reads it.
-        origin = request.headers.get("origin", stack.url)
-        return origin != stack.url or request.url.hostname not in ("127.0.0.1", "localhost")
+    """`GET /api/dev/mail`, for the gateway to mount; `?to=` narrows the list."""
 
     async def listed(request: Request) -> Response:
-        if is_foreign(request):
+        # Mail holds codes that open accounts: no other site's page in the developer's browser reads it.
+        origin = request.headers.get("origin", stack.url)
+        if origin != stack.url or request.url.hostname not in ("127.0.0.1", "localhost"):
             return Response(status_code=403)
         to = request.query_params.get("to")
         return JSONResponse({"mail": await asyncio.to_thread(read_outbox, stack.data_dir, to)})
 
-    async def cleared(request: Request) -> Response:
-        if is_foreign(request):
-            return Response(status_code=403)
-        for file in outbox(stack.data_dir).glob("*.eml"):
-            file.unlink(missing_ok=True)
-        return Response(status_code=204)
-
-    return [
-        Route("/api/dev/mail", listed, methods=["GET"]),
-        Route("/api/dev/mail", cleared, methods=["DELETE"]),
-    ]
+    return [Route("/api/dev/mail", listed, methods=["GET"])]
 
 
 def _shown(file: Path) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -22,6 +22,7 @@ TIMEOUT_S = 10.0
 # Never an algorithm whose key is the client's own secret.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 ISSUERS = {"google": "https://accounts.google.com", "gitlab": "https://gitlab.com"}
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,6 @@ class Grant:
     profile: Profile
     access_token: str
     refresh_token: str | None
-
-
-class Provider(Protocol):
-    """One configured provider; `verifier` is our own PKCE secret towards it (RFC 7636)."""
-
-    async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
-        """Where the browser signs in."""
-        ...
-
-    async def grant(self, code: str, verifier: str) -> Grant:
-        """What the provider gives for `code`. Raises `AuthError`."""
-        ...
 
 
 def open_providers(settings: Settings, *, callback: str) -> dict[str, Provider]:
@@ -73,55 +62,116 @@ def open_providers(settings: Settings, *, callback: str) -> dict[str, Provider]:
     return opened
 
 
-class OpenIdConnect:
+class Provider(ABC):
+    """One configured provider; `verifier` is our own PKCE secret towards it (RFC 7636)."""
+
+    scopes: tuple[str, ...]
+
+    def __init__(self, settings: ProviderSettings, redirect_uri: str) -> None:
+        self.settings = settings
+        self.redirect_uri = redirect_uri
+
+    async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
+        """Where the browser signs in."""
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+            endpoint = (await self.endpoints(http))["authorization_endpoint"]
+        asked = {
+            **extra,
+            "client_id": self.settings.client_id,
+            "redirect_uri": self.redirect_uri,
+            "response_type": "code",
+            "scope": " ".join(dict.fromkeys([*self.scopes, *scopes.replace(",", " ").split()])),
+            "state": state,
+            "code_challenge": s256(verifier),
+            "code_challenge_method": "S256",
+            "nonce": _nonce(verifier),
+        }
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
+
+    async def grant(self, code: str, verifier: str) -> Grant:
+        """What the provider gives for `code`. Raises `AuthError`."""
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+            endpoints = await self.endpoints(http)
+            tokens = await self._tokens(http, endpoints, code, verifier)
+            profile = await self.profile(http, endpoints, tokens, verifier)
+        return Grant(profile, str(tokens["access_token"]), tokens.get("refresh_token"))
+
+    @abstractmethod
+    async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
+        """As an OpenID Connect discovery document names them."""
+
+    @abstractmethod
+    async def profile(
+        self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
+    ) -> Profile:
+        """Whom the tokens are of. Raises `AuthError`."""
+
+    async def _tokens(
+        self, http: httpx.AsyncClient, endpoints: dict[str, Any], code: str, verifier: str
+    ) -> dict[str, Any]:
+        client_id, secret = self.settings.client_id, self.settings.secret
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
+        form |= {"redirect_uri": self.redirect_uri}
+        basic: httpx.BasicAuth | None = httpx.BasicAuth(client_id, secret)
+        methods = endpoints.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        if "client_secret_basic" not in methods:
+            form, basic = form | {"client_id": client_id, "client_secret": secret}, None
+        asking = http.build_request(
+            "POST", endpoints["token_endpoint"], data=form, headers={"accept": "application/json"}
+        )
+        try:
+            response = await http.send(asking, auth=basic)
+            tokens = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise _failed(str(error)) from error
+        if response.status_code != 200 or not isinstance(tokens, dict) or not tokens.get("access_token"):
+            raise AuthError(500, "unexpected_failure", "Unable to exchange external code")
+        return tokens
+
+
+class OpenIdConnect(Provider):
     """An issuer found by discovery (OpenID Connect Core 1.0, Discovery 1.0)."""
 
+    scopes = ("openid", "email", "profile")
+
     def __init__(self, settings: ProviderSettings, redirect_uri: str, issuer: str) -> None:
-        self._settings = settings
-        self._redirect_uri = redirect_uri
+        super().__init__(settings, redirect_uri)
         self._issuer = issuer
         self._document: dict[str, Any] | None = None
 
-    async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-            document = await self._discovered(http)
-        scope = " ".join(dict.fromkeys(["openid", "email", "profile", *scopes.replace(",", " ").split()]))
-        ours = _asked(self._settings, self._redirect_uri, state, verifier, scope)
-        return _address(document["authorization_endpoint"], {**extra, **ours, "nonce": _nonce(verifier)})
-
-    async def grant(self, code: str, verifier: str) -> Grant:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-            document = await self._discovered(http)
-            methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-            tokens = await _exchanged(
-                http,
-                document["token_endpoint"],
-                self._settings,
-                {"code": code, "code_verifier": verifier, "redirect_uri": self._redirect_uri},
-                basic="client_secret_basic" in methods,
-            )
-            claims = await self._verified(http, document, str(tokens.get("id_token", "")), verifier)
-            if not claims.get("email") and "userinfo_endpoint" in document:
-                said = await _json(http, document["userinfo_endpoint"], str(tokens["access_token"]))
-                if said.get("sub") == claims["sub"]:
-                    claims = said | claims
-        return Grant(self._profile(claims), str(tokens["access_token"]), tokens.get("refresh_token"))
-
-    async def _discovered(self, http: httpx.AsyncClient) -> dict[str, Any]:
+    async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
         if self._document is None:
             document = await _json(http, f"{self._issuer}/.well-known/openid-configuration")
             if str(document.get("issuer", "")).rstrip("/") != self._issuer:
                 raise _failed("the discovery document is another issuer's")
-            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                if not isinstance(document.get(name), str):
-                    raise _failed(f"the discovery document has no {name}")
+            if missing := [name for name in ENDPOINTS if not isinstance(document.get(name), str)]:
+                raise _failed(f"the discovery document has no {missing[0]}")
             self._document = document
         return self._document
 
-    async def _verified(
-        self, http: httpx.AsyncClient, document: dict[str, Any], id_token: str, verifier: str
+    async def profile(
+        self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
+    ) -> Profile:
+        published = await _json(http, endpoints["jwks_uri"])
+        claims = self._verified(published, endpoints, str(tokens.get("id_token", "")), verifier)
+        if not claims.get("email") and "userinfo_endpoint" in endpoints:
+            said = await _json(http, endpoints["userinfo_endpoint"], str(tokens["access_token"]))
+            if said.get("sub") == claims["sub"]:
+                claims = said | claims
+        return _profile(
+            self._issuer,
+            str(claims["sub"]),
+            str(claims.get("email") or ""),
+            claims.get("email_verified") in (True, "true"),
+            name=claims.get("name"),
+            picture=claims.get("picture"),
+            avatar_url=claims.get("picture"),
+            preferred_username=claims.get("preferred_username"),
+        )
+
+    def _verified(
+        self, published: Any, endpoints: dict[str, Any], id_token: str, verifier: str
     ) -> dict[str, Any]:
-        published = await _json(http, document["jwks_uri"])
         try:
             kid = jwt.get_unverified_header(id_token).get("kid")
             keys = [key for key in jwt.PyJWKSet.from_dict(published).keys if kid in (None, key.key_id)]
@@ -131,143 +181,76 @@ class OpenIdConnect:
                 id_token,
                 keys[0].key,
                 algorithms=ALGORITHMS,
-                audience=[part.strip() for part in self._settings.client_id.split(",")],
-                issuer=document["issuer"],
+                audience=self.settings.client_id,
+                issuer=endpoints["issuer"],
                 leeway=30,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
         except (jwt.PyJWTError, AttributeError, TypeError) as error:
             raise _failed(f"the ID token is not valid: {error}") from error
-        said = str(claims.get("nonce", ""))
-        if not self._settings.skip_nonce_check and not hmac.compare_digest(
-            said.encode(), _nonce(verifier).encode()
-        ):
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), _nonce(verifier).encode()):
             raise _failed("the ID token answers another request")
         return claims
 
-    def _profile(self, claims: dict[str, Any]) -> Profile:
-        verified = claims.get("email_verified") in (True, "true")
-        data = {
-            "iss": self._issuer,
-            "sub": claims["sub"],
-            "name": claims.get("name"),
-            "full_name": claims.get("name"),
-            "email": claims.get("email"),
-            "picture": claims.get("picture"),
-            "avatar_url": claims.get("picture"),
-            "preferred_username": claims.get("preferred_username"),
-            "provider_id": claims["sub"],
-            "email_verified": verified,
-            "phone_verified": False,
-        }
-        return Profile(str(claims["sub"]), str(claims.get("email") or ""), verified, _present(data))
 
-
-class GitHub:
+class GitHub(Provider):
     """github.com, or the GitHub Enterprise server that `url` names."""
 
+    scopes = ("user:email",)
+
     def __init__(self, settings: ProviderSettings, redirect_uri: str) -> None:
-        self._settings = settings
-        self._redirect_uri = redirect_uri
+        super().__init__(settings, redirect_uri)
         self._host = settings.url.rstrip("/") or "https://github.com"
         self._api = f"{self._host}/api/v3" if settings.url else "https://api.github.com"
 
-    async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
-        scope = " ".join(dict.fromkeys(["user:email", *scopes.replace(",", " ").split()]))
-        ours = _asked(self._settings, self._redirect_uri, state, verifier, scope)
-        return _address(f"{self._host}/login/oauth/authorize", {**extra, **ours})
+    async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
+        return {
+            "authorization_endpoint": f"{self._host}/login/oauth/authorize",
+            "token_endpoint": f"{self._host}/login/oauth/access_token",
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        }
 
-    async def grant(self, code: str, verifier: str) -> Grant:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-            tokens = await _exchanged(
-                http,
-                f"{self._host}/login/oauth/access_token",
-                self._settings,
-                {"code": code, "code_verifier": verifier, "redirect_uri": self._redirect_uri},
-                basic=False,
-            )
-            access_token = str(tokens["access_token"])
-            user = await _json(http, f"{self._api}/user", access_token)
-            addresses = await _json(http, f"{self._api}/user/emails", access_token)
+    async def profile(
+        self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
+    ) -> Profile:
+        access_token = str(tokens["access_token"])
+        user = await _json(http, f"{self._api}/user", access_token)
+        addresses = await _json(http, f"{self._api}/user/emails", access_token)
         if not isinstance(addresses, list) or "id" not in user:
             raise _failed("GitHub did not say who this is")
         primary: dict[str, Any] = next((item for item in addresses if item.get("primary")), {})
-        email, verified = str(primary.get("email") or ""), primary.get("verified") is True
-        data = {
-            "iss": self._api,
-            "sub": str(user["id"]),
-            "name": user.get("name"),
-            "full_name": user.get("name"),
-            "user_name": user.get("login"),
-            "preferred_username": user.get("login"),
-            "email": email,
-            "avatar_url": user.get("avatar_url"),
-            "provider_id": str(user["id"]),
-            "email_verified": verified,
-            "phone_verified": False,
-        }
-        profile = Profile(str(user["id"]), email, verified, _present(data))
-        return Grant(profile, access_token, tokens.get("refresh_token"))
+        return _profile(
+            self._api,
+            str(user["id"]),
+            str(primary.get("email") or ""),
+            primary.get("verified") is True,
+            name=user.get("name"),
+            user_name=user.get("login"),
+            preferred_username=user.get("login"),
+            avatar_url=user.get("avatar_url"),
+        )
 
 
-def _asked(
-    settings: ProviderSettings, redirect_uri: str, state: str, verifier: str, scope: str
-) -> dict[str, str]:
-    return {
-        "client_id": settings.client_id.split(",")[0].strip(),
-        "redirect_uri": redirect_uri,
-        "response_type": "code",
-        "scope": scope,
-        "state": state,
-        "code_challenge": s256(verifier),
-        "code_challenge_method": "S256",
-    }
-
-
-async def _exchanged(
-    http: httpx.AsyncClient, address: str, settings: ProviderSettings, said: dict[str, str], *, basic: bool
-) -> dict[str, Any]:
-    client_id = settings.client_id.split(",")[0].strip()
-    form = said | {"grant_type": "authorization_code"}
-    headers = {"accept": "application/json"}
-    if basic:
-        pair = base64.b64encode(f"{client_id}:{settings.secret}".encode()).decode()
-        headers["authorization"] = f"Basic {pair}"
-    else:
-        form |= {"client_id": client_id, "client_secret": settings.secret}
-    try:
-        response = await http.post(address, data=form, headers=headers)
-        tokens = response.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise _failed(str(error)) from error
-    if response.status_code != 200 or not isinstance(tokens, dict) or not tokens.get("access_token"):
-        raise AuthError(500, "unexpected_failure", "Unable to exchange external code")
-    return tokens
+def _profile(issuer: str, subject: str, email: str, verified: bool, *, name: Any, **said: Any) -> Profile:
+    data = {"iss": issuer, "sub": subject, "provider_id": subject, "name": name, "full_name": name, **said}
+    data |= {"email": email or None, "email_verified": verified, "phone_verified": False}
+    present = {key: value for key, value in data.items() if value is not None}
+    return Profile(subject, email, verified, present)
 
 
 async def _json(http: httpx.AsyncClient, address: str, access_token: str = "") -> Any:
-    headers = {"accept": "application/json"}
-    if access_token:
-        headers["authorization"] = f"Bearer {access_token}"
+    bearer = {"authorization": f"Bearer {access_token}"} if access_token else {}
     try:
-        response = await http.get(address, headers=headers)
+        response = await http.get(address, headers={"accept": "application/json", **bearer})
         response.raise_for_status()
         return response.json()
     except (httpx.HTTPError, ValueError) as error:
         raise _failed(str(error)) from error
 
 
-def _address(endpoint: str, parameters: Mapping[str, str]) -> str:
-    return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(parameters)}"
-
-
 def _nonce(verifier: str) -> str:
     """Bound to the flow without being kept: only who holds the verifier can make it."""
     return sha256(f"nonce:{verifier}".encode()).hexdigest()
-
-
-def _present(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if value is not None}
 
 
 def _failed(why: str) -> AuthError:

@@ -68,8 +68,7 @@ def with_query(address: str, **parameters: str) -> str:
 
 
 def with_fragment(address: str, parameters: dict[str, str]) -> str:
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(fragment=urlencode(sorted(parameters.items()))))
+    return urlunsplit(urlsplit(address)._replace(fragment=urlencode(sorted(parameters.items()))))
 
 
 def with_error(address: str, error: AuthError, *, in_query: bool) -> str:
@@ -77,9 +76,8 @@ def with_error(address: str, error: AuthError, *, in_query: bool) -> str:
     said = {"error_code": error.code, "error_description": error.message}
     if error.status in OAUTH_ERRORS:
         said = {"error": OAUTH_ERRORS[error.status]} | said
-    parts = urlsplit(address)
-    query = urlencode(said) if in_query else ""
-    return urlunsplit(parts._replace(query=query, fragment=urlencode(said)))
+    text = urlencode(said)
+    return urlunsplit(urlsplit(address)._replace(query=text if in_query else "", fragment=text))
 
 
 def with_message(address: str, message: str, *, in_query: bool) -> str:
@@ -89,22 +87,9 @@ def with_message(address: str, message: str, *, in_query: bool) -> str:
 
 def _glob(pattern: str) -> re.Pattern[str]:
     """`*` stops at `.` and `/`, `**` at nothing, `?` is one character that is neither."""
-    parts = []
-    for piece in re.split(r"(\*\*|\*|\?|\[[^\]]+\])", pattern):
-        if piece == "**":
-            parts.append(".*")
-        elif piece == "*":
-            parts.append("[^./]*")
-        elif piece == "?":
-            parts.append("[^./]")
-        elif piece.startswith("[") and piece.endswith("]") and len(piece) > 2:
-            inner = piece[1:-1]
-            negated = inner.startswith("!")
-            members = re.escape(inner.removeprefix("!")).replace(r"\-", "-")
-            parts.append(f"[{'^' if negated else ''}{members}]")
-        else:
-            parts.append(re.escape(piece))
-    return re.compile("".join(parts))
+    wild = {"**": ".*", "*": "[^./]*", "?": "[^./]"}
+    pieces = re.split(r"(\*\*|\*|\?)", pattern)
+    return re.compile("".join(wild.get(piece) or re.escape(piece) for piece in pieces))
 
 
 def _is_address(host: str) -> bool:

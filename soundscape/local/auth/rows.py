@@ -1,53 +1,42 @@
-"""Rows as dictionaries, over psycopg."""
+"""Rows as dictionaries: the statements of `queries.sql` by name, and the one update made from columns."""
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from pathlib import Path
+from typing import Any
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from soundscape.local.queries import read_queries
+
 Connection = AsyncConnection[Any]
 Row = dict[str, Any]
+QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
 
 
-async def many(
-    connection: Connection, statement: LiteralString | sql.Composed, values: Any = None
-) -> list[Row]:
+async def many(connection: Connection, query: str | sql.Composed, **values: Any) -> list[Row]:
+    """What the statement of that name gives; no rows where it returns none."""
+    statement = QUERIES[query].encode() if isinstance(query, str) else query
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement, values)
-        return await cursor.fetchall()
+        await cursor.execute(statement, _wrapped(values))
+        return await cursor.fetchall() if cursor.description else []
 
 
-async def one(
-    connection: Connection, statement: LiteralString | sql.Composed, values: Any = None
-) -> Row | None:
+async def one(connection: Connection, query: str | sql.Composed, **values: Any) -> Row | None:
     """The first row, or None."""
-    found = await many(connection, statement, values)
+    found = await many(connection, query, **values)
     return found[0] if found else None
 
 
-async def insert(connection: Connection, table: str, columns: Row) -> Row:
-    """The new row as stored, defaults and the work of BEFORE triggers included."""
-    names = list(columns)
-    statement = sql.SQL("insert into auth.{} ({}) values ({}) returning *").format(
-        sql.Identifier(table),
-        sql.SQL(", ").join(map(sql.Identifier, names)),
-        sql.SQL(", ").join(map(sql.Placeholder, names)),
-    )
-    stored = await one(connection, statement, _wrapped(columns))
-    assert stored is not None
-    return stored
-
-
-async def update(connection: Connection, table: str, row_id: Any, columns: Row) -> Row:
+async def update_user(connection: Connection, user_id: Any, columns: Row) -> Row:
     """The row as it is afterwards."""
     assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
-    statement = sql.SQL("update auth.{} set {} where id = {} returning *").format(
-        sql.Identifier(table), sql.SQL(", ").join(assignments), sql.Placeholder("row_id")
-    )
-    stored = await one(connection, statement, _wrapped(columns) | {"row_id": row_id})
+    statement = sql.SQL(
+        "update auth.users set updated_at = clock_timestamp(), {} where id = {} returning *"
+    ).format(sql.SQL(", ").join(assignments), sql.Placeholder("user_id"))
+    stored = await one(connection, statement, user_id=user_id, **columns)
     assert stored is not None
     return stored
 

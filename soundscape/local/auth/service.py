@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from soundscape.local.auth import users
 from soundscape.local.auth.errors import AuthError
 from soundscape.local.auth.limits import RateLimits
 from soundscape.local.auth.mail import Mailer
+from soundscape.local.auth.providers import Provider
 from soundscape.local.auth.redirects import Redirects
 from soundscape.local.auth.rows import Connection, Row, one
 from soundscape.local.auth.settings import Settings
@@ -33,7 +34,7 @@ class Auth:
     redirects: Redirects
     limits: RateLimits
     mailer: Mailer
-    providers: dict[str, Any] = field(default_factory=dict)
+    providers: dict[str, Provider]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -46,17 +47,13 @@ class Auth:
         match = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if match is None:
             raise AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token")
-        bearer = match[1]
+        tokens = self.stack.tokens
         try:
-            return self.stack.tokens.caller(apikey=bearer, authorization=None).claims
-        except InvalidToken:
-            pass  # not one of the project's keys: a user's token
-        try:
-            return self.stack.tokens.verify(bearer)
+            known = tokens.by_key(match[1])
+            return known.claims if known else tokens.verify(match[1])
         except InvalidToken as error:
-            raise AuthError(
-                403, "bad_jwt", f"invalid JWT: unable to parse or verify signature, {error.message}"
-            ) from error
+            message = f"invalid JWT: unable to parse or verify signature, {error.message}"
+            raise AuthError(403, "bad_jwt", message) from error
 
     def require_admin(self, request: Request) -> None:
         if self.claims(request).get("role") not in ("service_role", "supabase_admin"):
@@ -82,8 +79,9 @@ class Auth:
             raise AuthError(403, "bad_jwt", "invalid claim: session_id claim must be a UUID")
         session = await one(
             connection,
-            "select * from auth.sessions where id = %s and user_id = %s",
-            [session_id, user["id"]],
+            "session_of_user",
+            id=session_id,
+            user_id=user["id"],
         )
         if session is None:
             raise AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")

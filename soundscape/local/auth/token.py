@@ -11,37 +11,32 @@ from soundscape.local.auth.errors import (
     feature_disabled,
     invalid,
     invalid_credentials,
-    user_banned,
+    no_phones,
     user_not_found,
 )
 from soundscape.local.auth.fields import Fields, query
+from soundscape.local.auth.rows import Row
 from soundscape.local.auth.service import Auth
+
+REFUSED = {"id_token": "Signing in with an ID token", "web3": "Web3"}
 
 
 async def token(auth: Auth, request: Request) -> Response:
-    match query(request, "grant_type"):
-        case "password":
-            return await _password(auth, request)
-        case "refresh_token":
-            return await _refresh_token(auth, request)
-        case "pkce":
-            return await _pkce(auth, request)
-        case "id_token":
-            raise feature_disabled("Signing in with an ID token")
-        case "web3":
-            raise feature_disabled("Web3")
-        case _:
-            raise AuthError(400, "invalid_credentials", "unsupported_grant_type")
-
-
-async def _password(auth: Auth, request: Request) -> Response:
+    grant = query(request, "grant_type")
+    if grant in REFUSED:
+        raise feature_disabled(REFUSED[grant])
+    if grant not in GRANTS:
+        raise AuthError(400, "invalid_credentials", "unsupported_grant_type")
+    limit, sign_in = GRANTS[grant]
     fields = await Fields.of(request)
-    auth.limits.spend("sign_in_sign_ups", auth.address(request))
+    auth.limits.spend(limit, auth.address(request))
+    return JSONResponse(await sign_in(auth, request, fields))
+
+
+async def _password(auth: Auth, request: Request, fields: Fields) -> Row:
     email, password = fields.text("email"), fields.text("password")
-    if email and fields.text("phone"):
-        raise invalid("Only an email address or phone number should be provided on login.")
     if fields.text("phone"):
-        raise AuthError(422, "phone_provider_disabled", "Phone logins are disabled")
+        raise no_phones()
     if not email:
         raise invalid("missing email or phone")
     if not auth.settings.email_enabled:
@@ -55,35 +50,33 @@ async def _password(auth: Auth, request: Request) -> Response:
         user = await users.by_id(connection, user["id"], lock=True)
         if user is None or user["encrypted_password"] != stored:  # changed while we compared
             raise invalid_credentials()
-        if users.is_banned(user):
-            raise user_banned()
         if user["email_confirmed_at"] is None:
             raise AuthError(400, "email_not_confirmed", "Email not confirmed")
-        return JSONResponse(await sessions.start(auth, connection, request, user, "password"))
+        return await sessions.start(auth, connection, request, user, "password")
 
 
-async def _refresh_token(auth: Auth, request: Request) -> Response:
-    fields = await Fields.of(request)
-    auth.limits.spend("token_refresh", auth.address(request))
+async def _refresh_token(auth: Auth, request: Request, fields: Fields) -> Row:
     presented = fields.text("refresh_token")
     if not presented:
         raise invalid("refresh_token required")
-    return JSONResponse(await sessions.refresh(auth, request, presented))
+    return await sessions.refresh(auth, request, presented)
 
 
-async def _pkce(auth: Auth, request: Request) -> Response:
-    fields = await Fields.of(request)
-    auth.limits.spend("token_verifications", auth.address(request))
+async def _pkce(auth: Auth, request: Request, fields: Fields) -> Row:
     async with auth.transaction() as connection:
         flow = await flows.exchange(connection, fields.text("auth_code"), fields.text("code_verifier"))
         user = await users.by_id(connection, flow["user_id"], lock=True)
         if user is None:
             raise user_not_found()
         answer = await sessions.start(auth, connection, request, user, flow["authentication_method"])
-    for name, column in (
-        ("provider_token", "provider_access_token"),
-        ("provider_refresh_token", "provider_refresh_token"),
-    ):
-        if flow[column]:
-            answer[name] = flow[column]
-    return JSONResponse(answer)
+    for name in ("access_token", "refresh_token"):
+        if flow[f"provider_{name}"]:
+            answer[f"provider_{name.removeprefix('access_')}"] = flow[f"provider_{name}"]
+    return answer
+
+
+GRANTS = {
+    "password": ("sign_in_sign_ups", _password),
+    "refresh_token": ("token_refresh", _refresh_token),
+    "pkce": ("token_verifications", _pkce),
+}

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from soundscape.local.auth import flows, one_time, redirects, sessions, users
-from soundscape.local.auth.errors import AuthError, email_exists, invalid
-from soundscape.local.auth.fields import Fields, query, valid_email
+from soundscape.local.auth.errors import AuthError, email_exists, invalid, no_phones
+from soundscape.local.auth.fields import Fields, query
+from soundscape.local.auth.letters import LETTERS
 from soundscape.local.auth.one_time import PKCE_PREFIX, TokenType
 from soundscape.local.auth.rows import Connection, Row
 from soundscape.local.auth.service import Auth
 
 TYPES: dict[str, list[TokenType]] = {
-    "signup": ["confirmation_token"],
-    "invite": ["confirmation_token"],
-    "recovery": ["recovery_token"],
-    "magiclink": ["recovery_token"],
+    **{kind: [letter.token_type] for kind, letter in LETTERS.items()},
     "email": ["confirmation_token", "recovery_token"],
     "email_change": ["email_change_token_new", "email_change_token_current"],
-}
-FLOW_METHODS = {
-    "signup": "email/signup",
-    "invite": "invite",
-    "recovery": "recovery",
-    "magiclink": "magiclink",
-    "email_change": "email_change",
 }
 HALF_WAY = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
 EXPIRED_CODE = "Token has expired or is invalid"
@@ -44,7 +33,7 @@ async def verify_code(auth: Auth, request: Request) -> Response:
     if not token and not token_hash:
         raise invalid("Verify requires a token or a token hash")
     if kind in ("sms", "phone_change"):
-        raise AuthError(400, "phone_provider_disabled", "Unsupported phone provider")
+        raise no_phones()
     if kind not in TYPES:
         raise invalid("Unsupported verification type")
     if token_hash and (token or fields.text("email") or fields.text("phone")):
@@ -53,10 +42,10 @@ async def verify_code(auth: Auth, request: Request) -> Response:
         raise invalid("Only an email address or phone number should be provided on verify")
     async with auth.transaction() as connection:
         if token_hash:
-            found = await one_time.find_by_hash(connection, token_hash, TYPES[kind])
+            found = await one_time.find(connection, TYPES[kind], token_hash=token_hash)
         else:
-            address = valid_email(fields.text("email"))
-            found = await one_time.find_by_code(connection, address, token.replace("-", ""), TYPES[kind])
+            typed = token.replace("-", "")
+            found = await one_time.find(connection, TYPES[kind], address=fields.email(), otp=typed)
         if found is None:
             raise AuthError(403, "otp_expired", EXPIRED_LINK if token_hash else EXPIRED_CODE)
         user = await _proved(auth, connection, found, EXPIRED_CODE)
@@ -76,17 +65,17 @@ async def verify_link(auth: Auth, request: Request) -> Response:
             raise invalid("Verify requires a token or a token hash")
         if not kind:
             raise invalid("Verify requires a verification type")
-        if kind not in FLOW_METHODS:
+        if kind not in LETTERS:
             raise invalid("Unsupported verification type")
         async with auth.transaction() as connection:
-            found = await one_time.find_by_hash(connection, token, TYPES[kind])
+            found = await one_time.find(connection, TYPES[kind], token_hash=token)
             if found is None:
                 raise AuthError(403, "otp_expired", EXPIRED_LINK)
             user = await _proved(auth, connection, found, EXPIRED_LINK)
             if user is None:
                 onward = redirects.with_message(target, HALF_WAY, in_query=pkce)
             elif pkce:
-                code = await flows.issue_code_for(connection, user["id"], FLOW_METHODS[kind])
+                code = await flows.issue_code_for(connection, user["id"], LETTERS[kind].flow_method)
                 onward = redirects.with_query(target, code=code)
             else:
                 answer = await sessions.start(auth, connection, request, user, "otp")
@@ -109,8 +98,7 @@ async def _proved(auth: Auth, connection: Connection, token: Row, message: str) 
         return await _email_changed(auth, connection, user)
     if token["token_type"] == "confirmation_token":  # noqa: S105
         if user["invited_at"] is not None and not user["encrypted_password"]:
-            random_password = await users.hashed(secrets.token_urlsafe(36))
-            user = await users.save(connection, user, encrypted_password=random_password)
+            user = await users.save(connection, user, encrypted_password=await users.hashed())
         user = await users.confirm_email(connection, user)
     elif user["email_confirmed_at"] is None:
         user = await users.confirm_email(connection, user)

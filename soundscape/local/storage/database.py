@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
+from soundscape.local.queries import read_queries
 from soundscape.local.stack import Stack
 from soundscape.local.storage.errors import StorageError, from_database, no_such_bucket
 from soundscape.local.storage.names import as_uuid, check_bucket_name
@@ -22,13 +23,7 @@ from soundscape.local.tokens import SERVICE, Caller
 Cursor = psycopg.AsyncCursor[DictRow]
 
 
-def _read_queries(path: Path) -> dict[str, str]:
-    """`-- name: x` begins each statement of the file."""
-    parts = path.read_text().split("-- name: ")[1:]
-    return {name: text for name, _, text in (part.partition("\n") for part in parts)}
-
-
-QUERIES = _read_queries(Path(__file__).with_name("queries.sql"))
+QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def test_a_dead_mail_server_is_said(serve: Serve, email: str) -> None:
     server = serve(email={"smtp": {"host": "127.0.0.1", "port": 9, "admin_email": "us@example.com"}})
     answer = httpx.post(f"{server.auth_url}/otp", json={"email": email}, headers=server.headers)
     assert answer.status_code == 500
-    assert answer.json()["msg"] == "Error sending magic link email"
+    assert answer.json()["msg"] == "Error sending magiclink email"
     # Nothing is left of the attempt.
     assert server.row("select count(*) as n from auth.users where email = %s", email)["n"] == 0
 

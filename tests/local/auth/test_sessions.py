@@ -113,15 +113,6 @@ def test_banned_users_cannot_refresh_or_sign_in(server: Server, email: str) -> N
     assert refresh(server, session.refresh_token).status_code == 200
 
 
-@pytest.mark.parametrize("section", [{"timebox": "50ms"}, {"inactivity_timeout": "50ms"}])
-def test_sessions_end_by_themselves(serve: Serve, email: str, section: dict[str, str]) -> None:
-    server = serve(sessions=section)
-    token = signed_up(server, email).refresh_token
-    time.sleep(0.1)
-    answer = refresh(server, token)
-    assert (answer.status_code, answer.json()["error_code"]) == (400, "session_expired")
-
-
 @pytest.mark.parametrize(
     ("scope", "mine", "other"),
     [("global", 403, 403), ("local", 403, 200), ("others", 200, 403)],

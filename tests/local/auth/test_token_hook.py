@@ -93,6 +93,10 @@ def test_a_hook_may_refuse_or_fail(hooked: Any, name: str, status: int, says: st
         {"captcha": {"enabled": True}},
         {"sms": {"enable_signup": True}},
         {"enable_manual_linking": True},
+        {"enable_refresh_token_rotation": False},
+        {"email": {"secure_password_change": True}},
+        {"sessions": {"timebox": "24h"}},
+        {"sessions": {"inactivity_timeout": "8h"}},
         {"email": {"template": {"invite": {"content_path": "./invite.html"}}}},
     ],
 )

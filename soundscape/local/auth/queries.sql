@@ -1,0 +1,200 @@
+-- What the Auth service asks of the database, one statement a name. Tables are shaped like the real ones.
+
+-- name: user_by_id
+select * from auth.users where id = %(id)s
+
+-- name: lock_user
+-- Not `for update`: rows of the product that refer to the user may be written meanwhile.
+select * from auth.users where id = %(id)s for no key update
+
+-- name: user_by_email
+select * from auth.users where email = lower(%(email)s) and aud = 'authenticated' and not is_sso_user
+
+-- name: insert_user
+insert into auth.users (
+    instance_id, id, aud, role, email, encrypted_password, confirmation_token, recovery_token,
+    email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, created_at, updated_at, is_anonymous)
+values (
+    '00000000-0000-0000-0000-000000000000', coalesce(%(id)s, gen_random_uuid()), 'authenticated', 'authenticated',
+    %(email)s::text, %(password_hash)s, '', '', '', '', %(app_metadata)s, %(user_metadata)s,
+    clock_timestamp(), clock_timestamp(), %(email)s::text is null)
+returning *
+
+-- name: insert_identity
+insert into auth.identities (
+    provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
+values (%(provider_id)s, %(user_id)s, %(data)s, %(provider)s,
+    clock_timestamp(), clock_timestamp(), clock_timestamp())
+
+-- name: patch_identity
+update auth.identities set identity_data = identity_data || %(patch)s
+where user_id = %(user_id)s and provider = %(provider)s
+returning *
+
+-- name: identity_of_subject
+select * from auth.identities where provider = %(provider)s and provider_id = %(subject)s for update
+
+-- name: forget_claimed_identities
+delete from auth.identities where user_id = %(user_id)s and provider in ('email', 'phone')
+
+-- name: list_providers
+update auth.users as u set updated_at = clock_timestamp(), raw_app_meta_data =
+    coalesce(raw_app_meta_data, '{}') || jsonb_build_object(
+        'providers', held.names, 'provider',
+        case when held.names ? (raw_app_meta_data ->> 'provider') then raw_app_meta_data -> 'provider'
+             else held.names -> 0 end)
+from (
+    select coalesce(jsonb_agg(provider order by first_at), '[]') as names
+    from (select provider, min(created_at) as first_at from auth.identities where user_id = %(id)s group by provider)
+) as held
+where u.id = %(id)s
+returning u.*
+
+-- name: users_shown
+-- The user objects of the protocol, newest first; absent timestamps are left out, as the real service does.
+select jsonb_strip_nulls(jsonb_build_object(
+        'id', u.id, 'aud', coalesce(u.aud, ''), 'role', coalesce(u.role, ''),
+        'email', coalesce(u.email, ''), 'phone', coalesce(u.phone, ''), 'new_email', nullif(u.email_change, ''),
+        'created_at', coalesce(u.created_at, '0001-01-01'), 'updated_at', u.updated_at,
+        'email_confirmed_at', u.email_confirmed_at, 'phone_confirmed_at', u.phone_confirmed_at,
+        'confirmed_at', u.confirmed_at, 'confirmation_sent_at', u.confirmation_sent_at,
+        'recovery_sent_at', u.recovery_sent_at, 'email_change_sent_at', u.email_change_sent_at,
+        'invited_at', u.invited_at, 'last_sign_in_at', u.last_sign_in_at, 'banned_until', u.banned_until,
+        'deleted_at', u.deleted_at, 'is_anonymous', u.is_anonymous
+    )) || jsonb_build_object(
+        'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'),
+        'identities', (
+            select coalesce(jsonb_agg(jsonb_build_object(
+                'identity_id', i.id, 'id', i.provider_id, 'user_id', i.user_id, 'identity_data', i.identity_data,
+                'provider', i.provider, 'last_sign_in_at', i.last_sign_in_at, 'created_at', i.created_at,
+                'updated_at', i.updated_at, 'email', i.email
+            ) order by i.created_at), '[]')
+            from auth.identities as i where i.user_id = u.id)
+    ) as shown
+from auth.users as u
+where u.aud = 'authenticated' and (%(id)s::uuid is null or u.id = %(id)s)
+order by u.created_at desc, u.id
+limit %(limit)s offset %(offset)s
+
+-- name: count_users
+select count(*) as total from auth.users where aud = 'authenticated'
+
+-- name: delete_user
+delete from auth.users where id = %(id)s
+
+-- name: insert_session
+with session as (
+    insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip)
+    values (gen_random_uuid(), %(user_id)s, clock_timestamp(), clock_timestamp(), 'aal1', %(user_agent)s, %(ip)s)
+    returning *
+), method as (
+    insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+    select gen_random_uuid(), id, created_at, created_at, %(method)s from session
+), identity as (
+    update auth.identities set last_sign_in_at = clock_timestamp()
+    where user_id = %(user_id)s and provider = %(provider)s
+)
+select * from session
+
+-- name: session_of_user
+select * from auth.sessions where id = %(id)s and user_id = %(user_id)s
+
+-- name: lock_session
+select * from auth.sessions where id = %(id)s for update
+
+-- name: touch_session
+update auth.sessions set refreshed_at = now() at time zone 'utc', updated_at = clock_timestamp(),
+    user_agent = %(user_agent)s, ip = %(ip)s
+where id = %(id)s
+
+-- name: end_sessions_global
+delete from auth.sessions where user_id = %(user_id)s
+
+-- name: end_sessions_local
+delete from auth.sessions where id = %(session_id)s
+
+-- name: end_sessions_others
+delete from auth.sessions where user_id = %(user_id)s and id is distinct from %(session_id)s
+
+-- name: methods_of_session
+select coalesce(jsonb_agg(jsonb_build_object('method', authentication_method,
+    'timestamp', extract(epoch from updated_at)::bigint) order by updated_at desc), '[]') as amr
+from auth.mfa_amr_claims where session_id = %(id)s
+
+-- name: insert_refresh_token
+insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
+values ('00000000-0000-0000-0000-000000000000', %(token)s, %(user_id)s, false,
+    clock_timestamp(), clock_timestamp(), %(parent)s, %(session_id)s)
+
+-- name: refresh_token
+select *, updated_at + make_interval(secs => %(reuse_interval_s)s) < clock_timestamp() as is_beyond_reuse
+from auth.refresh_tokens where token = %(token)s
+
+-- name: active_refresh_token
+select * from auth.refresh_tokens where session_id = %(session_id)s and not revoked order by id desc limit 1
+
+-- name: revoke_refresh_token
+update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp() where id = %(id)s
+
+-- name: revoke_refresh_tokens
+update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp()
+where session_id = %(session_id)s and not revoked
+
+-- name: keep_code
+insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to)
+values (gen_random_uuid(), %(user_id)s, %(token_type)s, %(token_hash)s, %(address)s)
+on conflict (user_id, token_type) do update set
+    id = excluded.id, token_hash = excluded.token_hash, relates_to = excluded.relates_to,
+    created_at = excluded.created_at, updated_at = excluded.updated_at
+
+-- name: codes
+select * from auth.one_time_tokens
+where (token_hash = %(token_hash)s or relates_to = %(address)s)
+    and token_type = any(%(types)s::auth.one_time_token_type[])
+
+-- name: spend_code
+delete from auth.one_time_tokens where id = %(id)s
+returning created_at + make_interval(secs => %(expiry_s)s) > now()::timestamp as is_fresh
+
+-- name: void_codes
+delete from auth.one_time_tokens where user_id = %(user_id)s
+
+-- name: insert_flow
+with gone as (
+    delete from auth.flow_state where created_at < now() - interval '1 day'
+)
+insert into auth.flow_state (id, user_id, code_challenge, code_challenge_method, provider_type,
+    authentication_method, referrer, oauth_client_state_id, created_at, updated_at)
+values (gen_random_uuid(), %(user_id)s, %(challenge)s, %(challenge_method)s, %(provider)s,
+    %(method)s, %(referrer)s, %(client_state_id)s, clock_timestamp(), clock_timestamp())
+returning *
+
+-- name: newest_flow_of_user
+select * from auth.flow_state
+where user_id = %(user_id)s and authentication_method = %(method)s and auth_code is null
+order by created_at desc limit 1 for update
+
+-- name: end_flow
+update auth.flow_state set auth_code = %(auth_code)s, auth_code_issued_at = clock_timestamp(),
+    updated_at = clock_timestamp(), user_id = %(user_id)s,
+    provider_access_token = %(access_token)s, provider_refresh_token = %(refresh_token)s
+where id = %(id)s
+
+-- name: flow_by_code
+select *, auth_code_issued_at + interval '5 minutes' < clock_timestamp() as is_expired
+from auth.flow_state where auth_code = %(auth_code)s for update
+
+-- name: delete_flow
+delete from auth.flow_state where id = %(id)s
+
+-- name: oauth_flow
+select * from auth.flow_state where id = %(id)s and authentication_method = 'oauth' for update
+
+-- name: insert_client_state
+insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
+values (gen_random_uuid(), %(provider)s, %(verifier)s, clock_timestamp())
+returning id
+
+-- name: spend_client_state
+delete from auth.oauth_client_states where id = %(id)s
+returning *, created_at + interval '5 minutes' < clock_timestamp() as is_expired
