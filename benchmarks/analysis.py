@@ -59,7 +59,7 @@ def make_recording(path: Path, minutes: float) -> None:
 
 def measure_pass(path: Path, *, tags: bool, models_dir: Path | None) -> dict[str, Any]:
     from soundscape.audio.analysis import analyze
-    from soundscape.audio.decode import Limits
+    from soundscape.audio.limits import Limits
 
     limits = Limits(max_duration_s=25 * 3600, max_size_bytes=1 << 40)
     with tempfile.TemporaryDirectory() as out:

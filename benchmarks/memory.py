@@ -53,11 +53,9 @@ async def measure(path: Path, folder: Path) -> dict[str, float]:
     sandbox = Sandbox(folder)
     await sandbox.start()
     try:
-        out_dir = folder / f"out-{path.stem}"
-        out_dir.mkdir()
         began = time.monotonic()
         with path.open("rb") as file:
-            analysis = await sandbox.analyze(file, out_dir, wall_s=3600)
+            analysis = await sandbox.analyze(file, wall_s=3600)
         return {"seconds": time.monotonic() - began, "peak_mb": analysis.max_rss_bytes / 1e6}
     finally:
         await sandbox.stop()

@@ -126,7 +126,7 @@ def worker(
 
     settings = Settings.from_environment()
     logs.configure(level=settings.log_level)
-    serve(settings, host=host, port=port)
+    _run_until_signalled(lambda ended: serve(settings, host=host, port=port, ended=ended))
 
 
 @app.command()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 
 from soundscape.deploy import sources
 from soundscape.deploy.database import Applied, apply
@@ -24,7 +20,8 @@ from soundscape.local.keys import Keys
 from soundscape.local.platform import install_platform
 from soundscape.local.postgres import Postgres
 from soundscape.local.stack import Stack, open_stack
-from soundscape.settings import Settings
+from soundscape.server import listen, serving
+from soundscape.settings import Settings, load_environment
 
 DEFAULT_PORT = 8000
 
@@ -95,12 +92,12 @@ async def running(
     """Start the embedded project in `data_dir` and stop it when the block ends.
 
     `port` 0 takes any free one. Raises `LocalStackError` when the directory is owned by another
-    process or the port is taken, `DeployError` when the SQL does not apply.
+    process, `ServingError` when the port is taken, `DeployError` when the SQL does not apply.
     """
     data_dir = _made(data_dir)
     with ExitStack() as held:
         tell = held.enter_context(lock.hold(data_dir))
-        listener = held.enter_context(_listen(port))
+        listener = held.enter_context(listen("127.0.0.1", port))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         tell(url=url)
         if fresh:
@@ -122,67 +119,21 @@ async def running(
             if with_worker:
                 from soundscape.worker.app import build as build_worker
 
-                settings = Settings.from_environment(project.environment())
+                # How it works is for the environment to say; which project it serves is not.
+                tuning = {
+                    name: value
+                    for name, value in load_environment().items()
+                    if name.startswith("SOUNDSCAPE_")
+                }
+                settings = Settings.from_environment(tuning | project.environment())
                 beside["/api"] = build_worker(settings)
-            async with _serving(gateway.build(stack, beside=beside), listener):
+            async with serving(gateway.build(stack, beside=beside), listener):
                 try:
                     yield project
                 finally:
                     # While the project still answers it: its jobs are finished or given back.
                     for app in beside.values():
                         await app.state.worker.stop()
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the process's signals to whoever runs the project."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@asynccontextmanager
-async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve `app` on `listener` from start-up complete until the block ends."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=5,
-            # Nothing stands before us: a forwarding header would only be a way around the rate limits.
-            proxy_headers=False,
-        )
-    )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        while not server.started:
-            if task.done():
-                task.result()
-                raise LocalStackError("The gateway did not start.", remedy="The log above says why.")
-            await asyncio.sleep(0.01)
-        yield
-    finally:
-        server.should_exit = True
-        await task
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        # Now, not when everything is up: until somebody listens, a second start may bind the port as well.
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise LocalStackError(
-            f"Port {port} on 127.0.0.1 is taken.",
-            code="port_taken",
-            remedy="Stop what listens there, or pass --port.",
-        ) from error
-    return listener
 
 
 def _made(data_dir: Path) -> Path:

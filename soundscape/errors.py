@@ -12,6 +12,7 @@
     ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
     ├── DeployError              a deploy step failed; running deploy again is safe
+    ├── ServingError             the port is taken, or the app did not start
     └── LocalStackError          the embedded Supabase cannot start or stop
 
 Each carries a stable `code` (programs match on it), a `message` (people read it) and a
@@ -128,6 +129,12 @@ class DeployError(SoundScapeError):
     """A deploy step failed. Every step is safe to run again."""
 
     code = "deploy_failed"
+
+
+class ServingError(SoundScapeError):
+    """The port is taken, or the app did not start."""
+
+    code = "not_served"
 
 
 class LocalStackError(SoundScapeError):

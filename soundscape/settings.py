@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from soundscape.audio.limits import Limits
 from soundscape.errors import SettingsError
 
 _PLACEHOLDER = re.compile(
@@ -60,6 +61,10 @@ class Settings:
     """Where traces go (OTLP over HTTP); none are made without it."""
     otlp_headers: str = field(default="", repr=False)
     scratch_dir: Path | None = None
+    scratch_bytes: int = 8 << 30
+    """What downloads may take of the disk at once."""
+    limits: Limits = field(default_factory=Limits)
+    """Which recordings are accepted."""
     log_level: str = "info"
 
     @property
@@ -113,6 +118,11 @@ class Settings:
             otlp_endpoint=_address(values, "OTEL_EXPORTER_OTLP_ENDPOINT"),
             otlp_headers=values.get("OTEL_EXPORTER_OTLP_HEADERS", "").strip(),
             scratch_dir=Path(scratch) if scratch else None,
+            scratch_bytes=_whole(
+                values, "SOUNDSCAPE_SCRATCH_MB", cls.scratch_bytes >> 20, low=16, high=1 << 24
+            )
+            << 20,
+            limits=_limits(values),
             log_level=_one_of(values, "SOUNDSCAPE_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
 
@@ -202,6 +212,20 @@ def _networks(values: Mapping[str, str], name: str) -> tuple[str, ...]:
                 remedy="Separate several by commas.",
             ) from error
     return networks
+
+
+def _limits(values: Mapping[str, str]) -> Limits:
+    usual = Limits()
+    return Limits(
+        max_duration_s=float(
+            _whole(values, "SOUNDSCAPE_MAX_DURATION_S", int(usual.max_duration_s), low=1, high=86_400)
+        ),
+        max_size_bytes=_whole(
+            values, "SOUNDSCAPE_MAX_SIZE_MB", usual.max_size_bytes >> 20, low=1, high=51_200
+        )
+        << 20,
+        max_channels=_whole(values, "SOUNDSCAPE_MAX_CHANNELS", usual.max_channels, low=1, high=64),
+    )
 
 
 def _one_of(values: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:

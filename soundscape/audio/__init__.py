@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from soundscape.audio.analysis import Progress, analysis_version, analyze
-    from soundscape.audio.decode import Limits
+    from soundscape.audio.limits import Limits
     from soundscape.audio.record import Record
 
 _HOME = {
-    "Limits": "decode",
+    "Limits": "limits",
     "Progress": "analysis",
     "Record": "record",
     "analysis_version": "analysis",

@@ -24,10 +24,11 @@ from soundscape.audio import (
     waveform,
     yamnet,
 )
-from soundscape.audio.decode import AudioFile, Limits, Source, open_audio, opened
+from soundscape.audio.decode import AudioFile, Source, open_audio, opened
 from soundscape.audio.descriptors import DescriptorMeter
 from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
 from soundscape.audio.fingerprint.exact import PcmDigest
+from soundscape.audio.limits import Limits
 from soundscape.audio.record import Record, Stage
 from soundscape.audio.spectrogram import Spectrogram
 from soundscape.audio.spectrum import (

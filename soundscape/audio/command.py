@@ -164,7 +164,7 @@ def _run(job: Job, progress: Any = None) -> Result:
 
 @contextlib.contextmanager
 def _opened(job: Job) -> Iterator[BinaryIO]:
-    from soundscape.audio.decode import Limits
+    from soundscape.audio.limits import Limits
 
     with contextlib.ExitStack() as stack:
         file: Any = sys.stdin.buffer

@@ -24,13 +24,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from soundscape.audio.containers import Container, identify
+from soundscape.audio.limits import Limits
 from soundscape.audio.readers import AvReader, Header, Reader, ReaderError, Samples, SndfileReader
 from soundscape.errors import PolicyRefusal, UnreadableAudio
 
@@ -42,17 +42,6 @@ _ABSURD_SAMPLE = 100.0
 _MAX_ID3_BYTES = 4 << 20
 # Encoders round lengths to their frames; less than this is no truncation.
 _LENGTH_TOLERANCE_S = 0.25
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is accepted. The defaults are the product's; a deployment may set its own."""
-
-    max_duration_s: float = 4 * 3600.0
-    max_size_bytes: int = 2 << 30
-    max_channels: int = 8
-    min_sample_rate_hz: int = 8_000
-    max_sample_rate_hz: int = 192_000
 
 
 class AudioFile:

@@ -63,7 +63,11 @@ async def _await_ready(project: Project) -> None:
             if answer.status_code == 200:
                 return
             await asyncio.sleep(READY_POLL_S)
-    missing = [name for name, healthy in answer.json()["checks"].items() if not healthy]
+    missing = [
+        f"{name} ({check['reason']})"
+        for name, check in answer.json()["checks"].items()
+        if check["state"] == "failed"
+    ]
     raise LocalStackError(
         f"The worker did not become ready in {READY_TIMEOUT_S:.0f} s: {', '.join(missing)}.",
         code="worker_unready",

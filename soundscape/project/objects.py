@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import FileIO
 from typing import BinaryIO
 
 import httpx
@@ -56,12 +56,12 @@ class Objects:
                     into.write(chunk)
         return received
 
-    async def store(self, bucket: str, name: str, path: Path, *, content_type: str) -> None:
-        """Upload a file, over whatever lay under that name."""
+    async def store(self, bucket: str, name: str, file: FileIO, *, content_type: str) -> None:
+        """Upload an open file, over whatever lay under that name."""
         with translated(f"writing {bucket}/{name}"):
             await self._client.storage.from_(bucket).upload(
                 name,
-                path,
+                file,
                 {"content-type": content_type, "cache-control": "31536000", "upsert": "true"},
             )
 

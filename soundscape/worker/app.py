@@ -65,12 +65,15 @@ def build(settings: Settings) -> FastAPI:
 
     @app.get("/health/ready", tags=["health"])
     async def ready() -> JSONResponse:
-        """200 when the analysis children are warm and the queue answered the latest claim; else 503."""
-        checks = {"analysis": worker.warm, "queue": worker.reachable}
-        healthy = all(checks.values())
-        return JSONResponse(
-            {"status": "ok" if healthy else "unready", "checks": checks}, status_code=200 if healthy else 503
-        )
+        """200 when nothing keeps work from this worker; else 503. Each check is named, with its reason."""
+        checks = await worker.checks()
+        states = {check.state for check in checks.values()}
+        healthy = "failed" not in states
+        content = {
+            "status": "unready" if not healthy else "degraded" if "degraded" in states else "ok",
+            "checks": {name: check.as_dict() for name, check in checks.items()},
+        }
+        return JSONResponse(content, status_code=200 if healthy else 503)
 
     @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:

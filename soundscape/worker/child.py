@@ -1,70 +1,94 @@
 """The analysis child: the process that decodes strangers' bytes, so that no other has to.
 
-It has limits on what it may use, no network where the kernel allows, and no key in its environment. It runs
-under the worker's own uid and can read what that can.
+It imports and compiles everything first, then gives up what `confinement` lists, analyses a tone once more to
+see that it still can, and only then takes a file.
 
-Started by `sandbox` as `python -m soundscape.worker.child FD`. FD is a Unix socket. Each request is one
-line of JSON with the input's descriptor beside it (SCM_RIGHTS): `{"out_dir": …, "cpu_s": …}`. The
-answer is one line: `{"record": …}`, `{"refusal": {status, code, message, remedy}}` or
-`{"crash": …}`. Before the first request the child says `{"ready": {…}}`.
+Started by `sandbox` as `python -m soundscape.worker.child FD USER`. FD is a Unix socket; USER is the user id
+to become, or `-`. The working directory is the child's own folder; results go to `out` in it, which is the
+parent's to make. Each request is one line of JSON with the input's descriptor beside it (SCM_RIGHTS):
+`{"cpu_s": …, "limits": {…}}`. The answer is one line: `{"record": …}`,
+`{"refusal": {status, code, message, remedy}}` or `{"crash": …}`. Before the first request the child says
+`{"ready": {"on": […], "off": {…}}}`.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
 import socket
 import sys
-import tempfile
 import wave
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from soundscape.errors import Refusal
 from soundscape.worker import limits
+from soundscape.worker.confinement import confine
 
 REQUEST_BYTES = 1 << 16
+OUT = Path("out")
 
 
 def main() -> None:
     """Serve requests until the parent closes the socket."""
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
-        granted = limits.confine()
+    descriptor, user = sys.argv[1:]
+    os.umask(0o077)
+    with socket.socket(fileno=int(descriptor)) as parent, _open_status() as status:
+        models_dir = _models_dir()
         _warm_up()
-        _send(parent, {"ready": granted})
+        _keep_compiled_code_in_memory()
+        protections = confine(Path.cwd(), user=None if user == "-" else int(user), read=[models_dir])
+        _warm_up()
+        _send(parent, {"ready": protections.as_dict()})
         while True:
             message, descriptors, _, _ = socket.recv_fds(parent, REQUEST_BYTES, 1)
             if not message:
                 return
             request = json.loads(message)
             with os.fdopen(descriptors[0], "rb") as file:
-                _send(parent, _answer(file, request))
+                answer = _answer(file, request)
+            _send(parent, answer | {"max_rss_bytes": _peak_rss_bytes(status)})
 
 
 def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
     from soundscape.audio.analysis import analyze
+    from soundscape.audio.limits import Limits
 
     limits.allow_cpu(int(request["cpu_s"]))
     try:
-        record = analyze(file, out_dir=Path(request["out_dir"]))
+        record = analyze(file, out_dir=OUT, limits=Limits(**request["limits"]))
     except Refusal as refusal:
         return {"refusal": {"status": refusal.status, **refusal.as_dict()}}
     except MemoryError:
         return {"crash": "out of memory"}
-    return {
-        "record": record.as_dict(),
-        "max_rss_bytes": _peak_rss_bytes(),
-    }
+    return {"record": record.as_dict()}
 
 
-def _peak_rss_bytes() -> int:
+def _models_dir() -> Path:
+    """Where models lie, made if missing: a folder can only be opened to the child while it is there."""
+    from soundscape.audio.models import models_directory
+
+    folder = models_directory()
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _open_status() -> Any:
+    """The kernel's account of this process, opened while /proc can be."""
+    return Path("/proc/self/status" if sys.platform == "linux" else os.devnull).open()
+
+
+def _peak_rss_bytes(status: Any) -> int:
     """The largest resident memory of this process so far."""
-    if sys.platform == "linux":
-        # Not ru_maxrss: that starts from what the parent had when it forked.
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    status.seek(0)
+    # Not ru_maxrss: that starts from what the parent had when it forked.
+    for line in status:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -75,14 +99,31 @@ def _warm_up() -> None:
     from soundscape.audio.analysis import analyze
 
     tone = (1000 * np.sin(np.arange(22050) * (2 * np.pi * 440 / 22050))).astype("<i2")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "tone.wav"
+    path = OUT / "tone.wav"
+    for channels, decoder in ((1, "sndfile"), (2, "sndfile"), (2, "av")):
         with wave.open(str(path), "wb") as file:
-            file.setnchannels(2)
+            file.setnchannels(channels)
             file.setsampwidth(2)
             file.setframerate(22050)
-            file.writeframes(np.repeat(tone, 2).tobytes())
-        analyze(path, out_dir=Path(folder) / "out")
+            file.writeframes(np.repeat(tone, channels).tobytes())
+        if decoder == "av":
+            with path.open("r+b") as file:
+                # A WAV that states no length is read by FFmpeg.
+                file.seek(40)
+                file.write(bytes(4))
+        analyze(path, out_dir=OUT)
+    for left in OUT.iterdir():
+        left.unlink()
+
+
+def _keep_compiled_code_in_memory() -> None:
+    """Compiled functions are loaded from disk by later children and by the worker: none is written there by
+    a process that has seen strangers' bytes.
+    """
+    from numba.core.caching import Cache
+
+    for cache in [each for each in gc.get_objects() if isinstance(each, Cache)]:
+        cache.disable()  # type: ignore[no-untyped-call]
 
 
 def _send(parent: socket.socket, message: dict[str, Any]) -> None:

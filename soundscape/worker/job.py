@@ -5,41 +5,44 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from soundscape.audio.decode import Limits
+from soundscape.audio.limits import Limits
 from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectError, Refusal
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
-from soundscape.worker.sandbox import Sandbox
+from soundscape.worker.results import CONTENT_TYPES, Results, placed
+from soundscape.worker.sandbox import Analysis, Sandbox
+from soundscape.worker.scratch import Scratch
 
 log = structlog.get_logger(__name__)
 
-WALL_BASE_S = 60.0
+# Hours of silence are a megabyte.
+WALL_BASE_S = 180.0
 WALL_PER_MEGABYTE_S = 1.5
 RELEASE_TIMEOUT_S = 3.0
-CONTENT_TYPES = {
-    ".dat": "application/octet-stream",
-    ".bin": "application/octet-stream",
-    ".json": "application/json",
-    ".png": "image/png",
-}
-# Sections of a record that name files; everything else in it is left alone.
-FILE_SECTIONS = ("waveform", "pictures", "fingerprint")
+STORED_AT_ONCE = 8
 
 
 class Attempt:
     """Works on claimed jobs with one sandbox."""
 
     def __init__(
-        self, *, queue: Queue, objects: Objects, sandbox: Sandbox, scratch_dir: Path, lease_s: int
+        self,
+        *,
+        queue: Queue,
+        objects: Objects,
+        sandbox: Sandbox,
+        scratch: Scratch,
+        limits: Limits,
+        lease_s: int,
     ) -> None:
         self._queue = queue
         self._objects = objects
         self._sandbox = sandbox
-        self._scratch_dir = scratch_dir
+        self._scratch = scratch
+        self._limits = limits
         self._lease_s = lease_s
 
     async def run(self, job: Job) -> str:
@@ -99,7 +102,7 @@ class Attempt:
             log.warning("the job could not be given back, its lease must run out", error=str(error))
 
     async def _analyze(self, job: Job) -> None:
-        with tempfile.TemporaryDirectory(dir=self._scratch_dir) as folder:
+        with tempfile.TemporaryDirectory(prefix="job-", dir=self._scratch.folder) as folder:
             heart = asyncio.create_task(self._heartbeat(job))
             work = asyncio.create_task(self._work(job, Path(folder)))
             try:
@@ -114,34 +117,40 @@ class Attempt:
                 await asyncio.gather(heart, work, return_exceptions=True)
 
     async def _work(self, job: Job, folder: Path) -> None:
-        limits = Limits()
-        out_dir = folder / "out"
-        out_dir.mkdir()
-        with (folder / "source").open("w+b") as source:
-            size_bytes = await self._objects.fetch(
-                AUDIO_BUCKET, job.object_name, source, max_bytes=limits.max_size_bytes
-            )
-            source.flush()
-            source.seek(0)
-            analysis = await self._sandbox.analyze(
-                source, out_dir, wall_s=WALL_BASE_S + WALL_PER_MEGABYTE_S * size_bytes / 1e6
-            )
-        # The object version is part of the name, so that a late writer cannot overwrite a newer result.
-        prefix = f"{job.audio_id}/{analysis.record['analysis_version']}/{job.object_version}/"
-        # A link is none of ours: it would lead out of the folder.
-        files = sorted(path for path in out_dir.rglob("*") if path.is_file() and not path.is_symlink())
-        stored = await asyncio.gather(
-            *(
-                self._objects.store(
-                    WAVEFORM_BUCKET,
-                    prefix + path.relative_to(out_dir).as_posix(),
-                    path,
-                    content_type=CONTENT_TYPES[path.suffix],
+        expected_bytes = job.size_bytes or self._limits.max_size_bytes
+        async with self._scratch.reserved(min(expected_bytes, self._limits.max_size_bytes)):
+            path = folder / "source"
+            with path.open("wb") as source:
+                size_bytes = await self._objects.fetch(
+                    AUDIO_BUCKET, job.object_name, source, max_bytes=self._limits.max_size_bytes
                 )
-                for path in files
-            ),
-            return_exceptions=True,
-        )
+            try:
+                # Only to read, and by descriptor: the child is told no name.
+                with path.open("rb") as source:
+                    analysis = await self._sandbox.analyze(
+                        source,
+                        wall_s=WALL_BASE_S + WALL_PER_MEGABYTE_S * size_bytes / 1e6,
+                        limits=self._limits,
+                    )
+                path.unlink()
+                await self._store(job, analysis)
+            finally:
+                self._sandbox.clear()
+
+    async def _store(self, job: Job, analysis: Analysis) -> None:
+        # The object version is part of the name, so that a late writer cannot overwrite a newer result.
+        results = Results(analysis.record, analysis.folder)
+        prefix = f"{job.audio_id}/{results.version}/{job.object_version}/"
+        gate = asyncio.Semaphore(STORED_AT_ONCE)
+
+        async def store(name: str) -> None:
+            async with gate:
+                with results.open(name) as file:
+                    await self._objects.store(
+                        WAVEFORM_BUCKET, prefix + name, file, content_type=CONTENT_TYPES[Path(name).suffix]
+                    )
+
+        stored = await asyncio.gather(*map(store, results.names), return_exceptions=True)
         for outcome in stored:
             if outcome is not None:
                 raise outcome
@@ -157,20 +166,3 @@ class Attempt:
                 raise
             except ProjectError as error:
                 log.warning("heartbeat failed", error=str(error))
-
-
-def placed(record: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The record with file names turned into object names."""
-    return record | {
-        section: _prefixed(record[section], prefix) for section in FILE_SECTIONS if record.get(section)
-    }
-
-
-def _prefixed(value: Any, prefix: str) -> Any:
-    if isinstance(value, dict):
-        return {name: _prefixed(inner, prefix) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_prefixed(inner, prefix) for inner in value]
-    if isinstance(value, str) and Path(value).suffix in CONTENT_TYPES:
-        return prefix + value
-    return value

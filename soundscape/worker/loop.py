@@ -18,9 +18,12 @@ from soundscape.project.client import connect
 from soundscape.project.queue import Job
 from soundscape.settings import Settings
 from soundscape.worker import traces
+from soundscape.worker.confinement import hide_environment
+from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
 from soundscape.worker.observed import ObservedObjects, ObservedQueue, ObservedSandbox
 from soundscape.worker.sandbox import Sandbox
+from soundscape.worker.scratch import Scratch, folder_of_ours
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +46,36 @@ class Worker:
         self._sandboxes: list[Sandbox] = []
         self._jobs: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._project: ProjectHealth | None = None
+        self._queue_trouble: str | None = "not asked yet"
+        self._start_trouble = "the analysis children are warming up"
+        self._scratch: Scratch | None = None
         self.warm = False
-        self.reachable = False
-        """Whether the project answered the latest claim."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the queue answered the latest claim."""
+        return self._queue_trouble is None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it claims no more."""
+        return self._stopping
+
+    async def checks(self) -> dict[str, Check]:
+        """What it stands on, by name: database, storage, queue, disk, models, analysis, sandbox."""
+        checks = {} if self._project is None else await self._project.checks()
+        checks["queue"] = Check("ok") if self.reachable else Check("failed", self._queue_trouble or "")
+        disk = self._scratch.trouble() if self._scratch is not None else "no folder yet"
+        checks["disk"] = Check("ok") if disk is None else Check("failed", disk)
+        checks["models"] = await asyncio.to_thread(models_check)
+        if self._stopping:
+            checks["analysis"] = Check("failed", "the worker is stopping")
+        else:
+            checks["analysis"] = Check("ok") if self.warm else Check("failed", self._start_trouble)
+        if self._sandboxes:
+            checks["sandbox"] = sandbox_check(self._sandboxes[0].protections)
+        return checks
 
     def ring(self) -> None:
         """Look at the queue now."""
@@ -59,13 +89,16 @@ class Worker:
 
     async def start(self) -> None:
         """Connect, and start warming up and claiming in the background."""
-        scratch = tempfile.TemporaryDirectory(prefix="soundscape-", dir=self.settings.scratch_dir)
-        self._scratch_dir = Path(self._opened.enter_context(scratch))
+        hide_environment()
+        parent = self.settings.scratch_dir or Path(tempfile.gettempdir())
+        folder = self._opened.enter_context(folder_of_ours(parent))
+        self._scratch = Scratch(folder, budget_bytes=self.settings.scratch_bytes)
         client, http = await self._opened.enter_async_context(
             connect(self.settings.supabase_url, self.settings.secret_key)
         )
         self._queue = ObservedQueue(client, worker=self.name)
         self._objects = ObservedObjects(client, http)
+        self._project = ProjectHealth(client)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
@@ -108,44 +141,50 @@ class Worker:
                 await asyncio.wait_for(self._wake.wait(), pause_s if self._free else None)
 
     async def _warm_up(self) -> None:
+        assert self._scratch is not None
         while len(self._sandboxes) < self.settings.workers:
-            sandbox = ObservedSandbox(self._scratch_dir)
+            sandbox = ObservedSandbox(self._scratch.folder)
             try:
                 await sandbox.start()
             except (AnalysisCrashed, OSError) as error:
+                self._start_trouble = f"an analysis child did not start: {error}"
                 log.error("an analysis child did not start, trying again", error=str(error))
                 await sandbox.stop()
                 await asyncio.sleep(5)
                 continue
-            log.info("analysis child ready", **sandbox.granted)
+            log.info("analysis child ready", **sandbox.protections.as_dict())
             self._sandboxes.append(sandbox)
             self._free.append(sandbox)
         self.warm = True
 
     async def _claim(self) -> list[Job]:
-        if not self._free:
+        assert self._scratch is not None
+        # A full disk would only fail what another worker could do.
+        if not self._free or self._scratch.trouble() is not None:
             return []
         try:
             jobs = await self._queue.claim(len(self._free), lease_s=self.settings.lease_s)
         except ProjectError as error:
             log.warning("the queue cannot be reached", error=str(error))
-            self.reachable = False
+            self._queue_trouble = error.message
             return []
         except Exception:
             # An answer we do not understand must not end the loop: it may be a deploy half-way.
             log.exception("the queue gave an answer that makes no sense")
-            self.reachable = False
+            self._queue_trouble = "it gave an answer that makes no sense"
             return []
-        self.reachable = True
+        self._queue_trouble = None
         return jobs
 
     def _begin(self, job: Job) -> None:
+        assert self._scratch is not None
         sandbox = self._free.pop()
         attempt = Attempt(
             queue=self._queue,
             objects=self._objects,
             sandbox=sandbox,
-            scratch_dir=self._scratch_dir,
+            scratch=self._scratch,
+            limits=self.settings.limits,
             lease_s=self.settings.lease_s,
         )
 

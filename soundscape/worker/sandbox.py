@@ -1,23 +1,45 @@
-"""Analysis in a child process: pre-warmed, limited, killed when it must be, replaced when it dies."""
+"""Analysis in a child process: pre-warmed, confined, killed when it must be, replaced when it dies."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import random
+import shutil
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+import tempfile
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
+
+from soundscape.audio.limits import Limits
+from soundscape.audio.models import models_directory
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
+from soundscape.worker.confinement import (
+    FIRST_USER,
+    LAST_USER,
+    Protections,
+    python_folders,
+    unreachable_for_others,
+)
+
+log = structlog.get_logger(__name__)
 
 START_TIMEOUT_S = 120.0
 JOBS_PER_CHILD = 200
 ANSWER_BYTES = 64 << 20
+FOLDER_BYTES = 1 << 30
+"""What a child may leave on disk at once."""
+LOOK_AT_FOLDER_EVERY_S = 1.0
 EPITAPH_S = 2.0
+LAST_WORDS_LINES = 20
 UNINTELLIGIBLE = "The analysis child gave an answer that makes no sense."
 # The whole environment of a child: no key, no proxy, no path of ours.
 PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_CACHE_DIR", "SOUNDSCAPE_MODELS_DIR", "HOME")
@@ -28,69 +50,119 @@ SINGLE_THREAD = dict.fromkeys(
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a child answered: the record as a plain dict, and its peak resident memory so far."""
+    """What a child answered: the record as a plain dict, the folder with the files it names, and its peak
+    resident memory so far. The folder lasts until the sandbox's next `analyze`, `clear` or `stop`.
+    """
 
     record: dict[str, Any]
+    folder: Path
     max_rss_bytes: int
 
 
 class Sandbox:
     """One child process. Not for concurrent use: one file at a time."""
 
-    def __init__(self, scratch_dir: Path) -> None:
+    def __init__(self, scratch_dir: Path, *, jobs_per_child: int = JOBS_PER_CHILD) -> None:
         self._scratch_dir = scratch_dir
+        self._jobs_per_child = jobs_per_child
         self._process: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
+        self._folder: Path | None = None
+        self._user: int | None = None
+        self._last_words: deque[str] = deque(maxlen=LAST_WORDS_LINES)
+        self._listening: asyncio.Task[None] | None = None
+        self._overdrawn = False
         self._jobs = 0
-        self.granted: dict[str, bool] = {}
+        self.protections = Protections((), {})
 
     async def start(self) -> None:
         """Start a child and wait until it is warm. Raises `AnalysisCrashed`; then no child is left."""
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._jobs = 0
+        self._overdrawn = False
+        self._last_words.clear()
         try:
+            self._user, why_none = _own_user()
+            self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
+            if self._user is not None:
+                os.chown(self._folder, self._user, self._user)
+            self._empty_folder()
             with theirs:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *("-I", "-m", "soundscape.worker.child", str(theirs.fileno())),
+                    "-" if self._user is None else str(self._user),
                     pass_fds=(theirs.fileno(),),
                     env=SINGLE_THREAD | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
-                    cwd=self._scratch_dir,
+                    cwd=self._folder,
                     stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    # Not ours: a child that a stranger has taken over would write lines into our log.
+                    stderr=asyncio.subprocess.PIPE,
                     # A session of its own: a Ctrl-C in the terminal is for the parent to handle.
                     start_new_session=True,
                 )
-            self.granted = (await self._read(START_TIMEOUT_S))["ready"]
+            self._listening = asyncio.create_task(self._listen(self._process.stderr))
+            self.protections = _protections(await self._read(START_TIMEOUT_S), why_no_user=why_none)
         except BaseException:
             await self.stop()
             raise
 
-    async def analyze(self, file: BinaryIO, out_dir: Path, *, wall_s: float) -> Analysis:
-        """Analyse an open file, results into `out_dir`.
+    async def analyze(self, file: BinaryIO, *, wall_s: float, limits: Limits | None = None) -> Analysis:
+        """Analyse an open file.
 
-        Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died or
-        outlived `wall_s`; a new child is there for the next call either way.
+        Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died, outlived
+        `wall_s` or filled its folder; a new child is there for the next call either way.
         """
-        if self._process is None or self._process.returncode is not None or self._jobs >= JOBS_PER_CHILD:
+        if (
+            self._process is None
+            or self._process.returncode is not None
+            or self._jobs >= self._jobs_per_child
+        ):
             await self.stop()
             await self.start()
         assert self._socket is not None
         self._jobs += 1
-        request = json.dumps({"out_dir": str(out_dir), "cpu_s": int(wall_s) + 1}).encode()
+        request = {"cpu_s": int(wall_s) + 1, "limits": asdict(limits or Limits())}
+        watching: asyncio.Task[None] | None = None
         try:
-            socket.send_fds(self._socket, [request], [file.fileno()])
-            return _understood(await self._read(wall_s))
+            out_dir = self._empty_folder()
+            socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
+            watching = asyncio.create_task(self._watch(out_dir))
+            return _understood(await self._read(wall_s), out_dir)
         except Refusal:
             raise
         except OSError as error:
-            epitaph = await self._epitaph()
+            crashed = await self._crashed()
             await self.stop()
-            raise AnalysisCrashed(epitaph, remedy="It is tried again.") from error
+            raise crashed from error
         except BaseException:
             # Dead, hanging, cancelled half-way, or talking nonsense: the next file gets a new one.
             await self.stop()
             raise
+        finally:
+            if watching is not None:
+                watching.cancel()
+
+    def clear(self) -> None:
+        """Remove what the latest analysis left; nothing where the child is gone, and its folder with it."""
+        if self._folder is not None:
+            self._empty_folder()
+
+    def _empty_folder(self) -> Path:
+        """Remove what is in the child's folder; returns the place for the next results."""
+        assert self._folder is not None
+        out_dir = self._folder / "out"
+        for left in self._folder.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        out_dir.mkdir(mode=0o700)
+        if self._user is not None:
+            os.chown(out_dir, self._user, self._user)
+        return out_dir
 
     async def stop(self) -> None:
         """End the child, whatever it is doing."""
@@ -102,6 +174,13 @@ class Sandbox:
                 self._process.kill()
             await self._process.wait()
             self._process = None
+        if self._listening is not None:
+            await asyncio.wait({self._listening}, timeout=EPITAPH_S)
+            self._listening.cancel()
+            self._listening = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     async def _read(self, timeout_s: float) -> dict[str, Any]:
         """One line from the child. Raises `AnalysisCrashed` when it dies or takes longer."""
@@ -113,7 +192,7 @@ class Sandbox:
                 while not line.endswith(b"\n"):
                     chunk = await loop.sock_recv(self._socket, 1 << 18)
                     if not chunk or len(line) > ANSWER_BYTES:
-                        raise AnalysisCrashed(await self._epitaph(), remedy="It is tried again.")
+                        raise await self._crashed()
                     line += chunk
         except TimeoutError as error:
             raise AnalysisCrashed(
@@ -129,6 +208,36 @@ class Sandbox:
             raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")
         return answer
 
+    async def _watch(self, out_dir: Path) -> None:
+        """End the child when it fills the disk: a kernel's limit on one file is none on their number."""
+        while True:
+            await asyncio.sleep(LOOK_AT_FOLDER_EVERY_S)
+            if _bytes_in(out_dir.parent) > FOLDER_BYTES:
+                break
+        self._overdrawn = True
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _listen(self, errors: asyncio.StreamReader | None) -> None:
+        """Keep the last lines of what the child says on standard error; it may say any amount."""
+        assert errors is not None
+        while chunk := await errors.read(1 << 14):
+            self._last_words.extend(chunk.decode(errors="replace").splitlines())
+
+    async def _crashed(self) -> AnalysisCrashed:
+        epitaph = await self._epitaph()
+        if self._listening is not None:
+            await asyncio.wait({self._listening}, timeout=EPITAPH_S)
+        log.warning("analysis child ended", reason=epitaph, said=list(self._last_words))
+        if self._overdrawn:
+            return AnalysisCrashed(
+                f"The analysis wrote more than {FOLDER_BYTES / 1e9:.1f} GB.",
+                code="analysis_disk",
+                remedy="It is tried again.",
+            )
+        return AnalysisCrashed(epitaph, remedy="It is tried again.")
+
     async def _epitaph(self) -> str:
         """How the child that no longer answers came to its end."""
         assert self._process is not None
@@ -141,13 +250,43 @@ class Sandbox:
         return f"The analysis child ended with status {code}."
 
 
-def _understood(answer: dict[str, Any]) -> Analysis:
+def _own_user() -> tuple[int | None, str]:
+    """A user id for a child, or None and why."""
+    if os.geteuid() != 0:
+        return None, "the worker does not run as root"
+    closed = unreachable_for_others([*python_folders(), models_directory()])
+    if closed is not None:
+        return None, f"only root may enter {closed}"
+    # Children of one worker, and workers of one machine, hardly ever share one.
+    return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
+
+
+def _bytes_in(folder: Path) -> int:
+    """What the files in a folder take on disk; some may be gone again."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+    return total
+
+
+def _protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
+    match answer:
+        case {"ready": {"on": list(on), "off": dict(off)}}:
+            if why_no_user and "user" in off:
+                off["user"] = why_no_user
+            return Protections(tuple(on), off)
+    raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")
+
+
+def _understood(answer: dict[str, Any], folder: Path) -> Analysis:
     """The answer as an analysis. Raises the `Refusal` in it, or `AnalysisCrashed`: strangers' bytes have
     been through the child, so its words are checked.
     """
     match answer:
         case {"record": dict(record), "max_rss_bytes": int(max_rss_bytes)}:
-            return Analysis(record, max_rss_bytes)
+            return Analysis(record, folder, max_rss_bytes)
         case {
             "refusal": {"status": status, "message": str(message), "code": str(code), "remedy": str(remedy)}
         }:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from soundscape.server import listen, serving
 from soundscape.settings import Settings
 from soundscape.worker.app import build
 
 
-def serve(settings: Settings, *, host: str, port: int) -> None:
-    """Serve /api and run the claim loop until SIGTERM or SIGINT."""
+async def serve(settings: Settings, *, host: str, port: int, ended: asyncio.Event) -> None:
+    """Serve /api and run the claim loop until `ended` is set; then running jobs get their time of grace.
+
+    Cancelled meanwhile, it gives them back at once. Raises `ServingError`.
+    """
     worker = build(settings)
 
     @asynccontextmanager
@@ -24,4 +28,10 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
             yield
 
     app = Starlette(routes=[Mount("/api", worker)], lifespan=lifespan)
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
+    with listen(host, port) as listener:
+        async with serving(app, listener):
+            try:
+                await ended.wait()
+            finally:
+                # While it still answers: whoever asks is told that it is not ready, and alive.
+                await worker.state.worker.stop()

@@ -14,7 +14,7 @@ import pytest
 from signals import Samples, tone, wav
 
 from soundscape.audio.analysis import STAGES, Progress, analyze
-from soundscape.audio.decode import Limits
+from soundscape.audio.limits import Limits
 from soundscape.audio.record import Record, schema
 from soundscape.errors import PolicyRefusal, UnreadableAudio
 

@@ -16,7 +16,8 @@ from signals import FORMATS, Samples, encode, tone, wav
 
 import soundscape.audio.decode
 from soundscape.audio.containers import identify
-from soundscape.audio.decode import AudioFile, Limits, open_audio, opened
+from soundscape.audio.decode import AudioFile, open_audio, opened
+from soundscape.audio.limits import Limits
 from soundscape.errors import PolicyRefusal, Refusal, UnreadableAudio
 
 RATE = 44_100

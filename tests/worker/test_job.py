@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from soundscape.worker.job import placed
+from soundscape.worker.results import placed
 
 PREFIX = "id/v1/object/"
 

@@ -238,9 +238,9 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
     await until(lambda: not bench.sql("select 1 from storage.objects where name = %s", gone))
     await until(lambda: not bench.sql("select 1 from soundscape.removals"))
 
-    # Nothing of all this lies about.
+    # Nothing of all this lies about: the child's empty folder only.
     (scratch,) = tmp_path.iterdir()
-    await until(lambda: not list(scratch.iterdir()))
+    await until(lambda: [path.name for path in scratch.glob("*/*")] == ["out"])
     await worker.stop()
     assert list(tmp_path.iterdir()) == []
     await worker.stop()  # twice is once
@@ -332,7 +332,12 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
         httpx.AsyncClient(transport=transport, base_url="http://worker") as client,
     ):
         ready = await client.get("/health/ready")
-        assert (ready.status_code, ready.json()["checks"]["queue"]) == (503, False)
+        checks = ready.json()["checks"]
+        assert (ready.status_code, ready.json()["status"]) == (503, "unready")
+        for name in ("queue", "database", "storage", "analysis"):
+            assert checks[name]["state"] == "failed", name
+            assert checks[name]["reason"], name
+        assert checks["disk"]["state"] == "ok"
         assert (await client.get("/health/live")).json() == {"status": "ok"}
         await wire.mend()
         async with asyncio.timeout(30):
@@ -342,5 +347,14 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
         async with asyncio.timeout(30):
             while (ready := await client.get("/health/ready")).status_code == 200:
                 await asyncio.sleep(0.05)
-        assert ready.json()["checks"] == {"analysis": True, "queue": False}
+        async with asyncio.timeout(30):  # what was asked a moment ago is believed for two seconds
+            while (checks := (await client.get("/health/ready")).json()["checks"])["storage"][
+                "state"
+            ] == "ok":
+                await asyncio.sleep(0.05)
+        assert {name: checks[name]["state"] for name in ("analysis", "queue", "database")} == {
+            "analysis": "ok",
+            "queue": "failed",
+            "database": "failed",
+        }
         assert (await client.get("/health/live")).status_code == 200

@@ -1,0 +1,67 @@
+"""An app served from inside a running program, which keeps its own signals."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from soundscape.errors import ServingError
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals to whoever runs the program."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises `ServingError` (`port_taken`)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # Now, not when everything is up: until somebody listens, a second start may bind the port as well.
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ServingError(
+            f"Port {port} on {host} is taken.",
+            code="port_taken",
+            remedy="Stop what listens there, or pass --port.",
+        ) from error
+    return listener
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve `app` on `listener` from start-up complete until the block ends. Raises `ServingError`."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+            # Nothing stands before us: a forwarding header would only be a way around the rate limits.
+            proxy_headers=False,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise ServingError("The app did not start.", remedy="The log above says why.")
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        await task

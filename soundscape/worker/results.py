@@ -1,0 +1,123 @@
+"""What comes out of a child: only the files its record names, opened so that a name leads nowhere else.
+
+The child has had a stranger's bytes in it and may still be running, so a name is not believed twice: each
+file is opened once, without following links, must be a plain file with one name, and is sent as it is open.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from soundscape.errors import AnalysisCrashed
+
+# Sections of a record that name files; everything else in it is left alone.
+FILE_SECTIONS = ("waveform", "pictures", "fingerprint")
+CONTENT_TYPES = {
+    ".dat": "application/octet-stream",
+    ".bin": "application/octet-stream",
+    ".json": "application/json",
+    ".png": "image/png",
+}
+# Four hours are some 620 files; of stereo at 48 kHz they are 100 MB.
+MOST_FILES = 1024
+MOST_BYTES = 1 << 30
+# The bucket takes no larger ones.
+MOST_FILE_BYTES = 100 << 20
+# Parts of object names: nothing that leads elsewhere.
+_VERSION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+def named_files(record: dict[str, Any]) -> list[str]:
+    """The files that the record names, sorted. Raises `AnalysisCrashed` for names that no analysis gives."""
+    names = sorted({name for section in FILE_SECTIONS for name in _names(record.get(section))})
+    if len(names) > MOST_FILES:
+        raise _strange(f"{len(names)} files")
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise _strange(f"a file called {name[:100]!r}")
+    return names
+
+
+class Results:
+    """The files of one record in the folder of the child that wrote them."""
+
+    def __init__(self, record: dict[str, Any], folder: Path) -> None:
+        """Raises `AnalysisCrashed` for a record that no analysis gives."""
+        self.names = named_files(record)
+        version = record.get("analysis_version")
+        if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
+            raise _strange(f"a version called {str(version)[:100]!r}")
+        self.version = version
+        self._folder = folder
+        self._left_bytes = MOST_BYTES
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[io.FileIO]:
+        """One of them, for reading. Raises `AnalysisCrashed` where it is missing, no plain file, or too large
+        by itself or with those before it.
+        """
+        with _open(self._folder, name) as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            self._left_bytes -= size_bytes
+            if size_bytes > MOST_FILE_BYTES or self._left_bytes < 0:
+                raise _strange(f"{size_bytes:,} bytes in {name}")
+            yield file
+
+
+def placed(record: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The record with file names turned into object names."""
+    return record | {
+        section: _prefixed(record[section], prefix) for section in FILE_SECTIONS if record.get(section)
+    }
+
+
+def _open(folder: Path, name: str) -> io.FileIO:
+    try:
+        # Without waiting: a pipe in place of a file would make the worker wait for its writer.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        # The folder is the worker's own, and so are those above it: only its content is in doubt.
+        descriptor = os.open(folder / name, flags)
+    except OSError as error:
+        raise _strange(f"{name}, which cannot be opened ({error.strerror})") from error
+    file = io.FileIO(descriptor, "rb")
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        file.close()
+        raise _strange(f"{name}, which is no plain file")
+    return file
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)
+    elif _is_name(value):
+        yield value
+
+
+def _prefixed(value: Any, prefix: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _prefixed(inner, prefix) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_prefixed(inner, prefix) for inner in value]
+    return prefix + value if _is_name(value) else value
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).suffix in CONTENT_TYPES
+
+
+def _strange(what: str) -> AnalysisCrashed:
+    return AnalysisCrashed(
+        f"The analysis left {what}.", code="analysis_strange_files", remedy="It is tried again."
+    )
