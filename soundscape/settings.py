@@ -72,6 +72,14 @@ class Settings:
         """The `iss` of users' access tokens."""
         return self.token_issuer or f"{self.supabase_url}/auth/v1"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must not be seen in a log."""
+        optional = (self.database_webhook_secret, self.jwt_secret, self.metrics_token, self.otlp_headers)
+        # The part behind the prefix is what the key is made of.
+        keys = (secret.partition("_")[2] for secret in self.webhook_secrets)
+        return (self.secret_key, *self.webhook_secrets, *keys, *(secret for secret in optional if secret))
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read `os.environ` over a `.env` file in the working directory. Raises `SettingsError`."""

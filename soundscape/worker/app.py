@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from soundscape import __version__
+from soundscape import __version__, logs
 from soundscape.settings import Settings
 from soundscape.worker import problems, traces, webhook
 from soundscape.worker.access import Access
@@ -19,13 +19,17 @@ from soundscape.worker.loop import Worker
 
 
 def build(settings: Settings) -> FastAPI:
-    """The app; its lifespan runs the claim loop. `app.state.worker` is the loop."""
+    """The app; its lifespan runs the claim loop. `app.state.worker` is the loop.
+
+    Raises `SettingsError` when traces are wanted and the packages for them are missing.
+    """
+    logs.hide(settings.secrets)
+    traces.configure(settings)
     worker, access = Worker(settings), Access(settings)
     exposition = Exposition(worker.queue_stats, token=settings.metrics_token)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        traces.configure(settings)
         await worker.start()
         try:
             yield

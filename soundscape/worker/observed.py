@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
+
 from soundscape.errors import AnalysisCrashed, LeaseLost
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Queue
 from soundscape.worker import metrics, traces
 from soundscape.worker.sandbox import Analysis, Sandbox
+
+log = structlog.get_logger(__name__)
 
 MOST_LABELS = 100
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -91,7 +95,9 @@ class ObservedSandbox(Sandbox):
             except AnalysisCrashed:
                 metrics.CHILDREN_KILLED.inc()
                 raise
-            for stage, seconds in stage_seconds(analysis.record).items():
+            stages = stage_seconds(analysis.record)
+            log.info("analysed", **{"soundscape.stages": stages, "process.max_rss": analysis.max_rss_bytes})
+            for stage, seconds in stages.items():
                 metrics.STAGE_SECONDS.labels(stage).observe(seconds)
                 span.set_attribute(f"soundscape.stage.{stage}.seconds", seconds)
             return analysis
