@@ -497,9 +497,43 @@ export type Database = {
           },
         ]
       }
+      report_assignments: {
+        Row: {
+          assignee_id: string
+          created_at: string
+          report_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          assignee_id: string
+          created_at?: string
+          report_id: string
+        }
+        Update: {
+          assignee_id?: string
+          created_at?: string
+          report_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'report_assignments_assignee_id_fkey'
+            columns: ['assignee_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'report_assignments_report_id_fkey'
+            columns: ['report_id']
+            isOneToOne: true
+            referencedRelation: 'reports'
+            referencedColumns: ['id']
+          },
+        ]
+      }
       reports: {
         Row: {
-          assignee_id: string | null
+          assigned_at: string | null
           audio_id: string
           created_at: string
           details: string | null
@@ -513,7 +547,7 @@ export type Database = {
         }
         ComputedFields: never
         Insert: {
-          assignee_id?: string | null
+          assigned_at?: string | null
           audio_id: string
           created_at?: string
           details?: string | null
@@ -526,7 +560,7 @@ export type Database = {
           status?: never
         }
         Update: {
-          assignee_id?: string | null
+          assigned_at?: string | null
           audio_id?: string
           created_at?: string
           details?: string | null
@@ -539,13 +573,6 @@ export type Database = {
           status?: never
         }
         Relationships: [
-          {
-            foreignKeyName: 'reports_assignee_id_fkey'
-            columns: ['assignee_id']
-            isOneToOne: false
-            referencedRelation: 'users'
-            referencedColumns: ['id']
-          },
           {
             foreignKeyName: 'reports_audio_id_fkey'
             columns: ['audio_id']

@@ -6,13 +6,12 @@ create table public.reports (
     reporter_id uuid default auth.uid() references public.users (id) on delete set null,
     reason text not null check (reason in ('copyright', 'illegal', 'offensive', 'spam', 'misleading', 'other')),
     details text check (char_length(details) <= 5000),
-    assignee_id uuid references public.users (id) on delete set null,
+    assigned_at timestamptz,
     resolution text check (resolution in ('hidden', 'dismissed')),
     resolution_reason text check (char_length(btrim(resolution_reason)) between 1 and 1000),
     resolved_at timestamptz,
-    -- Derived: a report whose assignee's account is gone is open again.
     status text not null generated always as (
-        case when resolved_at is not null then 'resolved' when assignee_id is not null then 'assigned' else 'open' end) stored,
+        case when resolved_at is not null then 'resolved' when assigned_at is not null then 'assigned' else 'open' end) stored,
     created_at timestamptz not null default now(),
     check ((resolved_at is null) = (resolution is null)),
     check ((resolved_at is null) = (resolution_reason is null))
@@ -21,7 +20,6 @@ alter table public.reports enable row level security;
 create unique index reports_unresolved on public.reports (audio_id, reporter_id) where resolved_at is null;
 create index reports_by_recording on public.reports (audio_id);
 create index reports_by_reporter on public.reports (reporter_id);
-create index reports_by_assignee on public.reports (assignee_id);
 create index reports_waiting on public.reports (created_at) where resolved_at is null;
 comment on table public.reports is 'Somebody thinks a recording should not be public. Seen by the reporter and by moderators.';
 comment on column public.reports.id is 'The report.';
@@ -29,12 +27,38 @@ comment on column public.reports.audio_id is 'The recording.';
 comment on column public.reports.reporter_id is 'Who reported it; null once that account is gone.';
 comment on column public.reports.reason is 'copyright, illegal, offensive, spam, misleading or other.';
 comment on column public.reports.details is 'In the reporter''s words, at most 5000 characters.';
-comment on column public.reports.assignee_id is 'The moderator who takes care of it.';
+comment on column public.reports.assigned_at is 'Since when a moderator takes care of it; who that is, is in report_assignments.';
 comment on column public.reports.resolution is 'hidden: the recording was hidden. dismissed: nothing was done.';
 comment on column public.reports.resolution_reason is 'Why. When the recording was hidden, its owner reads this as hidden_reason.';
 comment on column public.reports.resolved_at is 'When it was resolved.';
 comment on column public.reports.status is 'open, assigned or resolved.';
 comment on column public.reports.created_at is 'When it was reported.';
+
+-- Apart, because whoever may read a row reads all of it: a reporter learns what is done, not by whom.
+create table public.report_assignments (
+    report_id uuid primary key references public.reports (id) on delete cascade,
+    assignee_id uuid not null references public.users (id) on delete cascade,
+    created_at timestamptz not null default now()
+);
+alter table public.report_assignments enable row level security;
+create index report_assignments_by_assignee on public.report_assignments (assignee_id);
+comment on table public.report_assignments is 'Which moderator takes, or took, care of a report. Seen by moderators.';
+comment on column public.report_assignments.report_id is 'The report.';
+comment on column public.report_assignments.assignee_id is 'The moderator.';
+comment on column public.report_assignments.created_at is 'Since when.';
+
+create function soundscape.follow_assignment() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- An assignment goes with the moderator's account: then an unresolved report is open again.
+    update public.reports set assigned_at = case when tg_op <> 'DELETE' then new.created_at end
+    where id = coalesce(new.report_id, old.report_id);
+    return null;
+end
+$$;
+comment on function soundscape.follow_assignment() is 'Trigger on report_assignments: the report says whether somebody takes care of it.';
+create trigger report_assignments_follow after insert or update or delete on public.report_assignments
+    for each row execute function soundscape.follow_assignment();
 
 create function soundscape.demand(requested_permission public.app_permission) returns void
 language plpgsql stable set search_path = '' as $$
@@ -94,9 +118,8 @@ begin
         raise exception 'The assignee may not handle reports.' using errcode = '22023';
     end if;
     -- Whoever owns the recording learns nothing of the report: to them there is none.
-    update public.reports r set assignee_id = assignee
-    from public.audio_files f
-    where r.id = report and r.resolved_at is null and f.id = r.audio_id and f.user_id <> (select auth.uid());
+    perform from public.reports r join public.audio_files f on f.id = r.audio_id
+    where r.id = report and r.resolved_at is null and f.user_id <> (select auth.uid()) for update of r;
     if not found then
         raise exception 'There is no such unresolved report.' using errcode = 'PT404';
     elsif exists (
@@ -105,6 +128,8 @@ begin
     then
         raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Choose another moderator.';
     end if;
+    delete from public.report_assignments a where a.report_id = report;
+    insert into public.report_assignments (report_id, assignee_id) select report, assignee where assignee is not null;
 end
 $$;
 comment on function soundscape.assign_report(uuid, uuid) is 'Give a report to a moderator, or back to everybody.';
@@ -127,9 +152,10 @@ begin
         where f.id = found_report.audio_id;
     end if;
     update public.reports r
-    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(resolve_report.reason, ''), resolved_at = now(),
-        assignee_id = coalesce(r.assignee_id, (select auth.uid()))
+    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(resolve_report.reason, ''), resolved_at = now()
     where r.id = report;
+    insert into public.report_assignments (report_id, assignee_id) values (report, (select auth.uid()))
+    on conflict (report_id) do nothing;
 end
 $$;
 comment on function soundscape.resolve_report(uuid, text, text) is 'End a report with a reason; hidden hides the recording in the same transaction.';

@@ -1,5 +1,5 @@
--- Owner and visibility are carried along from the recording: who sees it sees what was measured. Moderators
--- need no features to judge a hidden recording.
+-- Owner and visibility are carried along from the recording: who sees it sees what was measured,
+-- moderators of hidden ones too.
 revoke all on public.audio_features from public, anon, authenticated, service_role;
 grant select on public.audio_features to anon, authenticated;
 grant select, insert, update, delete on public.audio_features to service_role;
@@ -9,4 +9,8 @@ create policy audio_features_read_public on public.audio_features for select to 
 
 drop policy if exists audio_features_read on public.audio_features;
 create policy audio_features_read on public.audio_features for select to authenticated
-    using (is_listed or user_id = (select auth.uid()));
+    using (
+        is_listed
+        or user_id = (select auth.uid())
+        or ((select soundscape.authorize('recordings.moderate'))
+            and exists (select from public.audio_files f where f.id = audio_id and f.hidden_at is not null)));

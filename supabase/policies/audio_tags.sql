@@ -8,4 +8,8 @@ create policy audio_tags_read_public on public.audio_tags for select to anon usi
 
 drop policy if exists audio_tags_read on public.audio_tags;
 create policy audio_tags_read on public.audio_tags for select to authenticated
-    using (is_listed or user_id = (select auth.uid()));
+    using (
+        is_listed
+        or user_id = (select auth.uid())
+        or ((select soundscape.authorize('recordings.moderate'))
+            and exists (select from public.audio_files f where f.id = audio_id and f.hidden_at is not null)));

@@ -79,7 +79,7 @@ def _measured(table: str, columns: str, values: str, change: str) -> tuple[Row, 
     return (
         Row(name, "of a private recording", "audio_id = {private}", ".y...y", "xxxxxy", "xxxxxy", "xxxxxy", insert, change),
         Row(name, "of a public recording", "audio_id = {public}", "yyyyyy", "------", "xxxxxy", "xxxxxy", "", change),
-        Row(name, "of a hidden recording", "audio_id = {hidden}", ".y...y", "------", "xxxxxy", "xxxxxy", "", change),
+        Row(name, "of a hidden recording", "audio_id = {hidden}", ".y.yyy", "------", "xxxxxy", "xxxxxy", "", change),
     )  # fmt: skip
 
 
@@ -150,13 +150,15 @@ TABLES: tuple[Row, ...] = (
     Row("public.listening_events", "of what one does not see", "user_id = {owner}", insert="xxxxxy",
         values="(user_id, audio_id) values ({owner}, {theirs_private})"),
     Row("public.reports", "by owner", "id = {report}",                     "xy.yyy", "------", "xxxxxy", "xxxxxy",
-        change="assignee_id = {moderator}"),
+        change="assigned_at = now()"),
     Row("public.reports", "by another", "id = {report_of_public}",         "x..yyy", "xxyxxy", "xxxxxy", "xxxxxy",
         "(audio_id, reporter_id, reason) values ({public}, {other}, 'other')", "reason = 'other'"),
     Row("public.reports", "of one's own recording", "id = {report}", insert="xxxxxy",
         values="(audio_id, reporter_id, reason) values ({public}, {owner}, 'spam')"),
     Row("public.reports", "of what one does not see", "id = {report}", insert="xxxxxy",
         values="(audio_id, reporter_id, reason) values ({theirs_private}, {owner}, 'spam')"),
+    Row("public.report_assignments", "of owner's report", "report_id = {report}", "x..yyy", "xxxxxy", "xxxxxy", "xxxxxy",
+        "(report_id, assignee_id) values ({report_of_public}, {moderator})", "assignee_id = {admin}"),
     # Platform tables: everybody holds grants there, policies decide.
     Row("storage.buckets", "spare", "id = 'spare'",                        ".....y", "xxxxxy", ".....y", ".....y",
         "(id, name) values ('new', 'new')", "public = true"),
@@ -350,6 +352,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "service_role": _ALL,
     },
+    "report_assignments": {"authenticated": ("select",), "service_role": _ALL},
     "reports": {
         "authenticated": ("select", "insert (audio_id, reporter_id, reason, details)"),
         "service_role": _ALL,

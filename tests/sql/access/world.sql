@@ -62,6 +62,8 @@ insert into public.listening_events (user_id, audio_id) values
 insert into public.reports (id, audio_id, reporter_id, reason) values
     ('00000000-0000-4000-8000-00000000001d', '00000000-0000-4000-8000-00000000000d', '00000000-0000-4000-8000-000000000001', 'spam'),
     ('00000000-0000-4000-8000-00000000001b', '00000000-0000-4000-8000-00000000000b', '00000000-0000-4000-8000-000000000005', 'spam');
+insert into public.report_assignments (report_id, assignee_id) values
+    ('00000000-0000-4000-8000-00000000001d', '00000000-0000-4000-8000-000000000003');
 insert into realtime.messages (topic, extension, event, payload, private) values ('audio', 'broadcast', 'e', '{}', true);
 
 update soundscape.jobs set state = 'running', attempt = 1 where audio_id = '00000000-0000-4000-8000-00000000000a';
