@@ -58,6 +58,7 @@ def environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
         "SUPABASE_JWT_SECRET": keys.jwt_secret,
         "SUPABASE_DB_URL": db_url,
         "SOUNDSCAPE_WEBHOOK_SECRET": keys.webhook_secret,
+        "SOUNDSCAPE_WORKER_URL": url,
     }
 
 

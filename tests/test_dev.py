@@ -166,6 +166,7 @@ def test_what_env_prints_works(start: Start) -> None:
     settings = dev.environment()
     assert settings["SUPABASE_URL"] == dev.url
     assert settings["SOUNDSCAPE_WEBHOOK_SECRET"].startswith("whsec_")
+    assert settings["SOUNDSCAPE_WORKER_URL"] == dev.url
     for key in ("ANON_KEY", "PUBLISHABLE_KEY", "SECRET_KEY", "SERVICE_ROLE_KEY"):
         answer = httpx.get(
             f"{dev.url}/rest/v1/users?select=id", headers={"apikey": settings[f"SUPABASE_{key}"]}

@@ -68,17 +68,18 @@ async def check(
     `wait_s`: how long the worker may take. `clock`: this machine's time in seconds since 1970.
     Raises `SettingsError` when the project's URL or public key is not set.
     """
-    from soundscape.deploy.capabilities import Visit
+    from soundscape.deploy.capabilities import capabilities, clean_up
+    from soundscape.deploy.capabilities.visit import Visit
 
     visit = Visit(target, wait_s=wait_s, clock=clock)
     lines: dict[str, Line] = {}
     try:
-        for capability in visit.capabilities():
+        for capability in capabilities(visit):
             lines[capability.name] = await _line(capability, lines)
             tell(lines[capability.name])
     finally:
         await visit.close()
-        lines["clean-up"] = await _line(visit.clean_up(), lines)
+        lines["clean-up"] = await _line(clean_up(visit), lines)
         tell(lines["clean-up"])
     return list(lines.values())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from soundscape.deploy import catalogue, migrations, policies, record, secrets, sources
 from soundscape.deploy.door import connected
+from soundscape.errors import DeployError
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,17 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
     """Bring the database behind `dsn` to the wanted state.
 
     Policy files are applied when they changed or when anything is no longer as they left it.
-    Raises `DeployError`.
+    Raises `DeployError`; its code is `migration_changed` where the database was made by other migrations.
     """
     with connected(dsn) as door:
         state = record.look(door)
+        if state.changed_migrations:
+            raise DeployError(
+                "The data here was made by other migrations than this version has; these have changed: "
+                f"{', '.join(state.changed_migrations)}.",
+                code=record.MIGRATION_CHANGED,
+                remedy="Start with --fresh, which forgets the data; or with the version that made it.",
+            )
         if not state.prepared:
             record.prepare(door)
         pending = state.pending

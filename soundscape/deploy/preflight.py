@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from soundscape.deploy import hooks
 from soundscape.deploy.door import Door, ManagementApi
-from soundscape.deploy.record import State
+from soundscape.deploy.record import MIGRATION_CHANGED, State
 from soundscape.deploy.target import TRANSACTION_POOLER_PORT, Target
 
 OLDEST_POSTGRES = 15
@@ -23,6 +23,8 @@ class Finding:
     message: str
     remedy: str = ""
     stops: bool = False
+    code: str = ""
+    """Stable, for programs, where there is something to tell apart."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,7 @@ def inspect(target: Target, door: Door, api: ManagementApi | None, state: State)
         *_database(target, state),
         *_doorbell(target),
         *_hooks(target, api),
-        *(
-            Finding(
-                f"Migration {title} was edited after it was applied; its changes are not in the project.",
-                "Put them into a new migration.",
-            )
-            for title in state.edited_migrations
-        ),
+        *_migrations(state),
     ]
     name = target.url or (target.project_ref and f"project {target.project_ref}") or door.name
     return Preflight(name, f"Postgres {state.version} as {state.role}, {door.name}", keys, findings)
@@ -90,6 +86,21 @@ def _database(target: Target, state: State) -> list[Finding]:
             )
         )
     return findings
+
+
+def _migrations(state: State) -> list[Finding]:
+    changed = state.changed_migrations
+    if not changed:
+        return []
+    return [
+        Finding(
+            f"These migrations are no longer what was applied: {', '.join(changed)}. "
+            "What was changed in them is not in the project.",
+            "Deploy from files in which they are as they were; what is to change goes into a new migration.",
+            stops=True,
+            code=MIGRATION_CHANGED,
+        )
+    ]
 
 
 def _doorbell(target: Target) -> list[Finding]:
@@ -136,7 +147,8 @@ def _hooks(target: Target, api: ManagementApi | None) -> list[Finding]:
     return [
         Finding(
             f"The Auth hook {name} can be seen and set with SUPABASE_ACCESS_TOKEN only.",
-            f"Set the token, or choose {uri} by hand: Authentication → Hooks.",
+            f"Set the token and deploy again; or switch it on by hand as {uri} (Authentication → Hooks in "
+            "the dashboard, or supabase config push). Until then tokens lack the claim user_role.",
         )
         for name, uri in hooks.wanted().items()
     ]

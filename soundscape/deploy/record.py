@@ -32,12 +32,15 @@ create table if not exists supabase_migrations.soundscape_deployed (
 )
 
 
+MIGRATION_CHANGED = "migration_changed"
+
+
 @dataclass(frozen=True)
 class Record:
     """The latest deploy: digests of its files by name, and the picture it left."""
 
     policies: dict[str, str]
-    migrations: dict[str, str]
+    migrations: dict[str, str | None]
     catalogue: Catalogue
 
 
@@ -73,13 +76,15 @@ class State:
         return sorted(name for name in {*now, *deployed} if now.get(name) != deployed.get(name))
 
     @property
-    def edited_migrations(self) -> list[str]:
-        """Migrations whose files were edited after they had been applied."""
+    def changed_migrations(self) -> list[str]:
+        """Migrations that were applied and are no longer what they were: edited, or gone."""
         deployed = self.record.migrations if self.record else {}
+        now = {migration.version: migration for migration in sources.migrations()}
+        # A version without a digest is somebody else's: it was never one of ours.
         return [
-            migration.title
-            for migration in sources.migrations()
-            if deployed.get(migration.version, digest(migration.sql)) != digest(migration.sql)
+            now[version].title if version in now else version
+            for version, was in sorted(deployed.items())
+            if was is not None and (version not in now or digest(now[version].sql) != was)
         ]
 
 

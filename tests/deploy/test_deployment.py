@@ -416,6 +416,48 @@ def test_preflight_stops(project: str, target: Target, said: str) -> None:
     assert any(said in finding.message and finding.remedy for finding in outcome.preflight.findings)
 
 
+@pytest.mark.parametrize("edited", [True, False], ids=["edited", "gone"])
+def test_migrations_that_are_no_longer_what_was_applied(
+    deployed: str, monkeypatch: pytest.MonkeyPatch, edited: bool
+) -> None:
+    first, *others = sources.migrations()
+    changed = sources.Migration(first.version, first.name, first.sql + "select 1")
+    before = picture(deployed)
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "migrations", lambda: [changed, *others] if edited else others)
+        catalogue.query.cache_clear()
+        outcome, lines = told(deployed, repair=True)
+        assert (outcome.succeeded, outcome.plan) == (False, None)
+        (stop,) = [finding for finding in outcome.preflight.findings if finding.stops]
+        assert stop.code == "migration_changed"
+        assert "new migration" in stop.remedy
+        assert any(line.startswith("STOP") and first.version in line for line in lines)
+        with pytest.raises(DeployError, match=first.version) as refused:
+            database.apply(deployed)
+        assert refused.value.code == "migration_changed"
+        assert "--fresh" in refused.value.remedy
+    assert picture(deployed) == before
+    assert told(deployed)[1][-1] == NOTHING_CHANGED
+
+
+def test_somebody_elses_migration_is_no_change_of_ours(deployed: str) -> None:
+    run(deployed, "insert into supabase_migrations.schema_migrations (version) values ('20200101000000')")
+    assert told(deployed)[0].succeeded
+    outcome, lines = told(deployed)
+    assert outcome.succeeded
+    assert lines[-1] == NOTHING_CHANGED
+
+
+def test_a_hosted_project_is_told_of_its_hook(project: str) -> None:
+    """Without the Management API nobody can see it, and SQL cannot set it."""
+    with connected(project) as door:
+        outcome = through(Target(project_ref="r"), door, None, lambda _: None)
+    (note,) = [found for found in outcome.preflight.findings if "custom_access_token" in found.message]
+    assert not note.stops
+    assert "Authentication → Hooks" in note.remedy
+    assert "supabase config push" in note.remedy
+
+
 def test_preflight_notes_a_missing_doorbell(project: str) -> None:
     with connected(project) as door:
         outcome = through(Target(), door, None, lambda _: None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from . import matrix
 from .conftest import World
 
@@ -148,3 +150,49 @@ def test_everything_is_explained(world: World) -> None:
         """,
     )
     assert silent == []
+
+
+LED_BY = """
+select 1 from pg_index i where i.indrelid = {table} and i.indisvalid and i.indpred is null
+  and (string_to_array(i.indkey::text, ' ')::int2[])[1:cardinality({columns})] @> {columns}
+"""
+
+
+def test_every_foreign_key_has_its_index(world: World) -> None:
+    """Else a deletion on the other side reads the whole table."""
+    bare = world.rows(
+        "select conrelid::regclass::text, conname from pg_constraint c "
+        "where contype = 'f' and connamespace::regnamespace::text in ('public', 'soundscape') "
+        f"and not exists ({LED_BY.format(table='c.conrelid', columns='c.conkey')})",
+    )
+    assert bare == []
+
+
+def test_every_column_that_a_policy_compares_has_its_index(world: World) -> None:
+    """Yes, no and when divide too badly for an index to lead with them: see docs/lints-explained.md."""
+    compared = (
+        "from pg_depend d join pg_policy p on p.oid = d.objid join pg_class c on c.oid = d.refobjid "
+        "join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid "
+        "where d.classid = 'pg_policy'::regclass and d.refclassid = 'pg_class'::regclass "
+        "and c.relnamespace = 'public'::regnamespace and a.atttypid::regtype::text not in ('boolean', "
+        "'timestamp with time zone') "
+    )
+    columns = {
+        column
+        for (column,) in world.rows(f"select distinct format('%s.%s', c.relname, a.attname) {compared}")
+    }
+    assert {"audio_files.user_id", "audio_files.file_path", "playlist_items.playlist_id"} <= columns
+    index = LED_BY.format(table="c.oid", columns="array[a.attnum]")
+    bare = world.rows(f"select c.relname, a.attname, p.polname {compared} and not exists ({index})")
+    assert bare == []
+
+
+def test_an_index_that_is_missing_would_be_noticed(world: World) -> None:
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("drop index public.likes_by_recording, public.reports_by_reporter")
+        for check in (
+            test_every_foreign_key_has_its_index,
+            test_every_column_that_a_policy_compares_has_its_index,
+        ):
+            with pytest.raises(AssertionError, match=r"reports|likes"):
+                check(world)
