@@ -259,7 +259,7 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a private one",
      "select public.similar_audio({private})", "-y---y"),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a hidden one",
-     "select public.similar_audio({hidden})", "-y-..y"),
+     "select public.similar_audio({hidden})", "-y-yyy"),
     (f"similar_to_embedding(text,double precision[],integer,{SIMILAR})", "",
      "select public.similar_to_embedding('test-1', {vector}::extensions.vector::real[]::double precision[])", "yyyyyy"),
     ("move_playlist_item(uuid,integer)", "owner's",
