@@ -23,6 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much chaos: what fits into CI unless said otherwise."""
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-uploads", type=int, default=80, help="Recordings to upload.")
+    group.addoption("--chaos-workers", type=int, default=3, help="Workers at a time.")
+    group.addoption("--chaos-kill-every-s", type=float, default=6.0, help="Seconds between two SIGKILLs.")
+    group.addoption("--chaos-seed", type=int, default=1, help="Which doorbells are lost, who is killed.")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Against another project, tests that only the embedded one can pass are skipped with their reason."""
     if not os.environ.get("SUPABASE_URL"):
