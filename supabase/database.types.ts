@@ -168,6 +168,7 @@ export type Database = {
           status: string
           tags: string[]
           title: string
+          trace_id: string | null
           updated_at: string
           user_id: string
         }
@@ -200,6 +201,7 @@ export type Database = {
           status?: string
           tags?: string[]
           title: string
+          trace_id?: string | null
           updated_at?: string
           user_id?: string
         }
@@ -231,6 +233,7 @@ export type Database = {
           status?: string
           tags?: string[]
           title?: string
+          trace_id?: string | null
           updated_at?: string
           user_id?: string
         }
@@ -800,6 +803,7 @@ export type Database = {
           status: string
           tags: string[]
           title: string
+          trace_id: string | null
           updated_at: string
           user_id: string
         }[]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from soundscape.dev import Project
@@ -82,3 +84,13 @@ def stack(data_dirs: Path) -> Iterator[Project]:
     """
     with embedded.served(data_dirs / "project") as project:
         yield project
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The test may set up logging; what was set up before comes back."""
+    before, handlers, level = structlog.get_config(), list(logging.root.handlers), logging.root.level
+    yield
+    structlog.configure(**before)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
