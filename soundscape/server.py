@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -41,13 +41,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(
-    app: ASGIApp, listener: socket.socket, *, trusted_proxies: Sequence[str] = ()
-) -> AsyncIterator[None]:
-    """Serve `app` on `listener` from start-up complete until the block ends. Raises `ServingError`.
-
-    Of `trusted_proxies` (addresses, networks) it is believed for whom they ask.
-    """
+async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve `app` on `listener` from start-up complete until the block ends. Raises `ServingError`."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -55,9 +50,8 @@ async def serving(
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=5,
-            # From anybody else a forwarding header would only be a way around the rate limits.
-            proxy_headers=bool(trusted_proxies),
-            forwarded_allow_ips=list(trusted_proxies),
+            # Nothing stands before us: a forwarding header would only be a way around the rate limits.
+            proxy_headers=False,
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))

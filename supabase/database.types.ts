@@ -168,7 +168,6 @@ export type Database = {
           status: string
           tags: string[]
           title: string
-          trace_id: string | null
           updated_at: string
           user_id: string
         }
@@ -201,7 +200,6 @@ export type Database = {
           status?: string
           tags?: string[]
           title: string
-          trace_id?: string | null
           updated_at?: string
           user_id?: string
         }
@@ -233,7 +231,6 @@ export type Database = {
           status?: string
           tags?: string[]
           title?: string
-          trace_id?: string | null
           updated_at?: string
           user_id?: string
         }
@@ -803,7 +800,6 @@ export type Database = {
           status: string
           tags: string[]
           title: string
-          trace_id: string | null
           updated_at: string
           user_id: string
         }[]

@@ -50,7 +50,6 @@ create table public.audio_files (
         check (status in ('awaiting_upload', 'queued', 'analyzing', 'ready', 'failed', 'rejected')),
     error_code text check (char_length(error_code) <= 64),
     error_message text check (char_length(error_message) <= 2000),
-    trace_id text check (char_length(trace_id) <= 64),
     object_id uuid,
     object_version text,
     object_etag text,
@@ -97,7 +96,6 @@ comment on column public.audio_files.content_type is 'Media type of the object, 
 comment on column public.audio_files.status is 'awaiting_upload → queued → analyzing → ready | failed | rejected.';
 comment on column public.audio_files.error_code is 'Stable code of the reason when failed or rejected.';
 comment on column public.audio_files.error_message is 'The reason and what to do about it.';
-comment on column public.audio_files.trace_id is 'The latest analysis as logs and traces call it; say it when something went wrong.';
 comment on column public.audio_files.object_id is 'The object in storage.objects.';
 comment on column public.audio_files.object_version is 'Version of the object that was last enqueued.';
 comment on column public.audio_files.object_etag is 'ETag of that version: new bytes have a new one, a moved object keeps it.';

@@ -7,16 +7,19 @@ to insert two of its own; everything is rolled back. Policies see `realtime.topi
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 import structlog
 
-from soundscape.local.stack import Connection, Pool, become
+from soundscape.local.stack import Pool
 from soundscape.local.tokens import Caller
 
 EXTENSIONS = ("broadcast", "presence")
+STATEMENT_TIMEOUT_MS = "3000"
 
 log = structlog.get_logger("soundscape.local.realtime")
 
@@ -24,6 +27,15 @@ _PLANT = """
 insert into realtime.messages (topic, extension)
 select %s, extension from unnest(%s::text[]) extension
 returning id
+"""
+_BECOME = """
+select set_config('role', %(role)s, true),
+       set_config('realtime.topic', %(topic)s, true),
+       set_config('request.jwt.claims', %(claims)s, true),
+       set_config('request.jwt.claim.sub', %(sub)s, true),
+       set_config('request.jwt.claim.role', %(role)s, true),
+       set_config('request.headers', %(headers)s, true),
+       set_config('statement_timeout', %(timeout)s, true)
 """
 _READ = "select extension from realtime.messages where topic = %s and id = any (%s)"
 _WRITE = "insert into realtime.messages (topic, extension) values (%s, %s)"
@@ -41,29 +53,47 @@ EVERYTHING = Permissions(frozenset(EXTENSIONS), frozenset(EXTENSIONS))
 """A public topic's."""
 
 
-async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
-    """Ask the policies. A policy that fails allows nothing. `headers` is a JSON object."""
+async def permissions(
+    admin: Pool, caller: Caller, topic: str, headers: Mapping[str, str] | None = None
+) -> Permissions:
+    """Ask the policies. A policy that fails allows nothing."""
     try:
         async with admin.connection() as connection, connection.transaction(force_rollback=True):
             planted = await connection.execute(_PLANT, [topic, list(EXTENSIONS)])
             ids = [id_ async for (id_,) in planted]
-            settings = {"realtime.topic": topic, "request.headers": headers, "statement_timeout": "3s"}
-            await become(connection, caller, settings)
-            read = await _attempt(connection, _READ, [topic, ids])
-            write = [it for it in EXTENSIONS if await _attempt(connection, _WRITE, [topic, it]) is not None]
-            return Permissions(frozenset(it for (it,) in read or ()), frozenset(write))
+            await connection.execute(
+                _BECOME,
+                {
+                    "role": caller.role,
+                    "topic": topic,
+                    "claims": json.dumps(caller.claims),
+                    "sub": caller.user_id or "",
+                    "headers": json.dumps(dict(headers or {})),
+                    "timeout": STATEMENT_TIMEOUT_MS,
+                },
+            )
+            return Permissions(
+                read=await _readable(connection, topic, ids),
+                write=frozenset([it for it in EXTENSIONS if await _writable(connection, topic, it)]),
+            )
     except psycopg.Error as error:
         log.warning("realtime.policy_failed", topic=topic, error=str(error).strip())
         return Permissions(frozenset(), frozenset())
 
 
-async def _attempt(
-    connection: Connection, statement: LiteralString, parameters: list[Any]
-) -> list[tuple[Any, ...]] | None:
-    """The rows, if any come back; None where the caller may not."""
+async def _readable(connection: psycopg.AsyncConnection[Any], topic: str, ids: list[Any]) -> frozenset[str]:
     try:
         async with connection.transaction():
-            cursor = await connection.execute(statement, parameters)
-            return await cursor.fetchall() if cursor.description else []
+            found = await connection.execute(_READ, [topic, ids])
+            return frozenset([extension async for (extension,) in found])
     except psycopg.errors.InsufficientPrivilege:
-        return None
+        return frozenset()
+
+
+async def _writable(connection: psycopg.AsyncConnection[Any], topic: str, extension: str) -> bool:
+    try:
+        async with connection.transaction():
+            await connection.execute(_WRITE, [topic, extension])
+            return True
+    except psycopg.errors.InsufficientPrivilege:
+        return False

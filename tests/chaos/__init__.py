@@ -1,1 +1,0 @@
-"""The whole system while doorbells are lost, workers are killed and Postgres goes down."""
