@@ -31,6 +31,8 @@ RECONCILE_EVERY_S = 300.0
 STOP_GRACE_S = 20.0
 CLAIM_GRACE_S = 5.0
 REMOVALS_AT_ONCE = 100
+REMOVALS_FOR_S = 60.0
+"""With one request more well below `soundscape.removal_grace()`, after which names may be in use again."""
 
 
 class Worker:
@@ -222,7 +224,11 @@ class Worker:
             await asyncio.sleep(self.settings.poll_max_s)
 
     async def _remove(self) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         for bucket, names in await self._queue.pending_removals(REMOVALS_AT_ONCE):
+            if loop.time() - began_s > REMOVALS_FOR_S:
+                break
             try:
                 await self._objects.remove(bucket, names)
             except ProjectError as error:

@@ -128,6 +128,8 @@ BROKEN = [
     (["create or replace function public.custom_access_token_hook(event jsonb) returns jsonb "
       "language sql as 'select event'"],
      ["role claim"]),
+    (["revoke execute on function public.custom_access_token_hook(jsonb) from supabase_auth_admin"],
+     ["sign up"]),
     (["drop policy audio_files_read on public.audio_files"],
      ["describe"]),
     (["drop policy soundscape_waveforms_read on storage.objects"],

@@ -273,6 +273,20 @@ async def test_an_object_that_cannot_be_removed_holds_up_no_other(bench: Bench, 
             bench.sql("delete from soundscape.removals")
 
 
+async def test_names_that_were_taken_too_long_ago_are_left_alone(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may use them by then: deleting by name would take their bytes."""
+    monkeypatch.setattr(loop_module, "REMOVALS_FOR_S", -1.0)
+    _, name = bench.recording()
+    bench.sql("delete from public.audio_files where file_path = %s", name)
+    worker = await start()
+    await until(lambda: bench.sql("select 1 from soundscape.removals where attempts = 1"))
+    await worker.stop()
+    assert bench.sql("select 1 from storage.objects where name = %s", name)
+    bench.sql("delete from soundscape.removals")
+
+
 async def test_stopped_in_the_middle_of_a_job(
     bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
