@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from soundscape.local.stack import Stack
 from soundscape.local.storage.buckets import Buckets
@@ -38,26 +40,11 @@ def build(stack: Stack) -> Starlette:
     storage = Storage(
         stack=stack,
         files=_files(stack),
+        signatures=Signatures(stack.keys.storage_secret),
         size_limit=parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT))),
     )
-    signatures = Signatures(stack.keys.storage_secret)
-    objects, uploads, downloads = (
-        Objects(storage, signatures),
-        Uploads(storage, signatures),
-        Downloads(storage, signatures),
-    )
     return Starlette(
-        routes=[
-            *Buckets(storage).routes(),
-            *Listing(storage).routes(),
-            *uploads.routes(),
-            *Resumable(storage, signatures).routes(),
-            *objects.routes(),
-            *downloads.routes(),
-            *uploads.catch_all_routes(),
-            *objects.catch_all_routes(),
-            *downloads.catch_all_routes(),
-        ],
+        routes=[Route(path, handler, methods=methods.split()) for methods, path, handler in _routes(storage)],
         exception_handlers={
             StorageError: _answer_storage_error,
             HTTPException: _answer_http_error,
@@ -65,6 +52,44 @@ def build(stack: Stack) -> Starlette:
             Exception: _answer_failure,
         },
     )
+
+
+def _routes(storage: Storage) -> list[tuple[str, str, Callable[[Request], Awaitable[Response]]]]:
+    """Methods, path and handler, the first that matches: at the end every longer path looks like a key."""
+    buckets, listing, objects = Buckets(storage), Listing(storage), Objects(storage)
+    uploads, downloads, resumable = Uploads(storage), Downloads(storage), Resumable(storage)
+    return [
+        ("GET", "/bucket", buckets.list_buckets),
+        ("POST", "/bucket", buckets.create),
+        ("GET", "/bucket/{bucket}", buckets.get),
+        ("PUT", "/bucket/{bucket}", buckets.update),
+        ("DELETE", "/bucket/{bucket}", buckets.delete),
+        ("POST", "/bucket/{bucket}/empty", buckets.empty),
+        ("POST", "/object/list/{bucket}", listing.list_folder),
+        ("POST", "/object/list-v2/{bucket}", listing.list_prefix),
+        ("POST", "/object/upload/sign/{bucket}/{key:path}", uploads.sign),
+        ("PUT", "/object/upload/sign/{bucket}/{key:path}", uploads.upload_signed),
+        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", resumable.refuse_signed),
+        ("POST OPTIONS", "/upload/resumable", resumable.answer),
+        ("POST OPTIONS", "/upload/resumable/", resumable.answer),
+        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/{id}", resumable.answer),
+        ("POST", "/object/move", objects.move),
+        ("POST", "/object/copy", objects.copy),
+        ("POST", "/object/sign/{bucket}", objects.sign_many),
+        ("POST", "/object/sign/{bucket}/{key:path}", objects.sign),
+        ("DELETE", "/object/{bucket}", objects.remove_many),
+        ("GET", "/object/public/{bucket}/{key:path}", downloads.public),
+        ("GET", "/object/authenticated/{bucket}/{key:path}", downloads.authenticated),
+        ("GET", "/object/sign/{bucket}/{key:path}", downloads.signed),
+        ("GET", "/object/info/public/{bucket}/{key:path}", downloads.public_info),
+        ("GET", "/object/info/authenticated/{bucket}/{key:path}", downloads.info),
+        ("GET", "/object/info/{bucket}/{key:path}", downloads.info),
+        ("GET", "/render/{rest:path}", downloads.render_image),
+        ("POST", "/object/{bucket}/{key:path}", uploads.upload),
+        ("PUT", "/object/{bucket}/{key:path}", uploads.update),
+        ("GET", "/object/{bucket}/{key:path}", downloads.any_caller),
+        ("DELETE", "/object/{bucket}/{key:path}", objects.remove),
+    ]
 
 
 async def run(stack: Stack) -> None:

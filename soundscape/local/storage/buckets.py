@@ -8,7 +8,6 @@ from psycopg import sql
 from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from soundscape.local.storage.database import QUERIES, Session
 from soundscape.local.storage.errors import (
@@ -23,7 +22,7 @@ from soundscape.local.storage.names import (
     check_mime_patterns,
     parse_size,
 )
-from soundscape.local.storage.wire import Body, JsonResponse, Storage
+from soundscape.local.storage.wire import Body, Handlers, JsonResponse
 
 _LIST = """
 select * from storage.buckets
@@ -37,21 +36,8 @@ _SHOWN = (
 )  # fmt: skip
 
 
-class Buckets:
+class Buckets(Handlers):
     """`/bucket` and below."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/bucket", self.list_buckets, methods=["GET"]),
-            Route("/bucket", self.create, methods=["POST"]),
-            Route("/bucket/{bucket}", self.get, methods=["GET"]),
-            Route("/bucket/{bucket}", self.update, methods=["PUT"]),
-            Route("/bucket/{bucket}", self.delete, methods=["DELETE"]),
-            Route("/bucket/{bucket}/empty", self.empty, methods=["POST"]),
-        ]
 
     async def list_buckets(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.bucket.list")
@@ -85,8 +71,7 @@ class Buckets:
             **self._limits(body),
             **session.owner_values(),
         }
-        async with session.transaction(taken="Bucket") as cursor:
-            await cursor.execute(QUERIES["insert_bucket"], values)
+        await session.rows("insert_bucket", **values)
         return JsonResponse({"name": name})
 
     async def get(self, request: Request) -> Response:
@@ -104,25 +89,17 @@ class Buckets:
             "set_types": "allowed_mime_types" in body.values,
             **self._limits(body),
         }
-        async with session.transaction() as cursor:
-            await cursor.execute(QUERIES["update_bucket"], values)
-            if cursor.rowcount == 0:
-                raise no_such_bucket()
+        if not await session.rows("update_bucket", **values):
+            raise no_such_bucket()
         return JsonResponse({"message": "Successfully updated"})
 
     async def delete(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.bucket.delete")
         bucket = await session.bucket(request.path_params["bucket"])
-        values = {"bucket": bucket["id"]}
-        async with session.transaction(service=True) as cursor:
-            await cursor.execute(QUERIES["bucket_has_objects"], values)
-            held = await cursor.fetchone()
-        if held and held["held"]:
+        if await session.row("any_object", service=True, bucket=bucket["id"]):
             raise StorageError(409, "ResourceNotEmpty", "The bucket you tried to delete is not empty")
-        async with session.transaction() as cursor:
-            await cursor.execute(QUERIES["delete_bucket"], values)
-            if cursor.rowcount == 0:
-                raise no_such_bucket()
+        if not await session.rows("delete_bucket", bucket=bucket["id"]):
+            raise no_such_bucket()
         return JsonResponse({"message": "Successfully deleted"})
 
     async def empty(self, request: Request) -> Response:
@@ -142,20 +119,15 @@ class Buckets:
                         f"Cannot delete: {seen['name']}, you may have SELECT but not DELETE permissions"
                     )
         while seen is not None:
-            async with session.transaction(service=True) as cursor:
-                await cursor.execute(QUERIES["delete_some"], {"bucket": bucket["id"]})
-                versions = [row["version"] for row in await cursor.fetchall()]
-            for version in versions:
-                self.storage.files.remove(version)
-            if not versions:
+            gone = await session.rows("delete_some", service=True, bucket=bucket["id"])
+            for row in gone:
+                self.storage.files.remove(row["version"])
+            if not gone:
                 break
         return JsonResponse({"message": "Empty bucket has been queued. Completion may take up to an hour."})
 
     async def _visible(self, session: Session, request: Request) -> DictRow:
-        values = {"bucket": check_bucket_name(request.path_params["bucket"])}
-        async with session.transaction() as cursor:
-            await cursor.execute(QUERIES["find_bucket"], values)
-            row = await cursor.fetchone()
+        row = await session.row("find_bucket", bucket=check_bucket_name(request.path_params["bucket"]))
         if row is None:
             raise no_such_bucket()
         return row

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from soundscape.local.queries import read_queries
 from soundscape.local.stack import Stack
-from soundscape.local.storage.errors import StorageError, from_database, no_such_bucket
+from soundscape.local.storage.errors import StorageError, from_database, no_such_bucket, no_such_key
 from soundscape.local.storage.names import as_uuid, check_bucket_name
 from soundscape.local.tokens import SERVICE, Caller
 
@@ -24,6 +24,10 @@ Cursor = psycopg.AsyncCursor[DictRow]
 
 
 QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
+
+
+# What a unique violation of a statement means to the client.
+_TAKEN = {"insert_object": "Key", "upsert_object": "Key", "insert_bucket": "Bucket"}
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,37 @@ class Session:
         except UnicodeEncodeError as error:
             raise StorageError(400, "InvalidParameter", "Invalid Parameter value") from error
 
+    async def rows(
+        self,
+        query: str,
+        *,
+        service: bool = False,
+        rollback: bool = False,
+        **values: Any,
+    ) -> list[DictRow]:
+        """One statement of `queries.sql` in a transaction of its own. Raises `StorageError`."""
+        taken = _TAKEN.get(query, "Resource")
+        async with self.transaction(service=service, rollback=rollback, taken=taken) as cursor:
+            await cursor.execute(QUERIES[query], values)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def row(self, query: str, **values: Any) -> DictRow | None:
+        """The first of `rows`, or None."""
+        found = await self.rows(query, **values)
+        return found[0] if found else None
+
     async def bucket(self, bucket: str) -> DictRow:
         """The bucket's row, whoever asks: its limits hold for all. Raises `NoSuchBucket`."""
-        async with self.transaction(service=True) as cursor:
-            await cursor.execute(QUERIES["find_bucket"], {"bucket": check_bucket_name(bucket)})
-            row = await cursor.fetchone()
+        row = await self.row("find_bucket", service=True, bucket=check_bucket_name(bucket))
         if row is None:
             raise no_such_bucket()
+        return row
+
+    async def object(self, bucket: str, name: str, *, service: bool = False) -> DictRow:
+        """The object as the caller sees it. Raises `NoSuchKey`."""
+        row = await self.row("find_object", service=service, bucket=bucket, name=name)
+        if row is None:
+            raise no_such_key()
         return row
 
     def object_values(

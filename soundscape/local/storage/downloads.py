@@ -11,10 +11,9 @@ from urllib.parse import quote, unquote
 from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from soundscape.local.storage.database import QUERIES, Session
+from soundscape.local.storage.database import Session
 from soundscape.local.storage.errors import (
     StorageError,
     invalid_request,
@@ -24,8 +23,7 @@ from soundscape.local.storage.errors import (
 )
 from soundscape.local.storage.names import check_key
 from soundscape.local.storage.ranges import not_modified, wanted_bytes
-from soundscape.local.storage.signatures import Signatures
-from soundscape.local.storage.wire import JsonResponse, Storage, header_text
+from soundscape.local.storage.wire import Handlers, JsonResponse, header_text
 
 CHUNK_BYTES = 256 << 10
 OPEN_ATTEMPTS = 5
@@ -57,26 +55,8 @@ class BytesResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class Downloads:
+class Downloads(Handlers):
     """`GET` and `HEAD /object/[authenticated|public|sign|info]/…`."""
-
-    def __init__(self, storage: Storage, signatures: Signatures) -> None:
-        self.storage = storage
-        self.signatures = signatures
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/object/public/{bucket}/{key:path}", self.public, methods=["GET"]),
-            Route("/object/authenticated/{bucket}/{key:path}", self.authenticated, methods=["GET"]),
-            Route("/object/sign/{bucket}/{key:path}", self.signed, methods=["GET"]),
-            Route("/object/info/public/{bucket}/{key:path}", self.public_info, methods=["GET"]),
-            Route("/object/info/authenticated/{bucket}/{key:path}", self.info, methods=["GET"]),
-            Route("/object/info/{bucket}/{key:path}", self.info, methods=["GET"]),
-            Route("/render/{rest:path}", self.render_image, methods=["GET"]),
-        ]
-
-    def catch_all_routes(self) -> list[Route]:
-        return [Route("/object/{bucket}/{key:path}", self.any_caller, methods=["GET"])]
 
     async def authenticated(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.get_authenticated")
@@ -103,7 +83,7 @@ class Downloads:
         bucket, key = request.path_params["bucket"], request.path_params["key"]
         # supabase-js encodes the URL it was given once more; a key never holds a percent sign itself.
         key = request.path_params["key"] = unquote(key)
-        claims = self.signatures.verify(request.query_params["token"], f"{bucket}/{key}", "download")
+        claims = self.storage.signatures.verify(request.query_params["token"], f"{bucket}/{key}", "download")
         session = self.storage.service_session(request, "storage.object.get_signed")
         expires = format_datetime(datetime.fromtimestamp(claims["exp"], UTC), usegmt=True)
         return await self._render(request, session, expires=expires)
@@ -125,12 +105,7 @@ class Downloads:
         """The object's row as the caller sees it; in a public bucket everybody sees it."""
         bucket = await session.bucket(request.path_params["bucket"])
         name = check_key(request.path_params["key"])
-        async with session.transaction(service=bool(bucket["public"])) as cursor:
-            await cursor.execute(QUERIES["find_object"], {"bucket": bucket["id"], "name": name})
-            row = await cursor.fetchone()
-        if row is None:
-            raise no_such_key()
-        return row
+        return await session.object(bucket["id"], name, service=bool(bucket["public"]))
 
     async def _open(self, session: Session, request: Request) -> tuple[DictRow, BinaryIO]:
         """The row and its bytes: when an overwrite takes them away in between, the newer pair."""

@@ -11,12 +11,11 @@ import json
 from psycopg import sql
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from soundscape.local.storage.database import QUERIES
 from soundscape.local.storage.errors import StorageError, invalid_request
 from soundscape.local.storage.names import check_bucket_name
-from soundscape.local.storage.wire import Body, JsonResponse, Storage, parse_json
+from soundscape.local.storage.wire import Body, Handlers, JsonResponse, parse_json
 
 _DIRECTIONS = {"asc": sql.SQL("asc"), "desc": sql.SQL("desc")}
 _LIST_COLUMNS = ("name", "updated_at", "created_at", "last_accessed_at")
@@ -25,17 +24,8 @@ _OBJECT_FIELDS = ("id", "updated_at", "created_at", "last_accessed_at", "metadat
 MAX_V2_KEYS = 1000
 
 
-class Listing:
+class Listing(Handlers):
     """`POST /object/list/…` and `/object/list-v2/…`."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/object/list/{bucket}", self.list_folder, methods=["POST"]),
-            Route("/object/list-v2/{bucket}", self.list_prefix, methods=["POST"]),
-        ]
 
     async def list_folder(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -10,82 +9,38 @@ from uuid import uuid4
 from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from soundscape.local.storage.database import QUERIES, Session
-from soundscape.local.storage.errors import StorageError, no_such_key, not_enabled
+from soundscape.local.storage.errors import no_such_key, not_enabled
 from soundscape.local.storage.names import check_bucket_name, check_key
-from soundscape.local.storage.signatures import MAX_SECONDS, Signatures
-from soundscape.local.storage.uploads import certainly_rolled_back, probe
-from soundscape.local.storage.wire import Body, JsonResponse, Storage, decode_user_metadata, iso_time
+from soundscape.local.storage.signatures import MAX_SECONDS
+from soundscape.local.storage.uploads import Place, probe, write
+from soundscape.local.storage.wire import Body, Handlers, JsonResponse, decode_user_metadata, iso_time
 
 _UNSIGNABLE = "Either the object does not exist or you do not have access to it"
 
 
-class Objects:
+class Objects(Handlers):
     """`/object/move`, `/object/copy`, `/object/sign/…` and the deletes."""
-
-    def __init__(self, storage: Storage, signatures: Signatures) -> None:
-        self.storage = storage
-        self.signatures = signatures
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/object/move", self.move, methods=["POST"]),
-            Route("/object/copy", self.copy, methods=["POST"]),
-            Route("/object/sign/{bucket}", self.sign_many, methods=["POST"]),
-            Route("/object/sign/{bucket}/{key:path}", self.sign, methods=["POST"]),
-            Route("/object/{bucket}", self.remove_many, methods=["DELETE"]),
-        ]
-
-    def catch_all_routes(self) -> list[Route]:
-        return [Route("/object/{bucket}/{key:path}", self.remove, methods=["DELETE"])]
 
     async def move(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.move")
         body = await Body.read(request)
         bucket = check_bucket_name(body.text("bucketId"))
-        version = str(uuid4())
-        values = {
+        values: dict[str, Any] = {
             "bucket": bucket,
             "name": body.text("sourceKey"),
             "to_bucket": check_bucket_name(body.text("destinationBucket", bucket)),
             "to_name": check_key(body.text("destinationKey")),
-            "version": version,
+            "version": str(uuid4()),
             "metadata": None,
             **session.owner_values(),
         }
-        async with session.transaction(rollback=True) as cursor:
-            await cursor.execute(QUERIES["find_object"], values)
-            if await cursor.fetchone() is None:
-                raise no_such_key()
-            await cursor.execute(QUERIES["move_object"], values)
-            if cursor.rowcount == 0:
-                raise no_such_key()
+        await session.object(bucket, values["name"])
+        if not await session.rows("move_object", rollback=True, **values):
+            raise no_such_key()
         if (bucket, values["name"]) != (values["to_bucket"], values["to_name"]):
-            await self._move(session, values)
+            await write(session, self.storage.files, "move_object", values, self._same_bytes(values))
         return JsonResponse({"message": "Successfully moved"})
-
-    async def _move(self, session: Session, values: dict[str, Any]) -> None:
-        files, version = self.storage.files, values["version"]
-        try:
-            async with session.transaction(service=True) as cursor:
-                await cursor.execute(
-                    QUERIES["lock_object"], {"bucket": values["to_bucket"], "name": values["to_name"]}
-                )
-                await cursor.execute(QUERIES["version_for_update"], values)
-                source = await cursor.fetchone()
-                if source is None:
-                    raise no_such_key()
-                await asyncio.to_thread(files.duplicate, source["version"], version)
-                await cursor.execute(QUERIES["move_object"], values)
-        except FileNotFoundError as error:
-            raise no_such_key() from error
-        except StorageError as error:
-            if certainly_rolled_back(error):
-                files.remove(version)
-            raise
-        files.remove(source["version"])
 
     async def copy(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.copy")
@@ -93,7 +48,7 @@ class Objects:
         bucket = check_bucket_name(body.text("bucketId"))
         to_bucket = check_bucket_name(body.text("destinationBucket", bucket))
         to_name = check_key(body.text("destinationKey"))
-        source = await _find(session, bucket, body.text("sourceKey"))
+        source = await session.object(bucket, body.text("sourceKey"))
         metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"]
         if not body.boolean("copyMetadata", True):
             given = body.part("metadata")
@@ -110,31 +65,22 @@ class Objects:
             user_metadata=user_metadata,
         )
         metadata["lastModified"] = iso_time(datetime.now(UTC))
-        version = str(uuid4())
-        values = session.object_values(to_bucket, to_name, version, metadata, user_metadata or {})
-        row = await self._copy(session, source["version"], values)
+        values = session.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata or {})
+        duplicate = self._same_bytes(values, source["version"])
+        row = await write(session, self.storage.files, "upsert_object", values, duplicate)
         return JsonResponse({"Id": row["id"], "Key": f"{to_bucket}/{to_name}", **row})
 
-    async def _copy(self, session: Session, source_version: str, values: dict[str, Any]) -> DictRow:
-        files, version = self.storage.files, values["version"]
-        try:
-            await asyncio.to_thread(files.duplicate, source_version, version)
-            async with session.transaction(service=True) as cursor:
-                await cursor.execute(QUERIES["lock_object"], values)
-                await cursor.execute(QUERIES["version_for_update"], values)
-                replaced = await cursor.fetchone()
-                await cursor.execute(QUERIES["upsert_object"], values)
-                row = await cursor.fetchone()
-        except FileNotFoundError as error:
-            raise no_such_key() from error
-        except StorageError as error:
-            if certainly_rolled_back(error):
-                files.remove(version)
-            raise
-        if replaced is not None:
-            files.remove(replaced["version"])
-        assert row is not None
-        return row
+    def _same_bytes(self, values: dict[str, Any], source_version: str | None = None) -> Place:
+        """Gives the new version the bytes of `source_version`, or of what is replaced."""
+
+        def duplicate(replaced: DictRow | None) -> None:
+            version = replaced["version"] if replaced and source_version is None else source_version
+            try:
+                self.storage.files.duplicate(version, values["version"])
+            except FileNotFoundError as error:
+                raise no_such_key() from error
+
+        return duplicate
 
     async def remove(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.delete")
@@ -142,9 +88,7 @@ class Objects:
             "bucket": check_bucket_name(request.path_params["bucket"]),
             "name": check_key(request.path_params["key"]),
         }
-        async with session.transaction() as cursor:
-            await cursor.execute(QUERIES["delete_object"], values)
-            row = await cursor.fetchone()
+        row = await session.row("delete_object", **values)
         if row is None:
             raise no_such_key()
         self.storage.files.remove(row["version"])
@@ -155,9 +99,7 @@ class Objects:
         session = self.storage.session(request, "storage.object.delete_many")
         bucket = check_bucket_name(request.path_params["bucket"])
         names = (await Body.read(request)).texts("prefixes")
-        async with session.transaction() as cursor:
-            await cursor.execute(QUERIES["delete_named"], {"bucket": bucket, "names": names})
-            rows = await cursor.fetchall()
+        rows = await session.rows("delete_named", bucket=bucket, names=names)
         for row in rows:
             self.storage.files.remove(row["version"])
         return JsonResponse(rows)
@@ -170,7 +112,7 @@ class Objects:
         expires_in_s = body.integer("expiresIn", least=1, most=MAX_SECONDS)
         bucket = check_bucket_name(request.path_params["bucket"])
         key = check_key(request.path_params["key"])
-        await _find(session, bucket, key)
+        await session.object(bucket, key)
         return JsonResponse({"signedURL": self._signed_url(bucket, key, expires_in_s)})
 
     async def sign_many(self, request: Request) -> Response:
@@ -179,9 +121,7 @@ class Objects:
         expires_in_s = body.integer("expiresIn", least=1, most=MAX_SECONDS)
         bucket = check_bucket_name(request.path_params["bucket"])
         paths = body.texts("paths")
-        async with session.transaction() as cursor:
-            await cursor.execute(QUERIES["find_names"], {"bucket": bucket, "names": paths})
-            visible = {row["name"] for row in await cursor.fetchall()}
+        visible = {row["name"] for row in await session.rows("find_names", bucket=bucket, names=paths)}
         return JsonResponse(
             [
                 {
@@ -194,17 +134,7 @@ class Objects:
         )
 
     def _signed_url(self, bucket: str, key: str, expires_in_s: int) -> str:
-        token = self.signatures.sign(f"{bucket}/{key}", "download", expires_in_s)
+        token = self.storage.signatures.sign(f"{bucket}/{key}", "download", expires_in_s)
         # Clients encode the rest themselves; a question mark would begin the query.
         path = f"{bucket}/{key}".replace("?", "%3F")
         return f"/object/sign/{path}?token={token}"
-
-
-async def _find(session: Session, bucket: str, name: str) -> DictRow:
-    """The object as the caller sees it. Raises `NoSuchKey`."""
-    async with session.transaction() as cursor:
-        await cursor.execute(QUERIES["find_object"], {"bucket": bucket, "name": name})
-        row = await cursor.fetchone()
-    if row is None:
-        raise no_such_key()
-    return row

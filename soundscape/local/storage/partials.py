@@ -26,12 +26,12 @@ LOCK_PATIENCE_S = 30.0
 
 @dataclass
 class Partial:
-    """One upload, as its `.json` tells it. `length` is None while the client has not said."""
+    """One upload, as its `.json` tells it."""
 
     id: str
     bucket: str
     name: str
-    length: int | None
+    length: int
     mime_type: str
     cache_control: str
     user_metadata: dict[str, Any]
@@ -89,7 +89,7 @@ class Partials:
     def offset(self, partial: Partial) -> int:
         """How many bytes have come."""
         if partial.finished:
-            return partial.length or 0
+            return partial.length
         with contextlib.suppress(FileNotFoundError):
             return self.bytes_path(partial).stat().st_size
         return 0

@@ -28,12 +28,10 @@ set public = case when %(set_public)s then %(public)s else public end,
     allowed_mime_types = case when %(set_types)s then %(allowed_mime_types)s else allowed_mime_types end,
     updated_at = now()
 where id = %(bucket)s
+returning id
 
 -- name: delete_bucket
-delete from storage.buckets where id = %(bucket)s
-
--- name: bucket_has_objects
-select exists (select from storage.objects where bucket_id = %(bucket)s) as held
+delete from storage.buckets where id = %(bucket)s returning id
 
 -- name: find_object
 select * from storage.objects where bucket_id = %(bucket)s and name = %(name)s

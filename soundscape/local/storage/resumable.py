@@ -1,8 +1,8 @@
 """Resumable uploads: TUS 1.0 as tus-js-client speaks it and Supabase Storage answers it.
 
-https://tus.io/protocols/resumable-upload: creation, creation-with-upload, creation-defer-length,
-termination, expiration. Refusals are plain text with their true status; only missing or bad credentials
-are answered in JSON like everywhere else in Storage.
+https://tus.io/protocols/resumable-upload: creation, creation-with-upload, termination, expiration. Refusals
+are plain text with their true status; only missing or bad credentials are answered in JSON like everywhere
+else in Storage.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from soundscape.local.storage.database import Session
-from soundscape.local.storage.errors import StorageError
+from soundscape.local.storage.errors import StorageError, not_enabled
 from soundscape.local.storage.names import check_key, check_mime_type
 from soundscape.local.storage.partials import Partial, Partials, TakenOver, Turn
-from soundscape.local.storage.signatures import Signatures
 from soundscape.local.storage.tus import (
     EXTENSIONS,
     FINISHED,
@@ -41,6 +39,7 @@ from soundscape.local.storage.tus import (
 )
 from soundscape.local.storage.uploads import commit, probe
 from soundscape.local.storage.wire import (
+    Handlers,
     Storage,
     declared_length,
     decode_user_metadata,
@@ -50,32 +49,20 @@ from soundscape.local.storage.wire import (
 _SECONDS = re.compile(r"-?\d+", re.ASCII)
 
 
-class Resumable:
-    """`/upload/resumable` and its signed twin `/upload/resumable/sign`."""
+class Resumable(Handlers):
+    """`/upload/resumable`."""
 
-    def __init__(self, storage: Storage, signatures: Signatures) -> None:
-        self.storage = storage
-        self.signatures = signatures
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
         self.partials = Partials(storage.files.resumable)
-
-    def routes(self) -> list[Route]:
-        methods = ["POST", "HEAD", "PATCH", "DELETE", "OPTIONS"]
-        return [
-            Route("/upload/resumable/sign", self.answer, methods=methods),
-            Route("/upload/resumable/sign/{id}", self.answer, methods=methods),
-            Route("/upload/resumable", self.answer, methods=methods),
-            Route("/upload/resumable/", self.answer, methods=methods),
-            Route("/upload/resumable/{id}", self.answer, methods=methods),
-        ]
 
     async def answer(self, request: Request) -> Response:
         """Any request of the protocol; its refusals become text here."""
         if request.method == "OPTIONS":
             return self._response(204, {"tus-version": VERSION, "tus-extension": EXTENSIONS,
                                         "tus-max-size": str(self.storage.size_limit)})  # fmt: skip
-        signed = "/upload/resumable/sign" in request.url.path
         # Credentials come first: this refusal alone is JSON.
-        session = None if signed else self.storage.session(request, _operation(request))
+        session = self.storage.session(request, _operation(request))
         try:
             check_headers(request)
             return await self._dispatch(request, session)
@@ -89,13 +76,16 @@ class Resumable:
             status, text = error.status, error.message
         return PlainTextResponse(text, status, headers={"tus-resumable": VERSION})
 
-    async def _dispatch(self, request: Request, session: Session | None) -> Response:
+    async def refuse_signed(self, request: Request) -> Response:
+        raise not_enabled("signedResumableUpload")
+
+    async def _dispatch(self, request: Request, session: Session) -> Response:
         if "id" not in request.path_params:
             if request.method != "POST":
                 raise Refused(*NOT_FOUND)
             return await self._create(request, session)
         bucket, name, identifier = decode_id(request.path_params["id"])
-        session, upsert = self._authorised(request, session, bucket, name)
+        upsert = request.headers.get("x-upsert") == "true"
         async with self.partials.turn(identifier) as turn:
             partial = self.partials.find(identifier)
             if partial is None or (partial.bucket, partial.name) != (bucket, name):
@@ -116,18 +106,20 @@ class Resumable:
 
     # -- the methods ------------------------------------------------------------------------------
 
-    async def _create(self, request: Request, session: Session | None) -> Response:
+    async def _create(self, request: Request, session: Session) -> Response:
         header = request.headers.get("upload-metadata", "")
         metadata = parse_metadata(header)
         if not metadata:
             raise Refused(400, "Metadata header is required")
         bucket, name = metadata.get("bucketName", ""), check_key(metadata.get("objectName", ""))
-        session, upsert = self._authorised(request, session, bucket, name)
+        upsert = request.headers.get("x-upsert") == "true"
         limits = await session.bucket(bucket)
-        length = self._length(request, required=True)
+        if "upload-length" not in request.headers:
+            raise Refused(*NO_LENGTH)
+        length = int(request.headers["upload-length"])
         mime_type = header_text(metadata.get("contentType", "")) or "application/octet-stream"
         check_mime_type(mime_type, limits["allowed_mime_types"])
-        if length is not None and length > self._most(limits):
+        if length > self._most(limits):
             raise Refused(*OVER_LIMIT)
         seconds = metadata.get("cacheControl", "")
         facts: dict[str, Any] = {
@@ -156,35 +148,25 @@ class Resumable:
             raise Refused(403, "Upload-Offset header required\n")
         if int(given) != self.partials.offset(partial):
             raise Refused(*OFFSET_CONFLICT)
-        length = self._length(request, required=False)
-        if length is not None:
-            if partial.length is not None:
-                raise Refused(*NO_LENGTH)
-            if length < int(given):
-                raise Refused(*TOO_LONG)
-            partial.length = length
-            self.partials.save(partial)
         await self._append(request, partial, turn)
         headers = {"upload-offset": str(self.partials.offset(partial))}
         return await self._advance(session, partial, 204, headers)
 
     async def _append(self, request: Request, partial: Partial, turn: Turn) -> None:
         most = self._most(await self.storage.service_session(request, "").bucket(partial.bucket))
-        if partial.length is not None:
-            if partial.length > most:
-                raise Refused(*OVER_LIMIT)
-            most = partial.length
-        room = most - self.partials.offset(partial)
+        if partial.length > most:  # the bucket's limit has changed meanwhile
+            raise Refused(*OVER_LIMIT)
+        room = partial.length - self.partials.offset(partial)
         if (declared_length(request.headers) or 0) > room or not await self.partials.append(
             partial, turn, request.stream(), most=room
         ):
-            raise Refused(*(OVER_LIMIT if partial.length is None else TOO_LONG))
+            raise Refused(*TOO_LONG)
 
     async def _advance(
         self, session: Session, partial: Partial, status: int, headers: dict[str, str]
     ) -> Response:
         """Finish the upload when its last byte has come; else say until when it may go on."""
-        if partial.length is None or self.partials.offset(partial) < partial.length:
+        if self.partials.offset(partial) < partial.length:
             expires = datetime.fromtimestamp(partial.expires_at, UTC)
             return self._response(status, headers | {"upload-expires": format_datetime(expires, usegmt=True)})
         received = await self.partials.whole(partial, durable=self.storage.files.durable)
@@ -210,33 +192,15 @@ class Resumable:
         headers = {
             "cache-control": "no-store",
             "upload-offset": str(self.partials.offset(partial)),
+            "upload-length": str(partial.length),
             "upload-metadata": partial.header,
         }
-        if partial.length is None:
-            headers["upload-defer-length"] = "1"
-        else:
-            headers["upload-length"] = str(partial.length)
         if not partial.finished:
             expires = datetime.fromtimestamp(partial.expires_at, UTC)
             headers["upload-expires"] = format_datetime(expires, usegmt=True)
         return self._response(200, headers)
 
     # -- who, how much -------------------------------------------------------------------------------
-
-    def _authorised(
-        self, request: Request, session: Session | None, bucket: str, name: str
-    ) -> tuple[Session, bool]:
-        """The session and whether it may overwrite: by its own headers, or by a signed token's claims."""
-        if session is not None:
-            return session, request.headers.get("x-upsert") == "true"
-        token = request.headers.get("x-signature")
-        if not token:
-            raise StorageError(400, "InvalidSignature", "Missing x-signature header")
-        claims = self.signatures.verify(token, f"{bucket}/{name}", "upload")
-        session = self.storage.service_session(
-            request, f"{_operation(request)}_signed", owner_id=claims.get("owner")
-        )
-        return session, claims.get("upsert") is True
 
     async def _probe(self, session: Session, partial: Partial, *, upsert: bool) -> None:
         await probe(
@@ -250,12 +214,6 @@ class Resumable:
 
     def _most(self, limits: dict[str, Any]) -> int:
         return min(self.storage.size_limit, limits["file_size_limit"] or self.storage.size_limit)
-
-    def _length(self, request: Request, *, required: bool) -> int | None:
-        length, deferred = request.headers.get("upload-length"), "upload-defer-length" in request.headers
-        if required and (length is not None) == deferred:
-            raise Refused(*NO_LENGTH)
-        return None if length is None else int(length)
 
     def _response(self, status: int, headers: dict[str, str]) -> Response:
         return Response(status_code=status, headers={"tus-resumable": VERSION, **headers})

@@ -8,7 +8,7 @@ from itertools import islice
 
 import structlog
 
-from soundscape.local.storage.database import QUERIES, Session
+from soundscape.local.storage.database import Session
 from soundscape.local.storage.files import Files
 
 log = structlog.get_logger(__name__)
@@ -33,9 +33,8 @@ async def sweep(
     candidates = await asyncio.to_thread(lambda: list(files.older_versions(grace_s)))
     remaining = iter(candidates)
     while batch := list(islice(remaining, BATCH)):
-        async with session.transaction(service=True) as cursor:
-            await cursor.execute(QUERIES["versions_in_use"], {"versions": batch})
-            used = {row["version"] for row in await cursor.fetchall()}
+        rows = await session.rows("versions_in_use", service=True, versions=batch)
+        used = {row["version"] for row in rows}
         for version in batch:
             if version not in used:
                 files.remove(version)

@@ -13,7 +13,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,expiration"
+EXTENSIONS = "creation,creation-with-upload,termination,expiration"
 BODY_TYPE = "application/offset+octet-stream"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _METADATA_KEY = re.compile(r"[!-+\--~]+", re.ASCII)
@@ -32,7 +32,7 @@ NOT_FOUND = (404, "The file for this url was not found\n")
 GONE = (410, "The file for this url no longer exists\n")
 OFFSET_CONFLICT = (409, "Upload-Offset conflict\n")
 TAKEN_OVER = (423, "Another request goes on with this upload\n")
-NO_LENGTH = (400, "Upload-Length or Upload-Defer-Length header required\n")
+NO_LENGTH = (400, "Upload-Length header required\n")
 TOO_LONG = (413, "upload's size exceeded\n")
 OVER_LIMIT = (413, "Maximum size exceeded\n")
 FINISHED = (400, "Cannot terminate an already completed upload\n")
@@ -66,10 +66,10 @@ def check_headers(request: Request) -> None:
         for name in ("upload-offset", "upload-length")
         if name in headers and not _NUMBER.fullmatch(headers[name])
     ]
+    if "upload-defer-length" in headers:
+        wrong.append("upload-defer-length")
     if headers["tus-resumable"] != VERSION:
         wrong.append("tus-resumable")
-    if headers.get("upload-defer-length", "1") != "1":
-        wrong.append("upload-defer-length")
     if request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE:
         wrong.append("content-type")
     if wrong:

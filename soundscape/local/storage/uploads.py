@@ -8,7 +8,7 @@ does it, so triggers see here what they see there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,22 +17,23 @@ import psycopg
 from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from soundscape.local.storage.database import QUERIES, Session
-from soundscape.local.storage.errors import StorageError
+from soundscape.local.storage.errors import StorageError, no_such_key
 from soundscape.local.storage.files import Files, Received
 from soundscape.local.storage.multipart import Form
 from soundscape.local.storage.names import check_bucket_name, check_key, check_mime_type
-from soundscape.local.storage.signatures import UPLOAD_SECONDS, Signatures
+from soundscape.local.storage.signatures import UPLOAD_SECONDS
 from soundscape.local.storage.wire import (
+    Handlers,
     JsonResponse,
-    Storage,
     declared_length,
     decode_user_metadata,
     header_text,
 )
 
+Place = Callable[[DictRow | None], None]
+"""Makes a new version's bytes, told of the row that is there already."""
 PROBE_VERSION = "1"
 FOLDER_PLACEHOLDER = ".emptyFolderPlaceholder"
 
@@ -59,8 +60,7 @@ async def probe(
 ) -> None:
     """Ask the policies and triggers whether the caller may write this object. Raises `StorageError`."""
     values = session.object_values(bucket, name, PROBE_VERSION, metadata, user_metadata)
-    async with session.transaction(rollback=True, taken="Key") as cursor:
-        await cursor.execute(QUERIES["upsert_object" if upsert else "insert_object"], values)
+    await session.rows("upsert_object" if upsert else "insert_object", rollback=True, **values)
 
 
 async def commit(
@@ -73,26 +73,37 @@ async def commit(
     metadata: Mapping[str, Any],
     user_metadata: Mapping[str, Any],
 ) -> DictRow:
-    """Place the bytes and write the row that makes them the object; the row.
-
-    Of two first uploads at once both succeed, the later as an overwrite. The bytes of a refused write
-    are removed. Raises `StorageError`.
-    """
+    """Place the bytes and write the row that makes them the object; the row. Raises `StorageError`."""
     version = str(uuid4())
     values = session.object_values(bucket, name, version, metadata, user_metadata)
     await asyncio.to_thread(files.place, received.path, version)
+    return await write(session, files, "upsert_object", values, lambda replaced: None)
+
+
+async def write(session: Session, files: Files, query: str, values: dict[str, Any], place: Place) -> DictRow:
+    """The final write of a version whose bytes `place` provides; the row.
+
+    Of two first uploads at once both succeed, the later as an overwrite. The bytes of a refused write
+    are removed, as are those that a successful one replaces. Raises `StorageError`.
+    """
+    target = {
+        "bucket": values.get("to_bucket", values["bucket"]),
+        "name": values.get("to_name", values["name"]),
+    }
     try:
         async with session.transaction(service=True, taken="Key") as cursor:
-            await cursor.execute(QUERIES["lock_object"], values)
+            await cursor.execute(QUERIES["lock_object"], target)
             await cursor.execute(QUERIES["version_for_update"], values)
             replaced = await cursor.fetchone()
-            await cursor.execute(QUERIES["upsert_object"], values)
+            await asyncio.to_thread(place, replaced)
+            await cursor.execute(QUERIES[query], values)
             row = await cursor.fetchone()
+            if row is None:
+                raise no_such_key()
     except StorageError as error:
         if certainly_rolled_back(error):
-            files.remove(version)
+            files.remove(values["version"])
         raise
-    assert row is not None
     if replaced is not None:
         files.remove(replaced["version"])
     return row
@@ -104,26 +115,8 @@ def certainly_rolled_back(error: StorageError) -> bool:
     return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and cause.sqlstate[:2] != "57"
 
 
-class Uploads:
+class Uploads(Handlers):
     """`POST` and `PUT /object/…`, `POST` and `PUT /object/upload/sign/…`."""
-
-    def __init__(self, storage: Storage, signatures: Signatures) -> None:
-        self.storage = storage
-        self.signatures = signatures
-
-    def routes(self) -> list[Route]:
-        signed = "/object/upload/sign/{bucket}/{key:path}"
-        return [
-            Route(signed, self.sign, methods=["POST"]),
-            Route(signed, self.upload_signed, methods=["PUT"]),
-        ]
-
-    def catch_all_routes(self) -> list[Route]:
-        """To be tried last: every longer path looks like a key."""
-        return [
-            Route("/object/{bucket}/{key:path}", self.upload, methods=["POST"]),
-            Route("/object/{bucket}/{key:path}", self.update, methods=["PUT"]),
-        ]
 
     async def upload(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.upload")
@@ -140,7 +133,7 @@ class Uploads:
         await session.bucket(bucket)
         check_key(key)
         await probe(session, bucket, key, upsert=upsert)
-        token = self.signatures.sign(
+        token = self.storage.signatures.sign(
             f"{bucket}/{key}", "upload", UPLOAD_SECONDS, owner=session.owner_id, upsert=upsert
         )
         path = f"{bucket}/{key}".replace("?", "%3F")
@@ -148,7 +141,7 @@ class Uploads:
 
     async def upload_signed(self, request: Request) -> Response:
         bucket, key = request.path_params["bucket"], request.path_params["key"]
-        claims = self.signatures.verify(
+        claims = self.storage.signatures.verify(
             request.query_params.get("token", ""), f"{check_bucket_name(bucket)}/{key}", "upload"
         )
         session = self.storage.service_session(

@@ -73,16 +73,12 @@ async def test_a_whole_upload(http: httpx.AsyncClient, project: Project, user: U
     assert project.sql("select owner_id from storage.objects where name = %s", name) == [(user.id,)]
 
 
-async def test_creation_with_upload_and_deferred_length(http: httpx.AsyncClient, user: User) -> None:
-    name = f"{user.id}/deferred"
-    headers = user.headers | OCTETS | metadata(name) | {"upload-defer-length": "1"}
+async def test_creation_with_upload(http: httpx.AsyncClient, user: User) -> None:
+    name = f"{user.id}/with"
+    headers = user.headers | OCTETS | metadata(name) | {"upload-length": "6"}
     answer = await http.post("/upload/resumable", content=b"abc", headers=headers)
     assert (answer.status_code, answer.headers["upload-offset"]) == (201, "3")
-    url = answer.headers["location"]
-    head = await http.head(url, headers=user.headers | {"tus-resumable": "1.0.0"})
-    assert head.headers["upload-defer-length"] == "1"
-    assert "upload-length" not in head.headers
-    last = await patch(http, user, url, 3, b"def", **{"upload-length": "6"})
+    last = await patch(http, user, answer.headers["location"], 3, b"def")
     assert last.headers["tus-complete"] == "1"
     assert (await http.get(f"/object/{BUCKET}/{name}", headers=user.headers)).content == b"abcdef"
 
@@ -158,8 +154,8 @@ async def test_parallel_patches_of_one_offset(http: httpx.AsyncClient, user: Use
     [
         ("POST", {"tus-resumable": None}, 412, "Tus-Resumable Required\n"),
         ("POST", {"tus-resumable": "0.2.2"}, 400, "Invalid tus-resumable\n"),
-        ("POST", {"upload-length": None}, 400, "Upload-Length or Upload-Defer-Length header required\n"),
-        ("POST", {"upload-defer-length": "1"}, 400, "Upload-Length or Upload-Defer-Length header required\n"),
+        ("POST", {"upload-length": None}, 400, "Upload-Length header required\n"),
+        ("POST", {"upload-defer-length": "1"}, 400, "Invalid upload-defer-length\n"),
         ("POST", {"upload-length": "-1"}, 400, "Invalid upload-length\n"),
         ("POST", {"upload-length": "1e3"}, 400, "Invalid upload-length\n"),
         ("POST", {"upload-length": str(SIZE_LIMIT + 1)}, 413, "Maximum size exceeded\n"),
@@ -173,7 +169,6 @@ async def test_parallel_patches_of_one_offset(http: httpx.AsyncClient, user: Use
         ("PATCH", {"upload-offset": None}, 403, "Upload-Offset header required\n"),
         ("PATCH", {"content-type": "audio/wav"}, 400, "Invalid content-type\n"),
         ("PATCH", {"content-type": None}, 403, "Content-Type header required\n"),
-        ("PATCH", {"upload-length": "10"}, 400, "Upload-Length or Upload-Defer-Length header required\n"),
         ("PATCH", {"tus-resumable": None}, 412, "Tus-Resumable Required\n"),
     ],
 )  # fmt: skip
@@ -211,10 +206,6 @@ async def test_limits_of_the_bucket(http: httpx.AsyncClient, user: User) -> None
     wrong = metadata(f"{user.id}/x", "st-narrow", contentType="image/png")
     answer = await http.post("/upload/resumable", headers=headers | wrong | {"upload-length": "10"})
     assert (answer.status_code, answer.text) == (415, "mime type image/png is not supported")
-    # Nor by a length that is only told at the end.
-    deferred = user.headers | metadata(f"{user.id}/x", "st-narrow") | OCTETS | {"upload-defer-length": "1"}
-    answer = await http.post("/upload/resumable", headers=deferred, content=b"x" * 1001)
-    assert answer.status_code == 413
 
 
 async def test_no_credentials_are_refused_in_json(http: httpx.AsyncClient, user: User) -> None:
@@ -256,26 +247,10 @@ async def test_another_user_cannot_go_on_with_it(
     assert answer.status_code == 403
 
 
-async def test_signed_resumable_upload(http: httpx.AsyncClient, project: Project, user: User) -> None:
-    name = f"{user.id}/by-token"
-    signed = await http.post(f"/object/upload/sign/{BUCKET}/{name}", headers=user.headers)
-    headers = metadata(name) | {"x-signature": signed.json()["token"], "upload-length": "3"}
-    created = await http.post("/upload/resumable/sign", headers=headers)
-    assert created.status_code == 201, created.text
-    url = created.headers["location"]
-    assert url.startswith(f"{project.url}/upload/resumable/sign/")
-    headers |= OCTETS | {"upload-offset": "0"}
-    del headers["upload-length"]
-    unsigned = {name: value for name, value in headers.items() if name != "x-signature"}
-    refused = await http.patch(url, content=b"abc", headers=unsigned)
-    assert (refused.status_code, refused.text) == (400, "Missing x-signature header")
-    assert (await http.patch(url, content=b"abc", headers=headers)).status_code == 204
-    assert project.sql("select owner_id from storage.objects where name = %s", name) == [(user.id,)]
-    other = await http.post(
-        "/upload/resumable/sign",
-        headers=metadata(f"{user.id}/else") | {"x-signature": headers["x-signature"], "upload-length": "1"},
-    )
-    assert (other.status_code, other.text) == (400, "Invalid signature")
+async def test_a_signed_one_is_refused(http: httpx.AsyncClient, user: User) -> None:
+    headers = metadata(f"{user.id}/x") | {"x-signature": "x", "upload-length": "3"}
+    refused = await http.post("/upload/resumable/sign", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (400, "FeatureNotEnabled")
 
 
 async def test_options_tell_what_is_spoken(http: httpx.AsyncClient) -> None:
@@ -283,7 +258,7 @@ async def test_options_tell_what_is_spoken(http: httpx.AsyncClient) -> None:
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == "1.0.0"
     assert set(answer.headers["tus-extension"].split(",")) == {
-        "creation", "creation-with-upload", "creation-defer-length", "termination", "expiration",
+        "creation", "creation-with-upload", "termination", "expiration",
     }  # fmt: skip
 
 
