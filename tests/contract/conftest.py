@@ -12,14 +12,14 @@ import io
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from supabase import AsyncClient, AsyncClientOptions, acreate_client
+from supabase import AsyncClient, AsyncClientOptions, ClientOptions, acreate_client, create_client
 from supabase_auth.errors import AuthApiError
 
 from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES
@@ -84,6 +84,37 @@ def target(request: pytest.FixtureRequest) -> Target:
         return Target(url, public, secret)
     stack = request.getfixturevalue("stack")
     return Target(stack.url, stack.keys.publishable_key, stack.keys.secret_key)
+
+
+@dataclass(frozen=True)
+class SignedUp:
+    """What a script in another language needs to act as a user."""
+
+    id: str
+    email: str
+    access_token: str
+
+
+@pytest.fixture(scope="module")
+def signed_up(target: Target) -> Iterator[list[SignedUp]]:
+    """Two users for a module's script, deleted after its last test with their objects."""
+    made = []
+    server = create_client(target.url, target.secret_key, ClientOptions(auto_refresh_token=False))
+    for _ in range(2):
+        client = create_client(target.url, target.public_key, ClientOptions(auto_refresh_token=False))
+        answer = client.auth.sign_up(
+            {"email": f"test-{secrets.token_hex(8)}@example.com", "password": PASSWORD}
+        )
+        assert answer.user is not None
+        assert answer.session is not None
+        assert answer.user.email is not None
+        made.append(SignedUp(answer.user.id, answer.user.email, answer.session.access_token))
+    yield made
+    for user in made:
+        files = server.storage.from_("audio-files")
+        if left := files.list(user.id):
+            files.remove([f"{user.id}/{item['name']}" for item in left])
+        server.auth.admin.delete_user(user.id)
 
 
 @pytest.fixture

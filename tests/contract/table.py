@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "embedded-supabase.md"
-DRIVERS = {"py", "js", "http", "sql"}
+DRIVERS = {"py", "js", "tus", "http", "sql", "config"}
 _CELLS = re.compile(r"(?<!\\)\|")
 _ID = re.compile(r"`([a-z]+\.[a-z0-9-]+)`")
 

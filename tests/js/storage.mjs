@@ -14,6 +14,7 @@ const client = (token) =>
     auth: { persistSession: false, autoRefreshToken: false },
     global: token ? { headers: { Authorization: `Bearer ${token}` } } : {},
   })
+const server = createClient(given.url, given.secret, { auth: { persistSession: false, autoRefreshToken: false } }).storage
 const files = client(given.token).storage.from(given.bucket)
 const theirs = client(given.other).storage.from(given.bucket)
 const name = (file) => `${given.user}/${file}`
@@ -31,8 +32,29 @@ seen.stream = code(await files.upload(name('stream.mp3'), stream, { ...options, 
 seen.duplicate = code(await files.upload(name('raw.mp3'), 'again', options))
 seen.upsert = code(await files.upload(name('raw.mp3'), 'again', { ...options, upsert: true }))
 seen.update = code(await files.update(name('raw.mp3'), 'updated', options))
-seen.denied = code(await theirs.upload(name('not mine'), 'x'))
-seen.invalid = code(await files.upload(name('ünder'), 'x'))
+seen.denied = code(await theirs.upload(name('not mine'), 'x', options))
+seen.invalid = code(await files.upload(name('ünder'), 'x', options))
+
+// buckets, public reading and limits, as the server
+const limits = { public: true, fileSizeLimit: '1kB', allowedMimeTypes: ['audio/*'] }
+seen.bucket_made = (await server.createBucket(given.own, limits)).data
+seen.bucket_again = code(await server.createBucket(given.own))
+const own = (await server.getBucket(given.own)).data
+seen.bucket = { public: own.public, limit: own.file_size_limit, types: own.allowed_mime_types }
+seen.bucket_listed = (await server.listBuckets()).data.some((bucket) => bucket.id === given.own)
+seen.user_makes_bucket = code(await client(given.token).storage.createBucket(`${given.own}-2`))
+seen.too_large = code(await server.from(given.own).upload('a', new Uint8Array(1001), options))
+seen.wrong_type = code(await server.from(given.own).upload('a', 'x', { contentType: 'image/png' }))
+await server.from(given.own).upload('open.mp3', 'for all', options)
+seen.public = await (await fetch(server.from(given.own).getPublicUrl('open.mp3').data.publicUrl)).text()
+seen.not_public = (await fetch(server.from(given.bucket).getPublicUrl(name('raw.mp3')).data.publicUrl)).status
+seen.bucket_full = code(await server.deleteBucket(given.own))
+seen.bucket_updated = (await server.updateBucket(given.own, { public: false })).data
+seen.bucket_emptied = code(await server.emptyBucket(given.own))
+seen.bucket_deleted = given.queued ? 'queued' : (await server.deleteBucket(given.own)).data
+seen.no_bucket = code(await server.getBucket(`${given.own}-none`))
+const transform = { transform: { width: 10 } }
+seen.transform = code(await files.createSignedUrl(name('raw.mp3'), 60, transform))
 
 // reading
 seen.blob = await text(await files.download(name('blob.ogg')))
@@ -91,7 +113,6 @@ seen.tus_whole = (await text(await files.download(name('tus.wav')))) === body.to
 seen.tus_duplicate = await resumable('tus.wav', plain).done
 seen.tus_upsert = await resumable('tus.wav', plain, { 'x-upsert': 'true' }).done
 seen.tus_with_creation = await resumable('with.wav', () => ({ uploadDataDuringCreation: true })).done
-seen.tus_deferred = await resumable('deferred.wav', () => ({ uploadLengthDeferred: true })).done
 seen.tus_denied = await resumable('x', plain, { authorization: `Bearer ${given.other}` }).done
 let url
 const broken = resumable('broken.wav', (upload, resolve) => ({
@@ -110,10 +131,12 @@ seen.tus_resumed = await resumable('broken.wav', () => ({
 })).done
 seen.tus_resumed_from = offsets[0]
 seen.tus_resumed_whole = (await text(await files.download(name('broken.wav')))) === body.toString()
-const token = (await files.createSignedUploadUrl(name('tus permit'))).data.token
-seen.tus_signed = await resumable('tus permit', () => ({
-  endpoint: `${given.url}/storage/v1/upload/resumable/sign`,
-  headers: { 'x-signature': token },
-})).done
+if (!given.queued) {
+  seen.tus_deferred = await resumable('deferred.wav', () => ({ uploadLengthDeferred: true })).done
+  seen.tus_signed = await resumable('signed.wav', () => ({
+    endpoint: `${given.url}/storage/v1/upload/resumable/sign`,
+    headers: { 'x-signature': permit.token },
+  })).done
+}
 
 process.stdout.write(JSON.stringify(seen))
