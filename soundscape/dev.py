@@ -124,7 +124,7 @@ async def running(
                 tuning = {
                     name: value
                     for name, value in load_environment().items()
-                    if name.startswith("SOUNDSCAPE_")
+                    if name.startswith(("SOUNDSCAPE_", "OTEL_EXPORTER_OTLP_"))
                 }
                 settings = Settings.from_environment(tuning | project.environment())
                 beside["/api"] = build_worker(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -41,8 +41,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve `app` on `listener` from start-up complete until the block ends. Raises `ServingError`."""
+async def serving(
+    app: ASGIApp, listener: socket.socket, *, trusted_proxies: Sequence[str] = ()
+) -> AsyncIterator[None]:
+    """Serve `app` on `listener` from start-up complete until the block ends. Raises `ServingError`.
+
+    Of `trusted_proxies` (addresses, networks) it is believed for whom they ask.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -50,8 +55,9 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=5,
-            # Nothing stands before us: a forwarding header would only be a way around the rate limits.
-            proxy_headers=False,
+            # From anybody else a forwarding header would only be a way around the rate limits.
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -112,7 +112,7 @@ class Settings:
             workers=_whole(values, "SOUNDSCAPE_WORKERS", cls.workers, low=1, high=64),
             lease_s=_whole(values, "SOUNDSCAPE_LEASE_S", cls.lease_s, low=5, high=3600),
             poll_max_s=float(_whole(values, "SOUNDSCAPE_POLL_MAX_S", int(cls.poll_max_s), low=1, high=600)),
-            token_issuer=_address(values, "SOUNDSCAPE_JWT_ISSUER"),
+            token_issuer=_address(values, "SUPABASE_JWT_ISSUER"),
             jwt_secret=_optional_secret(values, "SUPABASE_JWT_SECRET", least_chars=32),
             rate_per_caller=_whole(
                 values, "SOUNDSCAPE_RATE_PER_CALLER", cls.rate_per_caller, low=1, high=1_000_000
@@ -133,11 +133,6 @@ class Settings:
             limits=_limits(values),
             log_level=_one_of(values, "SOUNDSCAPE_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
-
-
-def door(values: Mapping[str, str]) -> tuple[str, str]:
-    """URL and secret key of the project: all that an operator's command needs. Raises `SettingsError`."""
-    return _required(values, ("SUPABASE_URL",)).rstrip("/"), _required(values, SECRET_KEY_NAMES)
 
 
 def load_environment() -> dict[str, str]:

@@ -165,10 +165,10 @@ export type Database = {
           sample_rate: number | null
           search: unknown
           size_bytes: number | null
-          spelling: string
           status: string
           tags: string[]
           title: string
+          trace_id: string | null
           updated_at: string
           user_id: string
         }
@@ -198,10 +198,10 @@ export type Database = {
           sample_rate?: number | null
           search?: never
           size_bytes?: number | null
-          spelling?: never
           status?: string
           tags?: string[]
           title: string
+          trace_id?: string | null
           updated_at?: string
           user_id?: string
         }
@@ -230,10 +230,10 @@ export type Database = {
           sample_rate?: number | null
           search?: never
           size_bytes?: number | null
-          spelling?: never
           status?: string
           tags?: string[]
           title?: string
+          trace_id?: string | null
           updated_at?: string
           user_id?: string
         }
@@ -774,48 +774,45 @@ export type Database = {
       retry_analysis: { Args: { recording: string }; Returns: string }
       retry_jobs: { Args: { jobs: number[] }; Returns: number[] }
       search_audio: {
-        Args: {
-          after?: string
-          key?: string
-          labels?: string[]
-          license?: string
-          limit?: number
-          max_duration_s?: number
-          max_loudness_lufs?: number
-          max_tempo_bpm?: number
-          min_duration_s?: number
-          min_loudness_lufs?: number
-          min_tempo_bpm?: number
-          mode?: string
-          query?: string
-          sort?: string
-        }
+        Args: { max_results?: number; query: string }
         Returns: {
-          cursor: string
+          analysis_version: string | null
+          analyzed_at: string | null
+          channels: number | null
+          content_type: string | null
+          created_at: string
+          description: string | null
+          duration: number | null
+          error_code: string | null
+          error_message: string | null
+          file_path: string
+          heard: NonNullable<Json>
+          hidden_at: string | null
+          hidden_reason: string | null
           id: string
-          recording: Database['public']['Tables']['audio_files']['Row']
-          score: number
+          is_listed: boolean
+          is_public: boolean
+          labels: string[]
+          license: string | null
+          object_etag: string | null
+          object_id: string | null
+          object_version: string | null
+          sample_rate: number | null
+          search: unknown
+          size_bytes: number | null
+          status: string
+          tags: string[]
+          title: string
+          trace_id: string | null
+          updated_at: string
+          user_id: string
         }[]
-      }
-      search_facets: {
-        Args: {
-          key?: string
-          labels?: string[]
-          license?: string
-          max_duration_s?: number
-          max_loudness_lufs?: number
-          max_tempo_bpm?: number
-          min_duration_s?: number
-          min_loudness_lufs?: number
-          min_tempo_bpm?: number
-          mode?: string
-          query?: string
+        SetofOptions: {
+          from: '*'
+          to: 'audio_files'
+          isOneToOne: false
+          isSetofReturn: true
         }
-        Returns: {
-          facet: string
-          recordings: number
-          value: string
-        }[]
       }
       set_queue: {
         Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }

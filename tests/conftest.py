@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from soundscape.dev import Project
@@ -21,6 +23,15 @@ settings.load_profile("soundscape")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much chaos: what fits into CI unless said otherwise."""
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-uploads", type=int, default=80, help="Recordings to upload.")
+    group.addoption("--chaos-workers", type=int, default=3, help="Workers at a time.")
+    group.addoption("--chaos-kill-every-s", type=float, default=6.0, help="Seconds between two SIGKILLs.")
+    group.addoption("--chaos-seed", type=int, default=1, help="Which doorbells are lost, who is killed.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,3 +84,13 @@ def stack(data_dirs: Path) -> Iterator[Project]:
     """
     with embedded.served(data_dirs / "project") as project:
         yield project
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The test may set up logging; what was set up before comes back."""
+    before, handlers, level = structlog.get_config(), list(logging.root.handlers), logging.root.level
+    yield
+    structlog.configure(**before)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)

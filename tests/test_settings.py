@@ -156,8 +156,8 @@ def test_a_log_level_nobody_knows() -> None:
         ("SOUNDSCAPE_TRUSTED_PROXIES", "trusted_proxies", "10.0.0.1/8", None),
         ("SOUNDSCAPE_METRICS_TOKEN", "metrics_token", "sixteen of them.", "sixteen of them."),
         ("SOUNDSCAPE_METRICS_TOKEN", "metrics_token", "", None),
-        ("SOUNDSCAPE_JWT_ISSUER", "jwt_issuer", "", "https://abcdefgh.supabase.co/auth/v1"),
-        ("SOUNDSCAPE_JWT_ISSUER", "jwt_issuer", "https://id.mysite.org/auth/v1", "https://id.mysite.org/auth/v1"),
+        ("SUPABASE_JWT_ISSUER", "jwt_issuer", "", "https://abcdefgh.supabase.co/auth/v1"),
+        ("SUPABASE_JWT_ISSUER", "jwt_issuer", "https://id.mysite.org/auth/v1", "https://id.mysite.org/auth/v1"),
     ],
 )  # fmt: skip
 def test_who_may_come_in(name: str, field: str, text: str, value: Any) -> None:

@@ -1,138 +1,105 @@
-"""What decides who may do what in a database, object by object, and how two such pictures differ.
+"""What decides who may do what in a database, and what makes things happen: object by object.
 
 Each entry knows the SQL that makes it so; a picture kept from a deploy can therefore be put back later.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from soundscape.deploy import sources
 from soundscape.deploy.door import Door, Part, literal
 
 _HERE = Path(__file__).parent
 
-# The order in which things are put back: each needs only what stands before it.
 KINDS = (
-    "extension", "column", "row security", "function", "view", "grant", "policy", "trigger", "bucket",
-    "published table", "cron job",
+    "extension", "column", "column settings", "constraint", "index", "row security", "function", "view",
+    "grant", "policy", "trigger", "bucket", "published table", "publication", "cron job", "permission",
+    "default privileges", "unguarded view", "unguarded function",
 )  # fmt: skip
+"""In the order in which things are shown and put back: each needs little but what stands before it."""
 
-OPENING = frozenset({"policy", "grant"})
-"""Kinds that open something: one that nobody deployed is reported. Other additions harm nobody."""
+# Deparsed SQL names what the search path does not hold; without one, every way in reads the same text.
+PLAIN = Part("reading names in full", "set local search_path = ''")
+
+# Tables whose rows are part of the picture once there is such a table.
+_ROWS = {"cron.job": "catalogue_cron.sql", "public.role_permissions": "catalogue_permissions.sql"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One object. `make` brings it about, `unmake` takes it away; None where SQL should not try."""
+    """One object; `catalogue.sql` says what each field holds."""
 
     kind: str
     name: str
-    parent: str
+    about: list[str]
     state: str
     make: str | None
     unmake: str | None
+    word: str | None
+    clauses: list[str] | None
+    touched: bool
 
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.kind, self.name
 
-@dataclass(frozen=True)
-class Difference:
-    """One object that is not as it was deployed."""
-
-    kind: str
-    name: str
-    what: Literal["missing", "changed", "unknown"]
-    wanted: str | None
-    present: str | None
-    mend: str | None
-    """SQL that puts it back; None where only a person can."""
+    @property
+    def opens(self) -> bool:
+        """Whether one that nobody deployed may let somebody do what they should not."""
+        return self.unmake is not None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} is {self.what}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return asdict(self)
+        return f"{self.kind} {self.name}"
 
 
 class Catalogue:
     """Entries by kind and name."""
 
-    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
-        self.entries = {
-            (row["kind"], row["name"]): Entry(
-                row["kind"], row["name"], row["parent"], row["state"], row["make"], row["unmake"]
-            )
-            for row in rows
-        }
-        # A policy on a table of the platform does not make that table ours.
-        self.parents = {e.parent for e in self.entries.values() if not _is_platform(e.parent)}
-        self.buckets = {e.name for e in self.entries.values() if e.kind == "bucket"}
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = {entry.key: entry for entry in entries}
 
-    def differences(self, present: Catalogue) -> list[Difference]:
-        """How `present` departs from this picture. Objects that are not ours are left out."""
-        found = []
-        for key, entry in self.entries.items():
-            now = present.entries.get(key)
-            if now is None:
-                gone = entry.kind in ("row security", "view") or self._lost_its_table(entry, present)
-                found.append(_difference(entry, None, None if gone else entry.make))
-            elif now.state != entry.state:
-                found.append(_difference(entry, now.state, entry.make))
-        for key, entry in present.entries.items():
-            if key not in self.entries and entry.kind in OPENING and self._reaches_ours(entry):
-                found.append(Difference(entry.kind, entry.name, "unknown", None, entry.state, entry.unmake))
-        return sorted(found, key=lambda difference: (KINDS.index(difference.kind), difference.name))
+    @classmethod
+    def of(cls, rows: Iterable[dict[str, Any]]) -> Catalogue:
+        """From what `reading` answers."""
+        names = [field.name for field in fields(Entry)]
+        return cls(Entry(**{name: row[name] for name in names}) for row in rows)
 
-    def _lost_its_table(self, entry: Entry, present: Catalogue) -> bool:
-        table = ("row security", entry.parent)
-        return table in self.entries and table not in present.entries
-
-    def _reaches_ours(self, entry: Entry) -> bool:
-        if entry.parent in self.parents:
-            return True
-        if not entry.parent.startswith("storage."):
-            return False
-        # Other buckets of the project are its own affair; a policy that names none is about ours too.
-        named = re.findall(r"bucket_id = '([^']*)'|bucket_id = ANY \((.*?)\)", entry.state)
-        return not named or any(bucket in "".join(names) for names in named for bucket in self.buckets)
-
-
-def _difference(entry: Entry, present: str | None, mend: str | None) -> Difference:
-    what: Literal["missing", "changed"] = "missing" if present is None else "changed"
-    return Difference(entry.kind, entry.name, what, entry.state, present, mend)
-
-
-def _is_platform(parent: str) -> bool:
-    return parent.startswith(("auth.", "storage.", "realtime."))
+    def without(self, entries: Iterable[Entry]) -> Catalogue:
+        """The picture once these are taken away."""
+        gone = {entry.key for entry in entries}
+        return Catalogue(entry for key, entry in self.entries.items() if key not in gone)
 
 
 @cache
-def query(*, cron: bool = True) -> str:
-    """The whole picture; `cron`: whether pg_cron is installed, whose table the query then reads."""
-    text = (_HERE / "catalogue.sql").read_text()
-    if cron:
-        text += "union all\n" + (_HERE / "catalogue_cron.sql").read_text()
-    return text
+def _query(tables: tuple[str, ...]) -> str:
+    files = ["catalogue.sql", *(_ROWS[table] for table in tables)]
+    return "union all\n".join((_HERE / file).read_text() for file in files)
 
 
-def managed_query() -> str:
-    """The part of the picture that belongs to SoundScape, told by what the present transaction touched."""
-    extensions = literal(sources.extensions())
-    return f"""
-with everything as materialized ({query()}),
-ours as (select distinct parent from everything where touched)
-select e.* from everything e
-where e.touched or e.parent = 'soundscape' or e.parent like 'soundscape.%'
-   or (e.parent in (select parent from ours) and e.parent !~ '^(auth|storage|realtime)\\.')
-   or (e.kind = 'extension' and e.name = any({extensions}::text[]))
-"""  # noqa: S608 - composed of our own files and a quoted literal
+def reading() -> list[Part]:
+    """The picture of a deployed database: to end a script with."""
+    return [PLAIN, Part("reading the catalogue", _query(tuple(_ROWS)))]
 
 
-def present(door: Door, *, cron: bool) -> Catalogue:
-    """The picture as it is now."""
-    return Catalogue(door.run(Part("reading the catalogue", query(cron=cron))))
+def read(door: Door) -> Catalogue:
+    """The picture as it is now, of whatever is there."""
+    names = f"unnest({literal(list(_ROWS))}::text[]) as name"
+    names = f"unnest({literal(list(_ROWS))}::text[]) as name"
+    there = door.run(
+        Part("looking for tables", f"select name from {names} where to_regclass(name) is not null")  # noqa: S608
+    )
+    tables = tuple(row["name"] for row in there)
+    return Catalogue.of(door.run(PLAIN, Part("reading the catalogue", _query(tables))))
+
+
+def keeping(entries: Iterable[Entry]) -> str:
+    """SQL for these entries as they are then, in one JSON array; `PLAIN` must run before."""
+    keys = literal([str(entry) for entry in entries])
+    return (
+        f"(select coalesce(jsonb_agg(to_jsonb(c)), '[]') from ({_query(tuple(_ROWS))}) c"  # noqa: S608
+        f" where c.kind || ' ' || c.name = any({keys}::text[]))"
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundscape.deploy import catalogue, migrations, policies, record, secrets, sources
-from soundscape.deploy.door import connected
+from soundscape.deploy import catalogue, record, secrets, sources
+from soundscape.deploy.catalogue import Catalogue
+from soundscape.deploy.door import PRELUDE, connected
+from soundscape.deploy.plan import Rehearsal, script
+from soundscape.deploy.repair import repair
 from soundscape.errors import DeployError
 
 
@@ -15,15 +18,18 @@ class Applied:
 
     migrations: list[str]
     policies: list[str]
+    """Names of the policy files, where they were applied."""
+    repaired: list[str]
     secrets: list[str]
 
 
 def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None = None) -> Applied:
     """Bring the database behind `dsn` to the wanted state.
 
-    Policy files are applied when they changed or when anything is no longer as they left it.
+    What was added by hand is somebody's experiment; what is gone or changed is put back.
     Raises `DeployError`; its code is `migration_changed` where the database was made by other migrations.
     """
+    repaired = []
     with connected(dsn) as door:
         state = record.look(door)
         if state.changed_migrations:
@@ -33,26 +39,23 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
                 code=record.MIGRATION_CHANGED,
                 remedy="Start with --fresh, which forgets the data; or with the version that made it.",
             )
-        if not state.prepared:
-            record.prepare(door)
-        pending = state.pending
-        for migration in pending:
-            migrations.apply(door, migration)
-        outdated = state.unfinished or bool(pending or state.changed_policies)
-        drift = []
-        if not outdated and state.record is not None:
-            drift = state.record.catalogue.differences(catalogue.present(door, cron=state.cron))
-            # What was added by hand is somebody's experiment; what is gone is put back.
-            policies.repair(door, [difference for difference in drift if difference.what != "unknown"])
-        put_in_force = outdated or bool(drift)
-        if put_in_force:
-            policies.apply(door)
+        if state.wanted is not None and not state.found:
+            drift = state.wanted.differences(catalogue.read(door))
+            came = repair(door, [difference for difference in drift if difference.what != "unknown"])
+            for difference, reason in came.refused.items():
+                raise DeployError(f"{difference}. {reason}", code="drift_remains", remedy="Or start --fresh.")
+            repaired = [str(difference) for difference in came.mended]
+        if not state.is_current:
+            # Not rehearsed: this database has no users yet to whom a mistake would matter.
+            after = Catalogue.of(door.run(PRELUDE, *script(state), *catalogue.reading()))
+            door.run(PRELUDE, *Rehearsal.of(state, after).ending())
         values = secrets.wanted(worker_url=worker_url, webhook_secret=webhook_secret)
         stored = secrets.outdated(door, values, vault=True)
         for name in stored:
             secrets.store(door, name, values[name])
     return Applied(
-        [migration.title for migration in pending],
-        [name for name, _ in sources.policies()] if put_in_force else [],
+        [migration.title for migration in state.pending],
+        [] if state.is_current else [name for name, _ in sources.policies()],
+        repaired,
         stored,
     )

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundscape.deploy import catalogue, hooks, migrations, plan, policies, preflight, record, secrets
-from soundscape.deploy.catalogue import Difference
-from soundscape.deploy.door import Door, ManagementApi
+from soundscape.deploy import catalogue, hooks, plan, preflight, record, secrets
+from soundscape.deploy.door import PRELUDE, Door, ManagementApi
+from soundscape.deploy.drift import Difference
 from soundscape.deploy.plan import Plan
 from soundscape.deploy.preflight import Preflight
+from soundscape.deploy.repair import part as repairing
+from soundscape.deploy.repair import repair as repair_each
 from soundscape.deploy.target import Target
 from soundscape.errors import DeployError
 
@@ -25,11 +27,19 @@ class Outcome:
     plan: Plan | None = None
     done: list[str] = field(default_factory=list)
     drift: list[Difference] = field(default_factory=list)
-    """What is not as it was deployed, at the end."""
+    """What is not as it should be, at the end."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why what is not as it should be could not be put back."""
 
     @property
     def succeeded(self) -> bool:
+        """Whether nothing stands in the way and nothing is otherwise than it should be."""
         return not self.preflight.stopped and not self.drift
+
+    def did(self, what: str, tell: Tell) -> None:
+        """Note and tell it."""
+        self.done.append(what)
+        tell(f"done: {what}")
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -41,6 +51,7 @@ class Outcome:
             "plan": self.plan.as_dict() if self.plan else None,
             "done": self.done,
             "drift": [difference.as_dict() for difference in self.drift],
+            "refused": self.refused,
             "succeeded": self.succeeded,
         }
 
@@ -70,18 +81,40 @@ def through(
     _tell_preflight(outcome.preflight, tell)
     if outcome.preflight.stopped:
         return outcome
-    outcome.plan = plan.make(target, door, api, state, repair=repair)
-    _tell_plan(outcome.plan, tell, repair=repair)
-    if plan_only or (outcome.plan.drift and not repair):
-        outcome.drift = outcome.plan.drift
+    outcome.plan = steps = plan.make(target, door, api, state)
+    _tell_plan(steps, tell, repair=repair)
+    outcome.drift = steps.drift
+    if plan_only or (steps.drift and not repair):
         return outcome
-    _refuse([difference for difference in outcome.plan.drift if difference.mend is None])
+    if steps.drift and steps.rehearsal is None:
+        _repair(door, outcome, tell)
+        # What hid behind the drift shows only now.
+        outcome.plan = steps = plan.make(target, door, api, state)
+        outcome.drift = steps.drift
+        if steps.drift and steps.rehearsal is None:
+            _tell_refused(outcome, tell)
+            return outcome
+        _tell_plan(steps, tell, repair=repair)
     _act(target, door, api, state, outcome, tell)
-    outcome.drift = _verify(door)
-    _refuse(outcome.drift)
+    outcome.drift = _verified(door)
+    _tell_refused(outcome, tell)
     if not outcome.done:
         tell("Nothing changed: the project is as it should be.")
     return outcome
+
+
+def _repair(door: Door, outcome: Outcome, tell: Tell) -> None:
+    came = repair_each(door, outcome.drift)
+    for difference in came.mended:
+        outcome.did(difference.mended, tell)
+    outcome.refused = {str(difference): reason for difference, reason in came.refused.items()}
+
+
+def _tell_refused(outcome: Outcome, tell: Tell) -> None:
+    for name in map(str, outcome.drift):
+        # Postgres only warns when a role takes back what it did not give.
+        reason = outcome.refused.setdefault(name, "The database took the statement and did nothing.")
+        tell(f"not put back: {name}. {reason}")
 
 
 def _act(
@@ -92,56 +125,40 @@ def _act(
     outcome: Outcome,
     tell: Tell,
 ) -> None:
-    def did(what: str) -> None:
-        outcome.done.append(what)
-        tell(f"done: {what}")
-
     steps = outcome.plan
     assert steps is not None
-    if not state.prepared:
-        record.prepare(door)
-    if steps.drift:
-        policies.repair(door, steps.drift)
-        for difference in steps.drift:
-            if difference.mend is not None:
-                did(f"put back {difference.kind} {difference.name}")
-    for migration in state.pending:
-        migrations.apply(door, migration)
-        did(f"migration {migration.title}")
-    if steps.applies_policies:
-        policies.apply(door)
-        did("policies, grants and buckets")
+    if steps.rehearsal is not None:
+        strangers = [repairing(difference) for difference in steps.drift]
+        door.run(PRELUDE, *plan.script(state), *strangers, *steps.rehearsal.ending())
+        for title in steps.migrations:
+            outcome.did(f"migration {title}", tell)
+        outcome.did("policies, grants and buckets", tell)
+        for what in [
+            *(f"withdrew {entry}" for entry in steps.rehearsal.withdrawn),
+            *(d.mended for d in steps.drift),
+        ]:
+            outcome.did(what, tell)
     values = secrets.wanted(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
     for name in steps.secrets:
         secrets.store(door, name, values[name])
-        did(f"{name} in Vault")
+        outcome.did(f"{name} in Vault", tell)
     if api is not None:
         # A hook names a function, which a first deploy has only just made.
         for name in hooks.outdated(api):
             hooks.enable(api, name)
-            did(f"Auth hook {name}")
+            outcome.did(f"Auth hook {name}", tell)
 
 
-def _refuse(drift: list[Difference]) -> None:
-    if drift:
-        names = ", ".join(f"{difference.kind} {difference.name}" for difference in drift)
-        raise DeployError(
-            f"SQL cannot put these back: {names}.",
-            code="drift_remains",
-            remedy="What is missing there may have held data: restore a backup, or write a migration.",
-        )
-
-
-def _verify(door: Door) -> list[Difference]:
+def _verified(door: Door) -> list[Difference]:
     """Read back what is there, and compare it with what was meant."""
     state = record.look(door)
-    if state.record is None or state.pending or state.changed_policies:
+    if state.wanted is None or not state.is_current:
         raise DeployError(
             "The project does not hold what was just deployed.",
             code="not_verified",
             remedy="Somebody else deploys at the same time, or the files changed meanwhile: deploy again.",
         )
-    return state.record.catalogue.differences(catalogue.present(door, cron=state.cron))
+    return state.wanted.differences(catalogue.read(door))
 
 
 def _tell_preflight(found: Preflight, tell: Tell) -> None:
@@ -155,11 +172,13 @@ def _tell_preflight(found: Preflight, tell: Tell) -> None:
 def _tell_plan(steps: Plan, tell: Tell, *, repair: bool) -> None:
     for difference in steps.drift:
         tell(f"drift: {difference}")
+    for warning in steps.warnings:
+        tell(f"Note: {warning}")
     if steps.drift and not repair:
-        tell("Changed by hand since the latest deploy; nothing was done. --repair puts it back.")
+        tell("Changed by hand; nothing was done. --repair puts it back, and removes what is unknown.")
     for title in steps.migrations:
         tell(f"plan: migration {title}")
-    if steps.applies_policies:
+    if not steps.is_current:
         tell(f"plan: policies, grants and buckets ({len(steps.policy_files)} files are new or changed)")
     for line in steps.changes:
         tell(f"  {line}")
@@ -167,5 +186,5 @@ def _tell_plan(steps: Plan, tell: Tell, *, repair: bool) -> None:
         tell(f"plan: {name} in Vault")
     for name in steps.hooks:
         tell(f"plan: Auth hook {name}")
-    if steps.is_empty and not steps.drift:
+    if steps.is_empty:
         tell("Nothing to do.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundscape.deploy.door import PRELUDE, Door, Part, literal
+from soundscape.deploy.door import Part, literal
 from soundscape.deploy.sources import Migration
 
 
@@ -16,8 +16,3 @@ def parts(migration: Migration) -> list[Part]:
         Part(f"migrations/{migration.title}.sql", migration.sql),
         Part(f"the history of {migration.title}", line),
     ]
-
-
-def apply(door: Door, migration: Migration) -> None:
-    """Raises `SqlFailed`; then nothing of the migration is there."""
-    door.run(PRELUDE, *parts(migration))

@@ -6,10 +6,37 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundscape.deploy import catalogue, hooks, migrations, policies, record, secrets
-from soundscape.deploy.catalogue import Catalogue, Difference
+from soundscape.deploy.catalogue import Catalogue, Entry
 from soundscape.deploy.door import Door, ManagementApi, Part
+from soundscape.deploy.drift import Difference, Wanted, after_deploy
 from soundscape.deploy.record import State
 from soundscape.deploy.target import Target
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the migrations and policy files bring about."""
+
+    wanted: Wanted
+    withdrawn: list[Entry]
+    """What an earlier version wanted, and this one no longer."""
+    present: Catalogue
+    """What will be there."""
+
+    @classmethod
+    def of(cls, state: State, after: Catalogue) -> Rehearsal:
+        """From the catalogue at the end of `script`."""
+        wanted = after_deploy(state.wanted, after, found=bool(state.found))
+        withdrawn = wanted.withdrawn(state.wanted, after)
+        return cls(wanted, withdrawn, after.without(withdrawn))
+
+    def ending(self) -> list[Part]:
+        """What follows `script`: withdraw, keep the record, and tell PostgREST of it, wherever it is."""
+        return [
+            *(Part(f"withdrawing {entry}", entry.unmake) for entry in self.withdrawn if entry.unmake),
+            *record.saving(self.wanted),
+            Part("telling the Data API", "notify pgrst, 'reload schema'"),
+        ]
 
 
 @dataclass(frozen=True)
@@ -17,7 +44,9 @@ class Plan:
     """The steps to take, in their order."""
 
     drift: list[Difference]
-    """What was changed by hand since the latest deploy."""
+    """What is neither as the latest deploy left it nor as this one will."""
+    warnings: list[str]
+    """What opens something of ours and is left alone."""
     migrations: list[str]
     policy_files: list[str]
     """Files that are new, changed or gone since the latest deploy; all of them on the first."""
@@ -25,16 +54,20 @@ class Plan:
     """Objects that will be added, changed or removed by migrations and policy files."""
     secrets: list[str]
     hooks: list[str]
-    applies_policies: bool
+    is_current: bool
+    """Whether migrations and policy files are those of the latest deploy."""
+    rehearsal: Rehearsal | None
+    """None where they are, and over drift, since the rehearsal would mix the two up."""
 
     @property
     def is_empty(self) -> bool:
-        return not (self.migrations or self.applies_policies or self.secrets or self.hooks)
+        return self.is_current and not (self.drift or self.secrets or self.hooks)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return {
             "drift": [difference.as_dict() for difference in self.drift],
+            "warnings": self.warnings,
             "migrations": self.migrations,
             "policy_files": self.policy_files,
             "changes": self.changes,
@@ -43,44 +76,40 @@ class Plan:
         }
 
 
-def make(
-    target: Target, door: Door, api: ManagementApi | None, state: State, *, repair: bool = False
-) -> Plan:
+def script(state: State) -> list[Part]:
+    """Every pending migration and every policy file: one transaction."""
+    pending = [part for migration in state.pending for part in migrations.parts(migration)]
+    return [record.TABLES, *pending, *policies.parts()]
+
+
+def make(target: Target, door: Door, api: ManagementApi | None, state: State) -> Plan:
     """Compare the project with what it should be.
 
     Migrations and policy files are rehearsed in a transaction that is rolled back: a mistake in them
-    shows here. With `repair` the rehearsal begins by putting drift back. Raises `SqlFailed`.
+    shows here, and so does what somebody else put on our tables. Raises `SqlFailed`.
     """
-    present = catalogue.present(door, cron=state.cron)
-    applies_policies = bool(state.unfinished or state.pending or state.changed_policies)
-    drift: list[Difference] = []
-    # Between migrations and policies of one deploy nothing is drift.
-    if state.record is not None and not state.unfinished:
-        drift = state.record.catalogue.differences(present)
-    changes: list[str] = []
-    # Over drift the rehearsal would mix the two up; without --repair nothing will be applied anyway.
-    if applies_policies and (repair or not drift):
-        changes = _changes(present, _rehearsed(door, state, drift if repair else []))
+    present = catalogue.read(door)
+    wanted, drift, rehearsal = state.wanted, [], None
+    # Over migrations that somebody else applied, the latest deploy says nothing of what there should be.
+    if wanted is not None and not state.found:
+        drift = wanted.differences(present)
+    if not state.is_current and not drift:
+        after = Catalogue.of(door.rehearse(*script(state), *catalogue.reading()))
+        rehearsal = Rehearsal.of(state, after)
+        wanted = rehearsal.wanted
+        drift = wanted.differences(rehearsal.present)
     values = secrets.wanted(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
     return Plan(
         drift=drift,
+        warnings=wanted.warnings(present) if wanted else [],
         migrations=[migration.title for migration in state.pending],
         policy_files=state.changed_policies,
-        changes=changes,
+        changes=_changes(present, rehearsal.present) if rehearsal else [],
         secrets=secrets.outdated(door, values, vault=state.vault),
         hooks=hooks.outdated(api) if api is not None else [],
-        applies_policies=applies_policies,
+        is_current=state.is_current,
+        rehearsal=rehearsal,
     )
-
-
-def _rehearsed(door: Door, state: State, drift: list[Difference]) -> Catalogue:
-    parts = [*policies.mending(drift)]
-    if not state.prepared:
-        parts.append(record.TABLES)
-    for migration in state.pending:
-        parts += migrations.parts(migration)
-    parts += [*policies.parts(), Part("reading the catalogue", catalogue.query())]
-    return Catalogue(door.rehearse(*parts))
 
 
 def _changes(before: Catalogue, after: Catalogue) -> list[str]:
@@ -90,10 +119,11 @@ def _changes(before: Catalogue, after: Catalogue) -> list[str]:
         {*before.entries, *after.entries}, key=lambda key: (catalogue.KINDS.index(key[0]), key[1])
     ):
         was, becomes = before.entries.get(key), after.entries.get(key)
-        if was is None:
+        # A column brings its settings along.
+        if was is None and key[0] != "column settings":
             lines.append(f"+ {key[0]} {key[1]}")
-        elif becomes is None:
+        elif becomes is None and key[0] != "column settings":
             lines.append(f"- {key[0]} {key[1]}")
-        elif was.state != becomes.state:
+        elif was and becomes and was.state != becomes.state:
             lines.append(f"~ {key[0]} {key[1]}")
     return lines

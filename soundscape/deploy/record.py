@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Any
 
 from soundscape.deploy import sources
-from soundscape.deploy.catalogue import Catalogue, managed_query
-from soundscape.deploy.door import PRELUDE, Door, Part, literal
+from soundscape.deploy.catalogue import PLAIN, Catalogue, keeping
+from soundscape.deploy.door import Door, Part, literal
+from soundscape.deploy.drift import Wanted
 from soundscape.deploy.sources import digest
 
 # The history has the official CLI's shape: `supabase db push` and a deploy know of each other's work.
@@ -25,7 +26,8 @@ create table if not exists supabase_migrations.soundscape_deployed (
     singleton boolean primary key default true check (singleton),
     policies jsonb not null,
     migrations jsonb not null,
-    catalogue jsonb not null,
+    ours jsonb not null,
+    theirs jsonb not null,
     deployed_at timestamptz not null default now()
 )
 """,
@@ -37,11 +39,11 @@ MIGRATION_CHANGED = "migration_changed"
 
 @dataclass(frozen=True)
 class Record:
-    """The latest deploy: digests of its files by name, and the picture it left."""
+    """The latest deploy: digests of its files by name, and what should be there since."""
 
     policies: dict[str, str]
-    migrations: dict[str, str | None]
-    catalogue: Catalogue
+    migrations: dict[str, str]
+    wanted: Wanted
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,6 @@ class State:
     role: str
     missing_extensions: list[str]
     """Wanted and not offered by this Postgres."""
-    prepared: bool
-    cron: bool
     vault: bool
     history: list[str]
     """Versions of the migrations that were applied."""
@@ -64,9 +64,20 @@ class State:
         return [migration for migration in sources.migrations() if migration.version not in self.history]
 
     @property
-    def unfinished(self) -> bool:
-        """Whether migrations went in without the policies that belong to them."""
-        return self.record is None or set(self.record.migrations) != set(self.history)
+    def wanted(self) -> Wanted | None:
+        return self.record.wanted if self.record else None
+
+    @property
+    def found(self) -> list[str]:
+        """Versions of our migrations that somebody else applied, such as the official CLI."""
+        deployed = self.record.migrations if self.record else {}
+        ours = [migration.version for migration in sources.migrations()]
+        return [version for version in ours if version in self.history and version not in deployed]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the latest deploy was of these very files."""
+        return not (self.record is None or self.pending or self.found or self.changed_policies)
 
     @property
     def changed_policies(self) -> list[str]:
@@ -80,11 +91,10 @@ class State:
         """Migrations that were applied and are no longer what they were: edited, or gone."""
         deployed = self.record.migrations if self.record else {}
         now = {migration.version: migration for migration in sources.migrations()}
-        # A version without a digest is somebody else's: it was never one of ours.
         return [
             now[version].title if version in now else version
             for version, was in sorted(deployed.items())
-            if was is not None and (version not in now or digest(now[version].sql) != was)
+            if version not in now or digest(now[version].sql) != was
         ]
 
 
@@ -93,7 +103,6 @@ def _facts() -> str:
 select current_setting('server_version') as version, current_user::text as role,
        to_regclass('supabase_migrations.schema_migrations') is not null as history,
        to_regclass('supabase_migrations.soundscape_deployed') is not null as record,
-       to_regclass('cron.job') is not null as cron,
        to_regclass('vault.decrypted_secrets') is not null as vault,
        (select coalesce(jsonb_agg(wanted order by wanted), '[]')
         from unnest({literal(sources.extensions())}::text[]) as wanted
@@ -112,51 +121,35 @@ def look(door: Door) -> State:
         )
         history = [row["version"] for row in rows]
     if facts["record"]:
-        rows = door.run(
-            Part(
-                "reading the record",
-                "select policies, migrations, catalogue from supabase_migrations.soundscape_deployed",
-            )
-        )
-        if rows:
-            row = rows[0]
-            record = Record(row["policies"], row["migrations"], Catalogue(row["catalogue"]))
+        reading = "select to_jsonb(d) as kept from supabase_migrations.soundscape_deployed d"
+        for row in door.run(Part("reading the record", reading)):
+            kept = row["kept"]
+            # Data of the first versions holds neither: its migrations have changed since, which is told.
+            wanted = Wanted(Catalogue.of(kept.get("ours", ())), Catalogue.of(kept.get("theirs", ())))
+            record = Record(kept["policies"], kept["migrations"], wanted)
     return State(
         version=facts["version"],
         role=facts["role"],
         missing_extensions=facts["missing"],
-        prepared=facts["history"] and facts["record"],
-        cron=facts["cron"],
         vault=facts["vault"],
         history=history,
         record=record,
     )
 
 
-def prepare(door: Door) -> None:
-    """Make the tables of history and record."""
-    door.run(PRELUDE, TABLES)
-
-
-def saving() -> Part:
-    """Keep what the present transaction brought about; it must have run every policy file."""
-    values: dict[str, Any] = {
-        "policies": {name: digest(text) for name, text in sources.policies()},
-        "migrations": {migration.version: digest(migration.sql) for migration in sources.migrations()},
-    }
-    return Part(
-        "keeping the record",
-        f"""
-insert into supabase_migrations.soundscape_deployed (policies, migrations, catalogue)
-select {_json(values["policies"])}, d.known, (select jsonb_agg(to_jsonb(k)) from ({managed_query()}) k)
-from (select coalesce(jsonb_object_agg(h.version, {_json(values["migrations"])} -> h.version), '{{}}')
-      as known from supabase_migrations.schema_migrations h) d
+def saving(wanted: Wanted) -> list[Part]:
+    """Keep what the present transaction brought about; it must have run every file."""
+    policies = {name: digest(text) for name, text in sources.policies()}
+    migrations = {migration.version: digest(migration.sql) for migration in sources.migrations()}
+    statement = f"""
+insert into supabase_migrations.soundscape_deployed (policies, migrations, ours, theirs)
+values ({_json(policies)}, {_json(migrations)},
+        {keeping(wanted.ours.entries.values())}, {keeping(wanted.theirs.entries.values())})
 on conflict (singleton) do update set policies = excluded.policies, migrations = excluded.migrations,
-    catalogue = excluded.catalogue, deployed_at = now()
-""",  # noqa: S608 - composed of our own files and quoted literals
-    )
+    ours = excluded.ours, theirs = excluded.theirs, deployed_at = now()
+"""  # noqa: S608 - composed of our own files and quoted literals
+    return [PLAIN, Part("keeping the record", statement)]
 
 
 def _json(value: dict[str, str]) -> str:
-    pairs = ", ".join(f"{literal(name)}, {literal(text)}" for name, text in value.items())
-    return f"jsonb_build_object({pairs})"
+    return f"{literal(json.dumps(value))}::jsonb"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def policies() -> list[tuple[str, str]]:
 def extensions() -> list[str]:
     """The extensions that the migrations create."""
     return sorted({name for migration in migrations() for name in _EXTENSION.findall(migration.sql)})
+
+
+def vocabulary() -> Callable[[str], bool]:
+    """Tells whether some file has a name, or a phrase, in it."""
+    text = "\n".join([migration.sql for migration in migrations()] + [text for _, text in policies()])
+    words = set(re.findall(r"\w+", text))
+    return lambda phrase: phrase in words if phrase.isidentifier() else phrase in text
 
 
 def digest(text: str) -> str:

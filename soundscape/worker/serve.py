@@ -29,7 +29,7 @@ async def serve(settings: Settings, *, host: str, port: int, ended: asyncio.Even
 
     app = Starlette(routes=[Mount("/api", worker)], lifespan=lifespan)
     with listen(host, port) as listener:
-        async with serving(app, listener):
+        async with serving(app, listener, trusted_proxies=settings.trusted_proxies):
             try:
                 await ended.wait()
             finally:

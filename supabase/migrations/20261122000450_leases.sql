@@ -81,7 +81,8 @@ begin
             lease_expires_at = clock_timestamp() + make_interval(secs => lease_s)
         where j.id = job.id
         returning * into job;
-        update public.audio_files set status = 'analyzing' where id = recording and status = 'queued';
+        update public.audio_files set status = 'analyzing', trace_id = job.trace_id
+        where id = recording and status = 'queued';
         perform soundscape.admit(job.user_id, wanted_queue);
         return job;
     end loop;
@@ -186,7 +187,8 @@ begin
     -- was ready all along, while it was analysed anew, stays so however that ends.
     update public.audio_files set status = 'analyzing' where id = job.audio_id and status = 'queued' and file_status = 'ready';
     update public.audio_files
-    set status = file_status, error_code = left(code, 64), error_message = soundscape.told(final_state, code, message)
+    set status = file_status, error_code = left(code, 64), error_message = soundscape.told(final_state, code, message),
+        trace_id = job.trace_id
     where id = job.audio_id and status in ('queued', 'analyzing');
     perform pgmq.archive(job.queue, job.msg_id);
 

@@ -65,7 +65,7 @@ begin
     update public.audio_files
     set duration = (source ->> 'duration_s')::double precision, sample_rate = (source ->> 'sample_rate')::integer,
         channels = (source ->> 'channels')::smallint, analysis_version = result ->> 'analysis_version',
-        analyzed_at = now()
+        analyzed_at = now(), trace_id = job.trace_id
     where id = job.audio_id;
     perform soundscape.end_job(job, 'succeeded', 'ready');
 

@@ -17,6 +17,8 @@ from soundscape.dev import Project, running
 from soundscape.local.platform import install_platform
 from soundscape.local.postgres import SUPERUSER, Postgres
 
+from .projects import told
+
 
 @pytest.fixture(scope="session")
 def cluster(data_dirs: Path) -> Iterator[Postgres]:
@@ -65,6 +67,23 @@ def fresh(cluster: Postgres) -> Iterator[Callable[..., str]]:
 def project(fresh: Callable[[], str]) -> str:
     """One fresh project."""
     return fresh()
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Postgres) -> str:
+    """The name of a deployed project's database, for copies."""
+    name = "deployed"
+    with psycopg.connect(cluster.dsn(SUPERUSER, dbname="template1"), autocommit=True) as connection:
+        connection.execute("create database deployed template postgres")
+        connection.execute("grant create, connect, temporary on database deployed to postgres")
+    assert told(cluster.dsn(dbname=name))[0].succeeded
+    return name
+
+
+@pytest.fixture
+def deployed(fresh: Callable[..., str], template: str) -> str:
+    """A deployed project."""
+    return fresh(template)
 
 
 @pytest.fixture(scope="session")

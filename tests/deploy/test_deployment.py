@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from soundscape.deploy import catalogue, database, record, sources
-from soundscape.deploy.deployment import Outcome, deploy, through
+from soundscape.deploy.deployment import deploy, through
 from soundscape.deploy.door import Connection, Door, Part, Rows, connected
 from soundscape.deploy.target import Target
 from soundscape.errors import DeployError, SettingsError
-from soundscape.local.postgres import SUPERUSER, Postgres
 
 from . import management_api
-
-WEBHOOK_SECRET = "whsec_" + "c29tZSAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RpbmchIQ=="
-NOTHING_CHANGED = "Nothing changed: the project is as it should be."
-
-
-def target(dsn: str) -> Target:
-    return Target(db_url=dsn, worker_url="http://worker.test", webhook_secret=WEBHOOK_SECRET)
-
-
-def told(dsn: str, *, plan_only: bool = False, repair: bool = False) -> tuple[Outcome, list[str]]:
-    lines: list[str] = []
-    outcome = deploy(target(dsn), lines.append, plan_only=plan_only, repair=repair)
-    return outcome, lines
-
-
-def picture(dsn: str) -> dict[tuple[str, str], str]:
-    """The whole catalogue, by kind and name."""
-    with connected(dsn) as door:
-        present = catalogue.present(door, cron=record.look(door).cron)
-    return {key: entry.state for key, entry in present.entries.items()}
-
-
-@pytest.fixture(scope="module")
-def template(cluster: Postgres) -> str:
-    """The name of a deployed project's database, for copies."""
-    name = "deployed"
-    with psycopg.connect(cluster.dsn(SUPERUSER, dbname="template1"), autocommit=True) as connection:
-        connection.execute("create database deployed template postgres")
-        connection.execute("grant create, connect, temporary on database deployed to postgres")
-    assert told(cluster.dsn(dbname=name))[0].succeeded
-    return name
-
-
-@pytest.fixture
-def deployed(fresh: Callable[..., str], template: str) -> str:
-    """A deployed project."""
-    return fresh(template)
-
-
-def run(dsn: str, statement: str) -> None:
-    # The platform's own extensions can be dropped in the dashboard only, which is a superuser.
-    role = SUPERUSER if "extension" in statement else "postgres"
-    with psycopg.connect(dsn.replace("//postgres:", f"//{role}:")) as connection:
-        connection.execute(statement.encode())
+from .projects import NOTHING_CHANGED, WEBHOOK_SECRET, more_sources, picture, run, target, told
 
 
 def test_a_second_deploy_changes_nothing_and_says_so(project: str) -> None:
@@ -88,7 +43,8 @@ def test_a_plan_shows_everything_and_touches_nothing(project: str) -> None:
     told(project)
     after = picture(project)
     planned = {line[2:] for line in outcome.plan.changes if line.startswith("+")}
-    assert {f"{kind} {name}" for kind, name in after if (kind, name) not in before} == planned
+    made = {f"{kind} {name}" for kind, name in after if (kind, name) not in before}
+    assert {name for name in made if not name.startswith("column settings")} == planned
 
 
 def test_no_secret_is_shown(project: str) -> None:
@@ -142,150 +98,15 @@ def test_interrupted_at_every_step_and_repeated(fresh: Callable[[], str]) -> Non
             except Interrupted:
                 interruptions += 1
                 state = record.look(door)
-                assert state.record is None or not state.record.catalogue.differences(
-                    catalogue.present(door, cron=state.cron)
-                ), "an interruption is not drift"
+                assert state.wanted is None or not state.wanted.differences(catalogue.read(door)), (
+                    "an interruption is not drift"
+                )
                 continue
         break
     assert outcome.succeeded
-    assert interruptions > len(sources.migrations()) // 2
+    assert interruptions > 5
     assert picture(project) == wanted
     assert told(project)[1][-1] == NOTHING_CHANGED
-
-
-BY_HAND = [
-    # what somebody does in the SQL editor, and what a deploy says of it
-    ("drop policy audio_files_read on public.audio_files",
-     "policy audio_files_read on public.audio_files is missing"),
-    ("alter policy audio_files_update_own on public.audio_files using (true)",
-     "policy audio_files_update_own on public.audio_files is changed"),
-    ("create policy leak on public.audio_files for select to anon using (true)",
-     "policy leak on public.audio_files is unknown"),
-    ("create policy leak on storage.objects for select to anon using (bucket_id = 'audio-files')",
-     "policy leak on storage.objects is unknown"),
-    ("create policy flood on storage.objects for select to anon using (true)",
-     "policy flood on storage.objects is unknown"),
-    ("grant insert on public.audio_files to anon", "grant table public.audio_files to anon is changed"),
-    ("grant update (status) on public.audio_files to authenticated",
-     "grant table public.audio_files to authenticated is changed"),
-    ("revoke select on public.audio_features from authenticated",
-     "grant table public.audio_features to authenticated is missing"),
-    ("grant execute on function public.reconcile() to authenticated",
-     "grant function public.reconcile() to authenticated is unknown"),
-    ("grant select on soundscape.jobs to anon", "grant table soundscape.jobs to anon is unknown"),
-    ("alter table public.audio_files disable row level security",
-     "row security public.audio_files is changed"),
-    ("update storage.buckets set public = true where id = 'waveforms'", "bucket waveforms is changed"),
-    ("update storage.buckets set file_size_limit = null where id = 'audio-files'",
-     "bucket audio-files is changed"),
-    ("drop trigger soundscape_object_written on storage.objects",
-     "trigger soundscape_object_written on storage.objects is missing"),
-    ("alter table public.audio_files disable trigger audio_files_made",
-     "trigger audio_files_made on public.audio_files is changed"),
-    ("create or replace function soundscape.ring() returns void language sql as ''",
-     "function soundscape.ring() is changed"),
-    ("alter publication supabase_realtime drop table public.audio_files",
-     "published table public.audio_files is missing"),
-    ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
-    ("drop extension pg_net", "extension pg_net is missing"),
-]  # fmt: skip
-
-
-def test_what_was_changed_by_hand_is_named_and_put_back(deployed: str) -> None:
-    wanted = picture(deployed)
-    for statement, _ in BY_HAND:
-        run(deployed, statement)
-    changed = picture(deployed)
-    outcome, lines = told(deployed)
-    names = [named for _, named in BY_HAND]
-    assert sorted(str(difference) for difference in outcome.drift) == sorted(names)
-    assert not outcome.succeeded
-    assert {f"drift: {named}" for named in names} <= set(lines)
-    assert picture(deployed) == changed, "without --repair nothing is touched"
-
-    repaired, _ = told(deployed, repair=True)
-    assert repaired.succeeded
-    assert sorted(repaired.done) == sorted(f"put back {named.rpartition(' is ')[0]}" for named in names)
-    assert picture(deployed) == wanted
-    assert told(deployed)[1][-1] == NOTHING_CHANGED
-
-
-def test_what_belongs_to_others_is_left_alone(deployed: str) -> None:
-    for statement in (
-        "create table public.guestbook (id int)",
-        "grant all on public.guestbook to anon",
-        "create function public.hello() returns text language sql return 'hello'",
-        "insert into storage.buckets (id, name, public) values ('theirs', 'theirs', true)",
-        "create policy theirs on storage.objects for select to anon using (bucket_id = 'theirs')",
-    ):
-        run(deployed, statement)
-    before = picture(deployed)
-    for repair in (False, True):
-        outcome, lines = told(deployed, repair=repair)
-        assert outcome.succeeded
-        assert lines[-1] == NOTHING_CHANGED
-        assert picture(deployed) == before
-
-
-def test_what_held_data_is_not_pretended_to_be_mended(deployed: str) -> None:
-    run(deployed, "alter table public.audio_files drop column license")
-    outcome, _ = told(deployed)
-    assert "column public.audio_files.license is missing" in map(str, outcome.drift)
-    with pytest.raises(DeployError, match="license") as refused:
-        told(deployed, repair=True)
-    assert refused.value.code == "drift_remains"
-
-
-@contextmanager
-def more_sources(
-    monkeypatch: pytest.MonkeyPatch, *, policy: str | None = None, migration: str | None = None
-) -> Iterator[None]:
-    """The next version of SoundScape: one file more."""
-    policies, migrations = sources.policies(), sources.migrations()
-    if policy is not None:
-        policies.append(("zz_next.sql", policy))
-    if migration is not None:
-        migrations.append(sources.Migration("20991231000000", "next", migration))
-    with monkeypatch.context() as patched:
-        patched.setattr(sources, "policies", lambda: policies)
-        patched.setattr(sources, "migrations", lambda: migrations)
-        catalogue.query.cache_clear()
-        yield
-
-
-def test_a_new_version_is_a_change_and_not_drift(deployed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with more_sources(
-        monkeypatch,
-        migration="create table public.next (id int primary key); "
-        "alter table public.next enable row level security;",
-        policy="revoke all on public.next from public, anon, authenticated; "
-        "grant select on public.next to anon;",
-    ):
-        outcome, _ = told(deployed, plan_only=True)
-        assert outcome.drift == []
-        assert outcome.plan is not None
-        assert outcome.plan.policy_files == ["zz_next.sql"]
-        assert outcome.plan.changes == [
-            "+ column public.next.id",
-            "+ row security public.next",
-            "+ grant table public.next to anon",
-        ]
-        assert told(deployed)[0].succeeded
-        assert told(deployed)[1][-1] == NOTHING_CHANGED
-
-
-def test_drift_stops_a_new_version_unless_it_is_put_back_first(
-    deployed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(deployed, "drop policy users_read on public.users")
-    with more_sources(monkeypatch, migration="create table public.next (id int)"):
-        stopped, _ = told(deployed)
-        assert (stopped.done, len(stopped.drift)) == ([], 1)
-        outcome, _ = told(deployed, repair=True)
-        assert outcome.done[:2] == [
-            "put back policy users_read on public.users",
-            "migration 20991231000000_next",
-        ]
 
 
 def test_a_mistake_in_a_migration_shows_before_anything_is_touched(
@@ -308,7 +129,7 @@ def test_the_embedded_projects_own_start_agrees(project: str) -> None:
     assert (applied.policies, applied.secrets) == ([], [])
     assert told(project)[1][-1] == NOTHING_CHANGED
     run(project, "drop policy users_read on public.users")
-    assert database.apply(project).policies
+    assert database.apply(project).repaired == ["policy users_read on public.users is missing"]
     assert told(project)[1][-1] == NOTHING_CHANGED
 
 
@@ -425,7 +246,6 @@ def test_migrations_that_are_no_longer_what_was_applied(
     before = picture(deployed)
     with monkeypatch.context() as patched:
         patched.setattr(sources, "migrations", lambda: [changed, *others] if edited else others)
-        catalogue.query.cache_clear()
         outcome, lines = told(deployed, repair=True)
         assert (outcome.succeeded, outcome.plan) == (False, None)
         (stop,) = [finding for finding in outcome.preflight.findings if finding.stops]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import secrets
 import signal
@@ -21,6 +22,7 @@ import soundfile
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from soundscape import logs
 from soundscape.dev import Project
 from soundscape.local.postgres import SUPERUSER
 from soundscape.settings import Settings
@@ -372,3 +374,24 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
             "database": "failed",
         }
         assert (await client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.usefixtures("own_logging")
+async def test_one_id_through_everything(
+    bench: Bench, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Made with the job, in the upload's transaction; in each line about it, and in what its owner sees."""
+    logs.configure(readable=False)
+    worker = await start()
+    await until(lambda: worker.warm)
+    audio_id, _ = bench.recording()
+    (job,) = bench.jobs(audio_id)
+    worker.ring()
+    await until(lambda: bench.status(audio_id) == "ready")
+    (row,) = bench.sql("select trace_id from public.audio_files where id = %s", audio_id)
+    assert row["trace_id"] == job["trace_id"]
+    await worker.stop()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    told = {line["message"]: line for line in lines if line.get("trace.id") == job["trace_id"]}
+    assert told["job ended"]["event.outcome"] == "succeeded"
+    assert told["analysed"]["soundscape.stages"]["decode"] > 0

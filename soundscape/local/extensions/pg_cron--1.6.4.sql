@@ -37,7 +37,7 @@ begin
             using hint = 'Use cron format (e.g. 5 4 * * *), or interval format ''[1-59] seconds''.';
     end if;
     insert into cron.job (jobname, schedule, command) values (job_name, schedule, command)
-    on conflict (jobname, username) do update set schedule = excluded.schedule, command = excluded.command, active = true
+    on conflict (jobname, username) do update set schedule = excluded.schedule, command = excluded.command
     returning jobid into scheduled_id;
     return scheduled_id;
 end

@@ -2,9 +2,8 @@
 
 serializer      frames ⇄ messages, protocol 1.0.0 and 2.0.0
 pgoutput        the bytes of the logical stream → changes
-cell            a column's text form → the JSON value clients see
 filter          `column=op.value,…` → SQL conditions
-table           what the catalogue says of a table: keys, types, who may read which column
+table           what the catalogue says of a table: keys, types, who may read which column; rows as JSON
 binding         one `postgres_changes` entry of a channel
 visibility      which changed rows a caller may see, asked of the database as that caller
 delivery        changes → the channels that asked for them and may see them
@@ -14,5 +13,6 @@ presence        who is tracked on a topic
 channel         one joined topic of one client
 connection      one websocket: its channels, its queue, its limits
 hub             topics and who is on them
+service         what the routes and the background work of one stack share
 app             routes
 """

@@ -2,98 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from soundscape.local.postgres import SUPERUSER
 from soundscape.local.realtime.authorization import permissions
-from soundscape.local.realtime.connection import Connection
-from soundscape.local.realtime.delivery import Delivery
-from soundscape.local.realtime.feed import Feed
-from soundscape.local.realtime.hub import BroadcastPayload, Hub
-from soundscape.local.realtime.limits import Limits
+from soundscape.local.realtime.connection import Connection, policy_headers
+from soundscape.local.realtime.hub import BroadcastPayload
 from soundscape.local.realtime.serializer import SERIALIZERS, MalformedFrame, UserBroadcast, load_json
+from soundscape.local.realtime.service import Service, service
 from soundscape.local.stack import Stack
 from soundscape.local.tokens import Caller, InvalidToken
 
-CALLER_CONNECTIONS = 4
-MESSAGE_RETENTION = "3 days"
-SWEEP_S = 3600.0
 # A topic may hold slashes, escaped or not.
 _ONE = "/api/broadcast/{topic:path}/events/{event:path}"
-_SWEEP = "delete from realtime.messages where inserted_at < now() - %s::interval"
 
 log = structlog.get_logger("soundscape.local.realtime")
-_services: dict[int, Service] = {}
-
-
-class Service:
-    """Realtime for one stack: everything that its routes and its background work share."""
-
-    def __init__(self, stack: Stack, limits: Limits | None = None) -> None:
-        self.stack = stack
-        self.limits = limits or Limits()
-        self.hub = Hub()
-        self.callers: AsyncConnectionPool[Any] = AsyncConnectionPool(
-            stack.postgres.dsn("authenticator"), min_size=1, max_size=CALLER_CONNECTIONS, open=False
-        )
-        self.delivery = Delivery(self.hub, stack.admin, self.callers)
-        self.feed = Feed(
-            dsn=stack.postgres.dsn(SUPERUSER),
-            admin=stack.admin,
-            listening=lambda: bool(self.hub),
-            wants=self.delivery.wants,
-            deliver=self.delivery.deliver,
-            interrupted=self._interrupted,
-        )
-
-    def _interrupted(self) -> None:
-        for channel in list(self.hub.channels()):
-            if channel.bindings:
-                channel.system(
-                    "postgres_changes", "error", "The stream of changes was interrupted; some may be missing"
-                )
-
-    async def sweep(self) -> None:
-        """Delete messages nobody will ask for again; the hosted service drops old partitions."""
-        while True:
-            try:
-                async with self.stack.admin.connection() as connection:
-                    await connection.execute(_SWEEP, [MESSAGE_RETENTION])
-            except (psycopg.Error, PoolTimeout) as error:
-                log.warning("realtime.sweep_failed", error=str(error).strip())
-            await asyncio.sleep(SWEEP_S)
-
-
-def service(stack: Stack) -> Service:
-    """The one service of a stack, made when first asked for."""
-    if id(stack) not in _services:
-        _services[id(stack)] = Service(stack)
-    return _services[id(stack)]
 
 
 async def run(stack: Stack) -> None:
-    """The background work, until cancelled. May be started again if it fails."""
-    serving = service(stack)
-    await serving.callers.open()
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serving.feed.run())
-            tasks.create_task(serving.sweep())
-    except asyncio.CancelledError:
-        _services.pop(id(stack), None)
-        await serving.callers.close()
-        raise
+    await service(stack).run()
 
 
 def build(stack: Stack) -> Starlette:
@@ -108,17 +42,24 @@ def build(stack: Stack) -> Starlette:
     )
 
 
+class Refused(Exception):
+    """An answer other than 202."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(status)
+        self.response = JSONResponse(body, status)
+
+
 @dataclass
 class Endpoints:
-    serving: Service
+    service: Service
 
     async def websocket(self, websocket: WebSocket) -> None:
         """Refuse at the handshake what can never work; then serve frames until the client goes."""
-        stack = self.serving.stack
         key = websocket.headers.get("x-api-key") or websocket.query_params.get("apikey") or ""
         serializer = SERIALIZERS.get(websocket.query_params.get("vsn", "1.0.0"))
         try:
-            stack.tokens.caller(apikey=key, authorization=None)
+            self.service.stack.tokens.caller(apikey=key, authorization=None)
         except InvalidToken as error:
             log.info("realtime.refused", reason=error.message)
             await websocket.close(1008, error.message)
@@ -127,73 +68,60 @@ class Endpoints:
             await websocket.close(1008, "unsupported vsn")
             return
         await websocket.accept()
-        connection = Connection(
-            websocket,
-            serializer,
-            key=key,
-            headers={name: value for name, value in websocket.headers.items() if name.startswith("x-")},
-            stack=stack,
-            hub=self.serving.hub,
-            feed=self.serving.feed,
-            callers=self.serving.callers,
-            limits=self.serving.limits,
-        )
-        await connection.serve()
+        await Connection(websocket, serializer, self.service, key).serve()
 
     async def broadcast_many(self, request: Request) -> Response:
         """`{messages: [{topic, event, payload, private}]}`; those the caller may not write are left out."""
-        caller = self._caller(request)
-        if caller is None:
-            return _error(401, "Unauthorized")
+        limits = self.service.limits
         try:
-            given = load_json(await _body(request, self.serving.limits.frame_bytes))
+            caller = self._caller(request)
+            given = load_json(await _body(request, limits.frame_bytes))
+            messages = given.get("messages") if isinstance(given, dict) else None
+            if not isinstance(messages, list) or not messages:
+                raise Refused(422, {"errors": {"messages": ["can't be blank"]}})
+            problems = [_problem(message, limits.payload_bytes) for message in messages]
+            if any(problems):
+                raise Refused(422, {"errors": {"messages": problems}})
         except MalformedFrame:
-            return _error(400, "Bad Request")
-        messages = given.get("messages") if isinstance(given, dict) else None
-        if not isinstance(messages, list) or not messages:
-            return JSONResponse({"errors": {"messages": ["can't be blank"]}}, 422)
-        problems = [_problem(message, self.serving.limits.payload_bytes) for message in messages]
-        if any(problems):
-            return JSONResponse({"errors": {"messages": problems}}, 422)
-        allowed: dict[str, bool] = {}
+            return JSONResponse({"message": "Bad Request"}, 400)
+        except Refused as refused:
+            return refused.response
         for message in messages:
             topic, private = message["topic"], message.get("private") is True
-            if private and topic not in allowed:
-                found = await permissions(self.serving.stack.admin, caller, topic, _headers(request))
-                allowed[topic] = "broadcast" in found.write
-            if not private or allowed[topic]:
+            if not private or await self._may_write(request, caller, topic):
                 payload = {"type": "broadcast", "event": message["event"], "payload": message["payload"]}
-                self.serving.hub.broadcast(topic, private, payload)
+                self.service.hub.broadcast(topic, private, payload)
         return Response(status_code=202)
 
     async def broadcast_one(self, request: Request) -> Response:
         """The body is the payload: JSON, or bytes as `application/octet-stream`."""
-        caller = self._caller(request)
-        if caller is None:
-            return _error(401, "Unauthorized")
-        if "persist" in request.query_params or "persist[ttl]" in request.query_params:
-            return _error(422, "persist is not supported")
         topic, event = request.path_params["topic"], request.path_params["event"]
+        private = request.query_params.get("private") == "true"
         try:
-            body = await _body(request, self.serving.limits.payload_bytes)
+            caller = self._caller(request)
+            if "persist" in request.query_params or "persist[ttl]" in request.query_params:
+                raise MalformedFrame("persist is not supported")
+            body = await _body(request, self.service.limits.payload_bytes)
             payload = _payload(event, body, request.headers.get("content-type", ""))
         except MalformedFrame as error:
-            return _error(422, str(error))
-        private = request.query_params.get("private") == "true"
-        if private:
-            found = await permissions(self.serving.stack.admin, caller, topic, _headers(request))
-            if "broadcast" not in found.write:
-                return _error(401, "Unauthorized")
-        self.serving.hub.broadcast(topic, private, payload)
+            return JSONResponse({"message": str(error)}, 422)
+        except Refused as refused:
+            return refused.response
+        if private and not await self._may_write(request, caller, topic):
+            return JSONResponse({"message": "Unauthorized"}, 401)
+        self.service.hub.broadcast(topic, private, payload)
         return Response(status_code=202)
 
-    def _caller(self, request: Request) -> Caller | None:
+    def _caller(self, request: Request) -> Caller:
+        key, bearer = request.headers.get("apikey"), request.headers.get("authorization")
         try:
-            return self.serving.stack.tokens.caller(
-                apikey=request.headers.get("apikey"), authorization=request.headers.get("authorization")
-            )
-        except InvalidToken:
-            return None
+            return self.service.stack.tokens.caller(apikey=key, authorization=bearer)
+        except InvalidToken as error:
+            raise Refused(401, {"message": "Unauthorized"}) from error
+
+    async def _may_write(self, request: Request, caller: Caller, topic: str) -> bool:
+        admin, headers = self.service.stack.admin, policy_headers(request)
+        return "broadcast" in (await permissions(admin, caller, topic, headers)).write
 
 
 def _payload(event: str, body: bytes, content_type: str) -> BroadcastPayload:
@@ -217,17 +145,9 @@ async def _body(request: Request, most_bytes: int) -> bytes:
 def _problem(message: Any, most_bytes: int) -> dict[str, list[str]]:
     if not isinstance(message, dict):
         return {"message": ["is invalid"]}
-    blank = {name: ["can't be blank"] for name in ("topic", "event", "payload") if message.get(name) is None}
-    wrong = {
-        name: ["is invalid"] for name in ("topic", "event") if not isinstance(message.get(name), str | None)
-    }
-    large = {"payload": ["Payload size exceeded"]} if len(str(message.get("payload"))) > most_bytes else {}
-    return blank | wrong | large
-
-
-def _headers(request: Request) -> dict[str, str]:
-    return {name: value for name, value in request.headers.items() if name.startswith("x-")}
-
-
-def _error(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"message": message}, status)
+    texts = {name: message.get(name) for name in ("topic", "event")}
+    problems = {name: ["is invalid"] for name, text in texts.items() if not isinstance(text, str)}
+    problems |= {name: ["can't be blank"] for name in (*texts, "payload") if message.get(name) is None}
+    if len(str(message.get("payload"))) > most_bytes:
+        problems["payload"] = ["Payload size exceeded"]
+    return problems

@@ -7,19 +7,16 @@ to insert two of its own; everything is rolled back. Policies see `realtime.topi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import structlog
 
-from soundscape.local.stack import Pool
+from soundscape.local.stack import Connection, Pool, become
 from soundscape.local.tokens import Caller
 
 EXTENSIONS = ("broadcast", "presence")
-STATEMENT_TIMEOUT_MS = "3000"
 
 log = structlog.get_logger("soundscape.local.realtime")
 
@@ -27,15 +24,6 @@ _PLANT = """
 insert into realtime.messages (topic, extension)
 select %s, extension from unnest(%s::text[]) extension
 returning id
-"""
-_BECOME = """
-select set_config('role', %(role)s, true),
-       set_config('realtime.topic', %(topic)s, true),
-       set_config('request.jwt.claims', %(claims)s, true),
-       set_config('request.jwt.claim.sub', %(sub)s, true),
-       set_config('request.jwt.claim.role', %(role)s, true),
-       set_config('request.headers', %(headers)s, true),
-       set_config('statement_timeout', %(timeout)s, true)
 """
 _READ = "select extension from realtime.messages where topic = %s and id = any (%s)"
 _WRITE = "insert into realtime.messages (topic, extension) values (%s, %s)"
@@ -53,47 +41,29 @@ EVERYTHING = Permissions(frozenset(EXTENSIONS), frozenset(EXTENSIONS))
 """A public topic's."""
 
 
-async def permissions(
-    admin: Pool, caller: Caller, topic: str, headers: Mapping[str, str] | None = None
-) -> Permissions:
-    """Ask the policies. A policy that fails allows nothing."""
+async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
+    """Ask the policies. A policy that fails allows nothing. `headers` is a JSON object."""
     try:
         async with admin.connection() as connection, connection.transaction(force_rollback=True):
             planted = await connection.execute(_PLANT, [topic, list(EXTENSIONS)])
             ids = [id_ async for (id_,) in planted]
-            await connection.execute(
-                _BECOME,
-                {
-                    "role": caller.role,
-                    "topic": topic,
-                    "claims": json.dumps(caller.claims),
-                    "sub": caller.user_id or "",
-                    "headers": json.dumps(dict(headers or {})),
-                    "timeout": STATEMENT_TIMEOUT_MS,
-                },
-            )
-            return Permissions(
-                read=await _readable(connection, topic, ids),
-                write=frozenset([it for it in EXTENSIONS if await _writable(connection, topic, it)]),
-            )
+            settings = {"realtime.topic": topic, "request.headers": headers, "statement_timeout": "3s"}
+            await become(connection, caller, settings)
+            read = await _attempt(connection, _READ, [topic, ids])
+            write = [it for it in EXTENSIONS if await _attempt(connection, _WRITE, [topic, it]) is not None]
+            return Permissions(frozenset(it for (it,) in read or ()), frozenset(write))
     except psycopg.Error as error:
         log.warning("realtime.policy_failed", topic=topic, error=str(error).strip())
         return Permissions(frozenset(), frozenset())
 
 
-async def _readable(connection: psycopg.AsyncConnection[Any], topic: str, ids: list[Any]) -> frozenset[str]:
+async def _attempt(
+    connection: Connection, statement: LiteralString, parameters: list[Any]
+) -> list[tuple[Any, ...]] | None:
+    """The rows, if any come back; None where the caller may not."""
     try:
         async with connection.transaction():
-            found = await connection.execute(_READ, [topic, ids])
-            return frozenset([extension async for (extension,) in found])
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
     except psycopg.errors.InsufficientPrivilege:
-        return frozenset()
-
-
-async def _writable(connection: psycopg.AsyncConnection[Any], topic: str, extension: str) -> bool:
-    try:
-        async with connection.transaction():
-            await connection.execute(_WRITE, [topic, extension])
-            return True
-    except psycopg.errors.InsufficientPrivilege:
-        return False
+        return None

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
 from soundscape.local.realtime.filter import Condition, FilterError, parse_filter
 from soundscape.local.realtime.table import load_tables, published
 from soundscape.local.realtime.visibility import check_conditions
-from soundscape.local.stack import Pool
+from soundscape.local.stack import Stack
 from soundscape.local.tokens import Caller
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
@@ -43,7 +42,7 @@ class Binding:
         return {**self.given, "id": self.id}
 
     def __str__(self) -> str:
-        filters = [(found.column, found.operator, *found.values) for found in self.conditions]
+        filters = [(found.column, found.operator, found.value) for found in self.conditions]
         select = sorted(self.select) if self.select else None
         where = f"event: {self.event}, schema: {self.schema}, table: {self.table}"
         return f"{where}, filters: {filters}, select: {select}"
@@ -78,15 +77,13 @@ def parse_binding(given: dict[str, Any]) -> Binding:
     )
 
 
-async def check_binding(
-    binding: Binding, caller: Caller, admin: Pool, callers: AsyncConnectionPool[Any]
-) -> None:
+async def check_binding(binding: Binding, caller: Caller, stack: Stack) -> None:
     """Refuse a binding that could never deliver: no such published table, column or comparison.
 
     Raises `BindingError`.
     """
     try:
-        async with admin.connection() as connection:
+        async with stack.admin.connection() as connection:
             tables = await load_tables(connection, await published(connection, binding.schema, binding.table))
         if not tables:
             raise BindingError(
@@ -103,7 +100,7 @@ async def check_binding(
                     if name not in readable:
                         raise BindingError(_exception(binding, f"invalid column for {kind} {name}"))
             if binding.conditions:
-                await check_conditions(callers, caller, table, binding.conditions)
+                await check_conditions(stack.authenticator, caller, table, binding.conditions)
     except psycopg.Error as error:
         raise BindingError(_exception(binding, str(error).split("\n", 1)[0])) from error
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from soundscape.local.realtime.authorization import EVERYTHING, Permissions, permissions
 from soundscape.local.realtime.binding import Binding, BindingError, check_binding, parse_binding
-from soundscape.local.realtime.identity import TokenRefused, expired, expires_at, identify
+from soundscape.local.realtime.identity import TokenRefused, identify, seconds_left
 from soundscape.local.realtime.serializer import Message, UserBroadcast
 from soundscape.local.tokens import Caller
 
 if TYPE_CHECKING:
     from soundscape.local.realtime.connection import Connection
+    from soundscape.local.realtime.hub import Hub
 
 MAX_TIMER_S = 3600.0
 
@@ -50,6 +50,10 @@ class Channel:
     def name(self) -> str:
         return self.topic.removeprefix("realtime:")
 
+    @property
+    def hub(self) -> Hub:
+        return self.connection.service.hub
+
     def push(self, event: str, payload: dict[str, Any]) -> None:
         self.connection.send(Message(self.topic, event, payload, join_ref=self.join_ref))
 
@@ -71,107 +75,88 @@ class Channel:
         """Close when the token runs out, unless it is refreshed before."""
         if self._expiry is not None:
             self._expiry.cancel()
-            self._expiry = None
-        until = expires_at(self.caller)
-        if until is None:
-            return
-        left_s = until - time.time()
-        if left_s <= 0:
-            self.close(expired(until))
-        else:
+        left_s = seconds_left(self.caller)
+        if left_s is not None and left_s <= 0:
+            self.close("Token has expired")
+        elif left_s is not None:
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_later(min(left_s, MAX_TIMER_S), self.watch_expiry)
 
     # -- what the client sends ------------------------------------------------------------------
 
     async def receive(self, message: Message) -> None:
-        match message.event:
-            case "broadcast":
-                self._broadcast(message)
-            case "presence":
-                self._presence(message)
-            case "access_token":
-                await self._refresh(message)
-            case "phx_leave":
+        if message.event in ("broadcast", "presence"):
+            if not self.connection.events.allow():
+                self.close("Too many messages per second")
+                return
+            error = self._broadcast(message) if message.event == "broadcast" else self._presence(message)
+            if error is not None:
+                self.connection.reply(message, "error", {"reason": error, "error": error})
+            elif self.acknowledges or message.event == "presence":
                 self.connection.reply(message, "ok", {})
-                self.close()
+        elif message.event == "access_token":
+            await self._refresh(message)
+        elif message.event == "phx_leave":
+            self.connection.reply(message, "ok", {})
+            self.close()
 
-    def _broadcast(self, message: Message) -> None:
-        if not self.connection.events.allow():
-            self.close("Too many messages per second")
-            return
-        if "broadcast" not in self.permissions.write:
-            return
-        payload, error = message.payload, None
+    def _broadcast(self, message: Message) -> str | None:
+        """Why it is not sent, if it is not."""
+        payload = message.payload
         if isinstance(payload, UserBroadcast):
             size_bytes = len(payload.payload)
             if payload.meta.get("persist"):
-                error = {"reason": "persist is not supported", "error": "persist is not supported"}
+                return "persist is not supported"
             payload = replace(payload, meta={})
         else:
             size_bytes = len(json.dumps(payload))
             if not isinstance(payload.get("event"), str):
-                error = {"reason": "A broadcast needs an event"}
-        if size_bytes > self.connection.limits.payload_bytes:
-            error = {"reason": "Payload size exceeded"}
-        if error is None:
-            self.connection.hub.broadcast(
-                self.name, self.private, payload, sender=None if self.hears_itself else self
-            )
-        if error is not None:
-            self.connection.reply(message, "error", error)
-        elif self.acknowledges:
-            self.connection.reply(message, "ok", {})
+                return "A broadcast needs an event"
+        if size_bytes > self.connection.service.limits.payload_bytes:
+            return "Payload size exceeded"
+        if "broadcast" in self.permissions.write:
+            sender = None if self.hears_itself else self
+            self.hub.broadcast(self.name, self.private, payload, sender=sender)
+        return None
 
-    def _presence(self, message: Message) -> None:
-        given = message.payload
-        if not self.connection.events.allow():
-            self.close("Too many presence messages per second")
+    def _presence(self, message: Message) -> str | None:
+        """Why it is not done, if it is not."""
+        given = _object(message.payload)
+        event, payload = str(given.get("event")).lower(), given.get("payload") or {}
+        if event == "untrack":
+            self.hub.untrack(self)
             return None
-        event = given.get("event") if isinstance(given, dict) else None
-        if not isinstance(given, dict) or not isinstance(event, str):
-            self.connection.reply(message, "error", {"reason": "Unknown presence event"})
-            return None
-        payload = given.get("payload") or {}
-        match event.lower():
-            case "untrack":
-                self.connection.hub.untrack(self)
-            case "track" if not isinstance(payload, dict):
-                return self.connection.reply(
-                    message, "error", {"reason": "Presence track payload must be a map"}
-                )
-            case "track" if "presence" not in self.permissions.write:
-                return self.connection.reply(
-                    message, "error", {"reason": "You do not have permissions to track presence"}
-                )
-            case "track" if len(json.dumps(payload)) > self.connection.limits.payload_bytes:
-                return self.close("Track message size exceeded")
-            case "track":
-                self.connection.hub.track(self, payload)
-                if not self.presence_enabled:
-                    self.presence_enabled = True
-                    self.send_presence_state()
-            case _:
-                return self.connection.reply(message, "error", {"reason": "Unknown presence event"})
-        self.connection.reply(message, "ok", {})
+        if event != "track":
+            return "Unknown presence event"
+        if not isinstance(payload, dict):
+            return "Presence track payload must be a map"
+        if "presence" not in self.permissions.write:
+            return "You do not have permissions to track presence"
+        if len(json.dumps(payload)) > self.connection.service.limits.payload_bytes:
+            return "Track message size exceeded"
+        self.hub.track(self, payload)
+        if not self.presence_enabled:
+            self.presence_enabled = True
+            self.send_presence_state()
         return None
 
     def send_presence_state(self) -> None:
         if self.presence_enabled and "presence" in self.permissions.read:
-            self.push("presence_state", self.connection.hub.presence_state(self))
+            self.push("presence_state", self.hub.presence(self).state)
 
     async def _refresh(self, message: Message) -> None:
         """A new token: who it is now, what the policies say now. The old one counts until then."""
-        token = message.payload.get("access_token") if isinstance(message.payload, dict) else None
+        token = _object(message.payload).get("access_token")
         if not isinstance(token, str) or token == self.token or token.startswith("sb_"):
             return
+        stack = self.connection.service.stack
         try:
-            caller = identify(self.connection.stack.tokens, token)
+            caller = identify(stack.tokens, token)
         except TokenRefused as error:
             self.close(error.message)
             return
         if self.private:
-            allowed = await permissions(self.connection.stack.admin, caller, self.name)
+            allowed = await permissions(stack.admin, caller, self.name)
             if self.permissions.read - allowed.read:
                 self.close(f"You no longer have permission to read from this Channel topic: {self.name}")
                 return
@@ -182,38 +167,36 @@ class Channel:
 
 async def join(connection: Connection, message: Message) -> Channel:
     """The channel a `phx_join` asks for, not yet on its topic. Raises `JoinRefused`."""
-    given = message.payload if isinstance(message.payload, dict) else {}
+    given, stack = _object(message.payload), connection.service.stack
     config = _object(given.get("config"))
     broadcast, presence = _object(config.get("broadcast")), _object(config.get("presence"))
-    token = given.get("access_token") or given.get("user_token")
+    token, key = given.get("access_token") or given.get("user_token"), presence.get("key")
     if not isinstance(token, str) or token.startswith("sb_"):
         token = connection.key
     try:
-        caller = identify(connection.stack.tokens, token)
+        caller = identify(stack.tokens, token)
     except TokenRefused as error:
         raise JoinRefused(f"{error.code}: {error.message}") from error
     if broadcast.get("replay") is not None:
         raise JoinRefused("UnableToReplayMessages: Realtime was unable to replay messages")
-    key = presence.get("key")
     channel = Channel(
         connection,
         message.topic,
         message.join_ref or message.ref,
         caller,
         token,
-        private=_flag(config.get("private"), default=False),
-        acknowledges=_flag(broadcast.get("ack"), default=False),
-        hears_itself=_flag(broadcast.get("self"), default=False),
+        private=_flag(config.get("private")),
+        acknowledges=_flag(broadcast.get("ack")),
+        hears_itself=_flag(broadcast.get("self")),
         presence_enabled=_flag(presence.get("enabled"), default=True),
         presence_key=key if isinstance(key, str) and key else str(uuid.uuid4()),
     )
     if channel.private:
-        allowed = await permissions(connection.stack.admin, caller, channel.name, connection.headers)
-        if not allowed.read:
+        channel.permissions = await permissions(stack.admin, caller, channel.name, connection.headers)
+        if not channel.permissions.read:
             raise JoinRefused(
                 f"Unauthorized: You do not have permissions to read from this Channel topic: {channel.name}"
             )
-        channel.permissions = allowed
     return channel
 
 
@@ -223,16 +206,14 @@ async def bind(channel: Channel, message: Message) -> tuple[list[dict[str, Any]]
     Returns what to reply and the reason why it failed, if it did: then nothing is subscribed.
     Raises `JoinRefused` when the client asked to wait for the outcome.
     """
-    config = _object(message.payload.get("config")) if isinstance(message.payload, dict) else {}
+    config = _object(_object(message.payload).get("config"))
     entries = config.get("postgres_changes")
     given = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     bindings: list[Binding] = []
     try:
         for entry in given:
             binding = parse_binding(entry)
-            await check_binding(
-                binding, channel.caller, channel.connection.stack.admin, channel.connection.callers
-            )
+            await check_binding(binding, channel.caller, channel.connection.service.stack)
             bindings.append(binding)
     except BindingError as error:
         if _object(config.get("postgres_changes_options")).get("wait") is True:
@@ -247,7 +228,7 @@ def _object(candidate: Any) -> dict[str, Any]:
     return candidate if isinstance(candidate, dict) else {}
 
 
-def _flag(candidate: Any, *, default: bool) -> bool:
+def _flag(candidate: Any, *, default: bool = False) -> bool:
     """Clients in the wild send booleans as strings."""
     if isinstance(candidate, str):
         return candidate.lower() == "true"

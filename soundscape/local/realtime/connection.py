@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from soundscape.local.realtime.channel import Channel, JoinRefused, bind, join
-from soundscape.local.realtime.feed import Feed
-from soundscape.local.realtime.hub import Hub
-from soundscape.local.realtime.limits import Limits, Rate
+from soundscape.local.realtime.limits import Rate
 from soundscape.local.realtime.serializer import MalformedFrame, Message, Serializer
-from soundscape.local.realtime.visibility import Callers
-from soundscape.local.stack import Stack
+
+if TYPE_CHECKING:
+    from soundscape.local.realtime.service import Service
 
 CLOSE_S = 2.0
 UNSUPPORTED, POLICY, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1008, 1009, 1013, 1001
@@ -38,29 +38,14 @@ class Dropped(Exception):
 class Connection:
     """A client from handshake to close."""
 
-    def __init__(
-        self,
-        websocket: WebSocket,
-        serializer: Serializer,
-        *,
-        key: str,
-        headers: Mapping[str, str],
-        stack: Stack,
-        hub: Hub,
-        feed: Feed,
-        callers: Callers,
-        limits: Limits,
-    ) -> None:
+    def __init__(self, websocket: WebSocket, serializer: Serializer, service: Service, key: str) -> None:
         self.serializer = serializer
+        self.service = service
         self.key = key
-        self.headers = headers
-        self.stack = stack
-        self.hub = hub
-        self.feed = feed
-        self.callers = callers
-        self.limits = limits
-        self.events = Rate(limits.events_per_s)
-        self._joins = Rate(limits.joins_per_s)
+        self.headers = policy_headers(websocket)
+        self.events = Rate(service.limits.events_per_s)
+        self._limits = service.limits
+        self._joins = Rate(service.limits.joins_per_s)
         self._websocket = websocket
         self._channels: dict[str, Channel] = {}
         self._waiting: deque[str | bytes] = deque()
@@ -80,7 +65,7 @@ class Connection:
         self._waiting.append(frame)
         self._waiting_bytes += len(frame)
         self._more.set()
-        if self._waiting_bytes > self.limits.queue_bytes:
+        if self._waiting_bytes > self._limits.queue_bytes:
             self._dropped.set_exception(Dropped(TRY_LATER, "too slow"))
 
     def reply(self, message: Message, status: str, response: dict[str, Any]) -> None:
@@ -90,7 +75,7 @@ class Connection:
     def forget(self, channel: Channel) -> None:
         if self._channels.get(channel.topic) is channel:
             del self._channels[channel.topic]
-        self.hub.remove(channel)
+        self.service.hub.remove(channel)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -132,13 +117,13 @@ class Connection:
     async def _read(self) -> None:
         while True:
             try:
-                received = await asyncio.wait_for(self._websocket.receive(), self.limits.idle_s)
+                received = await asyncio.wait_for(self._websocket.receive(), self._limits.idle_s)
             except TimeoutError as error:
                 raise Dropped(GOING_AWAY, "no heartbeat") from error
             if received["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(received.get("code") or GOING_AWAY)
             frame = received.get("text") if received.get("text") is not None else received.get("bytes")
-            if frame is None or len(frame) > self.limits.frame_bytes:
+            if frame is None or len(frame) > self._limits.frame_bytes:
                 raise Dropped(TOO_BIG, "frame too large")
             try:
                 message = self.serializer.decode(frame)
@@ -173,7 +158,7 @@ class Connection:
             self._admit(message)
             channel = await join(self, message)
             bindings, failure = await bind(channel, message)
-            channel.since_lsn = await self.feed.position()
+            channel.since_lsn = await self.service.feed.position()
         except JoinRefused as refused:
             self.reply(message, "error", {"reason": str(refused)})
             return
@@ -183,8 +168,8 @@ class Connection:
             self.reply(message, "error", {"reason": reason})
             return
         self._channels[message.topic] = channel
-        self.hub.add(channel)
-        self.feed.wake()
+        self.service.hub.add(channel)
+        self.service.feed.wake()
         self.reply(message, "ok", {"postgres_changes": bindings})
         if failure is not None:
             channel.system("postgres_changes", "error", failure)
@@ -202,5 +187,10 @@ class Connection:
         existing = self._channels.get(message.topic)
         if existing is not None:
             existing.close()
-        elif len(self._channels) >= self.limits.channels:
+        elif len(self._channels) >= self._limits.channels:
             raise JoinRefused("ChannelRateLimitReached: Too many channels")
+
+
+def policy_headers(asked: HTTPConnection) -> str:
+    """The headers that policies see, as a JSON object."""
+    return json.dumps({name: value for name, value in asked.headers.items() if name.startswith("x-")})

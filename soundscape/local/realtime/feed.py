@@ -9,13 +9,13 @@ moved along now and then, so that the log does not pile up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 import structlog
@@ -23,12 +23,10 @@ import structlog
 from soundscape.local.realtime.change import Change
 from soundscape.local.realtime.pgoutput import Begin, Decoder, MalformedStream, RowChange
 from soundscape.local.realtime.table import PUBLICATION
-from soundscape.local.stack import Pool
+from soundscape.local.stack import Connection, Pool
 
 MESSAGES_PUBLICATION = "supabase_realtime_messages_publication"
 POLL_S = 0.01
-QUIET_POLL_S = 0.02
-QUIET_AFTER_S = 2.0
 IDLE_MOVE_S = 5.0
 RETRY_S = 0.5
 READY_TIMEOUT_S = 5.0
@@ -49,8 +47,6 @@ select data from pg_logical_slot_get_binary_changes(
 _END = "select pg_current_wal_insert_lsn() - '0/0'"
 _POSITION = "select pg_current_wal_flush_lsn() - '0/0'"
 _MOVE = "select pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())"
-
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
 @dataclass
@@ -99,7 +95,7 @@ class Feed:
         slot = f"soundscape_realtime_{os.getpid()}_{secrets.token_hex(4)}"
         await connection.execute(_CREATE, [slot])
         self.ready.set()
-        read_to, moved_at = 0, time.monotonic()
+        read_to = 0
         while True:
             if not self.listening():
                 await self._idle(connection, slot)
@@ -108,19 +104,16 @@ class Feed:
             if position > read_to:
                 async for batch in self._read(connection, slot):
                     await self.deliver(batch)
-                read_to, moved_at = position, time.monotonic()
-            quiet = time.monotonic() - moved_at > QUIET_AFTER_S
-            await asyncio.sleep(QUIET_POLL_S if quiet else POLL_S)
+                read_to = position
+            await asyncio.sleep(POLL_S)
 
     async def _idle(self, connection: Connection, slot: str) -> None:
         await connection.execute(_MOVE, [slot])
         self._wake.clear()
         if self.listening():
             return
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), IDLE_MOVE_S)
-        except TimeoutError:
-            return
 
     async def _read(self, connection: Connection, slot: str) -> AsyncIterator[list[Change]]:
         """Everything committed since the last read, in batches: a transaction may be larger than memory."""

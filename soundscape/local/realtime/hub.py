@@ -74,8 +74,8 @@ class Hub:
                 frames[id(serializer)] = serializer.encode(message)
             channel.connection.send_frame(frames[id(serializer)])
 
-    def presence_state(self, channel: Channel) -> State:
-        return self._topics[channel.name, channel.private].presence.state
+    def presence(self, channel: Channel) -> Presence:
+        return self._topics[channel.name, channel.private].presence
 
     def track(self, channel: Channel, payload: dict[str, Any]) -> None:
         topic = self._topics[channel.name, channel.private]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,21 +18,26 @@ def load(
         value = json.loads(text, parse_float=parse_float, parse_constant=parse_constant)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    brackets = (
-        text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
-    )
-    if brackets > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise ValueError("nested too deeply")
+    level, depth = [value], 0
+    while level := [inner for it in level for inner in _inside(it)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
     return value
 
 
-def _depth(value: Any) -> int:
-    deepest, waiting = 0, [(value, 0)]
-    while waiting:
-        found, depth = waiting.pop()
-        deepest = max(deepest, depth)
-        if isinstance(found, dict):
-            waiting += [(inner, depth + 1) for inner in found.values()]
-        elif isinstance(found, list):
-            waiting += [(inner, depth + 1) for inner in found]
-    return deepest
+def shown(text: str | None) -> Any:
+    """JSON that Postgres wrote, as clients may see it: what few readers would follow stays text."""
+    try:
+        return None if text is None else load(text, parse_float=_number, parse_constant=str)
+    except ValueError:
+        return text
+
+
+def _number(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _inside(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

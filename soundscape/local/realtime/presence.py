@@ -15,9 +15,6 @@ class Presence:
     def __init__(self) -> None:
         self._tracked: dict[object, tuple[str, dict[str, Any]]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._tracked)
-
     @property
     def state(self) -> State:
         found: State = {}
@@ -29,8 +26,8 @@ class Presence:
         """Track, or change what is tracked. The difference to send; None when nothing changed."""
         before = self._tracked.get(channel)
         # The references are ours: a client must not be able to name another's.
-        own = {name: value for name, value in payload.items() if name not in ("phx_ref", "phx_ref_prev")}
-        if before is not None and _without_references(before[1]) == own:
+        own = _own(payload)
+        if before is not None and _own(before[1]) == own:
             return None
         meta = {**own, "phx_ref": secrets.token_urlsafe(12)}
         if before is not None:
@@ -48,5 +45,5 @@ def _one(key: str, meta: dict[str, Any]) -> State:
     return {key: {"metas": [meta]}}
 
 
-def _without_references(meta: dict[str, Any]) -> dict[str, Any]:
+def _own(meta: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name not in ("phx_ref", "phx_ref_prev")}

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from soundscape.local.realtime import json_text
 
@@ -34,13 +35,6 @@ class UserBroadcast:
     is_json: bool
     meta: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any] | None:
-        """The form of protocol 1.0.0; None for bytes, which it cannot carry."""
-        if not self.is_json:
-            return None
-        shown = {"type": "broadcast", "event": self.event, "payload": json.loads(self.payload)}
-        return shown | ({"meta": self.meta} if self.meta else {})
-
 
 @dataclass(frozen=True)
 class Message:
@@ -53,66 +47,70 @@ class Message:
     join_ref: str | None = None
 
 
-class Serializer(Protocol):
-    """How one protocol version writes a `Message`."""
-
-    def decode(self, frame: str | bytes) -> Message:
-        """Raises `MalformedFrame`."""
-
-    def encode(self, message: Message) -> str | bytes | None:
-        """None when this version cannot carry the message."""
+Encoded = str | bytes | None
+"""None where a version cannot carry the message."""
 
 
-class V1:
-    """JSON objects, text only."""
+@dataclass(frozen=True)
+class Serializer:
+    """How one protocol version reads and writes a `Message`."""
 
-    def decode(self, frame: str | bytes) -> Message:
-        if isinstance(frame, bytes):
-            raise MalformedFrame("protocol 1.0.0 has no binary frames")
-        found = load_json(frame)
-        if not isinstance(found, dict):
-            raise MalformedFrame("expected an object")
-        return _message(*(found.get(key) for key in ("join_ref", "ref", "topic", "event", "payload")))
-
-    def encode(self, message: Message) -> str | None:
-        payload = message.payload.as_json() if isinstance(message.payload, UserBroadcast) else message.payload
-        if payload is None:
-            return None
-        return json.dumps({
-            "ref": message.ref,
-            "topic": message.topic,
-            "event": message.event,
-            "payload": payload,
-            "join_ref": message.join_ref,
-        })  # fmt: skip
+    decode: Callable[[str | bytes], Message]
+    """Raises `MalformedFrame`."""
+    encode: Callable[[Message], Encoded]
 
 
-class V2:
-    """JSON arrays; broadcasts may be binary."""
-
-    def decode(self, frame: str | bytes) -> Message:
-        if isinstance(frame, bytes):
-            return _decode_broadcast(frame)
-        found = load_json(frame)
-        if not isinstance(found, list) or len(found) < 5:
-            raise MalformedFrame("expected an array of five")
-        return _message(*found[:5])
-
-    def encode(self, message: Message) -> str | bytes | None:
-        payload: dict[str, Any] | None
-        if isinstance(message.payload, UserBroadcast):
-            binary = _encode_broadcast(message.topic, message.payload)
-            if binary is not None:
-                return binary
-            payload = message.payload.as_json()
-        else:
-            payload = message.payload
-        if payload is None:
-            return None
-        return json.dumps([message.join_ref, message.ref, message.topic, message.event, payload])
+def _decode_v1(frame: str | bytes) -> Message:
+    found = None if isinstance(frame, bytes) else load_json(frame)
+    if not isinstance(found, dict):
+        raise MalformedFrame("expected an object")
+    return _message(*(found.get(key) for key in ("join_ref", "ref", "topic", "event", "payload")))
 
 
-SERIALIZERS: dict[str, Serializer] = {"1.0.0": V1(), "2.0.0": V2()}
+def _encode_v1(message: Message) -> Encoded:
+    payload = _as_json(message.payload)
+    if payload is None:
+        return None
+    return json.dumps({
+        "ref": message.ref,
+        "topic": message.topic,
+        "event": message.event,
+        "payload": payload,
+        "join_ref": message.join_ref,
+    })  # fmt: skip
+
+
+def _decode_v2(frame: str | bytes) -> Message:
+    if isinstance(frame, bytes):
+        return _decode_broadcast(frame)
+    found = load_json(frame)
+    if not isinstance(found, list) or len(found) < 5:
+        raise MalformedFrame("expected an array of five")
+    return _message(*found[:5])
+
+
+def _encode_v2(message: Message) -> Encoded:
+    if isinstance(message.payload, UserBroadcast):
+        binary = _encode_broadcast(message.topic, message.payload)
+        if binary is not None:
+            return binary
+    payload = _as_json(message.payload)
+    if payload is None:
+        return None
+    return json.dumps([message.join_ref, message.ref, message.topic, message.event, payload])
+
+
+SERIALIZERS = {"1.0.0": Serializer(_decode_v1, _encode_v1), "2.0.0": Serializer(_decode_v2, _encode_v2)}
+
+
+def _as_json(payload: dict[str, Any] | UserBroadcast) -> dict[str, Any] | None:
+    """None for bytes, which JSON cannot carry."""
+    if not isinstance(payload, UserBroadcast):
+        return payload
+    if not payload.is_json:
+        return None
+    shown = {"type": "broadcast", "event": payload.event, "payload": json.loads(payload.payload)}
+    return shown | ({"meta": payload.meta} if payload.meta else {})
 
 
 def load_json(text: str | bytes) -> Any:
@@ -138,22 +136,21 @@ def _finite(text: str) -> float:
 
 
 def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any) -> Message:
-    if not isinstance(topic, str) or not isinstance(event, str) or not isinstance(payload, dict):
-        raise MalformedFrame("topic and event must be strings, payload an object")
+    if not _is_text(topic) or not _is_text(event):
+        raise MalformedFrame("topic and event must be Unicode text")
+    if not isinstance(payload, dict | UserBroadcast):
+        raise MalformedFrame("payload must be an object")
     if any(not isinstance(part, str | int | None) or isinstance(part, bool) for part in (join_ref, ref)):
         raise MalformedFrame("join_ref and ref must be strings")
-    if not (_is_text(topic) and _is_text(event)):
-        raise MalformedFrame("topic and event must be Unicode text")
-    return Message(topic, event, payload, _reference(ref), _reference(join_ref))
+    references = [None if part in (None, "") else str(part) for part in (ref, join_ref)]
+    return Message(topic, event, payload, *references)
 
 
-def _is_text(candidate: str) -> bool:
+def _is_text(candidate: Any) -> bool:
     """Whether Postgres and UTF-8 can hold it: no lone surrogate, no NUL."""
-    return "\0" not in candidate and not any("\ud800" <= letter <= "\udfff" for letter in candidate)
-
-
-def _reference(given: str | int | None) -> str | None:
-    return None if given is None or given == "" else str(given)
+    return isinstance(candidate, str) and not any(
+        letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in candidate
+    )
 
 
 def _decode_broadcast(frame: bytes) -> Message:
@@ -173,13 +170,12 @@ def _decode_broadcast(frame: bytes) -> Message:
     is_json, payload = frame[6] == JSON_ENCODING, frame[offset:]
     if is_json:
         load_json(payload)
-    meta = load_json(metadata) if metadata else {}
+    meta = load_json(metadata or "{}")
     if not isinstance(meta, dict):
         raise MalformedFrame("metadata must be an object")
-    if not (_is_text(topic) and _is_text(event)):
+    if not _is_text(event):
         raise MalformedFrame("topic and event must be Unicode text")
-    broadcast = UserBroadcast(event, payload, is_json, meta)
-    return Message(topic, "broadcast", broadcast, _reference(ref), _reference(join_ref))
+    return _message(join_ref, ref, topic, "broadcast", UserBroadcast(event, payload, is_json, meta))
 
 
 def _encode_broadcast(topic: str, broadcast: UserBroadcast) -> bytes | None:

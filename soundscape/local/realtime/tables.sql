@@ -1,5 +1,5 @@
--- What the catalogue says of tables, for one role: columns with the type a domain stands on, the
--- primary key, and which columns the role may read.
+-- What the catalogue says of tables: columns with their types, the primary key,
+-- and which roles may read which columns.
 select
     relation.oid,
     namespace.nspname,
@@ -14,7 +14,6 @@ cross join lateral (
             'name', attribute.attname,
             'type_schema', type_namespace.nspname,
             'type', type.typname,
-            'base_type', base.typname,
             'in_key', coalesce(attribute.attnum = any (key.indkey), false),
             'readers', (
                 select coalesce(jsonb_agg(reader), '[]')
@@ -27,7 +26,6 @@ cross join lateral (
     from pg_catalog.pg_attribute attribute
     join pg_catalog.pg_type type on type.oid = attribute.atttypid
     join pg_catalog.pg_namespace type_namespace on type_namespace.oid = type.typnamespace
-    join pg_catalog.pg_type base on base.oid = case when type.typtype = 'd' then type.typbasetype else type.oid end
     left join pg_catalog.pg_index key on key.indrelid = relation.oid and key.indisprimary
     where attribute.attrelid = relation.oid and attribute.attnum > 0 and not attribute.attisdropped
 ) columns

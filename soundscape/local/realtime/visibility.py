@@ -9,34 +9,24 @@ API role.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
 
 from soundscape.local.realtime.change import Change
 from soundscape.local.realtime.filter import Condition
-from soundscape.local.realtime.table import Table, identifier
+from soundscape.local.realtime.table import Table, changed
+from soundscape.local.stack import Pool, become, identifier
 from soundscape.local.tokens import Caller
 
-STATEMENT_TIMEOUT_MS = 3000
 Conditions = tuple[Condition, ...]
-Callers = AsyncConnectionPool[Any]
-"""Connections of `authenticator`."""
-
-_BECOME = """
-select set_config('role', %(role)s, true),
-       set_config('request.jwt.claims', %(claims)s, true),
-       set_config('request.jwt.claim.sub', %(sub)s, true),
-       set_config('request.jwt.claim.role', %(role)s, true),
-       set_config('search_path', 'public, extensions', true),
-       set_config('statement_timeout', %(timeout)s, true),
-       set_config('transaction_read_only', 'on', true)
-"""
+_SESSION = {
+    "search_path": "public, extensions",
+    "statement_timeout": "3s",
+    "transaction_read_only": "on",
+}
 
 
 @dataclass(frozen=True)
@@ -50,15 +40,17 @@ class Verdict:
 
 
 async def judge(
-    callers: Callers, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
+    callers: Pool, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
 ) -> list[Verdict]:
-    """A verdict for each change.
+    """A verdict for each change. A policy or a filter that fails on one row counts against that row alone.
 
-    A policy or a filter that fails on one row counts against that row alone.
+    `callers` are connections of `authenticator`.
     """
     readable = {column.name for column in table.readable(caller.role)}
     if not table.key:
-        return [_refused(change, "Error 400: Bad Request, no primary key") for change in changes]
+        refused = Verdict(False, frozenset(), "Error 400: Bad Request, no primary key")
+        unseen = Verdict(True, frozenset())
+        return [unseen if change.kind == "DELETE" else refused for change in changes]
     if not readable.issuperset(column.name for column in table.key):
         return [Verdict(False, frozenset(), "Error 401: Unauthorized")] * len(changes)
     if not table.has_rls and not filters:
@@ -72,25 +64,24 @@ async def judge(
     return [(await judge(callers, caller, table, [change], filters))[0] for change in changes]
 
 
-async def check_conditions(callers: Callers, caller: Caller, table: Table, conditions: Conditions) -> None:
+async def check_conditions(callers: Pool, caller: Caller, table: Table, conditions: Conditions) -> None:
     """Raise `psycopg.Error` when a comparison makes no sense for its column or its value."""
-    async with callers.connection() as connection, connection.transaction():
-        await connection.execute(_BECOME, _identity(caller))
-        nothing: list[list[str | None]] = [[] for _ in _operands(table, [conditions])]
+    async with callers.connection() as connection:
+        await become(connection, caller, _SESSION)
+        nothing: list[list[str]] = [[] for _ in _operands(table, [conditions])]
         await connection.execute(_query(table, [conditions]), [*_bound([conditions]), *nothing])
         for condition in conditions:
             if condition.operator in ("match", "imatch"):
-                await connection.execute("select '' ~ %s", condition.values)
+                await connection.execute("select '' ~ %s", [condition.value])
 
 
 async def _ask(
-    callers: Callers, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
+    callers: Pool, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
 ) -> list[Verdict]:
-    operands = _operands(table, filters)
-    rows = [change.comparable(table) for change in changes]
-    values = [[row.get(name) for row in rows] for name in operands]
-    async with callers.connection() as connection, connection.transaction():
-        await connection.execute(_BECOME, _identity(caller))
+    rows = [change.current(table) for change in changes]
+    values = [[row.get(name) for row in rows] for name in _operands(table, filters)]
+    async with callers.connection() as connection:
+        await become(connection, caller, _SESSION)
         cursor = await connection.execute(_query(table, filters), [*_bound(filters), *values])
         answers = await cursor.fetchall()
     return [
@@ -114,11 +105,11 @@ def _operands(table: Table, filters: Sequence[Conditions]) -> list[str]:
     return list(names)
 
 
-def _bound(filters: Sequence[Conditions]) -> list[str | None]:
+def _bound(filters: Sequence[Conditions]) -> list[str]:
     return [value for conditions in filters for condition in conditions for value in condition.parameters]
 
 
-def _query(table: Table, filters: Sequence[Conditions]) -> sql.Composable:
+def _query(table: Table, filters: Sequence[Conditions]) -> sql.Composed:
     """One row a change, in order: whether it is visible, then whether it passes each filter.
 
     Parameters: what the filters bind, then an array of text for each operand.
@@ -134,7 +125,9 @@ def _query(table: Table, filters: Sequence[Conditions]) -> sql.Composable:
             sql.SQL("present.{} = {}").format(identifier(column.name), operands[column.name])
             for column in table.key
         )
-        visible = sql.SQL("exists (select from {} present where {})").format(table.sql, same_key)
+        visible = sql.SQL("exists (select from {} present where {})").format(
+            identifier(table.schema, table.name), same_key
+        )
     passes = [
         sql.SQL("coalesce({}, false)").format(
             sql.SQL(" and ").join(
@@ -144,24 +137,9 @@ def _query(table: Table, filters: Sequence[Conditions]) -> sql.Composable:
         )
         for conditions in filters
     ]
-    arrays = sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(operands))
-    names = sql.SQL(", ").join(sql.Identifier(f"c{index}") for index in range(len(operands)))
-    return sql.SQL("select {} from unnest({}) with ordinality as changed({}, n) order by n").format(
-        sql.SQL(", ").join([visible, *passes]), arrays, names
+    return sql.SQL("select {} from {} order by n").format(
+        sql.SQL(", ").join([visible, *passes]), changed(len(operands))
     )
-
-
-def _identity(caller: Caller) -> dict[str, str]:
-    return {
-        "role": caller.role,
-        "claims": json.dumps(caller.claims),
-        "sub": caller.user_id or "",
-        "timeout": str(STATEMENT_TIMEOUT_MS),
-    }
-
-
-def _refused(change: Change, reason: str) -> Verdict:
-    return Verdict(change.kind == "DELETE", frozenset(), None if change.kind == "DELETE" else reason)
 
 
 def _explain(error: psycopg.Error) -> str:

@@ -26,7 +26,7 @@ from soundscape.local.config import Config
 from soundscape.local.keys import Keys
 from soundscape.local.postgres import Postgres
 from soundscape.local.realtime import app as realtime
-from soundscape.local.realtime.app import Service
+from soundscape.local.realtime.service import Service, service
 from soundscape.local.stack import Stack, open_stack
 from soundscape.local.tokens import Tokens
 
@@ -99,8 +99,7 @@ async def _serve(
     listener = socket.create_server(("127.0.0.1", 0))
     web.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    service = realtime.service(stack)
-    started.set_result(Server(url, stack.keys, stack.tokens, stack.postgres, service, loop))
+    started.set_result(Server(url, stack.keys, stack.tokens, stack.postgres, service(stack), loop))
     await web[0].serve(sockets=[listener])
     background.cancel()
     with contextlib.suppress(asyncio.CancelledError):

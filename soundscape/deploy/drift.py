@@ -1,0 +1,219 @@
+"""What should be in a database, and how what is there departs from it.
+
+Wanted are the objects that deploys made. Theirs are a few that were there before the first one and open
+something of ours: they are told of and left alone. Anything else that opens something of ours is drift.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from soundscape.deploy import sources
+from soundscape.deploy.catalogue import KINDS, Catalogue, Entry
+
+_REMADE = ("grant", "policy", "bucket")
+"""What each deploy of the policy files makes anew: what it does not make is no longer wanted."""
+_OWNED = ("row security", "function", "view")
+"""Tables, functions and views: on those of ours nothing of anybody else's belongs."""
+_PRIVATE = "soundscape"
+_SHARED = ("storage.", "realtime.")
+"""The platform's tables with policies of everybody's."""
+
+_ELSEWHERE = re.compile(
+    r"bucket_id = '(?P<bucket>(?:[^']|'')*)'::text"
+    r"|bucket_id = ANY \(ARRAY\[(?P<buckets>'[^']*'::text(?:, '[^']*'::text)*)\]\)"
+    r"|(?:realtime\.topic\(\)|\( SELECT realtime\.topic\(\) AS topic\)) (?:=|~~) '[^'%_](?:[^']|'')*'::text"
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One object that is not as it should be."""
+
+    kind: str
+    name: str
+    what: Literal["missing", "changed", "unknown"]
+    wanted: str | None
+    present: str | None
+    mend: str | None
+    """SQL that puts it back, or takes it away where it is unknown; None where only a person can."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} is {self.what}"
+
+    @property
+    def mended(self) -> str:
+        """What `mend` will have done."""
+        return f"{'removed' if self.what == 'unknown' else 'put back'} {self.kind} {self.name}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What should be there, and what else may be."""
+
+    ours: Catalogue
+    theirs: Catalogue
+
+    def differences(self, present: Catalogue) -> list[Difference]:
+        """How `present` departs from this."""
+        found = []
+        for key, entry in self.ours.entries.items():
+            now = present.entries.get(key)
+            if now is None:
+                # What is missing with its column needs no line of its own.
+                if entry.kind != "column settings" or ("column", entry.name) in present.entries:
+                    mend = None if self._lost_its_table(entry, present) else entry.make
+                    found.append(Difference(*key, "missing", entry.state, None, mend))
+            elif now.state != entry.state:
+                found.append(Difference(*key, "changed", entry.state, now.state, entry.make))
+        for key, entry in present.entries.items():
+            if key not in self.ours.entries and not self._is_theirs(entry) and self._opens_ours(entry):
+                found.append(Difference(*key, "unknown", None, entry.state, entry.unmake))
+        return sorted(found, key=lambda difference: (KINDS.index(difference.kind), difference.name))
+
+    def withdrawn(self, before: Wanted | None, present: Catalogue) -> list[Entry]:
+        """What an earlier version wanted and no file makes any longer, though it is still there."""
+        return [
+            entry
+            for key, entry in (before.ours.entries.items() if before else ())
+            if entry.opens
+            and entry.kind in _REMADE
+            and key in present.entries
+            and key not in self.ours.entries
+        ]
+
+    def warnings(self, present: Catalogue) -> list[str]:
+        """A sentence for each of theirs that is there."""
+        return [
+            f"{entry} was there before SoundScape and opens what is SoundScape's too; it is left alone. "
+            + _REMEDIES.get(entry.kind, "Take it back unless you need it.")
+            for entry in self.theirs.entries.values()
+            if entry.key in present.entries
+        ]
+
+    def _lost_its_table(self, entry: Entry, present: Catalogue) -> bool:
+        tables = [("row security", name) for name in entry.about]
+        return any(table in self.ours.entries and table not in present.entries for table in tables)
+
+    def _is_theirs(self, entry: Entry) -> bool:
+        known = self.theirs.entries.get(entry.key)
+        return known is not None and known.state == entry.state
+
+    def _opens_ours(self, entry: Entry) -> bool:
+        return entry.opens and (
+            _is_on(entry, self._tables_and_functions())
+            or _PRIVATE in entry.about
+            or (_is_on_shared(entry) and not _is_elsewhere(entry, self._buckets()))
+        )
+
+    def _tables_and_functions(self) -> set[str]:
+        return {entry.name for entry in self.ours.entries.values() if entry.kind in _OWNED}
+
+    def _buckets(self) -> set[str]:
+        return {entry.name for entry in self.ours.entries.values() if entry.kind == "bucket"}
+
+
+_REMEDIES = {
+    "policy": "Name its bucket (bucket_id = '…' and …) or its topic.",
+    "unguarded view": "Make it with (security_invoker = true), or revoke it.",
+    "unguarded function": "Make it security invoker, or revoke it.",
+}
+
+
+def after_deploy(before: Wanted | None, after: Catalogue, *, found: bool) -> Wanted:
+    """What is wanted once every pending migration and every policy file ran in one transaction.
+
+    `after`: read at the end of that transaction. `found`: whether migrations had been applied by
+    somebody else, such as the official CLI: what those made is told by its name in our files.
+    """
+    known = before.ours.entries if before else {}
+    is_named = sources.vocabulary()
+
+    def made(entry: Entry) -> bool:
+        return entry.touched and (entry.word is None or is_named(entry.word))
+
+    owned = {e.name for e in after.entries.values() if e.kind in _OWNED and (made(e) or e.key in known)}
+
+    def adopted(entry: Entry) -> bool:
+        if not found or (entry.word is None and entry.opens):
+            return False
+        ours = _is_on(entry, owned) or _PRIVATE in entry.about or entry.kind == "trigger"
+        return ours and (entry.word is None or is_named(entry.word))
+
+    def is_ours(entry: Entry) -> bool:
+        if entry.kind == "extension":
+            return entry.name in sources.extensions()
+        if entry.kind in _OWNED:
+            return entry.name in owned
+        if entry.kind in _REMADE:
+            return made(entry)
+        return made(entry) or entry.key in known or entry.kind == "publication" or adopted(entry)
+
+    wanted = Wanted(
+        Catalogue(filter(is_ours, after.entries.values())), before.theirs if before else Catalogue([])
+    )
+    if before is not None:
+        return wanted
+    # What stands on a table of ours nobody can have wanted before there was one.
+    theirs = [
+        entry
+        for entry in after.entries.values()
+        if entry.key not in wanted.ours.entries
+        and wanted._opens_ours(entry)
+        and (entry.kind.startswith("unguarded") or not _is_on(entry, owned))
+    ]
+    return Wanted(wanted.ours, Catalogue(theirs))
+
+
+def _is_on(entry: Entry, owned: set[str]) -> bool:
+    return any(name in owned or name.startswith(f"{_PRIVATE}.") for name in entry.about)
+
+
+def _is_on_shared(entry: Entry) -> bool:
+    return any(name.startswith(_SHARED) for name in entry.about)
+
+
+def _is_elsewhere(entry: Entry, buckets: set[str]) -> bool:
+    """Whether each condition of a policy demands another bucket, or a topic, by name."""
+    return bool(entry.clauses) and all(
+        any(_names_another(term, buckets) for term in _terms(clause)) for clause in entry.clauses or ()
+    )
+
+
+def _names_another(term: str, buckets: set[str]) -> bool:
+    match = _ELSEWHERE.fullmatch(term)
+    if match is None:
+        return False
+    named = {match["bucket"]} if match["bucket"] else set(re.findall(r"'([^']*)'", match["buckets"] or ""))
+    return not named & buckets
+
+
+def _terms(expression: str) -> list[str]:
+    """What must be true together, in an expression as Postgres prints it: every operator in parentheses."""
+    depth, quote, cuts, inner = 0, "", [], False
+    for at, sign in enumerate(expression):
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+        elif sign in "()":
+            depth += 1 if sign == "(" else -1
+            inner = inner or (depth == 0 and at < len(expression) - 1)
+        elif depth == 0 and expression.startswith(" AND ", at):
+            cuts.append(at)
+    if not cuts:
+        if expression.startswith("(") and not inner:
+            return _terms(expression[1:-1])
+        return [expression]
+    starts = [0, *(cut + len(" AND ") for cut in cuts)]
+    return [
+        term
+        for start, end in zip(starts, [*cuts, len(expression)], strict=True)
+        for term in _terms(expression[start:end])
+    ]

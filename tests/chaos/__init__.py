@@ -1,0 +1,1 @@
+"""The whole system while doorbells are lost, workers are killed and Postgres goes down."""

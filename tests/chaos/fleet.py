@@ -1,0 +1,107 @@
+"""Workers as processes of their own, to be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+READY_TIMEOUT_S = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Member:
+    """One worker process."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def is_ready(self) -> bool:
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/api/health/ready", timeout=2)
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200
+
+
+@dataclass
+class Fleet:
+    """Some `soundscape worker` processes against one project."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    """For their logs and scratch folders."""
+    members: list[Member] = field(default_factory=list)
+    killed: int = 0
+
+    def start(self) -> Member:
+        """One more worker, starting."""
+        port = free_port()
+        passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        with (self.folder / f"worker-{port}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "soundscape.cli", "worker", "--port", str(port)],
+                env={**passed_on, **self.environment},
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        member = Member(process, port)
+        self.members.append(member)
+        return member
+
+    def await_ready(self, least: int) -> None:
+        """Wait until `least` members claim jobs. Raises `TimeoutError`."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while sum(member.is_ready() for member in self.members) < least:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{least} workers are not ready; their logs lie in {self.folder}")
+            time.sleep(0.2)
+
+    def ports(self) -> list[int]:
+        return [member.port for member in list(self.members)]
+
+    def kill(self, member: Member) -> None:
+        """SIGKILL: no farewell, no clean-up."""
+        self.members.remove(member)
+        member.process.kill()
+        member.process.wait()
+        self.killed += 1
+
+    def pause(self, member: Member) -> None:
+        member.process.send_signal(signal.SIGSTOP)
+
+    def resume(self, member: Member) -> None:
+        member.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """SIGTERM to all; SIGKILL to whoever does not end."""
+        for member in self.members:
+            member.process.send_signal(signal.SIGCONT)
+            member.process.terminate()
+        for member in self.members:
+            try:
+                member.process.wait(timeout=40)
+            except subprocess.TimeoutExpired:
+                member.process.kill()
+                member.process.wait()
+        self.members.clear()

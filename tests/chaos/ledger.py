@@ -1,0 +1,80 @@
+"""What the database says while everything goes wrong: who holds a job, who takes it over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import dict_row
+
+POLL_S = 0.1
+
+
+@dataclass
+class Ledger:
+    """The jobs as the database's owner sees them, watched by a thread."""
+
+    dsn: str
+    recoveries_s: dict[int, list[float]] = field(default_factory=dict)
+    """By job: how long after its lease ran out it was taken by another."""
+    unreachable: int = 0
+
+    def rows(self, query: LiteralString, *values: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def value(self, query: LiteralString, *values: Any) -> Any:
+        (row,) = self.rows(query, *values)
+        return next(iter(row.values()))
+
+    def held_by(self, pid: int) -> list[int]:
+        """Jobs that the worker with this process id holds."""
+        return [
+            row["id"]
+            for row in self.rows(
+                "select id from soundscape.jobs where state = 'running' and worker like %s", f"%-{pid}-%"
+            )
+        ]
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note every recovery until the block ends."""
+        finished = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(finished,), name="ledger")
+        thread.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            thread.join(timeout=30)
+
+    def _watch(self, finished: threading.Event) -> None:
+        while not finished.is_set():
+            # The database goes down while we look: then we look again.
+            with suppress(psycopg.OperationalError):
+                self._watch_connected(finished)
+            self.unreachable += not finished.is_set()
+            time.sleep(POLL_S)
+
+    def _watch_connected(self, finished: threading.Event) -> None:
+        running: dict[int, tuple[int, Any]] = {}
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            while not finished.wait(POLL_S):
+                seen = connection.execute(
+                    "select id, attempt, lease_expires_at, clock_timestamp() from soundscape.jobs"
+                    " where state = 'running'"
+                ).fetchall()
+                now_running = {}
+                for job, attempt, expires_at, now in seen:
+                    earlier = running.get(job)
+                    if earlier and attempt > earlier[0] and earlier[1] <= now:
+                        late_s = (now - earlier[1]).total_seconds()
+                        self.recoveries_s.setdefault(job, []).append(late_s)
+                    now_running[job] = (attempt, expires_at)
+                # A job that waits for its next attempt is remembered as it was.
+                running = running | now_running

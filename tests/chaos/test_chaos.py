@@ -1,0 +1,289 @@
+"""Nothing is lost and nothing is done twice, whatever dies.
+
+    pytest tests/chaos -s
+    pytest tests/chaos -s --chaos-uploads 1000 --chaos-workers 4 --chaos-kill-every-s 2
+
+Each test prints its figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import random
+import re
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psycopg
+import pytest
+import soundfile
+from storage3.utils import StorageException
+
+from soundscape.deploy.database import apply
+from soundscape.dev import Project
+from soundscape.project.visitor import Visitor, signed_up
+from tests import embedded
+
+from .doorbells import Doorbells
+from .fleet import Fleet, Member
+from .ledger import Ledger
+
+LEASE_S = 5
+RECOVERY_S = 2.0
+"""How long after its lease ran out a job may wait for another worker."""
+POLL_MAX_S = 1
+UPLOADS_AT_ONCE = 6
+UPLOAD_ATTEMPTS = 40
+CLIP_S = 0.5
+LONG_CLIP_S = 300.0
+"""Takes longer to analyse than it takes to find out who does."""
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A project whose doorbells ring a bad network, and what goes on in it."""
+
+    project: Project
+    doorbells: Doorbells
+    fleet: Fleet
+    ledger: Ledger
+    chance: random.Random
+
+
+@pytest.fixture(scope="module")
+def chaotic_project(data_dirs: Path) -> Iterator[Project]:
+    with embedded.served(data_dirs / "chaos", with_worker=False) as project:
+        yield project
+
+
+@pytest.fixture
+def scene(chaotic_project: Project, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Scene]:
+    project = chaotic_project
+    chance = random.Random(pytestconfig.getoption("--chaos-seed"))
+    fleet = Fleet(
+        project.environment()
+        | {"SOUNDSCAPE_LEASE_S": str(LEASE_S), "SOUNDSCAPE_POLL_MAX_S": str(POLL_MAX_S)},
+        tmp_path,
+    )
+    doorbells = Doorbells(
+        fleet.ports, dropped_share=0.3, doubled_share=0.2, longest_delay_s=1.0, chance=chance
+    )
+    ledger = Ledger(project.db_url)
+    with ExitStack() as opened:
+        opened.enter_context(doorbells.served())
+        apply(project.db_url, worker_url=doorbells.url, webhook_secret=project.keys.webhook_secret)
+        opened.callback(fleet.stop)
+        opened.enter_context(ledger.watched())
+        yield Scene(project, doorbells, fleet, ledger, chance)
+
+
+def clip(index: int, duration_s: float = CLIP_S) -> bytes:
+    """A tone; no two have the same bytes."""
+    t = np.arange(int(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
+    y = 0.3 * np.sin(2 * np.pi * (200 + index) * t)
+    file = io.BytesIO()
+    soundfile.write(file, y, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+async def upload(visitor: Visitor, name: str, data: bytes) -> None:
+    """Until it is there: a user whose upload fails while the database is down tries again."""
+    for attempt in range(UPLOAD_ATTEMPTS):
+        try:
+            await visitor.client.storage.from_("audio-files").upload(
+                name, data, {"content-type": "audio/wav", "upsert": "true", "metadata": {"title": name}}
+            )
+        except (StorageException, httpx.HTTPError):
+            if attempt == UPLOAD_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(0.5)
+        else:
+            return
+
+
+async def upload_all(scene: Scene, count: int) -> None:
+    async with signed_up(scene.project.url, scene.project.keys.publishable_key, called="chaos") as visitor:
+        names = [f"{visitor.user_id}/{index}.wav" for index in range(count)]
+        some = asyncio.Semaphore(UPLOADS_AT_ONCE)
+
+        async def one(index: int) -> None:
+            async with some:
+                await upload(visitor, names[index], clip(index))
+
+        await asyncio.gather(*(one(index) for index in range(count)))
+        # Half-way through it all, some change their minds: new bytes under the old name.
+        for index in range(0, count, 10):
+            await upload(visitor, names[index], clip(index + count))
+
+
+def killing(scene: Scene, every_s: float, finished: threading.Event) -> threading.Thread:
+    """Kill one worker every so often, and start another."""
+
+    def kill() -> None:
+        while not finished.wait(every_s):
+            scene.fleet.kill(scene.chance.choice(scene.fleet.members))
+            scene.fleet.start()
+
+    return threading.Thread(target=kill, name="killer")
+
+
+def crash_postgres(ledger: Ledger) -> None:
+    """SIGKILL to a server process: Postgres ends every other, recovers from its log, and starts again."""
+    before = ledger.value("select pg_postmaster_start_time()")
+    backend = ledger.value("select pid from pg_stat_activity where backend_type = 'walwriter'")
+    os.kill(backend, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            assert ledger.value("select pg_postmaster_start_time()") == before
+            return
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "Postgres did not come back"
+            time.sleep(0.1)
+
+
+def unfinished(ledger: Ledger) -> int:
+    return int(
+        ledger.value(
+            "select count(*) from public.audio_files"
+            " where status in ('awaiting_upload', 'queued', 'analyzing')"
+        )
+    )
+
+
+def await_the_end(ledger: Ledger, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while (left := unfinished(ledger)) > 0:
+        assert time.monotonic() < deadline, f"{left} recordings are not analysed"
+        time.sleep(0.5)
+
+
+def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -> None:
+    count = pytestconfig.getoption("--chaos-uploads")
+    every_s = pytestconfig.getoption("--chaos-kill-every-s")
+    for _ in range(pytestconfig.getoption("--chaos-workers")):
+        scene.fleet.start()
+    scene.fleet.await_ready(1)
+    began = time.monotonic()
+    finished = threading.Event()
+    killer = killing(scene, every_s, finished)
+    crash = threading.Timer(every_s * 1.5, crash_postgres, [scene.ledger])
+    killer.start()
+    crash.start()
+    try:
+        asyncio.run(upload_all(scene, count))
+        crash.join()
+        await_the_end(scene.ledger, timeout_s=120 + count)
+    finally:
+        finished.set()
+        killer.join()
+        crash.cancel()
+    took_s = time.monotonic() - began
+
+    ledger = scene.ledger
+    late_s = [late for recoveries in ledger.recoveries_s.values() for late in recoveries]
+    print(
+        f"\n{count} recordings ready after {took_s:.0f} s; {scene.fleet.killed} workers killed, Postgres lost"
+        f" {ledger.unreachable} times; doorbells {scene.doorbells.counts};"
+        f" {len(late_s)} recoveries, after the lease: median {statistics.median(late_s or [0]):.2f} s,"
+        f" longest {max(late_s, default=0):.2f} s"
+    )
+    statuses = ledger.rows("select status, count(*) from public.audio_files group by status")
+    assert statuses == [{"status": "ready", "count": count}]
+    assert scene.fleet.killed >= 1
+    assert ledger.unreachable >= 1, "Postgres was not down"
+    # Exactly one result, of the bytes that lie there, and exactly one job that made it.
+    wrong = ledger.rows(
+        """
+        select f.file_path, f.object_version, o.version, x.object_version as analysed,
+               count(*) filter (where j.object_version = o.version and j.state = 'succeeded') as succeeded,
+               count(*) filter (where j.state in ('queued', 'running')) as live
+        from public.audio_files f
+        join storage.objects o on o.id = f.object_id
+        join soundscape.jobs j on j.audio_id = f.id
+        left join public.audio_features x on x.audio_id = f.id
+        group by f.id, o.version, x.object_version
+        """
+    )
+    assert len(wrong) == count
+    assert [
+        row
+        for row in wrong
+        if not row["object_version"] == row["version"] == row["analysed"]
+        or (row["succeeded"], row["live"]) != (1, 0)
+    ] == []
+    # What was superseded leaves its message to the next who reads it.
+    assert ledger.value("select count(*) from soundscape.jobs where state in ('queued', 'running')") == 0
+
+
+def held_job(scene: Scene) -> tuple[Member, int]:
+    """A long recording is uploaded; who analyses it, and the job."""
+
+    async def one() -> None:
+        async with signed_up(scene.project.url, scene.project.keys.publishable_key, called="chaos") as user:
+            await upload(user, f"{user.user_id}/long.wav", clip(1, LONG_CLIP_S))
+
+    asyncio.run(one())
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for member in scene.fleet.members:
+            if jobs := scene.ledger.held_by(member.pid):
+                return member, jobs[0]
+        time.sleep(0.02)
+    raise AssertionError("Nobody took the job.")
+
+
+def state(scene: Scene, job: int) -> dict[str, Any]:
+    (row,) = scene.ledger.rows(
+        "select state, attempt, worker, lease_expires_at from soundscape.jobs where id = %s", job
+    )
+    return row
+
+
+def test_a_killed_workers_job_is_taken_over_in_time(scene: Scene) -> None:
+    for _ in range(2):
+        scene.fleet.start()
+    scene.fleet.await_ready(2)
+    member, job = held_job(scene)
+    scene.fleet.kill(member)
+    await_the_end(scene.ledger, timeout_s=90)
+    (late_s,) = scene.ledger.recoveries_s[job]
+    print(f"\nTaken over {late_s:.2f} s after the lease of {LEASE_S} s ran out.")
+    assert late_s <= RECOVERY_S
+    assert (state(scene, job)["state"], state(scene, job)["attempt"]) == ("succeeded", 2)
+
+
+def test_a_worker_paused_past_its_lease_cannot_write(scene: Scene) -> None:
+    for _ in range(2):
+        scene.fleet.start()
+    scene.fleet.await_ready(2)
+    member, job = held_job(scene)
+    scene.fleet.pause(member)
+    await_the_end(scene.ledger, timeout_s=90)
+    results = (
+        "select audio_id, created_at, object_version from public.audio_features order by created_at desc"
+    )
+    written, ended = scene.ledger.rows(results), state(scene, job)
+    assert (ended["state"], ended["attempt"]) == ("succeeded", 2)
+    assert f"-{member.pid}-" not in ended["worker"]
+    # It goes on where it was: its child has answered meanwhile, its token is stale.
+    scene.fleet.resume(member)
+    log = scene.fleet.folder / f"worker-{member.port}.log"
+    deadline = time.monotonic() + 60
+    while not re.search(r'"(event\.)?outcome": ?"lost"', log.read_text()):
+        assert time.monotonic() < deadline, "It never found out."
+        time.sleep(0.2)
+    assert member.is_ready()
+    assert (scene.ledger.rows(results), state(scene, job)) == (written, ended)
