@@ -248,6 +248,7 @@ join pg_namespace tn on tn.oid = t.relnamespace,
 lateral (select c.relacl as acl union all select attacl from pg_attribute where attrelid = c.oid and attacl is not null) held,
 aclexplode(held.acl) a join outsiders o on o.oid = a.grantee
 where n.nspname not in ('pg_catalog', 'information_schema', 'vault', 'soundscape')
+  and exists (select from outsiders u where u.oid <> 0 and has_schema_privilege(u.oid, n.oid, 'usage'))
   and (c.relkind = 'm' or (c.relkind = 'v' and not exists (
         select from pg_options_to_table(c.reloptions) where option_name = 'security_invoker' and option_value::boolean)))
 group by c.oid, n.nspname, c.relname
@@ -260,4 +261,5 @@ from routines f join relations r
     on pg_get_functiondef(f.oid) ~ ('(^|[^.[:alnum:]_]|\m' || r.nspname || '"?\.)' || r.relname || '\M'),
 aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a join outsiders o on o.oid = a.grantee
 where f.prosecdef and f.nspname <> 'soundscape' and f.prorettype <> 'trigger'::regtype
+  and exists (select from outsiders u where u.oid <> 0 and has_schema_privilege(u.oid, f.nspname::text, 'usage'))
 group by f.oid, f.name, f.touched

@@ -43,7 +43,11 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
             drift = state.wanted.differences(catalogue.read(door))
             came = repair(door, [difference for difference in drift if difference.what != "unknown"])
             for difference, reason in came.refused.items():
-                raise DeployError(f"{difference}. {reason}", code="drift_remains", remedy="Or start --fresh.")
+                raise DeployError(
+                    f"{difference}: {reason}",
+                    code="drift_remains",
+                    remedy="Mend it by hand, or start with --fresh, which forgets the data.",
+                )
             repaired = [str(difference) for difference in came.mended]
         if not state.is_current:
             # Not rehearsed: this database has no users yet to whom a mistake would matter.

@@ -93,8 +93,8 @@ class Wanted:
         return [
             f"{entry} was there before SoundScape and opens what is SoundScape's too; it is left alone. "
             + _REMEDIES.get(entry.kind, "Take it back unless you need it.")
-            for entry in self.theirs.entries.values()
-            if entry.key in present.entries
+            for entry in present.entries.values()
+            if self._is_theirs(entry)
         ]
 
     def _lost_its_table(self, entry: Entry, present: Catalogue) -> bool:
@@ -104,6 +104,16 @@ class Wanted:
     def _is_theirs(self, entry: Entry) -> bool:
         known = self.theirs.entries.get(entry.key)
         return known is not None and known.state == entry.state
+
+    def _may_be_theirs(self, entry: Entry) -> bool:
+        """Whether this was there for a reason of its own: not on a table of ours, nor about our buckets."""
+        is_reader = entry.kind.startswith("unguarded")
+        named = any(f"'{bucket}'" in clause for bucket in self._buckets() for clause in entry.clauses or ())
+        return (
+            entry.key not in self.ours.entries
+            and self._opens_ours(entry)
+            and (is_reader or not (_is_on(entry, self._tables_and_functions()) or named))
+        )
 
     def _opens_ours(self, entry: Entry) -> bool:
         return entry.opens and (
@@ -160,14 +170,7 @@ def after_deploy(before: Wanted | None, after: Catalogue, *, found: bool) -> Wan
     )
     if before is not None:
         return wanted
-    # What stands on a table of ours nobody can have wanted before there was one.
-    theirs = [
-        entry
-        for entry in after.entries.values()
-        if entry.key not in wanted.ours.entries
-        and wanted._opens_ours(entry)
-        and (entry.kind.startswith("unguarded") or not _is_on(entry, owned))
-    ]
+    theirs = [entry for entry in after.entries.values() if wanted._may_be_theirs(entry)]
     return Wanted(wanted.ours, Catalogue(theirs))
 
 

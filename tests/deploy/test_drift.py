@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from soundscape.deploy import migrations, record, sources
+from soundscape.deploy import migrations, policies, record, sources
 from soundscape.deploy.door import PRELUDE, connected
 from soundscape.local.postgres import SUPERUSER
 
@@ -134,6 +134,23 @@ def test_what_belongs_to_others_is_left_alone(deployed: str) -> None:
         "create function public.hello() returns text language sql return 'hello'",
         "insert into storage.buckets (id, name, public) values ('theirs', 'theirs', true)",
         "create policy theirs on storage.objects for select to anon using (bucket_id = 'theirs')",
+        "create view public.seen with (security_invoker = on) as select id from public.audio_files",
+        "grant select on public.seen to anon",
+        "create view public.unseen as select id from public.audio_files",
+        "create view public.members as select id from auth.users",
+        "grant select on public.members to authenticated",
+        "create function public.hers() returns bigint language sql security definer as "
+        "'select count(*) from auth.users'",
+        "grant execute on function public.hers() to anon",
+        "create schema private",
+        "create function private.his() returns bigint language sql security definer as "
+        "'select count(*) from public.users'",
+        "grant execute on function private.his() to public",
+        "create function public.stamp() returns trigger language plpgsql as 'begin return new; end'",
+        "create trigger stamp before insert on public.guestbook for each row execute function public.stamp()",
+        "create trigger stamp before insert on storage.objects for each row execute function public.stamp()",
+        "alter table public.audio_files add column mood text",
+        "create index theirs on public.audio_files (mood)",
     ):
         run(deployed, statement)
     before = picture(deployed)
@@ -202,12 +219,14 @@ LEAK = "create policy leak on public.audio_files for select to anon using (true)
 LEAKS = "policy leak on public.audio_files is unknown"
 
 
-def push(dsn: str) -> None:
-    """What `supabase db push` and its seeding leave: everything but our record."""
+def push(dsn: str, *, seeded: bool = False) -> None:
+    """What `supabase db push` leaves (and `db reset`, which seeds the policies): no record of ours."""
     with connected(dsn) as door:
         door.run(PRELUDE, record.TABLES)
         for migration in record.look(door).pending:
             door.run(*migrations.parts(migration))
+        if seeded:
+            door.run(*policies.parts())
 
 
 def test_a_leak_is_drift_beside_somebody_elses_migrations(deployed: str) -> None:
@@ -232,12 +251,15 @@ BESIDE_MIGRATIONS = [
      "trigger publish on public.audio_files is unknown"),
     ("insert into public.role_permissions (role, permission) values ('moderator', 'roles.assign')",
      "permission of moderator: roles.assign is unknown"),
+    ("create policy peek on storage.objects for select to anon using (bucket_id = 'waveforms')",
+     "policy peek on storage.objects is unknown"),
 ]  # fmt: skip
 
 
-def test_the_first_deploy_over_what_the_official_cli_pushed(project: str) -> None:
+@pytest.mark.parametrize("seeded", [False, True])
+def test_the_first_deploy_over_what_the_official_cli_pushed(project: str, seeded: bool) -> None:
     """Nobody recorded anything: our files say by name what is ours, and what they do not name is not."""
-    push(project)
+    push(project, seeded=seeded)
     for statement, _ in BESIDE_MIGRATIONS:
         run(project, statement)
     names = sorted(named for _, named in BESIDE_MIGRATIONS)
@@ -320,7 +342,10 @@ def test_a_users_own_policy_is_told_of_and_kept(project: str) -> None:
         assert "opens what is SoundScape's" in note
     assert lines[-1] == NOTHING_CHANGED
     assert ("policy", "own_objects on storage.objects") in picture(project)
-    # What is kept is that very text.
+    # Once it names its bucket, there is nothing to tell.
+    run(project, "alter policy own_objects on storage.objects using (bucket_id = 'own')")
+    assert not any("own_objects" in line for line in told(project)[1])
+    # What is kept is the text that was there before.
     run(project, "alter policy own_objects on storage.objects using (true)")
     outcome, _ = told(project)
     assert list(map(str, outcome.drift)) == ["policy own_objects on storage.objects is unknown"]
