@@ -34,11 +34,14 @@ _ECS = {
 }
 _LEAST_CHARS = 8
 """Shorter values are no secrets, and hiding them would make holes in every line."""
+_MOST_CHARS = 32_000
+"""Of one value. Whoever can have text of his own logged, such as a file's tags, must not fill the disk."""
 _LOOKS_SECRET = re.compile(
-    r"(?P<kept>(?i:\bbearer\s+)|(?i:[?&](?:token|apikey|access_token|refresh_token|secret)=)"
-    r"|\b[a-z][a-z0-9+.-]*://[^\s:/@\"']*:(?=[^\s/@\"']+@))"
+    # Every repetition has an end, so that a long line costs its length and not its square.
+    r"(?P<kept>(?i:\bbearer\s{1,8})|(?i:[?&](?:token|apikey|access_token|refresh_token|secret)=)"
+    r"|\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@\"']{0,200}:(?=[^\s/@\"']{1,500}@))"
     r"[^\s&@\"',}]+"
-    r"|\bsb_secret_[\w-]+|\bsbp_\w+|\bwhsec_[\w+/=-]+|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"
+    r"|\bsb_secret_[\w-]+|\bsbp_\w+|\bwhsec_[\w+/=-]+|\beyJ[\w-]{1,1000}\.[\w-]+(?:\.[\w-]*)?"
 )
 _hidden: set[str] = set()
 _hidden_pattern: re.Pattern[str] | None = None
@@ -130,7 +133,9 @@ def _without_secrets(value: Any) -> Any:
 
 
 def clean(text: str) -> str:
-    """`text` with its secrets hidden."""
+    """`text` with its secrets hidden, and no longer than a log can bear."""
     if _hidden_pattern is not None:
         text = _hidden_pattern.sub(HIDDEN, text)
+    if len(text) > _MOST_CHARS:
+        text = f"{text[:_MOST_CHARS]}… and {len(text) - _MOST_CHARS} characters more"
     return _LOOKS_SECRET.sub(lambda found: (found["kept"] or "") + HIDDEN, text)

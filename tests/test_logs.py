@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -150,6 +151,17 @@ def test_a_known_secret_is_never_written(
 )
 def test_what_looks_like_a_secret(text: str, written: str) -> None:
     assert logs.clean(text) == written
+
+
+@pytest.mark.parametrize(
+    "part", ["a-", "eyJ-", "bearer ", "a://", "://a:", "a:b@", "?token=", "x", "sbp_", "\n"]
+)
+def test_a_long_text_costs_its_length(part: str) -> None:
+    began = time.process_time()
+    written = logs.clean(part * 200_000)
+    assert time.process_time() - began < 2.0
+    assert len(written) < 40_000
+    assert "characters more" in written or logs.HIDDEN in written
 
 
 def test_short_values_make_no_holes() -> None:

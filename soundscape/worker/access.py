@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from soundscape.project.client import http_client
 from soundscape.settings import Settings
@@ -52,12 +53,12 @@ class Access:
         await self._http.aclose()
 
 
-async def signed_in(request: Request) -> Caller:
-    """The dependency behind `SignedIn`."""
-    access: Access = request.app.state.access
+async def signed_in(connection: HTTPConnection) -> Caller:
+    """The dependency behind `SignedIn`, for requests and WebSockets."""
+    access: Access = connection.app.state.access
     return await access.admit(
-        address=request.client.host if request.client else None,
-        authorization=request.headers.get("authorization"),
+        address=connection.client.host if connection.client else None,
+        authorization=connection.headers.get("authorization"),
     )
 
 

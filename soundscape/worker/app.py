@@ -43,6 +43,10 @@ def build(settings: Settings) -> FastAPI:
         version=__version__,
         description="Signal processing beside a Supabase project. Everything else is Supabase itself.",
         lifespan=lifespan,
+        responses={
+            status: {"model": problems.Problem, "description": "Refused, and why."}
+            for status in ("4XX", "5XX")
+        },
     )
     app.state.worker = worker
     app.state.access = access

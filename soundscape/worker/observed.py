@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from soundscape.errors import AnalysisCrashed, LeaseLost
+from soundscape.errors import LeaseLost, Refusal
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Queue
 from soundscape.worker import metrics, traces
@@ -92,7 +92,10 @@ class ObservedSandbox(Sandbox):
         with leg("analyze") as span:
             try:
                 analysis = await super().analyze(*arguments, **named)
-            except AnalysisCrashed:
+            except Refusal:
+                raise
+            except BaseException:
+                # Whatever else ends an analysis ends its child: a crash, the clock, a lease that was lost.
                 metrics.CHILDREN_KILLED.inc()
                 raise
             stages = stage_seconds(analysis.record)

@@ -17,12 +17,15 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi import FastAPI, Request
 from hypothesis import HealthCheck, given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from soundscape.dev import Project
 from soundscape.errors import RequestRefused
+from soundscape.server import listen
+from soundscape.server import serving as serving_app
 from soundscape.settings import Settings
 from soundscape.worker import keyring as keyring_module
 from soundscape.worker.access import SignedIn
@@ -392,6 +395,26 @@ async def test_rates() -> None:
             assert late.json()["code"] == "too_many_requests"
             assert 1 <= int(late.headers["retry-after"]) <= 120
             assert (await client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [((), "127.0.0.1"), (("127.0.0.1",), "192.0.2.7"), (("127.0.0.0/8",), "192.0.2.7"),
+     (("10.0.0.1",), "127.0.0.1")],
+)  # fmt: skip
+async def test_for_whom_a_proxy_asks(trusted: tuple[str, ...], seen: str) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def address(request: Request) -> str:
+        assert request.client is not None
+        return request.client.host
+
+    with listen("127.0.0.1", 0) as listener:
+        async with serving_app(app, listener, trusted_proxies=trusted), httpx.AsyncClient() as client:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            answer = await client.get(url, headers={"x-forwarded-for": "192.0.2.7"})
+    assert answer.json() == seen
 
 
 @pytest.mark.parametrize(

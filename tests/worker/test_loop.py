@@ -27,9 +27,12 @@ from soundscape.dev import Project
 from soundscape.local.postgres import SUPERUSER
 from soundscape.settings import Settings
 from soundscape.worker import loop as loop_module
+from soundscape.worker import traces
 from soundscape.worker.app import build
 from soundscape.worker.loop import Worker
 from tests import embedded
+from tests.worker.service import serving
+from tests.worker.test_traces import accepted, collected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops processes")
 
@@ -378,20 +381,30 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
 
 @pytest.mark.usefixtures("own_logging")
 async def test_one_id_through_everything(
-    bench: Bench, start: Start, capsys: pytest.CaptureFixture[str]
+    bench: Bench, settings: Settings, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Made with the job, in the upload's transaction; in each line about it, and in what its owner sees."""
+    """Made with the job, in the upload's transaction: in its log lines, its trace, its owner's row."""
     logs.configure(readable=False)
-    worker = await start()
-    await until(lambda: worker.warm)
-    audio_id, _ = bench.recording()
-    (job,) = bench.jobs(audio_id)
-    worker.ring()
-    await until(lambda: bench.status(audio_id) == "ready")
+    async with serving(accepted) as collector:
+        traces.configure(replace(settings, otlp_endpoint=collector.url))
+        worker = await start()
+        await until(lambda: worker.warm)
+        audio_id, _ = bench.recording()
+        (job,) = bench.jobs(audio_id)
+        worker.ring()
+        await until(lambda: bench.status(audio_id) == "ready")
+        await worker.stop()
+        await traces.shut_down()
+        spans = [span for span in collected(collector) if span["trace"] == job["trace_id"]]
     (row,) = bench.sql("select trace_id from public.audio_files where id = %s", audio_id)
     assert row["trace_id"] == job["trace_id"]
-    await worker.stop()
+
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     told = {line["message"]: line for line in lines if line.get("trace.id") == job["trace_id"]}
     assert told["job ended"]["event.outcome"] == "succeeded"
     assert told["analysed"]["soundscape.stages"]["decode"] > 0
+
+    (whole,) = (span for span in spans if span["name"] == "job")
+    parts = {span["name"] for span in spans if span["parent"] == whole["id"]}
+    assert parts == {"fetch", "analyze", "store", "complete"}
+    assert (whole["soundscape.audio.id"], whole["event.outcome"]) == (audio_id, "succeeded")

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from soundscape.dev import Project
-from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectUnreachable
+from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectUnreachable, UnreadableAudio
 from soundscape.project.queue import Queue
 from soundscape.worker import exposition as exposition_module
 from soundscape.worker import metrics, observed
@@ -178,15 +178,21 @@ async def test_how_jobs_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value("soundscape_jobs_total", outcome="succeeded", code="") == succeeded + 1
 
 
-async def test_children_that_die_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async def dies(*_: Any, **__: Any) -> Any:
-        raise AnalysisCrashed("killed")
+@pytest.mark.parametrize(
+    ("error", "killed"),
+    [(AnalysisCrashed("killed"), 1), (asyncio.CancelledError(), 1), (UnreadableAudio("no sound"), 0)],
+)
+async def test_children_that_end_with_their_job_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException, killed: int
+) -> None:
+    async def ends(*_: Any, **__: Any) -> Any:
+        raise error
 
-    monkeypatch.setattr(Sandbox, "analyze", dies)
+    monkeypatch.setattr(Sandbox, "analyze", ends)
     before = value("soundscape_children_killed_total")
-    with pytest.raises(AnalysisCrashed):
+    with pytest.raises(type(error)):
         await ObservedSandbox(tmp_path).analyze(None)
-    assert value("soundscape_children_killed_total") == before + 1
+    assert value("soundscape_children_killed_total") == before + killed
 
 
 def test_labels_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
