@@ -113,6 +113,7 @@ def sql(stack: Project, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+@pytest.mark.row("database.pg-cron", by="sql")
 async def test_one_bad_job_stops_no_other(stack: Project) -> None:
     """A schedule written past cron.schedule(), a statement that fails, and one that works."""
     sql(

@@ -83,6 +83,7 @@ def answer(connection: psycopg.Connection, request: int, *, within_s: float = 10
         time.sleep(0.02)
 
 
+@pytest.mark.row("database.pg-net", by="sql")
 def test_sent_after_commit_and_once(
     connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
 ) -> None:
@@ -165,6 +166,7 @@ def test_the_connection_it_listens_on_is_lost(
     assert answer(connection, request, within_s=15)["status_code"] == 200
 
 
+@pytest.mark.row("database.pg-net", by="sql")
 def test_params_become_the_query(
     connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
 ) -> None:
@@ -194,6 +196,7 @@ def hook(connection: psycopg.Connection, *arguments: str) -> None:
     )
 
 
+@pytest.mark.row("database.webhooks", by="sql")
 def test_a_webhook_tells_of_every_change(
     hooked: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
 ) -> None:

@@ -4,6 +4,9 @@
 create function digest(data bytea, type text) returns bytea
 language plpgsql immutable strict parallel safe as $$
 begin
+    if lower(type) not in ('md5', 'sha224', 'sha256', 'sha384', 'sha512') then
+        raise exception 'Cannot use "%": no such hash algorithm in the embedded pgcrypto', type;
+    end if;
     return case lower(type)
         when 'sha224' then pg_catalog.sha224(data)
         when 'sha256' then pg_catalog.sha256(data)

@@ -135,6 +135,7 @@ def test_a_user_cannot_become_admin(server: Server, email: str) -> None:
     assert made["app_metadata"] == {"provider": "email", "providers": ["email"]}
 
 
+@pytest.mark.row("auth.invite", by="py")
 def test_invite(server: Server, email: str) -> None:
     admin = server.admin().auth.admin
     user = admin.invite_user_by_email(email, {"data": {"name": "Ada"}}).user

@@ -48,6 +48,7 @@ def test_refusal_says_so() -> None:
     assert (caught.value.status, caught.value.code) == (429, "over_request_rate_limit")
 
 
+@pytest.mark.row("auth.rate-limits", by="http")
 def test_sign_in_is_limited_whatever_a_header_claims(serve: Serve) -> None:
     server = serve(rate_limit={"sign_in_sign_ups": 3})
     codes = []
@@ -71,6 +72,7 @@ def test_codes_cannot_be_guessed_for_long(serve: Serve, email: str) -> None:
     assert caught.value.status == 429
 
 
+@pytest.mark.row("auth.smtp", by="http")
 def test_mail_goes_by_smtp_and_is_limited(serve: Serve, smtp_sink: Any, email: str) -> None:
     server = serve(
         email={

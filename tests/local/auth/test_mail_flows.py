@@ -28,6 +28,7 @@ def said(answer: httpx.Response) -> tuple[str, dict[str, str]]:
     return f"{parts.scheme}://{parts.netloc}{parts.path}", {name: value[0] for name, value in both.items()}
 
 
+@pytest.mark.row("auth.confirm", by="py")
 def test_signup_waits_for_the_link(confirming: Server, email: str) -> None:
     credentials = {"email": email, "password": PASSWORD, "options": {"email_redirect_to": APP}}
     answer = confirming.client().auth.sign_up(credentials)  # type: ignore[arg-type]
@@ -118,6 +119,7 @@ def test_expired_codes(serve: Serve, email: str) -> None:
     assert said(follow(mail["link"]))[1]["error_code"] == "otp_expired"
 
 
+@pytest.mark.row("auth.mail", by="py")
 def test_resend_voids_the_earlier_code(confirming: Server, email: str) -> None:
     client = confirming.client()
     client.auth.sign_up({"email": email, "password": PASSWORD})
@@ -130,6 +132,7 @@ def test_resend_voids_the_earlier_code(confirming: Server, email: str) -> None:
     assert len(confirming.mails(email)) == 2
 
 
+@pytest.mark.row("auth.mail", by="py")
 def test_magic_link_for_somebody_new(server: Server, email: str) -> None:
     client = server.client()
     client.auth.sign_in_with_otp({"email": email, "options": {"data": {"name": "Ada"}}})
@@ -158,6 +161,7 @@ def test_magic_link_without_creating(server: Server, email: str) -> None:
     assert (caught.value.status, caught.value.code) == (422, "otp_disabled")
 
 
+@pytest.mark.row("auth.mail", by="py")
 def test_recovery_leads_to_a_new_password(server: Server, email: str) -> None:
     server.client().auth.sign_up({"email": email, "password": PASSWORD})
     other = server.client()
@@ -181,6 +185,7 @@ def test_recovery_of_nobody_looks_the_same(server: Server, email: str) -> None:
     assert server.mails(email) == []
 
 
+@pytest.mark.row("auth.pkce", by="py")
 def test_pkce_magic_link(server: Server, email: str) -> None:
     client = server.client(flow="pkce")
     client.auth.sign_in_with_otp({"email": email, "options": {"email_redirect_to": APP}})
@@ -300,6 +305,7 @@ def test_links_lead_nowhere_else(server: Server, email: str, elsewhere: str) -> 
     assert asked.headers["location"].startswith("http://127.0.0.1:3000#access_token=")
 
 
+@pytest.mark.row("auth.outbox", by="http")
 def test_the_outbox(server: Server, email: str) -> None:
     server.client().auth.sign_in_with_otp({"email": email})
     listed = httpx.get(f"{server.url}/api/dev/mail", params={"to": email}).json()["mail"]
@@ -310,6 +316,7 @@ def test_the_outbox(server: Server, email: str) -> None:
     assert stat.S_IMODE((folder / f"{listed[0]['id']}.eml").stat().st_mode) == 0o600
 
 
+@pytest.mark.row("auth.rate-limits", by="http")
 def test_mail_is_limited_by_user(serve: Serve, email: str) -> None:
     server = serve(email={"max_frequency": "60s"})
     server.client().auth.sign_in_with_otp({"email": email})

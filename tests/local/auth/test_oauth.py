@@ -86,6 +86,7 @@ def begin(client: Client, provider: Any, **options: Any) -> str:
     return client.auth.sign_in_with_oauth({"provider": provider, "options": options}).url  # type: ignore[typeddict-item]
 
 
+@pytest.mark.row("auth.oauth", by="py")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_pkce_from_end_to_end(server: Server, issuer: Issuer, email: str, provider: str) -> None:
     issuer.person = person(email, subject=f"{provider}-1-{email}")

@@ -198,6 +198,7 @@ def test_product_triggers_fire_and_their_failure_undoes_the_signup(server: Serve
         )
 
 
+@pytest.mark.row("auth.anonymous", by="py")
 def test_anonymous_users_become_permanent(serve: Serve, email: str) -> None:
     server = serve(enable_anonymous_sign_ins=True)
     client = server.client()

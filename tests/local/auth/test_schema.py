@@ -39,6 +39,7 @@ def test_the_older_settings_count_too(platform: Postgres) -> None:
         assert connection.execute("select auth.uid()::text").fetchone() == (USER,)
 
 
+@pytest.mark.row("database.roles", by="sql")
 @pytest.mark.parametrize("table", ["users", "identities", "sessions", "refresh_tokens", "one_time_tokens"])
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_the_api_cannot_reach_the_tables(platform: Postgres, role: str, table: str) -> None:
@@ -48,6 +49,7 @@ def test_the_api_cannot_reach_the_tables(platform: Postgres, role: str, table: s
             connection.execute(f"select * from auth.{table}")  # type: ignore[arg-type]
 
 
+@pytest.mark.row("database.roles", by="sql")
 def test_a_migration_may_refer_to_users_and_watch_them(platform: Postgres) -> None:
     with psycopg.connect(platform.dsn("postgres")) as connection:
         connection.execute(

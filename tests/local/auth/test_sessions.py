@@ -145,6 +145,7 @@ def test_logout_refuses_an_unknown_scope(server: Server, email: str) -> None:
     assert (answer.status_code, answer.json()["error_code"]) == (400, "validation_failed")
 
 
+@pytest.mark.row("auth.shared-secret", by="http")
 def test_older_shared_secret_tokens_are_accepted(server: Server, email: str) -> None:
     session = signed_up(server, email)
     claims = {"sub": session.user.id, "role": "authenticated", "exp": time.time() + 60}

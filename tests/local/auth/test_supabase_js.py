@@ -1,58 +1,58 @@
-"""The same service through supabase-js."""
+"""What needs an `[auth]` section of its own, through supabase-js."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests import node
 
-from .conftest import PASSWORD, Server, fresh_email
+from .conftest import PASSWORD, Serve, fresh_email
+from .issuer import CLIENT_ID, CLIENT_SECRET, running_issuer
+
+APP = "https://app.example.com/welcome"
+js = pytest.mark.row.with_args(by="js")
 
 
 @pytest.fixture(scope="module")
-def seen(server: Server) -> dict[str, Any]:
-    given = {
-        "url": server.url,
-        "key": server.keys.publishable_key,
-        "secret": server.keys.secret_key,
-        "email": "js-" + fresh_email(),
-        "email2": "js-" + fresh_email(),
-        "password": PASSWORD,
-    }
-    return {"given": given} | node.run("auth.mjs", given)
+def seen(serve: Serve) -> Iterator[dict[str, Any]]:
+    with running_issuer() as issuer:
+        section = {"enabled": True, "client_id": CLIENT_ID, "secret": CLIENT_SECRET, "url": issuer.url}
+        issuer.person = {
+            "sub": "js", "email": "js-" + fresh_email(), "email_verified": True, "name": "Ada Lovelace",
+        }  # fmt: skip
+        server = serve(
+            enable_anonymous_sign_ins=True,
+            email={"enable_confirmations": True, "max_frequency": "0s"},
+            external={"keycloak": section},
+            additional_redirect_urls=["https://app.example.com/**"],
+        )
+        given = {
+            "url": server.url,
+            "key": server.keys.publishable_key,
+            "email": "js-" + fresh_email(),
+            "password": PASSWORD,
+            "app": APP,
+        }
+        yield {"given": given, "person": issuer.person} | node.run("auth_configured.mjs", given)
 
 
-@pytest.mark.parametrize(
-    ("what", "expected"),
-    [
-        ("identities", ["email"]),
-        ("again", {"name": "AuthApiError", "status": 422, "code": "user_already_exists"}),
-        ("weak", {"name": "AuthWeakPasswordError", "status": 422, "code": "weak_password"}),
-        ("wrong", {"name": "AuthApiError", "status": 400, "code": "invalid_credentials"}),
-        ("rotated", True),
-        ("updated", "Countess"),
-        ("enroll", {"name": "AuthApiError", "status": 422, "code": "feature_disabled"}),
-        ("signed_out", {"name": "AuthSessionMissingError", "status": 400}),
-        ("used", {"name": "AuthApiError", "status": 403, "code": "otp_expired"}),
-        ("made", {"provider": "email", "providers": ["email"], "plan": "pro"}),
-        ("page", {"users": 1, "total": True, "next": 2}),
-        ("link", "magiclink"),
-        ("deleted", {"name": "AuthApiError", "status": 404, "code": "user_not_found"}),
-        ("not_admin", {"name": "AuthApiError", "status": 403, "code": "not_admin"}),
-        ("oauth", "/auth/v1/authorize"),
-    ],
-)
-def test_supabase_js(seen: dict[str, Any], what: str, expected: Any) -> None:
-    assert seen[what] == expected
+@js("auth.anonymous")
+def test_anonymous_users(seen: dict[str, Any]) -> None:
+    assert seen["anonymous"] is True
 
 
-def test_supabase_js_knows_its_user(seen: dict[str, Any]) -> None:
-    email = seen["given"]["email"]
-    app = {"provider": "email", "providers": ["email"]}
-    assert seen["user"] == {"email": email, "metadata": "Ada", "app": app}
-    assert seen["claims"] == {"alg": "ES256", "email": email, "role": "authenticated"}
-    assert [seen[name] for name in ("get_user", "pkce", "new_password")] == [email] * 3
-    assert seen["assurance"]["currentLevel"] == "aal1"
-    assert {"SIGNED_IN", "TOKEN_REFRESHED", "USER_UPDATED"} <= set(seen["events"])
+@js("auth.confirm")
+def test_confirmation_by_mail(seen: dict[str, Any]) -> None:
+    assert seen["session_before"] is None
+    assert seen["unconfirmed"] == "email_not_confirmed"
+    assert seen["first_link"] == "otp_expired", "sending again voids what was sent before"
+    assert seen["confirmed"] == seen["given"]["email"]
+
+
+@js("auth.oauth")
+def test_a_provider(seen: dict[str, Any]) -> None:
+    assert seen["oauth"] == {"email": seen["person"]["email"], "provider": "keycloak", "token": True}
+    assert seen["spent"], "an auth code is good once"

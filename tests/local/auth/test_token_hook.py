@@ -83,6 +83,7 @@ def test_a_hook_may_refuse_or_fail(hooked: Any, name: str, status: int, says: st
     assert says in answer.json()["msg"]
 
 
+@pytest.mark.row("auth.no-config", by="config")
 @pytest.mark.parametrize(
     "section",
     [
