@@ -133,7 +133,10 @@ def worker(
 def deploy(
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Put back what was changed by hand since the latest deploy.")
+        bool,
+        typer.Option(
+            "--repair", help="Put back what was changed by hand; remove what was added and opens something."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found and done as JSON.")] = False,
 ) -> None:
