@@ -141,6 +141,24 @@ async def test_one_bad_job_stops_no_other(stack: Project) -> None:
         sql(stack, "delete from cron.job where jobname like 't-%'")
 
 
+@pytest.mark.row("database.pg-cron", by="sql")
+def test_a_paused_job_stays_paused_when_it_is_scheduled_anew(stack: Project) -> None:
+    """As in pg_cron itself: who wants it to run again unschedules it first."""
+
+    def scheduled(schedule: str) -> list[tuple[Any, ...]]:
+        sql(stack, "select cron.schedule('t-paused', %s, 'select 1')", schedule)
+        return sql(stack, "select schedule, active from cron.job where jobname = 't-paused'")
+
+    try:
+        assert scheduled("0 3 * * *") == [("0 3 * * *", True)]
+        sql(stack, "update cron.job set active = false where jobname = 't-paused'")
+        assert scheduled("0 4 * * *") == [("0 4 * * *", False)]
+        sql(stack, "select cron.unschedule('t-paused')")
+        assert scheduled("0 5 * * *") == [("0 5 * * *", True)]
+    finally:
+        sql(stack, "delete from cron.job where jobname = 't-paused'")
+
+
 SLEEPING = (
     "select pid from pg_stat_activity"
     " where query like 'select pg_sleep(60) /* of the test%' and state = 'active'"
