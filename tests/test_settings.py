@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soundscape.audio.limits import Limits
 from soundscape.errors import SettingsError
 from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES, Settings, load_environment
 
@@ -203,3 +204,22 @@ def test_the_example_names_everything_and_decides_nothing() -> None:
     source = (ROOT / "soundscape" / "settings.py").read_text()
     named = {name for name in example if name in source}
     assert named >= {*WHOLE, "SOUNDSCAPE_WORKERS", "SOUNDSCAPE_LEASE_S", "SOUNDSCAPE_SCRATCH_DIR"}
+
+
+def test_limits_of_recordings_and_of_the_disk() -> None:
+    usual = Settings.from_environment(WHOLE)
+    assert (usual.limits, usual.scratch_bytes) == (Limits(), 8 << 30)
+    own = Settings.from_environment(
+        WHOLE
+        | {
+            "SOUNDSCAPE_MAX_DURATION_S": "60",
+            "SOUNDSCAPE_MAX_SIZE_MB": "5",
+            "SOUNDSCAPE_MAX_CHANNELS": "2",
+            "SOUNDSCAPE_SCRATCH_MB": "16",
+        }
+    )
+    assert own.limits == Limits(max_duration_s=60.0, max_size_bytes=5 << 20, max_channels=2)
+    assert own.scratch_bytes == 16 << 20
+    for name in ("MAX_DURATION_S", "MAX_SIZE_MB", "MAX_CHANNELS", "SCRATCH_MB"):
+        with pytest.raises(SettingsError, match=name):
+            Settings.from_environment(WHOLE | {f"SOUNDSCAPE_{name}": "0"})

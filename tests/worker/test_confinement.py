@@ -346,6 +346,36 @@ def test_a_second_thread_is_said(folder: Path) -> None:
     assert json.loads(ended.stdout)["files"] == "2 threads run already"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_worker_hides_its_environment_from_its_own_user(hidden: bool) -> None:
+    """Where a kernel has no Landlock to do it: from a process of the same user, and of no privileges."""
+    script = textwrap.dedent(f"""
+        import os, sys
+        from soundscape.worker import confinement
+        os.setgroups([]); os.setresgid(*[{A_USER}] * 3); os.setresuid(*[{A_USER}] * 3)
+        confinement._prctl(confinement._PR_SET_DUMPABLE, 1)  # as it is after a program is started
+        if {hidden}:
+            confinement.hide_environment()
+        if os.fork() == 0:
+            try:
+                found = open(f"/proc/{{os.getppid()}}/environ").read().count("SUPABASE_SECRET_KEY")
+            except PermissionError:
+                found = "refused"
+            print(found, flush=True)
+            os._exit(0)
+        os.wait()
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"SUPABASE_SECRET_KEY": "of the worker"},
+    )
+    assert ended.stdout.strip() == ("refused" if hidden else "1")
+
+
 def test_what_is_readable_holds_no_settings() -> None:
     """A checkout is on Python's path, and its .env beside the package."""
     root = Path(confinement.__file__).resolve().parents[2]

@@ -1,0 +1,88 @@
+"""Whether two workers do twice the work of one, where analysis is the work.
+
+    python benchmarks/scaling.py                       # 8 recordings of 5 minutes, three rounds
+    python benchmarks/scaling.py --recordings 16 --minutes 10 --json
+
+Worker processes with one child each, against an embedded project (which takes its share of the same cores).
+All are ready before anything is queued, and everything is queued at once. Rounds alternate between one worker
+and two; the ratio is of the medians. Wanted: 1.8 on two cores that nobody else uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from worker_load import Load, a_project, machine
+
+from soundscape.demo import sounds
+
+WANTED = 1.8
+
+
+def recording(minutes: float) -> bytes:
+    """Stereo noise and chords, 44.1 kHz, as FLAC."""
+    y = np.resize(sounds.chords(30.0, tempo_bpm=100), round(minutes * 60 * sounds.SAMPLE_RATE))
+    stereo = np.stack([y, np.roll(y, 40)], axis=1) * 0.5
+    file = io.BytesIO()
+    soundfile.write(file, stereo, sounds.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+async def round_s(load: Load, data: bytes, *, workers: int, recordings: int) -> float:
+    """Seconds from queued to all ready."""
+    names = await load.upload(data, recordings, "audio/flac")
+    async with load.workers(workers):
+        began = time.monotonic()
+        await load.queue(names)
+        await load.until_heard(names)
+        return time.monotonic() - began
+
+
+async def measure(recordings: int, minutes: float, rounds: int) -> dict[int, list[float]]:
+    data = recording(minutes)
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory(prefix="soundscape-scaling-") as folder:
+        async with a_project(Path(folder)) as load:
+            for _ in range(rounds):
+                for workers in seconds:
+                    seconds[workers].append(await round_s(load, data, workers=workers, recordings=recordings))
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recordings", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    before = machine()
+    seconds = asyncio.run(measure(arguments.recordings, arguments.minutes, arguments.rounds))
+    one, two = statistics.median(seconds[1]), statistics.median(seconds[2])
+    ratio = one / two
+    if arguments.json:
+        json.dump({"seconds": seconds, "ratio": ratio, "before": before, "after": machine()}, sys.stdout)
+        print()
+        return
+    print(f"before: {before}; after: {machine()}")
+    for workers, each in seconds.items():
+        print(
+            f"{workers} worker(s): {statistics.median(each):6.2f} s  ({', '.join(f'{s:.2f}' for s in each)})"
+        )
+    print(f"ratio: {ratio:.2f} (wanted: {WANTED})")
+
+
+if __name__ == "__main__":
+    main()
