@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +378,48 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
             "database": "failed",
         }
         assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less and less often down to a limit; at once when it is rung, even in the middle of a look."""
+    looks: list[float] = []
+    looking, go_on = asyncio.Event(), asyncio.Event()
+    go_on.set()
+    worker = await start()
+    await until(lambda: worker.warm and worker.reachable)
+    claim = worker._queue.claim
+
+    async def noted(*arguments: Any, **named: Any) -> Any:
+        looks.append(asyncio.get_running_loop().time())
+        looking.set()
+        await go_on.wait()
+        return await claim(*arguments, **named)
+
+    monkeypatch.setattr(worker._queue, "claim", noted)
+    await until(lambda: len(looks) >= 4)
+    gaps = [later - earlier for earlier, later in pairwise(looks)]
+    assert gaps[-1] == pytest.approx(settings.poll_max_s, abs=0.4), "it has grown to the limit"
+
+    # Without the limit each empty look doubles the pause: by now nobody looks for many seconds unless rung.
+    worker.settings = replace(settings, poll_max_s=3600.0)
+    for _ in range(10):
+        looking.clear()
+        worker.ring()
+        async with asyncio.timeout(5):
+            await looking.wait()
+
+    # Rung while it looks: what came after the question was asked is asked for again.
+    looking.clear()
+    go_on.clear()
+    worker.ring()
+    await looking.wait()
+    seen = len(looks)
+    worker.ring()
+    worker.ring()
+    go_on.set()
+    await until(lambda: len(looks) == seen + 1, within_s=5)
+    await asyncio.sleep(0.2)
+    assert len(looks) == seen + 1
 
 
 @pytest.mark.usefixtures("own_logging")
