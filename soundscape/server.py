@@ -58,6 +58,8 @@ async def serving(
             # From anybody else a forwarding header would only be a way around the rate limits.
             proxy_headers=bool(trusted_proxies),
             forwarded_allow_ips=list(trusted_proxies),
+            # Longer than clients leave a connection idle, or their next request meets a closed one.
+            timeout_keep_alive=75,
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -26,12 +26,13 @@ SHARED = ROOT.parent / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much chaos: what fits into CI unless said otherwise."""
+    """How much chaos, how many at once: what fits into CI unless said otherwise."""
     group = parser.getgroup("chaos")
     group.addoption("--chaos-uploads", type=int, default=80, help="Recordings to upload.")
     group.addoption("--chaos-workers", type=int, default=3, help="Workers at a time.")
     group.addoption("--chaos-kill-every-s", type=float, default=6.0, help="Seconds between two SIGKILLs.")
     group.addoption("--chaos-seed", type=int, default=1, help="Which doorbells are lost, who is killed.")
+    parser.addoption("--clients", type=int, default=50, help="Clients at once in the contract tests.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -91,7 +91,7 @@ class Channel:
                 return
             error = self._broadcast(message) if message.event == "broadcast" else self._presence(message)
             if error is not None:
-                self.connection.reply(message, "error", {"reason": error, "error": error})
+                self.connection.reply(message, "error", {"reason": error})
             elif self.acknowledges or message.event == "presence":
                 self.connection.reply(message, "ok", {})
         elif message.event == "access_token":

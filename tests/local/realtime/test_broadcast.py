@@ -85,7 +85,7 @@ async def test_persisting_is_refused_aloud(server: Server, topic: str) -> None:
     async with server.connect("2.0.0") as client:
         await client.join(topic, broadcast={"self": True})
         await client.socket.send(binary(topic, "e", b"1", meta=b'{"persist":true}'))
-        assert (await client.receive())["payload"]["response"]["error"] == "persist is not supported"
+        assert (await client.receive())["payload"]["response"]["reason"] == "persist is not supported"
         await client.silence(0.1)
 
 

@@ -1,0 +1,239 @@
+"""Realtime through both clients, on the project's own tables: supabase-py speaks 1.0.0, supabase-js 2.0.0."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from realtime import RealtimeSubscribeStates as States
+from supabase import AsyncClient
+
+from tests import node
+
+from .conftest import Target, User
+
+WITHIN_S = 20.0
+
+
+@pytest.fixture
+def topic() -> str:
+    """A name no other test uses."""
+    return f"room-{secrets.token_hex(6)}"
+
+
+async def joined(channel: Any) -> States:
+    states: asyncio.Queue[States] = asyncio.Queue()
+    await channel.subscribe(lambda state, _error: states.put_nowait(state))
+    return await asyncio.wait_for(states.get(), WITHIN_S)
+
+
+async def next_of(queue: asyncio.Queue[Any]) -> Any:
+    return await asyncio.wait_for(queue.get(), WITHIN_S)
+
+
+async def authenticated(user: User) -> AsyncClient:
+    """The user's client, its socket carrying the user's token."""
+    session = await user.client.auth.get_session()
+    assert session is not None
+    await user.client.realtime.set_auth(session.access_token)
+    return user.client
+
+
+def config(**given: Any) -> Any:
+    return {"config": {"broadcast": None, "presence": None, "private": False} | given}
+
+
+async def described(user: User, title: str) -> str:
+    row = {"title": title, "file_path": f"{user.id}/{secrets.token_hex(8)}.wav"}
+    return str((await user.client.table("audio_files").insert(row).execute()).data[0]["id"])
+
+
+@pytest.mark.row("realtime.protocols", "realtime.changes", by="py")
+async def test_changes_before_and_after_a_refresh(alice: User, bob: User, topic: str) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    filtered: asyncio.Queue[Any] = asyncio.Queue()
+    unheard: asyncio.Queue[Any] = asyncio.Queue()
+    ready: asyncio.Queue[Any] = asyncio.Queue()
+    mine, theirs = await authenticated(alice), await authenticated(bob)
+    channel = mine.channel(topic).on_system(ready.put_nowait)
+    channel.on_postgres_changes("*", schema="public", table="audio_files", callback=heard.put_nowait)
+    channel.on_postgres_changes(
+        "INSERT", schema="public", table="audio_files", filter='title=eq."a, b"', callback=filtered.put_nowait
+    )
+    assert await joined(channel) is States.SUBSCRIBED
+    other = theirs.channel(topic).on_system(ready.put_nowait)
+    other.on_postgres_changes("*", schema="public", table="audio_files", callback=unheard.put_nowait)
+    assert await joined(other) is States.SUBSCRIBED
+    for _ in range(2):
+        assert (await next_of(ready)).status == "ok"
+
+    first = await described(alice, "a, b")
+    event = (await next_of(heard))["data"]
+    assert (event["type"], event["record"]["id"], event["record"]["tags"]) == ("INSERT", first, [])
+    assert (await next_of(filtered))["data"]["record"]["title"] == "a, b"
+
+    refreshed = (await mine.auth.refresh_session()).session
+    assert refreshed is not None
+    await mine.realtime.set_auth(refreshed.access_token)
+    await mine.table("audio_files").update({"title": "c"}).eq("id", first).execute()
+    assert (await next_of(heard))["data"]["record"]["title"] == "c"
+    await mine.table("audio_files").delete().eq("id", first).execute()
+    event = (await next_of(heard))["data"]
+    assert (event["type"], event["old_record"]) == ("DELETE", {"id": first})
+    assert filtered.empty()
+
+    # Bob hears of his own, and of alice's no more than that something was deleted.
+    own = await described(bob, "mine")
+    seen = [(await next_of(unheard))["data"] for _ in range(2)]
+    assert [event["type"] for event in seen] == ["DELETE", "INSERT"]
+    assert seen[1]["record"]["id"] == own
+    await mine.remove_channel(channel)
+    await theirs.remove_channel(other)
+
+
+@pytest.mark.row("realtime.broadcast", by="py")
+async def test_broadcast(alice: User, anonymous: AsyncClient, topic: str) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    own: asyncio.Queue[Any] = asyncio.Queue()
+    hearer = anonymous.channel(topic).on_broadcast("shout", heard.put_nowait)
+    sender = alice.client.channel(topic, config(broadcast={"ack": True, "self": True}))
+    sender.on_broadcast("shout", own.put_nowait)
+    assert await joined(hearer) is States.SUBSCRIBED
+    assert await joined(sender) is States.SUBSCRIBED
+    await sender.send_broadcast("shout", {"words": "é😀"})
+    for queue in (heard, own):
+        assert (await next_of(queue))["payload"] == {"words": "é😀"}
+    await alice.client.channel(topic).http_send("shout", {"a": [1, None]})
+    assert (await next_of(heard))["payload"] == {"a": [1, None]}
+    await anonymous.realtime.close()
+
+
+@pytest.mark.row("realtime.presence", by="py")
+async def test_presence(alice: User, bob: User, topic: str) -> None:
+    came: asyncio.Queue[Any] = asyncio.Queue()
+    left: asyncio.Queue[Any] = asyncio.Queue()
+    watcher = alice.client.channel(topic, config(presence={"key": "alice", "enabled": True}))
+    watcher.on_presence_join(lambda key, _, new: came.put_nowait((key, new[0]["mood"])))
+    watcher.on_presence_leave(lambda key, _, gone: left.put_nowait(key))
+    assert await joined(watcher) is States.SUBSCRIBED
+    tracked = bob.client.channel(topic, config(presence={"key": "bob", "enabled": True}))
+    assert await joined(tracked) is States.SUBSCRIBED
+    await tracked.track({"mood": "calm"})
+    assert await next_of(came) == ("bob", "calm")
+    await tracked.untrack()
+    assert await next_of(left) == "bob"
+
+
+@pytest.mark.row("realtime.private", by="py")
+async def test_a_private_topic_without_a_policy_is_closed(alice: User, topic: str) -> None:
+    client = await authenticated(alice)
+    assert await joined(client.channel(topic, config(private=True))) is States.CHANNEL_ERROR
+
+
+@pytest.mark.row(
+    "realtime.protocols",
+    "realtime.changes",
+    "realtime.broadcast",
+    "realtime.presence",
+    "realtime.private",
+    by="js",
+)
+async def test_through_supabase_js(target: Target, alice: User, topic: str) -> None:
+    session = await alice.client.auth.get_session()
+    assert session is not None
+    given = {"url": target.url, "key": target.public_key, "topic": topic, "user": alice.id}
+    given |= {"token": session.access_token, "refresh": session.refresh_token}
+    seen = await asyncio.to_thread(node.run, "topics.mjs", given)
+    assert seen == {
+        "joined": "SUBSCRIBED",
+        "inserted": ["INSERT", "a, b", True],
+        "updated": ["UPDATE", "c"],
+        "deleted": ["DELETE", True],
+        "sent": "ok",
+        "heard": {"words": "é😀"},
+        "bytes": [0, 255],
+        "http": {"a": [1, None]},
+        "came": ["watched", "calm"],
+        "left": "watched",
+        "private": "CHANNEL_ERROR",
+        "left_channel": "ok",
+    }
+
+
+# -- many at once -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clients(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--clients"))
+
+
+@pytest.mark.row("rest.session", "realtime.changes", by="py")
+@pytest.mark.row("rest.session", "realtime.changes", by="js")
+async def test_nobodys_data_reaches_another(target: Target, sign_up: Callable[[], Any], clients: int) -> None:
+    """Each reads, writes, uploads and listens at the same time; nobody meets another's id anywhere.
+
+    One in ten through supabase-js, the others through supabase-py.
+    """
+    users: list[User] = []
+    for first in range(0, clients, 10):
+        users += await asyncio.gather(*(sign_up() for _ in range(first, min(first + 10, clients))))
+    tokens = [(await user.client.auth.get_session()).access_token for user in users[::10]]  # type: ignore[union-attr]
+    given = {"url": target.url, "key": target.public_key}
+    given |= {"users": [[user.id, token] for user, token in zip(users[::10], tokens, strict=True)]}
+    others = [user for number, user in enumerate(users) if number % 10]
+    seen: dict[str, list[Any]] = {user.id: [] for user in others}
+    listening = asyncio.Barrier(len(others))
+    by_js, *_ = await asyncio.gather(
+        asyncio.to_thread(node.run, "mixed.mjs", given),
+        *(_live(user, users, seen[user.id], listening) for user in others),
+    )
+    for user in others:
+        assert {event["record"]["user_id"] for event in seen[user.id]} == {user.id}
+    assert by_js == {user.id: [user.id] for user in users[::10]}
+
+
+async def _live(user: User, users: list[User], seen: list[Any], listening: asyncio.Barrier) -> None:
+    client, ready = await authenticated(user), asyncio.Event()
+    channel = client.channel(f"own-{user.id}").on_system(lambda _: ready.set())
+    for table in ("audio_files", "audio_features"):
+        channel.on_postgres_changes(
+            "*", schema="public", table=table, callback=lambda event: seen.append(event["data"])
+        )
+    assert await joined(channel) is States.SUBSCRIBED
+    await asyncio.wait_for(ready.wait(), WITHIN_S)
+    await listening.wait()
+    path, content = f"{user.id}/{secrets.token_hex(8)}.wav", user.id.encode() * 20
+    await user.audio.upload(path, content, {"content-type": "audio/wav"})
+    row = {"title": f"by {user.id}", "file_path": path}
+    ((made,), (listed,), names, back) = await asyncio.gather(
+        _rows(client.table("audio_files").insert(row)),
+        _rows(client.table("playlists").insert({"title": f"of {user.id}"})),
+        user.audio.list(user.id),
+        user.audio.download(path),
+    )
+    assert (made["user_id"], listed["user_id"], back) == (user.id, user.id, content)
+    assert [found["name"] for found in names] == [path.rpartition("/")[2]]
+    changed = client.table("audio_files").update({"title": f"again by {user.id}"})
+    read = await asyncio.gather(
+        _rows(changed.neq("title", "")),
+        _rows(client.table("audio_files").select("*")),
+        _rows(client.table("playlists").select("*, users(id)")),
+        _rows(client.rpc("search_audio", {"query": "by"})),
+        _rows(client.table("user_preferences").select("*")),
+    )
+    assert [{found["user_id"] for found in rows} for rows in read] == [{user.id}] * len(read), read
+    async with asyncio.timeout(WITHIN_S):
+        while not any(event["record"].get("title") == f"again by {user.id}" for event in seen):
+            await asyncio.sleep(0.02)
+    # Another's id in hand opens nothing either.
+    other = users[users.index(user) - 1]
+    assert await _rows(client.table("playlists").update({"title": "stolen"}).eq("user_id", other.id)) == []
+    assert await user.audio.list(other.id) == []
+
+
+async def _rows(query: Any) -> list[dict[str, Any]]:
+    return list((await query.execute()).data)
