@@ -127,7 +127,7 @@ async def test_presence(alice: User, bob: User, topic: str) -> None:
     assert await next_of(left) == "bob"
 
 
-@pytest.mark.row("realtime.private", by="py")
+@pytest.mark.row("realtime.no-policy", by="py")
 async def test_a_private_topic_without_a_policy_is_closed(alice: User, topic: str) -> None:
     client = await authenticated(alice)
     assert await joined(client.channel(topic, config(private=True))) is States.CHANNEL_ERROR
@@ -138,7 +138,7 @@ async def test_a_private_topic_without_a_policy_is_closed(alice: User, topic: st
     "realtime.changes",
     "realtime.broadcast",
     "realtime.presence",
-    "realtime.private",
+    "realtime.no-policy",
     by="js",
 )
 async def test_through_supabase_js(target: Target, alice: User, topic: str) -> None:

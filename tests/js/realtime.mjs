@@ -11,11 +11,18 @@ const client = (token) =>
   createClient(given.url, given.key, token ? { accessToken: async () => token } : { auth: { persistSession: false } })
 const joined = (channel) =>
   new Promise((resolve) => channel.subscribe((status, error) => resolve([status, error?.message ?? null])))
-const first = (register) =>
+const first = (register, within_ms = 5000) =>
   new Promise((resolve, reject) => {
-    setTimeout(() => reject(new Error('nothing within 5 s: ' + register)), 5000).unref()
+    setTimeout(() => reject(new Error('nothing in time: ' + register)), within_ms).unref()
     register(resolve)
   })
+
+// a channel ends with its token
+const brief = client(given.brief)
+await brief.realtime.setAuth()
+const ending = brief.channel('brief')
+const expired = first((resolve) => ending.on('system', {}, ({ message }) => resolve(message)), 20_000)
+const closed = new Promise((resolve) => ending.subscribe((status) => status === 'CLOSED' && resolve(status)))
 
 const mine = client(given.token)
 const other = client()
@@ -77,6 +84,7 @@ seen.outsider = await joined(other.channel(given.team, { config: { private: true
 process.stdout.write('private\n')
 seen.private_message = (await private_message).payload.a
 seen.left = await mine.removeChannel(member)
+seen.expired = [await expired, await closed]
 
 await mine.removeAllChannels()
 await other.removeAllChannels()

@@ -23,6 +23,7 @@ def binary(
     return bytes([3, *map(len, strings), int(is_json)]) + b"".join(strings) + payload
 
 
+@pytest.mark.row("realtime.broadcast", by="http")
 async def test_between_clients_of_both_versions(server: Server, topic: str) -> None:
     async with server.connect("1.0.0") as old, server.connect("2.0.0") as new, server.connect() as elsewhere:
         for client in (old, new):
@@ -81,6 +82,7 @@ async def test_what_cannot_be_broadcast_is_said(server: Server, topic: str, fram
         await other.silence(0.1)
 
 
+@pytest.mark.row("realtime.no-persist", by="http")
 async def test_persisting_is_refused_aloud(server: Server, topic: str) -> None:
     async with server.connect("2.0.0") as client:
         await client.join(topic, broadcast={"self": True})
@@ -172,6 +174,7 @@ def team() -> str:
     return f"team-{uuid.uuid4().hex[:8]}"
 
 
+@pytest.mark.row("realtime.private", by="http")
 async def test_who_may_read_a_private_topic(server: Server, team: str, alice: str) -> None:
     refused = f"Unauthorized: You do not have permissions to read from this Channel topic: {team}"
     async with server.connect() as client:
@@ -229,6 +232,7 @@ async def test_http_to_a_private_topic(server: Server, team: str, alice: str) ->
 # -- SQL ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("realtime.broadcast", by="sql")
 async def test_sent_from_sql(server: Server, team: str, alice: str) -> None:
     async with server.connect() as private, server.connect("2.0.0") as public:
         await private.join(team, token=server.token(alice, team=team), private=True)
@@ -320,6 +324,7 @@ async def track(client: Client, topic: str, payload: Any, event: str = "track") 
     return dict((await client.until("phx_reply"))["payload"])
 
 
+@pytest.mark.row("realtime.presence", by="http")
 async def test_presence_comes_changes_and_goes(server: Server, topic: str) -> None:
     async with contextlib.AsyncExitStack() as stack:
         watcher = await stack.enter_async_context(server.connect())

@@ -29,6 +29,7 @@ def insert_note(server: Server, owner: str, **values: object) -> int:
     return int(rows[0][0])
 
 
+@pytest.mark.row("realtime.changes", by="http")
 @pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
 async def test_insert_update_delete(server: Server, alice: str, topic: str, vsn: str) -> None:
     async with server.connect(vsn) as client:

@@ -34,6 +34,7 @@ def limits(server: Server) -> Iterator[Any]:
     server.service.limits = before
 
 
+@pytest.mark.row("realtime.protocols", by="http")
 @pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
 async def test_heartbeat(server: Server, vsn: str) -> None:
     async with server.connect(vsn) as client:
@@ -43,6 +44,7 @@ async def test_heartbeat(server: Server, vsn: str) -> None:
         assert reply["payload"] == {"status": "ok", "response": {}}
 
 
+@pytest.mark.row("realtime.handshake", by="http")
 @pytest.mark.parametrize("query", ["apikey=wrong&vsn=1.0.0", "vsn=1.0.0", "apikey={key}&vsn=9.9.9"])
 async def test_the_handshake_refuses(server: Server, query: str) -> None:
     address = server.url.replace("http", "ws") + "/realtime/v1/websocket?"
@@ -57,6 +59,7 @@ async def test_every_key_may_join(server: Server, topic: str, key: str) -> None:
         assert (await client.join(topic)) == {"status": "ok", "response": {"postgres_changes": []}}
 
 
+@pytest.mark.row("realtime.no-replay", by="http")
 @pytest.mark.parametrize(
     ("name", "payload", "reason"),
     [
@@ -145,6 +148,7 @@ async def test_an_expired_token_may_not_join(server: Server, topic: str, alice: 
         assert reply["response"]["reason"].startswith("InvalidJWTToken: Token has expired")
 
 
+@pytest.mark.row("realtime.expiry", by="http")
 async def test_a_channel_ends_with_its_token(server: Server, topic: str, alice: str) -> None:
     async with server.connect() as client:
         await client.join(topic, token=server.token(alice, lives_s=2))
@@ -154,6 +158,7 @@ async def test_a_channel_ends_with_its_token(server: Server, topic: str, alice: 
         assert (await client.receive())["event"] == "phx_close"
 
 
+@pytest.mark.row("realtime.protocols", by="http")
 async def test_a_refreshed_token_keeps_the_channel(server: Server, topic: str, alice: str) -> None:
     async with server.connect() as client:
         await client.join(topic, token=server.token(alice, lives_s=2))
@@ -196,6 +201,7 @@ async def test_a_refresh_changes_whose_rows_are_sent(
 # -- limits ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("realtime.limits", by="http")
 async def test_channels_are_counted(server: Server, topic: str, limits: Any) -> None:
     limits(channels=2)
     async with server.connect() as client:
@@ -204,6 +210,7 @@ async def test_channels_are_counted(server: Server, topic: str, limits: Any) -> 
     assert replies[2]["response"]["reason"].startswith("ChannelRateLimitReached")
 
 
+@pytest.mark.row("realtime.limits", by="http")
 async def test_joins_are_rated(server: Server, topic: str, limits: Any) -> None:
     limits(joins_per_s=3)
     async with server.connect() as client:
@@ -214,6 +221,7 @@ async def test_joins_are_rated(server: Server, topic: str, limits: Any) -> None:
             await client.receive()
 
 
+@pytest.mark.row("realtime.limits", by="http")
 async def test_events_are_rated(server: Server, topic: str, limits: Any) -> None:
     limits(events_per_s=5)
     async with server.connect() as client:
@@ -238,6 +246,7 @@ async def test_a_silent_client_is_dropped(server: Server, limits: Any) -> None:
             await client.receive(2)
 
 
+@pytest.mark.row("realtime.limits", by="http")
 async def test_a_slow_client_is_dropped_and_the_others_are_served(
     server: Server, topic: str, limits: Any
 ) -> None:
@@ -281,6 +290,7 @@ async def _channel_count(server: Server, topic: str, wanted: int) -> None:
 # -- malformed ------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("realtime.malformed", by="http")
 @pytest.mark.parametrize("frame", ["", "nonsense", "[]", b"\x00\x01", b"\x03\xff\xff", "[" * 50_000])
 @pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
 async def test_malformed_frames_end_their_own_connection_only(

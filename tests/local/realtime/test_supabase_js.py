@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.local.realtime.conftest import Server
 
 
+@pytest.mark.row("realtime.private", "realtime.expiry", by="js")
 async def test_supabase_js(server: Server, alice: str) -> None:
     team = f"team-{uuid.uuid4().hex[:8]}"
     given = {
@@ -22,6 +23,7 @@ async def test_supabase_js(server: Server, alice: str) -> None:
         "key": server.keys.publishable_key,
         "token": server.token(alice, team=team, writer="yes"),
         "team": team,
+        "brief": server.token(alice, lives_s=5),
         "schema": "heard",
     }
     running = await asyncio.create_subprocess_exec(
@@ -67,6 +69,7 @@ async def test_supabase_js(server: Server, alice: str) -> None:
     assert "You do not have permissions to read" in seen["outsider"][1]
     assert seen["private_message"] == 1
     assert seen["left"] == "ok"
+    assert seen["expired"] == ["Token has expired", "CLOSED"]
 
 
 async def _line(running: asyncio.subprocess.Process, expected: str) -> None:

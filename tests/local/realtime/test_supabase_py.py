@@ -84,6 +84,7 @@ async def test_a_refused_binding_is_an_error(server: Server, topic: str) -> None
         assert "check Realtime is enabled" in error
 
 
+@pytest.mark.row("realtime.private", by="py")
 async def test_a_private_topic(server: Server, alice: str) -> None:
     team = f"team-{uuid.uuid4().hex[:8]}"
     params: Any = {"config": {"broadcast": {"ack": True, "self": True}, "presence": None, "private": True}}
@@ -99,6 +100,16 @@ async def test_a_private_topic(server: Server, alice: str) -> None:
         message = await next_of(heard)
         assert message["payload"]["b"] == 2
         assert message["meta"]["id"] == message["payload"]["id"]
+
+
+@pytest.mark.row("realtime.expiry", by="py")
+async def test_a_channel_ends_with_its_token(server: Server, alice: str, topic: str) -> None:
+    async with signed_in(server, server.token(alice, lives_s=2)) as client:
+        channel = client.channel(topic)
+        assert await subscribe(channel) is RealtimeSubscribeStates.SUBSCRIBED
+        async with asyncio.timeout(10):
+            while not channel.is_closed:
+                await asyncio.sleep(0.01)
 
 
 async def test_broadcast_over_http(server: Server, topic: str) -> None:

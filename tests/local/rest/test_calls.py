@@ -46,6 +46,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.row("rest.rpc", by="http")
 @pytest.mark.parametrize(("path", "body", "expected"), CALLS)
 def test_call(service: httpx.Client, path: str, body: object, expected: object) -> None:
     answer = service.get(path) if body is None else service.post(path, json=body)
@@ -84,6 +85,7 @@ def test_head_of_a_call(service: httpx.Client) -> None:
     assert (answer.status_code, answer.content, answer.headers["content-range"]) == (200, b"", "0-2/*")
 
 
+@pytest.mark.row("rest.session", by="http")
 def test_the_session_a_function_sees(user: httpx.Client) -> None:
     seen = user.post("/rpc/whoami", json={}, headers={"User-Agent": "probe"}).json()
     assert seen == {
@@ -130,6 +132,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.row("rest.positional", by="http")
 @pytest.mark.parametrize(("path", "body", "status", "code", "hint"), WRONG)
 def test_wrong_calls(
     service: httpx.Client, path: str, body: object, status: int, code: str, hint: str | None

@@ -130,6 +130,7 @@ EMBEDS = [
 ]
 
 
+@pytest.mark.row("rest.embedding", by="http")
 @pytest.mark.parametrize(("query", "rows"), EMBEDS)
 def test_embed(anon: httpx.Client, query: str, rows: object) -> None:
     answer = anon.get(query)

@@ -8,6 +8,8 @@ import httpx
 import jwt
 import pytest
 
+from soundscape.local.rest import app
+
 from .conftest import A, Shop
 
 # Each: path, status, code, message, hint.
@@ -169,3 +171,10 @@ def test_older_keys_and_tokens(shop: Shop) -> None:
     claims = {"sub": A, "role": "authenticated", "exp": 4102444800}
     with shop.client(jwt.encode(claims, shop.stack.keys.jwt_secret), shop.stack.keys.anon_jwt) as client:
         assert [row["entry"] for row in client.get("/diaries").json()] == ["of a"]
+
+
+@pytest.mark.row("rest.large-bodies", by="http")
+def test_large_bodies_are_refused(service: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MAX_BODY_BYTES", 1000)
+    answer = service.post("/labels", content=b'{"name": "' + b"x" * 1000 + b'"}')
+    assert (answer.status_code, answer.json()["code"]) == (413, "PGRST102")

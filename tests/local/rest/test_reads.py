@@ -31,6 +31,7 @@ SELECTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.row("rest.select", by="http")
 @pytest.mark.parametrize(("query", "rows"), SELECTS)
 def test_select(anon: httpx.Client, query: str, rows: object) -> None:
     answer = anon.get(query)
@@ -68,6 +69,7 @@ FILTERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.row("rest.filters", by="http")
 @pytest.mark.parametrize(("query", "ids"), FILTERS)
 def test_filter(anon: httpx.Client, query: str, ids: list[int]) -> None:
     answer = anon.get(f"/albums?select=id&order=id&{query}")
@@ -101,6 +103,7 @@ WINDOWS = [
 ]  # fmt: skip
 
 
+@pytest.mark.row("rest.windows", by="http")
 @pytest.mark.parametrize(("query", "prefer", "status", "content_range"), WINDOWS)
 def test_windows_and_counts(
     anon: httpx.Client, query: str, prefer: str, status: int, content_range: str | None

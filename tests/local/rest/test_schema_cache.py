@@ -72,6 +72,7 @@ def as_postgres(shop: Shop, statement: str) -> None:
         connection.execute(statement.encode())
 
 
+@pytest.mark.row("rest.schema-cache", by="sql")
 def test_a_new_table_answers_at_once(shop: Shop, service: httpx.Client) -> None:
     time.sleep(1)  # nothing was loaded lately, so that an unknown name is worth a look
     as_postgres(shop, "create table public.fresh (id int); grant select on public.fresh to service_role")
@@ -103,6 +104,7 @@ def test_changed_types_and_keys_are_followed(shop: Shop, service: httpx.Client) 
         as_postgres(shop, "drop table public.moving")
 
 
+@pytest.mark.row("rest.schema-cache", by="sql")
 def test_notify_reloads(shop: Shop, service: httpx.Client) -> None:
     """Without the event triggers, the documented way still works."""
     as_postgres(shop, "create table public.brief (id int); grant select on public.brief to service_role")

@@ -41,6 +41,7 @@ def test_insert_of_many_keeps_their_order(clean: Shop, service: httpx.Client) ->
     assert answer.json() == rows
 
 
+@pytest.mark.row("rest.writes", by="http")
 def test_insert_with_embed_in_the_answer(clean: Shop, service: httpx.Client) -> None:
     answer = service.post(
         "/albums?select=title,artists!albums_artist_id_fkey(name,labels(name))",
