@@ -162,6 +162,9 @@ def deploy(
 @app.command()
 def check(
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds the worker may take.", min=1)] = 60.0,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A capability; it and what it needs are tried.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the lines as JSON.")] = False,
 ) -> None:
     """Try what users do in a deployed project; one line a capability, with the mend where it is broken.
@@ -184,7 +187,8 @@ def check(
         if line.mend:
             typer.echo(f"{'':33}→ {line.mend}")
 
-    lines = asyncio.run(try_all(Target.from_environment(load_environment()), tell, wait_s=wait_s))
+    target = Target.from_environment(load_environment())
+    lines = asyncio.run(try_all(target, tell, wait_s=wait_s, only=only or ()))
     broken = sum(line.result == "broken" for line in lines)
     if as_json:
         typer.echo(json.dumps({"works": broken == 0, "lines": [line.as_dict() for line in lines]}, indent=2))

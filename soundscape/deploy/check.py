@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import httpx
+import structlog
 from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase_auth.errors import AuthError
 
 from soundscape.deploy.target import Target
-from soundscape.errors import SoundScapeError
+from soundscape.errors import SettingsError, SoundScapeError
+
+log = structlog.get_logger(__name__)
 
 Result = Literal["works", "broken", "blocked", "unknown"]
 """`blocked`: what it needs is broken. `unknown`: the means to try it are not there; harms nothing."""
@@ -61,12 +64,14 @@ async def check(
     tell: Callable[[Line], None],
     *,
     wait_s: float = 60.0,
+    only: Collection[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> list[Line]:
     """Try every capability of the project; `tell` hears each line as it comes.
 
-    `wait_s`: how long the worker may take. `clock`: this machine's time in seconds since 1970.
-    Raises `SettingsError` when the project's URL or public key is not set.
+    `wait_s`: how long the worker may take. `only`: these capabilities and what they need; all when empty.
+    `clock`: this machine's time in seconds since 1970.
+    Raises `SettingsError` when the project's URL or public key is not set, or `only` names what there is not.
     """
     from soundscape.deploy.capabilities import capabilities, clean_up
     from soundscape.deploy.capabilities.visit import Visit
@@ -74,14 +79,28 @@ async def check(
     visit = Visit(target, wait_s=wait_s, clock=clock)
     lines: dict[str, Line] = {}
     try:
-        for capability in capabilities(visit):
+        for capability in _wanted(capabilities(visit), only):
             lines[capability.name] = await _line(capability, lines)
             tell(lines[capability.name])
     finally:
-        await visit.close()
         lines["clean-up"] = await _line(clean_up(visit), lines)
         tell(lines["clean-up"])
     return list(lines.values())
+
+
+def _wanted(capabilities: list[Capability], only: Collection[str]) -> list[Capability]:
+    """Those named and what they need, in their order. Raises `SettingsError` for a name there is not."""
+    if unknown := set(only) - {capability.name for capability in capabilities}:
+        raise SettingsError(
+            f"There is no capability {', '.join(sorted(unknown))}.",
+            code="capability_unknown",
+            remedy=f"There are: {', '.join(capability.name for capability in capabilities)}.",
+        )
+    wanted = set(only) or {capability.name for capability in capabilities}
+    for capability in reversed(capabilities):
+        if capability.name in wanted:
+            wanted.update(capability.needs)
+    return [capability for capability in capabilities if capability.name in wanted]
 
 
 async def _line(capability: Capability, lines: dict[str, Line]) -> Line:
@@ -107,4 +126,8 @@ async def _line(capability: Capability, lines: dict[str, Line]) -> Line:
         return line("broken", f"{refused.message} ({refused.code})", capability.mend)
     except httpx.HTTPError as failed:
         return line("broken", f"{type(failed).__name__} {failed}".strip(), capability.mend)
+    except Exception as failed:
+        # An answer that no client of ours understands: this line is red, the others are still tried.
+        log.debug("a capability ended unexpectedly", capability=capability.name, exc_info=failed)
+        return line("broken", f"{type(failed).__name__}: {failed}", capability.mend)
     return line("works")

@@ -17,6 +17,20 @@ from soundscape.errors import ProjectError
 JOIN_TIMEOUT_S = 30.0
 
 
+class ConfirmationWanted(ProjectError):
+    """The project made the user, and lets nobody in before the address is confirmed."""
+
+    code = "confirmation_wanted"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(
+            "The project wants e-mail addresses confirmed; this needs sign-up without.",
+            remedy="Turn off Confirm email (Authentication → Sign In / Providers), or use a staging project.",
+        )
+        self.user_id = user_id
+        """Who was made; empty where the project does not say."""
+
+
 class Visitor:
     """A signed-up user of the project. Methods raise what supabase-py raises."""
 
@@ -97,17 +111,13 @@ class Visitor:
 async def sign_up(url: str, public_key: str, *, called: str) -> Visitor:
     """A new user with an address nobody has, signed in.
 
-    Raises `ProjectError` when the project wants addresses confirmed. Close `visitor.client.realtime`.
+    Raises `ConfirmationWanted` when the project wants addresses confirmed. Close `visitor.client.realtime`.
     """
     client = await acreate_client(url, public_key, AsyncClientOptions(auto_refresh_token=False))
     email, password = f"{called}-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(16)
     answer = await client.auth.sign_up({"email": email, "password": password})
     if answer.user is None or answer.session is None:
-        raise ProjectError(
-            "The project wants e-mail addresses confirmed; this needs sign-up without.",
-            code="confirmation_wanted",
-            remedy="Turn off Confirm email (Authentication → Sign In / Providers), or use a staging project.",
-        )
+        raise ConfirmationWanted(answer.user.id if answer.user else "")
     await client.realtime.set_auth(answer.session.access_token)
     return Visitor(client, answer.user.id, email=email, password=password)
 

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from typing import LiteralString
 
 import httpx
 import psycopg
@@ -61,10 +62,14 @@ def _await_ready(worker_url: str) -> None:
 
 
 async def lines(
-    target: Target, *, wait_s: float = 30.0, clock: Callable[[], float] = time.time
+    target: Target,
+    *,
+    wait_s: float = 30.0,
+    only: Collection[str] = (),
+    clock: Callable[[], float] = time.time,
 ) -> dict[str, Line]:
     told: list[Line] = []
-    returned = await check(target, told.append, wait_s=wait_s, clock=clock)
+    returned = await check(target, told.append, wait_s=wait_s, only=only, clock=clock)
     assert returned == told
     return {line.name: line for line in told}
 
@@ -106,7 +111,8 @@ async def test_without_what_is_optional(target: Target) -> None:
     """A URL and a public key are enough for everything that a user does."""
     found = await lines(Target(url=target.url, public_key=target.public_key))
     unknown = {name for name, line in found.items() if line.result == "unknown"}
-    assert unknown == {"secret key", "extensions", "doorbell", "clean-up"}
+    without_database = {"extensions", "doorbell", "sweep"}
+    assert unknown == {*without_database, "secret key", "findings", "roles", "moderation", "clean-up"}
     assert red(found) == []
 
 
@@ -184,6 +190,94 @@ async def test_what_blocks_nothing_turns_as_many_lines_red_as_are_broken(target:
         assert "nobody gets row" in found["private"].reason
     finally:
         assert deploy(target, lambda _: None, repair=True).succeeded
+
+
+LINE_OF = {
+    "likes": "likes",
+    "listening_events": "listening",
+    "user_preferences": "preferences",
+    "playlists": "playlists",
+    "playlist_items": "playlists",
+    "reports": "reports",
+    "audio_tags": "findings",
+    "audio_embeddings": "findings",
+    "audio_matches": "findings",
+    "user_roles": "roles",
+    "role_permissions": "roles",
+}
+"""Tables that the check tries apart from each other, and the line of each."""
+
+
+def rounds(target: Target, query: LiteralString) -> list[dict[str, str]]:
+    """Statements by line: each round breaks one thing of every line, and all rounds together everything."""
+    assert target.db_url is not None
+    with psycopg.connect(target.db_url) as connection:
+        found = connection.execute(query, {"tables": list(LINE_OF)}).fetchall()
+    by_line: dict[str, list[str]] = {}
+    for table, statement in found:
+        by_line.setdefault(LINE_OF[table], []).append(statement)
+    return [
+        {line: statements[index] for line, statements in by_line.items() if index < len(statements)}
+        for index in range(max(map(len, by_line.values())))
+    ]
+
+
+async def broken_by_each(target: Target, query: LiteralString) -> list[str]:
+    """Those statements of all rounds after which their line was not red, or another was."""
+    unseen = []
+    for broken in rounds(target, query):
+        for statement in broken.values():
+            run(target, statement)
+        try:
+            found = red(await lines(target, only=broken))
+            unseen += [statement for line, statement in broken.items() if line not in found]
+            assert set(found) <= set(broken), broken
+        finally:
+            assert deploy(target, lambda _: None, repair=True).succeeded
+    return unseen
+
+
+async def test_each_policy_that_is_dropped_is_seen(target: Target) -> None:
+    unseen = await broken_by_each(
+        target,
+        """
+        select tablename, format('drop policy %%I on public.%%I', policyname, tablename) from pg_policies
+        where schemaname = 'public' and tablename = any(%(tables)s) and roles <> '{supabase_auth_admin}'
+        order by 1, 2
+        """,
+    )
+    assert unseen == []
+
+
+async def test_each_right_that_is_revoked_is_seen(target: Target) -> None:
+    unseen = await broken_by_each(
+        target,
+        """
+        select table_name, format('revoke %%s on public.%%I from %%I', privilege_type, table_name, grantee)
+        from (
+            select table_name, privilege_type, grantee from information_schema.role_table_grants
+            where table_schema = 'public'
+            union
+            select table_name, privilege_type, grantee from information_schema.role_column_grants
+            where table_schema = 'public') granted
+        where table_name = any(%(tables)s) and grantee in ('anon', 'authenticated')
+        order by 1, 2
+        """,
+    )
+    assert unseen == []
+
+
+async def test_tables_that_are_open_to_everybody_are_seen(target: Target) -> None:
+    unseen = await broken_by_each(
+        target,
+        """
+        select table_name, format(
+            'create policy leak on public.%%I for all to authenticated using (true) with check (true)',
+            table_name)
+        from unnest(%(tables)s::text[]) as given (table_name) where table_name <> 'role_permissions'
+        """,
+    )
+    assert unseen == []
 
 
 def command(target: Target, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from soundscape.deploy.capabilities import access, people, project, recording
+from soundscape.deploy.capabilities import access, belongings, moderation, people, project, recording
 from soundscape.deploy.capabilities.visit import Visit
 from soundscape.deploy.check import Capability
 
@@ -51,6 +51,16 @@ def capabilities(visit: Visit) -> list[Capability]:
         Capability("publish", ("private", "waveform", "signed URL"), tried(access.publish)),
         Capability("functions", ("features",), tried(access.rpc)),
         Capability("worker's functions", ("sign in",), tried(access.closed), leak),
+        Capability("recording without bytes", ("describe",), tried(belongings.blank)),
+        Capability("likes", ("recording without bytes",), tried(belongings.likes)),
+        Capability("listening", ("recording without bytes",), tried(belongings.listening)),
+        Capability("preferences", ("sign in",), tried(belongings.preferences)),
+        Capability("playlists", ("recording without bytes",), tried(belongings.playlists)),
+        Capability("reports", ("recording without bytes",), tried(belongings.reports)),
+        Capability("findings", ("recording without bytes", "secret key"), tried(moderation.findings)),
+        Capability("roles", ("sign in", "secret key"), tried(moderation.roles)),
+        Capability("moderation", ("roles", "reports"), tried(moderation.moderation)),
+        Capability("sweep", ("extensions",), tried(project.sweep)),
         Capability("delete", ("describe",), tried(recording.delete)),
     ]
 

@@ -33,6 +33,11 @@ async def private(visit: Visit) -> None:
         writes: dict[str, Awaitable[Any]] = {
             "rename it": data(table.update({"title": "Mine"}).eq("id", visit.row["id"])),
             "delete it": data(client.table("audio_files").delete().eq("id", visit.row["id"])),
+            "add one in the owner's name": data(
+                client.table("audio_files").insert(
+                    {"title": "Mine", "user_id": visit.owner.user_id, "file_path": f"{visit.name}.wav"}
+                )
+            ),
         }
         seen += [what for what, attempt in writes.items() if await is_granted(attempt)]
         if seen:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import jwt
+from supabase_auth.errors import AuthError
 
 from soundscape.deploy.capabilities.visit import Visit, message, rows
 from soundscape.deploy.check import Broken
+from soundscape.project.visitor import ConfirmationWanted
 from soundscape.project.visitor import sign_up as signed_up_at
+
+HOOK = "Auth may not call it: soundscape deploy --repair, or switch it off under Authentication → Hooks."
 
 # A single transparent pixel.
 PNG = bytes.fromhex(
@@ -17,7 +21,15 @@ PNG = bytes.fromhex(
 
 async def sign_up(visit: Visit) -> None:
     for called in ("check-owner", "check-stranger"):
-        visit.visitors.append(await signed_up_at(visit.url, visit.key, called=called))
+        try:
+            visit.visitors.append(await signed_up_at(visit.url, visit.key, called=called))
+        except ConfirmationWanted as wanted:
+            visit.unconfirmed.append(wanted.user_id)
+            raise
+        except AuthError as refused:
+            if "hook" in refused.message.lower():
+                raise Broken(f"The access token hook fails: {refused.message}", remedy=HOOK) from refused
+            raise
 
 
 async def sign_in(visit: Visit) -> None:

@@ -47,3 +47,10 @@ async def extensions(visit: Visit) -> None:
     missing = [name for name in sources.extensions() if name not in rows[0]["installed"]]
     if missing:
         raise Broken(f"missing: {', '.join(missing)}")
+
+
+async def sweep(visit: Visit) -> None:
+    """What nobody notices for months: the schedule that finds lost messages and expired leases."""
+    found = await visit.ask("select active from cron.job where jobname = 'soundscape-reconcile'")
+    if not [job for job in found if job["active"]]:
+        raise Broken("The sweep is not scheduled: what a lost message left behind is found by no one.")

@@ -8,6 +8,7 @@ import time
 
 import httpx
 from storage3.exceptions import StorageApiError
+from websockets.exceptions import WebSocketException
 
 from soundscape.deploy.capabilities.visit import POLL_S, Visit, data, rows
 from soundscape.deploy.check import Broken, Unknown
@@ -34,7 +35,8 @@ async def upload(visit: Visit) -> None:
         await visit.opened.enter_async_context(
             visit.owner.listening(lambda row: visit.statuses.append(row["status"]))
         )
-    except (TimeoutError, OSError, ProjectError) as failed:
+    except (TimeoutError, OSError, ProjectError, WebSocketException) as failed:
+        # That is the line "realtime"; the recording's way does not depend on it.
         visit.realtime_failure = str(failed)
     await visit.owner.upload(visit.name, visit.sound, "audio/wav")
 

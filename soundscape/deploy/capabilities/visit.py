@@ -46,11 +46,17 @@ class Visit:
         self.opened = AsyncExitStack()
         self.visitors: list[Visitor] = []
         self._nobody: AsyncClient | None = None
+        self._admin: AsyncClient | None = None
         self.statuses: list[str] = []
         self.realtime_failure: str | None = None
         self.described_at = 0.0
         self.row: dict[str, Any] = {}
         self.features: dict[str, Any] = {}
+        self.blank: dict[str, Any] = {}
+        """A public row that waits for a file."""
+        self.report: dict[str, Any] = {}
+        self.unconfirmed: list[str] = []
+        """Users who were made but may not sign in."""
         self.sound = _tone()
 
     @property
@@ -89,6 +95,16 @@ class Visit:
             )
         return self._nobody
 
+    async def admin(self) -> AsyncClient:
+        """The client with the secret key. Raises `Unknown` when it is not set."""
+        if self.target.secret_key is None:
+            raise Unknown("needs the secret key", remedy="Set SUPABASE_SECRET_KEY.")
+        if self._admin is None:
+            self._admin = await acreate_client(
+                self.url, self.target.secret_key, AsyncClientOptions(auto_refresh_token=False)
+            )
+        return self._admin
+
     async def current(self, audio_id: str) -> dict[str, Any]:
         found = await rows(self.owner.client, "audio_files", "id", audio_id)
         if not found:
@@ -103,26 +119,26 @@ class Visit:
             await asyncio.sleep(POLL_S)
             self.row = await self.current(self.row["id"])
 
-    async def close(self) -> None:
-        """Leave realtime."""
-        await self.opened.aclose()
-        for visitor in self.visitors:
-            await visitor.client.realtime.close()
-
     async def clean_up(self) -> None:
-        left = list(self.visitors)
+        """Leave realtime and delete the users; the one happens even when the other fails."""
+        try:
+            await self.opened.aclose()
+            for visitor in self.visitors:
+                await visitor.client.realtime.close()
+        finally:
+            await self._delete_users()
+
+    async def _delete_users(self) -> None:
+        left = [*(visitor.user_id for visitor in self.visitors), *self.unconfirmed]
         if not left:
             return
         if self.target.secret_key is None:
             raise Unknown(f"{len(left)} users are left", remedy="Set SUPABASE_SECRET_KEY: it deletes them.")
-        admin = await acreate_client(
-            self.url, self.target.secret_key, AsyncClientOptions(auto_refresh_token=False)
-        )
-        for visitor in left:
-            for row in await rows(admin, "audio_files", "user_id", visitor.user_id):
-                await admin.storage.from_("audio-files").remove([row["file_path"]])
-            await admin.storage.from_("audio-files").remove([f"{visitor.user_id}/check.wav"])
-            await admin.auth.admin.delete_user(visitor.user_id)
+        admin = await self.admin()
+        for user_id in left:
+            names = [row["file_path"] for row in await rows(admin, "audio_files", "user_id", user_id)]
+            await admin.storage.from_("audio-files").remove([*names, f"{user_id}/check.wav"])
+            await admin.auth.admin.delete_user(user_id)
 
 
 async def rows(client: AsyncClient, table: str, column: str, value: str) -> list[dict[str, Any]]:
@@ -135,11 +151,17 @@ async def data(query: Any) -> list[dict[str, Any]]:
 
 
 async def is_granted(attempt: Awaitable[Any]) -> bool:
-    """Whether anything came back. Only the project's own refusals count as one."""
+    """Whether anything came back. Only a refusal counts as one: whatever else fails is raised."""
     try:
         return bool(await attempt)
-    except (APIError, StorageApiError):
-        return False
+    except APIError as refused:
+        if refused.code == "42501":
+            return False
+        raise
+    except StorageApiError as refused:
+        if str(refused.status) in ("400", "403", "404"):
+            return False
+        raise
 
 
 def code(answer: httpx.Response) -> str | None:
