@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import LiteralString
 
 import httpx
 import psycopg
 import pytest
 
-from soundscape.deploy import database, functions
-from soundscape.deploy.check import Line, check
+from soundscape.deploy import database, functions, sources
+from soundscape.deploy.capabilities import people
+from soundscape.deploy.capabilities.visit import Visit
+from soundscape.deploy.check import Capability, Line, _line, _wanted, check
 from soundscape.deploy.deployment import deploy
 from soundscape.deploy.target import Target
 from soundscape.dev import Project
+from soundscape.errors import SettingsError
 from soundscape.local.postgres import SUPERUSER
+from tests import embedded
 
 OTHER_SECRET = "whsec_" + "YW5vdGhlciAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RzISE="
 
@@ -308,6 +314,49 @@ def test_on_the_command_line(target: Target) -> None:
     finished = command(target, "deploy", "--plan", "--json")
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["plan"]["drift"] == []
+
+
+async def test_an_answer_nobody_understands_is_one_red_line() -> None:
+    async def odd() -> None:
+        raise KeyError("date")
+
+    line = await _line(Capability("clocks", (), odd, "Set the clock."), {})
+    assert (line.result, line.reason, line.mend) == ("broken", "KeyError: 'date'", "Set the clock.")
+
+
+async def test_users_are_deleted_even_when_leaving_realtime_fails(target: Target) -> None:
+    before = left(target)
+    visit = Visit(target, wait_s=1, clock=time.time)
+    await people.sign_up(visit)
+
+    async def fail() -> None:
+        raise OSError("the socket is gone")
+
+    visit.opened.push_async_callback(fail)
+    with pytest.raises(OSError, match="the socket is gone"):
+        await visit.clean_up()
+    assert left(target) == before
+
+
+async def test_users_who_may_not_sign_in_are_deleted_too(
+    data_dirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(sources.folder(), tmp_path / "supabase")
+    config = folder / "config.toml"
+    config.write_text(
+        config.read_text().replace("enable_confirmations = false", "enable_confirmations = true")
+    )
+    monkeypatch.setattr(sources, "folder", lambda: folder)
+    with embedded.served(data_dirs / "confirming", with_worker=False) as project:
+        target = Target.from_environment(project.environment())
+        found = await lines(target, only=["sign in"])
+        assert (red(found), found["sign in"].result) == (["sign up"], "blocked")
+        assert left(target) == (0, 0, 0)
+
+
+def test_a_capability_there_is_not() -> None:
+    with pytest.raises(SettingsError, match="no capability likse"):
+        _wanted([], ["likse"])
 
 
 async def test_every_function_is_tried(target: Target) -> None:

@@ -6,6 +6,7 @@ nobody try to.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -150,7 +151,8 @@ async def make_blank(visit: Visit, **columns: Any) -> None:
 
 async def none_granted(what: str, attempts: dict[str, Awaitable[Any]]) -> None:
     """Raise `Broken` with every attempt that something came of."""
-    granted = [told for told, attempt in attempts.items() if await is_granted(attempt)]
+    answers = await asyncio.gather(*(is_granted(attempt) for attempt in attempts.values()))
+    granted = [told for told, was_granted in zip(attempts, answers, strict=True) if was_granted]
     if granted:
         raise Broken(f"{what}: {', '.join(granted)}.")
 
