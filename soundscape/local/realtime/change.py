@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,10 +42,8 @@ class Change:
             return old
         return _key_of(table, {**self.row.new, **old})
 
-    def payload(
-        self, table: Table, role: str, select: Collection[str] | None, records: dict[str, dict[str, Any]]
-    ) -> dict[str, Any]:
-        """`data` of a `postgres_changes` event, with the columns that `role` may read and wanted.
+    def payload(self, table: Table, role: str, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """`data` of a `postgres_changes` event, with the columns that `role` may read.
 
         `records` are `record` and `old_record`, whole.
         """
@@ -54,7 +51,6 @@ class Change:
             column.name: column.type
             for column in table.readable(role)
             if column.name in self.row.relation.columns
-            and (select is None or column.name in select or column.in_key)
         }
         kept = {
             name: {key: value for key, value in record.items() if key in columns}

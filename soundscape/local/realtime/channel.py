@@ -86,9 +86,6 @@ class Channel:
 
     async def receive(self, message: Message) -> None:
         if message.event in ("broadcast", "presence"):
-            if not self.connection.events.allow():
-                self.close("Too many messages per second")
-                return
             error = self._broadcast(message) if message.event == "broadcast" else self._presence(message)
             if error is not None:
                 self.connection.reply(message, "error", {"reason": error})

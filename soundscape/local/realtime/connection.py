@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,14 +13,13 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from soundscape.local.realtime.channel import Channel, JoinRefused, bind, join
-from soundscape.local.realtime.limits import Rate
 from soundscape.local.realtime.serializer import MalformedFrame, Message, Serializer
 
 if TYPE_CHECKING:
     from soundscape.local.realtime.service import Service
 
 CLOSE_S = 2.0
-UNSUPPORTED, POLICY, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1008, 1009, 1013, 1001
+UNSUPPORTED, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1009, 1013, 1001
 
 log = structlog.get_logger("soundscape.local.realtime")
 
@@ -43,14 +41,11 @@ class Connection:
         self.service = service
         self.key = key
         self.headers = policy_headers(websocket)
-        self.events = Rate(service.limits.events_per_s)
         self._limits = service.limits
-        self._joins = Rate(service.limits.joins_per_s)
         self._websocket = websocket
         self._channels: dict[str, Channel] = {}
-        self._waiting: deque[str | bytes] = deque()
+        self._waiting: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._waiting_bytes = 0
-        self._more = asyncio.Event()
         self._dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # -- sending --------------------------------------------------------------------------------
@@ -62,9 +57,8 @@ class Connection:
         """Queue a frame. A client for whom too much waits is dropped: memory must not grow for it."""
         if frame is None or self._dropped.done():
             return
-        self._waiting.append(frame)
+        self._waiting.put_nowait(frame)
         self._waiting_bytes += len(frame)
-        self._more.set()
         if self._waiting_bytes > self._limits.queue_bytes:
             self._dropped.set_exception(Dropped(TRY_LATER, "too slow"))
 
@@ -98,21 +92,17 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
             for channel in list(self._channels.values()):
                 channel.close()
-            self._waiting.clear()
         with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
             await asyncio.wait_for(self._websocket.close(code, reason), CLOSE_S)
 
     async def _write(self) -> None:
         while True:
-            await self._more.wait()
-            self._more.clear()
-            while self._waiting:
-                frame = self._waiting.popleft()
-                if isinstance(frame, str):
-                    await self._websocket.send_text(frame)
-                else:
-                    await self._websocket.send_bytes(frame)
-                self._waiting_bytes -= len(frame)
+            frame = await self._waiting.get()
+            if isinstance(frame, str):
+                await self._websocket.send_text(frame)
+            else:
+                await self._websocket.send_bytes(frame)
+            self._waiting_bytes -= len(frame)
 
     async def _read(self) -> None:
         while True:
@@ -151,9 +141,6 @@ class Connection:
             await channel.receive(message)
 
     async def _join(self, message: Message) -> None:
-        if not self._joins.allow():
-            self.reply(message, "error", {"reason": "ClientJoinRateLimitReached: Too many joins per second"})
-            raise Dropped(POLICY, "Too many joins per second")
         try:
             self._admit(message)
             channel = await join(self, message)

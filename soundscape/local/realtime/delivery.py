@@ -94,7 +94,7 @@ class Delivery:
     def _send(
         self, change: Change, table: Table, verdicts: dict[tuple[int, str], Verdict], records: Records
     ) -> None:
-        payloads: dict[Any, dict[str, Any]] = {}
+        payloads: dict[str, dict[str, Any]] = {}
         for channel, wanted in self._listeners(change.row):
             verdict = verdicts.get((id(change), channel.token))
             if verdict is None or change.commit_lsn < channel.since_lsn:
@@ -102,15 +102,16 @@ class Delivery:
             if verdict.error is not None:
                 self._push(channel, [it.id for it in wanted], change.refusal(table, verdict.error))
                 continue
-            by_select: dict[Any, list[int]] = {}
-            for binding in wanted:
-                if verdict.visible and (not binding.conditions or binding.conditions in verdict.passes):
-                    by_select.setdefault(binding.select, []).append(binding.id)
-            for select, ids in by_select.items():
-                key = (channel.caller.role, select)
-                if key not in payloads:
-                    payloads[key] = change.payload(table, channel.caller.role, select, records)
-                self._push(channel, ids, payloads[key])
+            ids = [
+                it.id
+                for it in wanted
+                if verdict.visible and (not it.conditions or it.conditions in verdict.passes)
+            ]
+            if ids:
+                role = channel.caller.role
+                if role not in payloads:
+                    payloads[role] = change.payload(table, role, records)
+                self._push(channel, ids, payloads[role])
 
     @staticmethod
     def _push(channel: Channel, ids: list[int], data: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -13,8 +14,6 @@ import pytest
 import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from soundscape.local.realtime.limits import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,35 +209,6 @@ async def test_channels_are_counted(server: Server, topic: str, limits: Any) -> 
     assert replies[2]["response"]["reason"].startswith("ChannelRateLimitReached")
 
 
-@pytest.mark.row("realtime.limits", by="http")
-async def test_joins_are_rated(server: Server, topic: str, limits: Any) -> None:
-    limits(joins_per_s=3)
-    async with server.connect() as client:
-        replies = [await client.join(f"{topic}-{number}") for number in range(4)]
-        assert [reply["status"] for reply in replies] == ["ok", "ok", "ok", "error"]
-        assert replies[3]["response"]["reason"].startswith("ClientJoinRateLimitReached")
-        with pytest.raises(websockets.ConnectionClosed):
-            await client.receive()
-
-
-@pytest.mark.row("realtime.limits", by="http")
-async def test_events_are_rated(server: Server, topic: str, limits: Any) -> None:
-    limits(events_per_s=5)
-    async with server.connect() as client:
-        await client.join(topic)
-        for _ in range(8):
-            await client.send(f"realtime:{topic}", "broadcast", {"event": "x", "payload": {}})
-        assert (await client.receive())["payload"]["message"] == "Too many messages per second"
-        assert (await client.receive())["event"] == "phx_close"
-
-
-def test_rate_refills() -> None:
-    rate = Rate(50)
-    assert [rate.allow() for _ in range(51)] == [True] * 50 + [False]
-    time.sleep(0.05)
-    assert rate.allow()
-
-
 async def test_a_silent_client_is_dropped(server: Server, limits: Any) -> None:
     limits(idle_s=0.2)
     async with server.connect() as client:
@@ -250,7 +220,7 @@ async def test_a_silent_client_is_dropped(server: Server, limits: Any) -> None:
 async def test_a_slow_client_is_dropped_and_the_others_are_served(
     server: Server, topic: str, limits: Any
 ) -> None:
-    limits(queue_bytes=300_000, events_per_s=10_000)
+    limits(queue_bytes=300_000)
     address = server.url.replace("http", "ws") + "/realtime/v1/websocket"
     key = server.keys.publishable_key
     # A client that reads nothing: with a small buffer the server's writes stop soon.
@@ -314,6 +284,25 @@ async def test_an_oversized_frame_ends_the_connection(server: Server) -> None:
             await client.receive()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009
+
+
+frames = st.text(max_size=60) | st.binary(max_size=60) | st.text('[]{}",:01 realtimephx_jo', max_size=60)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@given(st.lists(frames, min_size=1, max_size=4), st.binary(max_size=60), st.sampled_from(["1.0.0", "2.0.0"]))
+async def test_any_bytes_end_at_most_their_own_connection(
+    server: Server, sent: list[str | bytes], wire: bytes, vsn: str
+) -> None:
+    """Frames of any content, then bytes that are no frames at all."""
+    async with server.connect(vsn) as bystander, server.connect(vsn) as client:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            for frame in sent:
+                await client.socket.send(frame)
+        client.socket.transport.write(wire)
+        await bystander.send("phoenix", "heartbeat", {})
+        assert (await bystander.receive())["payload"]["status"] == "ok"
+        client.socket.transport.abort()
 
 
 KEYS = (
