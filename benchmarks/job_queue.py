@@ -103,18 +103,14 @@ def measure(connection: psycopg.Connection[Any], jobs: int, imported: int) -> di
     connection.execute("select pgmq.create('bare')")
     connection.execute(
         "select pgmq.send('bare', jsonb_build_object('job_id', n)) from generate_series(1, %s) n",
-        (jobs + WARM_UP,),
+        (2 * jobs + WARM_UP,),
     )
     for _ in range(10):
         bench.upload(bench.owner(), (jobs + WARM_UP) // 10 + 1)
     for _ in range(WARM_UP):
         bench.job()
         bench.bare()
-    ours, bare = [], []
-    for _ in range(jobs):
-        _, claim_s, complete_s = bench.job()
-        ours.append((claim_s, complete_s))
-        bare.append(bench.bare())
+    ours, bare = in_turns(bench, jobs)
     while connection.execute("select count(*) from soundscape.jobs where state = 'queued'").fetchone() != (
         0,
     ):
@@ -125,27 +121,40 @@ def measure(connection: psycopg.Connection[Any], jobs: int, imported: int) -> di
     bench.upload(importer, imported)
     import_s = time.perf_counter() - began
     connection.execute("analyze")
-    behind = [sum(bench.job()[1:]) for _ in range(jobs)]
+    behind, bare_meanwhile = in_turns(bench, jobs)
     bench.upload(newcomer, 1)
     position = 1
     while bench.job()[0] != newcomer:
         position += 1
-    claims_ms = [claim_s * 1000 for claim_s, _ in ours]
-    per_s = jobs / sum(sum(pair) for pair in ours)
     return {
         "jobs": jobs,
-        "ours_per_s": round(per_s, 1),
-        "bare_per_s": round(jobs / sum(bare), 1),
-        "ratio": round(per_s * sum(bare) / jobs, 3),
-        "claim_ms": {
-            "median": round(statistics.median(claims_ms), 2),
-            "p95": round(sorted(claims_ms)[int(jobs * 0.95)], 2),
-        },
+        "empty": figures(ours, bare),
         "imported": imported,
         "import_per_s": round(imported / import_s, 1),
-        "behind_import_per_s": round(jobs / sum(behind), 1),
-        "behind_import_ratio": round(jobs / sum(behind) / per_s, 3),
+        "behind_import": figures(behind, bare_meanwhile),
         "newcomer_position": position,
+    }
+
+
+def in_turns(bench: Bench, jobs: int) -> tuple[list[tuple[float, float]], list[float]]:
+    """Claim and completion of so many jobs, and as many bare messages between them; seconds."""
+    ours, bare = [], []
+    for _ in range(jobs):
+        ours.append(bench.job()[1:])
+        bare.append(bench.bare())
+    return ours, bare
+
+
+def figures(ours: list[tuple[float, float]], bare: list[float]) -> dict[str, float]:
+    """Rates and their ratio."""
+    per_s, bare_per_s = (len(bare) / sum(spent) for spent in (map(sum, ours), bare))
+    return {
+        "ours_per_s": round(per_s, 1),
+        "bare_per_s": round(bare_per_s, 1),
+        "ratio": round(per_s / bare_per_s, 3),
+        "claim_median_ms": round(statistics.median(claim_s for claim_s, _ in ours) * 1000, 2),
+        "complete_median_ms": round(statistics.median(complete_s for _, complete_s in ours) * 1000, 2),
+        "bare_median_ms": round(statistics.median(bare) * 1000, 2),
     }
 
 
@@ -166,16 +175,23 @@ def main() -> None:
             with psycopg.connect(dsn, autocommit=True) as connection:
                 # The sweep is pg_cron's business, not this measurement's.
                 connection.execute("select cron.unschedule('soundscape-reconcile')")
-                figures = measure(connection, options.jobs, options.imported) | {"load_before": load_before}
+                found = measure(connection, options.jobs, options.imported) | {"load_before": load_before}
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(found))
         return
-    print(f"machine load {figures['load_before']:.1f} before, on {os.cpu_count()} cores")
-    print(f"claim + complete       {figures['ours_per_s']:8.1f} / s, claim {figures['claim_ms']} ms")
-    print(f"bare read + archive    {figures['bare_per_s']:8.1f} / s: ours is {figures['ratio']:.2f} of it")
-    print(f"behind {figures['imported']:,} queued  {figures['behind_import_per_s']:8.1f} / s:"
-          f" {figures['behind_import_ratio']:.2f} of the rate without them")  # fmt: skip
-    print(f"a newcomer's upload is claimed as number {figures['newcomer_position']}")
+    print(
+        f"machine load {found['load_before']:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores"
+    )
+    for name, figure in (
+        ("empty queue", found["empty"]),
+        (f"behind {found['imported']:,}", found["behind_import"]),
+    ):
+        print(
+            f"{name:16} {figure['ours_per_s']:7.1f} jobs/s, bare read + archive {figure['bare_per_s']:7.1f}/s: "
+            f"{figure['ratio']:.2f} of it; medians: claim {figure['claim_median_ms']:.2f} ms, "
+            f"complete {figure['complete_median_ms']:.2f} ms, bare {figure['bare_median_ms']:.2f} ms"
+        )
+    print(f"a newcomer's upload is claimed as number {found['newcomer_position']}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ RESULT = {
 def nothing_left_to_claim(door: Door) -> None:
     door.sql("delete from auth.users")
     door.sql("delete from pgmq.q_soundscape_uploads")
+    door.sql("delete from soundscape.removals")
 
 
 async def test_from_claim_to_completion(door: Door) -> None:
