@@ -179,15 +179,14 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
         return
-    print(
-        f"machine load {found['load_before']:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores"
-    )
+    load_after = os.getloadavg()[0]
+    print(f"machine load {found['load_before']:.1f} before, {load_after:.1f} after, {os.cpu_count()} cores")
     for name, figure in (
         ("empty queue", found["empty"]),
         (f"behind {found['imported']:,}", found["behind_import"]),
     ):
         print(
-            f"{name:16} {figure['ours_per_s']:7.1f} jobs/s, bare read + archive {figure['bare_per_s']:7.1f}/s: "
+            f"{name:16} {figure['ours_per_s']:7.1f} jobs/s, bare pgmq {figure['bare_per_s']:7.1f}/s: "
             f"{figure['ratio']:.2f} of it; medians: claim {figure['claim_median_ms']:.2f} ms, "
             f"complete {figure['complete_median_ms']:.2f} ms, bare {figure['bare_median_ms']:.2f} ms"
         )
