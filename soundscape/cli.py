@@ -15,6 +15,7 @@ import typer
 from soundscape import __version__
 from soundscape.audio.command import analyze
 from soundscape.errors import SoundScapeError
+from soundscape.jobs import command as jobs
 
 app = typer.Typer(
     name="soundscape",
@@ -26,6 +27,8 @@ app = typer.Typer(
 models_app = typer.Typer(help="Optional models, by checksum.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.command()(analyze)
+app.add_typer(jobs.app, name="jobs")
+app.command()(jobs.reanalyze)
 
 DEFAULT_DATA_DIR = Path(".soundscape")
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the embedded project lives.")]

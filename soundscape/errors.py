@@ -11,6 +11,7 @@
     │   └── LeaseLost            somebody else holds the job now (dropped without a trace)
     ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
+    ├── FilterError              a filter of the operator's that cannot be read
     ├── DeployError              a deploy step failed; running deploy again is safe
     ├── ServingError             the port is taken, or the app did not start
     └── LocalStackError          the embedded Supabase cannot start or stop
@@ -123,6 +124,12 @@ class AnalysisCrashed(SoundScapeError):
     """The analysis child died or ran out of its limits."""
 
     code = "analysis_crashed"
+
+
+class FilterError(SoundScapeError):
+    """A filter that cannot be read."""
+
+    code = "filter_invalid"
 
 
 class DeployError(SoundScapeError):

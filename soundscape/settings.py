@@ -135,6 +135,11 @@ class Settings:
         )
 
 
+def door(values: Mapping[str, str]) -> tuple[str, str]:
+    """URL and secret key of the project: all that an operator's command needs. Raises `SettingsError`."""
+    return _required(values, ("SUPABASE_URL",)).rstrip("/"), _required(values, SECRET_KEY_NAMES)
+
+
 def load_environment() -> dict[str, str]:
     """The process environment over the `.env` file beside it: what is exported wins."""
     from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}

@@ -165,6 +165,7 @@ export type Database = {
           sample_rate: number | null
           search: unknown
           size_bytes: number | null
+          spelling: string
           status: string
           tags: string[]
           title: string
@@ -198,6 +199,7 @@ export type Database = {
           sample_rate?: number | null
           search?: never
           size_bytes?: number | null
+          spelling?: never
           status?: string
           tags?: string[]
           title: string
@@ -230,6 +232,7 @@ export type Database = {
           sample_rate?: number | null
           search?: never
           size_bytes?: number | null
+          spelling?: never
           status?: string
           tags?: string[]
           title?: string
@@ -774,45 +777,48 @@ export type Database = {
       retry_analysis: { Args: { recording: string }; Returns: string }
       retry_jobs: { Args: { jobs: number[] }; Returns: number[] }
       search_audio: {
-        Args: { max_results?: number; query: string }
-        Returns: {
-          analysis_version: string | null
-          analyzed_at: string | null
-          channels: number | null
-          content_type: string | null
-          created_at: string
-          description: string | null
-          duration: number | null
-          error_code: string | null
-          error_message: string | null
-          file_path: string
-          heard: NonNullable<Json>
-          hidden_at: string | null
-          hidden_reason: string | null
-          id: string
-          is_listed: boolean
-          is_public: boolean
-          labels: string[]
-          license: string | null
-          object_etag: string | null
-          object_id: string | null
-          object_version: string | null
-          sample_rate: number | null
-          search: unknown
-          size_bytes: number | null
-          status: string
-          tags: string[]
-          title: string
-          trace_id: string | null
-          updated_at: string
-          user_id: string
-        }[]
-        SetofOptions: {
-          from: '*'
-          to: 'audio_files'
-          isOneToOne: false
-          isSetofReturn: true
+        Args: {
+          after?: string
+          key?: string
+          labels?: string[]
+          license?: string
+          limit?: number
+          max_duration_s?: number
+          max_loudness_lufs?: number
+          max_tempo_bpm?: number
+          min_duration_s?: number
+          min_loudness_lufs?: number
+          min_tempo_bpm?: number
+          mode?: string
+          query?: string
+          sort?: string
         }
+        Returns: {
+          cursor: string
+          id: string
+          recording: Database['public']['Tables']['audio_files']['Row']
+          score: number
+        }[]
+      }
+      search_facets: {
+        Args: {
+          key?: string
+          labels?: string[]
+          license?: string
+          max_duration_s?: number
+          max_loudness_lufs?: number
+          max_tempo_bpm?: number
+          min_duration_s?: number
+          min_loudness_lufs?: number
+          min_tempo_bpm?: number
+          mode?: string
+          query?: string
+        }
+        Returns: {
+          facet: string
+          recordings: number
+          value: string
+        }[]
       }
       set_queue: {
         Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }

@@ -40,14 +40,24 @@ OWNERS: dict[str, dict[str, Any]] = {
     "retry_analysis": {"recording": NOBODYS},
 }
 
-USERS = ("search_audio", "similar_audio", "similar_to_embedding", "move_playlist_item", "reorder_playlist")
+USERS = (
+    "search_audio",
+    "search_facets",
+    "similar_audio",
+    "similar_to_embedding",
+    "move_playlist_item",
+    "reorder_playlist",
+)
 
 
 async def tried(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
     """Call everything that users and moderators have; a sentence for each that does not do as it should."""
-    found = (await user.rpc("search_audio", {"query": "check", "max_results": 5}).execute()).data
+    found = (await user.rpc("search_audio", {"query": "check", "limit": 5}).execute()).data
     if audio_id not in str(found):
         yield "search_audio does not find the recording by its title"
+    counts: Any = (await user.rpc("search_facets", {"query": "check"}).execute()).data
+    if not any(row["facet"] == "all" and row["recordings"] for row in counts):
+        yield "search_facets does not count what search_audio finds"
     for told in (_neighbours(user, audio_id), _playlist(user, audio_id)):
         async for sentence in told:
             yield sentence

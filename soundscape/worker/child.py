@@ -35,9 +35,9 @@ OUT = Path("out")
 def main() -> None:
     """Serve requests until the parent closes the socket."""
     descriptor, user = sys.argv[1:]
-    os.umask(0o077)
     with socket.socket(fileno=int(descriptor)) as parent, _open_status() as status:
         models_dir = _models_dir()
+        os.umask(0o077)
         _warm_up()
         _keep_compiled_code_in_memory()
         protections = confine(Path.cwd(), user=None if user == "-" else int(user), read=[models_dir])

@@ -87,12 +87,11 @@ def _open(folder: Path, name: str) -> io.FileIO:
         descriptor = os.open(folder / name, flags)
     except OSError as error:
         raise _strange(f"{name}, which cannot be opened ({error.strerror})") from error
-    file = io.FileIO(descriptor, "rb")
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        file.close()
+        os.close(descriptor)
         raise _strange(f"{name}, which is no plain file")
-    return file
+    return io.FileIO(descriptor, "rb")
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -70,18 +70,18 @@ create function soundscape.set_queue(paused boolean, in_flight_per_owner integer
 language plpgsql security definer set search_path = '' as $$
 declare
     was_paused boolean := (select s.paused_at is not null from soundscape.queue_settings s);
-    found jsonb;
+    settings jsonb;
 begin
     update soundscape.queue_settings s
     set paused_at = case when paused then coalesce(s.paused_at, now()) when not paused then null else s.paused_at end,
         in_flight_per_owner = coalesce(set_queue.in_flight_per_owner, s.in_flight_per_owner),
         backfill_every = coalesce(set_queue.backfill_every, s.backfill_every),
         changed_at = now()
-    returning to_jsonb(s) - 'only_row' into found;
+    returning to_jsonb(s) - 'only_row' into settings;
     if was_paused and not paused then
         perform soundscape.ring();
     end if;
-    return found;
+    return settings;
 end
 $$;
 comment on function soundscape.set_queue(boolean, integer, integer) is 'Change what is not null; returns the settings.';

@@ -1,38 +1,38 @@
--- Backfills: recordings analysed anew, at low priority, while what was found before stays to be read.
+-- Backfills: recordings analysed anew, at low priority, while what was has before stays to be read.
 
-create function soundscape.compares(found text, op text, value text) returns boolean
+create function soundscape.compares(has text, op text, value text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
     return case op
-        when 'eq' then found = value
-        when 'neq' then found is distinct from value
-        when 'in' then found = any (string_to_array(value, ','))
-        when 'is' then (found is null) = (value = 'null')
+        when 'eq' then has = value
+        when 'neq' then has is distinct from value
+        when 'in' then has = any (string_to_array(value, ','))
+        when 'is' then (has is null) = (value = 'null')
     end;
 end
 $$;
 comment on function soundscape.compares(text, text, text) is 'A filter on text; null for an operator that text has not.';
 
-create function soundscape.compares(found numeric, op text, value text) returns boolean
+create function soundscape.compares(has numeric, op text, value text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
     return case op
-        when 'lt' then found < value::numeric when 'lte' then found <= value::numeric
-        when 'gt' then found > value::numeric when 'gte' then found >= value::numeric
-        when 'eq' then found = value::numeric
-        when 'is' then (found is null) = (value = 'null')
+        when 'lt' then has < value::numeric when 'lte' then has <= value::numeric
+        when 'gt' then has > value::numeric when 'gte' then has >= value::numeric
+        when 'eq' then has = value::numeric
+        when 'is' then (has is null) = (value = 'null')
     end;
 end
 $$;
 comment on function soundscape.compares(numeric, text, text) is 'A filter on a number.';
 
-create function soundscape.compares(found timestamptz, op text, value text) returns boolean
+create function soundscape.compares(has timestamptz, op text, value text) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
     return case op
-        when 'lt' then found < value::timestamptz when 'lte' then found <= value::timestamptz
-        when 'gt' then found > value::timestamptz when 'gte' then found >= value::timestamptz
-        when 'is' then (found is null) = (value = 'null')
+        when 'lt' then has < value::timestamptz when 'lte' then has <= value::timestamptz
+        when 'gt' then has > value::timestamptz when 'gte' then has >= value::timestamptz
+        when 'is' then (has is null) = (value = 'null')
     end;
 end
 $$;
@@ -127,7 +127,7 @@ create function soundscape.reanalyze(version text, filters jsonb, most integer, 
 language plpgsql security definer set search_path = '' as $$
 declare
     seen integer := 0;
-    found uuid[] := '{}';
+    lacking uuid[] := '{}';
     cursor_at uuid := after;
     file public.audio_files;
     live soundscape.jobs;
@@ -145,15 +145,15 @@ begin
         seen := seen + 1;
         cursor_at := file.id;
         if soundscape.wants_analysis(file, version) and soundscape.matches(file, filters) then
-            found := found || file.id;
-            exit when cardinality(found) >= least(most, 1000);
+            lacking := lacking || file.id;
+            exit when cardinality(lacking) >= least(most, 1000);
         end if;
     end loop;
 
     if not plan then
         -- All of them before any job is touched, and none that somebody is busy with.
-        perform from public.audio_files f where f.id = any(found) order by f.id for update skip locked;
-        for file in select * from public.audio_files f where f.id = any(found) order by f.id for update skip locked loop
+        perform from public.audio_files f where f.id = any(lacking) order by f.id for update skip locked;
+        for file in select * from public.audio_files f where f.id = any(lacking) order by f.id for update skip locked loop
             continue when not soundscape.wants_analysis(file, version);
             select * into live from soundscape.jobs j
             where j.audio_id = file.id and j.state in ('queued', 'running') for update;
@@ -162,17 +162,17 @@ begin
                 update soundscape.jobs set analysis_version = version where id = live.id;
             else
                 perform soundscape.enqueue(file.id, file.object_version, coalesce(live.queue, 'soundscape_backfill'), version);
-                -- Ready stays ready: what was found before is shown until there is more.
+                -- Ready stays ready: former results are shown until there are new ones.
                 update public.audio_files set status = 'queued', error_code = null, error_message = null
                 where id = file.id and status in ('analyzing', 'failed', 'rejected');
             end if;
             enqueued := enqueued + 1;
         end loop;
-        busy := cardinality(found) - enqueued;
+        busy := cardinality(lacking) - enqueued;
     end if;
     return jsonb_build_object(
-        'found', cardinality(found), 'enqueued', enqueued, 'busy', busy, 'after', cursor_at,
-        'done', seen < 5000 and cardinality(found) < least(most, 1000));
+        'found', cardinality(lacking), 'enqueued', enqueued, 'busy', busy, 'after', cursor_at,
+        'done', seen < 5000 and cardinality(lacking) < least(most, 1000));
 end
 $$;
 comment on function soundscape.reanalyze(text, jsonb, integer, uuid, boolean) is 'Ask for this version of the analysis for up to so many recordings that lack it. Safe to repeat: what is asked for is not asked again.';

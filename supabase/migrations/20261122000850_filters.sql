@@ -51,24 +51,3 @@ language sql stable set search_path = '' as $$
           and (filter.license is null or f.license = filter.license))
 $$;
 comment on function soundscape.fits(uuid, soundscape.audio_filter) is 'Whether the caller sees this recording and it is what the filter wants.';
-
-create function soundscape.matching(filter soundscape.audio_filter, most integer default null) returns setof uuid
-language plpgsql stable security definer rows 1000 set search_path = '' set plan_cache_mode = force_custom_plan as $$
-begin
-    return query
-        select f.id from public.audio_files f left join public.audio_features a on a.audio_id = f.id
-        where (f.is_listed or f.user_id = (select auth.uid()))
-          and (filter.min_tempo_bpm is null or a.tempo_bpm >= filter.min_tempo_bpm)
-          and (filter.max_tempo_bpm is null or a.tempo_bpm <= filter.max_tempo_bpm)
-          and (filter.key is null or a.key = filter.key)
-          and (filter.mode is null or a.mode = filter.mode)
-          and (filter.min_duration_s is null or f.duration >= filter.min_duration_s)
-          and (filter.max_duration_s is null or f.duration <= filter.max_duration_s)
-          and (filter.min_loudness_lufs is null or a.integrated_lufs >= filter.min_loudness_lufs)
-          and (filter.max_loudness_lufs is null or a.integrated_lufs <= filter.max_loudness_lufs)
-          and (filter.labels is null or f.labels @> filter.labels)
-          and (filter.license is null or f.license = filter.license)
-        limit most;
-end
-$$;
-comment on function soundscape.matching(soundscape.audio_filter, integer) is 'Listed recordings and the caller''s own that are what the filter wants, at most so many. With its owner''s rights, because the planner uses no index on labels below row level security.';

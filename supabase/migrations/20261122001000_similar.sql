@@ -14,17 +14,23 @@ declare
     owner constant uuid := auth.uid();
     everything constant boolean := not row_security_active('public.audio_embeddings');
     passing uuid[];
+    hidden uuid[];
     listed uuid[];
     distances double precision[];
 begin
+    -- Moderators see what was hidden; to everybody else their policies show none of these.
+    hidden := array(
+        select f.id from public.audio_files f
+        where f.hidden_at is not null and f.user_id <> owner and not everything
+          and (not filtered or (select soundscape.fits(f.id, filter))));
     if filtered and not everything then
-        passing := array(select soundscape.matching(filter, selective + 1));
+        passing := array(select f.id from soundscape.found(filter => filter, most => selective + 1) f);
     end if;
     if cardinality(passing) <= selective then
         return query
             with exactly as materialized (
                 select e.audio_id, e.embedding operator(extensions.<=>) place as distance
-                from public.audio_embeddings e where e.audio_id = any (passing) and e.space = nearest.space)
+                from public.audio_embeddings e where e.audio_id = any (passing || hidden) and e.space = nearest.space)
             select e.audio_id, 1 - e.distance from exactly e
             where e.audio_id <> all (leaving_out)
             order by e.distance, e.audio_id limit most;
@@ -43,7 +49,7 @@ begin
         order by e.embedding operator(extensions.<=>) place limit most) as n;
     if coalesce(cardinality(listed), 0) < most then
         -- There are no more, or the graph gave up on the way: now all of them, exactly.
-        passing := case when filtered then array(select soundscape.matching(filter)) end;
+        passing := case when filtered then array(select f.id from soundscape.found(filter => filter) f) end;
         with exactly as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
             from public.audio_embeddings e where e.is_listed and e.space = nearest.space)
@@ -58,14 +64,17 @@ begin
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
             from public.audio_embeddings e
             where not e.is_listed and e.space = nearest.space and (everything or e.user_id = owner)
-              and (not filtered or (select soundscape.fits(e.audio_id, filter)))),
+              and (not filtered or (select soundscape.fits(e.audio_id, filter)))
+            union all
+            select e.audio_id, e.embedding operator(extensions.<=>) place
+            from public.audio_embeddings e where e.audio_id = any (hidden) and e.space = nearest.space),
         both_kinds as (
             select u.audio_id, u.distance from unlisted u where u.audio_id <> all (leaving_out)
             union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance))
         select b.audio_id, 1 - b.distance from both_kinds b order by b.distance, b.audio_id limit most;
 end
 $$;
-comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]) is 'The recordings nearest to a place, among those of its space that the caller sees and the filter lets pass: as many as asked for while there are so many. The graph serves the public catalogue, an exact scan the caller''s own.';
+comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]) is 'The recordings nearest to a place, among those of its space that the caller sees and the filter lets pass: as many as asked for while there are so many. The graph serves the public catalogue, an exact scan the caller''s own and, for moderators, what is hidden.';
 
 create function soundscape.likeness(recording uuid, others uuid[])
 returns table (audio_id uuid, rhythm double precision, tonality double precision, tags double precision)

@@ -13,6 +13,7 @@ grant execute on function
 grant execute on function
     soundscape.folded(text),
     soundscape.labels(text[], jsonb),
+    soundscape.spelling(text, text[], jsonb),
     soundscape.search_document(text, text, text[], jsonb)
     to anon, authenticated, service_role;
 grant execute on function soundscape.authorize(public.app_permission) to authenticated;
@@ -20,12 +21,6 @@ grant execute on function soundscape.authorize(public.app_permission) to authent
 -- Auth calls this when it makes a token.
 revoke all on function public.custom_access_token_hook(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.custom_access_token_hook(jsonb) to supabase_auth_admin;
-
--- Everybody.
-revoke all on function public.search_audio(text, integer) from public, anon, authenticated, service_role;
-grant execute on function
-    soundscape.recordings_with(text, integer), public.search_audio(text, integer)
-    to anon, authenticated, service_role;
 
 -- Users, on what is theirs; moderators, on what is public. Each checks by itself who calls.
 revoke all on function

@@ -253,13 +253,16 @@ def conditions_on(scene: Scene, kind: str) -> st.SearchStrategy[str]:
 def function_calls(scene: Scene) -> st.SearchStrategy[Call]:
     """Every function, with the private ids where ids are wanted."""
     search = st.builds(
-        lambda text, many: ("search_audio", {"query": text, "max_results": many}),
+        lambda text, many: ("search_audio", {"query": text, "limit": many}),
         st.sampled_from(["nightingale", "night", "-nothing", "", *scene.names]),
         st.integers(-1, 2000),
     )
     others = st.sampled_from(
         [
             *functions.WORKER.items(),
+            *(("search_facets", {"query": word}) for word in ("nightingale", "-nothing", None)),
+            ("similar_audio", {"audio_id": scene.audio_id}),
+            ("similar_to_embedding", {"space": "descriptors-128-v1", "embedding": [0.1] * 128}),
             ("claim_jobs", {"worker": "w", "max_jobs": 10, "lease_s": 1}),
             ("pending_removals", {"most": 100}),
             ("hide_recording", {"recording": scene.audio_id, "reason": "r"}),

@@ -227,23 +227,27 @@ def deployed(data_dirs: Path) -> Iterator[Database]:
             yield Database(postgres, name, connection)
 
 
-@pytest.fixture
-def db(deployed: Database) -> Iterator[Database]:
-    """The deployed database, with nobody in it."""
+def empty(deployed: Database) -> None:
+    """Nobody and nothing is left, and the queue is as it was deployed."""
     deployed.rows("delete from auth.users")
     with deployed.connection.transaction():
         deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
         deployed.rows("delete from storage.objects")
-    for table in (
-        "soundscape.removals",
-        "pgmq.q_soundscape_uploads",
-        "pgmq.q_soundscape_backfill",
-        "net.http_request_queue",
-    ):
-        schema, _, name = table.partition(".")
-        with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
+    with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
+        for schema, name in (
+            ("soundscape", "removals"),
+            ("pgmq", "q_soundscape_uploads"),
+            ("pgmq", "q_soundscape_backfill"),
+            ("net", "http_request_queue"),
+        ):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
     deployed.rows("select public.set_queue(false, 8, 10), setval('soundscape.turns', 1)")
+
+
+@pytest.fixture
+def db(deployed: Database) -> Iterator[Database]:
+    """The deployed database, with nobody in it."""
+    empty(deployed)
     with ExitStack() as opened:
         deployed.opened = opened
         yield deployed

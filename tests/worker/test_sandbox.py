@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import soundfile
 
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
+from soundscape.worker.confinement import FIRST_USER, LAST_USER, NAMES
 from soundscape.worker.sandbox import Analysis, Sandbox, _understood
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -173,33 +175,135 @@ async def test_a_child_that_does_not_start_is_not_left_behind(
     assert (box._process, box._socket) == (None, None)
 
 
-# -- answers from a child that strangers' bytes have been through -----------------------------------------
-
-
 class Puppet(Sandbox):
     """A sandbox whose child is a few lines of the test's own, at the other end of a real socket."""
+
+    SCRIPT = """
+        import socket, sys
+        with socket.socket(fileno=int(sys.argv[1])) as parent:
+            while parent.recv(1 << 16):
+                parent.sendall(ANSWER)
+    """
 
     def __init__(self, scratch: Path, answer: bytes) -> None:
         super().__init__(scratch)
         self._answer = answer
 
     async def start(self) -> None:
-        script = textwrap.dedent(f"""
-            import socket, sys
-            with socket.socket(fileno=int(sys.argv[1])) as parent:
-                while parent.recv(1 << 16):
-                    parent.sendall({self._answer!r})
-        """)
+        script = f"ANSWER = {self._answer!r}\n" + textwrap.dedent(self.SCRIPT)
         ours, theirs = socket.socketpair()
         self._folder = self._scratch_dir / f"puppet-{os.urandom(4).hex()}"
         self._folder.mkdir()
         with theirs:
             ours.setblocking(False)
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", script, str(theirs.fileno()), pass_fds=(theirs.fileno(),)
+                *(sys.executable, "-c", script, str(theirs.fileno()), str(self._folder)),
+                pass_fds=(theirs.fileno(),),
+                stderr=asyncio.subprocess.PIPE,
             )
+        self._listening = asyncio.create_task(self._listen(self._process.stderr))
         self._socket = ours
         self._jobs = 0
+
+
+async def test_recycled_after_so_many_jobs(scratch: Path, no_leaks: None, wav: Path) -> None:
+    box = Sandbox(scratch, jobs_per_child=2)
+    await box.start()
+    children = []
+    for _ in range(5):
+        await analyze(box, wav)
+        children.append(pid_of(box))
+    assert len(set(children)) == 3
+    assert children[0] == children[1] != children[2] == children[3] != children[4]
+    await box.stop()
+
+
+async def test_nothing_is_left_of_an_analysis(sandbox: Sandbox, scratch: Path, wav: Path) -> None:
+    found = await analyze(sandbox, wav)
+    named = {path.name for path in found.folder.iterdir()}
+    assert {"waveform.dat", "waveform.png", "fingerprint.bin"} <= named
+    sandbox.clear()
+    assert list(found.folder.iterdir()) == []
+    await sandbox.stop()
+    assert not found.folder.exists()
+    sandbox.clear()  # of one that has ended: nothing
+
+
+async def test_a_child_says_what_holds_it(sandbox: Sandbox) -> None:
+    assert set(sandbox.protections.on) | set(sandbox.protections.off) == set(NAMES)
+    assert {"memory", "privileges"} <= set(sandbox.protections.on)
+    status = Path(f"/proc/{pid_of(sandbox)}/status").read_text()
+    assert ("Seccomp:\t2" in status) == ("calls" in sandbox.protections.on)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_child_of_another_user(
+    scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where that user may not enter Python's own folders: all that it needs is loaded before."""
+    monkeypatch.setattr("soundscape.worker.sandbox.unreachable_for_others", lambda _: None)
+    models_dir = Path(tempfile.mkdtemp())
+    models_dir.chmod(0o755)
+    monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(models_dir))
+    box = Sandbox(scratch)
+    await box.start()
+    status = Path(f"/proc/{pid_of(box)}/status").read_text()
+    user = int(status.split("Uid:")[1].split()[0])
+    assert FIRST_USER <= user <= LAST_USER
+    assert "user" in box.protections.on
+    found = await analyze(box, wav)
+    assert {path.stat().st_uid for path in found.folder.iterdir()} == {user}
+    await box.stop()
+    models_dir.rmdir()
+
+
+async def test_a_child_that_fills_the_disk(
+    scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soundscape.worker.sandbox.FOLDER_BYTES", 1 << 20)
+    monkeypatch.setattr("soundscape.worker.sandbox.LOOK_AT_FOLDER_EVERY_S", 0.05)
+
+    class Writing(Puppet):
+        SCRIPT = """
+            import socket, sys
+            from pathlib import Path
+            parent = socket.socket(fileno=int(sys.argv[1]))
+            parent.recv(1 << 16)
+            for number in range(100):
+                Path(sys.argv[2], "out", str(number)).write_bytes(bytes(100_000))
+            parent.recv(1)
+        """
+
+    box = Writing(scratch, b"")
+    await box.start()
+    with pytest.raises(AnalysisCrashed) as full:
+        await analyze(box, wav, wall_s=30)
+    assert full.value.code == "analysis_disk"
+    assert (box._process, box._folder) == (None, None)
+
+
+async def test_what_a_child_says_is_kept_short(scratch: Path, no_leaks: None, wav: Path) -> None:
+    """Its standard error is not ours: any number of lines, none of them in our log but as a quotation."""
+
+    class Talking(Puppet):
+        SCRIPT = """
+            import socket, sys
+            parent = socket.socket(fileno=int(sys.argv[1]))
+            parent.recv(1 << 16)
+            for number in range(100_000):
+                print('{"message": "forged"}', number, file=sys.stderr)
+            raise SystemExit(3)
+        """
+
+    box = Talking(scratch, b"")
+    await box.start()
+    with pytest.raises(AnalysisCrashed, match="status 3"):
+        await analyze(box, wav, wall_s=30)
+    assert len(box._last_words) <= 20
+    assert "99999" in box._last_words[-1]
+
+
+# -- answers from a child that strangers' bytes have been through -----------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ export async function calls(): Promise<void> {
   const username: string | null = listed.data![0].users.username
 
   const found = await supabase.rpc('search_audio', { query: 'chorus' })
-  const first: Tables<'audio_files'> = found.data![0]
+  const first: Tables<'audio_files'> = found.data![0].recording
 
   supabase.channel('mine').on<Tables<'audio_files'>>(
     'postgres_changes',

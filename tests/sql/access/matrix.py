@@ -228,6 +228,9 @@ SIMILAR = (
     "double precision,double precision,text[],text"
 )
 
+SEARCH = "search_audio(text,integer,text,text," + SIMILAR.partition(",")[2] + ")"
+FACETS = "search_facets(text," + SIMILAR.partition(",")[2] + ")"
+
 # signature, what, call, outcomes. Functions of the exposed schema, every one.
 CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("claim_jobs(text,integer,integer)", "", "select public.claim_jobs('w', 1, 60)", "xxxxxy"),
@@ -251,11 +254,15 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("retry_analysis(uuid)", "public", "select public.retry_analysis({public})", "xyxxxx"),
     ("custom_access_token_hook(jsonb)", "",
      "select public.custom_access_token_hook('{{\"user_id\": null, \"claims\": {{}}}}')", "xxxxxx"),
-    ("search_audio(text,integer)", "private", "select public.search_audio('private')", ".y...."),
-    ("search_audio(text,integer)", "public", "select public.search_audio('public')", "yyyyyy"),
-    ("search_audio(text,integer)", "hidden", "select public.search_audio('hidden')", ".y...."),
+    (SEARCH, "private", "select public.search_audio('private')", ".y...."),
+    (SEARCH, "public", "select public.search_audio('public')", "yyyyyy"),
+    (SEARCH, "hidden", "select public.search_audio('hidden')", ".y...."),
+    (SEARCH, "misspelt", "select public.search_audio('privvate')", ".y...."),
+    (FACETS, "public", "select public.search_facets('public')", "yyyyyy"),
+    (FACETS, "private",
+     "select value from public.search_facets('private') where facet = 'label' and value = 'speech'", ".y...."),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a public one",
-     "select public.similar_audio({public})", ".yy..y"),
+     "select public.similar_audio({public})", ".yyyyy"),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a private one",
      "select public.similar_audio({private})", "-y---y"),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a hidden one",
@@ -369,13 +376,17 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.owner_of(text,text)": EVERYBODY,
     "soundscape.folded(text)": EVERYBODY,
     "soundscape.labels(text[],jsonb)": EVERYBODY,
+    "soundscape.spelling(text,text[],jsonb)": EVERYBODY,
     "soundscape.search_document(text,text,text[],jsonb)": EVERYBODY,
     "soundscape.authorize(app_permission)": SIGNED_IN,
-    "soundscape.recordings_with(text,integer)": EVERYBODY,
-    "public.search_audio(text,integer)": EVERYBODY,
+    f"public.{SEARCH}": EVERYBODY,
+    f"public.{FACETS}": EVERYBODY,
+    "soundscape.words_of(text)": EVERYBODY,
+    "soundscape.found(soundscape.words,soundscape.audio_filter,text,text,uuid,timestamp with time zone,integer)": EVERYBODY,
+    "soundscape.cursor_of(soundscape.page)": EVERYBODY,
+    "soundscape.page_at(text,text)": EVERYBODY,
     f"soundscape.audio_filter({SIMILAR.partition(',')[2]})": EVERYBODY,
     "soundscape.fits(uuid,soundscape.audio_filter)": EVERYBODY,
-    "soundscape.matching(soundscape.audio_filter,integer)": EVERYBODY,
     "soundscape.nearest(text,halfvec,integer,soundscape.audio_filter,uuid[])": EVERYBODY,
     "soundscape.likeness(uuid,uuid[])": EVERYBODY,
     "soundscape.varied(uuid[],double precision[],text,double precision,integer)": EVERYBODY,

@@ -1,0 +1,233 @@
+"""Finding recordings by words and by what was measured: matches, order, pages, counts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import Any
+
+import psycopg
+import pytest
+
+from .conftest import Database
+from .sounds import Row, ask, heard
+
+
+def search(db: Database, query: str | None = None, user: str | None = None, **arguments: Any) -> list[str]:
+    """The titles that are found."""
+    rows = ask(db, "search_audio", user, query=query, **arguments)
+    return [db.file(str(row["id"]))["title"] for row in rows]
+
+
+def facets(db: Database, query: str | None = None, user: str | None = None, **arguments: Any) -> Row:
+    """Counts by facet and value."""
+    found: Row = {}
+    for row in ask(db, "search_facets", user, query=query, **arguments):
+        found.setdefault(row["facet"], {})[row["value"]] = row["recordings"]
+    return found
+
+
+@pytest.fixture
+def library(db: Database, alice: str, bob: str) -> str:
+    """A few recordings of alice's, one of them private, and one of bob's that is hidden."""
+    heard(
+        db,
+        alice,
+        title="Regen im Frühling",
+        tags=["weather"],
+        heard={"Rain": 0.9},
+        duration_s=30,
+        tempo_bpm=120,
+        key="A",
+        mode="minor",
+        license="CC0-1.0",
+    )
+    heard(
+        db,
+        alice,
+        title="Thunder over the river",
+        heard={"Rain": 0.3, "Thunder": 0.7},
+        duration_s=90,
+        tempo_bpm=80,
+    )
+    heard(
+        db,
+        alice,
+        title="Guitar at night",
+        tags=["Folk"],
+        duration_s=200,
+        tempo_bpm=100,
+        key="A",
+        mode="minor",
+    )
+    heard(db, alice, title="Secret thunder", tags=["diary"], public=False, license="secret")
+    hidden = heard(db, bob, title="Hidden thunder", tags=["forbidden"])
+    db.rows("update public.audio_files set hidden_at = now(), hidden_reason = 'r' where id = %s", hidden)
+    return alice
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("thunder", {"Thunder over the river"}),
+        ("THUNDER River", {"Thunder over the river"}),
+        ("thu", {"Thunder over the river"}),
+        ("fruhling", {"Regen im Frühling"}),
+        ("FRÜHLING", {"Regen im Frühling"}),
+        ("weather", {"Regen im Frühling"}),
+        ("rain", {"Regen im Frühling", "Thunder over the river"}),
+        ("rain -thunder", {"Regen im Frühling"}),
+        ('"over the river"', {"Thunder over the river"}),
+        ('"the over"', set()),
+        ("guitar or weather", {"Guitar at night", "Regen im Frühling"}),
+        ("guitar weather", set()),
+        ("thundr", {"Thunder over the river"}),
+        ("guittar nigt", {"Guitar at night"}),
+        ("guittar -night", set()),
+        ("xylophone", set()),
+        ("!!! ' \\ : & |", set()),
+        ("' or 1=1 --", set()),
+    ],
+)
+def test_words(db: Database, library: str, query: str, expected: set[str]) -> None:
+    assert set(search(db, query)) == expected
+
+
+def test_what_was_written_counts_more_than_what_was_heard(db: Database, alice: str) -> None:
+    heard(db, alice, title="One", heard={"Rain": 0.9})
+    heard(db, alice, title="Two", tags=["rain"])
+    heard(db, alice, title="Rain")
+    assert search(db, "rain") == ["Rain", "Two", "One"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"min_tempo_bpm": 90}, {"Regen im Frühling", "Guitar at night"}),
+        ({"query": "rain", "max_duration_s": 60}, {"Regen im Frühling"}),
+        ({"key": "a", "mode": "minor", "labels": ["FOLK"]}, {"Guitar at night"}),
+        ({"license": "CC0-1.0"}, {"Regen im Frühling"}),
+        ({"query": "rain", "license": "MIT"}, set()),
+    ],
+)
+def test_filters(db: Database, library: str, arguments: Row, expected: set[str]) -> None:
+    assert set(search(db, **arguments)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("newest", ["Guitar at night", "Thunder over the river", "Regen im Frühling"]),
+        ("title", ["Guitar at night", "Regen im Frühling", "Thunder over the river"]),
+        ("duration", ["Regen im Frühling", "Thunder over the river", "Guitar at night"]),
+        ("tempo", ["Thunder over the river", "Guitar at night", "Regen im Frühling"]),
+        (None, ["Guitar at night", "Thunder over the river", "Regen im Frühling"]),
+    ],
+)
+def test_sorts(db: Database, library: str, sort: str | None, expected: list[str]) -> None:
+    assert search(db, sort=sort) == expected
+    paged, after = [], None
+    while rows := ask(db, "search_audio", query=None, sort=sort, limit=1, after=after):
+        paged += [db.file(str(row["id"]))["title"] for row in rows]
+        after = rows[-1]["cursor"]
+    assert paged == expected
+
+
+@pytest.mark.parametrize("sort", ["relevance", "newest", "title", "duration", "tempo"])
+@pytest.mark.parametrize("query", ["rain", "raain"], ids=["spelt", "misspelt"])
+def test_pages_stay_while_rows_arrive(db: Database, alice: str, sort: str, query: str) -> None:
+    """Every row that was there is given once, whatever arrives between the pages."""
+    chance = random.Random(11)
+
+    def add(n: int) -> str:
+        title = "Rain again" if n % 3 else f"Rain {n % 2}"  # equal keys too
+        return heard(db, alice, title=title, duration_s=10.0 + n % 4, tempo_bpm=60 + n % 5)
+
+    there = {add(n) for n in range(9)}
+    given: list[str] = []
+    after = None
+    while rows := ask(db, "search_audio", query=query, sort=sort, limit=2, after=after):
+        given += [str(row["id"]) for row in rows]
+        after = rows[-1]["cursor"]
+        add(chance.randrange(100))
+    assert len(given) == len(set(given))
+    assert there <= set(given)
+
+
+OTHER = base64.urlsafe_b64encode(b'{"sort": "newest", "id": "x"}').decode()
+
+
+@pytest.mark.parametrize("after", ["", "x", "e30", "bnVsbA", "Ww", "äöü", "A" * 4000, OTHER])
+def test_a_cursor_that_is_none_is_refused(db: Database, library: str, after: str) -> None:
+    with pytest.raises(psycopg.Error, match="no cursor") as refused:
+        ask(db, "search_audio", query=None, after=after)
+    assert refused.value.sqlstate == "22023"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"sort": "colour"}, {"limit": -1}, {"limit": 501}, {"query": "x" * 1001}, {"key": "H"}]
+)
+def test_arguments_that_mean_nothing_are_refused(db: Database, arguments: Row) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        ask(db, "search_audio", **arguments)
+    assert refused.value.sqlstate == "22023"
+
+
+def test_facets_count_what_is_found(db: Database, library: str) -> None:
+    counts = facets(db)
+    assert counts["all"] == {"exactly": 3}
+    assert counts["label"] == {"rain": 2, "folk": 1, "silence": 1, "thunder": 1, "weather": 1}
+    assert counts["license"] == {"CC0-1.0": 1}
+    assert counts["key"] == {"A minor": 2}
+    assert counts["tempo_bpm"] == {"60-90": 1, "90-120": 1, "120-150": 1}
+    assert counts["duration_s"] == {"10-60": 1, "60-300": 2}
+    assert facets(db, "rain", max_tempo_bpm=100)["all"] == {"exactly": 1}
+    assert facets(db, "thundr")["all"] == {"exactly": 1}
+    assert facets(db, "nothing such")["all"] == {"exactly": 0}
+
+
+def test_a_stranger_learns_nothing_of_what_is_private(db: Database, library: str, bob: str) -> None:
+    """Rows, scores, counts, cursors and corrections are as if alice's private recording were not there."""
+    queries = ("thunder", "secret", "diary", "secrit", "diarry thunder", "-thunder", None)
+
+    def everything() -> list[Any]:
+        told: list[Any] = []
+        for user in (None, bob):
+            for query in queries:
+                rows = ask(db, "search_audio", user, query=query, sort=None)
+                told.append([(row["id"], row["score"], _without_time(row["cursor"])) for row in rows])
+                told.append(facets(db, query, user))
+            for narrow in ({"license": "secret"}, {"labels": ["diary"]}, {"min_duration_s": 1}):
+                told.append([row["id"] for row in ask(db, "search_audio", user, **narrow)])
+                told.append(facets(db, None, user, **narrow))
+        return told
+
+    before = everything()
+    assert search(db, "diary", library) == ["Secret thunder"]
+    assert facets(db, "diary", library)["license"] == {"secret": 1}
+    db.rows("delete from public.audio_files where title = 'Secret thunder'")
+    assert everything() == before
+
+
+def test_a_forged_cursor_names_nothing(db: Database, library: str) -> None:
+    """A cursor made of a private recording's id is only compared with, never looked up."""
+    (private,) = db.rows("select id from public.audio_files where title = 'Secret thunder'")
+    answers = []
+    for audio_id in (str(private["id"]), "00000000-0000-4000-8000-0000000000ff"):
+        page = {"sort": "title", "misspelt": False, "as_of": "2026-01-01", "key": "h", "id": audio_id}
+        after = base64.urlsafe_b64encode(json.dumps(page).encode()).decode().rstrip("=")
+        answers.append(search(db, sort="title", after=after))
+    assert answers[0] == answers[1] == ["Regen im Frühling", "Thunder over the river"]
+
+
+def test_hidden_recordings_are_found_by_their_owner_only(db: Database, library: str, bob: str) -> None:
+    assert search(db, "forbidden", bob) == ["Hidden thunder"]
+    moderator = db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
+    assert search(db, "forbidden", moderator) == search(db, "forbidden") == []
+
+
+def _without_time(cursor: str) -> Row:
+    page: Row = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return {name: value for name, value in page.items() if name != "as_of"}
