@@ -14,7 +14,14 @@ from soundscape.local.storage.errors import no_such_key, not_enabled
 from soundscape.local.storage.names import check_bucket_name, check_key
 from soundscape.local.storage.signatures import MAX_SECONDS
 from soundscape.local.storage.uploads import Place, probe, write
-from soundscape.local.storage.wire import Body, Handlers, JsonResponse, decode_user_metadata, iso_time
+from soundscape.local.storage.wire import (
+    Body,
+    Handlers,
+    JsonResponse,
+    decode_user_metadata,
+    iso_time,
+    upserts,
+)
 
 _UNSIGNABLE = "Either the object does not exist or you do not have access to it"
 
@@ -56,14 +63,7 @@ class Objects(Handlers):
                 if field in given:
                     metadata[field] = given.text(field)
             user_metadata = decode_user_metadata(request.headers.get("x-metadata"), base64_coded=True)
-        await probe(
-            session,
-            to_bucket,
-            to_name,
-            upsert=request.headers.get("x-upsert") == "true",
-            metadata=metadata,
-            user_metadata=user_metadata,
-        )
+        await probe(session, to_bucket, to_name, upserts(request), metadata, user_metadata)
         metadata["lastModified"] = iso_time(datetime.now(UTC))
         values = session.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata or {})
         duplicate = self._same_bytes(values, source["version"])

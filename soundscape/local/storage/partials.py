@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 from soundscape.local.storage.files import Received, gather
+from soundscape.local.storage.tus import TAKEN_OVER, Refused
+from soundscape.local.storage.uploads import Candidate
 
 LIFETIME_S = 24 * 3600
 """How long an unfinished upload may go on, as on hosted projects."""
@@ -29,12 +31,8 @@ class Partial:
     """One upload, as its `.json` tells it."""
 
     id: str
-    bucket: str
-    name: str
+    candidate: Candidate
     length: int
-    mime_type: str
-    cache_control: str
-    user_metadata: dict[str, Any]
     header: str
     """`Upload-Metadata` as it came: HEAD gives it back."""
     expires_at: float
@@ -56,10 +54,6 @@ class Turn:
     __weakref__: Any = field(default=None, init=False, repr=False)
 
 
-class TakenOver(Exception):
-    """A newer request for the same upload has taken over from this stalled one."""
-
-
 class Partials:
     """The folder of unfinished uploads."""
 
@@ -67,8 +61,8 @@ class Partials:
         self.folder = folder
         self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
 
-    def create(self, **facts: Any) -> Partial:
-        partial = Partial(id=str(uuid4()), expires_at=time.time() + LIFETIME_S, **facts)
+    def create(self, candidate: Candidate, length: int, header: str) -> Partial:
+        partial = Partial(str(uuid4()), candidate, length, header, time.time() + LIFETIME_S)
         self.save(partial)
         return partial
 
@@ -82,8 +76,9 @@ class Partials:
     def find(self, identifier: str) -> Partial | None:
         """The upload of that id, expired ones included; None for an unknown or malformed id."""
         try:
-            return Partial(**json.loads(self._facts(str(UUID(identifier))).read_text()))
-        except (ValueError, FileNotFoundError):
+            facts = json.loads(self._facts(str(UUID(identifier))).read_text())
+            return Partial(**facts | {"candidate": Candidate(**facts["candidate"])})
+        except (ValueError, FileNotFoundError, KeyError, TypeError):  # the last two: of an earlier version
             return None
 
     def offset(self, partial: Partial) -> int:
@@ -106,7 +101,7 @@ class Partials:
 
     @contextlib.asynccontextmanager
     async def turn(self, identifier: str) -> AsyncIterator[Turn]:
-        """Wait for the upload; make a holder that has stalled give way. Raises TimeoutError in the end."""
+        """Wait for the upload; make a holder that has stalled give way. Raises `Refused` (500) in the end."""
         turn = self._turns.setdefault(identifier, Turn())
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOCK_PATIENCE_S
@@ -117,7 +112,7 @@ class Partials:
                 break
             except TimeoutError:
                 if loop.time() > deadline:
-                    raise
+                    raise Refused(500, "failed to acquire lock before timeout\n") from None
                 since = turn.waiting_since
                 if turn.patience and since is not None and loop.time() - since >= STALL_S:
                     turn.patience.reschedule(loop.time())
@@ -129,7 +124,7 @@ class Partials:
     async def append(self, partial: Partial, turn: Turn, chunks: AsyncIterator[bytes], *, most: int) -> bool:
         """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
 
-        What arrived before the connection broke stays. Raises `TakenOver`.
+        What arrived before the connection broke stays. Raises `Refused` (423).
         """
         loop = asyncio.get_running_loop()
         start, written = self.offset(partial), 0
@@ -146,7 +141,7 @@ class Partials:
                         await asyncio.to_thread(file.write, block)
                         turn.waiting_since = loop.time()
         except TimeoutError as error:
-            raise TakenOver from error
+            raise Refused(*TAKEN_OVER) from error
         finally:
             turn.patience = turn.waiting_since = None
         return True

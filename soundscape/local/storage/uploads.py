@@ -30,30 +30,47 @@ from soundscape.local.storage.wire import (
     declared_length,
     decode_user_metadata,
     header_text,
+    upserts,
 )
 
 Place = Callable[[DictRow | None], None]
 """Makes a new version's bytes, told of the row that is there already."""
 PROBE_VERSION = "1"
+DEFAULT_MIME_TYPE = "application/octet-stream"
 FOLDER_PLACEHOLDER = ".emptyFolderPlaceholder"
 
 
 @dataclass(frozen=True)
-class Incoming:
-    """What a request says of the bytes it carries."""
+class Candidate:
+    """An object that somebody wants to write, known before its bytes."""
 
-    chunks: AsyncIterator[bytes]
+    bucket: str
+    name: str
     mime_type: str
     cache_control: str
     user_metadata: dict[str, Any]
-    content_encoding: str
+    content_encoding: str = ""
+
+    async def probe(self, session: Session, *, upsert: bool, length: int | None) -> None:
+        """Ask the policies and triggers whether the caller may write it. Raises `StorageError`."""
+        metadata = {"mimetype": self.mime_type, "contentLength": length}
+        await probe(session, self.bucket, self.name, upsert, metadata, self.user_metadata)
+
+    async def commit(self, session: Session, files: Files, received: Received) -> DictRow:
+        """Place the bytes and write the row that makes them the object; the row. Raises `StorageError`."""
+        metadata = received.metadata(self.mime_type, self.cache_control)
+        if self.content_encoding:
+            metadata["contentEncoding"] = self.content_encoding
+        version = str(uuid4())
+        values = session.object_values(self.bucket, self.name, version, metadata, self.user_metadata)
+        await asyncio.to_thread(files.place, received.path, version)
+        return await write(session, files, "upsert_object", values, lambda replaced: None)
 
 
 async def probe(
     session: Session,
     bucket: str,
     name: str,
-    *,
     upsert: bool,
     metadata: Mapping[str, Any] | None = None,
     user_metadata: Mapping[str, Any] | None = None,
@@ -61,23 +78,6 @@ async def probe(
     """Ask the policies and triggers whether the caller may write this object. Raises `StorageError`."""
     values = session.object_values(bucket, name, PROBE_VERSION, metadata, user_metadata)
     await session.rows("upsert_object" if upsert else "insert_object", rollback=True, **values)
-
-
-async def commit(
-    session: Session,
-    files: Files,
-    bucket: str,
-    name: str,
-    received: Received,
-    *,
-    metadata: Mapping[str, Any],
-    user_metadata: Mapping[str, Any],
-) -> DictRow:
-    """Place the bytes and write the row that makes them the object; the row. Raises `StorageError`."""
-    version = str(uuid4())
-    values = session.object_values(bucket, name, version, metadata, user_metadata)
-    await asyncio.to_thread(files.place, received.path, version)
-    return await write(session, files, "upsert_object", values, lambda replaced: None)
 
 
 async def write(session: Session, files: Files, query: str, values: dict[str, Any], place: Place) -> DictRow:
@@ -120,7 +120,7 @@ class Uploads(Handlers):
 
     async def upload(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.upload")
-        return await self._receive(request, session, upsert=request.headers.get("x-upsert") == "true")
+        return await self._receive(request, session, upsert=upserts(request))
 
     async def update(self, request: Request) -> Response:
         session = self.storage.session(request, "storage.object.upload_update")
@@ -129,10 +129,10 @@ class Uploads(Handlers):
     async def sign(self, request: Request) -> Response:
         bucket, key = request.path_params["bucket"], request.path_params["key"]
         session = self.storage.session(request, "storage.object.sign_upload_url")
-        upsert = request.headers.get("x-upsert") == "true"
+        upsert = upserts(request)
         await session.bucket(bucket)
         check_key(key)
-        await probe(session, bucket, key, upsert=upsert)
+        await probe(session, bucket, key, upsert)
         token = self.storage.signatures.sign(
             f"{bucket}/{key}", "upload", UPLOAD_SECONDS, owner=session.owner_id, upsert=upsert
         )
@@ -153,55 +153,41 @@ class Uploads(Handlers):
         bucket, key = request.path_params["bucket"], request.path_params["key"]
         limits = await session.bucket(bucket)
         check_key(key)
-        size_limit = min(self.storage.size_limit, limits["file_size_limit"] or self.storage.size_limit)
-        incoming = await self._incoming(request)
+        candidate, chunks = await self._candidate(request, bucket, key)
+        most_bytes = self.storage.most_bytes(limits)
         if key.endswith(FOLDER_PLACEHOLDER):
-            size_limit = 0
+            most_bytes = 0
         else:
-            check_mime_type(incoming.mime_type, limits["allowed_mime_types"])
-        declared = declared_length(request.headers)
-        await probe(
-            session,
-            bucket,
-            key,
-            upsert=upsert,
-            metadata={"mimetype": incoming.mime_type, "contentLength": declared},
-            user_metadata=incoming.user_metadata,
-        )
-        received = await self.storage.files.receive(incoming.chunks, limit=size_limit)
-        metadata = received.metadata(incoming.mime_type, incoming.cache_control)
-        if incoming.content_encoding:
-            metadata["contentEncoding"] = incoming.content_encoding
-        row = await commit(
-            session,
-            self.storage.files,
-            bucket,
-            key,
-            received,
-            metadata=metadata,
-            user_metadata=incoming.user_metadata,
-        )
+            check_mime_type(candidate.mime_type, limits["allowed_mime_types"])
+        await candidate.probe(session, upsert=upsert, length=declared_length(request.headers))
+        received = await self.storage.files.receive(chunks, limit=most_bytes)
+        row = await candidate.commit(session, self.storage.files, received)
         return JsonResponse({"Key": f"{bucket}/{key}", "Id": row["id"]})
 
-    async def _incoming(self, request: Request) -> Incoming:
+    async def _candidate(
+        self, request: Request, bucket: str, key: str
+    ) -> tuple[Candidate, AsyncIterator[bytes]]:
         content_type = request.headers.get("content-type", "")
         if not content_type.lower().startswith("multipart/form-data"):
-            return Incoming(
-                chunks=request.stream(),
-                mime_type=header_text(content_type) or "application/octet-stream",
+            candidate = Candidate(
+                bucket,
+                key,
+                mime_type=header_text(content_type) or DEFAULT_MIME_TYPE,
                 cache_control=header_text(request.headers.get("cache-control", "")) or "no-cache",
                 user_metadata=decode_user_metadata(request.headers.get("x-metadata"), base64_coded=True),
                 content_encoding=header_text(request.headers.get("content-encoding", "")),
             )
+            return candidate, request.stream()
         form = Form(request.stream(), content_type)
         await form.read_fields()
-        seconds = header_text(form.fields.get("cacheControl", ""))
-        return Incoming(
-            chunks=form.file(),
-            mime_type=header_text(form.fields.get("contentType", "")) or form.mime_type,
-            cache_control=f"max-age={seconds}" if seconds else "no-cache",
-            user_metadata=decode_user_metadata(
-                form.fields.get("metadata", form.fields.get("userMetadata")), base64_coded=False
-            ),
-            content_encoding=header_text(form.fields.get("contentEncoding", "")),
+        said = {name: header_text(value) for name, value in form.fields.items()}
+        metadata = form.fields.get("metadata", form.fields.get("userMetadata"))
+        candidate = Candidate(
+            bucket,
+            key,
+            mime_type=said.get("contentType") or form.mime_type,
+            cache_control=f"max-age={said['cacheControl']}" if said.get("cacheControl") else "no-cache",
+            user_metadata=decode_user_metadata(metadata, base64_coded=False),
+            content_encoding=said.get("contentEncoding", ""),
         )
+        return candidate, form.file()

@@ -34,6 +34,10 @@ class Storage:
     size_limit: int
     """Bytes no object may exceed, whatever its bucket allows."""
 
+    def most_bytes(self, bucket: Mapping[str, Any]) -> int:
+        """How large an object in the bucket may be."""
+        return min(self.size_limit, bucket["file_size_limit"] or self.size_limit)
+
     def session(self, request: Request, operation: str) -> Session:
         """The caller's session. Raises `InvalidRequest` without credentials, `AccessDenied` for bad ones."""
         try:
@@ -195,6 +199,10 @@ def decode_user_metadata(encoded: str | None, *, base64_coded: bool) -> dict[str
 def header_text(value: str) -> str:
     """`value` fit for a response header: what does not belong there is left out."""
     return "".join(character for character in value if " " <= character <= "~")
+
+
+def upserts(request: Request) -> bool:
+    return request.headers.get("x-upsert") == "true"
 
 
 def declared_length(headers: Mapping[str, str]) -> int | None:

@@ -268,7 +268,7 @@ async def test_an_expired_upload_is_gone_and_swept(
     url = await create(http, user, f"{user.id}/late", 3)
     partials = Partials(project.folder / "resumable")
     (found,) = [p for p in map(partials.find, (f.stem for f in partials.folder.glob("*.json")))
-                if p and p.name == f"{user.id}/late"]  # fmt: skip
+                if p and p.candidate.name == f"{user.id}/late"]  # fmt: skip
     found.expires_at = 0
     partials.save(found)
     answer = await patch(http, user, url, 0, b"abc")
