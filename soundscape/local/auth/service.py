@@ -77,12 +77,7 @@ class Auth:
             return user, None
         if not _is_uuid(session_id):
             raise AuthError(403, "bad_jwt", "invalid claim: session_id claim must be a UUID")
-        session = await one(
-            connection,
-            "session_of_user",
-            id=session_id,
-            user_id=user["id"],
-        )
+        session = await one(connection, "session_of_user", id=session_id, user_id=user["id"])
         if session is None:
             raise AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
         return user, session

@@ -119,12 +119,7 @@ async def take_new_email(connection: Connection, user: Row, address: str) -> Row
     if taken is not None and taken["id"] != user["id"]:
         raise email_exists()
     user = await users.set_email(
-        connection,
-        user,
-        address,
-        email_change="",
-        email_change_confirm_status=0,
-        is_anonymous=False,
+        connection, user, address, email_change="", email_change_confirm_status=0, is_anonymous=False
     )
     user = await users.confirm_email(connection, user)
     return await one_time.void_all(connection, user)

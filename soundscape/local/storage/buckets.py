@@ -17,11 +17,7 @@ from soundscape.local.storage.errors import (
     no_such_bucket,
     too_large,
 )
-from soundscape.local.storage.names import (
-    check_bucket_name,
-    check_mime_patterns,
-    parse_size,
-)
+from soundscape.local.storage.names import check_bucket_name, check_mime_patterns, parse_size
 from soundscape.local.storage.wire import Body, Handlers, JsonResponse
 
 _LIST = """

@@ -79,12 +79,7 @@ class Session:
             raise StorageError(400, "InvalidParameter", "Invalid Parameter value") from error
 
     async def rows(
-        self,
-        query: str,
-        *,
-        service: bool = False,
-        rollback: bool = False,
-        **values: Any,
+        self, query: str, *, service: bool = False, rollback: bool = False, **values: Any
     ) -> list[DictRow]:
         """One statement of `queries.sql` in a transaction of its own. Raises `StorageError`."""
         taken = _TAKEN.get(query, "Resource")

@@ -6,12 +6,7 @@ import re
 from collections.abc import Iterable
 from uuid import UUID
 
-from soundscape.local.storage.errors import (
-    StorageError,
-    invalid_bucket_name,
-    invalid_key,
-    invalid_mime_type,
-)
+from soundscape.local.storage.errors import StorageError, invalid_bucket_name, invalid_key, invalid_mime_type
 
 # S3's safe characters and those that need care, ASCII alone, as the real server has them.
 _KEY = re.compile(r"[\w/!\-.*'() &$@=;:+,?]+", re.ASCII)
