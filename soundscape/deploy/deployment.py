@@ -86,12 +86,12 @@ def through(
     outcome.drift = steps.drift
     if plan_only or (steps.drift and not repair):
         return outcome
-    if steps.drift and steps.rehearsal is None:
+    if steps.drift:
         _repair(door, outcome, tell)
         # What hid behind the drift shows only now.
         outcome.plan = steps = plan.make(target, door, api, state)
         outcome.drift = steps.drift
-        if steps.drift and steps.rehearsal is None:
+        if not steps.can_go_on:
             _tell_refused(outcome, tell)
             return outcome
         _tell_plan(steps, tell, repair=repair)
@@ -111,9 +111,10 @@ def _repair(door: Door, outcome: Outcome, tell: Tell) -> None:
 
 
 def _tell_refused(outcome: Outcome, tell: Tell) -> None:
-    for name in map(str, outcome.drift):
-        # Postgres only warns when a role takes back what it did not give.
-        reason = outcome.refused.setdefault(name, "The database took the statement and did nothing.")
+    # Postgres only warns when a role takes back what it did not give.
+    nothing = "The database took the statement and did nothing."
+    outcome.refused = {name: outcome.refused.get(name, nothing) for name in map(str, outcome.drift)}
+    for name, reason in outcome.refused.items():
         tell(f"not put back: {name}. {reason}")
 
 

@@ -7,7 +7,7 @@ something of ours: they are told of and left alone. Anything else that opens som
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from soundscape.deploy import sources
@@ -106,13 +106,17 @@ class Wanted:
         return known is not None and known.state == entry.state
 
     def _may_be_theirs(self, entry: Entry) -> bool:
-        """Whether this was there for a reason of its own: not on a table of ours, nor about our buckets."""
-        is_reader = entry.kind.startswith("unguarded")
-        named = any(f"'{bucket}'" in clause for bucket in self._buckets() for clause in entry.clauses or ())
-        return (
-            entry.key not in self.ours.entries
-            and self._opens_ours(entry)
-            and (is_reader or not (_is_on(entry, self._tables_and_functions()) or named))
+        """Whether this was there for a reason of its own, before there was anything of ours."""
+        if entry.key in self.ours.entries or not self._opens_ours(entry):
+            return False
+        if entry.kind.startswith("unguarded"):
+            return True
+        # The first migration takes default privileges back: they were given again since.
+        names_ours = any(
+            f"'{bucket}'" in clause for bucket in self._buckets() for clause in entry.clauses or ()
+        )
+        return not (
+            names_ours or entry.kind == "default privileges" or _is_on(entry, self._tables_and_functions())
         )
 
     def _opens_ours(self, entry: Entry) -> bool:
@@ -136,14 +140,14 @@ _REMEDIES = {
 }
 
 
-def after_deploy(before: Wanted | None, after: Catalogue, *, found: bool) -> Wanted:
+def after_deploy(before: Wanted | None, after: Catalogue, found: list[sources.Migration]) -> Wanted:
     """What is wanted once every pending migration and every policy file ran in one transaction.
 
-    `after`: read at the end of that transaction. `found`: whether migrations had been applied by
-    somebody else, such as the official CLI: what those made is told by its name in our files.
+    `after`: read at the end of that transaction. `found`: migrations that had been applied by somebody
+    else, such as the official CLI. What those made or changed is told by its name in them.
     """
     known = before.ours.entries if before else {}
-    is_named = sources.vocabulary()
+    is_named, is_named_there = sources.vocabulary(), sources.vocabulary(found)
 
     def made(entry: Entry) -> bool:
         return entry.touched and (entry.word is None or is_named(entry.word))
@@ -165,13 +169,25 @@ def after_deploy(before: Wanted | None, after: Catalogue, *, found: bool) -> Wan
             return made(entry)
         return made(entry) or entry.key in known or entry.kind == "publication" or adopted(entry)
 
-    wanted = Wanted(
-        Catalogue(filter(is_ours, after.entries.values())), before.theirs if before else Catalogue([])
-    )
+    ours = {key: entry for key, entry in after.entries.items() if is_ours(entry)}
+    for key, entry in known.items() if found else ():
+        # What the migrations of somebody else do not name, they did not change.
+        if entry.kind not in _REMADE and not any(map(is_named_there, _bare_names(entry))):
+            ours[key] = entry
+    for key, entry in ours.items():
+        # No policy counts without it, whoever switched it off.
+        if found and entry.kind == "row security" and entry.name.startswith("public."):
+            ours[key] = replace(entry, state="on")
+    wanted = Wanted(Catalogue(ours.values()), before.theirs if before else Catalogue([]))
     if before is not None:
         return wanted
-    theirs = [entry for entry in after.entries.values() if wanted._may_be_theirs(entry)]
-    return Wanted(wanted.ours, Catalogue(theirs))
+    return Wanted(wanted.ours, Catalogue(filter(wanted._may_be_theirs, after.entries.values())))
+
+
+def _bare_names(entry: Entry) -> list[str]:
+    """What a migration that changes it must name: its table or function, or else itself."""
+    names = [name.partition("(")[0].rpartition(".")[2] for name in entry.about if name != _PRIVATE]
+    return names or [entry.name]
 
 
 def _is_on(entry: Entry, owned: set[str]) -> bool:

@@ -26,7 +26,7 @@ class Rehearsal:
     @classmethod
     def of(cls, state: State, after: Catalogue) -> Rehearsal:
         """From the catalogue at the end of `script`."""
-        wanted = after_deploy(state.wanted, after, found=bool(state.found))
+        wanted = after_deploy(state.wanted, after, state.found)
         withdrawn = wanted.withdrawn(state.wanted, after)
         return cls(wanted, withdrawn, after.without(withdrawn))
 
@@ -62,6 +62,11 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         return self.is_current and not (self.drift or self.secrets or self.hooks)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether no drift is left but what will come with the migrations, and be removed along with them."""
+        return all(self.rehearsal and difference.what == "unknown" for difference in self.drift)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -68,11 +68,14 @@ class State:
         return self.record.wanted if self.record else None
 
     @property
-    def found(self) -> list[str]:
-        """Versions of our migrations that somebody else applied, such as the official CLI."""
+    def found(self) -> list[sources.Migration]:
+        """Migrations of ours that somebody else applied, such as the official CLI."""
         deployed = self.record.migrations if self.record else {}
-        ours = [migration.version for migration in sources.migrations()]
-        return [version for version in ours if version in self.history and version not in deployed]
+        return [
+            migration
+            for migration in sources.migrations()
+            if migration.version in self.history and migration.version not in deployed
+        ]
 
     @property
     def is_current(self) -> bool:

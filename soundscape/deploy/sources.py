@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +58,12 @@ def extensions() -> list[str]:
     return sorted({name for migration in migrations() for name in _EXTENSION.findall(migration.sql)})
 
 
-def vocabulary() -> Callable[[str], bool]:
-    """Tells whether some file has a name, or a phrase, in it."""
-    text = "\n".join([migration.sql for migration in migrations()] + [text for _, text in policies()])
+def vocabulary(files: Iterable[Migration] | None = None) -> Callable[[str], bool]:
+    """Tells whether one of these migrations has a name or a phrase in it; without them, whether any file."""
+    texts = [migration.sql for migration in (migrations() if files is None else files)]
+    if files is None:
+        texts += [text for _, text in policies()]
+    text = "\n".join(texts)
     words = set(re.findall(r"\w+", text))
     return lambda phrase: phrase in words if phrase.isidentifier() else phrase in text
 

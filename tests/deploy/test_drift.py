@@ -253,6 +253,10 @@ BESIDE_MIGRATIONS = [
      "permission of moderator: roles.assign is unknown"),
     ("create policy peek on storage.objects for select to anon using (bucket_id = 'waveforms')",
      "policy peek on storage.objects is unknown"),
+    ("alter table public.likes disable row level security", "row security public.likes is changed"),
+    # A right that comes with the tables of the first deploy that makes them.
+    ("alter default privileges in schema public grant select on tables to anon",
+     "default privileges tables in schema public to anon is unknown"),
 ]  # fmt: skip
 
 
@@ -267,7 +271,7 @@ def test_the_first_deploy_over_what_the_official_cli_pushed(project: str, seeded
     assert (sorted(map(str, outcome.drift)), outcome.done) == (names, [])
     outcome, _ = told(project, repair=True)
     assert outcome.succeeded
-    removed = sorted(f"removed {named.removesuffix(' is unknown')}" for named in names)
+    removed = sorted(f"removed {name[: -len(' is unknown')]}" for name in names if name.endswith("unknown"))
     assert sorted(done for done in outcome.done if done.startswith("removed")) == removed
     assert told(project)[1][-1] == NOTHING_CHANGED
     with connected(project) as door:
@@ -276,6 +280,31 @@ def test_the_first_deploy_over_what_the_official_cli_pushed(project: str, seeded
     whole = picture(project)
     kept = {key for key in whole if "theirs_" not in key[1] and "_admin" not in key[1]}
     assert kept - wanted.ours.entries.keys() == {("extension", "plpgsql"), ("extension", "uuid-ossp")}
+
+
+def test_a_right_that_comes_with_our_tables_goes_with_the_deploy(project: str) -> None:
+    run(project, "alter default privileges in schema public grant select on tables to authenticator")
+    outcome, _ = told(project)
+    assert "grant table public.users to authenticator is unknown" in map(str, outcome.drift)
+    assert outcome.done == []
+    outcome, _ = told(project, repair=True)
+    assert outcome.succeeded
+    assert "removed grant table public.users to authenticator" in outcome.done
+    assert ("grant", "table public.users to authenticator") not in picture(project)
+    assert told(project)[1][-1] == NOTHING_CHANGED
+
+
+BESIDE_UPGRADE = [
+    (LEAK, LEAKS),
+    ("alter table public.audio_files disable row level security",
+     "row security public.audio_files is changed"),
+    ("alter table public.audio_files alter is_public set default true",
+     "column settings public.audio_files.is_public is changed"),
+    ("drop index public.audio_files_by_owner", "index public.audio_files_by_owner is missing"),
+    ("update cron.job set active = false", "cron job soundscape-reconcile is changed"),
+    ("create or replace function soundscape.ring() returns void language sql as ''",
+     "function soundscape.ring() is changed"),
+]  # fmt: skip
 
 
 def test_an_upgrade_that_somebody_began(deployed: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,11 +317,15 @@ def test_an_upgrade_that_somebody_began(deployed: str, monkeypatch: pytest.Monke
         "grant select on public.next to anon;",
     ):
         push(deployed)
-        run(deployed, LEAK)
+        for statement, _ in BESIDE_UPGRADE:
+            run(deployed, statement)
+        names = sorted(named for _, named in BESIDE_UPGRADE)
         outcome, _ = told(deployed)
-        assert (list(map(str, outcome.drift)), outcome.done) == ([LEAKS], [])
-        run(deployed, "drop policy leak on public.audio_files")
-        assert told(deployed)[0].done == ["policies, grants and buckets"]
+        assert (sorted(map(str, outcome.drift)), outcome.done) == (names, [])
+        outcome, _ = told(deployed, repair=True)
+        assert outcome.succeeded
+        assert outcome.done[-1] == "policies, grants and buckets"
+        assert len(outcome.done) == len(names) + 1
         assert told(deployed)[1][-1] == NOTHING_CHANGED
         run(deployed, "drop index public.audio_files_by_owner; grant insert on public.next to anon")
         assert [str(found) for found in told(deployed)[0].drift] == [
