@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from .conftest import Database
 from .sounds import Row, ask, heard
@@ -92,6 +94,24 @@ def library(db: Database, alice: str, bob: str) -> str:
 )
 def test_words(db: Database, library: str, query: str, expected: set[str]) -> None:
     assert set(search(db, query)) == expected
+
+
+WRITTEN = st.text(
+    st.one_of(
+        st.characters(exclude_characters="\0", exclude_categories=("Cs",)),
+        st.sampled_from("\"'-*:&|!<>()\\ "),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=WRITTEN)
+def test_any_query_is_answered(db: Database, query: str) -> None:
+    """Nothing that can be typed is an error."""
+    with db.acting("anon") as connection:
+        connection.execute("select * from public.search_audio(%s)", (query,))
+        connection.execute("select * from public.search_facets(%s)", (query,))
 
 
 def test_what_was_written_counts_more_than_what_was_heard(db: Database, alice: str) -> None:

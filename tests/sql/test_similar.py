@@ -164,6 +164,33 @@ def test_a_private_recording_is_like_one_that_does_not_exist(db: Database, alice
     assert told == {("PT404", "There is no such recording.", None)}
 
 
+def test_neighbours_are_as_if_private_recordings_were_not_there(db: Database, alice: str, bob: str) -> None:
+    """Which, how many, in what order, with what score: also where diversity or a filter had to choose."""
+    seed = heard(db, alice, at=(1.0,), heard={"Rain": 0.5})
+    for n in range(4):
+        heard(db, alice, at=(1.0, 0.1 * n), heard={"Rain": 0.2 * n}, title=f"Public {n}")
+    private = [heard(db, alice, at=(1.0, 0.1 * n), heard={"Rain": 0.5}, public=False) for n in range(4)]
+
+    def told() -> list[list[Row]]:
+        variants: list[Row] = [
+            {},
+            {"limit": 2},
+            {"diversity": 0.7},
+            {"labels": ["rain"]},
+            {"min_duration_s": 1},
+        ]
+        return [
+            [row | {"recording": None} for row in ask(db, "similar_audio", user, audio_id=seed, **arguments)]
+            for user in (None, bob)
+            for arguments in variants
+        ]
+
+    before = told()
+    assert set(private) < set(similar(db, seed, alice))
+    db.rows("delete from public.audio_files where id = any(%s::uuid[])", private)
+    assert told() == before
+
+
 def test_freshly_completed_is_found_in_the_same_transaction(db: Database, alice: str) -> None:
     seed = heard(db, alice, at=(1.0,))
     audio_id = db.recording(alice)
@@ -175,7 +202,10 @@ def test_freshly_completed_is_found_in_the_same_transaction(db: Database, alice:
         db.rows("set local role authenticated")
         db.rows("select set_config('request.jwt.claims', %s, true)", claims)
         found = db.rows("select id from public.similar_audio(%s)", seed)
-    assert [str(row["id"]) for row in found] == [audio_id]
+        by_word = db.rows("select id from public.search_audio('bagpipes', labels => array['bagpipes'])")
+        (counted,) = db.rows("select recordings from public.search_facets('bagpipes') where facet = 'all'")
+    assert [str(row["id"]) for row in found] == [str(row["id"]) for row in by_word] == [audio_id]
+    assert counted["recordings"] == 1
 
 
 def test_what_was_heard_stands_with_the_recording(db: Database, alice: str) -> None:
