@@ -149,6 +149,8 @@ BROKEN = [
     (["drop policy soundscape_audio_insert on storage.objects"],
      ["upload"]),
     (["drop policy audio_files_read_public on public.audio_files"],
+     ["public row"]),
+    (["drop policy soundscape_audio_read_public on storage.objects"],
      ["publish"]),
     (["revoke select on public.audio_features from authenticated"],
      ["features"]),

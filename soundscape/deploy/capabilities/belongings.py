@@ -16,11 +16,14 @@ from soundscape.deploy.check import Broken
 Row = dict[str, Any]
 
 
-async def blank(visit: Visit) -> None:
-    """A public row that waits for a file, described by the owner."""
+async def public_row(visit: Visit) -> None:
+    """A public row that waits for a file: everybody sees it."""
     visit.blank = await visit.owner.describe(
         f"{visit.owner.user_id}/check-without-bytes.wav", "A check", is_public=True
     )
+    for who, client in (("another user", visit.stranger.client), ("nobody", await visit.anonymous())):
+        if not await rows(client, "audio_files", "id", visit.blank["id"]):
+            raise Broken(f"A public recording: {who} does not see its row.")
 
 
 async def likes(visit: Visit) -> None:
