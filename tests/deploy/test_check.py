@@ -185,7 +185,7 @@ async def test_what_blocks_nothing_turns_as_many_lines_red_as_are_broken(target:
     for statement in (
         "delete from storage.buckets where id = 'profile-images'",
         "alter publication supabase_realtime drop table public.audio_files",
-        "create policy leak on public.audio_files for select to anon using (true)",
+        "create policy leak on public.audio_features for select to anon using (true)",
         "grant execute on function public.reconcile(), soundscape.reconcile() to anon",
     ):
         run(target, statement)
@@ -195,7 +195,7 @@ async def test_what_blocks_nothing_turns_as_many_lines_red_as_are_broken(target:
         assert red(found) == [*expected, "worker's functions"]
         assert "clock is +" in found["clocks"].reason
         assert "signature" in found["doorbell"].reason
-        assert "nobody gets row" in found["private"].reason
+        assert "nobody gets features" in found["private"].reason
     finally:
         assert deploy(target, lambda _: None, repair=True).succeeded
 
