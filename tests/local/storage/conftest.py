@@ -117,7 +117,8 @@ def project(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     async def serve() -> None:
         try:
             async with open_stack(
-                data_dir=tmp_path_factory.mktemp("storage"),
+                # Two folders down, so that what is around it is nobody else's.
+                data_dir=tmp_path_factory.mktemp("storage") / "around" / "project",
                 url="http://127.0.0.1",
                 keys=Keys.make(),
                 config=Config({"storage": {"file_size_limit": f"{SIZE_LIMIT}B"}}),
