@@ -396,9 +396,9 @@ async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch:
         return await claim(*arguments, **named)
 
     monkeypatch.setattr(worker._queue, "claim", noted)
-    await until(lambda: len(looks) >= 4)
+    await until(lambda: len(looks) >= 6)
     gaps = [later - earlier for earlier, later in pairwise(looks)]
-    assert gaps[-1] == pytest.approx(settings.poll_max_s, abs=0.4), "it has grown to the limit"
+    assert settings.poll_max_s * 0.9 <= gaps[-1] < 5, "it has grown to the limit, and no further"
 
     # Without the limit each empty look doubles the pause: by now nobody looks for many seconds unless rung.
     worker.settings = replace(settings, poll_max_s=3600.0)
