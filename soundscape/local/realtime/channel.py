@@ -85,6 +85,8 @@ class Channel:
     # -- what the client sends ------------------------------------------------------------------
 
     async def receive(self, message: Message) -> None:
+        if message.event == "broadcast" and "broadcast" not in self.permissions.write:
+            return  # as the real service does; an acknowledgement would be a lie
         if message.event in ("broadcast", "presence"):
             error = self._broadcast(message) if message.event == "broadcast" else self._presence(message)
             if error is not None:
@@ -111,9 +113,8 @@ class Channel:
                 return "A broadcast needs an event"
         if size_bytes > self.connection.service.limits.payload_bytes:
             return "Payload size exceeded"
-        if "broadcast" in self.permissions.write:
-            sender = None if self.hears_itself else self
-            self.hub.broadcast(self.name, self.private, payload, sender=sender)
+        sender = None if self.hears_itself else self
+        self.hub.broadcast(self.name, self.private, payload, sender=sender)
         return None
 
     def _presence(self, message: Message) -> str | None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundscape.local.rest.errors import header_value, refusal
+from soundscape.local.rest.errors import refusal
 from soundscape.local.rest.request import Request
 from soundscape.local.rest.statements import Statement
 from soundscape.local.stack import Connection
@@ -107,7 +107,16 @@ def _overridden(answer: Answer, result: Result) -> Answer:
         for entry in json.loads(result.headers or "[]"):
             ((key, value),) = entry.items()
             known = next((name for name in answer.headers if name.lower() == key.lower()), key)
-            answer.headers[known] = header_value(value)
+            answer.headers[known] = _header_value(value)
     except (ValueError, AttributeError, TypeError) as error:
         raise refusal("PGRST111") from error
     return answer
+
+
+def _header_value(value: object) -> str:
+    """`value` as a header may carry it. Raises ValueError for line breaks and what Latin-1 lacks."""
+    text = str(value)
+    text.encode("latin-1")
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("control characters in a header")
+    return text

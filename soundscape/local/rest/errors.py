@@ -99,15 +99,6 @@ def nearest(
     return f"{before}{found[0]}{after}" if found else None
 
 
-def header_value(value: object) -> str:
-    """`value` as a header may carry it. Raises ValueError for line breaks and what Latin-1 lacks."""
-    text = str(value)
-    text.encode("latin-1")
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ValueError("control characters in a header")
-    return text
-
-
 def from_postgres(error: psycopg.Error, *, anonymous: bool) -> RestError:
     """What Postgres refused, with the HTTP status PostgREST gives its SQLSTATE."""
     state, message = error.diag.sqlstate, error.diag.message_primary or ""
@@ -116,7 +107,7 @@ def from_postgres(error: psycopg.Error, *, anonymous: bool) -> RestError:
             return RestError(400, "22P05", str(error))
         return refusal("PGRST001")
     if state == "PGRST":
-        return _raised(message, error.diag.message_detail)
+        return refusal("PGRST121", hint="Responses written by RAISE are not supported here: use PTxyz.")
     status = _STATUSES.get(state) or _STATUSES.get(state[:2], 400)
     if state == "42501":
         status = 401 if anonymous else 403
@@ -129,17 +120,3 @@ def from_postgres(error: psycopg.Error, *, anonymous: bool) -> RestError:
     if status == 401:
         refused.headers["WWW-Authenticate"] = "Bearer"
     return refused
-
-
-def _raised(message: str, detail: str | None) -> RestError:
-    """`raise sqlstate 'PGRST'`: the function writes the whole response itself."""
-    try:
-        body, response = json.loads(message), json.loads(detail or "")
-        words = {"details": body.get("details"), "hint": body.get("hint")}
-        raised = RestError(int(response["status"]), str(body["code"]), str(body["message"]), **words)
-        given = response.get("headers", {}).items()
-        raised.headers = {header_value(key): header_value(value) for key, value in given}
-        return raised
-    except (ValueError, KeyError, TypeError, AttributeError):
-        needed = "MESSAGE needs 'code' and 'message', DETAIL needs 'status' and 'headers', as JSON objects."
-        return refusal("PGRST121", hint=needed)

@@ -91,18 +91,10 @@ class Media:
 
 
 def negotiate(header: str) -> Media:
-    """The first acceptable representation that we have. Raises PGRST107 when there is none."""
+    """The first of those named that we have, weights aside. Raises PGRST107 when there is none."""
     offered = [part.replace(" ", "").lower().split(";") for part in header.split(",") if part.strip()]
-    offered.sort(key=_quality, reverse=True)
     for name, *parameters in offered or [["*/*"]]:
         if name in MEDIA:
             stripped = name.startswith(_VENDOR) and "nulls=stripped" in parameters
             return Media(MEDIA[name], stripped)
     raise refusal("PGRST107", ", ".join(name for name, *_ in offered))
-
-
-def _quality(offer: list[str]) -> float:
-    try:
-        return next((float(it.removeprefix("q=")) for it in offer[1:] if it.startswith("q=")), 1.0)
-    except ValueError:
-        return 0.0

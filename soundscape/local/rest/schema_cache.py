@@ -6,8 +6,9 @@ was found here. Reloaded on `notify pgrst, 'reload schema'`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +26,6 @@ _QUERY = (Path(__file__).with_suffix(".sql")).read_text()
 _SPOKEN_TYPES = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
 """Spellings that Postgres's grammar knows and its catalogue does not."""
 
-K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
@@ -107,32 +107,35 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class SchemaCache:
     """The document of `schema_cache.sql`."""
 
-    tables: list[Table]
-    relationships: list[Relationship]
-    functions: list[Function]
+    all_tables: list[Table]
+    all_relationships: list[Relationship]
+    all_functions: list[Function]
     types: dict[str, Name]
     timeouts: dict[str, str]
     """The statement timeouts of roles."""
 
+    @cached_property
+    def tables(self) -> dict[Name, Table]:
+        return {table.key: table for table in self.all_tables}
 
-@dataclass(frozen=True)
-class SchemaCache:
-    tables: dict[Name, Table]
-    relationships: dict[Name, list[Relationship]]
-    """By source."""
-    functions: dict[Name, list[Function]]
-    types: dict[str, Name]
-    timeouts: dict[str, str]
+    @cached_property
+    def relationships(self) -> dict[Name, list[Relationship]]:
+        """By source."""
+        return _grouped(self.all_relationships, lambda link: link.source)
+
+    @cached_property
+    def functions(self) -> dict[Name, list[Function]]:
+        return _grouped(self.all_functions, lambda function: function.key)
 
     def type_named(self, spelled: str) -> Name | None:
         words = " ".join(spelled.lower().split())
         return self.types.get(spelled) or self.types.get(_SPOKEN_TYPES.get(words, words))
 
 
-_CATALOGUE = TypeAdapter(Catalogue)
+_DOCUMENT = TypeAdapter(SchemaCache)
 
 
 async def load(connection: AsyncConnection[Any], schemas: list[str], search_path: list[str]) -> SchemaCache:
@@ -143,18 +146,11 @@ async def load(connection: AsyncConnection[Any], schemas: list[str], search_path
         await connection.execute("select set_config('search_path', '', true)")
         row = await (await connection.execute(_QUERY, parameters)).fetchone()
     assert row is not None
-    found = _CATALOGUE.validate_python(row[0])
-    return SchemaCache(
-        tables={table.key: table for table in found.tables},
-        relationships=_grouped(found.relationships, lambda link: link.source),
-        functions=_grouped(found.functions, lambda function: function.key),
-        types=found.types,
-        timeouts=found.timeouts,
-    )
+    return _DOCUMENT.validate_python(row[0])
 
 
-def _grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
-    groups: dict[K, list[T]] = {}
+def _grouped(items: Iterable[T], key: Callable[[T], Name]) -> dict[Name, list[T]]:
+    groups: dict[Name, list[T]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups

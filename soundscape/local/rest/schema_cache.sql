@@ -65,7 +65,7 @@ relationships as (
     join keys k on k.conrelid = near.conrelid and k.contype = 'p' and k.columns @> (near.columns || far.columns)
 )
 select json_build_object(
-    'tables', (
+    'all_tables', (
         select coalesce(json_agg(json_build_object(
             'schema', r.nspname,
             'name', r.relname,
@@ -80,8 +80,8 @@ select json_build_object(
             )
         )), '[]') from relations r left join columns c on c.attrelid = r.oid
     ),
-    'relationships', (select coalesce(json_agg(link order by conname), '[]') from relationships),
-    'functions', (
+    'all_relationships', (select coalesce(json_agg(link order by conname), '[]') from relationships),
+    'all_functions', (
         select coalesce(json_agg(json_build_object(
             'schema', n.nspname,
             'name', p.proname,

@@ -104,7 +104,9 @@ def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         }
         async with open_stack(**stack_settings) as stack:
             app = Starlette(routes=[Mount("/rest/v1", rest.build(stack))])
-            server = Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+            server = Server(
+                uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_keep_alive=75)
+            )
             tasks = [asyncio.create_task(server.serve()), asyncio.create_task(rest.run(stack))]
             while not server.started:
                 await asyncio.sleep(0.01)
