@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +33,7 @@ from soundscape.worker import traces
 from soundscape.worker.app import build
 from soundscape.worker.loop import Worker
 from tests import embedded
+from tests.worker import bombs
 from tests.worker.service import serving
 from tests.worker.test_traces import accepted, collected
 
@@ -451,3 +453,45 @@ async def test_one_id_through_everything(
     parts = {span["name"] for span in spans if span["parent"] == whole["id"]}
     assert parts == {"fetch", "analyze", "store", "complete"}
     assert (whole["soundscape.audio.id"], whole["event.outcome"]) == (audio_id, "succeeded")
+
+
+async def test_a_file_that_kills_its_child(bench: Bench, start: Start, tmp_path: Path) -> None:
+    """It is tried as often as the queue says and then dead; the same slot hears the others meanwhile."""
+    worker = await start()
+    await until(lambda: worker.warm)
+    # Long enough for a child to be found at it: ten minutes of eight channels at 192 kHz, in 70 kB.
+    long = bombs.flac(tmp_path / "long", frames=192_000 * 600, sample_rate=192_000, channels=8)
+    poison, _ = bench.recording(long.read_bytes())
+    killed: set[int] = set()
+
+    async def kill() -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            (job,) = bench.jobs(poison)
+            process = worker._sandboxes[0]._process
+            if job["state"] == "running" and process is not None:
+                await asyncio.sleep(0.2)
+                if bench.jobs(poison)[0]["state"] == "running":
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGKILL)
+                        killed.add(process.pid)
+            elif job["state"] == "queued" and job["msg_id"] is not None:
+                bench.sql("update soundscape.jobs set retry_at = now() where id = %s", job["id"])
+                bench.sql("select pgmq.set_vt(%s, %s, 0)", job["queue"], job["msg_id"])
+                worker.ring()
+
+    killing = asyncio.create_task(kill())
+    try:
+        others = [bench.recording()[0] for _ in range(3)]
+        await until(lambda: bench.status(poison) == "failed", within_s=240)
+        await until(lambda: all(bench.status(other) == "ready" for other in others), within_s=120)
+    finally:
+        killing.cancel()
+        await asyncio.gather(killing, return_exceptions=True)
+    (job,) = bench.jobs(poison)
+    (most,) = bench.sql("select soundscape.max_attempts() as attempts")
+    assert (job["state"], job["error_code"], job["attempt"]) == ("dead", "analysis_crashed", most["attempts"])
+    assert len(killed) >= most["attempts"]
+    for other in others:
+        (heard,) = bench.jobs(other)
+        assert (heard["state"], heard["attempt"]) == ("succeeded", 1)
