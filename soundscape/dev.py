@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,15 @@ def environment_of(data_dir: Path) -> dict[str, str]:
     return environment(str(owner["url"]), keys, str(owner["db_url"]))
 
 
+def worker_settings(project: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Settings of the worker in it: how it works is for the environment to say, which project it serves is
+    not.
+    """
+    own = ("SOUNDSCAPE_", "OTEL_EXPORTER_OTLP_")
+    tuning = {name: value for name, value in environment.items() if name.startswith(own)}
+    return Settings.from_environment({**tuning, **project})
+
+
 @asynccontextmanager
 async def running(
     data_dir: Path,
@@ -120,14 +129,7 @@ async def running(
             if with_worker:
                 from soundscape.worker.app import build as build_worker
 
-                # How it works is for the environment to say; which project it serves is not.
-                tuning = {
-                    name: value
-                    for name, value in load_environment().items()
-                    if name.startswith(("SOUNDSCAPE_", "OTEL_EXPORTER_OTLP_"))
-                }
-                settings = Settings.from_environment(tuning | project.environment())
-                beside["/api"] = build_worker(settings)
+                beside["/api"] = build_worker(worker_settings(project.environment(), load_environment()))
             async with serving(gateway.build(stack, beside=beside), listener):
                 try:
                     yield project

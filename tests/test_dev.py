@@ -17,6 +17,9 @@ import httpx
 import psycopg
 import pytest
 
+from soundscape.dev import environment, worker_settings
+from soundscape.local.keys import Keys
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 COMMAND = (sys.executable, "-m", "soundscape.cli")
@@ -246,6 +249,22 @@ def test_a_second_signal_waits_for_no_job(start: Start) -> None:
         time.sleep(0.05)
     assert left == ("refused", "not_audio")
     assert dev.end(signal.SIGTERM) == 0
+
+
+def test_the_worker_in_it_heeds_the_environment() -> None:
+    project = environment("http://127.0.0.1:1", Keys.make(), "postgresql://")
+    elsewhere = {
+        "SUPABASE_URL": "https://another.supabase.co",
+        "SUPABASE_SECRET_KEY": "sb_secret_of_another",
+        "SOUNDSCAPE_WEBHOOK_SECRET": "whsec_of_another",
+        "SOUNDSCAPE_WORKERS": "3",
+        "SOUNDSCAPE_LEASE_S": "7",
+    }
+    settings = worker_settings(project, elsewhere)
+    assert (settings.workers, settings.lease_s) == (3, 7)
+    assert settings.supabase_url == "http://127.0.0.1:1"
+    assert settings.secret_key == project["SUPABASE_SECRET_KEY"]
+    assert settings.webhook_secrets == (project["SOUNDSCAPE_WEBHOOK_SECRET"],)
 
 
 def test_env_where_nobody_runs(data_dirs: Path) -> None:

@@ -47,6 +47,7 @@ class Worker:
         self._free: list[Sandbox] = []
         self._sandboxes: list[Sandbox] = []
         self._jobs: set[asyncio.Task[None]] = set()
+        self._renewing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._project: ProjectHealth | None = None
         self._queue_trouble: str | None = "not asked yet"
@@ -119,7 +120,7 @@ class Worker:
             if self._jobs:
                 await asyncio.wait(self._jobs, timeout=STOP_GRACE_S)
         finally:
-            unfinished = (*self._tasks, *self._jobs)
+            unfinished = (*self._tasks, *self._jobs, *self._renewing)
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
@@ -146,18 +147,30 @@ class Worker:
         assert self._scratch is not None
         while len(self._sandboxes) < self.settings.workers:
             sandbox = ObservedSandbox(self._scratch.folder)
+            await self._renew(sandbox)
+            self._sandboxes.append(sandbox)
+            self._free.append(sandbox)
+        self.warm = True
+
+    async def _renew(self, sandbox: Sandbox) -> None:
+        """Give it a new child, however often that takes."""
+        while sandbox.spent:
             try:
+                await sandbox.stop()
                 await sandbox.start()
             except (AnalysisCrashed, OSError) as error:
                 self._start_trouble = f"an analysis child did not start: {error}"
                 log.error("an analysis child did not start, trying again", error=str(error))
-                await sandbox.stop()
                 await asyncio.sleep(5)
-                continue
-            log.info("analysis child ready", **sandbox.protections.as_dict())
-            self._sandboxes.append(sandbox)
-            self._free.append(sandbox)
-        self.warm = True
+        log.info("analysis child ready", **sandbox.protections.as_dict())
+
+    async def _free_again(self, sandbox: Sandbox) -> None:
+        # Before the next file and not with it: no lease runs meanwhile, and a child that does not start is
+        # no fault of a recording.
+        if sandbox.spent:
+            await self._renew(sandbox)
+        self._free.append(sandbox)
+        self._wake.set()
 
     async def _claim(self) -> list[Job]:
         assert self._scratch is not None
@@ -198,8 +211,10 @@ class Worker:
                 # A bug of ours: the lease runs out, the attempt is counted, the slot goes on.
                 log.exception("job failed unexpectedly", **{"job.id": job.job_id})
             finally:
-                self._free.append(sandbox)
-                self._wake.set()
+                if not self._stopping:
+                    renewing = asyncio.create_task(self._free_again(sandbox))
+                    self._renewing.add(renewing)
+                    renewing.add_done_callback(self._renewing.discard)
 
         task = asyncio.create_task(work())
         self._jobs.add(task)

@@ -75,6 +75,12 @@ class Sandbox:
         self._jobs = 0
         self.protections = Protections((), {})
 
+    @property
+    def spent(self) -> bool:
+        """Whether the next file needs a new child: there is none, it died, or it has heard its share."""
+        ended = self._process is None or self._process.returncode is not None
+        return ended or self._jobs >= self._jobs_per_child
+
     async def start(self) -> None:
         """Start a child and wait until it is warm. Raises `AnalysisCrashed`; then no child is left."""
         self._socket, theirs = socket.socketpair()
@@ -115,11 +121,7 @@ class Sandbox:
         Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died, outlived
         `wall_s` or filled its folder; a new child is there for the next call either way.
         """
-        if (
-            self._process is None
-            or self._process.returncode is not None
-            or self._jobs >= self._jobs_per_child
-        ):
+        if self.spent:
             await self.stop()
             await self.start()
         assert self._socket is not None
