@@ -5,7 +5,9 @@ Everything private carries a word that no request contains; the word must not be
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import dataclasses
 import json
 import secrets
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +45,7 @@ class Scene:
     neighbours: dict[str, list[str]]
     """Of each table, those that a foreign key joins it with."""
     callers: dict[str, dict[str, str]]
+    owner: dict[str, str]
 
     @property
     def names(self) -> list[str]:
@@ -169,6 +173,7 @@ def scene(served: Project) -> Any:
             columns,
             neighbours,
             callers,
+            owner,
         )
 
 
@@ -380,3 +385,90 @@ def test_the_same_calls_do_read_it_for_the_owner(scene: Scene) -> None:
             connection.execute(
                 "update public.audio_files set is_public = false where id = %s", (scene.audio_id,)
             )
+
+
+Subscription = dict[str, str]
+"""What a client asks of postgres_changes: event, schema, table, filter."""
+
+
+def subscriptions(scene: Scene) -> st.SearchStrategy[list[Subscription]]:
+    """Tables with and without filters that fit the private rows."""
+    ids = st.sampled_from([scene.user_id, scene.audio_id, scene.playlist_id])
+
+    def on(table: str) -> st.SearchStrategy[Subscription]:
+        plain = {"event": "*", "schema": "public", "table": table}
+        named = [column for column, kind in scene.columns[table].items() if kind == "uuid"]
+        filtered = st.builds(
+            lambda column, operator, value: plain | {"filter": f"{column}={operator}.{value}"},
+            st.sampled_from(named or ["id"]), st.sampled_from(["eq", "neq"]), ids,
+        )  # fmt: skip
+        return st.just(plain) | filtered
+
+    return st.lists(st.sampled_from(sorted(scene.columns)).flatmap(on), min_size=1, max_size=4)
+
+
+async def heard(scene: Scene, who: str, wanted: list[list[Subscription]]) -> tuple[str, int]:
+    """Join a channel for each list, change every private row, and return all that arrived, and the joins."""
+    key, token = scene.callers[who]["apikey"], scene.callers[who].get("authorization", "")
+    address = scene.project.url.replace("http", "ws", 1)
+    arrived: list[str] = []
+    async with websockets.connect(f"{address}/realtime/v1/websocket?apikey={key}&vsn=1.0.0") as socket:
+        for number, changes in enumerate(wanted):
+            payload: dict[str, Any] = {
+                "config": {
+                    "broadcast": {"self": False, "ack": False},
+                    "presence": {"key": ""},
+                    "postgres_changes": changes,
+                    "private": False,
+                }
+            }
+            if token:
+                payload["access_token"] = token.removeprefix("Bearer ")
+            joining = {
+                "topic": f"realtime:{number}", "event": "phx_join", "payload": payload,
+                "ref": str(number), "join_ref": str(number),
+            }  # fmt: skip
+            await socket.send(json.dumps(joining))
+
+        async def listen(quiet_s: float) -> None:
+            while True:
+                try:
+                    arrived.append(str(await asyncio.wait_for(socket.recv(), quiet_s)))
+                except TimeoutError:
+                    return
+
+        await listen(1.0)
+        joined = sum('"phx_reply"' in frame and '"ok"' in frame for frame in arrived)
+        with psycopg.connect(scene.project.stack.postgres.dsn(SUPERUSER)) as connection:
+            for statement in (
+                "update public.audio_files set updated_at = now() where user_id = %s",
+                "update public.audio_features set created_at = now() where user_id = %s",
+                "update public.playlists set updated_at = now() where user_id = %s",
+                "update public.user_preferences set theme = 'dark' where user_id = %s",
+                "update public.users set updated_at = now() where id = %s",
+            ):
+                connection.execute(statement.encode(), (scene.user_id,))
+        await listen(1.0)
+    return "\n".join(arrived), joined
+
+
+@pytest.mark.parametrize("who", ["nobody", "a stranger"])
+def test_strangers_hear_nothing_private(scene: Scene, who: str) -> None:
+    @settings(max_examples=2, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(subscriptions(scene), min_size=20, max_size=30))
+    def try_it(wanted: list[list[Subscription]]) -> None:
+        told, _ = asyncio.run(heard(scene, who, wanted))
+        assert WORD not in told, wanted
+
+    try_it()
+    everything_there_is = [[{"event": "*", "schema": "public"}]]
+    told, joined = asyncio.run(heard(scene, who, everything_there_is))
+    assert joined == 1
+    assert WORD not in told
+
+
+def test_the_owner_does_hear_it(scene: Scene) -> None:
+    owner = dataclasses.replace(scene, callers={"the owner": scene.owner})
+    told, joined = asyncio.run(heard(owner, "the owner", [[{"event": "*", "schema": "public"}]]))
+    assert joined == 1
+    assert WORD in told
