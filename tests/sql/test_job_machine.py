@@ -143,6 +143,10 @@ class Jobs(RuleBasedStateMachine):
             for told in self.claims:
                 told.stale |= told.held.job_id == held.job_id
             self.claims.append(Told(held))
+        # A claim that comes upon a lease run out for the fifth time ends the job instead.
+        dead = {row["id"] for row in self.db.rows("select id from soundscape.jobs where state = 'dead'")}
+        for told in self.claims:
+            told.stale |= told.held.job_id in dead
 
     @precondition(lambda self: self.claims)
     @rule(pick=PICK)
