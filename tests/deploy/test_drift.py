@@ -47,6 +47,7 @@ BY_HAND = [
     ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
     ("drop extension pg_net", "extension pg_net is missing"),
     ("drop extension pgcrypto", "extension pgcrypto is missing"),
+    ("drop index public.audio_files_by_spelling", "index public.audio_files_by_spelling is missing"),
     ("drop extension pg_trgm", "extension pg_trgm is missing"),
     # What carries visibility, and what else the tables promise.
     ("alter table public.audio_features drop constraint audio_features_audio_id_fkey",
@@ -430,7 +431,7 @@ def test_extensions_come_back_where_they_were(deployed: str) -> None:
 
     before = places()
     for extension in ("pgcrypto", "pg_trgm", "pg_net"):
-        run(deployed, f"drop extension {extension}")
+        run(deployed, f"drop extension {extension} cascade")
     run(deployed, 'alter extension "vector" set schema public')
     outcome, _ = told(deployed, repair=True)
     assert places() | {"vector": before["vector"]} == before
