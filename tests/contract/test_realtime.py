@@ -222,7 +222,7 @@ async def _live(user: User, users: list[User], seen: list[Any], listening: async
         _rows(changed.neq("title", "")),
         _rows(client.table("audio_files").select("*")),
         _rows(client.table("playlists").select("*, users(id)")),
-        _rows(client.rpc("search_audio", {"query": "by"})),
+        _rows(client.rpc("search_audio", {"query": "by"}).select("user_id:recording->>user_id")),
         _rows(client.table("user_preferences").select("*")),
     )
     assert [{found["user_id"] for found in rows} for rows in read] == [{user.id}] * len(read), read

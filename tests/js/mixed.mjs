@@ -33,7 +33,7 @@ const live = async ([id, token]) => {
     client.from('audio_files').update({ title: again }).neq('title', '').select(),
     client.from('audio_files').select('*'),
     client.from('playlists').select('*'),
-    client.rpc('search_audio', { query: 'by' }),
+    client.rpc('search_audio', { query: 'by' }).select('user_id:recording->>user_id'),
   ])
   for (const row of read.flatMap(good)) met.add(row.user_id)
   const bytes = Buffer.from(await good(await files.download(name)).arrayBuffer()).toString()
