@@ -127,7 +127,8 @@ def test_killed_and_started_again_and_anew(start: Start) -> None:
     assert time.monotonic() - began < 20
     again = second.environment()
     changed = {name for name in settings if settings[name] != again[name]}
-    assert changed <= {"SUPABASE_URL", "SUPABASE_DB_URL"}, "keys survive, ports may not"
+    ports = {"SUPABASE_URL", "SUPABASE_DB_URL", "SOUNDSCAPE_WORKER_URL"}
+    assert changed <= ports, "keys survive, ports may not"
     with psycopg.connect(again["SUPABASE_DB_URL"]) as connection:
         assert connection.execute("select n from public.kept").fetchall() == [(42,)]
     postgres = [command for command in processes_of(second.data_dir).values() if "/bin/postgres " in command]
