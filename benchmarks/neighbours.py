@@ -100,7 +100,7 @@ def main() -> int:
     wrong: list[str] = []
     with queries.filled(given.recordings, 1_000) as dsn:
         places = describe(dsn, given.recordings, real)
-        print(f"{'':<23}{'':<26}{'p50 ms':>8}{'p99 ms':>8}{'nearest':>9}{'final':>7}  served by")
+        print(f"{'':<23}{'':<28}{'p50 ms':>8}{'p99 ms':>8}{'nearest':>9}{'final':>7}  served by")
         for case in CASES:
             visible = make_visible(dsn, case, places, real[0]["embedding"]["space"])
             wrong += measure(dsn, case, places, visible, given)
@@ -203,9 +203,8 @@ def make_visible(dsn: str, case: Case, places: Float32, space: str) -> npt.NDArr
             "copy public.audio_embeddings (audio_id, space, user_id, is_listed, embedding) from stdin"
         ) as copy:
             for number in range(count):
-                vector = "[" + ",".join(f"{value:.6g}" for value in places[number]) + "]"
-                row = [identity(number), space, ME if mine[number] else OTHERS, bool(listed[number]), vector]
-                copy.write_row(row)
+                owner = ME if mine[number] else OTHERS
+                copy.write_row([identity(number), space, owner, bool(listed[number]), vector(places[number])])
         began = time.perf_counter()
         connection.execute("set maintenance_work_mem = '256MB'")
         connection.execute(
@@ -261,6 +260,8 @@ def measure(
             wrong += report(case.name, name, times, *((nearest, final) if not name else (None, None)), served)
             if shortest < full and not arguments.keys() - {"diversity"}:
                 wrong.append(f"{case.name}: an answer of {shortest}")
+        bare = [timed(watcher, BARE, {"place": vector(places[seed])})[0] for seed in seeds]
+        report(case.name, "(bare HNSW, ten, no rights)", bare, None, None, "")
         wrong += over_rest(case, dsn, seeds)
     return wrong
 
@@ -276,7 +277,7 @@ def report(
     p50, p99 = statistics.median(times), sorted(times)[int(len(times) * 0.99) - 1]
     recalls = [statistics.mean(nearest) if nearest else None, statistics.mean(final) if final else None]
     cells = "".join(f"{'' if recall is None else f'{recall:.3f}':>8}" for recall in recalls)
-    print(f"{case:<23}{variant:<26}{p50:>8.2f}{p99:>8.2f}{cells}  {served}")
+    print(f"{case:<23}{variant:<28}{p50:>8.2f}{p99:>8.2f}{cells}  {served}")
     wrong = [f"{case} {variant}: p99 {p99:.1f} ms"] if p99 > WANTED_P99_MS and not variant else []
     return wrong + [f"{case}: recall {r:.3f}" for r in recalls if r is not None and r < WANTED_RECALL]
 
@@ -286,6 +287,10 @@ NEAREST: LiteralString = (
     "select n.audio_id from public.audio_embeddings e, "
     "soundscape.nearest(e.space, e.embedding, 10, leaving_out => array[e.audio_id]) n "
     "where e.audio_id = %(seed)s and e.space = %(space)s"
+)
+BARE: LiteralString = (
+    "select audio_id from public.audio_embeddings where is_listed "
+    "order by embedding operator(extensions.<=>) %(place)s::extensions.halfvec limit 10"
 )
 SCORED: LiteralString = "select id::text, score from public.similar_audio(%(seed)s, 10)"
 LIKENESS: LiteralString = (
@@ -324,9 +329,13 @@ def run(connection: psycopg.Connection[Any], text: Any, values: dict[str, Any]) 
             (claims,),
         )
         connection.execute("set local statement_timeout = 0")
-        began = time.perf_counter()
-        rows = connection.execute(text, values).fetchall()
-        return (time.perf_counter() - began) * 1000, rows
+        return timed(connection, text, values)
+
+
+def timed(connection: psycopg.Connection[Any], text: Any, values: dict[str, Any]) -> tuple[float, list[Any]]:
+    began = time.perf_counter()
+    rows = connection.execute(text, values).fetchall()
+    return (time.perf_counter() - began) * 1000, rows
 
 
 def over_rest(case: Case, dsn: str, seeds: list[int]) -> list[str]:
@@ -399,6 +408,10 @@ def index_scans(watcher: psycopg.Connection[Any]) -> dict[str, int]:
         "where relname = 'audio_embeddings' and indexrelname <> 'audio_embeddings_pkey'"
     )
     return dict(rows.fetchall())
+
+
+def vector(values: Float32) -> str:
+    return "[" + ",".join(f"{value:.6g}" for value in values) + "]"
 
 
 def identity(number: int) -> str:

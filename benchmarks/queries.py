@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/queries.py [--recordings 100000] [--users 1000] [--runs 200]
 
 Prints the median and the 95th percentile of each query as PostgREST would send it, for somebody signed in and
-for somebody who is not, and fails when one takes longer than 20 ms or reads a big table from end to end.
+for somebody who is not, and fails when one takes longer than it may (20 ms; counts and misspelt words more)
+or reads a big table from end to end.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Query:
     name: str
     text: LiteralString
     anonymous: bool = True
+    limit_ms: float = LIMIT_MS
 
 
 QUERIES = (
@@ -66,6 +68,19 @@ QUERIES = (
     Query("words, common", "select * from public.search_audio('rain', 20)"),
     Query("words, two", "select * from public.search_audio('rain guitar', 20)"),
     Query("words, rare", "select * from public.search_audio(%(rare)s, 20)"),
+    Query("words, newest first", "select * from public.search_audio('rain', sort => 'newest')"),
+    Query("words, begun", "select * from public.search_audio('rain gui')"),
+    # Asked only where nobody has the words; each recording with some of their trigrams is compared.
+    Query("words, misspelt", "select * from public.search_audio('thundr')", limit_ms=300),
+    Query(
+        "no words, slowest first", "select * from public.search_audio(sort => 'tempo', min_tempo_bpm => 80)"
+    ),
+    Query(
+        "words, tempo and key",
+        "select * from public.search_audio('rain', key => 'A', "
+        "min_tempo_bpm => %(tempo)s, max_tempo_bpm => %(tempo)s + 10)",
+    ),
+    Query("counts of a common word", "select * from public.search_facets('rain')", limit_ms=150),
     Query(
         "tempo, key and mode",
         "select f.*, a.tempo_bpm from public.audio_files f "
@@ -144,11 +159,11 @@ def main() -> int:
                 after = sequential_scans(connection, watcher)
                 read_whole |= {table for table in BIG if after[table] > before[table]}
                 print(f"{query.name:<34}{role:<12}{p50:>8.2f}{p95:>8.2f}  {' '.join(sorted(read_whole))}")
-                if p95 > LIMIT_MS:
+                if p95 > query.limit_ms:
                     wrong.append(f"{query.name} as {role}: p95 {p95:.1f} ms")
                 if read_whole:
                     wrong.append(f"{query.name} as {role} reads all of {', '.join(sorted(read_whole))}")
-    print("\n".join(wrong) or f"all below {LIMIT_MS:g} ms, none reads a big table from end to end")
+    print("\n".join(wrong) or "all within their limits, none reads a big table from end to end")
     return 1 if wrong else 0
 
 

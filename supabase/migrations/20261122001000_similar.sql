@@ -39,7 +39,7 @@ begin
 
     -- The graph is walked on until enough of what it finds passes the filter and the policy.
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
-            set_config('hnsw.ef_search', least(greatest(most, 40), 1000)::text, true);
+            set_config('hnsw.ef_search', least(greatest(most, 100), 1000)::text, true);
     select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
         select e.audio_id, e.embedding operator(extensions.<=>) place as distance
         from public.audio_embeddings e
@@ -85,11 +85,13 @@ language sql stable rows 100 set search_path = '' as $$
                a.mode, coalesce(a.key_confidence, 0) as key_confidence,
                -- Where a key lies on the circle of fifths: a minor key with the major key of the same notes.
                (array_position(array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B'], a.key) - 1
-                + case a.mode when 'minor' then 3 else 0 end) * 7 % 12 as fifth,
-               0.5 * cardinality(f.tags) + coalesce((
-                   select sum(h.weight::double precision) from jsonb_each_text(f.heard) as h (label, weight)), 0) as said
+                + case a.mode when 'minor' then 3 else 0 end) * 7 % 12 as fifth
         from public.audio_files f left join public.audio_features a on a.audio_id = f.id
-        where f.id = any (others || recording))
+        where f.id = any (others || recording)),
+    this as materialized (
+        select k.*, array(select distinct lower(t) from unnest(k.tags) as t) as own_words,
+               coalesce((select sum(h.weight::double precision) from jsonb_each_text(k.heard) as h (label, weight)), 0) as weight
+        from known k where k.id = recording)
     select it.id,
            case when it.measured and this.measured then
                case when it.tempo_bpm is null and this.tempo_bpm is null then pace.alike
@@ -103,17 +105,20 @@ language sql stable rows 100 set search_path = '' as $$
                 else greatest(0, 1 - least(abs(it.fifth - this.fifth), 12 - abs(it.fifth - this.fifth)) / 6.0
                                    - case when it.mode = this.mode then 0 else 0.1 end)
                      * least(it.key_confidence, this.key_confidence) end,
-           case when it.said + this.said - common.weight > 0 then common.weight / (it.said + this.said - common.weight) else 0 end
-    from known it, known this,
+           coalesce((heard.shared + 0.5 * said.shared)
+               / nullif(heard.weight + this.weight - heard.shared
+                        + 0.5 * (cardinality(it.tags) + cardinality(this.own_words) - said.shared), 0), 0)
+    from known it, this,
     lateral (select greatest(0, 1 - abs(ln((1 + it.onset_rate_hz) / (1 + this.onset_rate_hz))) / ln(4))::double precision as alike) pace,
     lateral (select (ln(it.tempo_bpm / this.tempo_bpm) / ln(2))::double precision as octaves) tempo,
     lateral (
-        select coalesce((
-            select sum(least(h.weight::double precision, coalesce((this.heard ->> h.label)::double precision, 0)))
-            from jsonb_each_text(it.heard) as h (label, weight)), 0)
-            + 0.5 * (select count(*) from (select lower(t) from unnest(it.tags) t intersect select lower(t) from unnest(this.tags) t) as shared)
-            as weight) common
-    where this.id = recording and it.id = any (others)
+        select coalesce(sum(h.weight::double precision), 0) as weight,
+               coalesce(sum(least(h.weight::double precision, coalesce((this.heard ->> h.label)::double precision, 0))), 0) as shared
+        from jsonb_each_text(it.heard) as h (label, weight)) heard,
+    lateral (
+        select case when it.tags = '{}' or this.own_words = '{}' then 0 else (
+            select count(distinct lower(t)) from unnest(it.tags) as t where lower(t) = any (this.own_words)) end as shared) said
+    where it.id = any (others)
 $$;
 comment on function soundscape.likeness(uuid, uuid[]) is 'What others have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
 
@@ -162,7 +167,7 @@ begin
     return query
         with near as materialized (
             select n.audio_id, n.cosine from soundscape.nearest(
-                space, place, greatest(4 * most, 100), filter, array_remove(array[recording], null)) as n),
+                space, place, greatest(4 * most, 200), filter, array_remove(array[recording], null)) as n),
         parts as materialized (
             select n.audio_id, 0.7 * greatest(0, n.cosine) as timbre, 0.1 * coalesce(l.rhythm, 0) as rhythm,
                    0.1 * coalesce(l.tonality, 0) as tonality, 0.1 * coalesce(l.tags, 0) as tags
