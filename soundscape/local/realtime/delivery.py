@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from soundscape.local.realtime import json_text
 from soundscape.local.realtime.binding import Binding
 from soundscape.local.realtime.change import Change
@@ -22,8 +20,6 @@ from soundscape.local.stack import Connection, Pool
 
 Records = dict[str, dict[str, Any]]
 """What a payload holds of a change, by `record` and `old_record`."""
-
-log = structlog.get_logger("soundscape.local.realtime")
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import cache
 
 import psycopg
@@ -13,7 +14,6 @@ from soundscape.local.postgres import SUPERUSER
 from soundscape.local.realtime.delivery import Delivery
 from soundscape.local.realtime.feed import Feed
 from soundscape.local.realtime.hub import Hub
-from soundscape.local.realtime.limits import Limits
 from soundscape.local.stack import Stack
 
 MESSAGE_RETENTION = "3 days"
@@ -21,6 +21,19 @@ SWEEP_S = 3600.0
 _SWEEP = "delete from realtime.messages where inserted_at < now() - %s::interval"
 
 log = structlog.get_logger("soundscape.local.realtime")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """For one connection; where the smallest hosted plan is strict, so are these."""
+
+    channels: int = 100
+    payload_bytes: int = 256 * 1024
+    frame_bytes: int = 1024 * 1024
+    queue_bytes: int = 8 * 1024 * 1024
+    """What may wait for a client that reads slowly before it is dropped."""
+    idle_s: float = 60.0
+    """Without any frame, heartbeats included, a client is gone."""
 
 
 class Service:

@@ -17,7 +17,6 @@ _JSON_KEY = re.compile(r"[^(\-:.,>)]+(?:-(?!>)[^(\-:.,>)]+)*")
 _JSON_INDEX = re.compile(r"-?[0-9]{1,18}(?=->|::|\.|,|\)|$)")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_SPACE = re.compile(r"[ \t]*")
 
 T = TypeVar("T")
 
@@ -57,7 +56,8 @@ class Reader:
         return found
 
     def space(self) -> None:
-        self.match(_SPACE)
+        while self.text[self.at : self.at + 1] in (" ", "\t"):
+            self.at += 1
 
     def ends(self, *closing: str) -> bool:
         """Whether the text, or the item that one of `closing` ends, is over."""
