@@ -100,7 +100,7 @@ def main() -> int:
     wrong: list[str] = []
     with queries.filled(given.recordings, 1_000) as dsn:
         places = describe(dsn, given.recordings, real)
-        print(f"{'':<23}{'':<28}{'p50 ms':>8}{'p99 ms':>8}{'nearest':>9}{'final':>7}  served by")
+        print(f"{'':<23}{'':<28}{'p50 ms':>8}{'p99 ms':>8}{'nearest':>9}{'final':>7}  work a call; served by")
         for case in CASES:
             visible = make_visible(dsn, case, places, real[0]["embedding"]["space"])
             wrong += measure(dsn, case, places, visible, given)
@@ -248,16 +248,16 @@ def measure(
                 f", {argument} => %({argument})s" for argument in arguments
             )
             before = index_scans(watcher)
-            times, shortest = [], LIMIT
+            times, shortest, worked_ms = [], LIMIT, cpu_ms(connection)
             for seed in seeds:
                 taken, rows = run(connection, text + ")", {"seed": identity(seed)} | arguments)
                 times.append(taken)
                 shortest = min(shortest, len(rows))
+            worked_ms = (cpu_ms(connection) - worked_ms) / len(seeds)
             after = index_scans(watcher)
-            served = " ".join(
-                sorted(index for index in after if after[index] - before.get(index, 0) >= given.runs // 2)
-            )
-            wrong += report(case.name, name, times, *((nearest, final) if not name else (None, None)), served)
+            used = sorted(name for name in after if after[name] - before.get(name, 0) >= given.runs // 2)
+            recalls = (nearest, final) if not name else (None, None)
+            wrong += report(case.name, name, times, *recalls, f"{worked_ms:.1f} ms of CPU; {' '.join(used)}")
             if shortest < full and not arguments.keys() - {"diversity"}:
                 wrong.append(f"{case.name}: an answer of {shortest}")
         bare = [timed(watcher, BARE, {"place": vector(places[seed])})[0] for seed in seeds]
@@ -408,6 +408,12 @@ def index_scans(watcher: psycopg.Connection[Any]) -> dict[str, int]:
         "where relname = 'audio_embeddings' and indexrelname <> 'audio_embeddings_pkey'"
     )
     return dict(rows.fetchall())
+
+
+def cpu_ms(connection: psycopg.Connection[Any]) -> float:
+    """What the session's own process has worked: unlike the time that passes, hardly a matter of load."""
+    fields = Path(f"/proc/{connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def vector(values: Float32) -> str:
