@@ -26,6 +26,10 @@ WORKER: dict[str, dict[str, Any]] = {
     "retry_jobs": {"jobs": []},
     "cancel_jobs": {"jobs": []},
     "reanalyze": {"version": "check", "most": 0, "plan": True},
+    "fingerprint_candidates": {"keys": [0], "frames": [0], "version": 1, "most": 1},
+    "stored_fingerprints": {"recordings": []},
+    "unindexed_recordings": {"version": 1, "most": 0},
+    "index_recording": {"recording": NOBODYS, "object_version": "check", "result": {}},
 }
 
 MODERATORS: dict[str, dict[str, Any]] = {
@@ -38,6 +42,7 @@ MODERATORS: dict[str, dict[str, Any]] = {
 OWNERS: dict[str, dict[str, Any]] = {
     "cancel_analysis": {"recording": NOBODYS},
     "retry_analysis": {"recording": NOBODYS},
+    "dismiss_match": {"match": NOBODYS},
 }
 
 USERS = (

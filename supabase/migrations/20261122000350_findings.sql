@@ -88,23 +88,32 @@ comment on column public.audio_embeddings.embedding is '128 values of unit lengt
 comment on column public.audio_embeddings.created_at is 'When it was written.';
 
 create table public.audio_matches (
-    id bigint generated always as identity primary key,
+    -- Not counted up: a gap would tell of a claim about somebody's private recording.
+    id uuid primary key default gen_random_uuid(),
     audio_id uuid not null references public.audio_files (id) on delete cascade,
     matched_audio_id uuid not null references public.audio_files (id) on delete cascade,
-    kind text not null check (kind in ('same_bytes', 'same_sound', 'shared_passage')),
+    kind text not null check (kind in ('identical', 'same_recording', 'contains', 'shared_passage')),
     confidence real not null check (confidence between 0 and 1),
     evidence jsonb not null default '{}' check (jsonb_typeof(evidence) = 'object'),
+    dismissed_at timestamptz,
+    dismissed_by uuid references public.users (id) on delete set null,
     created_at timestamptz not null default now(),
-    unique (audio_id, matched_audio_id, kind),
     check (audio_id <> matched_audio_id)
 );
 alter table public.audio_matches enable row level security;
+-- One claim about two recordings, whichever was analysed later.
+create unique index audio_matches_by_pair on public.audio_matches
+    (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id));
+create index audio_matches_by_recording on public.audio_matches (audio_id);
 create index audio_matches_by_matched on public.audio_matches (matched_audio_id);
-comment on table public.audio_matches is 'Claims that two recordings share sound. Visible to whoever sees both.';
+create index audio_matches_by_dismisser on public.audio_matches (dismissed_by);
+comment on table public.audio_matches is 'Claims that two recordings share sound: nothing follows from one by itself. Visible to whoever sees both recordings, and to moderators.';
 comment on column public.audio_matches.id is 'The claim.';
 comment on column public.audio_matches.audio_id is 'The recording that was analysed.';
-comment on column public.audio_matches.matched_audio_id is 'The recording it matched, which was there before.';
-comment on column public.audio_matches.kind is 'same_bytes, same_sound or shared_passage.';
-comment on column public.audio_matches.confidence is '0 to 1.';
-comment on column public.audio_matches.evidence is 'What the claim rests on: hashes, landmarks in common, offset in seconds.';
-comment on column public.audio_matches.created_at is 'When the claim was made.';
+comment on column public.audio_matches.matched_audio_id is 'The recording it matched.';
+comment on column public.audio_matches.kind is 'identical: the same bytes, or the same samples in another file. same_recording: most of both is the same sound. contains: most of one lies in the other. shared_passage: a stretch of both.';
+comment on column public.audio_matches.confidence is 'Probability that the claim is true, 0 to 1.';
+comment on column public.audio_matches.evidence is 'What the claim rests on: hashes; or offset_s (where audio_id begins within matched_audio_id), span_s, the share of each, speed and score.';
+comment on column public.audio_matches.dismissed_at is 'When it was called false; null while it stands.';
+comment on column public.audio_matches.dismissed_by is 'Who called it false; null once that account is gone.';
+comment on column public.audio_matches.created_at is 'When the claim was first made.';

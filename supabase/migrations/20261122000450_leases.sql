@@ -136,9 +136,10 @@ language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs;
 begin
-    -- The recording first, as everybody else: new bytes are arriving perhaps.
+    -- The recording first, as everybody else: new bytes are arriving perhaps. Not more of it than is changed, or
+    -- two that complete at once and claim to match each other would wait for each other.
     perform from public.audio_files f
-    where f.id = (select j.audio_id from soundscape.jobs j where j.id = job_id) for update;
+    where f.id = (select j.audio_id from soundscape.jobs j where j.id = job_id) for no key update;
     select * into job from soundscape.jobs where id = job_id for update;
     if job.id is null or job.state <> 'running' or token is distinct from job.msg_id || '.' || job.attempt then
         raise exception 'lease_lost' using errcode = 'PT409',

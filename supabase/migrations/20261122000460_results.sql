@@ -25,7 +25,7 @@ declare
     spectral jsonb := result -> 'spectral';
 begin
     -- Locked, so that owner and visibility stay what is written beside the results.
-    select * into file from public.audio_files where id = job.audio_id for update;
+    select * into file from public.audio_files where id = job.audio_id for no key update;
     delete from public.audio_matches m
     where job.audio_id in (m.audio_id, m.matched_audio_id) and not exists (
         select from public.audio_features f where f.audio_id = job.audio_id and f.object_version = job.object_version);
@@ -48,7 +48,8 @@ begin
         (spectral #>> '{centroid_hz,mean}')::real, (spectral #>> '{bandwidth_hz,mean}')::real,
         (spectral #>> '{rolloff_hz,mean}')::real, (spectral #>> '{flatness,mean}')::real,
         (spectral #>> '{zero_crossing_rate,mean}')::real,
-        source ->> 'sha256', result #>> '{waveform,path}', coalesce(result -> 'pictures', '{}'), result)
+        source ->> 'sha256', result #>> '{waveform,path}', coalesce(result -> 'pictures', '{}'),
+        result - '{index,matches}'::text[])
     on conflict (audio_id) do update set
         object_version = excluded.object_version, analysis_version = excluded.analysis_version,
         duration_s = excluded.duration_s, integrated_lufs = excluded.integrated_lufs,
@@ -61,6 +62,9 @@ begin
         zero_crossing_rate = excluded.zero_crossing_rate, sha256 = excluded.sha256,
         waveform_path = excluded.waveform_path, pictures = excluded.pictures,
         descriptors = excluded.descriptors, created_at = now();
+
+    perform soundscape.write_fingerprint(file, job.object_version, result -> 'index');
+    perform soundscape.claim_matches(file, result);
 
     update public.audio_files
     set duration = (source ->> 'duration_s')::double precision, sample_rate = (source ->> 'sample_rate')::integer,

@@ -102,13 +102,7 @@ def test_new_owner_and_visibility_cannot_be_made_up(db: Database, alice: str, bo
 def test_nothing_is_left_behind(db: Database, alice: str, bob: str, gone: str) -> None:
     audio_id, other = ready(db, alice), ready(db, bob)
     db.rows("update public.audio_files set is_public = true")
-    for one, two in ((audio_id, other), (other, audio_id)):
-        db.rows(
-            "insert into public.audio_matches (audio_id, matched_audio_id, kind, confidence) "
-            "values (%s, %s, 'same_bytes', 1)",
-            one,
-            two,
-        )
+    assert db.value("select count(*) from public.audio_matches") == 1
     if gone == "storage.objects":
         db.remove(db.file(audio_id)["file_path"])
     else:

@@ -7,7 +7,7 @@ key) may stand behind `match`; verification needs only the stored fingerprints o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,20 +94,10 @@ class Index:
         codes.sort()
         places, counts = _count(codes)
         best = np.lexsort((places, -counts))[: 4 * limit]
-        found: list[Candidate] = []
-        taken: dict[int, list[int]] = {}
-        for i in best:
-            slot = int(places[i]) >> _RECORDING_SHIFT
-            lag = ((int(places[i]) & ((1 << _RECORDING_SHIFT) - 1)) * LAG_STEP_FRAMES) - _LAG_BIAS
-            lag += LAG_STEP_FRAMES - 1
-            near = taken.setdefault(slot, [])
-            if any(abs(lag - other) <= 2 * LAG_STEP_FRAMES for other in near):
-                continue
-            near.append(lag)
-            found.append(Candidate(order[slot], lag, int(counts[i])))
-            if len(found) == limit:
-                break
-        return found
+        return spaced_out(
+            (Candidate(order[places[i] >> _RECORDING_SHIFT], _lag(int(places[i])), int(counts[i])) for i in best),
+            limit,
+        )
 
     def _build(self) -> list[str]:
         if self._order is None:
@@ -123,6 +113,27 @@ class Index:
             self._frames = frames[by_key]
             self._order = order
         return self._order
+
+
+def spaced_out(best_first: Iterable[Candidate], limit: int) -> list[Candidate]:
+    """The first `limit` of them, without those within two steps of a better offset of the same recording."""
+    found: list[Candidate] = []
+    taken: dict[str, list[int]] = {}
+    for candidate in best_first:
+        near = taken.setdefault(candidate.recording_id, [])
+        if any(abs(candidate.lag_frames - other) <= 2 * LAG_STEP_FRAMES for other in near):
+            continue
+        near.append(candidate.lag_frames)
+        found.append(candidate)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _lag(place: int) -> int:
+    """The middle of a step of offsets, in frames."""
+    steps = place & ((1 << _RECORDING_SHIFT) - 1)
+    return steps * LAG_STEP_FRAMES - _LAG_BIAS + LAG_STEP_FRAMES - 1
 
 
 @njit(cache=True, nogil=True)

@@ -24,7 +24,7 @@ async def findings(visit: Visit) -> None:
         "audio_matches": {
             "audio_id": audio_id,
             "matched_audio_id": other["id"],
-            "kind": "same_bytes",
+            "kind": "identical",
             "confidence": 1,
         },
     }

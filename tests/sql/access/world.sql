@@ -42,8 +42,9 @@ select id, user_id, is_listed, 'Speech', 0.5, 0, 1 from public.audio_files where
 insert into public.audio_embeddings (audio_id, user_id, is_listed, space, embedding)
 select id, user_id, is_listed, 'test-1', array_fill(0.1, array[128])::extensions.halfvec(128)
 from public.audio_files where title <> 'theirs';
-insert into public.audio_matches (audio_id, matched_audio_id, kind, confidence)
-select id, '00000000-0000-4000-8000-00000000000d', 'same_sound', 0.9 from public.audio_files
+insert into public.audio_matches (id, audio_id, matched_audio_id, kind, confidence)
+select replace(id::text, '00000000000', '0000000000' || right(id::text, 1))::uuid, id,
+       '00000000-0000-4000-8000-00000000000d', 'same_recording', 0.9 from public.audio_files
 where title in ('private', 'public', 'hidden');
 
 insert into public.playlists (id, user_id, title, is_public) values

@@ -1,0 +1,85 @@
+"""The project's index of fingerprints. The SQL behind each call: supabase/migrations/*_fingerprints.sql."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from supabase import AsyncClient
+
+from soundscape.project.client import translated
+
+if TYPE_CHECKING:
+    from soundscape.audio.fingerprint import Candidate, Fingerprint, Keys
+
+
+@dataclass(frozen=True)
+class Unindexed:
+    """A recording whose fingerprint lies in Storage, under `path`, but not in the index."""
+
+    audio_id: str
+    object_version: str
+    path: str
+
+
+class Fingerprints:
+    """Whose sound is it? Every method raises `ProjectUnreachable` or `ProjectError`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def candidates(
+        self, keys: Keys, most: int, *, viewer: str | None, besides: str | None = None
+    ) -> list[Candidate]:
+        """Up to `most` (recording, offset) that hold most of the keys.
+
+        viewer: only recordings that this user sees; None: everybody's, for claims, which are then shown to
+        whoever may see them.
+        """
+        from soundscape.audio.fingerprint import VERSION, Candidate
+
+        rows = await self._call(
+            "fingerprint_candidates",
+            keys=keys.values.tolist(),
+            frames=keys.frames.tolist(),
+            version=VERSION,
+            most=most,
+            viewer=viewer,
+            everybody=viewer is None,
+            besides=besides,
+        )
+        with translated("fingerprint_candidates"):
+            return [Candidate(row["audio_id"], int(row["lag_frames"]), int(row["pairs"])) for row in rows]
+
+    async def stored(self, recordings: list[str]) -> dict[str, Fingerprint]:
+        """The fingerprints of those that are still indexed. Raises `FingerprintError` for a damaged one."""
+        from soundscape.audio.fingerprint import Fingerprint
+
+        rows = await self._call("stored_fingerprints", recordings=recordings)
+        with translated("stored_fingerprints"):
+            packed = {str(row["audio_id"]): base64.b64decode(row["peaks"]) for row in rows}
+        return {audio_id: Fingerprint.from_bytes(peaks) for audio_id, peaks in packed.items()}
+
+    async def unindexed(self, most: int, *, after: str | None) -> list[Unindexed]:
+        """Recordings after an id that were analysed before there was an index."""
+        from soundscape.audio.fingerprint import VERSION
+
+        rows = await self._call("unindexed_recordings", version=VERSION, most=most, after=after)
+        with translated("unindexed_recordings"):
+            return [Unindexed(row["audio_id"], row["object_version"], row["path"]) for row in rows]
+
+    async def index(self, recording: Unindexed, entry: dict[str, Any], claims: list[dict[str, Any]]) -> bool:
+        """Index such a recording and claim what it matches; False where it has other bytes by now."""
+        return bool(
+            await self._call(
+                "index_recording",
+                recording=recording.audio_id,
+                object_version=recording.object_version,
+                result={"index": entry, "matches": claims},
+            )
+        )
+
+    async def _call(self, function: str, /, **arguments: Any) -> Any:
+        with translated(function):
+            return (await self._client.rpc(function, arguments).execute()).data

@@ -1,0 +1,173 @@
+"""Recognising a recording by its fingerprint: what the index keeps of it, and what it matches there."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from soundscape.errors import AnalysisCrashed
+from soundscape.project.fingerprints import Fingerprints
+from soundscape.worker.results import Results
+
+if TYPE_CHECKING:
+    from soundscape.audio.fingerprint import Candidate, Fingerprint, Hit, Keys, Matches
+
+MOST_BYTES = 32 << 20
+"""Of a fingerprint as a file; four hours take two megabytes."""
+MOST_KEYS_ASKED = 1500
+"""Of long recordings, only so many keys are looked up, spread over the whole."""
+CANDIDATES_PER_HIT = 4
+"""Asked for so many times over, since several offsets of one recording are one candidate in the end."""
+ANSWER_TIMEOUT_S = 60.0
+KINDS = {"same recording": "same_recording", "excerpt": "contains", "shared material": "shared_passage"}
+"""What the matcher calls a match, and what a claim is called."""
+
+T = TypeVar("T")
+
+
+class ProjectIndex:
+    """The project's index as `soundscape.audio.fingerprint.match` asks one: from a thread, while `loop` runs.
+
+    viewer: whose eyes it is seen with; None sees everybody's recordings. besides: a recording left out.
+    """
+
+    def __init__(
+        self,
+        fingerprints: Fingerprints,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        viewer: str | None,
+        besides: str | None = None,
+    ) -> None:
+        self._fingerprints = fingerprints
+        self._loop = loop
+        self._viewer = viewer
+        self._besides = besides
+        self._stored: dict[str, Fingerprint] = {}
+
+    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        """The `limit` best (recording, offset), their fingerprints fetched with them."""
+        from soundscape.audio.fingerprint.index import spaced_out
+
+        some = _some(keys)
+        if not len(some):
+            return []
+        found = self._await(
+            self._fingerprints.candidates(
+                some, CANDIDATES_PER_HIT * limit, viewer=self._viewer, besides=self._besides
+            )
+        )
+        best = spaced_out(sorted(found, key=lambda candidate: -candidate.pairs), limit)
+        wanted = sorted({candidate.recording_id for candidate in best} - self._stored.keys())
+        if wanted:
+            self._stored |= self._await(self._fingerprints.stored(wanted))
+        # One may have gone in between.
+        return [candidate for candidate in best if candidate.recording_id in self._stored]
+
+    def fingerprint(self, recording_id: str) -> Fingerprint:
+        """The stored fingerprint of a candidate."""
+        return self._stored[recording_id]
+
+    def _await(self, question: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result(ANSWER_TIMEOUT_S)
+
+
+async def matches(
+    fingerprints: Fingerprints,
+    heard: Fingerprint,
+    *,
+    viewer: str | None,
+    besides: str | None = None,
+    any_speed: bool,
+) -> Matches:
+    """What the index holds of this sound. any_speed: also where it is played up to 4 % too slow or too fast.
+
+    Raises `ProjectUnreachable` or `ProjectError`.
+    """
+    from soundscape.audio.fingerprint.match import SPEEDS, match
+
+    index = ProjectIndex(fingerprints, asyncio.get_running_loop(), viewer=viewer, besides=besides)
+    speeds = SPEEDS if any_speed else SPEEDS[:1]
+    return await asyncio.to_thread(partial(match, heard, index, speeds=speeds))
+
+
+async def recognised(fingerprints: Fingerprints, heard: Fingerprint, audio_id: str) -> dict[str, Any]:
+    """What `complete_job` and `index_recording` take beside a record: the index entry, and claims."""
+    found = await matches(fingerprints, heard, viewer=None, besides=audio_id, any_speed=False)
+    return {"index": await asyncio.to_thread(entry, heard), "matches": [claim(hit) for hit in found.hits]}
+
+
+def entry(heard: Fingerprint) -> dict[str, Any]:
+    """What the index keeps of a fingerprint: some 85 kB a quarter of an hour, as JSON."""
+    from soundscape.audio.fingerprint import VERSION, stored_keys
+
+    keys = stored_keys(heard)
+    return {
+        "version": VERSION,
+        "peaks": base64.b64encode(heard.to_bytes()).decode(),
+        "keys": keys.values.tolist(),
+        "frames": keys.frames.tolist(),
+    }
+
+
+def claim(hit: Hit) -> dict[str, Any]:
+    """A hit as a row of `audio_matches`."""
+    return {
+        "audio_id": hit.recording_id,
+        "kind": KINDS[hit.kind.value],
+        "probability": round(hit.probability, 6),
+        "evidence": evidence(hit),
+    }
+
+
+def evidence(hit: Hit) -> dict[str, Any]:
+    """Where and how much the two share."""
+    return {
+        "offset_s": round(hit.offset_s, 3),
+        "span_s": [round(end_s, 3) for end_s in hit.span_s],
+        "share": round(hit.share_of_query, 4),
+        "share_of_matched": round(hit.share_of_recording, 4),
+        "speed": round(hit.speed, 4),
+        "score": round(hit.score, 1),
+        "other_offsets_s": [round(offset_s, 3) for offset_s in hit.other_offsets_s],
+    }
+
+
+def fingerprint_of(record: dict[str, Any], results: Results) -> Fingerprint | None:
+    """The fingerprint that an analysis left; None where it made none.
+
+    Raises `AnalysisCrashed` where the file is none: the child that wrote it has read a stranger's bytes.
+    """
+    match record.get("fingerprint"):
+        case {"path": str(name)} if name in results.names:
+            with results.open(name) as file:
+                data = file.read(MOST_BYTES)
+        case _:
+            return None
+    return parsed(data)
+
+
+def parsed(data: bytes) -> Fingerprint:
+    """The bytes as a fingerprint. Raises `AnalysisCrashed` where they are none."""
+    from soundscape.audio.fingerprint import Fingerprint, FingerprintError
+
+    try:
+        return Fingerprint.from_bytes(data)
+    except FingerprintError as error:
+        raise AnalysisCrashed(
+            f"The analysis left a fingerprint that is none: {error.message}",
+            code="analysis_strange_files",
+            remedy="It is tried again.",
+        ) from error
+
+
+def _some(keys: Keys) -> Keys:
+    from soundscape.audio.fingerprint import Keys
+
+    if len(keys) <= MOST_KEYS_ASKED:
+        return keys
+    step = -(-len(keys) // MOST_KEYS_ASKED)
+    return Keys(keys.values[::step], keys.frames[::step])

@@ -1,0 +1,294 @@
+-- Recordings found again by their sound: an inverted index of fingerprints, and what follows from it for duplicates.
+-- docs/neighbours.md says how it is asked, docs/decisions/one-row-per-key.md why it is laid out so.
+
+create sequence soundscape.fingerprint_numbers as integer minvalue 0 maxvalue 4194303 cycle;
+comment on sequence soundscape.fingerprint_numbers is 'Short numbers of fingerprints: 22 bits of a posting.';
+
+create table soundscape.fingerprints (
+    audio_id uuid primary key,
+    number integer not null unique check (number between 0 and 4194303),
+    user_id uuid not null,
+    is_listed boolean not null,
+    object_version text not null,
+    version smallint not null check (version > 0),
+    peaks bytea not null,
+    keys integer[] not null,
+    frames integer[] not null,
+    created_at timestamptz not null default now(),
+    check (cardinality(keys) = cardinality(frames)),
+    constraint fingerprints_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
+);
+alter table soundscape.fingerprints enable row level security;
+-- Peaks are compressed already.
+alter table soundscape.fingerprints alter column peaks set storage external;
+create index fingerprints_by_recording on soundscape.fingerprints (audio_id, user_id, is_listed);
+comment on table soundscape.fingerprints is 'The fingerprint of each recording and the keys it is indexed by. For the worker alone.';
+comment on column soundscape.fingerprints.audio_id is 'The recording.';
+comment on column soundscape.fingerprints.number is 'What postings call it.';
+comment on column soundscape.fingerprints.user_id is 'The recording''s owner, carried along.';
+comment on column soundscape.fingerprints.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column soundscape.fingerprints.object_version is 'Version of the object that was heard.';
+comment on column soundscape.fingerprints.version is 'Version of the fingerprint: only one compares with itself.';
+comment on column soundscape.fingerprints.peaks is 'The fingerprint in its binary form.';
+comment on column soundscape.fingerprints.keys is 'Its keys, to take its postings out again by.';
+comment on column soundscape.fingerprints.frames is 'The frame of each key.';
+comment on column soundscape.fingerprints.created_at is 'When it was written.';
+
+create table soundscape.postings (
+    posting bigint primary key
+);
+alter table soundscape.postings enable row level security;
+-- Only pages known to be visible to everybody are answered from the index alone.
+alter table soundscape.postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
+comment on table soundscape.postings is 'Which recording holds which key when: the inverted index. For the worker alone.';
+comment on column soundscape.postings.posting is 'Key (22 bits), number of the fingerprint (22 bits), frame (20 bits).';
+
+create function soundscape.postings_of(number integer, keys integer[], frames integer[]) returns setof bigint
+language sql immutable parallel safe set search_path = '' as $$
+    select distinct (key::bigint << 42) | (number::bigint << 20) | frame
+    from unnest(keys, frames) as k (key, frame)
+    -- Whatever comes after six and three quarter hours is verified, but not looked up.
+    where key between 0 and 4194303 and frame between 0 and 1048575
+$$;
+comment on function soundscape.postings_of(integer, integer[], integer[]) is 'The rows of the inverted index that a fingerprint stands for.';
+
+create function soundscape.on_fingerprint_gone() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    delete from soundscape.postings p
+    using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
+    where p.posting = gone.posting;
+    return null;
+end
+$$;
+comment on function soundscape.on_fingerprint_gone() is 'Trigger on fingerprints: postings go with their fingerprint.';
+create trigger fingerprints_gone after delete on soundscape.fingerprints
+    for each row execute function soundscape.on_fingerprint_gone();
+
+create function soundscape.on_bytes_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    delete from soundscape.fingerprints where audio_id = new.id;
+    return null;
+end
+$$;
+comment on function soundscape.on_bytes_changed() is 'Trigger on audio_files: bytes that are gone are not recognised any more, whatever becomes of the new ones.';
+create trigger audio_files_bytes_changed after update of object_etag on public.audio_files
+    for each row when (old.object_etag is distinct from new.object_etag)
+    execute function soundscape.on_bytes_changed();
+
+create function soundscape.free_number() returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    number integer;
+begin
+    loop
+        number := nextval('soundscape.fingerprint_numbers');
+        exit when not exists (select from soundscape.fingerprints f where f.number = free_number.number);
+    end loop;
+    return number;
+end
+$$;
+comment on function soundscape.free_number() is 'A number that no fingerprint has.';
+
+create function soundscape.write_fingerprint(file public.audio_files, version text, fingerprint jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+-- The caller holds the recording.
+declare
+    new_peaks bytea := decode(fingerprint ->> 'peaks', 'base64');
+    new_keys integer[] := translate(fingerprint ->> 'keys', '[]', '{}')::integer[];
+    new_frames integer[] := translate(fingerprint ->> 'frames', '[]', '{}')::integer[];
+    new_number integer;
+begin
+    if fingerprint is null then
+        delete from soundscape.fingerprints f where f.audio_id = file.id and f.object_version <> write_fingerprint.version;
+        return;
+    end if;
+    update soundscape.fingerprints f set object_version = write_fingerprint.version
+    where f.audio_id = file.id and f.version = (fingerprint ->> 'version')::smallint and f.peaks = new_peaks;
+    if found then
+        return;
+    end if;
+    delete from soundscape.fingerprints f where f.audio_id = file.id;
+    new_number := soundscape.free_number();
+    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames)
+    values (file.id, new_number, file.user_id, file.is_listed, write_fingerprint.version,
+            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames);
+    insert into soundscape.postings (posting) select * from soundscape.postings_of(new_number, new_keys, new_frames);
+end
+$$;
+comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb) is 'The fingerprint of a recording, {version, peaks in base64, keys, frames}, instead of what was there. None leaves none of other bytes.';
+
+-- Asking.
+
+create function soundscape.fingerprint_candidates(
+    keys integer[], frames integer[], version integer, most integer, viewer uuid, everybody boolean, besides uuid
+) returns table (audio_id uuid, lag_frames integer, pairs integer)
+language sql stable security definer rows 64 set search_path = '' set work_mem = '32MB' as $$
+    with held as (
+        -- Recording in the high half, two frames of offset a step in the low one.
+        select (p.posting >> 20 & 4194303) << 32 | ((p.posting & 1048575) - asked.frame >> 1) + 1073741824 as place
+        from unnest(keys, frames) as asked (key, frame)
+        cross join lateral (
+            -- A key that so many places hold tells them apart no more.
+            select i.posting from soundscape.postings i
+            where i.posting between asked.key::bigint << 42 and asked.key::bigint << 42 | 4398046511103
+            limit 1000) as p),
+    counted as materialized (
+        select place, count(*)::integer as pairs from held group by place having count(*) > 1),
+    best as (
+        select f.audio_id, c.place, c.pairs
+        from counted c join soundscape.fingerprints f on f.number = c.place >> 32
+        where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
+          and (everybody or f.is_listed or f.user_id = viewer
+               or (soundscape.may(viewer, 'recordings.moderate')
+                   and exists (select from public.audio_files a where a.id = f.audio_id and a.hidden_at is not null)))
+        order by c.pairs desc, c.place limit least(most, 256))
+    select b.audio_id, (((b.place & 4294967295) - 1073741824) * 2 + 1)::integer,
+           b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0)
+    from best b
+$$;
+comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Which recordings hold most of these keys at one offset: of those that viewer sees, or of everybody''s. Best first, before the count of the next offset is added.';
+
+create function soundscape.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
+language sql stable security definer rows 16 set search_path = '' as $$
+    select f.audio_id, encode(f.peaks, 'base64') from soundscape.fingerprints f where f.audio_id = any (recordings)
+$$;
+comment on function soundscape.stored_fingerprints(uuid[]) is 'Fingerprints in their binary form, as base64.';
+
+-- Duplicates.
+
+create function soundscape.exact_copies(file public.audio_files, result jsonb) returns table (audio_id uuid, evidence jsonb)
+language sql stable security definer rows 10 set search_path = '' as $$
+    with source as (select result -> 'source' as this)
+    select f.audio_id, jsonb_strip_nulls(jsonb_build_object(
+        'sha256', case when f.sha256 = this ->> 'sha256' then f.sha256 end,
+        'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256' then this ->> 'pcm_sha256' end,
+        'offset_s', 0))
+    from source, public.audio_features f
+    where f.audio_id <> file.id and (
+        f.sha256 = this ->> 'sha256'
+        or f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
+           and f.descriptors #> '{source,sample_rate}' = this -> 'sample_rate'
+           and f.descriptors #> '{source,channels}' = this -> 'channels')
+    -- Those that the owner sees come first.
+    order by f.user_id = file.user_id desc, f.is_listed desc, f.created_at limit 50
+$$;
+comment on function soundscape.exact_copies(public.audio_files, jsonb) is 'Recordings of the same bytes, or of the same samples in another file.';
+
+create index audio_features_by_samples on public.audio_features ((descriptors #>> '{source,pcm_sha256}'));
+
+create function soundscape.claim_matches(file public.audio_files, result jsonb) returns void
+language sql security definer set search_path = '' as $$
+    insert into public.audio_matches as m (audio_id, matched_audio_id, kind, confidence, evidence)
+    select file.id, claim.audio_id, claim.kind, claim.probability, claim.evidence
+    from (
+        select distinct on (audio_id) audio_id, kind, probability, evidence
+        from (
+            select c.audio_id, 'identical' as kind, 1 as probability, c.evidence, 0 as place
+            from soundscape.exact_copies(file, result) c
+            union all
+            select c.audio_id, c.kind, c.probability, c.evidence, 1
+            from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches' else '[]' end)
+                as c (audio_id uuid, kind text, probability real, evidence jsonb)
+            -- It may have gone, or been given other bytes, since it was asked for.
+            where exists (select from soundscape.fingerprints f where f.audio_id = c.audio_id) and c.audio_id <> file.id
+        ) as found
+        order by audio_id, place
+    ) as claim
+    order by claim.audio_id
+    on conflict (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id)) do update
+    -- Dismissed stays dismissed.
+    set audio_id = excluded.audio_id, matched_audio_id = excluded.matched_audio_id, kind = excluded.kind,
+        confidence = excluded.confidence, evidence = excluded.evidence
+$$;
+comment on function soundscape.claim_matches(public.audio_files, jsonb) is 'Claim what an analysis found to be elsewhere too: copies by hash, and the matches that the worker verified.';
+
+create function soundscape.dismiss_match(match uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    caller uuid := (select auth.uid());
+begin
+    update public.audio_matches m
+    set dismissed_at = coalesce(m.dismissed_at, now()), dismissed_by = coalesce(m.dismissed_by, caller)
+    where m.id = match and (
+        (select soundscape.authorize('recordings.moderate'))
+        or exists (
+            select from public.audio_files a, public.audio_files b
+            where a.id = m.audio_id and b.id = m.matched_audio_id and caller in (a.user_id, b.user_id)
+              and (a.is_listed or a.user_id = caller) and (b.is_listed or b.user_id = caller)));
+    if not found then
+        raise exception 'There is no claim about a recording of yours with the id %.', match
+            using errcode = '42501', hint = 'Owners dismiss what they see about their own recordings.';
+    end if;
+end
+$$;
+comment on function soundscape.dismiss_match(uuid) is 'The claim is false, says an owner of one of the two, or a moderator. It stays so after another analysis.';
+
+create function public.dismiss_match(match uuid) returns void
+language sql set search_path = ''
+as $$ select soundscape.dismiss_match(match) $$;
+comment on function public.dismiss_match(uuid) is 'Say that a claim about a recording of yours is false. It stays to be seen, with dismissed_at, and is not made again.';
+
+-- Recordings analysed before there was an index.
+
+create function soundscape.unindexed_recordings(version integer, most integer, after uuid)
+returns table (audio_id uuid, object_version text, path text)
+language sql stable security definer rows 100 set search_path = '' as $$
+    select f.audio_id, f.object_version, f.descriptors #>> '{fingerprint,path}'
+    from public.audio_features f
+    where (after is null or f.audio_id > after)
+      and not exists (
+        select from soundscape.fingerprints i
+        where i.audio_id = f.audio_id and i.object_version = f.object_version and i.version >= unindexed_recordings.version)
+      and (f.descriptors #>> '{fingerprint,version}')::integer = unindexed_recordings.version
+      and f.descriptors #>> '{fingerprint,path}' is not null
+    order by f.audio_id limit least(most, 500)
+$$;
+comment on function soundscape.unindexed_recordings(integer, integer, uuid) is 'Recordings after an id whose fingerprint lies in Storage but not in the index.';
+
+create function soundscape.index_recording(recording uuid, object_version text, result jsonb) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+    file public.audio_files;
+    known jsonb;
+begin
+    select * into file from public.audio_files where id = recording for no key update;
+    select f.descriptors into known from public.audio_features f
+    where f.audio_id = recording and f.object_version = index_recording.object_version;
+    if known is null or file.object_version is distinct from index_recording.object_version then
+        return false;
+    end if;
+    perform soundscape.write_fingerprint(file, index_recording.object_version, result -> 'index');
+    perform soundscape.claim_matches(file, known || jsonb_build_object('matches', result -> 'matches'));
+    return true;
+end
+$$;
+comment on function soundscape.index_recording(uuid, text, jsonb) is 'Index a recording that was analysed before, and claim its matches; false where its bytes are others by now.';
+
+-- The worker's door.
+
+create function public.fingerprint_candidates(
+    keys integer[], frames integer[], version integer, most integer default 64, viewer uuid default null,
+    everybody boolean default false, besides uuid default null
+) returns table (audio_id uuid, lag_frames integer, pairs integer)
+language sql stable set search_path = ''
+as $$ select * from soundscape.fingerprint_candidates(keys, frames, version, most, viewer, everybody, besides) $$;
+comment on function public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Worker only: recordings that hold these keys; unless everybody''s are asked for, those that viewer sees.';
+
+create function public.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
+language sql stable set search_path = ''
+as $$ select * from soundscape.stored_fingerprints(recordings) $$;
+comment on function public.stored_fingerprints(uuid[]) is 'Worker only: fingerprints, to verify candidates by.';
+
+create function public.unindexed_recordings(version integer, most integer default 100, after uuid default null)
+returns table (audio_id uuid, object_version text, path text)
+language sql stable set search_path = ''
+as $$ select * from soundscape.unindexed_recordings(version, most, after) $$;
+comment on function public.unindexed_recordings(integer, integer, uuid) is 'Worker only: recordings analysed before there was an index.';
+
+create function public.index_recording(recording uuid, object_version text, result jsonb) returns boolean
+language sql set search_path = ''
+as $$ select soundscape.index_recording(recording, object_version, result) $$;
+comment on function public.index_recording(uuid, text, jsonb) is 'Worker only: index such a recording.';

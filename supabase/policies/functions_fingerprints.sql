@@ -1,0 +1,16 @@
+-- Fingerprints are asked by the worker; of claims, owners say whether they are false.
+revoke all on function
+    public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid),
+    public.stored_fingerprints(uuid[]),
+    public.unindexed_recordings(integer, integer, uuid),
+    public.index_recording(uuid, text, jsonb),
+    public.dismiss_match(uuid)
+    from public, anon, authenticated, service_role;
+grant execute on function
+    soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid),
+    public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid),
+    soundscape.stored_fingerprints(uuid[]), public.stored_fingerprints(uuid[]),
+    soundscape.unindexed_recordings(integer, integer, uuid), public.unindexed_recordings(integer, integer, uuid),
+    soundscape.index_recording(uuid, text, jsonb), public.index_recording(uuid, text, jsonb)
+    to service_role;
+grant execute on function soundscape.dismiss_match(uuid), public.dismiss_match(uuid) to authenticated;
