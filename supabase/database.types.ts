@@ -255,8 +255,10 @@ export type Database = {
           audio_id: string
           confidence: number
           created_at: string
+          dismissed_at: string | null
+          dismissed_by: string | null
           evidence: NonNullable<Json>
-          id: number
+          id: string
           kind: string
           matched_audio_id: string
         }
@@ -265,8 +267,10 @@ export type Database = {
           audio_id: string
           confidence: number
           created_at?: string
+          dismissed_at?: string | null
+          dismissed_by?: string | null
           evidence?: NonNullable<Json>
-          id?: never
+          id?: string
           kind: string
           matched_audio_id: string
         }
@@ -274,8 +278,10 @@ export type Database = {
           audio_id?: string
           confidence?: number
           created_at?: string
+          dismissed_at?: string | null
+          dismissed_by?: string | null
           evidence?: NonNullable<Json>
-          id?: never
+          id?: string
           kind?: string
           matched_audio_id?: string
         }
@@ -285,6 +291,13 @@ export type Database = {
             columns: ['audio_id']
             isOneToOne: false
             referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'audio_matches_dismissed_by_fkey'
+            columns: ['dismissed_by']
+            isOneToOne: false
+            referencedRelation: 'users'
             referencedColumns: ['id']
           },
           {
@@ -739,13 +752,31 @@ export type Database = {
       }
       complete_job: { Args: { job_id: number; result: Json; token: string }; Returns: undefined }
       custom_access_token_hook: { Args: { event: Json }; Returns: Json }
+      dismiss_match: { Args: { match: string }; Returns: undefined }
       extend_lease: { Args: { job_id: number; lease_s?: number; token: string }; Returns: string }
       fail_job: {
         Args: { code: string; job_id: number; kind: string; message: string; token: string }
         Returns: string
       }
+      fingerprint_candidates: {
+        Args: {
+          besides?: string
+          everybody?: boolean
+          frames: number[]
+          keys: number[]
+          most?: number
+          version: number
+          viewer?: string
+        }
+        Returns: {
+          audio_id: string
+          lag_frames: number
+          pairs: number
+        }[]
+      }
       forget_removals: { Args: { bucket: string; removed: string[] }; Returns: undefined }
       hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
+      index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
       list_jobs: {
         Args: {
           before?: number
@@ -876,6 +907,21 @@ export type Database = {
           tags: number
           timbre: number
           tonality: number
+        }[]
+      }
+      stored_fingerprints: {
+        Args: { recordings: string[] }
+        Returns: {
+          audio_id: string
+          peaks: string
+        }[]
+      }
+      unindexed_recordings: {
+        Args: { after?: string; most?: number; version: number }
+        Returns: {
+          audio_id: string
+          object_version: string
+          path: string
         }[]
       }
     }

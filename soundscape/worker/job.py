@@ -10,8 +10,10 @@ import structlog
 
 from soundscape.audio.limits import Limits
 from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectError, Refusal
+from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
+from soundscape.worker.recognition import fingerprint_of, recognised
 from soundscape.worker.results import CONTENT_TYPES, Results, placed
 from soundscape.worker.sandbox import Analysis, Sandbox
 from soundscape.worker.scratch import Scratch
@@ -33,6 +35,7 @@ class Attempt:
         *,
         queue: Queue,
         objects: Objects,
+        fingerprints: Fingerprints,
         sandbox: Sandbox,
         scratch: Scratch,
         limits: Limits,
@@ -40,6 +43,7 @@ class Attempt:
     ) -> None:
         self._queue = queue
         self._objects = objects
+        self._fingerprints = fingerprints
         self._sandbox = sandbox
         self._scratch = scratch
         self._limits = limits
@@ -154,7 +158,11 @@ class Attempt:
         for outcome in stored:
             if outcome is not None:
                 raise outcome
-        await self._queue.complete(job, placed(analysis.record, prefix))
+        record = placed(analysis.record, prefix)
+        heard = fingerprint_of(analysis.record, results)
+        if heard is not None:
+            record |= await recognised(self._fingerprints, heard, job.audio_id)
+        await self._queue.complete(job, record)
 
     async def _heartbeat(self, job: Job) -> None:
         """Extend the lease until cancelled. Raises `LeaseLost`; a passing failure is tried again."""

@@ -21,7 +21,7 @@ from soundscape.worker import traces
 from soundscape.worker.confinement import hide_environment
 from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
-from soundscape.worker.observed import ObservedObjects, ObservedQueue, ObservedSandbox
+from soundscape.worker.observed import ObservedFingerprints, ObservedObjects, ObservedQueue, ObservedSandbox
 from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.scratch import Scratch, folder_of_ours
 
@@ -101,6 +101,7 @@ class Worker:
         )
         self._queue = ObservedQueue(client, worker=self.name)
         self._objects = ObservedObjects(client, http)
+        self._fingerprints = ObservedFingerprints(client)
         self._project = ProjectHealth(client)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 
@@ -197,6 +198,7 @@ class Worker:
         attempt = Attempt(
             queue=self._queue,
             objects=self._objects,
+            fingerprints=self._fingerprints,
             sandbox=sandbox,
             scratch=self._scratch,
             limits=self.settings.limits,

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from soundscape.errors import LeaseLost, Refusal
+from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Queue
 from soundscape.worker import metrics, traces
@@ -83,6 +84,14 @@ class ObservedObjects(Objects):
     async def store(self, *arguments: Any, **named: Any) -> None:
         with leg("store"):
             await super().store(*arguments, **named)
+
+
+class ObservedFingerprints(Fingerprints):
+    """Times what the index takes to answer."""
+
+    async def _call(self, function: str, /, **arguments: Any) -> Any:
+        with leg("recognise"):
+            return await super()._call(function, **arguments)
 
 
 class ObservedSandbox(Sandbox):

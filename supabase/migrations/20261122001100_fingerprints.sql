@@ -81,13 +81,13 @@ create trigger audio_files_bytes_changed after update of object_etag on public.a
 create function soundscape.free_number() returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
-    number integer;
+    candidate integer;
 begin
     loop
-        number := nextval('soundscape.fingerprint_numbers');
-        exit when not exists (select from soundscape.fingerprints f where f.number = free_number.number);
+        candidate := nextval('soundscape.fingerprint_numbers');
+        exit when not exists (select from soundscape.fingerprints f where f.number = candidate);
     end loop;
-    return number;
+    return candidate;
 end
 $$;
 comment on function soundscape.free_number() is 'A number that no fingerprint has.';

@@ -100,8 +100,9 @@ def test_new_owner_and_visibility_cannot_be_made_up(db: Database, alice: str, bo
 
 @pytest.mark.parametrize("gone", ["public.audio_files", "auth.users", "storage.objects"])
 def test_nothing_is_left_behind(db: Database, alice: str, bob: str, gone: str) -> None:
-    audio_id, other = ready(db, alice), ready(db, bob)
+    audio_id, _ = ready(db, alice), ready(db, bob)
     db.rows("update public.audio_files set is_public = true")
+    # RESULT's hash is everybody's.
     assert db.value("select count(*) from public.audio_matches") == 1
     if gone == "storage.objects":
         db.remove(db.file(audio_id)["file_path"])

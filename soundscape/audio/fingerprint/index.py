@@ -95,7 +95,10 @@ class Index:
         places, counts = _count(codes)
         best = np.lexsort((places, -counts))[: 4 * limit]
         return spaced_out(
-            (Candidate(order[places[i] >> _RECORDING_SHIFT], _lag(int(places[i])), int(counts[i])) for i in best),
+            (
+                Candidate(order[places[i] >> _RECORDING_SHIFT], _lag(int(places[i])), int(counts[i]))
+                for i in best
+            ),
             limit,
         )
 

@@ -1,0 +1,341 @@
+"""The index of fingerprints and the claims that follow from it, in SQL."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from soundscape.audio.fingerprint import Fingerprint, Keys, query_keys, stored_keys
+from soundscape.worker.recognition import entry
+
+from .conftest import RESULT, Database, Row
+
+
+def heard(seed: int, seconds: float = 20.0) -> Fingerprint:
+    """A fingerprint nothing else is like: some twenty peaks a second."""
+    rng = np.random.default_rng(seed)
+    frames = np.sort(rng.integers(0, int(seconds * 43), int(seconds * 20))).astype(np.int32)
+    pitches = rng.integers(70, 1800, len(frames)).astype(np.uint16)
+    return Fingerprint(
+        int(seconds * 43) + 1, frames, pitches, rng.integers(0, 6, len(frames)).astype(np.uint8)
+    )
+
+
+def excerpt(whole: Fingerprint, first: int, last: int) -> Fingerprint:
+    inside = (whole.frames >= first) & (whole.frames < last)
+    return Fingerprint(last - first, whole.frames[inside] - first, whole.pitches[inside], whole.ranks[inside])
+
+
+def result(seed: int, **more: Any) -> Row:
+    """An analysis of other bytes for every seed."""
+    source = RESULT["source"] | {"sha256": f"{seed:064x}", "pcm_sha256": f"{seed:064x}"}
+    return RESULT | {"source": source, "index": entry(heard(seed))} | more
+
+
+def ready(db: Database, owner: str, analysis: Row, *, public: bool = False) -> str:
+    audio_id = db.recording(owner)
+    (held,) = db.claim()
+    db.complete(held, analysis)
+    if public:
+        db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
+    return audio_id
+
+
+def again(db: Database, audio_id: str, analysis: Row) -> None:
+    """The same bytes once more, as a backfill does it."""
+    db.rows("select soundscape.enqueue(%s, %s)", audio_id, db.file(audio_id)["object_version"])
+    (held,) = db.claim(10)
+    db.complete(held, analysis)
+
+
+def candidates(
+    db: Database,
+    keys: Keys,
+    *,
+    viewer: str | None = None,
+    everybody: bool = False,
+    besides: str | None = None,
+) -> list[tuple[str, int, int]]:
+    rows = db.rows(
+        "select * from public.fingerprint_candidates(%s, %s, 1, 64, %s, %s, %s)",
+        keys.values.tolist(),
+        keys.frames.tolist(),
+        viewer,
+        everybody,
+        besides,
+    )
+    return [(str(row["audio_id"]), row["lag_frames"], row["pairs"]) for row in rows]
+
+
+def postings(db: Database) -> int:
+    return int(db.value("select count(*) from soundscape.postings"))
+
+
+def claims(db: Database, user_id: str) -> list[Row]:
+    with db.acting("authenticated", user_id) as connection:
+        return connection.execute("select * from public.audio_matches order by id").fetchall()
+
+
+def found_by_sound(audio_id: str, kind: str = "same_recording", probability: float = 0.9) -> Row:
+    return {"audio_id": audio_id, "kind": kind, "probability": probability, "evidence": {"offset_s": 1.5}}
+
+
+# -- the index ------------------------------------------------------------------------------------
+
+
+def test_a_recording_is_found_at_its_offset(db: Database, alice: str) -> None:
+    ids = [ready(db, alice, result(seed)) for seed in range(4)]
+    assert postings(db) == sum(len(set(zip(*_columns(seed), strict=True))) for seed in range(4))
+    best = candidates(db, query_keys(excerpt(heard(2), 301, 601)), everybody=True)[0]
+    assert best[0] == ids[2]
+    assert abs(best[1] - 301) <= 2
+    assert best[2] > 50
+
+
+def _columns(seed: int) -> tuple[list[int], list[int]]:
+    keys = stored_keys(heard(seed))
+    return keys.values.tolist(), keys.frames.tolist()
+
+
+def test_every_key_there_can_be_is_held(db: Database, alice: str) -> None:
+    edges = {
+        "version": 1,
+        "peaks": "",
+        "keys": [0, 2**21 - 1, 2**21, 2**22 - 1],
+        "frames": [0, 1, 2, 2**20 - 1],
+    }
+    audio_id = ready(db, alice, result(1) | {"index": edges})
+    for key, frame in zip(edges["keys"], edges["frames"], strict=True):  # type: ignore[call-overload]
+        # Twice, since one key alone is no candidate.
+        row = db.row(
+            "select * from public.fingerprint_candidates(%s, %s, 1, 9, null, true)",
+            [key, key],
+            [frame, frame],
+        )
+        assert (str(row["audio_id"]), row["lag_frames"]) == (audio_id, 1)
+
+
+def test_what_lies_beyond_the_frames_of_a_posting_is_kept_but_not_looked_up(db: Database, alice: str) -> None:
+    index = {"version": 1, "peaks": "", "keys": [5, 5], "frames": [2**20 - 1, 2**20]}
+    ready(db, alice, result(1) | {"index": index})
+    assert postings(db) == 1
+
+
+def test_only_one_version_compares_with_itself(db: Database, alice: str) -> None:
+    ready(db, alice, result(1) | {"index": entry(heard(1)) | {"version": 2}})
+    assert candidates(db, stored_keys(heard(1)), everybody=True) == []
+
+
+def test_the_same_fingerprint_again_is_not_written_again(db: Database, alice: str) -> None:
+    audio_id = ready(db, alice, result(1))
+    number = db.value("select number from soundscape.fingerprints")
+    again(db, audio_id, result(1))
+    assert db.value("select number from soundscape.fingerprints") == number
+    again(db, audio_id, result(1) | {"index": entry(heard(7))})
+    assert candidates(db, stored_keys(heard(1)), everybody=True) == []
+    assert candidates(db, stored_keys(heard(7)), everybody=True)[0][0] == audio_id
+
+
+@pytest.mark.parametrize("gone", ["recording", "user", "object", "bytes"])
+def test_deletion_forgets(db: Database, alice: str, bob: str, gone: str) -> None:
+    audio_id, kept = ready(db, alice, result(1)), ready(db, bob, result(2))
+    before = postings(db)
+    name = db.file(audio_id)["file_path"]
+    if gone == "recording":
+        db.rows("delete from public.audio_files where id = %s", audio_id)
+    elif gone == "user":
+        db.rows("delete from auth.users where id = %s", alice)
+    elif gone == "object":
+        db.remove(name)
+    else:
+        db.store(name, owner=alice)
+    assert candidates(db, stored_keys(heard(1)), everybody=True) == []
+    assert 0 < postings(db) < before
+    assert db.rows("select * from public.stored_fingerprints(%s::uuid[])", [audio_id]) == []
+    assert candidates(db, stored_keys(heard(2)), everybody=True)[0][0] == kept
+
+
+def test_a_moved_recording_is_not_forgotten(db: Database, alice: str) -> None:
+    audio_id = ready(db, alice, result(1))
+    etag = db.file(audio_id)["object_etag"]
+    db.store(db.file(audio_id)["file_path"], owner=alice, etag=etag)
+    assert candidates(db, stored_keys(heard(1)), everybody=True)[0][0] == audio_id
+
+
+def test_stored_fingerprints_come_back(db: Database, alice: str) -> None:
+    audio_id = ready(db, alice, result(1))
+    row = db.row("select * from public.stored_fingerprints(%s::uuid[])", [audio_id, str(uuid4())])
+    assert Fingerprint.from_bytes(base64.b64decode(row["peaks"])) == heard(1)
+
+
+def test_candidates_are_those_that_the_viewer_sees(db: Database, alice: str, bob: str) -> None:
+    moderator = db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
+    audio_id = ready(db, alice, result(1))
+    keys = stored_keys(heard(1))
+
+    def seen_by(*viewers: str) -> list[bool]:
+        return [candidates(db, keys, viewer=viewer) != [] for viewer in viewers]
+
+    assert seen_by(alice, bob, moderator) == [True, False, False]
+    assert db.rows("select * from public.fingerprint_candidates(%s, %s, 1)", *map(list, _columns(1))) == []
+    db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
+    assert seen_by(alice, bob, moderator) == [True, True, True]
+    db.rows("update public.audio_files set hidden_at = now(), hidden_reason = 'r' where id = %s", audio_id)
+    assert seen_by(alice, bob, moderator) == [True, False, True]
+    assert candidates(db, keys, everybody=True, besides=audio_id) == []
+
+
+def test_private_copies_do_not_crowd_out_what_one_sees(db: Database, alice: str, bob: str) -> None:
+    public = ready(db, alice, result(1), public=True)
+    for number in range(70):
+        ready(db, alice, result(100 + number) | {"index": entry(heard(1))})
+    assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), viewer=bob)} == {public}
+
+
+# -- backfill -------------------------------------------------------------------------------------
+
+
+def test_recordings_analysed_before_are_listed_and_indexed(db: Database, alice: str) -> None:
+    before = {"fingerprint": {"version": 1, "path": "x/fingerprint.bin"}}
+    plain = {key: value for key, value in result(1).items() if key != "index"} | before
+    first, second = sorted((ready(db, alice, plain), ready(db, alice, plain)))
+    ready(db, alice, result(3) | before)
+    listed = db.rows("select * from public.unindexed_recordings(1)")
+    assert [str(row["audio_id"]) for row in listed] == [first, second]
+    assert listed[0]["path"] == "x/fingerprint.bin"
+    assert [
+        str(r["audio_id"]) for r in db.rows("select * from public.unindexed_recordings(1, 9, %s)", first)
+    ] == [second]
+    found = Jsonb({"index": entry(heard(1)), "matches": []})
+    index = "select public.index_recording(%s, %s, %s)"
+    assert db.value(index, first, "of other bytes", found) is False
+    assert db.value(index, first, listed[0]["object_version"], found) is True
+    assert [str(row["audio_id"]) for row in db.rows("select * from public.unindexed_recordings(1)")] == [
+        second
+    ]
+    assert candidates(db, stored_keys(heard(1)), everybody=True)[0][0] == first
+
+
+# -- claims ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "evidence"),
+    [
+        ({}, {"sha256": f"{1:064x}", "pcm_sha256": f"{1:064x}", "offset_s": 0}),
+        ({"sha256": "a" * 64}, {"pcm_sha256": f"{1:064x}", "offset_s": 0}),
+        ({"sha256": "a" * 64, "sample_rate": 8000}, None),
+        ({"sha256": "a" * 64, "pcm_sha256": "b" * 64}, None),
+    ],
+    ids=["bytes", "samples", "another rate", "neither"],
+)
+def test_copies_are_claimed_with_their_completion(
+    db: Database, alice: str, source: Row, evidence: Row | None
+) -> None:
+    first = ready(db, alice, result(1))
+    second = ready(db, alice, result(1) | {"source": result(1)["source"] | source})
+    found = claims(db, alice)
+    assert len(found) == (evidence is not None)
+    for claim in found:
+        assert (str(claim["audio_id"]), str(claim["matched_audio_id"])) == (second, first)
+        assert (claim["kind"], claim["confidence"], claim["evidence"]) == ("identical", 1, evidence)
+
+
+def test_what_the_worker_verified_is_claimed_once_a_pair(db: Database, alice: str) -> None:
+    first = ready(db, alice, result(1))
+    second = ready(db, alice, result(2, matches=[found_by_sound(first, "contains", 0.75)]))
+    third = ready(db, alice, result(3, matches=[found_by_sound(second), found_by_sound(str(uuid4()))]))
+    again(db, first, result(1, matches=[found_by_sound(second, "same_recording", 0.5)]))
+    pairs = {
+        (str(c["audio_id"]), str(c["matched_audio_id"])): (c["kind"], c["confidence"])
+        for c in claims(db, alice)
+    }
+    assert pairs == {
+        (first, second): ("same_recording", 0.5),
+        (third, second): ("same_recording", pytest.approx(0.9)),
+    }
+    assert (
+        db.value(
+            "select bool_or(descriptors ? 'index' or descriptors ? 'matches') from public.audio_features"
+        )
+        is False
+    )
+
+
+def test_a_claim_about_a_private_recording_is_nobody_elses(db: Database, alice: str, bob: str) -> None:
+    moderator = db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
+    ready(db, alice, result(1))
+    copy = ready(db, bob, result(1), public=True)
+    assert (claims(db, alice) != [], claims(db, bob)) == (True, [])
+    (claim,) = claims(db, moderator)
+    with db.acting("authenticated", bob) as connection, pytest.raises(psycopg.Error) as unseen:
+        connection.execute("select public.dismiss_match(%s)", (claim["id"],))
+    with db.acting("authenticated", bob) as connection, pytest.raises(psycopg.Error) as absent:
+        connection.execute("select public.dismiss_match(%s)", (nobodys := uuid4(),))
+    told = [str(error.value.diag.message_primary) for error in (unseen, absent)]
+    assert told[0].replace(str(claim["id"]), "") == told[1].replace(str(nobodys), "")
+    assert db.file(copy)["status"] == "ready"
+
+
+@pytest.mark.parametrize("who", ["alice", "bob", "moderator"])
+def test_dismissed_stays_dismissed(db: Database, alice: str, bob: str, who: str) -> None:
+    stranger, moderator = db.sign_up(), db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
+    first = ready(db, alice, result(1), public=True)
+    second = ready(db, bob, result(2, matches=[found_by_sound(first)]), public=True)
+    (claim,) = claims(db, stranger)
+    with (
+        db.acting("authenticated", stranger) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("select public.dismiss_match(%s)", (claim["id"],))
+    with db.acting("authenticated", {"alice": alice, "bob": bob, "moderator": moderator}[who]) as connection:
+        connection.execute("select public.dismiss_match(%s)", (claim["id"],))
+        connection.commit()
+    (dismissed,) = claims(db, stranger)
+    assert dismissed["dismissed_at"] is not None
+    for audio_id, other in ((second, first), (first, second)):
+        again(db, audio_id, result(2 if audio_id == second else 1, matches=[found_by_sound(other)]))
+        (claim,) = claims(db, stranger)
+        assert (claim["id"], claim["dismissed_at"]) == (dismissed["id"], dismissed["dismissed_at"])
+
+
+def test_other_bytes_take_their_claims_with_them(db: Database, alice: str) -> None:
+    first = ready(db, alice, result(1))
+    second = ready(db, alice, result(2, matches=[found_by_sound(first)]))
+    db.store(db.file(second)["file_path"], owner=alice)
+    (held,) = db.claim()
+    db.complete(held, result(5))
+    assert claims(db, alice) == []
+
+
+def test_two_that_complete_at_once_and_claim_each_other_do_not_wait_for_each_other(
+    db: Database, alice: str
+) -> None:
+    first, second = ready(db, alice, result(1)), ready(db, alice, result(2))
+    for audio_id in (first, second):
+        db.rows("select soundscape.enqueue(%s, %s)", audio_id, db.file(audio_id)["object_version"])
+    held = {held.audio_id: held for held in db.claim(10)}
+    one, two = db.connect(), db.connect()
+    for connection, audio_id in ((one, first), (two, second)):
+        connection.execute(
+            "select soundscape.held_job(%s, %s)", (held[audio_id].job_id, held[audio_id].token)
+        )
+    claim = (
+        "insert into public.audio_matches (audio_id, matched_audio_id, kind, confidence) "
+        "values (%s, %s, 'identical', 1)"
+    )
+    two.execute("set statement_timeout = '5s'")
+    one.execute("set statement_timeout = '5s'")
+    one.execute(claim, (first, second))
+    one.commit()
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        two.execute(claim, (second, first))
