@@ -21,9 +21,9 @@ begin
         -- Somebody is still typing: not after a blank or a quotation mark, and not what is to be left out.
         case when last_word ~ '[[:alnum:]]$' and last_word !~ '^-' and exact::text ~ '''$' then (exact::text || ':*')::tsquery else exact end,
         case when excluded is not null then websearch_to_tsquery('pg_catalog.simple', excluded) end,
-        -- The longest first: it is looked up, the others are compared. What is quoted is meant as it is spelt.
+        -- The longest first: it is looked up, the others are compared. What is quoted or has digits is meant as it is spelt.
         array(select distinct on (char_length(word), word) word from regexp_split_to_table(kept, '[^[:alnum:]]+') as word
-              where char_length(word) > 2 and plain !~ '"' order by char_length(word) desc, word limit 20),
+              where char_length(word) > 2 and plain !~ '["0-9]' order by char_length(word) desc, word limit 20),
         false)::soundscape.words;
 end
 $$;

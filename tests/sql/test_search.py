@@ -88,6 +88,7 @@ def library(db: Database, alice: str, bob: str) -> str:
         ("guittar nigt", {"Guitar at night"}),
         ("guittar -night", set()),
         ("xylophone", set()),
+        ("thundr 2020", set()),
         ("!!! ' \\ : & |", set()),
         ("' or 1=1 --", set()),
     ],
