@@ -9,7 +9,7 @@ language plpgsql stable rows 100 set search_path = '' set plan_cache_mode = forc
 #variable_conflict use_column
 declare
     -- A filter that so few recordings pass is cheaper asked first; one that more pass, on the way through the graph.
-    selective constant integer := 4000;
+    selective constant integer := 20000;
     filtered constant boolean := not (filter is null);
     owner constant uuid := auth.uid();
     everything constant boolean := not row_security_active('public.audio_embeddings');
@@ -39,7 +39,9 @@ begin
 
     -- The graph is walked on until enough of what it finds passes the filter and the policy.
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
-            set_config('hnsw.ef_search', least(greatest(most, 100), 1000)::text, true);
+            set_config('hnsw.ef_search', least(greatest(most, 100), 1000)::text, true),
+            -- Each step on the way asks the filter: where that finds little, an exact scan is sooner done.
+            set_config('hnsw.max_scan_tuples', case when filtered then '4000' else '20000' end, true);
     select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
         select e.audio_id, e.embedding operator(extensions.<=>) place as distance
         from public.audio_embeddings e
