@@ -16,6 +16,7 @@ from soundscape import __version__
 from soundscape.audio.command import analyze
 from soundscape.errors import SoundScapeError
 from soundscape.jobs import command as jobs
+from soundscape.recommend import command as recommend
 
 app = typer.Typer(
     name="soundscape",
@@ -29,6 +30,7 @@ app.add_typer(models_app, name="models")
 app.command()(analyze)
 app.add_typer(jobs.app, name="jobs")
 app.command()(jobs.reanalyze)
+app.add_typer(recommend.app, name="recommend")
 
 DEFAULT_DATA_DIR = Path(".soundscape")
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the embedded project lives.")]

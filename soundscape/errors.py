@@ -12,6 +12,7 @@
     ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
     ├── FilterError              a filter of the operator's that cannot be read
+    ├── RecommendationError      data that no recommendations can be made of
     ├── DeployError              a deploy step failed; running deploy again is safe
     ├── ServingError             the port is taken, or the app did not start
     └── LocalStackError          the embedded Supabase cannot start or stop
@@ -130,6 +131,12 @@ class FilterError(SoundScapeError):
     """A filter that cannot be read."""
 
     code = "filter_invalid"
+
+
+class RecommendationError(SoundScapeError):
+    """Data that no recommendations can be made of, or what makes them is not installed."""
+
+    code = "recommendation_impossible"
 
 
 class DeployError(SoundScapeError):

@@ -1,0 +1,37 @@
+"""Choices of made users whose taste is known to be of low rank, with features of what they choose among."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from soundscape.recommend.interactions import Float32, Interactions
+
+SPAN_S = 365 * 86400
+
+
+def made(
+    users: int, items: int, choices: int, *, rank: int = 16, features: int = 128, seed: int = 0
+) -> tuple[Interactions, Float32]:
+    """About `choices` events of weight 1 and random times, and features, (items chosen, features).
+
+    A user's choices are drawn without putting back, by the Gumbel trick, with log-odds twice the product of
+    tastes plus -0.8 log(rank of popularity). Features are a random projection of the items' tastes with
+    noise of the same size.
+    """
+    rng = np.random.default_rng(seed)
+    people = rng.normal(size=(users, rank))
+    tastes = rng.normal(size=(items, rank)) / np.sqrt(rank)
+    popular = -0.8 * np.log(1 + rng.permutation(items))
+    eager = rng.lognormal(0, 0.7, users)
+    count = np.clip(eager / eager.sum() * choices, 5, items // 2).round().astype(int)
+    odds = 2 * people @ tastes.T + popular + rng.gumbel(size=(users, items))
+    found = Interactions.of(
+        (str(user), str(item), 1.0, float(rng.uniform(0, SPAN_S)))
+        for user in range(users)
+        for item in np.argpartition(-odds[user], count[user])[: count[user]]
+    )
+    known = tastes @ rng.normal(size=(rank, features))
+    known = known / known.std() + rng.normal(size=known.shape)
+    order = [int(item) for item in found.items]
+    scaled = (known - known.mean(axis=0)) / known.std(axis=0)
+    return found, scaled[order].astype(np.float32)

@@ -1,0 +1,97 @@
+"""What a list of twenty is worth, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import sparse
+
+from soundscape.recommend.interactions import Float32, Float64, Int64
+
+LENGTH = 20
+USERS_AT_ONCE = 1024
+RESAMPLES = 1000
+
+Scorer = Callable[[sparse.csr_matrix], Float32]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over users with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """As JSON."""
+        return asdict(self)
+
+
+def lists(scorer: Scorer, rows: sparse.csr_matrix, *, length: int = LENGTH) -> Int64:
+    """The best items of each row, best first and none that the row has: (rows, length).
+
+    A row with fewer items left than `length` ends in what it has; those are never right.
+    """
+    length = min(length, rows.shape[1])
+    best = np.empty((rows.shape[0], length), dtype=np.int64)
+    for start in range(0, rows.shape[0], USERS_AT_ONCE):
+        part = rows[start : start + USERS_AT_ONCE]
+        scores = scorer(part).copy()
+        scores[part.nonzero()] = -np.inf
+        found = np.argpartition(-scores, length - 1, axis=1)[:, :length]
+        order = np.argsort(-np.take_along_axis(scores, found, axis=1), axis=1, kind="stable")
+        best[start : start + USERS_AT_ONCE] = np.take_along_axis(found, order, axis=1)
+    return best
+
+
+def hits(best: Int64, wanted: sparse.csr_matrix) -> Float64:
+    """1 where a listed item is wanted: (rows, length) of both."""
+    rows = np.arange(best.shape[0])[:, None]
+    return np.asarray((wanted[rows, best] > 0).todense(), dtype=np.float64)
+
+
+def recall(best: Int64, wanted: sparse.csr_matrix) -> Float64:
+    """Of what is wanted, or of the list's length where that is less, the share listed: (rows,)."""
+    sought = np.minimum(np.diff(wanted.indptr), best.shape[1])
+    return np.asarray(hits(best, wanted).sum(axis=1) / sought, dtype=np.float64)
+
+
+def random_recall(wanted: sparse.csr_matrix, left: Int64, *, length: int = LENGTH) -> Float64:
+    """The recall expected of a list drawn at random from `left` items: (rows,) of both."""
+    sought = np.diff(wanted.indptr)
+    drawn = np.minimum(length, left)
+    return np.asarray(sought * drawn / left / np.minimum(sought, drawn), dtype=np.float64)
+
+
+def ndcg(best: Int64, wanted: sparse.csr_matrix) -> Float64:
+    """Discounted gain, 1 / log2(rank + 1) for each hit, over that of the best list possible: (rows,)."""
+    discount = 1 / np.log2(np.arange(best.shape[1]) + 2)
+    ideal = np.concatenate([[0.0], np.cumsum(discount)])
+    most = np.minimum(np.diff(wanted.indptr), best.shape[1])
+    return np.asarray(hits(best, wanted) @ discount / ideal[most], dtype=np.float64)
+
+
+def coverage(best: Int64, items: int) -> float:
+    """The share of all items that is in anybody's list."""
+    return len(np.unique(best)) / items
+
+
+def novelty(best: Int64, choices: sparse.csr_matrix) -> Float64:
+    """Mean of -log2(share of users who chose it) over a list, in bits: (rows,).
+
+    An item nobody chose counts as if half a user had.
+    """
+    counts = np.asarray((choices > 0).sum(axis=0)).ravel()
+    bits = -np.log2(np.maximum(counts, 0.5) / choices.shape[0])
+    return np.asarray(bits[best].mean(axis=1), dtype=np.float64)
+
+
+def interval(values: Float64, *, seed: int = 0) -> Interval:
+    """The mean of `values`, one a user, by the percentile bootstrap over users."""
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))

@@ -1,0 +1,166 @@
+"""Models that score every item for a user, from what the user chose.
+
+None keeps users: all are asked with rows of choices, so that a like counts the moment it is given.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import linalg, sparse
+from threadpoolctl import threadpool_limits
+
+from soundscape.errors import RecommendationError
+from soundscape.recommend.interactions import Float32
+
+EASE_MOST_ITEMS = 5000
+
+
+class Model(Protocol):
+    """Fitted on (users, items); scores rows of the same items."""
+
+    def fit(self, choices: sparse.csr_matrix) -> None:
+        """Learn from weights, (users, items)."""
+
+    def scores(self, rows: sparse.csr_matrix) -> Float32:
+        """A score for each item, (rows, items), higher is better; what was chosen is scored like any."""
+
+
+class Popularity:
+    """How many chose an item: the same for everyone."""
+
+    def fit(self, choices: sparse.csr_matrix) -> None:
+        self.counts = np.asarray((choices > 0).sum(axis=0)).ravel().astype(np.float32)
+
+    def scores(self, rows: sparse.csr_matrix) -> Float32:
+        return np.tile(self.counts, (rows.shape[0], 1))
+
+
+class ItemNeighbours:
+    """Item-kNN: the cosine of who chose both, the nearest `neighbours` of an item kept.
+
+    Sarwar et al. (2001), with the shrinkage of Ferrari Dacrema et al. (2019): n / (n + `shrinkage`).
+    """
+
+    def __init__(self, *, neighbours: int = 100, shrinkage: float = 10.0) -> None:
+        self.neighbours = neighbours
+        self.shrinkage = shrinkage
+
+    def fit(self, choices: sparse.csr_matrix) -> None:
+        chosen = _binary(choices)
+        together = (chosen.T @ chosen).toarray()
+        counts = together.diagonal().copy()
+        norm = np.sqrt(np.outer(counts, counts))
+        alike = together / np.maximum(norm + self.shrinkage, 1e-9)
+        np.fill_diagonal(alike, 0)
+        if alike.shape[0] > self.neighbours:
+            least = np.partition(alike, -self.neighbours, axis=0)[-self.neighbours]
+            alike[alike < least] = 0
+        self.alike = sparse.csr_matrix(alike, dtype=np.float32)
+
+    def scores(self, rows: sparse.csr_matrix) -> Float32:
+        return np.asarray((_binary(rows) @ self.alike).toarray(), dtype=np.float32)
+
+
+class Ease:
+    """EASE^R, in closed form: B = I - P / diag(P), P = (XᵀX + λI)⁻¹.
+
+    Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, eq. 8. Inverts (items, items) in
+    float32, so it is for at most EASE_MOST_ITEMS of them.
+    """
+
+    def __init__(self, *, regularization: float = 200.0) -> None:
+        self.regularization = regularization
+
+    def fit(self, choices: sparse.csr_matrix) -> None:
+        if choices.shape[1] > EASE_MOST_ITEMS:
+            raise RecommendationError(
+                f"EASE is for at most {EASE_MOST_ITEMS:,} items, not {choices.shape[1]:,}."
+            )
+        chosen = _binary(choices)
+        gram = np.asfortranarray((chosen.T @ chosen).toarray(), dtype=np.float32)
+        gram[np.diag_indices_from(gram)] += self.regularization
+        # On a busy machine BLAS's threads wait for each other longer than one takes for everything.
+        with threadpool_limits(1, "blas"):
+            factor, _ = linalg.lapack.spotrf(gram, lower=0, overwrite_a=1)
+            inverse, failed = linalg.lapack.spotri(factor, lower=0, overwrite_c=1)
+        assert failed == 0
+        inverse = np.triu(inverse)
+        inverse += np.triu(inverse, 1).T
+        weights = -inverse / inverse.diagonal()
+        np.fill_diagonal(weights, 0)
+        self.weights = np.ascontiguousarray(weights)
+
+    def scores(self, rows: sparse.csr_matrix) -> Float32:
+        return np.asarray(_binary(rows) @ self.weights, dtype=np.float32)
+
+
+class Als:
+    """Factors by weighted alternating least squares: Hu, Koren and Volinsky (2008).
+
+    A pair of weight w has confidence 1 + `alpha` · log2(1 + w), and one without 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        factors: int = 64,
+        regularization: float = 5.0,
+        alpha: float = 2.0,
+        iterations: int = 15,
+        seed: int = 0,
+    ) -> None:
+        self.factors = factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.iterations = iterations
+        self.seed = seed
+        self.items: Float32 = np.empty((0, factors), dtype=np.float32)
+
+    def fit(self, choices: sparse.csr_matrix) -> None:
+        try:
+            from implicit.cpu.als import AlternatingLeastSquares
+        except ModuleNotFoundError as error:
+            raise RecommendationError(
+                "Factors are fitted by `implicit`, which is not installed.",
+                remedy="pip install 'soundscape[recommend]'",
+            ) from error
+        # The solver's own threads and BLAS's beside them would fight for the same cores.
+        with threadpool_limits(1, "blas"):
+            solver = AlternatingLeastSquares(
+                factors=self.factors,
+                regularization=self.regularization,
+                iterations=self.iterations,
+                random_state=self.seed,
+            )
+            solver.fit(self._confidence(choices), show_progress=False)
+        # Items nobody chose are left at whatever the iteration began with.
+        chosen = np.asarray((choices > 0).sum(axis=0)).ravel() > 0
+        self.items = np.where(chosen[:, None], solver.item_factors, 0).astype(np.float32)
+
+    def people(self, rows: sparse.csr_matrix) -> Float32:
+        """Factors of users, (rows, factors), solved from what they chose (fold-in)."""
+        confidence = self._confidence(rows)
+        gram = self.items.T @ self.items + self.regularization * np.eye(self.factors, dtype=np.float32)
+        found = np.zeros((rows.shape[0], self.factors), dtype=np.float32)
+        for row in range(rows.shape[0]):
+            part = slice(confidence.indptr[row], confidence.indptr[row + 1])
+            chosen = self.items[confidence.indices[part]]
+            trust = confidence.data[part]
+            found[row] = np.linalg.solve(gram + chosen.T @ (chosen * (trust - 1)[:, None]), chosen.T @ trust)
+        return found
+
+    def scores(self, rows: sparse.csr_matrix) -> Float32:
+        return self.people(rows) @ self.items.T
+
+    def _confidence(self, choices: sparse.csr_matrix) -> sparse.csr_matrix:
+        found = choices.astype(np.float32)
+        found.data = 1 + np.float32(self.alpha) * np.log2(1 + found.data)
+        return found
+
+
+def _binary(choices: sparse.csr_matrix) -> Any:
+    found = choices.astype(np.float32)
+    found.data = np.ones_like(found.data)
+    return found
