@@ -13,9 +13,10 @@ from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectError, Refusal
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
+from soundscape.worker.answers import Analysis
 from soundscape.worker.recognition import fingerprint_of, recognised
 from soundscape.worker.results import CONTENT_TYPES, Results, placed
-from soundscape.worker.sandbox import Analysis, Sandbox
+from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.scratch import Scratch
 
 log = structlog.get_logger(__name__)

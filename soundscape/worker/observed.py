@@ -18,7 +18,8 @@ from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Queue
 from soundscape.worker import metrics, traces
-from soundscape.worker.sandbox import Analysis, Sandbox
+from soundscape.worker.answers import Analysis
+from soundscape.worker.sandbox import Sandbox
 
 log = structlog.get_logger(__name__)
 

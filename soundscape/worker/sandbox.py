@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +21,9 @@ import structlog
 
 from soundscape.audio.limits import Limits
 from soundscape.audio.models import models_directory
-from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
+from soundscape.errors import AnalysisCrashed, Refusal
+from soundscape.worker import answers
+from soundscape.worker.answers import Analysis
 from soundscape.worker.confinement import (
     FIRST_USER,
     LAST_USER,
@@ -40,23 +42,11 @@ FOLDER_BYTES = 1 << 30
 LOOK_AT_FOLDER_EVERY_S = 1.0
 EPITAPH_S = 2.0
 LAST_WORDS_LINES = 20
-UNINTELLIGIBLE = "The analysis child gave an answer that makes no sense."
 # The whole environment of a child: no key, no proxy, no path of ours.
 PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_CACHE_DIR", "SOUNDSCAPE_MODELS_DIR", "HOME")
 SINGLE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What a child answered: the record as a plain dict, the folder with the files it names, and its peak
-    resident memory so far. The folder lasts until the sandbox's next `analyze`, `clear` or `stop`.
-    """
-
-    record: dict[str, Any]
-    folder: Path
-    max_rss_bytes: int
 
 
 class Sandbox:
@@ -110,7 +100,7 @@ class Sandbox:
                     start_new_session=True,
                 )
             self._listening = asyncio.create_task(self._listen(self._process.stderr))
-            self.protections = _protections(await self._read(START_TIMEOUT_S), why_no_user=why_none)
+            self.protections = answers.protections(await self._read(START_TIMEOUT_S), why_no_user=why_none)
         except BaseException:
             await self.stop()
             raise
@@ -132,7 +122,7 @@ class Sandbox:
             out_dir = self._empty_folder()
             socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
             watching = asyncio.create_task(self._watch(out_dir))
-            return _understood(await self._read(wall_s), out_dir)
+            return answers.understood(await self._read(wall_s), out_dir)
         except Refusal:
             raise
         except OSError as error:
@@ -202,13 +192,7 @@ class Sandbox:
                 code="analysis_timeout",
                 remedy="It is tried again.",
             ) from error
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.") from error
-        if not isinstance(answer, dict):
-            raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")
-        return answer
+        return answers.parsed(line)
 
     async def _watch(self, out_dir: Path) -> None:
         """End the child when it fills the disk: a kernel's limit on one file is none on their number."""
@@ -271,31 +255,3 @@ def _bytes_in(folder: Path) -> int:
             with suppress(OSError):
                 total += os.lstat(os.path.join(parent, name)).st_blocks * 512
     return total
-
-
-def _protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
-    match answer:
-        case {"ready": {"on": list(on), "off": dict(off)}}:
-            if why_no_user and "user" in off:
-                off["user"] = why_no_user
-            return Protections(tuple(on), off)
-    raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")
-
-
-def _understood(answer: dict[str, Any], folder: Path) -> Analysis:
-    """The answer as an analysis. Raises the `Refusal` in it, or `AnalysisCrashed`: strangers' bytes have
-    been through the child, so its words are checked.
-    """
-    match answer:
-        case {"record": dict(record), "max_rss_bytes": int(max_rss_bytes)}:
-            return Analysis(record, folder, max_rss_bytes)
-        case {
-            "refusal": {"status": status, "message": str(message), "code": str(code), "remedy": str(remedy)}
-        }:
-            kind = PolicyRefusal if status == PolicyRefusal.status else UnreadableAudio
-            raise kind(message, code=code, remedy=remedy)
-        case {"crash": str(reason)}:
-            raise AnalysisCrashed(
-                f"The analysis ended: {reason}.", code="analysis_out_of_memory", remedy="It is tried again."
-            )
-    raise AnalysisCrashed(UNINTELLIGIBLE, remedy="It is tried again.")

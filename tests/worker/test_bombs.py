@@ -23,7 +23,8 @@ import soundfile
 
 from soundscape.audio.limits import Limits
 from soundscape.errors import PolicyRefusal, Refusal, UnreadableAudio
-from soundscape.worker.sandbox import Analysis, Sandbox
+from soundscape.worker.answers import Analysis
+from soundscape.worker.sandbox import Sandbox
 from tests.worker import bombs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

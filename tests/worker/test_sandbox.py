@@ -19,8 +19,9 @@ import pytest
 import soundfile
 
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
+from soundscape.worker.answers import Analysis, understood
 from soundscape.worker.confinement import FIRST_USER, LAST_USER, NAMES
-from soundscape.worker.sandbox import Analysis, Sandbox, _understood
+from soundscape.worker.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -341,7 +342,7 @@ async def test_nonsense_is_a_crash(scratch: Path, no_leaks: None, wav: Path, ans
 )
 def test_what_an_answer_means(answer: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error) as raised:
-        _understood(answer, Path())
+        understood(answer, Path())
     if isinstance(raised.value, Refusal):
         assert (raised.value.message, raised.value.code, raised.value.remedy) == ("m", "c", "r")
 
