@@ -143,9 +143,9 @@ class Attempt:
                 self._sandbox.clear()
 
     async def _store(self, job: Job, analysis: Analysis) -> None:
-        # The object version is part of the name, so that a late writer cannot overwrite a newer result.
+        # No name is used twice: a late writer cannot overwrite what is shown, nor a late removal delete it.
         results = Results(analysis.record, analysis.folder)
-        prefix = f"{job.audio_id}/{results.version}/{job.object_version}/"
+        prefix = f"{job.audio_id}/{results.version}/{job.object_version}/{job.job_id}-{job.attempt}/"
         gate = asyncio.Semaphore(STORED_AT_ONCE)
 
         async def store(name: str) -> None:

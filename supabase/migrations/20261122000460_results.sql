@@ -23,6 +23,7 @@ declare
     file public.audio_files;
     source jsonb := result -> 'source';
     spectral jsonb := result -> 'spectral';
+    pictures_prefix text := regexp_replace(result #>> '{waveform,path}', '[^/]*$', '');
 begin
     -- Locked, so that owner and visibility stay what is written beside the results.
     select * into file from public.audio_files where id = job.audio_id for no key update;
@@ -73,11 +74,18 @@ begin
     where id = job.audio_id;
     perform soundscape.end_job(job, 'succeeded', 'ready');
 
-    -- Pictures of earlier versions are nobody's any more.
+    -- What is shown from now on is not to go. Once a worker was to remove it, it may be gone already.
+    delete from soundscape.removals
+    where bucket_id = 'waveforms' and starts_with(name, pictures_prefix) and taken_at is null;
+    if exists (select from soundscape.removals where bucket_id = 'waveforms' and starts_with(name, pictures_prefix)) then
+        raise exception 'Pictures under % are being removed.', pictures_prefix
+            using errcode = '55P03', hint = 'The next attempt stores them anew.';
+    end if;
+    -- Pictures of earlier attempts are nobody's any more.
     insert into soundscape.removals (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
     where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
-      and not starts_with(o.name, regexp_replace(result #>> '{waveform,path}', '[^/]*$', ''))
+      and not starts_with(o.name, pictures_prefix)
     on conflict do nothing;
 end
 $$;

@@ -41,6 +41,11 @@ class Held:
     object_version: str
     object_name: str
 
+    @property
+    def picture(self) -> str:
+        """Where this attempt stores its overview."""
+        return f"{self.audio_id}/test-1/{self.object_version}/{self.job_id}-{self.attempt}/waveform.dat"
+
 
 @dataclass
 class Database:
@@ -190,8 +195,7 @@ class Database:
         self.rows("update soundscape.jobs set retry_at = now() where retry_at is not null")
 
     def complete(self, held: Held, result: Row = RESULT) -> None:
-        prefix = f"{held.audio_id}/test-1/{held.object_version}/"
-        whole = result | {"waveform": {"path": f"{prefix}waveform.dat"}}
+        whole = result | {"waveform": {"path": held.picture}}
         self.rows("select public.complete_job(%s, %s, %s)", held.job_id, held.token, json.dumps(whole))
 
     def fail(self, held: Held, kind: str = "passing", *, code: str = "flaky") -> str:

@@ -252,7 +252,7 @@ def test_bytes_that_are_refused_take_the_former_results_with_them(db: Database, 
     audio_id = db.recording(alice)
     (held,) = db.claim()
     db.complete(held)
-    picture = f"{audio_id}/test-1/{held.object_version}/waveform.dat"
+    picture = held.picture
     db.store(picture, owner=None, bucket="waveforms")
     db.store(held.object_name, owner=alice)
     # Old results stay readable until there is something to say about the new bytes.
@@ -483,12 +483,46 @@ def test_completion_is_one_transaction(db: Database, alice: str) -> None:
 def test_pictures_of_an_earlier_version_are_removed(db: Database, alice: str) -> None:
     audio_id = db.recording(alice)
     (held,) = db.claim()
-    ours = f"{audio_id}/test-1/{held.object_version}/waveform.dat"
+    ours = held.picture
     old = f"{audio_id}/test-0/earlier/waveform.dat"
     for name in (ours, old):
         db.store(name, owner=None, bucket="waveforms")
     db.complete(held)
     assert db.removals() == {("waveforms", old)}
+
+
+def test_pictures_that_are_shown_are_not_to_be_removed(db: Database, alice: str) -> None:
+    """Bytes are overwritten; their analysis is cancelled once its pictures lie there, and retried."""
+    audio_id = db.recording(alice)
+    (held,) = db.claim()
+    db.complete(held)
+    db.store(held.object_name, owner=alice)
+    (cancelled,) = db.claim()
+    db.store(cancelled.picture, owner=None, bucket="waveforms")
+    for wish in ("cancel", "retry"):
+        db.rows(f"select soundscape.{wish}_job(%s)", audio_id)
+    (again,) = db.claim()
+    db.store(again.picture, owner=None, bucket="waveforms")
+    db.complete(again)
+    assert db.removals() == {("waveforms", cancelled.picture)}
+    shown = db.value("select waveform_path from public.audio_features where audio_id = %s", audio_id)
+    assert ("waveforms", shown) not in db.removals()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_removal_of_what_an_attempt_has_stored(db: Database, alice: str, taken: bool) -> None:
+    """The sweep took it for nobody's: it is withdrawn, or the attempt fails for now where it may be gone."""
+    audio_id = db.recording(alice)
+    (held,) = db.claim()
+    db.rows("insert into soundscape.removals (bucket_id, name) values ('waveforms', %s)", held.picture)
+    if taken:
+        db.rows("select * from public.pending_removals()")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            db.complete(held)
+    else:
+        db.complete(held)
+    assert db.removals() == ({("waveforms", held.picture)} if taken else set())
+    assert db.file(audio_id)["status"] == ("analyzing" if taken else "ready")
 
 
 @pytest.mark.parametrize("ending", ["waiting", "refused", "succeeded"])
@@ -655,7 +689,7 @@ def test_an_object_that_is_deleted_cancels(
 def test_results_go_with_the_object(db: Database, alice: str) -> None:
     audio_id = db.recording(alice)
     (held,) = db.claim()
-    picture = f"{audio_id}/test-1/{held.object_version}/waveform.dat"
+    picture = held.picture
     db.store(picture, owner=None, bucket="waveforms")
     db.complete(held)
     db.remove(held.object_name)
@@ -913,7 +947,7 @@ def test_pictures_and_bytes_of_nobody_are_discarded(db: Database, alice: str) ->
     (held,) = db.claim()
     db.complete(held)
     gone = "00000000-0000-4000-8000-000000000000"
-    current = f"{audio_id}/test-1/{held.object_version}/waveform.dat"
+    current = held.picture
     orphans = {
         ("waveforms", f"{gone}/v/waveform.dat"),  # of a recording that is gone
         ("waveforms", f"{audio_id}/test-1/late/waveform.dat"),  # a worker wrote it and lost its lease

@@ -382,6 +382,22 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
         assert (await client.get("/health/live")).status_code == 200
 
 
+async def test_no_two_attempts_store_under_one_name(bench: Bench, start: Start) -> None:
+    """A removal of the former pictures, however late, does not take what is shown."""
+    await start()
+    audio_id, _ = bench.recording()
+    await until(lambda: bench.status(audio_id) == "ready")
+    shown = bench.sql("select waveform_path from public.audio_features where audio_id = %s", audio_id)
+    bench.sql("select soundscape.enqueue(id, object_version) from public.audio_files where id = %s", audio_id)
+    await until(lambda: [job["state"] for job in bench.jobs(audio_id)] == ["succeeded"] * 2)
+    shown += bench.sql("select waveform_path from public.audio_features where audio_id = %s", audio_id)
+    first, second = (row["waveform_path"] for row in shown)
+    assert first != second
+    removals = bench.sql("select name from soundscape.removals where bucket_id = 'waveforms'")
+    assert second not in {row["name"] for row in removals}
+    assert bench.sql("select 1 from storage.objects where bucket_id = 'waveforms' and name = %s", second)
+
+
 async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Less and less often down to a limit; at once when it is rung, even in the middle of a look."""
     looks: list[float] = []
