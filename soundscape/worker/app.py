@@ -13,8 +13,9 @@ from starlette.routing import Route
 from soundscape import __version__, logs
 from soundscape.settings import Settings
 from soundscape.worker import problems, traces, webhook
-from soundscape.worker.access import Access
+from soundscape.worker.access import Access, SignedIn
 from soundscape.worker.exposition import Exposition
+from soundscape.worker.identify import Identified, Identifier, most_content
 from soundscape.worker.loop import Worker
 
 
@@ -26,6 +27,7 @@ def build(settings: Settings) -> FastAPI:
     logs.hide(settings.secrets)
     traces.configure(settings)
     worker, access = Worker(settings), Access(settings)
+    identifier = Identifier(settings, worker)
     exposition = Exposition(worker.queue_stats, token=settings.metrics_token)
 
     @asynccontextmanager
@@ -34,6 +36,7 @@ def build(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await identifier.stop()
             await worker.stop()
             await access.close()
             await traces.shut_down()
@@ -87,5 +90,13 @@ def build(settings: Settings) -> FastAPI:
     async def metrics(request: Request) -> Response:
         """What is counted, for Prometheus. For this machine, or whoever bears SOUNDSCAPE_METRICS_TOKEN."""
         return await exposition.answer(request)
+
+    @app.post("/identify", tags=["recognition"], openapi_extra=most_content())
+    async def identify(caller: SignedIn, request: Request) -> Identified:
+        """Which of the recordings you see does this sound come from, and where in it?
+
+        The body is the sound itself, or multipart/form-data with it as a file. At most 30 s of it are heard.
+        """
+        return await identifier.answer(caller, request)
 
     return app

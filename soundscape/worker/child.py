@@ -6,7 +6,8 @@ see that it still can, and only then takes a file.
 Started by `sandbox` as `python -m soundscape.worker.child FD USER`. FD is a Unix socket; USER is the user id
 to become, or `-`. The working directory is the child's own folder; results go to `out` in it, which is the
 parent's to make. Each request is one line of JSON with the input's descriptor beside it (SCM_RIGHTS):
-`{"cpu_s": …, "limits": {…}}`. The answer is one line: `{"record": …}`,
+`{"cpu_s": …, "limits": {…}}`, and `"snippet_s": …` where only the fingerprint of that much is wanted. The
+answer is one line: `{"record": …}`,
 `{"refusal": {status, code, message, remedy}}` or `{"crash": …}`. Before the first request the child says
 `{"ready": {"on": […], "off": {…}}}`.
 """
@@ -30,6 +31,7 @@ from soundscape.worker.confinement import confine
 
 REQUEST_BYTES = 1 << 16
 OUT = Path("out")
+FINGERPRINT = "fingerprint.bin"
 
 
 def main() -> None:
@@ -58,13 +60,24 @@ def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
     from soundscape.audio.limits import Limits
 
     limits.allow_cpu(int(request["cpu_s"]))
+    most_s = request.get("snippet_s")
     try:
+        if most_s is not None:
+            return {"record": _listen(file, float(most_s), Limits(**request["limits"]))}
         record = analyze(file, out_dir=OUT, limits=Limits(**request["limits"]))
     except Refusal as refusal:
         return {"refusal": {"status": refusal.status, **refusal.as_dict()}}
     except MemoryError:
         return {"crash": "out of memory"}
     return {"record": record.as_dict()}
+
+
+def _listen(file: Any, most_s: float, limits: Any) -> dict[str, Any]:
+    from soundscape.audio.snippet import listen
+
+    heard = listen(file, most_s=most_s, limits=limits)
+    (OUT / FINGERPRINT).write_bytes(heard.fingerprint.to_bytes())
+    return {"fingerprint": {"path": FINGERPRINT}, "heard_s": heard.heard_s}
 
 
 def _models_dir() -> Path:
@@ -96,6 +109,7 @@ def _warm_up() -> None:
     """Import and compile everything once, on a second of a quiet tone, so that no job waits for it."""
     import numpy as np
 
+    from soundscape.audio import snippet
     from soundscape.audio.analysis import analyze
 
     tone = (1000 * np.sin(np.arange(22050) * (2 * np.pi * 440 / 22050))).astype("<i2")
@@ -112,6 +126,7 @@ def _warm_up() -> None:
                 file.seek(40)
                 file.write(bytes(4))
         analyze(path, out_dir=OUT)
+        snippet.listen(path, most_s=1.0)
     for left in OUT.iterdir():
         left.unlink()
 

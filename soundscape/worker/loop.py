@@ -15,6 +15,7 @@ import structlog
 
 from soundscape.errors import AnalysisCrashed, ProjectError, ProjectUnreachable
 from soundscape.project.client import connect
+from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.queue import Job
 from soundscape.settings import Settings
 from soundscape.worker import traces
@@ -22,6 +23,7 @@ from soundscape.worker.confinement import hide_environment
 from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
 from soundscape.worker.observed import ObservedFingerprints, ObservedObjects, ObservedQueue, ObservedSandbox
+from soundscape.worker.recognition import index_former
 from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.scratch import Scratch, folder_of_ours
 
@@ -89,6 +91,20 @@ class Worker:
         if not self._tasks:
             raise ProjectUnreachable("The worker has not started.")
         return await self._queue.stats()
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """The project's index. Raises `ProjectUnreachable` before `start`."""
+        if not self._tasks:
+            raise ProjectUnreachable("The worker has not started.")
+        return self._fingerprints
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where files may lie for a while. Raises `ProjectUnreachable` before `start`."""
+        if self._scratch is None:
+            raise ProjectUnreachable("The worker has not started.")
+        return self._scratch.folder
 
     async def start(self) -> None:
         """Connect, and start warming up and claiming in the background."""
@@ -234,6 +250,7 @@ class Worker:
                 if loop.time() - reconciled_at >= RECONCILE_EVERY_S:
                     await self._queue.reconcile()
                     reconciled_at = loop.time()
+                    await index_former(self._fingerprints, self._objects)
             except ProjectError as error:
                 log.warning("sweep failed, it comes again", error=str(error))
             except Exception:

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from soundscape.errors import AnalysisCrashed
+import structlog
+
+from soundscape.errors import AnalysisCrashed, ProjectError, ProjectUnreachable, Refusal
 from soundscape.project.fingerprints import Fingerprints
+from soundscape.project.objects import WAVEFORM_BUCKET, Objects
 from soundscape.worker.results import Results
 
 if TYPE_CHECKING:
     from soundscape.audio.fingerprint import Candidate, Fingerprint, Hit, Keys, Matches
 
+log = structlog.get_logger(__name__)
+
 MOST_BYTES = 32 << 20
 """Of a fingerprint as a file; four hours take two megabytes."""
 MOST_KEYS_ASKED = 1500
 """Of long recordings, only so many keys are looked up, spread over the whole."""
+FIRST_ONE_IN = 3
+"""Of a sound's keys, one in so many is looked up first: enough but in noise, and three times as fast."""
 CANDIDATES_PER_HIT = 4
 """Asked for so many times over, since several offsets of one recording are one candidate in the end."""
+FORMER_AT_ONCE = 20
+FORMER_FOR_S = 30.0
+"""After which the sweep goes on, and comes back to them."""
 ANSWER_TIMEOUT_S = 60.0
 KINDS = {"same recording": "same_recording", "excerpt": "contains", "shared material": "shared_passage"}
 """What the matcher calls a match, and what a claim is called."""
@@ -32,6 +43,7 @@ class ProjectIndex:
     """The project's index as `soundscape.audio.fingerprint.match` asks one: from a thread, while `loop` runs.
 
     viewer: whose eyes it is seen with; None sees everybody's recordings. besides: a recording left out.
+    one_in: of so many keys, one is looked up.
     """
 
     def __init__(
@@ -41,8 +53,10 @@ class ProjectIndex:
         *,
         viewer: str | None,
         besides: str | None = None,
+        one_in: int = 1,
     ) -> None:
         self._fingerprints = fingerprints
+        self._one_in = one_in
         self._loop = loop
         self._viewer = viewer
         self._besides = besides
@@ -52,7 +66,7 @@ class ProjectIndex:
         """The `limit` best (recording, offset), their fingerprints fetched with them."""
         from soundscape.audio.fingerprint.index import spaced_out
 
-        some = _some(keys)
+        some = _some(keys, one_in=self._one_in)
         if not len(some):
             return []
         found = self._await(
@@ -87,17 +101,51 @@ async def matches(
 
     Raises `ProjectUnreachable` or `ProjectError`.
     """
-    from soundscape.audio.fingerprint.match import SPEEDS, match
+    from soundscape.audio.fingerprint import Answer, match
+    from soundscape.audio.fingerprint.match import SPEEDS
 
-    index = ProjectIndex(fingerprints, asyncio.get_running_loop(), viewer=viewer, besides=besides)
-    speeds = SPEEDS if any_speed else SPEEDS[:1]
-    return await asyncio.to_thread(partial(match, heard, index, speeds=speeds))
+    loop = asyncio.get_running_loop()
+    found = None
+    for one_in, speeds in ((FIRST_ONE_IN, SPEEDS[:1]), (1, SPEEDS if any_speed else SPEEDS[:1])):
+        index = ProjectIndex(fingerprints, loop, viewer=viewer, besides=besides, one_in=one_in)
+        found = await asyncio.to_thread(partial(match, heard, index, speeds=speeds))
+        if found.answer is not Answer.NO_MATCH:
+            break
+    assert found is not None
+    return found
 
 
 async def recognised(fingerprints: Fingerprints, heard: Fingerprint, audio_id: str) -> dict[str, Any]:
     """What `complete_job` and `index_recording` take beside a record: the index entry, and claims."""
     found = await matches(fingerprints, heard, viewer=None, besides=audio_id, any_speed=False)
     return {"index": await asyncio.to_thread(entry, heard), "matches": [claim(hit) for hit in found.hits]}
+
+
+async def index_former(fingerprints: Fingerprints, objects: Objects) -> int:
+    """Index recordings that were analysed before there was an index; returns how many.
+
+    Their fingerprints lie in Storage. One that cannot be read is left out, and tried again another time.
+    Raises `ProjectUnreachable` or `ProjectError`.
+    """
+    indexed, after = 0, None
+    until_s = asyncio.get_running_loop().time() + FORMER_FOR_S
+    while found := await fingerprints.unindexed(FORMER_AT_ONCE, after=after):
+        if asyncio.get_running_loop().time() > until_s:
+            break
+        for recording in found:
+            after = recording.audio_id
+            try:
+                file = io.BytesIO()
+                await objects.fetch(WAVEFORM_BUCKET, recording.path, file, max_bytes=MOST_BYTES)
+                heard = parsed(file.getvalue())
+                made = await recognised(fingerprints, heard, recording.audio_id)
+            except (AnalysisCrashed, Refusal, ProjectError) as error:
+                if isinstance(error, ProjectUnreachable):
+                    raise
+                log.warning("a fingerprint was not indexed", **{"audio.id": after}, error=str(error))
+                continue
+            indexed += await fingerprints.index(recording, made["index"], made["matches"])
+    return indexed
 
 
 def entry(heard: Fingerprint) -> dict[str, Any]:
@@ -164,10 +212,8 @@ def parsed(data: bytes) -> Fingerprint:
         ) from error
 
 
-def _some(keys: Keys) -> Keys:
+def _some(keys: Keys, *, one_in: int) -> Keys:
     from soundscape.audio.fingerprint import Keys
 
-    if len(keys) <= MOST_KEYS_ASKED:
-        return keys
-    step = -(-len(keys) // MOST_KEYS_ASKED)
+    step = max(one_in, -(-len(keys) // MOST_KEYS_ASKED))
     return Keys(keys.values[::step], keys.frames[::step])

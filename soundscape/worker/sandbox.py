@@ -111,12 +111,22 @@ class Sandbox:
         Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died, outlived
         `wall_s` or filled its folder; a new child is there for the next call either way.
         """
+        return await self._ask(file, {"limits": asdict(limits or Limits())}, wall_s)
+
+    async def listen(self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits) -> Analysis:
+        """Only the fingerprint of the first `snippet_s` seconds, and how many there were, as `heard_s`.
+
+        Raises as `analyze` does.
+        """
+        return await self._ask(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
+
+    async def _ask(self, file: BinaryIO, wanted: dict[str, Any], wall_s: float) -> Analysis:
         if self.spent:
             await self.stop()
             await self.start()
         assert self._socket is not None
         self._jobs += 1
-        request = {"cpu_s": int(wall_s) + 1, "limits": asdict(limits or Limits())}
+        request = wanted | {"cpu_s": int(wall_s) + 1}
         watching: asyncio.Task[None] | None = None
         try:
             out_dir = self._empty_folder()

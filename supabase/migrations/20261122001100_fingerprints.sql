@@ -125,7 +125,7 @@ comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb
 create function soundscape.fingerprint_candidates(
     keys integer[], frames integer[], version integer, most integer, viewer uuid, everybody boolean, besides uuid
 ) returns table (audio_id uuid, lag_frames integer, pairs integer)
-language sql stable security definer rows 64 set search_path = '' set work_mem = '32MB' as $$
+language sql stable security definer rows 64 set search_path = '' set work_mem = '32MB' set jit = off as $$
     with held as (
         -- Recording in the high half, two frames of offset a step in the low one.
         select (p.posting >> 20 & 4194303) << 32 | ((p.posting & 1048575) - asked.frame >> 1) + 1073741824 as place
@@ -134,7 +134,7 @@ language sql stable security definer rows 64 set search_path = '' set work_mem =
             -- A key that so many places hold tells them apart no more.
             select i.posting from soundscape.postings i
             where i.posting between asked.key::bigint << 42 and asked.key::bigint << 42 | 4398046511103
-            limit 1000) as p),
+            limit 300) as p),
     counted as materialized (
         select place, count(*)::integer as pairs from held group by place having count(*) > 1),
     best as (

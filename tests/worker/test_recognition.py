@@ -7,13 +7,19 @@ import io
 from typing import Any, cast
 
 import av
+import httpx
 import numpy as np
+import psycopg
 import soundfile
 from supabase import AsyncClient
 
 from soundscape.dev import Project
+from soundscape.project.client import connect
+from soundscape.project.fingerprints import Fingerprints
+from soundscape.project.objects import Objects
 from soundscape.project.visitor import Visitor, signed_up
-from tests.audio.fingerprint.sounds import SAMPLE_RATE, Samples, melody
+from soundscape.worker.recognition import index_former
+from tests.audio.fingerprint.sounds import SAMPLE_RATE, Samples, faster, melody
 
 READY_WITHIN_S = 60.0
 
@@ -90,3 +96,106 @@ def test_an_owner_is_told_what_was_there_before(stack: Project) -> None:
             assert dismissed == [found[copy, whole]["id"]]
 
     asyncio.run(scenario())
+
+
+def test_what_was_analysed_before_is_indexed(stack: Project) -> None:
+    async def scenario() -> None:
+        async with (
+            signed_up(stack.url, stack.keys.publishable_key, called="owner") as owner,
+            connect(stack.url, stack.keys.secret_key) as (client, http),
+        ):
+            y = melody(421, 24.0)
+            first = await added(owner, wav(y), title="first.wav")
+            second = await added(owner, mp3(y), title="second.mp3")
+            with psycopg.connect(stack.db_url, autocommit=True) as connection:
+                connection.execute("delete from soundscape.fingerprints")
+                connection.execute("delete from public.audio_matches")
+            indexed = await index_former(Fingerprints(client), Objects(client, http))
+            assert indexed >= 2
+            kinds = {
+                frozenset((claim["audio_id"], claim["matched_audio_id"])): claim["kind"]
+                for claim in await claims(owner)
+            }
+            assert kinds == {frozenset((first, second)): "same_recording"}
+            assert await index_former(Fingerprints(client), Objects(client, http)) == 0
+
+    asyncio.run(scenario())
+
+
+async def asked(visitor: Visitor, url: str, data: bytes, *, form: bool = False) -> httpx.Response:
+    """Identify a snippet as a frontend does."""
+    session = await visitor.client.auth.get_session()
+    assert session is not None
+    headers = {"authorization": f"Bearer {session.access_token}"}
+    async with httpx.AsyncClient(timeout=60) as http:
+        if form:
+            return await http.post(f"{url}/api/identify", headers=headers, files={"file": ("s.mp3", data)})
+        return await http.post(f"{url}/api/identify", headers=headers, content=data)
+
+
+def test_a_snippet_is_identified_among_what_its_asker_sees(stack: Project) -> None:
+    async def scenario() -> None:
+        async with (
+            signed_up(stack.url, stack.keys.publishable_key, called="owner") as owner,
+            signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker,
+        ):
+            y = melody(411, 24.0)
+            whole = await added(owner, wav(y), title="song.wav")
+            snippet = mp3(part(y, 6.0, 10.0))
+
+            mine = (await asked(owner, stack.url, snippet)).json()
+            assert (mine["answer"], mine["threshold"]) == ("match", 0.7)
+            assert [found["audio_id"] for found in mine["matches"]] == [whole]
+            best = mine["matches"][0]
+            assert (best["title"], best["user_id"], best["kind"]) == ("song.wav", owner.user_id, "contains")
+            assert abs(best["offset_s"] - 6.0) < 0.1
+            assert best["probability"] >= 0.7
+
+            # What is private is answered as what is not there at all.
+            private = (await asked(asker, stack.url, snippet)).json()
+            foreign = (await asked(asker, stack.url, mp3(part(melody(412), 3.0, 10.0)))).json()
+            assert private == foreign | {"heard_s": private["heard_s"]}
+            assert (foreign["answer"], foreign["matches"]) == ("no_match", [])
+
+            await owner.client.table("audio_files").update({"is_public": True}).eq("id", whole).execute()
+            public = (await asked(asker, stack.url, snippet, form=True)).json()
+            assert [found["audio_id"] for found in public["matches"]] == [whole]
+
+            faster_than_it_was = (await asked(asker, stack.url, wav(faster(part(y, 4.0, 12.0), 1.03)))).json()
+            assert abs(faster_than_it_was["matches"][0]["speed"] - 1.03) < 0.003
+
+            long = (await asked(asker, stack.url, mp3(np.tile(melody(413), 3)))).json()
+            assert abs(long["heard_s"] - 30.0) < 0.01
+            little = (await asked(asker, stack.url, wav(np.zeros(5 * SAMPLE_RATE, np.float32)))).json()
+            assert (little["answer"], little["matches"]) == ("not_enough_content", [])
+
+            await owner.client.table("audio_files").delete().eq("id", whole).execute()
+            assert (await asked(asker, stack.url, snippet)).json()["answer"] == "no_match"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_no_snippet_is_refused_by_name(stack: Project) -> None:
+    async def scenario() -> list[tuple[int, str]]:
+        async with signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker:
+            answers = [
+                await asked(asker, stack.url, b""),
+                await asked(asker, stack.url, b"no sound at all" * 100),
+                await asked(asker, stack.url, b"no sound at all" * 100, form=True),
+            ]
+        async with httpx.AsyncClient() as http:
+            answers.append(await http.post(f"{stack.url}/api/identify", content=b"sound"))
+            session = {"authorization": f"Bearer {stack.keys.anon_jwt}"}
+            answers.append(await http.post(f"{stack.url}/api/identify", content=b"sound", headers=session))
+        return [(answer.status_code, answer.json()["code"]) for answer in answers]
+
+    told = asyncio.run(scenario())
+    unreadable = told[1]
+    assert unreadable[0] == 422
+    assert told == [
+        (422, "snippet_missing"),
+        unreadable,
+        unreadable,
+        (401, "not_signed_in"),
+        (401, "token_invalid"),
+    ]

@@ -1,0 +1,40 @@
+"""A snippet to be recognised: the fingerprint of its beginning, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from soundscape.audio.decode import Source, open_audio, opened
+from soundscape.audio.fingerprint import Fingerprint, Fingerprinter
+from soundscape.audio.limits import Limits
+from soundscape.audio.spectrum import MonoSignal, Spectrum
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """What was heard, and how much of it."""
+
+    fingerprint: Fingerprint
+    heard_s: float
+
+
+def listen(source: Source, *, most_s: float, limits: Limits | None = None) -> Snippet:
+    """Fingerprint the first `most_s` seconds of a recording; the rest is not decoded.
+
+    Raises `UnreadableAudio` or `PolicyRefusal` with a code of the table in `soundscape.audio.decode`.
+    """
+    with opened(source) as file, open_audio(file, limits or Limits()) as audio:
+        to_mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
+        spectrum, fingerprinter = Spectrum(), Fingerprinter()
+        left = round(most_s * audio.header.sample_rate)
+        heard = 0
+        for block in audio.blocks():
+            part = block[:, : left - heard]
+            heard += part.shape[1]
+            for frames in spectrum.push(to_mono.push(part)):
+                fingerprinter.push(frames.S)
+            if heard >= left:
+                break
+        for frames in (*spectrum.push(to_mono.finish()), *spectrum.finish()):
+            fingerprinter.push(frames.S)
+        return Snippet(fingerprinter.result(), heard / audio.header.sample_rate)
