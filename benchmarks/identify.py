@@ -3,10 +3,10 @@
     .venv/bin/python benchmarks/identify.py [--recordings 10000] [--sounds 120]
 
 Fills the index with recordings of three minutes: assembled from stretches of fingerprints of synthesised
-sounds, each moved in pitch and tempo, so that keys are as frequent as in sound. Beside them lie real recordings
-(../shared/audio, where it is there) and synthesised sounds; from each of these, snippets of 10 s are cut at
-random, re-encoded as MP3 at 64 kb/s and asked for: with the recording in the index, and without it, when
-whatever is accepted is foreign.
+sounds, each moved in pitch and tempo, so that keys are as frequent as in sound. Beside them lie real
+recordings (../shared/audio, where it is there) and synthesised sounds; from each of these, snippets of 10 s
+are cut at random, re-encoded as MP3 at 64 kb/s and asked for: with the recording in the index, and without
+it, when whatever is accepted is foreign.
 
 Prints build time, size of the index, what one more recording costs, the time of one question for candidates
 (ratio: beside the same question of the index in memory), first rank and foreign accepted.

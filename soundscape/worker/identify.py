@@ -22,10 +22,11 @@ from soundscape.errors import AnalysisCrashed, RequestRefused
 from soundscape.project.client import http_client, translated
 from soundscape.settings import Settings
 from soundscape.worker import body
+from soundscape.worker.answers import Analysis
 from soundscape.worker.loop import Worker
 from soundscape.worker.recognition import KINDS, evidence, fingerprint_of, matches
 from soundscape.worker.results import Results
-from soundscape.worker.sandbox import Analysis, Sandbox
+from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.tokens import Caller
 
 MOST_BYTES = 12 << 20
