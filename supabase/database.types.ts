@@ -789,6 +789,7 @@ export type Database = {
         Returns: Json[]
       }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
+      next_message_s: { Args: Record<PropertyKey, never>; Returns: number }
       pending_removals: {
         Args: { most?: number }
         Returns: {

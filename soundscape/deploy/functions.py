@@ -13,6 +13,7 @@ NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 WORKER: dict[str, dict[str, Any]] = {
     "claim_jobs": {"worker": "check", "max_jobs": 0, "lease_s": 1},
+    "next_message_s": {},
     "extend_lease": {"job_id": 0, "token": "0.0", "lease_s": 1},
     "complete_job": {"job_id": 0, "token": "0.0", "result": {}},
     "fail_job": {"job_id": 0, "token": "0.0", "kind": "passing", "code": "c", "message": "m"},

@@ -46,6 +46,11 @@ class Queue:
             # By name: a newer project may answer with more than this worker knows.
             return [Job(**{field.name: row[field.name] for field in fields(Job)}) for row in rows]
 
+    async def next_s(self) -> float | None:
+        """Seconds until a lease runs out or a job is to be tried again; None: nothing is on its way."""
+        found: float | None = await self._call("next_message_s")
+        return found
+
     async def extend(self, job: Job, *, lease_s: int) -> None:
         """Heartbeat. Raises `LeaseLost`."""
         await self._call("extend_lease", job_id=job.job_id, token=job.token, lease_s=lease_s)

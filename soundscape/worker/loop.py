@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import platform
 import secrets
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 RECONCILE_EVERY_S = 300.0
 STOP_GRACE_S = 20.0
 CLAIM_GRACE_S = 5.0
+NEXT_MARGIN_S = 0.05
 REMOVALS_AT_ONCE = 100
 REMOVALS_FOR_S = 60.0
 """With one request more well below `soundscape.removal_grace()`, after which names may be in use again."""
@@ -156,9 +158,12 @@ class Worker:
                 self._begin(job)
             if self._free and claimed:
                 continue  # there may be more
-            pause_s = self.settings.poll_min_s if claimed else min(pause_s * 2, self.settings.poll_max_s)
+            # Before the lease of a job can run out that came after the latest look.
+            longest_s = min(self.settings.poll_max_s, self.settings.lease_s / 2)
+            pause_s = self.settings.poll_min_s if claimed else min(pause_s * 2, longest_s)
+            wait_s = min(pause_s, await self._next_s()) if self._free else None
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause_s if self._free else None)
+                await asyncio.wait_for(self._wake.wait(), wait_s)
 
     async def _warm_up(self) -> None:
         assert self._scratch is not None
@@ -207,6 +212,20 @@ class Worker:
             return []
         self._queue_trouble = None
         return jobs
+
+    async def _next_s(self) -> float:
+        """How soon a claim may find what the latest did not; endless where nothing is known of."""
+        if not self.reachable:
+            return math.inf
+        try:
+            next_s = await self._queue.next_s()
+        except ProjectError as error:
+            log.warning("the queue does not say when to look again", error=str(error))
+            return math.inf
+        # What stands there though a claim did not get it is somebody else's for a moment.
+        return (
+            math.inf if next_s is None else next_s + NEXT_MARGIN_S if next_s > 0 else self.settings.poll_min_s
+        )
 
     def _begin(self, job: Job) -> None:
         assert self._scratch is not None

@@ -131,6 +131,17 @@ end
 $$;
 comment on function soundscape.claim_jobs(text, integer, integer) is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token fences every later call.';
 
+create function soundscape.next_message_s() returns double precision
+language sql stable security definer set search_path = '' as $$
+    -- Beside null greatest() would answer 0.
+    select case when min(m.vt) is not null
+        then greatest(0, extract(epoch from min(m.vt) - clock_timestamp())) end::double precision
+    from (select min(u.vt) as vt from pgmq.q_soundscape_uploads u
+          union all select min(b.vt) from pgmq.q_soundscape_backfill b) m
+    where (select s.paused_at is null from soundscape.queue_settings s)
+$$;
+comment on function soundscape.next_message_s() is 'Seconds until a lease runs out or a job is to be tried again, whichever comes first; 0 where one stands, null where there is none or the queue is paused.';
+
 create function soundscape.held_job(job_id bigint, token text) returns soundscape.jobs
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -10,6 +10,11 @@ language sql set search_path = ''
 as $$ select * from soundscape.claim_jobs(worker, max_jobs, lease_s) $$;
 comment on function public.claim_jobs(text, integer, integer) is 'Worker only: take jobs for lease_s seconds.';
 
+create function public.next_message_s() returns double precision
+language sql stable set search_path = ''
+as $$ select soundscape.next_message_s() $$;
+comment on function public.next_message_s() is 'Worker only: seconds until a claim may find something; null where nothing is on its way.';
+
 create function public.extend_lease(job_id bigint, token text, lease_s integer default 60) returns timestamptz
 language sql set search_path = ''
 as $$ select soundscape.extend_lease(job_id, token, lease_s) $$;

@@ -47,6 +47,7 @@ grant execute on function
 -- The worker.
 revoke all on function
     public.claim_jobs(text, integer, integer),
+    public.next_message_s(),
     public.extend_lease(bigint, text, integer),
     public.complete_job(bigint, text, jsonb),
     public.fail_job(bigint, text, text, text, text),
@@ -56,6 +57,7 @@ revoke all on function
     from public, anon, authenticated, service_role;
 grant execute on function
     soundscape.claim_jobs(text, integer, integer), public.claim_jobs(text, integer, integer),
+    soundscape.next_message_s(), public.next_message_s(),
     soundscape.extend_lease(bigint, text, integer), public.extend_lease(bigint, text, integer),
     soundscape.complete_job(bigint, text, jsonb), public.complete_job(bigint, text, jsonb),
     soundscape.fail_job(bigint, text, text, text, text), public.fail_job(bigint, text, text, text, text),

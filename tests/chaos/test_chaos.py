@@ -42,7 +42,8 @@ from .ledger import Ledger
 LEASE_S = 5
 RECOVERY_S = 2.0
 """How long after its lease ran out a job may wait for another worker."""
-POLL_MAX_S = 1
+IDLE_S = 8.0
+"""By then a worker that finds nothing looks as rarely as it ever does."""
 UPLOADS_AT_ONCE = 6
 UPLOAD_ATTEMPTS = 40
 CLIP_S = 0.5
@@ -73,8 +74,7 @@ def scene(chaotic_project: Project, tmp_path: Path, pytestconfig: pytest.Config)
     project = chaotic_project
     chance = random.Random(pytestconfig.getoption("--chaos-seed"))
     fleet = Fleet(
-        project.environment()
-        | {"SOUNDSCAPE_LEASE_S": str(LEASE_S), "SOUNDSCAPE_POLL_MAX_S": str(POLL_MAX_S)},
+        project.environment() | {"SOUNDSCAPE_LEASE_S": str(LEASE_S)},
         tmp_path,
     )
     doorbells = Doorbells(
@@ -256,6 +256,7 @@ def test_a_killed_workers_job_is_taken_over_in_time(scene: Scene) -> None:
     for _ in range(2):
         scene.fleet.start()
     scene.fleet.await_ready(2)
+    time.sleep(IDLE_S)
     member, job = held_job(scene)
     scene.fleet.kill(member)
     await_the_end(scene.ledger, timeout_s=90)

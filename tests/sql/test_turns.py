@@ -255,6 +255,24 @@ def test_a_paused_queue_gives_out_nothing_and_takes_what_is_finished(db: Databas
     assert [again.audio_id for again in db.claim(9)] == [later]
 
 
+def test_how_soon_there_may_be_something_to_claim(db: Database, alice: str, bob: str) -> None:
+    def next_s() -> float | None:
+        found: float | None = db.value("select public.next_message_s()")
+        return found
+
+    assert next_s() is None
+    db.recording(alice)
+    assert next_s() == 0
+    (held,) = db.claim(lease_s=30)
+    assert 28 < (next_s() or 0) <= 30, "its lease may run out"
+    backfill(db, bob)
+    db.rows("select pgmq.set_vt('soundscape_backfill', msg_id, 20) from pgmq.q_soundscape_backfill")
+    db.rows("delete from pgmq.q_soundscape_uploads where msg_id <> %s", int(held.token.partition(".")[0]))
+    assert 18 < (next_s() or 0) <= 20, "a backfill is tried again"
+    db.rows("select public.set_queue(paused => true)")
+    assert next_s() is None
+
+
 @pytest.mark.parametrize("wrong", [{"in_flight_per_owner": 0}, {"backfill_every": 1}])
 def test_settings_that_would_stop_somebody_for_good_are_refused(db: Database, wrong: dict[str, int]) -> None:
     (name, value), *_ = wrong.items()

@@ -382,6 +382,24 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
         assert (await client.get("/health/live")).status_code == 200
 
 
+async def test_what_was_put_back_is_taken_when_it_is_due(
+    bench: Bench, settings: Settings, start: Start
+) -> None:
+    """However rarely it looks by itself."""
+    worker = await start()
+    await until(lambda: worker.warm and worker.reachable)
+    worker.settings = replace(settings, poll_max_s=3600.0, lease_s=7200)
+    await asyncio.sleep(7)  # by now nobody looks for 6 s
+    assert bench.sql("select set_queue(paused => true)")
+    audio_id, _ = bench.recording()
+    due_s = 3
+    bench.sql("select pgmq.set_vt(queue, msg_id, %s) from soundscape.jobs where state = 'queued'", due_s)
+    bench.sql("select set_queue(paused => false)")
+    worker.ring()
+    await until(lambda: bench.jobs(audio_id)[0]["started_at"] is not None, within_s=due_s + 2)
+    await until(lambda: bench.status(audio_id) == "ready")
+
+
 async def test_no_two_attempts_store_under_one_name(bench: Bench, start: Start) -> None:
     """A removal of the former pictures, however late, does not take what is shown."""
     await start()
@@ -419,7 +437,7 @@ async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch:
     assert settings.poll_max_s * 0.9 <= gaps[-1] < 5, "it has grown to the limit, and no further"
 
     # Without the limit each empty look doubles the pause: by now nobody looks for many seconds unless rung.
-    worker.settings = replace(settings, poll_max_s=3600.0)
+    worker.settings = replace(settings, poll_max_s=3600.0, lease_s=7200)
     for _ in range(10):
         looking.clear()
         worker.ring()
