@@ -1,4 +1,5 @@
--- Reporters see what became of their reports; moderators see all but those of their own recordings. Assigning and resolving are functions.
+-- Reporters see what became of their reports; moderators see all but those of their own recordings. Assigning
+-- and resolving are functions.
 revoke all on public.reports from public, anon, authenticated, service_role;
 grant select on public.reports to authenticated;
 grant insert (audio_id, reporter_id, reason, details) on public.reports to authenticated;
