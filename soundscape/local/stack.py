@@ -66,8 +66,15 @@ async def open_stack(
     async with AsyncExitStack() as opened:
 
         async def pool(role: str, most: int) -> Pool:
+            # Asked before each use: after a crash of Postgres every connection that lay here is dead.
             return await opened.enter_async_context(
-                AsyncConnectionPool(postgres.dsn(role), min_size=1, max_size=most, open=False)
+                AsyncConnectionPool(
+                    postgres.dsn(role),
+                    min_size=1,
+                    max_size=most,
+                    open=False,
+                    check=AsyncConnectionPool.check_connection,
+                )
             )
 
         yield Stack(

@@ -97,7 +97,7 @@ async def _serve(
     app = Starlette(routes=[Mount("/realtime/v1", realtime.build(stack))])
     background = asyncio.create_task(realtime.run(stack))
     listener = socket.create_server(("127.0.0.1", 0))
-    web.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")))
+    web.append(uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     started.set_result(Server(url, stack.keys, stack.tokens, stack.postgres, service(stack), loop))
     await web[0].serve(sockets=[listener])

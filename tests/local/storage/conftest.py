@@ -125,7 +125,7 @@ def project(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 postgres=platform,
             ) as stack:
                 app = Starlette(routes=[Mount("/storage/v1", storage.build(stack))])
-                config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+                config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
                 servers.append(uvicorn.Server(config))
                 serving = asyncio.create_task(servers[0].serve())
                 while not servers[0].started:
