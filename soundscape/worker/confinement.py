@@ -4,12 +4,12 @@ Each protection stands by itself, so that a kernel that lacks one still gives th
 
 | name | what it takes away | by |
 |---|---|---|
-| `memory` | memory, file size, open files, core files | rlimits |
+| `memory` | memory, file size, open files, core files, hours of computing | rlimits |
 | `network` | every network, loopback included | a network namespace; else no sockets (seccomp) |
 | `user` | being the worker's user | a user id of its own, where the worker is root |
 | `privileges` | capabilities, and gaining any | capset(2), no_new_privs |
 | `files` | all files but Python, the models and its own folder | Landlock |
-| `calls` | processes, programs, sockets, signals, file modes | seccomp |
+| `calls` | processes, programs, sockets, signals, shared memory, file modes | seccomp |
 
 docs/decisions/analysis-sandbox.md says what holds on which kernel.
 """

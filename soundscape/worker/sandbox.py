@@ -31,6 +31,7 @@ from soundscape.worker.confinement import (
     python_folders,
     unreachable_for_others,
 )
+from soundscape.worker.limits import LIFE_CPU_S
 
 log = structlog.get_logger(__name__)
 
@@ -63,19 +64,22 @@ class Sandbox:
         self._listening: asyncio.Task[None] | None = None
         self._overdrawn = False
         self._jobs = 0
+        self._busy_s = 0.0
         self.protections = Protections((), {})
 
     @property
     def spent(self) -> bool:
         """Whether the next file needs a new child: there is none, it died, or it has heard its share."""
         ended = self._process is None or self._process.returncode is not None
-        return ended or self._jobs >= self._jobs_per_child
+        # Well before the kernel ends it: half of its processor time is more than any file is granted.
+        return ended or self._jobs >= self._jobs_per_child or self._busy_s > LIFE_CPU_S / 2
 
     async def start(self) -> None:
         """Start a child and wait until it is warm. Raises `AnalysisCrashed`; then no child is left."""
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._jobs = 0
+        self._busy_s = 0.0
         self._overdrawn = False
         self._last_words.clear()
         try:
@@ -128,6 +132,7 @@ class Sandbox:
         self._jobs += 1
         request = wanted | {"cpu_s": int(wall_s) + 1}
         watching: asyncio.Task[None] | None = None
+        began = asyncio.get_running_loop().time()
         try:
             out_dir = self._empty_folder()
             socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
@@ -144,6 +149,7 @@ class Sandbox:
             await self.stop()
             raise
         finally:
+            self._busy_s += asyncio.get_running_loop().time() - began
             if watching is not None:
                 watching.cancel()
 

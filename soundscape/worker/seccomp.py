@@ -2,8 +2,9 @@
 
 A classic BPF program for seccomp (seccomp(2), linux/seccomp.h), put together here because no wheel brings
 libseccomp. It refuses with EPERM what analysis never does and an intruder would: other processes, programs,
-sockets, signals, other people's limits, file modes and owners, mounts, keys, and the calls that kernels have
-most often been broken through. Whatever is newer than the list answers ENOSYS, as an older kernel would.
+sockets, signals, shared memory, other people's limits, file modes and owners, mounts, keys, and the calls
+that kernels have most often been broken through. Whatever is newer than the list answers ENOSYS, as an older
+kernel would.
 """
 
 from __future__ import annotations
@@ -52,10 +53,28 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
-    # sockets; the one to the worker is open already
+    # sockets; the one to the worker is open already. One of a pair of datagrams could send to any path
     "socket": (41, 198),
+    "socketpair": (53, 199),
     "connect": (42, 203),
     "bind": (49, 200),
+    # memory that outlives the process, or that no limit counts, and messages to others
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "shmdt": (67, 197),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
     # what Landlock does not look at: modes, owners, times and attributes of files
     "chmod": (90, None),
     "fchmod": (91, 52),
@@ -119,7 +138,8 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioprio_set": (251, 30),
 }
 _CLONE, _CLONE3 = (56, 220), (435, 435)
-_TGKILL, _PRLIMIT64 = (234, 131), (302, 261)
+_TGKILL, _PRLIMIT64, _PRCTL = (234, 131), (302, 261), (157, 167)
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
 def program(machine: str, pid: int) -> bytes:
@@ -155,6 +175,15 @@ def program(machine: str, pid: int) -> bytes:
             refuse,
             allow,
         ]
+    # What `confine` has set for good: to end with the worker, and to be opaque to others of the same user.
+    lines += [
+        _instruction(_JUMP_EQUAL, _PRCTL[column], if_false=5),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        _instruction(_JUMP_EQUAL, _PR_SET_PDEATHSIG, if_true=2),
+        _instruction(_JUMP_EQUAL, _PR_SET_DUMPABLE, if_true=1),
+        allow,
+        refuse,
+    ]
     return b"".join([*lines, allow])
 
 

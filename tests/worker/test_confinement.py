@@ -41,6 +41,9 @@ def tried(attempt):
         return "refused"
     return "done" if result is None else result
 
+def made(result):
+    check(0 if result >= 0 else result)
+
 def check(result):
     if result != 0:
         raise OSError(ctypes.get_errno(), "refused")
@@ -131,6 +134,15 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
                 tcp=tried(lambda: socket.socket().connect(("127.0.0.1", {port}))),
                 udp=tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) and None),
                 unix=tried(lambda: socket.socket(socket.AF_UNIX) and None),
+                pair=tried(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) and None),
+                memory_file=tried(lambda: os.memfd_create("x") and None),
+                secret_memory=tried(lambda: made(libc.syscall(ctypes.c_long(447), 0))),
+                shared_memory=tried(lambda: made(libc.shmget(0, ctypes.c_size_t(1 << 20), 0o1600))),
+                semaphores=tried(lambda: made(libc.semget(0, 1, 0o1600))),
+                messages=tried(lambda: made(libc.msgget(0, 0o1600))),
+                queue=tried(lambda: made(libc.mq_open(b"/soundscape-test", os.O_CREAT, 0o600, None))),
+                outlive_parent=tried(lambda: check(libc.prctl(1, 0, 0, 0, 0))),
+                be_readable=tried(lambda: check(libc.prctl(4, 1, 0, 0, 0))),
                 fork=tried(lambda: os.fork() and None),
                 spawn=tried(lambda: os.posix_spawn("/bin/true", ["true"], {{}}) and None),
                 execute=tried(lambda: os.execv("/bin/true", ["true"])),
@@ -149,6 +161,7 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
                 remove=tried(lambda: Path("mine").unlink()),
                 late_import=tried(lambda: __import__("colorsys") and None),
                 thread=tried(lambda: threading.Thread(target=int).start()),
+                own_name=tried(lambda: check(libc.prctl(15, b"analysis", 0, 0, 0))),
                 own_limits=tried(lambda: limits.allow_cpu(30)),
             )
             """,
@@ -160,7 +173,7 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
     expected_off = set() if way == "another user" else {"user"}
     assert set(off) == expected_off
     assert set(on) | set(off) == set(confinement.NAMES)
-    allowed = {"write", "read", "remove", "late_import", "thread", "own_limits"}
+    allowed = {"write", "read", "remove", "late_import", "thread", "own_name", "own_limits"}
     if way != "the worker's user" and confinement.unreachable_for_others(confinement.python_folders()):
         del found["late_import"]  # Python lies where only root may look
         allowed -= {"late_import"}
@@ -232,12 +245,66 @@ def test_cpu_time(folder: Path) -> None:
     assert inside(folder, "while True: pass", cpu_s=1) == -signal.SIGXCPU
 
 
+def test_cpu_time_of_a_life(folder: Path) -> None:
+    """What one file is granted may be raised from inside, its signal ignored; the whole life's may not."""
+    found = inside(
+        folder,
+        """
+        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+        limits.allow_cpu(1_000_000)
+        found = resource.getrlimit(resource.RLIMIT_CPU)
+        while True: pass
+        """,
+        before="limits.LIFE_CPU_S = 1",
+    )
+    assert found == -signal.SIGKILL
+
+
+def test_no_datagram_leaves_by_a_socket_of_a_pair(folder: Path, tmp_path: Path) -> None:
+    """Neither Landlock nor a network namespace looks at sockets that are files."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(path))
+        path.chmod(0o777)
+        server.setblocking(False)
+        found = inside(
+            folder,
+            f"""
+            def send():
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+                ours.sendto(b"out", "{path}")
+            found = tried(send)
+            """,
+        )
+        with pytest.raises(BlockingIOError):
+            server.recv(16)
+    assert found == "refused"
+
+
+def test_the_socket_to_the_worker_leads_nowhere_else(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.create_server(str(path), family=socket.AF_UNIX):
+        path.chmod(0o777)
+        found = inside(
+            folder,
+            f"""
+            found = [
+                tried(lambda: ours.connect("{path}")),
+                tried(lambda: ours.sendto(b"out", "{path}") and None),
+                tried(lambda: ours.sendall(b"to the worker")),
+            ]
+            """,
+            before="ours, theirs = socket.socketpair()",
+        )
+    assert found == ["refused", "refused", "done"]
+
+
 def test_limits_cannot_be_raised_again(folder: Path) -> None:
     found = inside(
         folder,
         """
         found = []
-        for name in ("RLIMIT_AS", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE"):
+        for name in ("RLIMIT_AS", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU"):
             soft, hard = resource.getrlimit(getattr(resource, name))
             def raised(name=name, hard=hard):
                 resource.setrlimit(getattr(resource, name), (hard + 1, hard + 1))
@@ -247,7 +314,7 @@ def test_limits_cannot_be_raised_again(folder: Path) -> None:
                 found.append([soft == hard, "refused"])
         """,
     )
-    assert found == [[True, "refused"]] * 4
+    assert found == [[True, "refused"]] * 5
 
 
 def test_privileges(folder: Path) -> None:
