@@ -798,9 +798,27 @@ export type Database = {
         }[]
       }
       queue_stats: { Args: Record<PropertyKey, never>; Returns: Json }
+      radio: {
+        Args: { audio_id: string; limit?: number; played?: string[]; seed?: number }
+        Returns: {
+          id: string
+          likeness: number
+          recording: Database['public']['Tables']['audio_files']['Row']
+        }[]
+      }
       reanalyze: {
         Args: { after?: string; filters?: Json; most?: number; plan?: boolean; version: string }
         Returns: Json
+      }
+      recommended_audio: {
+        Args: { limit?: number; seed?: number }
+        Returns: {
+          because_of: string
+          id: string
+          reason: string
+          recording: Database['public']['Tables']['audio_files']['Row']
+          score: number
+        }[]
       }
       reconcile: { Args: Record<PropertyKey, never>; Returns: Json }
       reorder_playlist: { Args: { items: string[]; playlist: string }; Returns: undefined }

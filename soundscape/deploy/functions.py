@@ -51,6 +51,8 @@ USERS = (
     "search_facets",
     "similar_audio",
     "similar_to_embedding",
+    "radio",
+    "recommended_audio",
     "move_playlist_item",
     "reorder_playlist",
 )
@@ -83,6 +85,10 @@ async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
     found: Any = (await user.rpc("similar_audio", {"audio_id": audio_id, "limit": 5}).execute()).data
     if any(row["id"] == audio_id for row in found):
         yield "similar_audio finds the recording itself"
+    if audio_id in str((await user.rpc("radio", {"audio_id": audio_id, "limit": 5}).execute()).data):
+        yield "radio plays what it began with"
+    if audio_id in str((await user.rpc("recommended_audio", {"limit": 5}).execute()).data):
+        yield "recommended_audio offers the caller's own recording"
     places: Any = (
         await user.table("audio_embeddings").select("space, embedding").eq("audio_id", audio_id).execute()
     ).data

@@ -278,6 +278,9 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
      "select public.similar_audio({hidden})", "-y-yyy"),
     (f"similar_to_embedding(text,double precision[],integer,{SIMILAR})", "",
      "select public.similar_to_embedding('test-1', {vector}::extensions.vector::real[]::double precision[])", "yyyyyy"),
+    ("radio(uuid,integer,bigint,uuid[])", "from a public one", "select public.radio({public})", ".yyyyy"),
+    ("radio(uuid,integer,bigint,uuid[])", "from a private one", "select public.radio({private})", "-y---y"),
+    ("recommended_audio(integer,bigint)", "", "select public.recommended_audio()", "x....x"),
     ("move_playlist_item(uuid,integer)", "owner's",
      "select public.move_playlist_item((select id from public.playlist_items where audio_id = {public} "
      "and playlist_id = {public_list}), 3)", "xyxxxx"),
@@ -402,6 +405,9 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.similar(text,halfvec,uuid,integer,double precision,soundscape.audio_filter)": EVERYBODY,
     f"public.similar_audio(uuid,integer,{SIMILAR})": EVERYBODY,
     f"public.similar_to_embedding(text,double precision[],integer,{SIMILAR})": EVERYBODY,
+    "soundscape.chance(uuid,bigint)": EVERYBODY,
+    "public.radio(uuid,integer,bigint,uuid[])": EVERYBODY,
+    "public.recommended_audio(integer,bigint)": SIGNED_IN,
     **{
         f"{schema}.{signature}": who
         for schema in ("public", "soundscape")

@@ -1,0 +1,10 @@
+-- Who may ask what to hear next, with their own rights: radio everybody, recommendations whoever has likes.
+revoke all on function
+    public.radio(uuid, integer, bigint, uuid[]),
+    public.recommended_audio(integer, bigint)
+    from public, anon, authenticated, service_role;
+grant execute on function
+    soundscape.chance(uuid, bigint),
+    public.radio(uuid, integer, bigint, uuid[])
+    to anon, authenticated, service_role;
+grant execute on function public.recommended_audio(integer, bigint) to authenticated;
