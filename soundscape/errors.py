@@ -8,6 +8,7 @@
     │   └── PolicyRefusal        → status `rejected`: readable, but beyond the limits that hold
     ├── ProjectError             the Supabase project answered with an error
     │   ├── ProjectUnreachable   no answer, or a passing one (retried)
+    │   ├── DataRefused          the database does not take these values (counts as an attempt)
     │   └── LeaseLost            somebody else holds the job now (dropped without a trace)
     ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
@@ -92,6 +93,12 @@ class ProjectUnreachable(ProjectError):
     """No answer, or one that will pass (5xx, timeout)."""
 
     code = "project_unreachable"
+
+
+class DataRefused(ProjectError):
+    """The database does not take these values, however often they are sent."""
+
+    code = "data_refused"
 
 
 class LeaseLost(ProjectError):

@@ -11,7 +11,7 @@ from storage3.exceptions import StorageApiError
 from storage3.utils import StorageException
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
-from soundscape.errors import LeaseLost, ProjectError, ProjectUnreachable
+from soundscape.errors import DataRefused, LeaseLost, ProjectError, ProjectUnreachable
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -47,7 +47,7 @@ async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn the clients' exceptions into `LeaseLost`, `ProjectUnreachable` or `ProjectError`."""
+    """Turn the clients' exceptions into a `ProjectError`, or the kind of one that fits."""
     try:
         yield
     except APIError as error:
@@ -55,6 +55,8 @@ def translated(doing: str) -> Iterator[None]:
             raise LeaseLost(f"{doing}: the lease is lost.", remedy="Drop the work.") from error
         if _is_passing(error.code):
             raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
+        if _is_of_the_data(error.code):
+            raise DataRefused(f"{doing}: {error.message}", remedy="Send other values.") from error
         raise ProjectError(
             f"{doing}: {error.message}", remedy=error.hint or "Deploy again, or check the keys."
         ) from error
@@ -70,6 +72,11 @@ def translated(doing: str) -> Iterator[None]:
         raise ProjectUnreachable(
             f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is tried again."
         ) from error
+
+
+def _is_of_the_data(code: str | None) -> bool:
+    """Out of range, of no type, missing, against a check; not what other rows decide (23503, 23505)."""
+    return code is not None and len(code) == 5 and code.startswith(("22", "23502", "23514", "54"))
 
 
 def _is_passing(code: str | None) -> bool:

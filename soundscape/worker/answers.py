@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, UnreadableAudio
 from soundscape.worker.confinement import Protections
+
+DEEPEST = 32
+"""Levels of a record; real ones have five."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def understood(answer: dict[str, Any], folder: Path) -> Analysis:
     """
     match answer:
         case {"record": dict(record), "max_rss_bytes": int(max_rss_bytes)}:
+            _check_keepable(record)
             return Analysis(record, folder, max_rss_bytes)
         case {
             "refusal": {"status": status, "message": str(message), "code": str(code), "remedy": str(remedy)}
@@ -63,6 +68,25 @@ def understood(answer: dict[str, Any], folder: Path) -> Analysis:
                 f"The analysis ended: {reason}.", code="analysis_out_of_memory", remedy="It is tried again."
             )
     raise _unintelligible()
+
+
+def _check_keepable(record: dict[str, Any]) -> None:
+    """Raises `AnalysisCrashed` for what Postgres cannot keep: NaN, infinities, NUL, half a character."""
+    level: list[Any] = [record]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += (*value.keys(), *value.values())
+            elif isinstance(value, list):
+                inner += value
+            elif (isinstance(value, float) and not math.isfinite(value)) or (
+                isinstance(value, str) and any(mark == "\0" or "\ud800" <= mark <= "\udfff" for mark in value)
+            ):
+                raise _unintelligible()
+        level = inner
+    if level:
+        raise _unintelligible()
 
 
 def _unintelligible() -> AnalysisCrashed:

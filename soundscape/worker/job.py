@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from soundscape.audio.limits import Limits
-from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectError, Refusal
+from soundscape.errors import AnalysisCrashed, DataRefused, LeaseLost, ProjectError, Refusal
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
@@ -80,7 +80,7 @@ class Attempt:
             return "refused"
         except LeaseLost:
             raise
-        except AnalysisCrashed as error:
+        except (AnalysisCrashed, DataRefused) as error:
             return await self._put_back(job, "crashed", error.code, str(error))
         except ProjectError as error:
             return await self._put_back(job, "passing", error.code, str(error))

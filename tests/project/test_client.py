@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from soundscape.errors import LeaseLost, ProjectError, ProjectUnreachable
+from soundscape.errors import DataRefused, LeaseLost, ProjectError, ProjectUnreachable
 from soundscape.project.client import connect
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Queue
@@ -76,7 +76,12 @@ PAGE = b"<html><body>Bad gateway</body></html>"
         (401, error("PGRST301"), ProjectError),  # a key that is none
         (404, error("PGRST202"), ProjectError),  # not deployed
         (403, error("42501"), ProjectError),
-        (400, error("22P02"), ProjectError),
+        (400, error("22P02"), DataRefused),
+        (400, error("22P05"), DataRefused),
+        (400, error("22003"), DataRefused),
+        (400, error("23514"), DataRefused),
+        (400, error("23502"), DataRefused),
+        (409, error("23503"), ProjectError),  # another row is gone
         (404, PAGE, ProjectError),
     ],
 )

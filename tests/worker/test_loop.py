@@ -400,6 +400,24 @@ async def test_what_was_put_back_is_taken_when_it_is_due(
     await until(lambda: bench.status(audio_id) == "ready")
 
 
+async def test_results_that_the_database_refuses_count_as_attempts(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await start()
+    await until(lambda: worker.warm and worker.reachable)
+    complete = worker._queue.complete
+
+    async def too_large(job: Any, result: dict[str, Any]) -> None:
+        await complete(job, result | {"loudness": {"integrated_lufs": 1e300}})
+
+    monkeypatch.setattr(worker._queue, "complete", too_large)
+    audio_id, _ = bench.recording()
+    await until(lambda: bench.jobs(audio_id)[0]["error_code"] is not None)
+    (job,) = bench.jobs(audio_id)
+    assert (job["error_code"], job["excused"]) == ("data_refused", 0)
+    bench.sql("delete from public.audio_files where id = %s", audio_id)
+
+
 async def test_no_two_attempts_store_under_one_name(bench: Bench, start: Start) -> None:
     """A removal of the former pictures, however late, does not take what is shown."""
     await start()
