@@ -10,7 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from soundscape.connections import ACCEPTED_AT_ONCE, Connection
 from soundscape.errors import ServingError
+
+BACKLOG = 128
 
 
 class _Server(uvicorn.Server):
@@ -29,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         # Now, not when everything is up: until somebody listens, a second start may bind the port as well.
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ServingError(
@@ -51,6 +54,8 @@ async def serving(
     server = _Server(
         uvicorn.Config(
             app,
+            http=Connection,
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -69,6 +74,8 @@ async def serving(
                 task.result()
                 raise ServingError("The app did not start.", remedy="The log above says why.")
             await asyncio.sleep(0.01)
+        # asyncio has made the kernel's queue as short as its own turns are.
+        listener.listen(BACKLOG)
         yield
     finally:
         server.should_exit = True

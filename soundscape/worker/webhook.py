@@ -110,12 +110,12 @@ class Doorbell:
         self._ring = ring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """202 to an authentic call, which wakes the worker; 401 or 413 to any other."""
+        """202 to an authentic call, which wakes the worker; 401, 408 or 413 to any other."""
         try:
             body = await read(Request(scope, receive), most_bytes=MAX_BODY_BYTES, code="webhook_too_large")
             self._signatures.verify(body, _headers(scope))
         except RequestRefused as refused:
-            metrics.DOORBELLS.labels(refused.code.removeprefix("webhook_")).inc()
+            metrics.DOORBELLS.labels(refused.code.partition("_")[2]).inc()
             await problems.of(refused)(scope, receive, send)
             return
         metrics.DOORBELLS.labels("accepted").inc()
