@@ -1,8 +1,8 @@
 -- The ledger of analysis jobs and the queue behind it.
 --
 -- pgmq carries the order and the lease (visibility timeout); the ledger says what each message is for, who
--- holds it, and how it ended. A message without its ledger row, or a row that moved on, is archived by
--- whoever reads it. A row without its message waits for its owner's turn.
+-- holds it, and how it ended. A message without its ledger row, or a row that moved on, is deleted by
+-- whoever reads it; nothing is archived, the ledger tells it all. A row without its message waits for its owner's turn.
 
 create table soundscape.jobs (
     id bigint generated always as identity primary key,
@@ -23,6 +23,7 @@ create table soundscape.jobs (
     error_message text,
     trace_id text not null default replace(gen_random_uuid()::text, '-', ''),
     created_at timestamptz not null default now(),
+    lined_up_at timestamptz not null default now(),
     started_at timestamptz,
     finished_at timestamptz
 );
@@ -44,6 +45,7 @@ comment on column soundscape.jobs.error_code is 'Code of the last failure.';
 comment on column soundscape.jobs.error_message is 'What the last failure said.';
 comment on column soundscape.jobs.trace_id is 'One id through upload, job and logs.';
 comment on column soundscape.jobs.created_at is 'When it was asked for.';
+comment on column soundscape.jobs.lined_up_at is 'Since when it is in its owner''s line: set anew as it goes to the end, having failed in passing too often in a row.';
 comment on column soundscape.jobs.started_at is 'When it was first claimed.';
 comment on column soundscape.jobs.finished_at is 'When it ended.';
 -- One live job a recording: a newer one supersedes it.
@@ -51,8 +53,10 @@ create unique index jobs_live on soundscape.jobs (audio_id) where state in ('que
 create index jobs_by_recording on soundscape.jobs (audio_id, id desc);
 create index jobs_in_flight on soundscape.jobs (user_id, queue)
     where state in ('queued', 'running') and msg_id is not null;
-create index jobs_waiting on soundscape.jobs (queue, user_id, id) where state = 'queued' and msg_id is null;
+create index jobs_waiting on soundscape.jobs (queue, user_id, lined_up_at, id) where state = 'queued' and msg_id is null;
 create index jobs_by_state on soundscape.jobs (state, id desc);
+create index jobs_by_owner on soundscape.jobs (user_id, id desc);
+create index jobs_by_end on soundscape.jobs (finished_at) where finished_at is not null;
 comment on table soundscape.jobs is 'One row per analysis asked for: the truth behind the queue''s messages.';
 
 select pgmq.create('soundscape_uploads');
@@ -62,12 +66,10 @@ create function soundscape.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     perform pgmq.delete(old.queue, old.msg_id);
-    delete from pgmq.a_soundscape_uploads where old.queue = 'soundscape_uploads' and msg_id = old.msg_id;
-    delete from pgmq.a_soundscape_backfill where old.queue = 'soundscape_backfill' and msg_id = old.msg_id;
     return null;
 end
 $$;
-comment on function soundscape.forget_message() is 'Trigger on jobs: a deleted recording leaves no message behind, waiting or archived.';
+comment on function soundscape.forget_message() is 'Trigger on jobs: a deleted recording leaves no message behind.';
 create trigger jobs_deleted after delete on soundscape.jobs
     for each row when (old.msg_id is not null)
     execute function soundscape.forget_message();
@@ -80,7 +82,7 @@ declare
     job soundscape.jobs;
 begin
     -- Whatever is still asked for this recording is asked for old bytes, or of an old analysis. Its message
-    -- is archived when read.
+    -- is deleted when read.
     update soundscape.jobs set state = 'superseded', finished_at = now()
     where audio_id = recording and state in ('queued', 'running');
 

@@ -31,7 +31,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
     in_flight integer;
     standing integer;
-    job bigint;
+    job soundscape.jobs;
     message bigint;
 begin
     select count(*), count(*) filter (
@@ -44,14 +44,15 @@ begin
     then
         return false;
     end if;
-    select j.id into job from soundscape.jobs j
+    select * into job from soundscape.jobs j
     where j.queue = wanted_queue and j.user_id = owner and j.state = 'queued' and j.msg_id is null
-    order by j.id limit 1 for update skip locked;
-    if job is null then
+    order by j.lined_up_at, j.id limit 1 for update skip locked;
+    if job.id is null then
         return false;
     end if;
-    message := pgmq.send(wanted_queue, jsonb_build_object('job_id', job));
-    update soundscape.jobs set msg_id = message where id = job;
+    message := pgmq.send(wanted_queue, jsonb_build_object('job_id', job.id),
+        greatest(0, ceil(extract(epoch from job.retry_at - clock_timestamp())))::integer);
+    update soundscape.jobs set msg_id = message where id = job.id;
     return true;
 end
 $$;

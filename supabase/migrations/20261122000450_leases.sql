@@ -8,6 +8,10 @@ create function soundscape.max_excused() returns integer
 language sql immutable parallel safe set search_path = '' return 50;
 comment on function soundscape.max_excused() is 'Passing failures before a job is dead: some two hours of them.';
 
+create function soundscape.patience() returns integer
+language sql immutable parallel safe set search_path = '' return 3;
+comment on function soundscape.patience() is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do not hold up the others.';
+
 create function soundscape.backoff_s(base_s integer, failures integer) returns integer
 language sql volatile set search_path = ''
 -- Full jitter: anything up to the bound, so that a crowd that failed together does not return as one.
@@ -33,7 +37,7 @@ begin
         where j.id = (message.message ->> 'job_id')::bigint and j.msg_id = message.msg_id
           and j.state in ('queued', 'running');
         if job.id is null then
-            perform pgmq.archive(wanted_queue, message.msg_id);
+            perform pgmq.delete(wanted_queue, message.msg_id);
             continue;
         end if;
 
@@ -56,7 +60,7 @@ begin
         select * into job from soundscape.jobs j
         where j.id = job.id and j.msg_id = message.msg_id and j.state in ('queued', 'running') for update;
         if job.id is null then
-            perform pgmq.archive(wanted_queue, message.msg_id);
+            perform pgmq.delete(wanted_queue, message.msg_id);
             continue;
         end if;
         if job.attempt - job.excused >= soundscape.max_attempts() then
@@ -68,7 +72,7 @@ begin
               and j.id <> job.id) >= (select s.in_flight_per_owner from soundscape.queue_settings s)
         then
             -- Out of the queue and back into the line.
-            perform pgmq.archive(wanted_queue, message.msg_id);
+            perform pgmq.delete(wanted_queue, message.msg_id);
             update soundscape.jobs set state = 'queued', msg_id = null, worker = null, lease_expires_at = null
             where id = job.id;
             update public.audio_files set status = 'queued' where id = recording and status = 'analyzing';
@@ -202,7 +206,7 @@ begin
     set status = file_status, error_code = left(code, 64), error_message = soundscape.told(final_state, code, message),
         trace_id = job.trace_id
     where id = job.audio_id and status in ('queued', 'analyzing');
-    perform pgmq.archive(job.queue, job.msg_id);
+    perform pgmq.delete(job.queue, job.msg_id);
 
     -- What was found in former bytes says nothing about these.
     if file_status <> 'ready' and exists (
@@ -219,7 +223,7 @@ begin
     perform soundscape.admit(job.user_id, job.queue);
 end
 $$;
-comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and archive its message. The caller holds the recording and the job.';
+comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and delete its message. The caller holds the recording and the job.';
 
 create function soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -238,7 +242,7 @@ begin
         wait_s := case when job.excused < soundscape.max_excused() then soundscape.backoff_s(5, job.excused) end;
     elsif kind = 'released' then
         job.excused := job.excused + 1;
-        wait_s := 0;
+        wait_s := case when job.excused < soundscape.max_excused() then 0 end;
     else
         raise exception 'kind must be failed, rejected, crashed, passing or released, not %', kind using errcode = '22023';
     end if;
@@ -252,7 +256,15 @@ begin
         error_code = left(code, 64), error_message = left(message, 2000)
     where id = job.id;
     update public.audio_files set status = 'queued' where id = job.audio_id and status = 'analyzing';
-    perform pgmq.set_vt(job.queue, job.msg_id, wait_s);
+    if kind = 'passing' and job.excused % soundscape.patience() = 0 and exists (
+        select from soundscape.jobs j
+        where j.queue = job.queue and j.user_id = job.user_id and j.state = 'queued' and j.msg_id is null)
+    then
+        perform pgmq.delete(job.queue, job.msg_id);
+        update soundscape.jobs set msg_id = null, lined_up_at = clock_timestamp() where id = job.id;
+    else
+        perform pgmq.set_vt(job.queue, job.msg_id, wait_s);
+    end if;
     perform soundscape.admit(job.user_id, job.queue);
     return 'queued';
 end

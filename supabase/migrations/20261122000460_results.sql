@@ -89,4 +89,4 @@ begin
     on conflict do nothing;
 end
 $$;
-comment on function soundscape.complete_job(bigint, text, jsonb) is 'Results, state and archive in one transaction, refused to a stale token.';
+comment on function soundscape.complete_job(bigint, text, jsonb) is 'Results, state and the end of the message in one transaction, refused to a stale token.';

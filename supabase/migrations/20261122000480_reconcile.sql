@@ -4,6 +4,10 @@ create function soundscape.sweep_size() returns integer
 language sql immutable parallel safe set search_path = '' return 500;
 comment on function soundscape.sweep_size() is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
 
+create function soundscape.jobs_kept_for() returns interval
+language sql immutable parallel safe set search_path = '' return interval '90 days';
+comment on function soundscape.jobs_kept_for() is 'How long the ledger keeps ended jobs; the latest of each recording it keeps as long as the recording.';
+
 create function soundscape.is_adrift(recording uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
     select case
@@ -101,6 +105,12 @@ begin
         end if;
     end loop;
     perform soundscape.admit_waiting();
+
+    delete from soundscape.jobs where id in (
+        select j.id from soundscape.jobs j
+        where j.finished_at < now() - soundscape.jobs_kept_for()
+          and exists (select from soundscape.jobs l where l.audio_id = j.audio_id and l.id > j.id)
+        order by j.finished_at limit soundscape.sweep_size() for update skip locked);
 
     -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
     -- hour is given to whoever is about to complete a job.

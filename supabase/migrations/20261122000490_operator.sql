@@ -46,7 +46,7 @@ language sql stable security definer set search_path = '' as $$
                     count(*) filter (where j.state = 'queued' and j.msg_id is null) as waiting,
                     count(*) filter (where j.state = 'queued' and j.msg_id is not null
                         and (j.retry_at is null or j.retry_at <= now())) as standing,
-                    count(*) filter (where j.state = 'queued' and j.retry_at > now()) as retrying,
+                    count(*) filter (where j.state = 'queued' and j.msg_id is not null and j.retry_at > now()) as retrying,
                     count(distinct j.user_id) as owners,
                     round(extract(epoch from now() - min(j.created_at) filter (where j.state = 'queued')), 1) as oldest_s
                 from soundscape.jobs j where j.state in ('queued', 'running') group by j.queue

@@ -477,7 +477,7 @@ def test_completion_is_one_transaction(db: Database, alice: str) -> None:
     assert (file["analysis_version"], file["analyzed_at"] is not None) == ("test-1", True)
     features = db.row("select * from public.audio_features where audio_id = %s", audio_id)
     assert (features["integrated_lufs"], features["object_version"]) == (-23.0, held.object_version)
-    assert (db.messages(), db.value("select count(*) from pgmq.a_soundscape_uploads") > 0) == (0, True)
+    assert (db.messages(), db.value("select count(*) from pgmq.a_soundscape_uploads")) == (0, 0)
 
 
 def test_pictures_of_an_earlier_version_are_removed(db: Database, alice: str) -> None:
@@ -536,7 +536,7 @@ def test_a_deleted_recording_leaves_no_message(db: Database, alice: str, ending:
     if ending != "waiting":
         (held,) = db.claim()
         db.fail(held, "failed", code="not_audio") if ending == "refused" else db.complete(held)
-    assert db.value(left) == before + 1
+    assert db.value(left) == before + (ending == "waiting")
     db.rows("delete from public.audio_files where id = %s", audio_id)
     assert db.value(left) == before
 

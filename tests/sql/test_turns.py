@@ -93,6 +93,53 @@ def test_one_that_waits_to_be_tried_again_keeps_its_place_but_stands_in_nobodys_
     assert [held.audio_id for held in db.claim(9)] == ids[:3]
 
 
+def test_objects_that_are_stuck_do_not_hold_up_their_owners_others(db: Database, alice: str) -> None:
+    limit(db, 4)
+    stuck = [db.recording(alice) for _ in range(4)]
+    healthy = [db.recording(alice) for _ in range(3)]
+    done: list[str] = []
+    for _ in range(5):
+        db.expire_leases()
+        for held in (held for _ in range(4) for held in db.claim(9)):
+            if held.audio_id in stuck:
+                assert db.fail(held, "passing") == "queued"
+            else:
+                db.complete(held)
+                done.append(held.audio_id)
+    assert sorted(done) == sorted(healthy)
+    # They wait out their time in the line too, and come to their turn again.
+    assert db.claim(9) == []
+    db.expire_leases()
+    assert {held.audio_id for _ in range(4) for held in db.claim(9)} == set(stuck)
+
+
+def test_a_job_that_is_only_ever_given_back_ends(db: Database, alice: str) -> None:
+    db.recording(alice)
+    endings = []
+    while helds := db.claim():
+        endings.append(db.fail(helds[0], "released"))
+    assert endings == ["queued"] * (db.value("select soundscape.max_excused()") - 1) + ["dead"]
+
+
+def test_the_ledger_forgets_what_ended_long_ago(db: Database, alice: str) -> None:
+    audio_id = db.recording(alice)
+    for _ in range(2):
+        db.rows(
+            "select soundscape.enqueue(id, object_version) from public.audio_files where id = %s", audio_id
+        )
+    (held,) = db.claim()
+    db.complete(held)
+    first, second, last = (job["id"] for job in db.jobs(audio_id))
+    for job, days in ((first, 91), (second, 89), (last, 91)):
+        db.rows(
+            "update soundscape.jobs set finished_at = now() - make_interval(days => %s) where id = %s",
+            days,
+            job,
+        )
+    db.reconcile()
+    assert [job["id"] for job in db.jobs(audio_id)] == [second, last], "the latest stays"
+
+
 def test_an_expired_lease_is_taken_over_at_the_limit(db: Database, alice: str) -> None:
     limit(db, 2)
     for _ in range(4):
