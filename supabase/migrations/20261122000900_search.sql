@@ -134,7 +134,7 @@ language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_variable
 declare
     -- Of a word that is everywhere the newest are ranked, so many.
-    ranked constant integer := 2000;
+    ranked constant integer := 1000;
     blank constant boolean := coalesce(query !~ '\S', true);
     order_by constant text := case when sort in ('newest', 'title', 'duration', 'tempo') then sort
                                    when blank then 'newest' else 'relevance' end;
