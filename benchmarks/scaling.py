@@ -59,7 +59,7 @@ async def measure(recordings: int, minutes: float, rounds: int) -> dict[int, lis
     return seconds
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,14 +75,15 @@ def main() -> None:
     if arguments.json:
         json.dump({"seconds": seconds, "ratio": ratio, "before": before, "after": machine()}, sys.stdout)
         print()
-        return
+        return 0 if ratio >= WANTED else 1
     print(f"before: {before}; after: {machine()}")
     for workers, each in seconds.items():
         print(
             f"{workers} worker(s): {statistics.median(each):6.2f} s  ({', '.join(f'{s:.2f}' for s in each)})"
         )
     print(f"ratio: {ratio:.2f} (wanted: {WANTED})")
+    return 0 if ratio >= WANTED else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -85,17 +85,19 @@ class Settings:
         """Read `os.environ` over a `.env` file in the working directory. Raises `SettingsError`."""
         values = environment if environment is not None else load_environment()
         url = _required(values, ("SUPABASE_URL",)).rstrip("/")
-        if not _is_url(url):
+        if not _is_project_url(url):
+            # Not repeated here: it may hold a password.
             raise SettingsError(
-                f"SUPABASE_URL is not a URL: {url}", remedy="It looks like https://<ref>.supabase.co."
+                "SUPABASE_URL must be scheme and host, with no user, path or query.",
+                remedy="It looks like https://<ref>.supabase.co.",
             )
         secrets = tuple(
             secret
             for name in ("SOUNDSCAPE_WEBHOOK_SECRET", "SOUNDSCAPE_WEBHOOK_SECRET_PREVIOUS")
             if (secret := values.get(name, "").strip())
         )
-        if not secrets:
-            _required(values, ("SOUNDSCAPE_WEBHOOK_SECRET",))
+        # The previous one alone would leave nobody to say that the rotation was never finished.
+        _required(values, ("SOUNDSCAPE_WEBHOOK_SECRET",))
         for secret in secrets:
             if _PLACEHOLDER.search(secret) or not _is_webhook_secret(secret):
                 raise SettingsError(
@@ -108,7 +110,9 @@ class Settings:
             public_key=_required(values, PUBLIC_KEY_NAMES),
             secret_key=_required(values, SECRET_KEY_NAMES),
             webhook_secrets=secrets,
-            database_webhook_secret=values.get("SOUNDSCAPE_DATABASE_WEBHOOK_SECRET") or None,
+            database_webhook_secret=_optional_secret(
+                values, "SOUNDSCAPE_DATABASE_WEBHOOK_SECRET", least_chars=16
+            ),
             workers=_whole(values, "SOUNDSCAPE_WORKERS", cls.workers, low=1, high=64),
             lease_s=_whole(values, "SOUNDSCAPE_LEASE_S", cls.lease_s, low=5, high=3600),
             poll_max_s=float(_whole(values, "SOUNDSCAPE_POLL_MAX_S", int(cls.poll_max_s), low=1, high=600)),
@@ -196,6 +200,13 @@ def _is_url(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def _is_project_url(url: str) -> bool:
+    if not _is_url(url):
+        return False
+    parts = urlsplit(url)
+    return "@" not in parts.netloc and not (parts.path or parts.query or parts.fragment)
 
 
 def _list(values: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -79,7 +79,11 @@ def test_three_x_in_a_random_key(inside: str) -> None:
     assert Settings.from_environment(WHOLE | {"SUPABASE_SECRET_KEY": key}).secret_key == key
 
 
-@pytest.mark.parametrize("value", ["abc", "ftp://abc", "https://", "//abc", "https:/abc", "localhost:8000"])
+@pytest.mark.parametrize(
+    "value",
+    ["abc", "ftp://abc", "https://", "//abc", "https:/abc", "localhost:8000", "https://u:pw@abc.org",
+     "https://abc.org/rest/v1", "https://abc.org?x=1", "https://abc.org#x"],
+)  # fmt: skip
 def test_no_url(value: str) -> None:
     with pytest.raises(SettingsError, match="SUPABASE_URL"):
         Settings.from_environment(WHOLE | {"SUPABASE_URL": value})
@@ -104,6 +108,13 @@ def test_a_slash_at_the_end_is_none() -> None:
 def test_a_webhook_secret_that_cannot_sign(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match="whsec_"):
         Settings.from_environment(WHOLE | {name: value})
+
+
+def test_the_previous_secret_alone_is_none() -> None:
+    with pytest.raises(SettingsError, match="SOUNDSCAPE_WEBHOOK_SECRET"):
+        Settings.from_environment(
+            WHOLE | {"SOUNDSCAPE_WEBHOOK_SECRET": "", "SOUNDSCAPE_WEBHOOK_SECRET_PREVIOUS": WEBHOOK}
+        )
 
 
 def test_two_secrets_while_rotating() -> None:
@@ -169,7 +180,9 @@ def test_who_may_come_in(name: str, field: str, text: str, value: Any) -> None:
         assert getattr(Settings.from_environment(WHOLE | {name: text}), field) == value
 
 
-@pytest.mark.parametrize("name", ["SOUNDSCAPE_METRICS_TOKEN", "SUPABASE_JWT_SECRET"])
+@pytest.mark.parametrize(
+    "name", ["SOUNDSCAPE_METRICS_TOKEN", "SUPABASE_JWT_SECRET", "SOUNDSCAPE_DATABASE_WEBHOOK_SECRET"]
+)
 @pytest.mark.parametrize("value", ["short", "changeme-changeme-changeme-changeme"])
 def test_secrets_that_are_none(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
@@ -178,7 +191,7 @@ def test_secrets_that_are_none(name: str, value: str) -> None:
 
 def test_no_secret_in_what_is_printed() -> None:
     named = {
-        "SOUNDSCAPE_DATABASE_WEBHOOK_SECRET": "a shared secret",
+        "SOUNDSCAPE_DATABASE_WEBHOOK_SECRET": "a shared secret of the hook",
         "SOUNDSCAPE_METRICS_TOKEN": "whoever reads the metrics",
         "SUPABASE_JWT_SECRET": "signs the tokens of projects that are old",
     }

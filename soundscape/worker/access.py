@@ -23,7 +23,7 @@ from soundscape.worker.tokens import Caller, NotSignedIn, Tokens
 
 
 class Access:
-    """What it takes to know and to count callers. `install` puts it where `SignedIn` finds it."""
+    """What it takes to know and to count callers. `SignedIn` finds it in `app.state.access`."""
 
     def __init__(self, settings: Settings) -> None:
         self._http = http_client()

@@ -26,6 +26,7 @@ WALL_BASE_S = 180.0
 WALL_PER_MEGABYTE_S = 1.5
 RELEASE_TIMEOUT_S = 3.0
 STORED_AT_ONCE = 8
+HEARTBEAT_AGAIN_S = 1.5
 
 
 class Attempt:
@@ -167,11 +168,16 @@ class Attempt:
 
     async def _heartbeat(self, job: Job) -> None:
         """Extend the lease until cancelled. Raises `LeaseLost`; a passing failure is tried again."""
+        pause_s = self._lease_s / 3
         while True:
-            await asyncio.sleep(self._lease_s / 3)
+            await asyncio.sleep(pause_s)
+            pause_s = self._lease_s / 3
             try:
-                await self._queue.extend(job, lease_s=self._lease_s)
+                # A stalled call must leave time for another one before the lease ends.
+                async with asyncio.timeout(self._lease_s / 3):
+                    await self._queue.extend(job, lease_s=self._lease_s)
             except LeaseLost:
                 raise
-            except ProjectError as error:
-                log.warning("heartbeat failed", error=str(error))
+            except (ProjectError, TimeoutError) as error:
+                log.warning("heartbeat failed", error=str(error) or "no answer in time")
+                pause_s = min(pause_s, HEARTBEAT_AGAIN_S)

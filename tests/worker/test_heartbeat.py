@@ -1,0 +1,39 @@
+"""A heartbeat that stalls once does not cost the lease."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from soundscape.worker.job import Attempt
+
+
+class StalledOnce:
+    """A queue whose first answer never comes."""
+
+    def __init__(self) -> None:
+        self.asked_at_s: list[float] = []
+
+    async def extend(self, *_: Any, **__: Any) -> None:
+        self.asked_at_s.append(asyncio.get_running_loop().time())
+        if len(self.asked_at_s) == 1:
+            await asyncio.Event().wait()
+
+
+async def test_a_stalled_heartbeat_is_sent_again_within_the_lease() -> None:
+    queue, lease_s = StalledOnce(), 1
+    attempt = Attempt(
+        queue=cast(Any, queue),
+        objects=cast(Any, None),
+        fingerprints=cast(Any, None),
+        sandbox=cast(Any, None),
+        scratch=cast(Any, None),
+        limits=cast(Any, None),
+        lease_s=lease_s,
+    )
+    began_s = asyncio.get_running_loop().time()
+    beating = asyncio.create_task(attempt._heartbeat(cast(Any, None)))
+    await asyncio.sleep(1.6 * lease_s)
+    beating.cancel()
+    assert len(queue.asked_at_s) >= 2
+    assert queue.asked_at_s[1] - began_s < 1.2 * lease_s
