@@ -55,7 +55,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._project: ProjectHealth | None = None
         self._queue_trouble: str | None = "not asked yet"
-        self._start_trouble = "the analysis children are warming up"
+        self._start_trouble: str | None = "the analysis children are warming up"
         self._scratch: Scratch | None = None
         self.warm = False
 
@@ -76,13 +76,21 @@ class Worker:
         disk = self._scratch.trouble() if self._scratch is not None else "no folder yet"
         checks["disk"] = Check("ok") if disk is None else Check("failed", disk)
         checks["models"] = await asyncio.to_thread(models_check)
-        if self._stopping:
-            checks["analysis"] = Check("failed", "the worker is stopping")
-        else:
-            checks["analysis"] = Check("ok") if self.warm else Check("failed", self._start_trouble)
+        trouble = self._analysis_trouble()
+        checks["analysis"] = Check("ok") if trouble is None else Check("failed", trouble)
         if self._sandboxes:
             checks["sandbox"] = sandbox_check(self._sandboxes[0].protections)
         return checks
+
+    def _analysis_trouble(self) -> str | None:
+        """What keeps it from analysing; a child that is replaced as it should be is no trouble."""
+        if self._stopping:
+            return "the worker is stopping"
+        if self._tasks and self._tasks[0].done():
+            return "the claim loop has ended"
+        if all(sandbox.spent for sandbox in self._sandboxes):
+            return self._start_trouble
+        return None
 
     def ring(self) -> None:
         """Look at the queue now."""
@@ -184,6 +192,7 @@ class Worker:
                 self._start_trouble = f"an analysis child did not start: {error}"
                 log.error("an analysis child did not start, trying again", error=str(error))
                 await asyncio.sleep(5)
+        self._start_trouble = None
         log.info("analysis child ready", **sandbox.protections.as_dict())
 
     async def _free_again(self, sandbox: Sandbox) -> None:

@@ -382,6 +382,36 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
         assert (await client.get("/health/live")).status_code == 200
 
 
+async def test_readiness_tells_of_children_that_do_not_start(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await start()
+    await until(lambda: worker.warm)
+    assert (await worker.checks())["analysis"].state == "ok"
+    (sandbox,) = worker._sandboxes
+    await sandbox.stop()
+
+    async def fail() -> None:
+        raise OSError("no more processes")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(sandbox, "start", fail)
+        renewing = asyncio.create_task(worker._renew(sandbox))
+        await until(lambda: worker._analysis_trouble() is not None)
+        check = (await worker.checks())["analysis"]
+        assert (check.state, "no more processes" in check.reason) == ("failed", True)
+    await renewing
+    assert (await worker.checks())["analysis"].state == "ok"
+
+
+async def test_readiness_tells_of_a_claim_loop_that_ended(start: Start) -> None:
+    worker = await start()
+    await until(lambda: worker.warm)
+    worker._tasks[0].cancel()
+    await until(worker._tasks[0].done)
+    assert (await worker.checks())["analysis"].reason == "the claim loop has ended"
+
+
 async def test_what_was_put_back_is_taken_when_it_is_due(
     bench: Bench, settings: Settings, start: Start
 ) -> None:
