@@ -83,8 +83,12 @@ def _open(folder: Path, name: str) -> io.FileIO:
     try:
         # Without waiting: a pipe in place of a file would make the worker wait for its writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        # The folder is the worker's own, and so are those above it: only its content is in doubt.
-        descriptor = os.open(folder / name, flags)
+        # Those above the folder are the worker's own; a child of the worker's user could have replaced it.
+        within = os.open(folder, flags | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(name, flags, dir_fd=within)
+        finally:
+            os.close(within)
     except OSError as error:
         raise _strange(f"{name}, which cannot be opened ({error.strerror})") from error
     status = os.fstat(descriptor)

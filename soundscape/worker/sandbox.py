@@ -85,8 +85,8 @@ class Sandbox:
         try:
             self._user, why_none = _own_user()
             self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
-            if self._user is not None:
-                os.chown(self._folder, self._user, self._user)
+            # Not the child's own: it could put a link in the place of `out`, for the worker to follow.
+            self._folder.chmod(0o711)
             self._empty_folder()
             with theirs:
                 self._process = await asyncio.create_subprocess_exec(
@@ -169,7 +169,7 @@ class Sandbox:
                 left.unlink()
         out_dir.mkdir(mode=0o700)
         if self._user is not None:
-            os.chown(out_dir, self._user, self._user)
+            os.chown(out_dir, self._user, self._user, follow_symlinks=False)
         return out_dir
 
     async def stop(self) -> None:

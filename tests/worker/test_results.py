@@ -80,6 +80,18 @@ def test_what_is_no_plain_file(tmp_path: Path, kind: str) -> None:
     assert strange.value.code == "analysis_strange_files"
 
 
+def test_a_link_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.png").write_text("somebody else's")
+    (tmp_path / "out").symlink_to(elsewhere)
+    with (
+        pytest.raises(AnalysisCrashed, match="cannot be opened"),
+        Results(naming("a.png"), tmp_path / "out").open("a.png"),
+    ):
+        pass
+
+
 def test_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "MOST_FILE_BYTES", 100)
     monkeypatch.setattr(results, "MOST_BYTES", 250)

@@ -254,6 +254,17 @@ async def test_a_child_of_another_user(
     assert "user" in box.protections.on
     found = await analyze(box, wav)
     assert {path.stat().st_uid for path in found.folder.iterdir()} == {user}
+    # Without Landlock, too: a process of the child's user in its folder may fill `out`, not replace it.
+    intruder = await asyncio.create_subprocess_exec(
+        *("/usr/bin/setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"),
+        *("/bin/sh", "-c", "touch out/mine && mv out gone"),
+        cwd=found.folder.parent,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await intruder.communicate()
+    assert b"cannot move" in said
+    assert (found.folder / "mine").exists()
+    assert not found.folder.is_symlink()
     await box.stop()
     models_dir.rmdir()
 
