@@ -39,6 +39,7 @@ START_TIMEOUT_S = 120.0
 JOBS_PER_CHILD = 200
 ANSWER_BYTES = 64 << 20
 FOLDER_BYTES = 1 << 30
+FOLDER_FILES = 2_000
 """What a child may leave on disk at once."""
 LOOK_AT_FOLDER_EVERY_S = 1.0
 EPITAPH_S = 2.0
@@ -187,8 +188,8 @@ class Sandbox:
             self._listening.cancel()
             self._listening = None
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+            folder, self._folder = self._folder, None
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _read(self, timeout_s: float) -> dict[str, Any]:
         """One line from the child. Raises `AnalysisCrashed` when it dies or takes longer."""
@@ -214,7 +215,7 @@ class Sandbox:
         """End the child when it fills the disk: a kernel's limit on one file is none on their number."""
         while True:
             await asyncio.sleep(LOOK_AT_FOLDER_EVERY_S)
-            if _bytes_in(out_dir.parent) > FOLDER_BYTES:
+            if _overdraws(out_dir.parent):
                 break
         self._overdrawn = True
         assert self._process is not None
@@ -234,7 +235,7 @@ class Sandbox:
         log.warning("analysis child ended", reason=epitaph, said=list(self._last_words))
         if self._overdrawn:
             return AnalysisCrashed(
-                f"The analysis wrote more than {FOLDER_BYTES / 1e9:.1f} GB.",
+                f"The analysis wrote more than {FOLDER_BYTES / 1e9:.1f} GB or {FOLDER_FILES} files.",
                 code="analysis_disk",
                 remedy="It is tried again.",
             )
@@ -263,11 +264,13 @@ def _own_user() -> tuple[int | None, str]:
     return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
 
 
-def _bytes_in(folder: Path) -> int:
-    """What the files in a folder take on disk; some may be gone again."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
-    return total
+def _overdraws(folder: Path) -> bool:
+    """Whether there lie too many files or bytes. It stops counting there: a child can make files for ever."""
+    size_bytes = 0
+    entries = (Path(where) / name for where, folders, files in os.walk(folder) for name in (*folders, *files))
+    for count, path in enumerate(entries, start=1):
+        with suppress(OSError):  # gone meanwhile
+            size_bytes += path.lstat().st_blocks * 512
+        if count > FOLDER_FILES or size_bytes > FOLDER_BYTES:
+            return True
+    return False

@@ -269,20 +269,21 @@ async def test_a_child_of_another_user(
     models_dir.rmdir()
 
 
+@pytest.mark.parametrize(("files", "size_bytes"), [(100, 100_000), (2_100, 0)])
 async def test_a_child_that_fills_the_disk(
-    scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch
+    scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch, files: int, size_bytes: int
 ) -> None:
     monkeypatch.setattr("soundscape.worker.sandbox.FOLDER_BYTES", 1 << 20)
     monkeypatch.setattr("soundscape.worker.sandbox.LOOK_AT_FOLDER_EVERY_S", 0.05)
 
     class Writing(Puppet):
-        SCRIPT = """
+        SCRIPT = f"""
             import socket, sys
             from pathlib import Path
             parent = socket.socket(fileno=int(sys.argv[1]))
             parent.recv(1 << 16)
-            for number in range(100):
-                Path(sys.argv[2], "out", str(number)).write_bytes(bytes(100_000))
+            for number in range({files}):
+                Path(sys.argv[2], "out", str(number)).write_bytes(bytes({size_bytes}))
             parent.recv(1)
         """
 
