@@ -136,6 +136,8 @@ def clean(text: str) -> str:
     """`text` with its secrets hidden, and no longer than a log can bear."""
     if _hidden_pattern is not None:
         text = _hidden_pattern.sub(HIDDEN, text)
-    if len(text) > _MOST_CHARS:
-        text = f"{text[:_MOST_CHARS]}… and {len(text) - _MOST_CHARS} characters more"
-    return _LOOKS_SECRET.sub(lambda found: (found["kept"] or "") + HIDDEN, text)
+    left_out = len(text) - 2 * _MOST_CHARS
+    # Looked through before it is cut, so that no half of a token is left at its end.
+    text = _LOOKS_SECRET.sub(lambda found: (found["kept"] or "") + HIDDEN, text[: 2 * _MOST_CHARS])
+    left_out = max(left_out, 0) + len(text) - _MOST_CHARS
+    return f"{text[:_MOST_CHARS]}… and {left_out} characters more" if left_out > 0 else text

@@ -75,14 +75,18 @@ def build(settings: Settings) -> FastAPI:
         return {"status": "ok"}
 
     @app.get("/health/ready", tags=["health"])
-    async def ready() -> JSONResponse:
-        """200 when nothing keeps work from this worker; else 503. Each check is named, with its reason."""
+    async def ready(request: Request) -> JSONResponse:
+        """200 when nothing keeps work from this worker; else 503. Each check is named.
+
+        Reasons may name hosts and folders: they are for whoever may read the metrics.
+        """
         checks = await worker.checks()
+        with_reasons = exposition.is_for(request)
         states = {check.state for check in checks.values()}
         healthy = "failed" not in states
         content = {
             "status": "unready" if not healthy else "degraded" if "degraded" in states else "ok",
-            "checks": {name: check.as_dict() for name, check in checks.items()},
+            "checks": {name: check.as_dict(with_reason=with_reasons) for name, check in checks.items()},
         }
         return JSONResponse(content, status_code=200 if healthy else 503)
 

@@ -43,11 +43,20 @@ class Exposition:
         await self._refresh()
         return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
+    def is_for(self, request: Request) -> bool:
+        """Whether the caller may hear what operators hear: it is this machine, or bears the token."""
+        return self._bears_token(request) or _is_from_here(request)
+
+    def _bears_token(self, request: Request) -> bool:
+        if self._token is None:
+            return False
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = token.strip().encode("latin-1", "replace")
+        return scheme.lower() == "bearer" and hmac.compare_digest(given, self._token)
+
     def _admit(self, request: Request) -> None:
         if self._token is not None:
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            given = token.strip().encode("latin-1", "replace")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._token):
+            if not self._bears_token(request):
                 raise RequestRefused(
                     "The metrics are for whoever bears their token.",
                     status=401,

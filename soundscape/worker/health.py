@@ -28,8 +28,8 @@ class Check:
     state: State
     reason: str = ""
 
-    def as_dict(self) -> dict[str, str]:
-        return {"state": self.state, "reason": self.reason}
+    def as_dict(self, *, with_reason: bool) -> dict[str, str]:
+        return {"state": self.state, "reason": self.reason} if with_reason else {"state": self.state}
 
 
 class ProjectHealth:

@@ -351,7 +351,7 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://worker") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
     ):
         ready = await client.get("/health/ready")
         checks = ready.json()["checks"]
@@ -360,6 +360,12 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
             assert checks[name]["state"] == "failed", name
             assert checks[name]["reason"], name
         assert checks["disk"]["state"] == "ok"
+        from_afar = await client.get("/health/ready", headers={"x-forwarded-for": "203.0.113.7"})
+        assert from_afar.status_code == 503
+        assert {name: check["state"] for name, check in from_afar.json()["checks"].items()} == {
+            name: check["state"] for name, check in checks.items()
+        }
+        assert not any("reason" in check for check in from_afar.json()["checks"].values())
         assert (await client.get("/health/live")).json() == {"status": "ok"}
         await wire.mend()
         async with asyncio.timeout(30):
