@@ -21,6 +21,7 @@ WORKER_FUNCTIONS = {
 USERS_FUNCTIONS = {
     "assign_report",
     "cancel_analysis",
+    "dismiss_match",
     "hide_recording",
     "move_playlist_item",
     "reorder_playlist",
