@@ -8,6 +8,7 @@ the server waiting longest makes room. Bodies are for the app, which knows how l
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,14 +17,23 @@ HEAD_TIMEOUT_S = 10.0
 HEAD_BYTES = 64 << 10
 """httptools itself knows no end of a head."""
 MOST_CONNECTIONS = 512
+FEW_CONNECTIONS = 16
+DESCRIPTORS = "/proc/self/fd"
 ACCEPTED_AT_ONCE = 8
 """asyncio takes that many off the queue before any of them can be turned away."""
 
 
-def most_connections() -> int:
-    """How many are served at once: a third of the descriptors, since work needs descriptors too."""
+def most_connections(serving: int) -> int:
+    """How many are served at once: a third of the descriptors that are free but for those `serving` now.
+
+    Work needs descriptors too.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 3)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    # Where the kernel does not list them, a server that starts has next to none.
+    is_open = len(os.listdir(DESCRIPTORS)) if os.path.isdir(DESCRIPTORS) else serving
+    return max(1, min(MOST_CONNECTIONS, (soft - is_open + serving) // 3))
 
 
 class Connection(HttpToolsProtocol):
@@ -35,7 +45,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place, or nobody's: an aborted connection costs no memory and no answer."""
-        if len(self.connections) >= most_connections() and not self._make_room():
+        serving = len(self.connections)
+        # A few are no burden: only then is it worth counting what is left.
+        if serving >= FEW_CONNECTIONS and serving >= most_connections(serving) and not self._make_room():
             transport.abort()
             return
         super().connection_made(transport)
