@@ -178,14 +178,17 @@ def test_what_held_data_is_not_pretended_to_be_mended(deployed: str) -> None:
     assert any(line.startswith("not put back: column public.audio_files.license") for line in lines)
 
 
+NEXT = {
+    "migration": "create table public.next (id int primary key); "
+    "alter table public.next enable row level security;",
+    "policy": "revoke all on public.next from public, anon, authenticated; "
+    "grant select on public.next to anon;",
+}
+"""The sources of a version that adds a table."""
+
+
 def test_a_new_version_is_a_change_and_not_drift(deployed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with more_sources(
-        monkeypatch,
-        migration="create table public.next (id int primary key); "
-        "alter table public.next enable row level security;",
-        policy="revoke all on public.next from public, anon, authenticated; "
-        "grant select on public.next to anon;",
-    ):
+    with more_sources(monkeypatch, **NEXT):
         outcome, _ = told(deployed, plan_only=True)
         assert outcome.drift == []
         assert outcome.plan is not None
@@ -310,13 +313,7 @@ BESIDE_UPGRADE = [
 
 def test_an_upgrade_that_somebody_began(deployed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next migration is in, by the official CLI; its policies are not, and a leak is."""
-    with more_sources(
-        monkeypatch,
-        migration="create table public.next (id int primary key); "
-        "alter table public.next enable row level security;",
-        policy="revoke all on public.next from public, anon, authenticated; "
-        "grant select on public.next to anon;",
-    ):
+    with more_sources(monkeypatch, **NEXT):
         push(deployed)
         for statement, _ in BESIDE_UPGRADE:
             run(deployed, statement)
