@@ -7,4 +7,8 @@ grant execute on function
     soundscape.chance(uuid, bigint),
     public.radio(uuid, integer, bigint, uuid[])
     to anon, authenticated, service_role;
-grant execute on function public.recommended_audio(integer, bigint) to authenticated;
+grant execute on function
+    soundscape.listen_weight(real, boolean, double precision),
+    soundscape.choices(uuid[]),
+    public.recommended_audio(integer, bigint)
+    to authenticated;

@@ -57,10 +57,12 @@ class Row:
     """What `insert into` needs for a row like this one."""
     change: str = ""
     """What `set` needs."""
+    columns: str = "*"
+    """What is selected."""
 
     def cells(self) -> Iterator[Cell]:
         statements = {
-            "select": f"select * from {self.table} where {self.where}",
+            "select": f"select {self.columns} from {self.table} where {self.where}",
             "insert": f"insert into {self.table} {self.values}",
             "update": f"update {self.table} set {self.change} where {self.where}",
             "delete": f"delete from {self.table} where {self.where}",
@@ -159,6 +161,22 @@ TABLES: tuple[Row, ...] = (
         values="(audio_id, reporter_id, reason) values ({theirs_private}, {owner}, 'spam')"),
     Row("public.report_assignments", "of owner's report", "report_id = {report}", "x..yyy", "xxxxxy", "xxxxxy", "xxxxxy",
         "(report_id, assignee_id) values ({report_of_public}, {moderator})", "assignee_id = {admin}"),
+    # What models say, behind the functions that recommend: read with the caller's rights, written by the worker's functions.
+    Row("soundscape.recommendation_models", "in force", "id = (select max(model_id) from soundscape.item_factors)",
+                                                                           "xyyyyx", "xxxxxx", "xxxxxx", "xxxxxx",
+        "(state) values ('staged')", "slot = 1", columns="id, state, slot, space, settings"),
+    Row("soundscape.recommendation_models", "of former times", "state = 'retired'", "x....x", columns="id, state"),
+    Row("soundscape.recommendation_models", "worth", "true", "xxxxxx", columns="figures"),
+    Row("soundscape.item_factors", "of a public recording", "audio_id = {public}", "xyyyyx", "xxxxxx", "xxxxxx", "xxxxxx",
+        "select * from soundscape.item_factors", "slot = 1"),
+    Row("soundscape.item_factors", "of a recording that is not listed", "audio_id = {hidden}", "x....x"),
+    Row("soundscape.item_neighbours", "of public recordings", "audio_id = {public} and neighbour_id = {theirs}",
+                                                                           "xyyyyx", "xxxxxx", "xxxxxx", "xxxxxx",
+        "select * from soundscape.item_neighbours", "weight = 1"),
+    Row("soundscape.item_neighbours", "of a recording that is not listed", "audio_id = {hidden}", "x....x"),
+    Row("soundscape.item_neighbours", "that is not listed", "neighbour_id = {hidden}", "x....x"),
+    Row("soundscape.factor_maps", "any", "true",                           "xxxxxx", "xxxxxx", "xxxxxx", "xxxxxx",
+        "select * from soundscape.factor_maps", "intercept = 1"),
     # Platform tables: everybody holds grants there, policies decide.
     Row("storage.buckets", "spare", "id = 'spare'",                        ".....y", "xxxxxy", ".....y", ".....y",
         "(id, name) values ('new', 'new')", "public = true"),
@@ -371,6 +389,9 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "service_role": _ALL,
     },
+    "recommendation_models": {"authenticated": ("select (id, state, slot, space, settings)",)},
+    "item_factors": {"authenticated": ("select",)},
+    "item_neighbours": {"authenticated": ("select",)},
     "report_assignments": {"authenticated": ("select",), "service_role": _ALL},
     "reports": {
         "authenticated": ("select", "insert (audio_id, reporter_id, reason, details)"),
@@ -391,6 +412,8 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.spelling(text,text[],jsonb)": EVERYBODY,
     "soundscape.search_document(text,text,text[],jsonb)": EVERYBODY,
     "soundscape.authorize(app_permission)": SIGNED_IN,
+    "soundscape.listen_weight(real,boolean,double precision)": SIGNED_IN,
+    "soundscape.choices(uuid[])": SIGNED_IN,
     f"public.{SEARCH}": EVERYBODY,
     f"public.{FACETS}": EVERYBODY,
     "soundscape.words_of(text)": EVERYBODY,

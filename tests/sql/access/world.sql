@@ -65,6 +65,14 @@ insert into public.reports (id, audio_id, reporter_id, reason) values
     ('00000000-0000-4000-8000-00000000001b', '00000000-0000-4000-8000-00000000000b', '00000000-0000-4000-8000-000000000005', 'spam');
 insert into public.report_assignments (report_id, assignee_id) values
     ('00000000-0000-4000-8000-00000000001d', '00000000-0000-4000-8000-000000000003');
+insert into soundscape.recommendation_models (state) values ('retired'), ('in_force');
+-- Of the hidden one as if nothing had taken them away.
+insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key)
+select m.id, f.id, f.is_listed, m.slot, array_fill(0.1, array[32])::extensions.vector, array_fill(0.1, array[32])::extensions.vector
+from soundscape.recommendation_models m, public.audio_files f where m.state = 'in_force' and f.title in ('public', 'hidden', 'theirs');
+insert into soundscape.item_neighbours (model_id, audio_id, is_listed, neighbour_id, neighbour_is_listed, weight)
+select m.id, f.id, f.is_listed, n.id, n.is_listed, 0.5 from soundscape.recommendation_models m, public.audio_files f, public.audio_files n
+where m.state = 'in_force' and f.id <> n.id and f.title in ('public', 'hidden', 'theirs') and n.title in ('hidden', 'theirs');
 insert into realtime.messages (topic, extension, event, payload, private) values ('audio', 'broadcast', 'e', '{}', true);
 
 update soundscape.jobs set state = 'running', attempt = 1 where audio_id = '00000000-0000-4000-8000-00000000000a';
