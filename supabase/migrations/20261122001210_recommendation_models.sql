@@ -156,3 +156,18 @@ language sql stable rows 100 set search_path = '' as $$
     group by d.user_id, d.audio_id
 $$;
 comment on function soundscape.choices(uuid[]) is 'How much people chose each listed recording of others, under the caller''s own rights: 3 for a like, 2 for a playlist of theirs, up to 3 for listening, less one for each skip. Models learn from it, and serving folds the caller in by it.';
+
+create function soundscape.confidence(weight real, alpha real, skip real) returns real
+language sql immutable parallel safe set search_path = ''
+return case when weight > 0 then 1 + alpha * ln(1 + weight) / ln(2) else skip * weight end;
+comment on function soundscape.confidence(real, real, real) is 'How much a choice moves a listener: 1 + alpha · log2(1 + weight), or skip times a weight below 0. alpha and skip are a model''s settings.';
+
+create function soundscape.listener(model bigint, chosen uuid[], weights real[]) returns extensions.vector
+language sql stable set search_path = '' as $$
+    select extensions.sum(i.key operator(extensions.*) array_fill(
+        soundscape.confidence(c.weight, (m.settings ->> 'alpha')::real, (m.settings ->> 'skip')::real), array[32])::extensions.vector)
+    from unnest(chosen, weights) as c (audio_id, weight)
+    join soundscape.recommendation_models m on m.id = model
+    join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
+$$;
+comment on function soundscape.listener(bigint, uuid[], real[]) is 'Where a model puts whoever chose these: the sum of their keys, each times the confidence of its weight. Null where it knows none of them.';

@@ -10,5 +10,7 @@ grant execute on function
 grant execute on function
     soundscape.listen_weight(real, boolean, double precision),
     soundscape.choices(uuid[]),
+    soundscape.confidence(real, real, real),
+    soundscape.listener(bigint, uuid[], real[]),
     public.recommended_audio(integer, bigint)
     to authenticated;

@@ -414,6 +414,8 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.authorize(app_permission)": SIGNED_IN,
     "soundscape.listen_weight(real,boolean,double precision)": SIGNED_IN,
     "soundscape.choices(uuid[])": SIGNED_IN,
+    "soundscape.confidence(real,real,real)": SIGNED_IN,
+    "soundscape.listener(bigint,uuid[],real[])": SIGNED_IN,
     f"public.{SEARCH}": EVERYBODY,
     f"public.{FACETS}": EVERYBODY,
     "soundscape.words_of(text)": EVERYBODY,

@@ -61,7 +61,7 @@ def test_rights_to_the_letter(world: World) -> None:
     tables = dict(
         world.rows(
             "select relname, pg_temp.rights('table', oid) from pg_class "
-            "where relnamespace in ('public'::regnamespace, 'soundscape'::regnamespace) and relkind in ('r', 'v') "
+            "where relkind in ('r', 'v') and relnamespace::regnamespace::text in ('public', 'soundscape') "
             "and (relnamespace = 'public'::regnamespace or pg_temp.rights('table', oid) <> '{}')",
         )
     )
