@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -75,9 +75,9 @@ class Signatures:
             raise Replayed("This message has come before.", remedy="Send each message once.")
 
     def _is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        if not all(headers.get(name) for name in SIGNATURE_HEADERS):
+        signed = {name: headers.get(name, "") for name in SIGNATURE_HEADERS}
+        if "" in signed.values():
             return False
-        signed = {name: headers[name] for name in SIGNATURE_HEADERS}
         for webhook in self._webhooks:
             try:
                 webhook.verify(body, signed, json_parse=False)
@@ -108,6 +108,8 @@ class Doorbell:
     def __init__(self, settings: Settings, ring: Callable[[], None]) -> None:
         self._signatures = Signatures(settings.webhook_secrets, settings.database_webhook_secret)
         self._ring = ring
+        self._accepted = Outcome("accepted", JSONResponse({"status": "accepted"}, status_code=202))
+        self._refused: dict[str, Outcome] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """202 to an authentic call, which wakes the worker; 401, 408 or 413 to any other."""
@@ -115,12 +117,24 @@ class Doorbell:
             body = await read(Request(scope, receive), most_bytes=MAX_BODY_BYTES, code="webhook_too_large")
             self._signatures.verify(body, _headers(scope))
         except RequestRefused as refused:
-            metrics.DOORBELLS.labels(refused.code.partition("_")[2]).inc()
-            await problems.of(refused)(scope, receive, send)
-            return
-        metrics.DOORBELLS.labels("accepted").inc()
-        self._ring()
-        await JSONResponse({"status": "accepted"}, status_code=202)(scope, receive, send)
+            # Each of the few sentences is put into JSON once.
+            outcome = self._refused.get(refused.message)
+            if outcome is None:
+                outcome = Outcome(refused.code.partition("_")[2], problems.of(refused))
+                self._refused[refused.message] = outcome
+        else:
+            self._ring()
+            outcome = self._accepted
+        outcome.count.inc()
+        await outcome.answer(scope, receive, send)
+
+
+class Outcome:
+    """How a call may end: its answer, and who counts it."""
+
+    def __init__(self, name: str, answer: Response) -> None:
+        self.count = metrics.DOORBELLS.labels(name)
+        self.answer = answer
 
 
 def _headers(scope: Scope) -> dict[str, str]:
