@@ -15,7 +15,6 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.signal
 from numba import njit
 
 Float32 = npt.NDArray[np.float32]
@@ -127,16 +126,35 @@ class Spectrum:
 
 @cache
 def mel_filters() -> Float32:
-    """librosa's mel filter bank (Slaney scale and norm, 0 to 11,025 Hz), float32, shape (128, 1025)."""
-    import librosa
+    """Triangles that are even on Slaney's mel scale, each of area 1 in hertz; float32, shape (128, 1025).
 
-    filters: Float32 = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MELS, dtype=np.float32)
+    The scale of Slaney's Auditory Toolbox (1998), from 0 to 11,025 Hz, as `librosa.filters.mel` has it.
+    """
+    corners_hz = _mel_to_hz(np.linspace(0, _hz_to_mel(SAMPLE_RATE / 2), MELS + 2))
+    bins_hz = np.arange(BINS) * (SAMPLE_RATE / N_FFT)
+    low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
+    triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
+    filters: Float32 = (np.maximum(0, triangles) * (2 / (high - low))).astype(np.float32)
     return filters
+
+
+# Slaney's scale: 15 mel for every 1,000 Hz up to there, from there on 27 for every factor of 6.4.
+_MEL_PER_HZ = 15 / 1000
+_MEL_PER_NEPER = 27 / np.log(6.4)
+
+
+def _hz_to_mel(hz: float) -> float:
+    return float(hz * _MEL_PER_HZ if hz < 1000 else 15 + np.log(hz / 1000) * _MEL_PER_NEPER)
+
+
+def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(mel < 15, mel / _MEL_PER_HZ, 1000 * np.exp((mel - 15) / _MEL_PER_NEPER))
 
 
 @cache
 def _hann() -> Float32:
-    window: Float32 = scipy.signal.get_window("hann", N_FFT, fftbins=True).astype(np.float32)
+    # Periodic: the last sample is that before the next period's first.
+    window: Float32 = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
     return window
 
 
