@@ -4,7 +4,8 @@
     python benchmarks/scaling.py --recordings 16 --minutes 10 --json
 
 Worker processes with one child each, against an embedded project (which takes its share of the same cores).
-All are ready before anything is queued, and everything is queued at once. Rounds alternate between one worker
+All are ready before anything is queued, and everything is queued at once. No two recordings are alike: copies
+would be compared with each other, at length, and that is not analysis. Rounds alternate between one worker
 and two; the ratio is of the medians. Wanted: 1.8 on two cores that nobody else uses.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import itertools
 import json
 import statistics
 import sys
@@ -27,20 +29,28 @@ from worker_load import Load, a_project, machine
 from soundscape.demo import sounds
 
 WANTED = 1.8
+PASSAGE_S = 8.0
 
 
-def recording(minutes: float) -> bytes:
-    """Stereo noise and chords, 44.1 kHz, as FLAC."""
-    y = np.resize(sounds.chords(30.0, tempo_bpm=100), round(minutes * 60 * sounds.SAMPLE_RATE))
-    stereo = np.stack([y, np.roll(y, 40)], axis=1) * 0.5
+def recording(minutes: float, seed: int) -> bytes:
+    """Chords in passages of their own tempo and pitch, and noise: stereo, 44.1 kHz, FLAC."""
+    rng = np.random.default_rng(seed)
+    samples = round(minutes * 60 * sounds.SAMPLE_RATE)
+    passages: list[sounds.Signal] = []
+    while sum(map(len, passages)) < samples:
+        played = sounds.chords(PASSAGE_S, tempo_bpm=float(rng.uniform(70, 150)))
+        faster = 2 ** (rng.integers(-5, 6) / 12)
+        passages.append(np.interp(np.arange(0, len(played) - 1, faster), np.arange(len(played)), played))
+    y = np.concatenate(passages)[:samples] + 0.02 * rng.standard_normal(samples)
     file = io.BytesIO()
+    stereo = np.stack([y, np.roll(y, 40)], axis=1) * 0.4
     soundfile.write(file, stereo, sounds.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
-async def round_s(load: Load, data: bytes, *, workers: int, recordings: int) -> float:
+async def round_s(load: Load, recordings: list[bytes], *, workers: int) -> float:
     """Seconds from queued to all ready."""
-    names = await load.upload(data, recordings, "audio/flac")
+    names = [name for data in recordings for name in await load.upload(data, 1, "audio/flac")]
     async with load.workers(workers):
         began = time.monotonic()
         await load.queue(names)
@@ -49,13 +59,14 @@ async def round_s(load: Load, data: bytes, *, workers: int, recordings: int) -> 
 
 
 async def measure(recordings: int, minutes: float, rounds: int) -> dict[int, list[float]]:
-    data = recording(minutes)
     seconds: dict[int, list[float]] = {1: [], 2: []}
+    seeds = itertools.count()
     with tempfile.TemporaryDirectory(prefix="soundscape-scaling-") as folder:
         async with a_project(Path(folder)) as load:
             for _ in range(rounds):
                 for workers in seconds:
-                    seconds[workers].append(await round_s(load, data, workers=workers, recordings=recordings))
+                    made = [recording(minutes, next(seeds)) for _ in range(recordings)]
+                    seconds[workers].append(await round_s(load, made, workers=workers))
     return seconds
 
 

@@ -38,9 +38,12 @@ _MOST_CHARS = 32_000
 """Of one value. Whoever can have text of his own logged, such as a file's tags, must not fill the disk."""
 _LOOKS_SECRET = re.compile(
     # Every repetition has an end, so that a long line costs its length and not its square.
-    r"(?P<kept>(?i:\bbearer\s{1,8})|(?i:[?&](?:token|apikey|access_token|refresh_token|secret)=)"
+    r"(?P<kept>(?i:\bbearer\s{1,8}|\bauthorization\W{1,8}basic\s{1,8})"
+    r"|(?i:[?&](?:token|apikey|access_token|refresh_token|secret)=)"
     r"|\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@\"']{0,200}:(?=[^\s/@\"']{1,500}@))"
     r"[^\s&@\"',}]+"
+    r"|(?P<named>(?i:\"(?:password|secret|token|api_?key|access_token|refresh_token)\"\s{0,4}:\s{0,4}\"))"
+    r"(?:[^\"\\]|\\.){1,4000}"
     r"|\bsb_secret_[\w-]+|\bsbp_\w+|\bwhsec_[\w+/=-]+|\beyJ[\w-]{1,1000}\.[\w-]+(?:\.[\w-]*)?"
 )
 _hidden: set[str] = set()
@@ -138,6 +141,8 @@ def clean(text: str) -> str:
         text = _hidden_pattern.sub(HIDDEN, text)
     left_out = len(text) - 2 * _MOST_CHARS
     # Looked through before it is cut, so that no half of a token is left at its end.
-    text = _LOOKS_SECRET.sub(lambda found: (found["kept"] or "") + HIDDEN, text[: 2 * _MOST_CHARS])
+    text = _LOOKS_SECRET.sub(
+        lambda found: (found["kept"] or found["named"] or "") + HIDDEN, text[: 2 * _MOST_CHARS]
+    )
     left_out = max(left_out, 0) + len(text) - _MOST_CHARS
     return f"{text[:_MOST_CHARS]}… and {left_out} characters more" if left_out > 0 else text

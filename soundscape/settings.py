@@ -25,6 +25,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 PUBLIC_KEY_NAMES = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY", "SUPABASE_API_KEY")
 SECRET_KEY_NAMES = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+SECRET_KEY_CHARS = 20
+"""Below any key that Supabase makes."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Settings:
         return cls(
             supabase_url=url,
             public_key=_required(values, PUBLIC_KEY_NAMES),
-            secret_key=_required(values, SECRET_KEY_NAMES),
+            secret_key=_secret_key(values),
             webhook_secrets=secrets,
             database_webhook_secret=_optional_secret(
                 values, "SOUNDSCAPE_DATABASE_WEBHOOK_SECRET", least_chars=16
@@ -141,7 +143,7 @@ class Settings:
 
 def door(values: Mapping[str, str]) -> tuple[str, str]:
     """URL and secret key of the project: all that an operator's command needs. Raises `SettingsError`."""
-    return _required(values, ("SUPABASE_URL",)).rstrip("/"), _required(values, SECRET_KEY_NAMES)
+    return _required(values, ("SUPABASE_URL",)).rstrip("/"), _secret_key(values)
 
 
 def load_environment() -> dict[str, str]:
@@ -164,6 +166,16 @@ def _required(values: Mapping[str, str], names: tuple[str, ...]) -> str:
         code="settings_missing",
         remedy="Set it in the environment or in .env; .env.example explains each.",
     )
+
+
+def _secret_key(values: Mapping[str, str]) -> str:
+    key = _required(values, SECRET_KEY_NAMES)
+    if len(key) < SECRET_KEY_CHARS:
+        raise SettingsError(
+            f"{' or '.join(SECRET_KEY_NAMES)} is shorter than any key of Supabase.",
+            remedy="Copy it whole: sb_secret_… or the service role's JWT, from the project's API settings.",
+        )
+    return key
 
 
 def _is_webhook_secret(secret: str) -> bool:

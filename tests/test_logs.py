@@ -137,6 +137,11 @@ def test_a_known_secret_is_never_written(
     ("text", "written"),
     [
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic ***"),
+        ("{'authorization': 'basic dXNlcjpwYXNz'}", "{'authorization': 'basic ***'}"),
+        ("of basic interest", "of basic interest"),
+        (r'{"password": "p4ss \" word", "x": 1}', '{"password": "***", "x": 1}'),
+        ('{"apiKey":"abc"}', '{"apiKey":"***"}'),
         ("GET /object/sign/a/b.wav?token=abc.def&x=1", "GET /object/sign/a/b.wav?token=***&x=1"),
         ("postgresql://postgres:p4ss!word@db:5432/postgres", "postgresql://postgres:***@db:5432/postgres"),
         ("key sb_secret_abcDEF-123_x is wrong", "key *** is wrong"),
@@ -154,7 +159,7 @@ def test_what_looks_like_a_secret(text: str, written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["a-", "eyJ-", "bearer ", "a://", "://a:", "a:b@", "?token=", "x", "sbp_", "\n"]
+    "part", ["a-", "eyJ-", "bearer ", "a://", "://a:", "a:b@", "?token=", "x", "sbp_", '"token":"', "\n"]
 )
 def test_a_long_text_costs_its_length(part: str) -> None:
     began = time.process_time()

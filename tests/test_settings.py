@@ -48,11 +48,11 @@ def test_what_is_missing_is_named(name: str, value: str | None) -> None:
 def test_keys_by_each_of_their_names(names: tuple[str, ...]) -> None:
     without = {key: text for key, text in WHOLE.items() if key not in names}
     for name in names:
-        settings = Settings.from_environment(without | {name: "the key"})
-        assert "the key" in (settings.public_key, settings.secret_key)
-    everything = without | {name: f"the {index}. key" for index, name in enumerate(names)}
+        settings = Settings.from_environment(without | {name: "the key as it is given"})
+        assert "the key as it is given" in (settings.public_key, settings.secret_key)
+    everything = without | {name: f"the {index}. key as it is given" for index, name in enumerate(names)}
     settings = Settings.from_environment(everything)
-    assert "the 0. key" in (settings.public_key, settings.secret_key), "the newest name wins"
+    assert "the 0. key as it is given" in (settings.public_key, settings.secret_key), "the newest name wins"
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -66,6 +66,14 @@ def test_placeholders(name: str, value: str) -> None:
         Settings.from_environment(WHOLE | {name: value})
 
 
+@pytest.mark.parametrize("value", ["s", "sb_secret_cut_off"])
+@pytest.mark.parametrize("name", SECRET_KEY_NAMES)
+def test_half_a_key(name: str, value: str) -> None:
+    without = {key: text for key, text in WHOLE.items() if key not in SECRET_KEY_NAMES}
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment(without | {name: value})
+
+
 @given(st.binary(min_size=24, max_size=64))
 def test_no_random_secret_is_taken_for_a_placeholder(raw: bytes) -> None:
     secret = "whsec_" + base64.b64encode(raw).decode()
@@ -75,7 +83,7 @@ def test_no_random_secret_is_taken_for_a_placeholder(raw: bytes) -> None:
 
 @pytest.mark.parametrize("inside", ["aXxXb", "0xxx1", "ZXXXXz"])
 def test_three_x_in_a_random_key(inside: str) -> None:
-    key = f"sb_secret_abc{inside}def"
+    key = f"sb_secret_abc{inside}defghi"
     assert Settings.from_environment(WHOLE | {"SUPABASE_SECRET_KEY": key}).secret_key == key
 
 

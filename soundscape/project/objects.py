@@ -24,10 +24,13 @@ class Objects:
         self._http = http
         self._signed_prefix = f"{client.storage_url}object/sign/"
 
-    async def fetch(self, bucket: str, name: str, into: BinaryIO, *, max_bytes: int) -> int:
+    async def fetch(
+        self, bucket: str, name: str, into: BinaryIO, *, max_bytes: int, expected_bytes: int | None = None
+    ) -> int:
         """Stream an object into an open file and return its size in bytes.
 
-        Raises `PolicyRefusal` beyond `max_bytes`, whatever the headers said.
+        Raises `PolicyRefusal` beyond `max_bytes`, whatever the headers said, and `ProjectError` beyond
+        `expected_bytes`, the size it is known by: then it is another object by now.
         """
         with translated(f"reading {bucket}/{name}"):
             signed = await self._client.storage.from_(bucket).create_signed_url(name, SIGNED_FOR_S)
@@ -38,7 +41,9 @@ class Objects:
                     f"reading {bucket}/{name}: no URL of this project was signed", code="object_unreadable"
                 )
             received = 0
-            async with self._http.stream("GET", url) as response:
+            # As it lies there: what is compressed on the way could be any size.
+            headers = {"accept-encoding": "identity"}
+            async with self._http.stream("GET", url, headers=headers) as response:
                 if response.status_code >= 500 or response.status_code == 429:
                     raise ProjectUnreachable(f"reading {bucket}/{name}: HTTP {response.status_code}")
                 if response.status_code != 200:
@@ -52,6 +57,11 @@ class Objects:
                             f"The file is larger than {max_bytes / 1e9:.1f} GB.",
                             code="too_large",
                             remedy="Upload a shorter or a compressed version.",
+                        )
+                    if expected_bytes is not None and received > expected_bytes:
+                        raise ProjectError(
+                            f"{bucket}/{name} is larger than the {expected_bytes:,} bytes it was known by",
+                            code="object_changed",
                         )
                     into.write(chunk)
         return received

@@ -123,12 +123,17 @@ class Attempt:
                 await asyncio.gather(heart, work, return_exceptions=True)
 
     async def _work(self, job: Job, folder: Path) -> None:
-        expected_bytes = job.size_bytes or self._limits.max_size_bytes
-        async with self._scratch.reserved(min(expected_bytes, self._limits.max_size_bytes)):
+        most_bytes = self._limits.max_size_bytes
+        # No more is written than was reserved.
+        async with self._scratch.reserved(min(job.size_bytes or most_bytes, most_bytes)):
             path = folder / "source"
             with path.open("wb") as source:
                 size_bytes = await self._objects.fetch(
-                    AUDIO_BUCKET, job.object_name, source, max_bytes=self._limits.max_size_bytes
+                    AUDIO_BUCKET,
+                    job.object_name,
+                    source,
+                    max_bytes=most_bytes,
+                    expected_bytes=job.size_bytes or None,
                 )
             try:
                 # Only to read, and by descriptor: the child is told no name.

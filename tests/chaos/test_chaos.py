@@ -204,6 +204,7 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
     assert statuses == [{"status": "ready", "count": count}]
     assert scene.fleet.killed >= 1
     assert ledger.unreachable >= 1, "Postgres was not down"
+    assert [late for late in late_s if late > RECOVERY_S] == []
     # Exactly one result, of the bytes that lie there, and exactly one job that made it.
     wrong = ledger.rows(
         """

@@ -36,6 +36,15 @@ async def test_larger_than_allowed_is_refused_on_the_way(door: Door) -> None:
     assert into.tell() <= 500_000, "what is beyond the limit is never written"
 
 
+async def test_larger_than_it_was_known_by_is_another_object(door: Door) -> None:
+    _, name = await door.recording(os.urandom(2_000_000))
+    into = io.BytesIO()
+    with pytest.raises(ProjectError) as changed:
+        await door.objects.fetch(AUDIO_BUCKET, name, into, max_bytes=1 << 30, expected_bytes=500_000)
+    assert changed.value.code == "object_changed"
+    assert into.tell() <= 500_000, "what was not reserved is never written"
+
+
 @pytest.mark.parametrize("name", [f"{GONE}/nothing.wav", "public/nothing.wav", f"{GONE}/ünicode.wav"])
 async def test_an_object_that_is_not_there(door: Door, name: str) -> None:
     with pytest.raises(ProjectError) as missing:
