@@ -22,16 +22,20 @@ class Config:
 
     @classmethod
     def read(cls, path: Path) -> Config:
-        with path.open("rb") as file:
-            return cls(tomllib.load(file))
+        return cls(tomllib.loads(path.read_text()))
 
     def get(self, dotted: str, default: Any = None) -> Any:
-        """The value at `dotted`, or `default` where the file does not say."""
+        """The value at `dotted`, or `default` where neither the file nor the environment says."""
         value: Any = self.values
         for part in dotted.split("."):
-            if not isinstance(value, dict) or part not in value:
-                return default
-            value = value[part]
-        if isinstance(value, str) and (match := _ENV.match(value)):
-            return os.environ.get(match[1], default)
-        return value
+            value = value.get(part) if isinstance(value, dict) else None
+        found = _resolved(value)
+        return default if found is None else found
+
+
+def _resolved(value: Any) -> Any:
+    if isinstance(value, dict):
+        said = {name: _resolved(each) for name, each in value.items()}
+        return {name: each for name, each in said.items() if each is not None}
+    match = _ENV.match(value) if isinstance(value, str) else None
+    return os.environ.get(match[1]) if match else value

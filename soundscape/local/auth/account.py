@@ -2,73 +2,64 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from soundscape.local.auth import letters, sessions, users
-from soundscape.local.auth.errors import AuthError, email_exists, feature_disabled, invalid, no_phones
-from soundscape.local.auth.fields import Challenge, Fields, query, valid_password
-from soundscape.local.auth.rows import Connection, Row
-from soundscape.local.auth.service import Auth
+from soundscape.local.auth.body import valid_email
+from soundscape.local.auth.call import Answer, Call
+from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
 from soundscape.local.auth.verify import take_new_email
 
 
-async def get_user(auth: Auth, request: Request) -> Response:
-    async with auth.transaction() as connection:
-        user, _ = await auth.signed_in(connection, request)
-        return JSONResponse(await users.wire(connection, user))
+async def get_user(call: Call) -> Answer:
+    user, _ = await call.signed_in()
+    return await users.wire(call, user)
 
 
-async def update_user(auth: Auth, request: Request) -> Response:
-    fields = await Fields.of(request)
-    challenge, email, password = fields.challenge(), fields.email(), fields.text("password")
-    if fields.text("phone"):
-        raise no_phones()
-    async with auth.transaction() as connection:
-        user, session = await auth.signed_in(connection, request)
-    if "app_metadata" in fields.values:
-        raise AuthError(403, "not_admin", "Updating app_metadata requires admin privileges")
-    if password:
-        valid_password(password, auth.settings)
+async def update_user(call: Call) -> Answer:
+    body = call.body
+    if body.phone:
+        raise AuthError("phone_provider_disabled")
+    email = valid_email(body.email) if body.email else ""
+    user, session_id = await call.signed_in()
+    if body.app_metadata:
+        raise AuthError("not_admin", "Updating app_metadata requires admin privileges")
+    if body.password:
         if user["is_anonymous"] and not email:
             raise invalid("Updating password of an anonymous user without an email or phone is not allowed")
-        if await users.matches(password, user["encrypted_password"]):
-            raise AuthError(422, "same_password", "New password should be different from the old password.")
-    password_hash = await users.hashed(password) if password else ""
-    async with auth.transaction() as connection:
-        user, session = await auth.signed_in(connection, request, lock=True)
-        if password:
-            user = await users.save(connection, user, encrypted_password=password_hash)
-            await sessions.end(connection, user["id"], session, "others")
-        if (data := fields.mapping("data")) is not None:
-            merged = users.merged(user["raw_user_meta_data"], data)
-            user = await users.save(connection, user, raw_user_meta_data=merged)
-        if email and email != user["email"]:
-            user = await _change_email(auth, connection, request, user, email, challenge)
-        return JSONResponse(await users.wire(connection, user))
+        password_hash = await users.hashed(body.password, call.settings)
+        if await users.matches(body.password, user["encrypted_password"]):
+            raise AuthError("same_password")
+        user = await users.save(call, user, encrypted_password=password_hash)
+        await sessions.end(call, user, session_id, "others")
+    if body.data:
+        metadata = users.merged(user["raw_user_meta_data"], body.data)
+        user = await users.save(call, user, raw_user_meta_data=metadata)
+    if email and email != user["email"]:
+        if await users.by_email(call, email) is not None:
+            raise AuthError("email_exists")
+        if user["is_anonymous"] and not call.settings.email.enable_confirmations:
+            user = await take_new_email(call, user, email)
+        else:
+            user = await users.save(call, user, email_change=email, email_change_confirm_status=0)
+            user = await letters.send(call, user, "email_change")
+    return await users.wire(call, user)
 
 
-async def logout(auth: Auth, request: Request) -> Response:
-    scope = query(request, "scope") or "global"
+async def logout(call: Call) -> Answer:
+    scope = call.query("scope") or "global"
     if scope not in ("global", "local", "others"):
         raise invalid(f'Unsupported logout scope "{scope}"')
-    async with auth.transaction() as connection:
-        user, session = await auth.signed_in(connection, request, lock=True)
-        await sessions.end(connection, user["id"], session, scope)
+    user, session_id = await call.signed_in()
+    await sessions.end(call, user, session_id, scope)
     return Response(status_code=204)
 
 
-async def reauthenticate(auth: Auth, request: Request) -> Response:
-    auth.claims(request)
+async def reauthenticate(call: Call) -> Answer:
+    call.auth.claims(call.request)
     raise feature_disabled("Reauthentication")
 
 
-async def _change_email(
-    auth: Auth, connection: Connection, request: Request, user: Row, email: str, challenge: Challenge | None
-) -> Row:
-    if await users.by_email(connection, email) is not None:
-        raise email_exists()
-    if user["is_anonymous"] and not auth.settings.confirmations:
-        return await take_new_email(connection, user, email)
-    target = auth.redirects.target(request)
-    return await letters.send_email_change(auth, connection, user, email, target, challenge)
+async def link_identity(call: Call) -> Answer:
+    call.auth.claims(call.request)
+    raise AuthError("manual_linking_disabled")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 
-import psycopg
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,54 +13,45 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from soundscape.local.auth import account, admin, invitations, oauth, signup, token, verify
-from soundscape.local.auth.errors import API_VERSION, API_VERSION_HEADER, AuthError, feature_disabled
+from soundscape.local.auth.body import Body
+from soundscape.local.auth.call import Answer, Auth, Call, Handler
+from soundscape.local.auth.errors import API_VERSION, AuthError, feature_disabled
 from soundscape.local.auth.limits import RateLimits
-from soundscape.local.auth.mail import Mailer, outbox
+from soundscape.local.auth.mail import Mailer
 from soundscape.local.auth.providers import open_providers
 from soundscape.local.auth.redirects import Redirects
-from soundscape.local.auth.service import Auth
 from soundscape.local.auth.settings import Settings
 from soundscape.local.stack import Stack
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[Auth, Request], Awaitable[Response]]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-async def _health(auth: Auth, request: Request) -> Response:
-    said = {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
-    return JSONResponse(said)
+async def _health(call: Call) -> Answer:
+    return {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
 
 
-async def _jwks(auth: Auth, request: Request) -> Response:
-    return JSONResponse(auth.stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+async def _jwks(call: Call) -> Answer:
+    return JSONResponse(call.auth.stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
 
 
-async def _settings(auth: Auth, request: Request) -> Response:
-    settings = auth.settings
+async def _settings(call: Call) -> Answer:
+    settings = call.settings
     external = {
-        "anonymous_users": settings.anonymous_enabled,
-        "email": settings.email_enabled,
+        "anonymous_users": settings.enable_anonymous_sign_ins,
+        "email": settings.email.enable_signup,
         "phone": False,
     }
-    return JSONResponse(
-        {
-            "external": external | dict.fromkeys(settings.providers, True),
-            "disable_signup": not settings.signup_enabled,
-            "mailer_autoconfirm": not settings.confirmations,
-            "phone_autoconfirm": False,
-            "sms_provider": "",
-            "saml_enabled": False,
-            "passkeys_enabled": False,
-        }
-    )
-
-
-async def _no_linking(auth: Auth, request: Request) -> Response:
-    auth.claims(request)
-    raise AuthError(404, "manual_linking_disabled", "Manual linking is disabled")
+    return {
+        "external": external | dict.fromkeys(call.auth.providers, True),
+        "disable_signup": not settings.enable_signup,
+        "mailer_autoconfirm": not settings.email.enable_confirmations,
+        "phone_autoconfirm": False,
+        "sms_provider": "",
+        "saml_enabled": False,
+        "passkeys_enabled": False,
+    }
 
 
 # A browser follows these without a key in hand.
@@ -85,8 +75,8 @@ KEYED: dict[str, Handler] = {
     "PUT /user": account.update_user,
     "POST /logout": account.logout,
     "GET /reauthenticate": account.reauthenticate,
-    "GET /user/identities/authorize": _no_linking,
-    "DELETE /user/identities/{identity_id}": _no_linking,
+    "GET /user/identities/authorize": account.link_identity,
+    "DELETE /user/identities/{identity_id}": account.link_identity,
 }
 ADMIN: dict[str, Handler] = {
     "POST /invite": invitations.invite,
@@ -111,31 +101,28 @@ REFUSED = {
 def build(stack: Stack) -> Starlette:
     """Raises `LocalStackError` for a `config.toml` that asks for what this service does not do."""
     settings = Settings.read(stack.config)
-    limits = RateLimits(settings.rate_limits)
+    limits = RateLimits(settings.rate_limit)
     auth = Auth(
         stack=stack,
         settings=settings,
-        redirects=Redirects(settings.site_url, settings.redirect_patterns),
+        redirects=Redirects(settings.site_url, settings.additional_redirect_urls),
         limits=limits,
-        mailer=Mailer(settings, limits, url=stack.url, outbox=outbox(stack.data_dir)),
+        mailer=Mailer(stack, settings.email.smtp, limits),
         providers=open_providers(settings, callback=f"{stack.url}/auth/v1/callback"),
     )
-    routes = [_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()]
-    routes += [_route(auth, at, handler) for at, handler in KEYED.items()]
-    routes += [_route(auth, at, handler, for_admin=True) for at, handler in ADMIN.items()]
-    routes += [
-        Route(prefix + rest, _refusing(feature), methods=EVERY_METHOD)
-        for feature, prefixes in REFUSED.items()
-        for prefix in prefixes
-        for rest in ("", "/{rest:path}")
-    ]
     app = Starlette(
-        routes=routes,
-        exception_handlers={
-            AuthError: _auth_error,
-            HTTPException: _http_error,
-            psycopg.Error: _database_error,
-        },
+        routes=[
+            *(_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()),
+            *(_route(auth, at, handler) for at, handler in KEYED.items()),
+            *(_route(auth, at, handler, for_admin=True) for at, handler in ADMIN.items()),
+            *(
+                Route(prefix + rest, _refusing(feature), methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+                for feature, prefixes in REFUSED.items()
+                for prefix in prefixes
+                for rest in ("", "/{rest:path}")
+            ),
+        ],
+        exception_handlers={AuthError: _refusal, HTTPException: _http_refusal},
     )
     app.router.redirect_slashes = False
     return app
@@ -149,7 +136,12 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
             return refusal
         if for_admin:
             auth.require_admin(request)
-        return await handler(auth, request)
+        body = await Body.read(request)
+        async with auth.stack.auth_admin.connection() as connection, connection.transaction():
+            answer = await handler(Call(auth, request, body, connection))
+        if isinstance(answer, AuthError):
+            raise answer
+        return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     route = Route(path, endpoint, methods=[method])
     # A preview that asks for the head of a link must not use it up.
@@ -168,37 +160,23 @@ def _without_key(auth: Auth, request: Request) -> Response | None:
     return JSONResponse({"message": message, "hint": hint}, status_code=401)
 
 
-def _refusing(feature: str) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(_: Request) -> Response:
+def _refusing(feature: str) -> Callable[[Request], Response]:
+    def endpoint(_: Request) -> Response:
         raise feature_disabled(feature)
 
     return endpoint
 
 
-async def _auth_error(request: Request, error: Exception) -> Response:
+def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, AuthError)
-    return _refusal(request, error)
+    if error.status >= 500:
+        log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    version = request.headers.get("x-supabase-api-version", "")
+    said = error.as_dict(version if _DATE.fullmatch(version) else "")
+    known = {} if "error_code" in said else {"x-supabase-api-version": API_VERSION}
+    return JSONResponse(said, status_code=error.status, headers=known)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+def _http_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _refusal(request, AuthError(error.status_code, "not_found", str(error.detail)), error.headers)
-
-
-async def _database_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, psycopg.Error)
-    if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # never left the client: a NUL
-        return _refusal(request, AuthError(400, "validation_failed", "Invalid characters in the request"))
-    log.error("request failed in the database", method=request.method, path=request.url.path, exc_info=error)
-    message = "Unexpected failure, please check server logs for more information"
-    return _refusal(request, AuthError(500, "unexpected_failure", message))
-
-
-def _refusal(request: Request, error: AuthError, headers: Mapping[str, str] | None = None) -> Response:
-    version = request.headers.get(API_VERSION_HEADER, "")
-    if not _DATE.fullmatch(version):
-        version = ""
-    known = {API_VERSION_HEADER: API_VERSION} if version >= API_VERSION else {}
-    return JSONResponse(
-        error.as_dict(version), status_code=error.status, headers={**(headers or {}), **known}
-    )
+    return _refusal(request, AuthError("not_found", str(error.detail), status=error.status_code))

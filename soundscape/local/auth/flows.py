@@ -7,96 +7,62 @@ from __future__ import annotations
 
 import base64
 import hmac
-import secrets
 from hashlib import sha256
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
+from soundscape.local.auth.call import Call, Row
 from soundscape.local.auth.errors import AuthError, invalid
-from soundscape.local.auth.fields import Challenge
-from soundscape.local.auth.rows import Connection, Row, one
 
 
-async def begin(
-    connection: Connection,
-    *,
-    provider: str,
-    method: str,
-    challenge: Challenge | None,
-    user_id: UUID | None = None,
-    referrer: str | None = None,
-    client_state_id: UUID | None = None,
-) -> Row:
-    flow = await one(
-        connection,
+async def begin(call: Call, method: str, challenge: str, challenge_method: str, **facts: Any) -> Row:
+    """A new row of `auth.flow_state`; `facts` are further columns of it."""
+    values = {"provider": method, "user_id": None, "referrer": None, "client_state_id": None} | facts
+    return await call.row(
         "insert_flow",
-        user_id=user_id,
-        challenge=challenge and challenge.text,
-        challenge_method=challenge and challenge.method,
-        provider=provider,
         method=method,
-        referrer=referrer,
-        client_state_id=client_state_id,
+        challenge=challenge or None,
+        challenge_method=challenge_method.lower() or None,
+        **values,
     )
-    assert flow is not None
-    return flow
 
 
 async def issue_code(
-    connection: Connection,
-    flow: Row,
-    user_id: UUID,
-    *,
-    access_token: str | None = None,
-    refresh_token: str | None = None,
+    call: Call, user: Row, *, flow: Row | None = None, method: str = "", **tokens: Any
 ) -> str:
-    """The auth code that ends `flow`, with the provider's tokens where there is one."""
+    """The auth code that ends `flow`, or else the newest that the user began by `method`.
+
+    `tokens` are the provider's, `access_token` and `refresh_token`.
+    """
     code = str(uuid4())
-    await one(
-        connection,
-        "end_flow",
-        id=flow["id"],
-        auth_code=_fingerprint(code),
-        user_id=user_id,
-        access_token=access_token,
-        refresh_token=refresh_token,
-    )
+    values = {"access_token": None, "refresh_token": None} | tokens
+    values |= {"id": flow["id"] if flow else None, "user_id": user["id"], "method": method}
+    if await call.one("end_flow", auth_code=_fingerprint(code), **values) is None:
+        raise AuthError("flow_state_not_found", "No valid flow state found for user.")
     return code
 
 
-async def issue_code_for(connection: Connection, user_id: UUID, method: str) -> str:
-    """The auth code of the newest flow `user_id` began by mail."""
-    flow = await one(connection, "newest_flow_of_user", user_id=user_id, method=method)
-    if flow is None:
-        raise AuthError(404, "flow_state_not_found", "No valid flow state found for user.")
-    return await issue_code(connection, flow, user_id)
-
-
-async def exchange(connection: Connection, auth_code: str, verifier: str) -> Row:
+async def exchange(call: Call) -> Row:
     """Spend an auth code. Raises `AuthError` (`flow_state_not_found`, `flow_state_expired`,
     `bad_code_verifier`)."""
-    if not auth_code or not verifier:
+    code, verifier = call.body.auth_code, call.body.code_verifier
+    if not code or not verifier:
         raise invalid("invalid request: both auth code and code verifier should be non-empty")
-    flow = await one(connection, "flow_by_code", auth_code=_fingerprint(auth_code))
+    flow = await call.one("flow_by_code", auth_code=_fingerprint(code))
     if flow is None:
-        raise AuthError(404, "flow_state_not_found", "invalid flow state, no valid flow state found")
+        raise AuthError("flow_state_not_found")
     if flow["is_expired"]:
-        raise AuthError(403, "flow_state_expired", "invalid flow state, flow state has expired")
+        raise AuthError("flow_state_expired")
     answer = s256(verifier) if flow["code_challenge_method"] == "s256" else verifier
     if not hmac.compare_digest(answer.encode(), flow["code_challenge"].encode()):
-        raise AuthError(
-            400, "bad_code_verifier", "code challenge does not match previously saved code verifier"
-        )
-    await one(connection, "delete_flow", id=flow["id"])
+        raise AuthError("bad_code_verifier")
+    await call.one("delete_flow", id=flow["id"])
     return flow
 
 
 def s256(verifier: str) -> str:
     """The S256 challenge of a verifier (RFC 7636, 4.2)."""
     return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-def new_verifier() -> str:
-    return secrets.token_urlsafe(48)
 
 
 def _fingerprint(code: str) -> str:

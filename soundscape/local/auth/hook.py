@@ -6,10 +6,10 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
+from soundscape.local.auth.call import Call
 from soundscape.local.auth.errors import AuthError
-from soundscape.local.auth.rows import Connection, one
-from soundscape.local.auth.settings import Hook
 
 TIMEOUT_S = 2
 REQUIRED_CLAIMS = (
@@ -17,39 +17,33 @@ REQUIRED_CLAIMS = (
 )  # fmt: skip
 
 
-async def hooked(
-    hook: Hook | None, connection: Connection, claims: dict[str, Any], method: str
-) -> dict[str, Any]:
+async def hooked(call: Call, claims: dict[str, Any], method: str) -> dict[str, Any]:
     """The claims after the hook, called as `supabase_auth_admin` like hosted. Raises `AuthError`."""
-    if hook is None:
+    hook = call.settings.hook.custom_access_token
+    if not hook.enabled:
         return claims
-    function = sql.Identifier(hook.schema, hook.function)
     event = {"user_id": claims["sub"], "claims": claims, "authentication_method": method}
     limit = sql.SQL("set local statement_timeout = {}")
     try:
-        await connection.execute(limit.format(TIMEOUT_S * 1000))
-        call = sql.SQL("select {}(%(event)s::jsonb) as answer").format(function)
-        row = await one(connection, call, event=event)
-        await connection.execute(limit.format(0))
+        await call.connection.execute(limit.format(TIMEOUT_S * 1000))
+        statement = sql.SQL("select {}(%s::jsonb)").format(sql.Identifier(*hook.function))
+        row = await (await call.connection.execute(statement, [Jsonb(event)])).fetchone()
+        await call.connection.execute(limit.format(0))
     except psycopg.errors.QueryCanceled as error:
         message = f"Failed to run the hook within maximum time of {TIMEOUT_S} seconds"
-        raise AuthError(422, "hook_timeout", message) from error
+        raise AuthError("hook_timeout", message) from error
     except psycopg.Error as error:
-        uri = f"pg-functions://postgres/{hook.schema}/{hook.function}"
-        raise AuthError(500, "unexpected_failure", f"Error running hook URI: {uri}: {error}") from error
-    answer = row["answer"] if row else None
+        raise AuthError("unexpected_failure", f"Error running hook URI: {hook.uri}: {error}") from error
+    answer = row[0] if row else None
     if not isinstance(answer, dict):
-        raise AuthError(500, "unexpected_failure", "Error unmarshaling JSON output from hook")
-    refusal = answer.get("error")
+        raise AuthError("unexpected_failure", "Error unmarshaling JSON output from hook")
+    refusal, made = answer.get("error"), answer.get("claims")
     if isinstance(refusal, dict) and refusal.get("message"):
         status = refusal.get("http_code")
-        if not isinstance(status, int) or not 400 <= status <= 599:
-            status = 500
-        raise AuthError(status, "unknown", str(refusal["message"]))
-    made = answer.get("claims")
+        status = status if isinstance(status, int) and 400 <= status <= 599 else 500
+        raise AuthError("unknown", str(refusal["message"]), status=status)
     held = made if isinstance(made, dict) else {}
-    if missing := [name for name in REQUIRED_CLAIMS if name not in held]:
-        said = "; ".join(f"(root): {name} is required" for name in missing)
-        message = f"output claims do not conform to the expected schema: {said}"
-        raise AuthError(500, "unexpected_failure", message)
+    if missing := [f"(root): {name} is required" for name in REQUIRED_CLAIMS if name not in held]:
+        message = f"output claims do not conform to the expected schema: {'; '.join(missing)}"
+        raise AuthError("unexpected_failure", message)
     return held

@@ -6,97 +6,54 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from soundscape.local.auth import flows, one_time, users
+from soundscape.local.auth import codes, flows
+from soundscape.local.auth.call import Call, Row
+from soundscape.local.auth.codes import SENT_AT, TokenType
 from soundscape.local.auth.errors import AuthError
-from soundscape.local.auth.fields import Challenge
-from soundscape.local.auth.one_time import SENT_AT, TokenType
-from soundscape.local.auth.rows import Connection, Row
-from soundscape.local.auth.service import Auth
 
 
 @dataclass(frozen=True)
 class Letter:
-    """What a kind of mail carries, and the flow its link belongs to."""
+    """What a kind of mail carries, the flow its link belongs to, and its words."""
 
     token_type: TokenType
     flow_method: str
-    is_limited: bool = True
+    subject: str
+    asks: str
 
 
 LETTERS = {
-    "signup": Letter("confirmation_token", "email/signup"),
-    "recovery": Letter("recovery_token", "recovery"),
-    "magiclink": Letter("recovery_token", "magiclink"),
-    "invite": Letter("confirmation_token", "invite", is_limited=False),
-    "email_change": Letter("email_change_token_new", "email_change"),
+    "signup": Letter("confirmation_token", "email/signup", "Confirm your email address", "Confirm"),
+    "recovery": Letter("recovery_token", "recovery", "Reset your password", "Choose a new password"),
+    "magiclink": Letter("recovery_token", "magiclink", "Your sign-in link", "Sign in"),
+    "invite": Letter("confirmation_token", "invite", "You have been invited", "Accept the invitation"),
+    "email_change": Letter("email_change_token_new", "email_change", "Confirm your new address", "Confirm"),
 }
 
 
-async def send(
-    auth: Auth,
-    connection: Connection,
-    user: Row,
-    kind: str,
-    redirect_to: str,
-    challenge: Challenge | None = None,
-) -> Row:
-    """One of `LETTERS` to the user's address. Raises `AuthError` (429) too soon after the last."""
-    letter = await _begin(auth, connection, user, kind, challenge)
-    return await _deliver(
-        auth, connection, user, kind, letter.token_type, user["email"], redirect_to, challenge
-    )
+async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
+    """One of `LETTERS`, beginning a flow where the body has a PKCE challenge; the user afterwards.
 
-
-async def send_email_change(
-    auth: Auth,
-    connection: Connection,
-    user: Row,
-    new_address: str,
-    redirect_to: str,
-    challenge: Challenge | None = None,
-) -> Row:
-    """A code to the new address and, where both must agree, another to the present one."""
-    kind = "email_change"
-    await _begin(auth, connection, user, kind, challenge)
-    user = await users.save(connection, user, email_change=new_address, email_change_confirm_status=0)
-    addresses: list[tuple[TokenType, str]] = [("email_change_token_new", new_address)]
-    if auth.settings.double_confirm_changes and user["email"]:
-        addresses.append(("email_change_token_current", user["email"]))
-    for token_type, address in addresses:
-        user = await _deliver(auth, connection, user, kind, token_type, address, redirect_to, challenge)
-    return user
-
-
-async def _deliver(
-    auth: Auth,
-    connection: Connection,
-    user: Row,
-    kind: str,
-    token_type: TokenType,
-    address: str,
-    redirect_to: str,
-    challenge: Challenge | None,
-) -> Row:
-    pkce = challenge is not None
-    user, code = await one_time.make(auth.settings, connection, user, token_type, address, pkce=pkce)
-    await auth.mailer.send(kind, address, code, redirect_to)
-    return user
-
-
-async def _begin(
-    auth: Auth, connection: Connection, user: Row, kind: str, challenge: Challenge | None
-) -> Letter:
-    letter = LETTERS[kind]
+    It goes to the user's address. An e-mail change goes to the new one, and where both must agree another
+    to the present one. Raises `AuthError` (429) too soon after the last.
+    """
+    letter, body = LETTERS[kind], call.body
     sent_at = user[SENT_AT[letter.token_type]]
-    if letter.is_limited and sent_at is not None:
-        left_s = auth.settings.mail_interval_s - (datetime.now(UTC) - sent_at).total_seconds()
+    if sent_at is not None and kind != "invite":
+        left_s = call.settings.email.interval_s - (datetime.now(UTC) - sent_at).total_seconds()
         if left_s > 0:
-            raise AuthError(
-                429,
-                "over_email_send_rate_limit",
-                f"For security purposes, you can only request this after {math.ceil(left_s)} seconds.",
-            )
-    if challenge is not None:
+            said = f"For security purposes, you can only request this after {math.ceil(left_s)} seconds."
+            raise AuthError("over_email_send_rate_limit", said)
+    if body.code_challenge:
         method = letter.flow_method
-        await flows.begin(connection, provider=method, method=method, challenge=challenge, user_id=user["id"])
-    return letter
+        await flows.begin(call, method, body.code_challenge, body.code_challenge_method, user_id=user["id"])
+    envelopes: list[tuple[TokenType, str]] = [(letter.token_type, user["email"])]
+    if kind == "email_change":
+        envelopes = [(letter.token_type, user["email_change"])]
+        if call.settings.email.double_confirm_changes and user["email"]:
+            envelopes.append(("email_change_token_current", user["email"]))
+    for token_type, address in envelopes:
+        user, code = await codes.make(call, user, token_type, address, pkce=bool(body.code_challenge))
+        link = call.auth.mailer.link(kind, code.token_hash, target or call.target())
+        await call.auth.mailer.send(kind, address, letter.subject, letter.asks, link, code.otp)
+    return user

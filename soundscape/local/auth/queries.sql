@@ -1,8 +1,5 @@
 -- What the Auth service asks of the database, one statement a name. Tables are shaped like the real ones.
 
--- name: user_by_id
-select * from auth.users where id = %(id)s
-
 -- name: lock_user
 -- Not `for update`: rows of the product that refer to the user may be written meanwhile.
 select * from auth.users where id = %(id)s for no key update
@@ -10,20 +7,30 @@ select * from auth.users where id = %(id)s for no key update
 -- name: user_by_email
 select * from auth.users where email = lower(%(email)s) and aud = 'authenticated' and not is_sso_user
 
+-- name: claim_email
+-- Whoever signs up with the same address at the same time waits, and then finds it taken.
+select pg_advisory_xact_lock(hashtextextended(lower(%(email)s), 0))
+
 -- name: insert_user
-insert into auth.users (
-    instance_id, id, aud, role, email, encrypted_password, confirmation_token, recovery_token,
-    email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, created_at, updated_at, is_anonymous)
-values (
-    '00000000-0000-0000-0000-000000000000', coalesce(%(id)s, gen_random_uuid()), 'authenticated', 'authenticated',
-    %(email)s::text, %(password_hash)s, '', '', '', '', %(app_metadata)s, %(user_metadata)s,
-    clock_timestamp(), clock_timestamp(), %(email)s::text is null)
-returning *
+with made as (
+    insert into auth.users (
+        instance_id, id, aud, role, email, encrypted_password, confirmation_token, recovery_token,
+        email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, created_at, updated_at, is_anonymous)
+    values (
+        '00000000-0000-0000-0000-000000000000', %(id)s, 'authenticated', 'authenticated', %(email)s::text,
+        %(password_hash)s, '', '', '', '', %(app_metadata)s, %(user_metadata)s,
+        clock_timestamp(), clock_timestamp(), %(email)s::text is null)
+    returning id
+)
+insert into auth.identities (
+    provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
+select %(identity)s::jsonb ->> 'sub', id, %(identity)s, %(provider)s, clock_timestamp(), clock_timestamp(), clock_timestamp()
+from made where %(provider)s::text is not null
 
 -- name: insert_identity
 insert into auth.identities (
     provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
-values (%(provider_id)s, %(user_id)s, %(data)s, %(provider)s,
+values (%(data)s::jsonb ->> 'sub', %(user_id)s, %(data)s, %(provider)s,
     clock_timestamp(), clock_timestamp(), clock_timestamp())
 
 -- name: patch_identity
@@ -31,11 +38,24 @@ update auth.identities set identity_data = identity_data || %(patch)s
 where user_id = %(user_id)s and provider = %(provider)s
 returning *
 
--- name: identity_of_subject
-select * from auth.identities where provider = %(provider)s and provider_id = %(subject)s for update
+-- name: patch_identity_of_subject
+update auth.identities set identity_data = identity_data || %(patch)s
+where provider = %(provider)s and provider_id = %(subject)s
+returning *
 
 -- name: forget_claimed_identities
 delete from auth.identities where user_id = %(user_id)s and provider in ('email', 'phone')
+
+-- name: confirm_email
+with identity as (
+    update auth.identities set identity_data = identity_data || '{"email_verified": true}'
+    where user_id = %(id)s and provider = 'email'
+)
+update auth.users set email_confirmed_at = coalesce(email_confirmed_at, clock_timestamp()), confirmation_token = '',
+    raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || '{"email_verified": true}',
+    updated_at = clock_timestamp()
+where id = %(id)s
+returning *
 
 -- name: list_providers
 update auth.users as u set updated_at = clock_timestamp(), raw_app_meta_data =
@@ -82,7 +102,7 @@ select count(*) as total from auth.users where aud = 'authenticated'
 -- name: delete_user
 delete from auth.users where id = %(id)s
 
--- name: insert_session
+-- name: start_session
 with session as (
     insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip)
     values (gen_random_uuid(), %(user_id)s, clock_timestamp(), clock_timestamp(), 'aal1', %(user_agent)s, %(ip)s)
@@ -90,51 +110,62 @@ with session as (
 ), method as (
     insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
     select gen_random_uuid(), id, created_at, created_at, %(method)s from session
+), token as (
+    insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, updated_at, session_id)
+    select '00000000-0000-0000-0000-000000000000', %(token)s, user_id, false, created_at, created_at, id from session
 ), identity as (
-    update auth.identities set last_sign_in_at = clock_timestamp()
-    where user_id = %(user_id)s and provider = %(provider)s
+    update auth.identities as i set last_sign_in_at = clock_timestamp()
+    from auth.users as u
+    where u.id = %(user_id)s and i.user_id = u.id
+        and i.provider = coalesce(u.raw_app_meta_data ->> 'provider', 'email')
 )
-select * from session
+update auth.users as u set last_sign_in_at = session.created_at, updated_at = clock_timestamp()
+from session where u.id = session.user_id
+returning u.*, session.id as session_id
 
 -- name: session_of_user
 select * from auth.sessions where id = %(id)s and user_id = %(user_id)s
-
--- name: lock_session
-select * from auth.sessions where id = %(id)s for update
 
 -- name: touch_session
 update auth.sessions set refreshed_at = now() at time zone 'utc', updated_at = clock_timestamp(),
     user_agent = %(user_agent)s, ip = %(ip)s
 where id = %(id)s
 
--- name: end_sessions_global
-delete from auth.sessions where user_id = %(user_id)s
-
--- name: end_sessions_local
-delete from auth.sessions where id = %(session_id)s
-
--- name: end_sessions_others
-delete from auth.sessions where user_id = %(user_id)s and id is distinct from %(session_id)s
+-- name: end_sessions
+delete from auth.sessions where user_id = %(user_id)s and case %(scope)s
+    when 'local' then id = %(session_id)s
+    when 'others' then id <> %(session_id)s
+    else true end
 
 -- name: methods_of_session
 select coalesce(jsonb_agg(jsonb_build_object('method', authentication_method,
     'timestamp', extract(epoch from updated_at)::bigint) order by updated_at desc), '[]') as amr
 from auth.mfa_amr_claims where session_id = %(id)s
 
--- name: insert_refresh_token
-insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
-values ('00000000-0000-0000-0000-000000000000', %(token)s, %(user_id)s, false,
-    clock_timestamp(), clock_timestamp(), %(parent)s, %(session_id)s)
+-- name: lock_session_of_token
+select u.*, s.id as session_id
+from auth.refresh_tokens as t join auth.sessions as s on s.id = t.session_id join auth.users as u on u.id = s.user_id
+where t.token = %(token)s
+for no key update of u, s
 
 -- name: refresh_token
-select *, updated_at + make_interval(secs => %(reuse_interval_s)s) < clock_timestamp() as is_beyond_reuse
-from auth.refresh_tokens where token = %(token)s
+-- `child` is the token in force where this one is its parent. A used one is stolen beyond the reuse interval.
+select t.revoked and t.updated_at + make_interval(secs => %(reuse_interval_s)s) < clock_timestamp() as is_stolen,
+    case when t.revoked and active.parent = t.token then active.token end as child
+from auth.refresh_tokens as t
+left join lateral (
+    select token, parent from auth.refresh_tokens
+    where session_id = t.session_id and not revoked order by id desc limit 1
+) as active on true
+where t.token = %(token)s
 
--- name: active_refresh_token
-select * from auth.refresh_tokens where session_id = %(session_id)s and not revoked order by id desc limit 1
-
--- name: revoke_refresh_token
-update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp() where id = %(id)s
+-- name: rotate_refresh_token
+with used as (
+    update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp() where token = %(presented)s
+    returning *
+)
+insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
+select instance_id, %(token)s, user_id, false, clock_timestamp(), clock_timestamp(), token, session_id from used
 
 -- name: revoke_refresh_tokens
 update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp()
@@ -169,16 +200,15 @@ values (gen_random_uuid(), %(user_id)s, %(challenge)s, %(challenge_method)s, %(p
     %(method)s, %(referrer)s, %(client_state_id)s, clock_timestamp(), clock_timestamp())
 returning *
 
--- name: newest_flow_of_user
-select * from auth.flow_state
-where user_id = %(user_id)s and authentication_method = %(method)s and auth_code is null
-order by created_at desc limit 1 for update
-
 -- name: end_flow
 update auth.flow_state set auth_code = %(auth_code)s, auth_code_issued_at = clock_timestamp(),
     updated_at = clock_timestamp(), user_id = %(user_id)s,
     provider_access_token = %(access_token)s, provider_refresh_token = %(refresh_token)s
-where id = %(id)s
+where id = coalesce(%(id)s::uuid, (
+    select id from auth.flow_state
+    where user_id = %(user_id)s and authentication_method = %(method)s and auth_code is null
+    order by created_at desc limit 1 for update))
+returning id
 
 -- name: flow_by_code
 select *, auth_code_issued_at + interval '5 minutes' < clock_timestamp() as is_expired
@@ -187,14 +217,17 @@ from auth.flow_state where auth_code = %(auth_code)s for update
 -- name: delete_flow
 delete from auth.flow_state where id = %(id)s
 
--- name: oauth_flow
-select * from auth.flow_state where id = %(id)s and authentication_method = 'oauth' for update
-
 -- name: insert_client_state
 insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
 values (gen_random_uuid(), %(provider)s, %(verifier)s, clock_timestamp())
 returning id
 
--- name: spend_client_state
-delete from auth.oauth_client_states where id = %(id)s
-returning *, created_at + interval '5 minutes' < clock_timestamp() as is_expired
+-- name: claim_oauth_flow
+with spent as (
+    delete from auth.oauth_client_states as s using auth.flow_state as f
+    where f.id = %(id)s and f.authentication_method = 'oauth' and s.id = f.oauth_client_state_id
+    returning s.*
+)
+select f.*, spent.code_verifier, spent.created_at + interval '5 minutes' < clock_timestamp() as is_expired
+from auth.flow_state as f join spent on spent.id = f.oauth_client_state_id
+where f.id = %(id)s

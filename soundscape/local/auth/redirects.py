@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 
 from starlette.requests import Request
@@ -28,15 +29,12 @@ class Redirects:
         self.site_url = site_url
         self._patterns = [_glob(pattern) for pattern in patterns]
 
-    def target(self, request: Request, asked: str | None = None) -> str:
-        """The address asked for (parameter or header `redirect_to`, else the Referer) where it is
+    def target(self, request: Request, asked: str = "") -> str:
+        """The address asked for (else parameter or header `redirect_to`, else the Referer) where it is
         allowed, and `site_url` otherwise."""
-        if asked is None:
-            asked = request.headers.get("redirect_to") or request.query_params.get("redirect_to", "")
-        for candidate in (asked, request.headers.get("referer", "")):
-            if self.allows(candidate):
-                return candidate
-        return self.site_url
+        asked = asked or request.headers.get("redirect_to") or request.query_params.get("redirect_to", "")
+        allowed = filter(self.allows, (asked, request.headers.get("referer", "")))
+        return next(allowed, self.site_url)
 
     def allows(self, address: str) -> bool:
         if not address or _CONTROL.search(address):
@@ -51,12 +49,10 @@ class Redirects:
         same_port = base.port == port or _is_loopback(host)
         if host and (base.scheme, base.hostname) == (asked.scheme, host) and same_port:
             return True
-        if host.isdigit():
+        is_web = asked.scheme in ("http", "https")
+        if host.isdigit() or (_address(host) and not _is_loopback(host)):
             return False
-        if _is_address(host):
-            if not _is_loopback(host):
-                return False
-        elif asked.scheme in ("http", "https") and not _HOSTNAME.fullmatch(host):
+        if is_web and not _address(host) and not _HOSTNAME.fullmatch(host):
             return False
         return any(pattern.fullmatch(address.partition("#")[0]) for pattern in self._patterns)
 
@@ -67,8 +63,11 @@ def with_query(address: str, **parameters: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def with_fragment(address: str, parameters: dict[str, str]) -> str:
-    return urlunsplit(urlsplit(address)._replace(fragment=urlencode(sorted(parameters.items()))))
+def with_session(address: str, session: dict[str, Any], **more: str) -> str:
+    """A session in the fragment, where only the browser sees it."""
+    names = ("access_token", "token_type", "expires_in", "expires_at", "refresh_token")
+    carried = sorted({**{name: session[name] for name in names}, **more}.items())
+    return urlunsplit(urlsplit(address)._replace(fragment=urlencode(carried)))
 
 
 def with_error(address: str, error: AuthError, *, in_query: bool) -> str:
@@ -92,13 +91,13 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(piece) or re.escape(piece) for piece in pieces))
 
 
-def _is_address(host: str) -> bool:
+def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip_address(host)
+        return ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)

@@ -1,13 +1,11 @@
-"""`[auth]` of `supabase/config.toml`, with the official CLI's defaults."""
-
-# ruff: noqa: RUF009 - `_at` is dataclasses.field under another name
+"""`[auth]` of `supabase/config.toml`, named as there, with the official CLI's defaults."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from soundscape.errors import LocalStackError
 from soundscape.local.config import Config
@@ -19,10 +17,8 @@ _ZERO = ("0", "0s", "0h")
 
 def duration_s(text: str) -> float:
     """Seconds in a Go duration (`1h30m`, `60s`, `0`). Raises ValueError."""
-    if text == "0":
-        return 0.0
     parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
         raise ValueError(f'time: invalid duration "{text}"')
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
@@ -48,58 +44,87 @@ UNSUPPORTED: dict[str, tuple[tuple[Any, ...], str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Smtp:
-    host: str
-    port: int
-    user: str
-    password: str
+class Section(BaseModel):
+    """A table of the file; what it says beyond the fields is left alone."""
+
+    model_config = ConfigDict(frozen=True)
 
 
-@dataclass(frozen=True)
-class Hook:
+class Smtp(Section):
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 587
+    user: str = ""
+    password: str = Field("", alias="pass", repr=False)
+    admin_email: str = "noreply@soundscape.localhost"
+    sender_name: str = "SoundScape"
+
+
+class Email(Section):
+    enable_signup: bool = True
+    enable_confirmations: bool = False
+    double_confirm_changes: bool = True
+    interval_s: Annotated[float, BeforeValidator(duration_s)] = Field(1.0, alias="max_frequency")
+    otp_length: int = 6
+    otp_expiry_s: float = Field(3600, alias="otp_expiry")
+    smtp: Smtp = Smtp.model_validate({"enabled": False})
+
+
+class Hook(Section):
     """A Postgres function called before a token is signed."""
 
-    schema: str
-    function: str
+    enabled: bool = False
+    uri: str = ""
+
+    @property
+    def function(self) -> list[str]:
+        """Its schema and name."""
+        return self.uri.split("/")[3:]
+
+    @model_validator(mode="after")
+    def _is_a_function(self) -> Hook:
+        if self.enabled and not re.fullmatch(r"pg-functions://[^/]+/[^/]+/[^/]+", self.uri):
+            raise ValueError("needs a uri pg-functions://postgres/SCHEMA/FUNCTION")
+        return self
 
 
-@dataclass(frozen=True)
-class ProviderSettings:
-    """One `[auth.external.*]` section."""
-
-    client_id: str
-    secret: str
-    url: str
-    redirect_uri: str
+class Hooks(Section):
+    custom_access_token: Hook = Hook()
 
 
-def _at(key: str, default: Any, convert: Callable[[Any], Any] = lambda value: value) -> Any:
-    return field(metadata={"key": f"auth.{key}", "default": default, "convert": convert})
+class ProviderSettings(Section):
+    """One `[auth.external.*]`."""
+
+    enabled: bool = False
+    client_id: str = ""
+    secret: str = Field("", repr=False)
+    url: str = ""
+    redirect_uri: str = ""
+    skip_nonce_check: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> ProviderSettings:
+        if self.enabled and not self.client_id:
+            raise ValueError("is enabled without a client_id")
+        if self.enabled and self.skip_nonce_check:
+            raise ValueError("skip_nonce_check: the nonce is always checked")
+        return self
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the service may do; every field has the CLI's default."""
+class Settings(Section):
+    """What the service may do."""
 
-    smtp: Smtp | None
-    sender: str
-    token_hook: Hook | None
-    providers: dict[str, ProviderSettings]
-    site_url: str = _at("site_url", "http://127.0.0.1:3000")
-    redirect_patterns: tuple[str, ...] = _at("additional_redirect_urls", (), tuple)
-    jwt_expiry_s: int = _at("jwt_expiry", 3600, int)
-    reuse_interval_s: float = _at("refresh_token_reuse_interval", 10, float)
-    signup_enabled: bool = _at("enable_signup", True)
-    anonymous_enabled: bool = _at("enable_anonymous_sign_ins", False)
-    email_enabled: bool = _at("email.enable_signup", True)
-    confirmations: bool = _at("email.enable_confirmations", False)
-    double_confirm_changes: bool = _at("email.double_confirm_changes", True)
-    mail_interval_s: float = _at("email.max_frequency", "1s", duration_s)
-    otp_length: int = _at("email.otp_length", 6, int)
-    otp_expiry_s: float = _at("email.otp_expiry", 3600, float)
-    password_min_length: int = _at("minimum_password_length", 6, int)
-    rate_limits: dict[str, int] = _at("rate_limit", {})
+    site_url: str = "http://127.0.0.1:3000"
+    additional_redirect_urls: tuple[str, ...] = ()
+    jwt_expiry_s: int = Field(3600, alias="jwt_expiry")
+    reuse_interval_s: float = Field(10, alias="refresh_token_reuse_interval")
+    enable_signup: bool = True
+    enable_anonymous_sign_ins: bool = False
+    minimum_password_length: int = 6
+    email: Email = Email.model_validate({})
+    hook: Hooks = Hooks()
+    external: dict[str, ProviderSettings] = {}
+    rate_limit: dict[str, int] = {}
     """Only what the file states is limited: a stack on loopback sees every client at one address."""
 
     @classmethod
@@ -107,60 +132,17 @@ class Settings:
         """Raises `LocalStackError` for a section that asks for what the embedded service does not do."""
         for key, (harmless, why) in UNSUPPORTED.items():
             if config.get(key, harmless[0]) not in harmless:
-                raise _refused(key, why)
-        said = {
-            each.name: each.metadata["convert"](config.get(each.metadata["key"], each.metadata["default"]))
-            for each in fields(cls)
-            if each.metadata
-        }
-        smtp = _smtp(config)
-        address = config.get("auth.email.smtp.admin_email", "noreply@soundscape.localhost")
-        sender = f"{config.get('auth.email.smtp.sender_name', 'SoundScape')} <{address}>"
-        return cls(**said, smtp=smtp, sender=sender, token_hook=_hook(config), providers=_providers(config))
+                raise refused(key, why)
+        try:
+            return cls.model_validate(config.get("auth", {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise refused(".".join(["auth", *map(str, first["loc"])]), first["msg"]) from error
 
 
-def _refused(section: str, why: str) -> LocalStackError:
+def refused(section: str, why: str) -> LocalStackError:
     return LocalStackError(
         f"config.toml: [{section}] {why}.",
         code="auth_config",
         remedy="Change the section, or develop against the official CLI's stack.",
     )
-
-
-def _smtp(config: Config) -> Smtp | None:
-    at = "auth.email.smtp"
-    if not config.get(f"{at}.enabled", bool(config.get(f"{at}.host"))):
-        return None
-    return Smtp(
-        host=config.get(f"{at}.host", "127.0.0.1"),
-        port=int(config.get(f"{at}.port", 587)),
-        user=config.get(f"{at}.user", ""),
-        password=config.get(f"{at}.pass", ""),
-    )
-
-
-def _hook(config: Config) -> Hook | None:
-    at = "auth.hook.custom_access_token"
-    if not config.get(f"{at}.enabled", False):
-        return None
-    match = re.fullmatch(r"pg-functions://[^/]+/([^/]+)/([^/]+)", config.get(f"{at}.uri", ""))
-    if match is None:
-        raise _refused(at, "needs a uri pg-functions://postgres/SCHEMA/FUNCTION")
-    return Hook(schema=match[1], function=match[2])
-
-
-def _providers(config: Config) -> dict[str, ProviderSettings]:
-    found = {}
-    for name in config.get("auth.external", {}):
-        at = f"auth.external.{name}"
-        if not config.get(f"{at}.enabled", False):
-            continue
-        if not config.get(f"{at}.client_id"):
-            raise _refused(at, "is enabled without a client_id")
-        if config.get(f"{at}.skip_nonce_check", False):
-            raise _refused(f"{at}.skip_nonce_check", "the nonce is always checked")
-        said = {
-            name: config.get(f"{at}.{name}", "") for name in ("client_id", "secret", "url", "redirect_uri")
-        }
-        found[name] = ProviderSettings(**said)
-    return found

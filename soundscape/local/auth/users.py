@@ -6,22 +6,24 @@ import asyncio
 import secrets
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import bcrypt
-import psycopg
+from psycopg import sql
 
-from soundscape.local.auth.errors import AuthError, email_exists
-from soundscape.local.auth.fields import MAX_PASSWORD_BYTES
-from soundscape.local.auth.rows import Connection, Row, many, one, update_user
+from soundscape.local.auth.body import MAX_PASSWORD_BYTES, check_password
+from soundscape.local.auth.call import Call, Row
+from soundscape.local.auth.settings import Settings
 
 WORK_FACTOR = 10
 # A hash nobody has the password of: an unknown address costs as long to refuse as a wrong password.
 _DUMMY_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZBnkFSpCTXDrTWGmHmCGRQX1mrzOW2"
 
 
-async def hashed(password: str = "") -> str:
-    """bcrypt, off the event loop; of a password nobody knows where none is given."""
+async def hashed(password: str, settings: Settings) -> str:
+    """bcrypt, off the event loop; of a password nobody knows for ''. Raises `AuthError` for a weak one."""
+    if password:
+        check_password(password, settings.minimum_password_length)
     raw = (password or secrets.token_urlsafe(36)).encode()
     return (await asyncio.to_thread(bcrypt.hashpw, raw, bcrypt.gensalt(WORK_FACTOR))).decode()
 
@@ -38,86 +40,60 @@ async def matches(password: str, stored: str | None) -> bool:
     return same and bool(stored)
 
 
-async def by_id(connection: Connection, user_id: str | UUID, *, lock: bool = False) -> Row | None:
-    return await one(connection, "lock_user" if lock else "user_by_id", id=user_id)
-
-
-async def by_email(connection: Connection, email: str) -> Row | None:
-    return await one(connection, "user_by_email", email=email)
+async def by_email(call: Call, email: str) -> Row | None:
+    return await call.one("user_by_email", email=email)
 
 
 async def create(
-    connection: Connection,
-    *,
-    provider: str | None = "email",
-    email: str | None = None,
+    call: Call,
+    email: str | None,
     password_hash: str = "",
+    *,
+    user_id: UUID | None = None,
+    provider: str = "email",
+    identity: Row | None = None,
     user_metadata: Row | None = None,
     app_metadata: Row | None = None,
-    user_id: UUID | None = None,
 ) -> Row:
-    """Insert a user, with an identity for the provider `email`; without an address it is anonymous.
+    """Insert a user with an identity; without an address it is anonymous, and has none.
 
     The product's triggers fire here. Raises `AuthError`: `email_exists` for a taken address,
     `unexpected_failure` (500) where a trigger refuses, as the hosted service says it.
     """
-    metadata = {"provider": provider, "providers": [provider]} if provider else {}
-    try:
-        user = await one(
-            connection,
-            "insert_user",
-            id=user_id,
-            email=email,
-            password_hash=password_hash,
-            app_metadata=metadata | (app_metadata or {}),
-            user_metadata=user_metadata or {},
-        )
-    except psycopg.Error as error:
-        if (
-            not isinstance(error, psycopg.errors.UniqueViolation)
-            or error.diag.table_name != "users"
-            or (error.diag.schema_name != "auth")
-        ):
-            raise AuthError(500, "unexpected_failure", "Database error saving new user") from error
-        if error.diag.constraint_name == "users_pkey":
-            raise AuthError(422, "user_already_exists", "User already registered") from error
-        raise email_exists() from error
-    assert user is not None
-    if provider == "email":
-        await add_identity(
-            connection, user, "email", str(user["id"]), (user_metadata or {}) | _claims(user, email)
-        )
-    # A trigger may have changed what was inserted.
-    return await by_id(connection, user["id"]) or user
+    user_id, user_metadata = user_id or uuid4(), merged(None, user_metadata)
+    named = {"provider": provider, "providers": [provider]} if email else {}
+    await call.one(
+        "insert_user",
+        id=user_id,
+        email=email,
+        password_hash=password_hash,
+        provider=provider if email else None,
+        identity=identity or user_metadata | claims(user_id, email),
+        user_metadata=user_metadata,
+        app_metadata=named | merged(None, app_metadata),
+    )
+    return await call.row("lock_user", id=user_id)  # a trigger may have changed what was inserted
 
 
-async def sign_up(connection: Connection, email: str, password_hash: str, data: Row) -> Row:
+async def sign_up(call: Call, email: str, password_hash: str) -> Row:
     """A user who came by an address of their own: its claims are part of the metadata too."""
-    user = await create(connection, email=email, password_hash=password_hash, user_metadata=data)
-    metadata = (user["raw_user_meta_data"] or {}) | _claims(user, email)
-    return await save(connection, user, raw_user_meta_data=metadata)
+    user = await create(call, email, password_hash, user_metadata=call.body.data)
+    metadata = (user["raw_user_meta_data"] or {}) | claims(user["id"], email)
+    return await save(call, user, raw_user_meta_data=metadata)
 
 
-async def add_identity(connection: Connection, user: Row, provider: str, subject: str, data: Row) -> None:
-    try:
-        await one(
-            connection,
-            "insert_identity",
-            provider_id=subject,
-            user_id=user["id"],
-            provider=provider,
-            data=data,
-        )
-    except psycopg.errors.UniqueViolation as error:
-        raise AuthError(422, "identity_already_exists", "Identity is already linked") from error
+async def add_identity(call: Call, user: Row, provider: str, data: Row) -> None:
+    """`data["sub"]` is who the user is to the provider. Raises `AuthError` (`identity_already_exists`)."""
+    await call.one("insert_identity", user_id=user["id"], provider=provider, data=data)
 
 
-async def save(connection: Connection, user: Row, **columns: Any) -> Row:
+async def save(call: Call, user: Row, **columns: Any) -> Row:
     """Write `columns` and `updated_at`; the row afterwards."""
-    try:
-        return await update_user(connection, user["id"], columns)
-    except psycopg.errors.UniqueViolation as error:
-        raise email_exists() from error
+    assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
+    statement = sql.SQL(
+        "update auth.users set updated_at = clock_timestamp(), {} where id = {} returning *"
+    ).format(sql.SQL(", ").join(assignments), sql.Placeholder("user_id"))
+    return await call.row(statement, user_id=user["id"], **columns)
 
 
 def merged(current: Row | None, patch: Row | None) -> Row:
@@ -126,42 +102,28 @@ def merged(current: Row | None, patch: Row | None) -> Row:
     return {key: value for key, value in both.items() if value is not None}
 
 
-async def confirm_email(connection: Connection, user: Row) -> Row:
+async def confirm_email(call: Call, user: Row) -> Row:
     """The address is the user's own."""
-    patch = {"email_verified": True}
-    await one(connection, "patch_identity", user_id=user["id"], provider="email", patch=patch)
-    return await save(
-        connection,
-        user,
-        email_confirmed_at=user["email_confirmed_at"] or datetime.now(UTC),
-        confirmation_token="",
-        raw_user_meta_data=merged(user["raw_user_meta_data"], patch),
-    )
+    return await call.row("confirm_email", id=user["id"])
 
 
-async def set_email(connection: Connection, user: Row, email: str, **columns: Any) -> Row:
+async def set_email(call: Call, user: Row, email: str) -> Row:
     """Change the address, and the e-mail identity with it (made where there is none)."""
-    patch = {"email": email}
-    if not await one(connection, "patch_identity", user_id=user["id"], provider="email", patch=patch):
-        await add_identity(connection, user, "email", str(user["id"]), _claims(user, email))
-    user = await save(connection, user, email=email, **columns)
-    return await list_providers(connection, user)
-
-
-async def list_providers(connection: Connection, user: Row) -> Row:
-    """`app_metadata.provider(s)` say which identities the user has."""
-    return await one(connection, "list_providers", id=user["id"]) or user
+    if not await call.one("patch_identity", user_id=user["id"], provider="email", patch={"email": email}):
+        await add_identity(call, user, "email", claims(user["id"], email))
+    await save(call, user, email=email)
+    return await call.row("list_providers", id=user["id"])
 
 
 def is_banned(user: Row) -> bool:
     return user["banned_until"] is not None and user["banned_until"] > datetime.now(UTC)
 
 
-async def wire(connection: Connection, user: Row) -> Row:
+async def wire(call: Call, user: Row) -> Row:
     """The user object of the protocol."""
-    (shown,) = await many(connection, "users_shown", id=user["id"], limit=1, offset=0)
+    shown = await call.row("users_shown", id=user["id"], limit=1, offset=0)
     return dict(shown["shown"])
 
 
-def _claims(user: Row, email: str | None) -> Row:
-    return {"sub": str(user["id"]), "email": email, "email_verified": False, "phone_verified": False}
+def claims(user_id: UUID, email: str | None) -> Row:
+    return {"sub": str(user_id), "email": email, "email_verified": False, "phone_verified": False}

@@ -313,7 +313,7 @@ def test_the_outbox(server: Server, email: str) -> None:
     assert listed[0]["code"] in listed[0]["text"]
     folder = server.data_dir / "mail"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((folder / f"{listed[0]['id']}.eml").stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / f"{listed[0]['id']}.json").stat().st_mode) == 0o600
 
 
 @pytest.mark.row("auth.rate-limits", by="http")

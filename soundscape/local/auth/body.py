@@ -1,0 +1,124 @@
+"""What a client says: JSON bodies and PKCE challenges, checked before anything believes them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from starlette.requests import Request
+
+from soundscape.local import strict_json
+from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_PASSWORD_BYTES = 72  # what bcrypt reads
+_EMAIL = re.compile(
+    r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+    r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
+)
+_CHALLENGE = re.compile(r"[a-zA-Z0-9._~-]{43,128}")
+
+
+class Body(BaseModel):
+    """Every field that any request may have; null is the same as absent, a wrong type is `bad_json`."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    id: str = ""
+    type: str = ""
+    email: str = ""
+    new_email: str = ""
+    phone: str = ""
+    password: str = ""
+    token: str = ""
+    token_hash: str = ""
+    refresh_token: str = ""
+    auth_code: str = ""
+    code_verifier: str = ""
+    code_challenge: str = ""
+    code_challenge_method: str = ""
+    redirect_to: str = ""
+    ban_duration: str = ""
+    create_user: bool = True
+    email_confirm: bool = False
+    data: dict[str, Any] = {}
+    user_metadata: dict[str, Any] = {}
+    app_metadata: dict[str, Any] = {}
+    password_hash: Any = None
+    role: Any = None
+    should_soft_delete: Any = None
+
+    @classmethod
+    async def read(cls, request: Request) -> Body:
+        """The request's body; an empty one has no fields. Raises `AuthError`."""
+        raw = b""
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_BODY_BYTES:
+                raise AuthError("validation_failed", "Request body too large", status=413)
+        try:
+            return cls.model_validate(strict_json.parse(raw or b"{}"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise AuthError("bad_json", f"cannot unmarshal field {where}: {first['msg']}") from error
+        except ValueError as error:
+            raise AuthError("bad_json", f"Could not parse request body as JSON: {error}") from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, said: Any) -> Any:
+        if isinstance(said, dict):
+            return {name: value for name, value in said.items() if value is not None}
+        return said
+
+    @model_validator(mode="after")
+    def _challenge_is_one(self) -> Body:
+        check_challenge(self.code_challenge, self.code_challenge_method)
+        return self
+
+    def address(self, without: str = "An email address is required") -> str:
+        """The valid address in `email`, in lower case. Raises `AuthError`, saying `without` for none."""
+        if self.phone:
+            raise AuthError("phone_provider_disabled")
+        if not self.email:
+            raise invalid(without)
+        return valid_email(self.email)
+
+    def refuse(self, features: dict[str, str]) -> None:
+        """Raises `AuthError` (`feature_disabled`) where the body asks for one of `features`."""
+        for name, feature in features.items():
+            if getattr(self, name):
+                raise feature_disabled(feature)
+
+
+def valid_email(email: str) -> str:
+    """The address in lower case. Raises `AuthError` (`validation_failed`)."""
+    if len(email) > 255:
+        raise invalid("An email address is too long")
+    if not _EMAIL.fullmatch(email):
+        raise invalid("Unable to validate email address: invalid format")
+    return email.lower()
+
+
+def check_password(password: str, least: int) -> None:
+    """Raises `AuthError`: `weak_password` with its reasons, or too long for bcrypt."""
+    if len(password.encode()) > MAX_PASSWORD_BYTES:
+        raise invalid(f"Password cannot be longer than {MAX_PASSWORD_BYTES} characters")
+    if len(password) < least:
+        message = f"Password should be at least {least} characters."
+        raise AuthError("weak_password", message, weak_password={"reasons": ["length"]})
+
+
+def check_challenge(challenge: str, method: str) -> None:
+    """Raises `AuthError` for what is no PKCE challenge (RFC 7636, 4.2); none at all is well."""
+    if bool(challenge) != bool(method):
+        raise invalid("PKCE flow requires code_challenge_method and code_challenge")
+    if challenge and not _CHALLENGE.fullmatch(challenge):
+        raise invalid(
+            "code challenge has to be between 43 and 128 characters: "
+            "alphanumeric ones, hyphens, periods, underscores and tildes"
+        )
+    if method.lower() not in ("", "s256", "plain"):
+        raise invalid(f'unsupported code_challenge method "{method}"')

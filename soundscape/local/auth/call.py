@@ -1,0 +1,153 @@
+"""One request to the service: who asks, what they say, and the transaction it is answered in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from starlette.requests import Request
+from starlette.responses import Response
+
+from soundscape.local.auth.body import Body
+from soundscape.local.auth.errors import AuthError, invalid
+from soundscape.local.auth.limits import RateLimits
+from soundscape.local.auth.redirects import Redirects
+from soundscape.local.auth.settings import Settings
+from soundscape.local.queries import read_queries
+from soundscape.local.stack import Stack
+from soundscape.local.tokens import InvalidToken
+
+if TYPE_CHECKING:
+    from soundscape.local.auth.mail import Mailer
+    from soundscape.local.auth.providers import Provider
+
+Row = dict[str, Any]
+QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
+# What a constraint of schema `auth` says when it is violated, and the words for what a statement failed at.
+TAKEN = {
+    "users_email_partial_key": "email_exists",
+    "users_pkey": "user_already_exists",
+    "identities_provider_id_provider_unique": "identity_already_exists",
+}
+FAILED = {"insert_user": "Database error saving new user", "delete_user": "Database error deleting user"}
+_BEARER = re.compile(r"[Bb]earer (\S+)")
+
+
+@dataclass(frozen=True)
+class Auth:
+    """The service of one stack."""
+
+    stack: Stack
+    settings: Settings
+    redirects: Redirects
+    limits: RateLimits
+    mailer: Mailer
+    providers: dict[str, Provider]
+
+    def claims(self, request: Request) -> dict[str, Any]:
+        """The verified claims of the bearer. Raises `AuthError` 401 or 403."""
+        match = _BEARER.fullmatch(request.headers.get("authorization", ""))
+        if match is None:
+            raise AuthError("no_authorization")
+        tokens = self.stack.tokens
+        try:
+            known = tokens.by_key(match[1])
+            return known.claims if known else tokens.verify(match[1])
+        except InvalidToken as error:
+            message = f"invalid JWT: unable to parse or verify signature, {error.message}"
+            raise AuthError("bad_jwt", message) from error
+
+    def require_admin(self, request: Request) -> None:
+        if self.claims(request).get("role") not in ("service_role", "supabase_admin"):
+            raise AuthError("not_admin")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request inside its transaction, which is `supabase_auth_admin`'s."""
+
+    auth: Auth
+    request: Request
+    body: Body
+    connection: AsyncConnection[Any]
+
+    @property
+    def settings(self) -> Settings:
+        return self.auth.settings
+
+    @property
+    def address(self) -> str:
+        """The peer's address. Forwarding headers are a client's own words here: nothing sits in front."""
+        return self.request.client.host if self.request.client else "127.0.0.1"
+
+    def spend(self, limit: str) -> None:
+        """Count one use of a rate limit. Raises `AuthError` 429."""
+        self.auth.limits.spend(limit, self.address)
+
+    def query(self, name: str) -> str:
+        """A query parameter, or ''. Raises `AuthError` where Postgres could not hold it."""
+        value = self.request.query_params.get(name, "")
+        if "\x00" in value:
+            raise invalid(f"Invalid value for {name}")
+        return value
+
+    def target(self) -> str:
+        """Where the browser goes afterwards."""
+        return self.auth.redirects.target(self.request, self.body.redirect_to)
+
+    async def many(self, query: str | sql.Composed, **values: Any) -> list[Row]:
+        """What a statement of `queries.sql` gives; no rows where it returns none. Raises `AuthError`."""
+        statement = QUERIES[query].encode() if isinstance(query, str) else query
+        values = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
+        try:
+            async with self.connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(statement, values)
+                return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            if error.diag.schema_name == "auth" and error.diag.constraint_name in TAKEN:
+                raise AuthError(TAKEN[error.diag.constraint_name]) from error
+            raise AuthError("unexpected_failure", FAILED.get(str(query), "")) from error
+
+    async def one(self, query: str | sql.Composed, **values: Any) -> Row | None:
+        """The first row, or None."""
+        found = await self.many(query, **values)
+        return found[0] if found else None
+
+    async def row(self, query: str | sql.Composed, **values: Any) -> Row:
+        """The row of a statement that always has one."""
+        return (await self.many(query, **values))[0]
+
+    async def signed_in(self) -> tuple[Row, UUID | None]:
+        """The bearer's user, locked, and session. Raises `AuthError` when either is gone."""
+        claims = self.auth.claims(self.request)
+        if not claims.get("sub"):
+            raise AuthError("bad_jwt", "invalid claim: missing sub claim")
+        user = await self.one("lock_user", id=_uuid(claims, "sub"))
+        if user is None:
+            raise AuthError("user_not_found", "User from sub claim in JWT does not exist", status=403)
+        if not claims.get("session_id"):
+            return user, None
+        session_id = _uuid(claims, "session_id")
+        if await self.one("session_of_user", id=session_id, user_id=user["id"]) is None:
+            raise AuthError("session_not_found")
+        return user, session_id
+
+
+Answer = Response | Row | AuthError
+"""A row becomes JSON. A refusal that is returned, not raised, leaves what was written."""
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+def _uuid(claims: dict[str, Any], name: str) -> UUID:
+    try:
+        return UUID(claims[name])
+    except (ValueError, AttributeError, TypeError) as error:
+        raise AuthError("bad_jwt", f"invalid claim: {name} claim must be a UUID") from error
