@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,7 +16,6 @@ from starlette.websockets import WebSocket
 
 from soundscape.local.realtime.authorization import permissions
 from soundscape.local.realtime.connection import Connection, policy_headers
-from soundscape.local.realtime.hub import BroadcastPayload
 from soundscape.local.realtime.serializer import SERIALIZERS, MalformedFrame, UserBroadcast, load_json
 from soundscape.local.realtime.service import Service, service
 from soundscape.local.stack import Stack
@@ -24,6 +25,28 @@ from soundscape.local.tokens import Caller, InvalidToken
 _ONE = "/api/broadcast/{topic:path}/events/{event:path}"
 
 log = structlog.get_logger("soundscape.local.realtime")
+
+
+class Outgoing(BaseModel):
+    """One message of a batch."""
+
+    model_config = ConfigDict(strict=True)
+    topic: str
+    event: str
+    payload: Any
+    private: bool = False
+
+
+class Batch(BaseModel):
+    messages: Annotated[list[Outgoing], Field(min_length=1)]
+
+
+class Refused(Exception):
+    """An answer other than 202."""
+
+    def __init__(self, status: int, said: str | dict[str, Any]) -> None:
+        super().__init__(status)
+        self.response = JSONResponse({"message": said} if isinstance(said, str) else said, status)
 
 
 async def run(stack: Stack) -> None:
@@ -38,16 +61,14 @@ def build(stack: Stack) -> Starlette:
             WebSocketRoute("/websocket", endpoints.websocket),
             Route("/api/broadcast", endpoints.broadcast_many, methods=["POST"]),
             Route(_ONE, endpoints.broadcast_one, methods=["POST"]),
-        ]
+        ],
+        exception_handlers={Refused: _answer},
     )
 
 
-class Refused(Exception):
-    """An answer other than 202."""
-
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(status)
-        self.response = JSONResponse(body, status)
+async def _answer(_: Request, refused: Exception) -> Response:
+    assert isinstance(refused, Refused)
+    return refused.response
 
 
 @dataclass
@@ -72,44 +93,37 @@ class Endpoints:
 
     async def broadcast_many(self, request: Request) -> Response:
         """`{messages: [{topic, event, payload, private}]}`; those the caller may not write are left out."""
-        limits = self.service.limits
+        caller, limits = self._caller(request), self.service.limits
+        given = _json(await _body(request, limits.frame_bytes), status=400)
         try:
-            caller = self._caller(request)
-            given = load_json(await _body(request, limits.frame_bytes))
-            messages = given.get("messages") if isinstance(given, dict) else None
-            if not isinstance(messages, list) or not messages:
-                raise Refused(422, {"errors": {"messages": ["can't be blank"]}})
-            problems = [_problem(message, limits.payload_bytes) for message in messages]
-            if any(problems):
-                raise Refused(422, {"errors": {"messages": problems}})
-        except MalformedFrame:
-            return JSONResponse({"message": "Bad Request"}, 400)
-        except Refused as refused:
-            return refused.response
-        for message in messages:
-            topic, private = message["topic"], message.get("private") is True
-            if not private or await self._may_write(request, caller, topic):
-                payload = {"type": "broadcast", "event": message["event"], "payload": message["payload"]}
-                self.service.hub.broadcast(topic, private, payload)
+            messages = Batch.model_validate(given).messages
+        except ValidationError as error:
+            problems = [{".".join(map(str, it["loc"])): [it["msg"]]} for it in error.errors()]
+            raise Refused(422, {"errors": {"messages": problems}}) from error
+        if any(len(json.dumps(it.payload)) > limits.payload_bytes for it in messages):
+            raise Refused(422, {"errors": {"messages": ["Payload size exceeded"]}})
+        for it in messages:
+            if not it.private or await self._may_write(request, caller, it.topic):
+                payload = {"type": "broadcast", "event": it.event, "payload": it.payload}
+                self.service.hub.broadcast(it.topic, it.private, payload)
         return Response(status_code=202)
 
     async def broadcast_one(self, request: Request) -> Response:
         """The body is the payload: JSON, or bytes as `application/octet-stream`."""
         topic, event = request.path_params["topic"], request.path_params["event"]
         private = request.query_params.get("private") == "true"
-        try:
-            caller = self._caller(request)
-            if "persist" in request.query_params or "persist[ttl]" in request.query_params:
-                raise MalformedFrame("persist is not supported")
-            body = await _body(request, self.service.limits.payload_bytes)
-            payload = _payload(event, body, request.headers.get("content-type", ""))
-        except MalformedFrame as error:
-            return JSONResponse({"message": str(error)}, 422)
-        except Refused as refused:
-            return refused.response
+        caller, content_type = self._caller(request), request.headers.get("content-type", "")
+        if "persist" in request.query_params or "persist[ttl]" in request.query_params:
+            raise Refused(422, "persist is not supported")
+        body = await _body(request, self.service.limits.payload_bytes)
+        is_json = content_type.startswith("application/json")
+        if is_json:
+            _json(body, status=422)
+        elif not content_type.startswith("application/octet-stream"):
+            raise Refused(422, "content type must be application/json or application/octet-stream")
         if private and not await self._may_write(request, caller, topic):
-            return JSONResponse({"message": "Unauthorized"}, 401)
-        self.service.hub.broadcast(topic, private, payload)
+            raise Refused(401, "Unauthorized")
+        self.service.hub.broadcast(topic, private, UserBroadcast(event, body, is_json))
         return Response(status_code=202)
 
     def _caller(self, request: Request) -> Caller:
@@ -117,20 +131,18 @@ class Endpoints:
         try:
             return self.service.stack.tokens.caller(apikey=key, authorization=bearer)
         except InvalidToken as error:
-            raise Refused(401, {"message": "Unauthorized"}) from error
+            raise Refused(401, "Unauthorized") from error
 
     async def _may_write(self, request: Request, caller: Caller, topic: str) -> bool:
         admin, headers = self.service.stack.admin, policy_headers(request)
         return "broadcast" in (await permissions(admin, caller, topic, headers)).write
 
 
-def _payload(event: str, body: bytes, content_type: str) -> BroadcastPayload:
-    if content_type.startswith("application/octet-stream"):
-        return UserBroadcast(event, body, is_json=False)
-    if not content_type.startswith("application/json"):
-        raise MalformedFrame("content type must be application/json or application/octet-stream")
-    load_json(body)
-    return UserBroadcast(event, body, is_json=True)
+def _json(body: bytes, *, status: int) -> Any:
+    try:
+        return load_json(body)
+    except MalformedFrame as error:
+        raise Refused(status, str(error)) from error
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:
@@ -138,16 +150,5 @@ async def _body(request: Request, most_bytes: int) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > most_bytes:
-            raise MalformedFrame("Payload size exceeded")
+            raise Refused(422, "Payload size exceeded")
     return body
-
-
-def _problem(message: Any, most_bytes: int) -> dict[str, list[str]]:
-    if not isinstance(message, dict):
-        return {"message": ["is invalid"]}
-    texts = {name: message.get(name) for name in ("topic", "event")}
-    problems = {name: ["is invalid"] for name, text in texts.items() if not isinstance(text, str)}
-    problems |= {name: ["can't be blank"] for name in (*texts, "payload") if message.get(name) is None}
-    if len(str(message.get("payload"))) > most_bytes:
-        problems["payload"] = ["Payload size exceeded"]
-    return problems

@@ -1,4 +1,4 @@
-"""What the policies on `realtime.messages` let a caller do on a private topic.
+"""Who joins a topic, and what the policies on `realtime.messages` allow there when it is private.
 
 As the real service does: two rows are inserted, then read back as the caller, and the caller tries
 to insert two of its own; everything is rolled back. Policies see `realtime.topic()` and the row's
@@ -14,7 +14,7 @@ import psycopg
 import structlog
 
 from soundscape.local.stack import Connection, Pool, become
-from soundscape.local.tokens import Caller
+from soundscape.local.tokens import Caller, InvalidToken, Tokens
 
 EXTENSIONS = ("broadcast", "presence")
 
@@ -29,16 +29,36 @@ _READ = "select extension from realtime.messages where topic = %s and id = any (
 _WRITE = "insert into realtime.messages (topic, extension) values (%s, %s)"
 
 
+class Refused(Exception):
+    """What a client asked for is answered with an error, in the real service's words."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(f"{code}: {message}" if code else message)
+        self.message = message
+
+
 @dataclass(frozen=True)
 class Permissions:
     """What a channel may do with each of the two extensions."""
 
-    read: frozenset[str]
-    write: frozenset[str]
+    read: frozenset[str] = frozenset()
+    write: frozenset[str] = frozenset()
 
 
 EVERYTHING = Permissions(frozenset(EXTENSIONS), frozenset(EXTENSIONS))
 """A public topic's."""
+
+
+def identify(tokens: Tokens, token: str) -> Caller:
+    """The caller behind a project key or a user's token. Raises `Refused`."""
+    try:
+        return tokens.caller(apikey=None, authorization=f"Bearer {token}", key_required=False)
+    except InvalidToken as error:
+        if error.code == "expired":
+            raise Refused("Token has expired", "InvalidJWTToken") from error
+        if token.count(".") != 2:
+            raise Refused("The token provided is not a valid JWT", "MalformedJWT") from error
+        raise Refused("Failed to validate JWT signature", "JwtSignatureError") from error
 
 
 async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
@@ -54,7 +74,7 @@ async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{
             return Permissions(frozenset(it for (it,) in read or ()), frozenset(write))
     except psycopg.Error as error:
         log.warning("realtime.policy_failed", topic=topic, error=str(error).strip())
-        return Permissions(frozenset(), frozenset())
+        return Permissions()
 
 
 async def _attempt(

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from soundscape.local.realtime.authorization import EVERYTHING, Permissions, permissions
+from soundscape.local.realtime.authorization import EVERYTHING, Permissions, Refused, identify, permissions
 from soundscape.local.realtime.binding import Binding, BindingError, check_binding, parse_binding
-from soundscape.local.realtime.identity import TokenRefused, identify, seconds_left
 from soundscape.local.realtime.serializer import Message, UserBroadcast
 from soundscape.local.tokens import Caller
 
 if TYPE_CHECKING:
     from soundscape.local.realtime.connection import Connection
-    from soundscape.local.realtime.hub import Hub
+    from soundscape.local.realtime.service import Service
 
 MAX_TIMER_S = 3600.0
-
-
-class JoinRefused(Exception):
-    """A join that is answered with an error; the message is the reason."""
 
 
 @dataclass(eq=False)
@@ -34,7 +30,7 @@ class Channel:
     join_ref: str | None
     caller: Caller
     token: str
-    """Channels of one token have one caller: the database is asked once for all of them."""
+    """Channels of one token have one caller."""
     private: bool = False
     acknowledges: bool = False
     hears_itself: bool = False
@@ -51,11 +47,22 @@ class Channel:
         return self.topic.removeprefix("realtime:")
 
     @property
-    def hub(self) -> Hub:
-        return self.connection.service.hub
+    def key(self) -> tuple[str, bool]:
+        return self.name, self.private
 
-    def push(self, event: str, payload: dict[str, Any]) -> None:
-        self.connection.send(Message(self.topic, event, payload, join_ref=self.join_ref))
+    @property
+    def service(self) -> Service:
+        return self.connection.service
+
+    @property
+    def hears_presence(self) -> bool:
+        return self.presence_enabled and "presence" in self.permissions.read
+
+    # -- what the client is sent ----------------------------------------------------------------
+
+    def push(self, event: str, payload: dict[str, Any], *, joined: bool = True) -> None:
+        """`joined` says which join it answers; what goes to everybody on the topic does not."""
+        self.connection.send(Message(self.topic, event, payload, None, self.join_ref if joined else None))
 
     def system(self, extension: str, status: str, message: str) -> None:
         payload = {"extension": extension, "status": status, "message": message, "channel": self.name}
@@ -68,90 +75,98 @@ class Channel:
         if self._expiry is not None:
             self._expiry.cancel()
         self.connection.forget(self)
-        closing = Message(self.topic, "phx_close", {}, ref=self.join_ref, join_ref=self.join_ref)
-        self.connection.send(closing)
+        self.connection.send(Message(self.topic, "phx_close", {}, self.join_ref, self.join_ref))
 
     def watch_expiry(self) -> None:
-        """Close when the token runs out, unless it is refreshed before."""
+        """Close when the token runs out, unless it is refreshed before. The project's keys never do."""
         if self._expiry is not None:
             self._expiry.cancel()
-        left_s = seconds_left(self.caller)
-        if left_s is not None and left_s <= 0:
+        expires = self.caller.claims.get("exp")
+        if not isinstance(expires, int | float):
+            return
+        left_s = expires - time.time()
+        if left_s <= 0:
             self.close("Token has expired")
-        elif left_s is not None:
+        else:
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_later(min(left_s, MAX_TIMER_S), self.watch_expiry)
+
+    def send_presence_state(self) -> None:
+        if self.hears_presence:
+            self.push("presence_state", self.service.hub.presence(self.key))
 
     # -- what the client sends ------------------------------------------------------------------
 
     async def receive(self, message: Message) -> None:
-        if message.event == "broadcast" and "broadcast" not in self.permissions.write:
-            return  # as the real service does; an acknowledgement would be a lie
-        if message.event in ("broadcast", "presence"):
-            error = self._broadcast(message) if message.event == "broadcast" else self._presence(message)
-            if error is not None:
-                self.connection.reply(message, "error", {"reason": error})
-            elif self.acknowledges or message.event == "presence":
-                self.connection.reply(message, "ok", {})
-        elif message.event == "access_token":
-            await self._refresh(message)
-        elif message.event == "phx_leave":
+        acknowledged = True
+        try:
+            match message.event:
+                case "broadcast" if "broadcast" not in self.permissions.write:
+                    return  # as the real service does; an acknowledgement would be a lie
+                case "broadcast":
+                    self._broadcast(message)
+                    acknowledged = self.acknowledges
+                case "presence":
+                    self._presence(message)
+                case "access_token":
+                    await self._refresh(_at(message.payload, "access_token"))
+                    return
+                case "phx_leave":
+                    self.connection.reply(message, "ok", {})
+                    self.close()
+                    return
+                case _:
+                    return
+        except Refused as refused:
+            self.connection.reply(message, "error", {"reason": refused.message})
+            return
+        if acknowledged:
             self.connection.reply(message, "ok", {})
-            self.close()
 
-    def _broadcast(self, message: Message) -> str | None:
-        """Why it is not sent, if it is not."""
+    def _broadcast(self, message: Message) -> None:
         payload = message.payload
         if isinstance(payload, UserBroadcast):
-            size_bytes = len(payload.payload)
             if payload.meta.get("persist"):
-                return "persist is not supported"
+                raise Refused("persist is not supported")
+            self._limit(len(payload.payload), "Payload")
             payload = replace(payload, meta={})
         else:
-            size_bytes = len(json.dumps(payload))
             if not isinstance(payload.get("event"), str):
-                return "A broadcast needs an event"
-        if size_bytes > self.connection.service.limits.payload_bytes:
-            return "Payload size exceeded"
+                raise Refused("A broadcast needs an event")
+            self._limit(len(json.dumps(payload)), "Payload")
         sender = None if self.hears_itself else self
-        self.hub.broadcast(self.name, self.private, payload, sender=sender)
-        return None
+        self.service.hub.broadcast(self.name, self.private, payload, sender=sender)
 
-    def _presence(self, message: Message) -> str | None:
-        """Why it is not done, if it is not."""
-        given = _object(message.payload)
-        event, payload = str(given.get("event")).lower(), given.get("payload") or {}
+    def _presence(self, message: Message) -> None:
+        event, payload = str(_at(message.payload, "event")).lower(), _at(message.payload, "payload") or {}
         if event == "untrack":
-            self.hub.untrack(self)
-            return None
+            self.service.hub.untrack(self)
+            return
         if event != "track":
-            return "Unknown presence event"
+            raise Refused("Unknown presence event")
         if not isinstance(payload, dict):
-            return "Presence track payload must be a map"
+            raise Refused("Presence track payload must be a map")
         if "presence" not in self.permissions.write:
-            return "You do not have permissions to track presence"
-        if len(json.dumps(payload)) > self.connection.service.limits.payload_bytes:
-            return "Track message size exceeded"
-        self.hub.track(self, payload)
+            raise Refused("You do not have permissions to track presence")
+        self._limit(len(json.dumps(payload)), "Track message")
+        self.service.hub.track(self, payload)
         if not self.presence_enabled:
             self.presence_enabled = True
             self.send_presence_state()
-        return None
 
-    def send_presence_state(self) -> None:
-        if self.presence_enabled and "presence" in self.permissions.read:
-            self.push("presence_state", self.hub.presence(self).state)
+    def _limit(self, size_bytes: int, what: str) -> None:
+        if size_bytes > self.service.limits.payload_bytes:
+            raise Refused(f"{what} size exceeded")
 
-    async def _refresh(self, message: Message) -> None:
+    async def _refresh(self, token: Any) -> None:
         """A new token: who it is now, what the policies say now. The old one counts until then."""
-        token = _object(message.payload).get("access_token")
         if not isinstance(token, str) or token == self.token or token.startswith("sb_"):
             return
-        stack = self.connection.service.stack
+        stack = self.service.stack
         try:
             caller = identify(stack.tokens, token)
-        except TokenRefused as error:
-            self.close(error.message)
+        except Refused as refused:
+            self.close(refused.message)
             return
         if self.private:
             allowed = await permissions(stack.admin, caller, self.name)
@@ -164,37 +179,32 @@ class Channel:
 
 
 async def join(connection: Connection, message: Message) -> Channel:
-    """The channel a `phx_join` asks for, not yet on its topic. Raises `JoinRefused`."""
-    given, stack = _object(message.payload), connection.service.stack
-    config = _object(given.get("config"))
-    broadcast, presence = _object(config.get("broadcast")), _object(config.get("presence"))
-    token, key = given.get("access_token") or given.get("user_token"), presence.get("key")
+    """The channel a `phx_join` asks for, not yet on its topic. Raises `Refused`."""
+    stack, config = connection.service.stack, _at(message.payload, "config")
+    token = _at(message.payload, "access_token") or _at(message.payload, "user_token")
     if not isinstance(token, str) or token.startswith("sb_"):
         token = connection.key
-    try:
-        caller = identify(stack.tokens, token)
-    except TokenRefused as error:
-        raise JoinRefused(f"{error.code}: {error.message}") from error
-    if broadcast.get("replay") is not None:
-        raise JoinRefused("UnableToReplayMessages: Realtime was unable to replay messages")
+    caller = identify(stack.tokens, token)
+    if _at(config, "broadcast", "replay") is not None:
+        raise Refused("Realtime was unable to replay messages", "UnableToReplayMessages")
+    key = _at(config, "presence", "key")
     channel = Channel(
         connection,
         message.topic,
         message.join_ref or message.ref,
         caller,
         token,
-        private=_flag(config.get("private")),
-        acknowledges=_flag(broadcast.get("ack")),
-        hears_itself=_flag(broadcast.get("self")),
-        presence_enabled=_flag(presence.get("enabled"), default=True),
+        private=_flag(_at(config, "private")),
+        acknowledges=_flag(_at(config, "broadcast", "ack")),
+        hears_itself=_flag(_at(config, "broadcast", "self")),
+        presence_enabled=_flag(_at(config, "presence", "enabled"), default=True),
         presence_key=key if isinstance(key, str) and key else str(uuid.uuid4()),
     )
     if channel.private:
         channel.permissions = await permissions(stack.admin, caller, channel.name, connection.headers)
         if not channel.permissions.read:
-            raise JoinRefused(
-                f"Unauthorized: You do not have permissions to read from this Channel topic: {channel.name}"
-            )
+            reason = f"You do not have permissions to read from this Channel topic: {channel.name}"
+            raise Refused(reason, "Unauthorized")
     return channel
 
 
@@ -202,28 +212,30 @@ async def bind(channel: Channel, message: Message) -> tuple[list[dict[str, Any]]
     """Subscribe the channel to the changes its join asks for.
 
     Returns what to reply and the reason why it failed, if it did: then nothing is subscribed.
-    Raises `JoinRefused` when the client asked to wait for the outcome.
+    Raises `Refused` when the client asked to wait for the outcome.
     """
-    config = _object(_object(message.payload).get("config"))
-    entries = config.get("postgres_changes")
+    config = _at(message.payload, "config")
+    entries = _at(config, "postgres_changes")
     given = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     bindings: list[Binding] = []
     try:
         for entry in given:
-            binding = parse_binding(entry)
-            await check_binding(binding, channel.caller, channel.connection.service.stack)
-            bindings.append(binding)
+            bindings.append(parse_binding(entry))
+            await check_binding(bindings[-1], channel.caller, channel.service.stack.authenticator)
     except BindingError as error:
-        if _object(config.get("postgres_changes_options")).get("wait") is True:
-            raise JoinRefused(f"RealtimeDisabledForConfiguration: {error}") from error
+        if _at(config, "postgres_changes_options", "wait") is True:
+            raise Refused(str(error), "RealtimeDisabledForConfiguration") from error
         # The list must match the client's, or it reports a mismatch instead of our reason.
         return [{**entry, "id": index + 1} for index, entry in enumerate(given)], str(error)
     channel.bindings = tuple(bindings)
-    return [binding.reply for binding in bindings], None
+    return [{**entry, "id": it.id} for entry, it in zip(given, bindings, strict=True)], None
 
 
-def _object(candidate: Any) -> dict[str, Any]:
-    return candidate if isinstance(candidate, dict) else {}
+def _at(given: Any, *path: str) -> Any:
+    """What lies there in an object of objects; None where there is nothing, or no object on the way."""
+    for name in path:
+        given = given.get(name) if isinstance(given, dict) else None
+    return given
 
 
 def _flag(candidate: Any, *, default: bool = False) -> bool:

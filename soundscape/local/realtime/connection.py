@@ -12,7 +12,8 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from soundscape.local.realtime.channel import Channel, JoinRefused, bind, join
+from soundscape.local.realtime.authorization import Refused
+from soundscape.local.realtime.channel import Channel, bind, join
 from soundscape.local.realtime.serializer import MalformedFrame, Message, Serializer
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Connection:
             channel = await join(self, message)
             bindings, failure = await bind(channel, message)
             channel.since_lsn = await self.service.feed.position()
-        except JoinRefused as refused:
+        except Refused as refused:
             self.reply(message, "error", {"reason": str(refused)})
             return
         except (psycopg.Error, TimeoutError) as error:
@@ -168,14 +169,14 @@ class Connection:
     def _admit(self, message: Message) -> None:
         """The checks that need no database. A second join of a topic replaces the first."""
         if not message.topic.startswith("realtime:"):
-            raise JoinRefused("unmatched topic")
+            raise Refused("unmatched topic")
         if message.topic == "realtime:":
-            raise JoinRefused("TopicNameRequired: You must provide a topic name")
+            raise Refused("You must provide a topic name", "TopicNameRequired")
         existing = self._channels.get(message.topic)
         if existing is not None:
             existing.close()
         elif len(self._channels) >= self._limits.channels:
-            raise JoinRefused("ChannelRateLimitReached: Too many channels")
+            raise Refused("Too many channels", "ChannelRateLimitReached")
 
 
 def policy_headers(asked: HTTPConnection) -> str:

@@ -14,18 +14,15 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import LiteralString
 
 import psycopg
 import structlog
 
-from soundscape.local.realtime.change import Change
-from soundscape.local.realtime.pgoutput import Begin, Decoder, MalformedStream, RowChange
-from soundscape.local.realtime.table import PUBLICATION
+from soundscape.local.realtime.pgoutput import Change, Decoder, MalformedStream
 from soundscape.local.stack import Connection, Pool
 
-MESSAGES_PUBLICATION = "supabase_realtime_messages_publication"
+PUBLICATIONS = "supabase_realtime,supabase_realtime_messages_publication"
 POLL_S = 0.01
 IDLE_MOVE_S = 5.0
 RETRY_S = 0.5
@@ -57,7 +54,7 @@ class Feed:
     """Of a superuser: the stream holds every published row."""
     admin: Pool
     listening: Callable[[], bool]
-    wants: Callable[[RowChange], bool]
+    wants: Callable[[Change], bool]
     """Whether anybody asked for changes of that kind: the others are dropped as they are decoded."""
     deliver: Callable[[list[Change]], Awaitable[None]]
     interrupted: Callable[[], None]
@@ -117,16 +114,12 @@ class Feed:
 
     async def _read(self, connection: Connection, slot: str) -> AsyncIterator[list[Change]]:
         """Everything committed since the last read, in batches: a transaction may be larger than memory."""
-        decoder, commit_lsn, committed_at = Decoder(), 0, datetime.now(UTC)
-        batch: list[Change] = []
+        decoder, batch = Decoder(), list[Change]()
         async with connection.cursor(binary=True) as cursor:
-            publications = f"{PUBLICATION},{MESSAGES_PUBLICATION}"
-            async for (data,) in cursor.stream(_READ, [slot, publications]):
-                match decoder.decode(data):
-                    case Begin(commit_lsn=commit_lsn, committed_at=committed_at):
-                        pass
-                    case RowChange() as row if self.wants(row):
-                        batch.append(Change(row, commit_lsn, committed_at))
+            async for (data,) in cursor.stream(_READ, [slot, PUBLICATIONS]):
+                change = decoder.decode(data)
+                if change is not None and self.wants(change):
+                    batch.append(change)
                 if len(batch) >= BATCH_CHANGES:
                     yield batch
                     batch = []

@@ -1,23 +1,18 @@
-"""The filter of a `postgres_changes` binding: `column=op.value`, several joined by commas.
+"""The filter of a `postgres_changes` entry: `column=op.value`, several joined by commas.
 
 Grammar as Supabase Realtime reads it: `not.` negates, a value in double quotes may hold commas and
-parentheses, `in` takes a parenthesised list of at most 100 values, `is` a keyword.
+parentheses, `in` takes a parenthesised list of at most 100 values, `is` a keyword. What a condition
+means is said in SQL, by `realtime.seen`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from psycopg import sql
-
-INFIX = {
-    "eq": sql.SQL("="), "neq": sql.SQL("<>"), "lt": sql.SQL("<"), "lte": sql.SQL("<="), "gt": sql.SQL(">"),
-    "gte": sql.SQL(">="), "like": sql.SQL("like"), "ilike": sql.SQL("ilike"), "match": sql.SQL("~"),
-    "imatch": sql.SQL("~*"), "isdistinct": sql.SQL("is distinct from"),
-}  # fmt: skip
-KEYWORDS = {word: sql.SQL(word) for word in ("null", "true", "false", "unknown")}
+COMPARISONS = ("eq", "neq", "lt", "lte", "gt", "gte", "like", "ilike", "match", "imatch", "isdistinct")
+KEYWORDS = ("null", "true", "false", "unknown")
 MAX_IN_VALUES = 100
 
 _QUOTED = r'"(?:\\.|[^"\\])*"'
@@ -29,29 +24,13 @@ class FilterError(Exception):
     """A filter that cannot be read; the message goes to the client."""
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """One `column op value`; the value of `in` is an array in Postgres' syntax."""
 
     column: str
     operator: str
     value: str
     negated: bool = False
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """What `as_sql` leaves to be bound."""
-        return () if self.operator == "is" else (self.value,)
-
-    def as_sql(self, operand: sql.Composable, type_name: sql.Composable) -> sql.Composable:
-        """The condition on `operand`, which has the SQL type `type_name`."""
-        if self.operator == "in":
-            found = sql.SQL("{} = any (%s::{}[])").format(operand, type_name)
-        elif self.operator == "is":
-            found = sql.SQL("{} is {}").format(operand, KEYWORDS[self.value])
-        else:
-            found = sql.SQL("{} {} %s::{}").format(operand, INFIX[self.operator], type_name)
-        return sql.SQL("not ({})").format(found) if self.negated else found
 
 
 def parse_filter(text: str) -> tuple[Condition, ...]:
@@ -76,12 +55,11 @@ def _condition(part: str) -> Condition:
         raise FilterError("filter must not contain empty segments (check for extra commas)")
     column, equals, rest = part.partition("=")
     operator, dot, value = rest.removeprefix("not.").partition(".")
-    if not equals or not dot or operator not in (*INFIX, "in", "is"):
+    if not equals or not dot or operator not in (*COMPARISONS, "in", "is"):
         raise FilterError(str([column, operator, value] if equals else [part]))
-    if operator == "is":
-        if value not in KEYWORDS:
-            raise FilterError("invalid value for is filter: must be null, true, false, or unknown")
-    elif operator == "in":
+    if operator == "is" and value not in KEYWORDS:
+        raise FilterError("invalid value for is filter: must be null, true, false, or unknown")
+    if operator == "in":
         if not (len(value) >= 2 and value[0] == "(" and value[-1] == ")"):
             raise FilterError("`in` filter value must be wrapped by parentheses")
         if len(list(_parts(value[1:-1]))) > MAX_IN_VALUES:

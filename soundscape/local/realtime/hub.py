@@ -1,56 +1,54 @@
-"""Topics and the channels on them. A public and a private topic of one name are two topics."""
+"""Topics, who has joined them and who is present. A public and a private topic of one name are two."""
 
 from __future__ import annotations
 
+import secrets
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from soundscape.local.realtime.presence import Presence, State
-from soundscape.local.realtime.serializer import Message, UserBroadcast
+from soundscape.local.realtime.serializer import Message, Payload
 
 if TYPE_CHECKING:
     from soundscape.local.realtime.channel import Channel
 
-BroadcastPayload = dict[str, Any] | UserBroadcast
-
-
-@dataclass
-class Topic:
-    channels: dict[Channel, None] = field(default_factory=dict)
-    presence: Presence = field(default_factory=Presence)
+Key = tuple[str, bool]
+"""A topic's name, and whether it is private."""
+State = dict[str, dict[str, list[dict[str, Any]]]]
+"""`{key: {"metas": [{"phx_ref": …, …}]}}`, as Phoenix sends it."""
 
 
 class Hub:
     """Everybody who has joined something."""
 
     def __init__(self) -> None:
-        self._topics: dict[tuple[str, bool], Topic] = {}
+        self._topics: defaultdict[Key, dict[Channel, None]] = defaultdict(dict)
+        self._tracked: dict[Channel, dict[str, Any]] = {}
+        """What each channel that is tracked says of itself."""
 
     def __bool__(self) -> bool:
         return bool(self._topics)
 
     def channels(self) -> Iterator[Channel]:
         for topic in self._topics.values():
-            yield from topic.channels
+            yield from topic
 
     def add(self, channel: Channel) -> None:
-        self._topics.setdefault((channel.name, channel.private), Topic()).channels[channel] = None
+        self._topics[channel.key][channel] = None
 
     def remove(self, channel: Channel) -> None:
-        topic = self._topics.get((channel.name, channel.private))
-        if topic is None or channel not in topic.channels:
-            return
-        del topic.channels[channel]
-        self._tell(topic, topic.presence.untrack(channel))
-        if not topic.channels:
-            del self._topics[channel.name, channel.private]
+        topic = self._topics.get(channel.key, {})
+        if channel in topic:
+            del topic[channel]
+            self.untrack(channel)
+            if not topic:
+                del self._topics[channel.key]
 
     def broadcast(
         self,
         name: str,
         private: bool,
-        payload: BroadcastPayload,
+        payload: Payload,
         *,
         sender: Channel | None = None,
         commit_lsn: int | None = None,
@@ -59,12 +57,9 @@ class Hub:
 
         What was committed at `commit_lsn` is not for those who joined later.
         """
-        topic = self._topics.get((name, private))
-        if topic is None:
-            return
         message = Message(f"realtime:{name}", "broadcast", payload)
         frames: dict[int, str | bytes | None] = {}
-        for channel in list(topic.channels):
+        for channel in list(self._topics.get((name, private), ())):
             if channel is sender or "broadcast" not in channel.permissions.read:
                 continue
             if commit_lsn is not None and commit_lsn < channel.since_lsn:
@@ -74,20 +69,42 @@ class Hub:
                 frames[id(serializer)] = serializer.encode(message)
             channel.connection.send_frame(frames[id(serializer)])
 
-    def presence(self, channel: Channel) -> Presence:
-        return self._topics[channel.name, channel.private].presence
+    # -- presence -------------------------------------------------------------------------------
+
+    def presence(self, key: Key) -> State:
+        state: State = {}
+        for channel in self._topics.get(key, ()):
+            if channel in self._tracked:
+                found = state.setdefault(channel.presence_key, {"metas": []})
+                found["metas"].append(self._tracked[channel])
+        return state
 
     def track(self, channel: Channel, payload: dict[str, Any]) -> None:
-        topic = self._topics[channel.name, channel.private]
-        self._tell(topic, topic.presence.track(channel, channel.presence_key, payload))
+        """Track, or change what is tracked; the others are told when something changed."""
+        before = self._tracked.get(channel)
+        # The references are ours: a client must not be able to name another's.
+        own = _own(payload)
+        if before is None or _own(before) != own:
+            meta = {**own, "phx_ref": secrets.token_urlsafe(12)}
+            if before is not None:
+                meta["phx_ref_prev"] = before["phx_ref"]
+            self._tracked[channel] = meta
+            self._tell(channel, meta, before)
 
     def untrack(self, channel: Channel) -> None:
-        topic = self._topics[channel.name, channel.private]
-        self._tell(topic, topic.presence.untrack(channel))
+        before = self._tracked.pop(channel, None)
+        if before is not None:
+            self._tell(channel, None, before)
 
-    def _tell(self, topic: Topic, difference: dict[str, State] | None) -> None:
-        if difference is None:
-            return
-        for channel in list(topic.channels):
-            if channel.presence_enabled and "presence" in channel.permissions.read:
-                channel.connection.send(Message(channel.topic, "presence_diff", difference))
+    def _tell(self, about: Channel, joins: dict[str, Any] | None, leaves: dict[str, Any] | None) -> None:
+        difference = {
+            name: {} if meta is None else {about.presence_key: {"metas": [meta]}}
+            for name, meta in (("joins", joins), ("leaves", leaves))
+        }
+        for channel in list(self._topics[about.key]):
+            if channel.hears_presence:
+                channel.push("presence_diff", difference, joined=False)
+
+
+def _own(meta: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in meta.items() if name not in ("phx_ref", "phx_ref_prev")}

@@ -9,22 +9,19 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 Values = dict[str, str | None]
 """Column name → text form. A column that is absent was not logged (an unchanged TOAST value)."""
 
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_KINDS = {b"I": "INSERT", b"U": "UPDATE", b"D": "DELETE"}
+_OTHERS = (b"C", b"Y", b"T", b"O", b"M")
+"""Commit, type, truncate, origin, message: nothing about rows that anybody is sent."""
 
 
 class MalformedStream(Exception):
     """Bytes that are not a pgoutput message of a version we know."""
-
-
-@dataclass(frozen=True)
-class Begin:
-    commit_lsn: int
-    committed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -39,87 +36,85 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class RowChange:
-    """An insert, update or delete. `old` holds the identity columns, or the whole row where that is one."""
+class Change:
+    """A committed insert, update or delete."""
 
-    kind: Literal["INSERT", "UPDATE", "DELETE"]
+    kind: str
     relation: Relation
     new: Values
     old: Values | None
+    """The columns of the replica identity, where they were logged."""
+    commit_lsn: int
+    committed_at: datetime
 
 
 class Decoder:
-    """Decodes one stream; remembers the relations announced in it."""
+    """Decodes one stream; remembers the relations announced in it and the transaction it is in."""
 
     def __init__(self) -> None:
         self._relations: dict[int, Relation] = {}
+        self._commit = (0, _POSTGRES_EPOCH)
 
-    def decode(self, data: bytes) -> Begin | RowChange | None:
-        """One message; None for kinds that say nothing about rows. Raises `MalformedStream`."""
+    def decode(self, data: bytes) -> Change | None:
+        """One message; None for those that are no change of a row. Raises `MalformedStream`."""
+        at = _Cursor(data)
         try:
-            return self._decode(_Cursor(data))
+            (kind,) = at.unpack("!c")
+            if kind in _KINDS:
+                return self._change(_KINDS[kind], at)
+            if kind == b"B":
+                commit_lsn, committed_us, _ = at.unpack("!QqI")
+                self._commit = (commit_lsn, _POSTGRES_EPOCH + timedelta(microseconds=committed_us))
+            elif kind == b"R":
+                self._remember(at)
+            elif kind not in _OTHERS:
+                raise ValueError(f"unknown kind {kind!r}")
         except (struct.error, KeyError, ValueError, OverflowError) as error:
             raise MalformedStream(f"pgoutput message {data[:1]!r}: {error}") from error
-
-    def _decode(self, at: _Cursor) -> Begin | RowChange | None:
-        match at.letter():
-            case "B":
-                lsn, committed_us, _ = at.unpack("!QqI")
-                return Begin(lsn, _POSTGRES_EPOCH + timedelta(microseconds=committed_us))
-            case "R":
-                self._remember(at)
-            case "I":
-                relation, _ = self._relation(at), at.letter()
-                return RowChange("INSERT", relation, at.row(relation), None)
-            case "U":
-                relation, part, old = self._relation(at), at.letter(), None
-                if part != "N":
-                    old, part = at.identity(relation, part), at.letter()
-                if part != "N":
-                    raise ValueError(f"an update without a new row: {part!r}")
-                return RowChange("UPDATE", relation, at.row(relation), old)
-            case "D":
-                relation = self._relation(at)
-                return RowChange("DELETE", relation, {}, at.identity(relation, at.letter()))
-            case "C" | "Y" | "T" | "O" | "M":
-                pass
-            case other:
-                raise ValueError(f"unknown kind {other!r}")
         return None
 
-    def _relation(self, at: _Cursor) -> Relation:
-        return self._relations[at.unpack("!I")[0]]
+    def _change(self, kind: str, at: _Cursor) -> Change:
+        """The new row is marked `N`; the old one `O` when it is whole, `K` with nulls around its key."""
+        relation = self._relations[at.unpack("!I")[0]]
+        rows: dict[bytes, Values] = {}
+        while at.offset < len(at.data):
+            (mark,) = at.unpack("!c")
+            rows[mark] = at.row(relation)
+        old = rows.pop(b"O", None)
+        if b"K" in rows:
+            old = {name: value for name, value in rows.pop(b"K").items() if relation.columns[name]}
+        new = rows.pop(b"N") if kind != "DELETE" else {}
+        if rows or (kind == "DELETE" and old is None):
+            raise ValueError(f"unexpected parts {[*rows]}")
+        return Change(kind, relation, new, old, *self._commit)
 
     def _remember(self, at: _Cursor) -> None:
         (oid,) = at.unpack("!I")
-        schema, name, identity = at.text() or "pg_catalog", at.text(), at.letter()
+        schema, name, (identity, count) = at.text() or "pg_catalog", at.text(), at.unpack("!cH")
         columns = {}
-        for _ in range(at.unpack("!H")[0]):
+        for _ in range(count):
             (flags,) = at.unpack("!B")
             columns[at.text()] = bool(flags & 1)
             at.unpack("!Ii")  # type and modifier
-        self._relations[oid] = Relation(oid, schema, name, identity == "f", columns)
+        self._relations[oid] = Relation(oid, schema, name, identity == b"f", columns)
 
 
+@dataclass
 class _Cursor:
     """A position in one message."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._offset = 0
+    data: bytes
+    offset: int = 0
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
-        found = struct.unpack_from(layout, self._data, self._offset)
-        self._offset += struct.calcsize(layout)
+        found = struct.unpack_from(layout, self.data, self.offset)
+        self.offset += struct.calcsize(layout)
         return found
 
-    def letter(self) -> str:
-        return chr(self.unpack("!B")[0])
-
     def text(self) -> str:
-        end = self._data.index(b"\0", self._offset)
-        found = self._data[self._offset : end].decode()
-        self._offset = end + 1
+        end = self.data.index(b"\0", self.offset)
+        found = self.data[self.offset : end].decode()
+        self.offset = end + 1
         return found
 
     def row(self, relation: Relation) -> Values:
@@ -128,21 +123,12 @@ class _Cursor:
             raise ValueError(f"{count} values for {len(relation.columns)} columns")
         values: Values = {}
         for name in relation.columns:
-            match self.letter():
-                case "n":
-                    values[name] = None
-                case "t":
-                    (length,) = self.unpack("!I")
-                    values[name] = self.unpack(f"!{length}s")[0].decode()
-                case "u":
-                    continue
-                case other:
-                    raise ValueError(f"unknown kind of value {other!r}")
+            (mark,) = self.unpack("!c")
+            if mark == b"t":
+                (length,) = self.unpack("!I")
+                values[name] = self.unpack(f"!{length}s")[0].decode()
+            elif mark == b"n":
+                values[name] = None
+            elif mark != b"u":
+                raise ValueError(f"unknown kind of value {mark!r}")
         return values
-
-    def identity(self, relation: Relation, part: str) -> Values:
-        """The old row (`O`), or of a key (`K`) only its columns: the others are sent as null."""
-        if part not in ("O", "K"):
-            raise ValueError(f"unknown part of a row {part!r}")
-        values = self.row(relation)
-        return {name: value for name, value in values.items() if part == "O" or relation.columns[name]}

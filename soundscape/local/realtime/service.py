@@ -43,7 +43,7 @@ class Service:
         self.stack = stack
         self.limits = Limits()
         self.hub = Hub()
-        delivery = Delivery(self.hub, stack.admin, stack.authenticator)
+        delivery = Delivery(self.hub, stack.authenticator)
         self.feed = Feed(
             dsn=stack.postgres.dsn(SUPERUSER),
             admin=stack.admin,

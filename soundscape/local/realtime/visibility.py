@@ -1,148 +1,132 @@
 """Which changed rows a caller may see: the database is asked, as that caller.
 
-The rows' primary keys are selected again under the caller's role and claims in a read-only
-transaction, so that row level security decides, and the bindings' filters are evaluated on the
-values that were logged, in the same query. One query a table, a caller and a batch, however many
-rows, channels and filters. The session belongs to `authenticator`, which can become nothing but an
-API role.
+`realtime.seen` selects the rows' primary keys again under the caller's role and claims in a
+read-only transaction, so that row level security decides, and evaluates the filters on the values
+that were logged. One query a table, a caller and a batch, however many rows, channels and filters.
+The session belongs to `authenticator`, which can become nothing but an API role.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from soundscape.local.realtime.change import Change
 from soundscape.local.realtime.filter import Condition
-from soundscape.local.realtime.table import Table, changed
-from soundscape.local.stack import Pool, become, identifier
+from soundscape.local.realtime.pgoutput import Change
+from soundscape.local.realtime.serializer import MalformedFrame, load_json
+from soundscape.local.stack import Connection, Pool, become
 from soundscape.local.tokens import Caller
 
+MAX_RECORD_BYTES = 1024 * 1024
+KEPT_CELL_BYTES = 64
+
 Conditions = tuple[Condition, ...]
+Cells = dict[str, str]
+"""Column name → JSON."""
+
 _SESSION = {
     "search_path": "public, extensions",
     "statement_timeout": "3s",
     "transaction_read_only": "on",
 }
+_SEEN = "select passes, error, visible, columns, record, old_record from realtime.seen(%s, %s, %s)"
+_CHECK = "select realtime.check_subscription(%s, %s, %s)"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What one caller may learn of one change."""
 
-    visible: bool
-    passes: frozenset[Conditions]
+    passes: frozenset[Conditions] = frozenset()
     """The filters, of those asked, that the row passes."""
     error: str | None = None
+    visible: bool = False
+    columns: Sequence[dict[str, str]] | None = None
+    record: Cells | None = None
+    old_record: Cells | None = None
+
+    def data(self, change: Change) -> dict[str, Any]:
+        """`data` of a `postgres_changes` event."""
+        relation = change.relation
+        told: dict[str, Any] = {
+            "schema": relation.schema,
+            "table": relation.name,
+            "type": change.kind,
+            "errors": None,
+        }
+        if self.error is not None:
+            return told | {"commit_timestamp": None, "errors": [self.error], "columns": None, "record": {}}
+        moment = change.committed_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        records = {
+            "record": self.record or {} if change.kind != "DELETE" else None,
+            "old_record": self.old_record or {} if change.kind != "INSERT" else None,
+        }
+        size = sum(len(text) for cells in records.values() if cells for text in cells.values())
+        if size > MAX_RECORD_BYTES:
+            told["errors"] = ["Error 413: Payload Too Large"]
+        for name, cells in records.items():
+            if cells is not None:
+                told[name] = {
+                    column: shown(text)
+                    for column, text in cells.items()
+                    if size <= MAX_RECORD_BYTES or len(text) <= KEPT_CELL_BYTES
+                }
+        return told | {"commit_timestamp": moment, "columns": self.columns}
 
 
 async def judge(
-    callers: Pool, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
+    callers: Pool, caller: Caller, changes: Sequence[Change], filters: Sequence[Conditions]
 ) -> list[Verdict]:
-    """A verdict for each change. A policy or a filter that fails on one row counts against that row alone.
+    """A verdict for each change, all of one table. What fails on one row counts against that row alone.
 
     `callers` are connections of `authenticator`.
     """
-    readable = {column.name for column in table.readable(caller.role)}
-    if not table.key:
-        refused = Verdict(False, frozenset(), "Error 400: Bad Request, no primary key")
-        unseen = Verdict(True, frozenset())
-        return [unseen if change.kind == "DELETE" else refused for change in changes]
-    if not readable.issuperset(column.name for column in table.key):
-        return [Verdict(False, frozenset(), "Error 401: Unauthorized")] * len(changes)
-    if not table.has_rls and not filters:
-        return [Verdict(True, frozenset())] * len(changes)
-    usable = [found for found in filters if readable.issuperset(condition.column for condition in found)]
+    asked = [
+        {"kind": it.kind, "new": it.new, "old": it.old, "whole": it.old and it.relation.logs_whole_rows}
+        for it in changes
+    ]
+    wanted = [[condition._asdict() for condition in conditions] for conditions in filters]
+    parameters = [changes[0].relation.oid, json.dumps(asked), json.dumps(wanted)]
     try:
-        return await _ask(callers, caller, table, changes, usable)
+        async with _session(callers, caller) as connection:
+            rows = await (await connection.execute(_SEEN, parameters)).fetchall()
     except psycopg.Error as error:
         if len(changes) == 1:
-            return [Verdict(False, frozenset(), _explain(error))]
-    return [(await judge(callers, caller, table, [change], filters))[0] for change in changes]
-
-
-async def check_conditions(callers: Pool, caller: Caller, table: Table, conditions: Conditions) -> None:
-    """Raise `psycopg.Error` when a comparison makes no sense for its column or its value."""
-    async with callers.connection() as connection:
-        await become(connection, caller, _SESSION)
-        nothing: list[list[str]] = [[] for _ in _operands(table, [conditions])]
-        await connection.execute(_query(table, [conditions]), [*_bound([conditions]), *nothing])
-        for condition in conditions:
-            if condition.operator in ("match", "imatch"):
-                await connection.execute("select '' ~ %s", [condition.value])
-
-
-async def _ask(
-    callers: Pool, caller: Caller, table: Table, changes: Sequence[Change], filters: Sequence[Conditions]
-) -> list[Verdict]:
-    rows = [change.current(table) for change in changes]
-    values = [[row.get(name) for row in rows] for name in _operands(table, filters)]
-    async with callers.connection() as connection:
-        await become(connection, caller, _SESSION)
-        cursor = await connection.execute(_query(table, filters), [*_bound(filters), *values])
-        answers = await cursor.fetchall()
+            explained = "500: Internal Server Error, RLS policy evaluation failed"
+            return [Verdict(error=f"Error {'401: Unauthorized' if error.sqlstate == '42501' else explained}")]
+        return [(await judge(callers, caller, [change], filters))[0] for change in changes]
+    if not rows:  # the table was dropped meanwhile
+        return [Verdict()] * len(changes)
     return [
-        Verdict(
-            visible=bool(visible) or change.kind == "DELETE",
-            passes=frozenset(
-                found
-                for found, passed in zip(filters, passed_filters, strict=True)
-                # A column that was not logged cannot be compared: closed, not open.
-                if passed and all(condition.column in row for condition in found)
-            ),
-        )
-        for change, row, (visible, *passed_filters) in zip(changes, rows, answers, strict=True)
+        Verdict(frozenset(it for it, passed in zip(filters, passes, strict=True) if passed), *others)
+        for passes, *others in rows
     ]
 
 
-def _operands(table: Table, filters: Sequence[Conditions]) -> list[str]:
-    """The columns whose values the query needs."""
-    names = {column.name: None for column in table.key}
-    names |= {condition.column: None for conditions in filters for condition in conditions}
-    return list(names)
+async def count_tables(callers: Pool, caller: Caller, schema: str, table: str, conditions: Conditions) -> int:
+    """How many published tables are meant. Raises `psycopg.Error` where the filter makes no sense."""
+    asked = [schema, table, json.dumps([condition._asdict() for condition in conditions])]
+    async with _session(callers, caller) as connection:
+        row = await (await connection.execute(_CHECK, asked)).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
-def _bound(filters: Sequence[Conditions]) -> list[str]:
-    return [value for conditions in filters for condition in conditions for value in condition.parameters]
+@asynccontextmanager
+async def _session(callers: Pool, caller: Caller) -> AsyncIterator[Connection]:
+    async with callers.connection() as connection:
+        await become(connection, caller, _SESSION)
+        yield connection
 
 
-def _query(table: Table, filters: Sequence[Conditions]) -> sql.Composed:
-    """One row a change, in order: whether it is visible, then whether it passes each filter.
-
-    Parameters: what the filters bind, then an array of text for each operand.
-    """
-    types = {column.name: column.type_sql for column in table.columns}
-    operands = {
-        name: sql.SQL("{}::{}").format(sql.Identifier("changed", f"c{index}"), types[name])
-        for index, name in enumerate(_operands(table, filters))
-    }
-    visible: sql.Composable = sql.SQL("true")
-    if table.has_rls:
-        same_key = sql.SQL(" and ").join(
-            sql.SQL("present.{} = {}").format(identifier(column.name), operands[column.name])
-            for column in table.key
-        )
-        visible = sql.SQL("exists (select from {} present where {})").format(
-            identifier(table.schema, table.name), same_key
-        )
-    passes = [
-        sql.SQL("coalesce({}, false)").format(
-            sql.SQL(" and ").join(
-                sql.SQL("({})").format(condition.as_sql(operands[condition.column], types[condition.column]))
-                for condition in conditions
-            )
-        )
-        for conditions in filters
-    ]
-    return sql.SQL("select {} from {} order by n").format(
-        sql.SQL(", ").join([visible, *passes]), changed(len(operands))
-    )
-
-
-def _explain(error: psycopg.Error) -> str:
-    if error.sqlstate == "42501":
-        return "Error 401: Unauthorized"
-    return "Error 500: Internal Server Error, RLS policy evaluation failed"
+def shown(text: str | None) -> Any:
+    """JSON that Postgres wrote, as clients may see it: what few readers would follow stays text."""
+    try:
+        return None if text is None else load_json(text)
+    except MalformedFrame:
+        return text

@@ -88,6 +88,137 @@ exception
 end
 $$;
 
+-- What the current role may learn of changes to one table: whether it sees the row, whose primary key is
+-- selected again under row level security; which of the filters the row passes; and the cells of the columns
+-- that it may read, each as JSON. The service calls it as each subscriber, as the real one does with its
+-- realtime.apply_rls. `changes` are {kind, new, old, whole}, values in their text form, `whole` where the
+-- old row was logged entirely; `filters` are arrays of {column, operator, value, negated}.
+create function realtime.seen(relation oid, changes jsonb, filters jsonb) returns table (
+    n bigint, visible boolean, passes boolean[], error text, columns json, record json, old_record json
+)
+language plpgsql stable as $$
+declare
+    operators constant jsonb := '{
+        "eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "like": "like", "ilike": "ilike",
+        "match": "~", "imatch": "~*", "isdistinct": "is distinct from"}';
+    keywords constant jsonb := '{"null": "null", "true": "true", "false": "false", "unknown": "unknown"}';
+    walled boolean;
+    key text[];
+    readable text[];
+    listed json;
+    typed text;
+    present text;
+    tests text;
+begin
+    select c.relrowsecurity,
+           coalesce(array_agg(a.attname::text) filter (where k.found), '{}'),
+           coalesce(array_agg(a.attname::text) filter (where r.found), '{}'),
+           json_agg(json_build_object('name', a.attname, 'type', t.typname) order by a.attnum)
+               filter (where r.found),
+           string_agg(format('(cells ->> %L)::%s as %I', a.attname, format_type(t.oid, -1), a.attname), ', '),
+           -- The offset keeps it a look-up for each row: hashed, it would read the whole table.
+           format('exists (select from %I.%I present where %s offset 0)', s.nspname, c.relname,
+                  string_agg(format('present.%1$I = now.%1$I', a.attname), ' and ') filter (where k.found))
+    into walled, key, readable, listed, typed, present
+    from pg_class c
+    join pg_namespace s on s.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type t on t.oid = a.atttypid
+    left join pg_index i on i.indrelid = c.oid and i.indisprimary
+    cross join lateral (select coalesce(a.attnum = any (i.indkey), false)) as k (found)
+    cross join lateral (select has_schema_privilege(s.oid, 'usage')
+                               and has_column_privilege(c.oid, a.attnum, 'select')) as r (found)
+    where c.oid = relation
+    group by c.oid, s.nspname;
+    if not found then
+        return;  -- dropped meanwhile
+    end if;
+
+    -- What was not logged cannot be compared, and what may not be read must not be guessed: closed, not open.
+    select string_agg((
+        select coalesce(string_agg(
+            case when it.column = any (readable) then format('current ? %L and %s (%s)', it.column,
+                case when it.negated then 'not' end,
+                case it.operator
+                    when 'in' then format('now.%I = any (%L::text::%s[])', it.column, it.value, type)
+                    when 'is' then format('now.%I is %s', it.column, keywords ->> it.value)
+                    else format('now.%I %s %L::text::%s', it.column, operators ->> it.operator, it.value, type)
+                end) else 'false' end, ' and '), 'true')
+        from jsonb_to_recordset(filter) as it ("column" text, operator text, value text, negated boolean)
+        left join lateral (select format_type(a.atttypid, -1) from pg_attribute a
+                           where a.attrelid = relation and a.attname = it.column) as t (type) on true
+    ), ', ' order by place)
+    into tests
+    from jsonb_array_elements(filters) with ordinality as f (filter, place);
+
+    return query execute format($query$
+        with logged as (
+            -- Of a deleted row under row level security only the key: its policies cannot be asked any more.
+            select n, kind = 'DELETE' as gone, coalesce(old, '{}') || new as after, coalesce(old, new) as before,
+                   kind = 'DELETE' and $3 as hidden, whole
+            from rows from (jsonb_to_recordset($1) as (kind text, new jsonb, old jsonb, whole boolean))
+                 with ordinality as change (kind, new, old, whole, n)
+        ),
+        -- Materialized, so that the planner finds nothing below that could leak, and looks the key up first.
+        given as materialized (
+            select n, gone, case when hidden then keyed else after end as current,
+                   case when whole and not hidden then before else keyed end as previous
+            from logged cross join lateral (
+                select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(after || before)
+                where key = any ($2)) as k (keyed)
+        ),
+        judged as materialized (
+            select given.*, now, was, array[%2$s]::boolean[] as passes, gone or not $3 or %3$s as visible
+            from given
+            cross join lateral (select %1$s from (select current) as given (cells)) as now
+            cross join lateral (select %1$s from (select previous) as given (cells)) as was
+        )
+        select n, visible, passes,
+               case when not $2 <@ $4 then 'Error 401: Unauthorized'
+                    when $2 = '{}' and not gone then 'Error 400: Bad Request, no primary key' end,
+               $5,
+               case when visible then (select json_object_agg(key, value::text) from jsonb_each(to_jsonb(now))
+                                       where key = any ($4) and current ? key) end,
+               case when visible then (select json_object_agg(key, value::text) from jsonb_each(to_jsonb(was))
+                                       where key = any ($4) and previous ? key) end
+        from judged order by n
+    $query$, typed, tests, case when walled and key <> '{}' and key <@ readable then present else 'true' end)
+    using changes, key, walled, readable, listed;
+end
+$$;
+
+-- How many published tables a subscription means (`*` is any). Raises for one whose filter names a column that
+-- the current role may not read, or compares in a way that makes no sense.
+create function realtime.check_subscription(wanted_schema text, wanted_table text, conditions jsonb) returns bigint
+language plpgsql stable as $$
+declare
+    relation oid;
+    condition record;
+    tables bigint := 0;
+begin
+    for relation in
+        select c.oid
+        from pg_get_publication_tables('supabase_realtime') published
+        join pg_class c on c.oid = published.relid
+        join pg_namespace s on s.oid = c.relnamespace
+        where wanted_schema in ('*', s.nspname) and wanted_table in ('*', c.relname)
+    loop
+        tables := tables + 1;
+        for condition in select * from jsonb_to_recordset(conditions) as it ("column" text, operator text, value text)
+        loop
+            if not exists (select from pg_attribute a where a.attrelid = relation and a.attname = condition.column
+                           and a.attnum > 0 and has_column_privilege(relation, a.attnum, 'select')) then
+                raise exception 'invalid column for filter %', condition.column;
+            elsif condition.operator in ('match', 'imatch') then
+                perform '' ~ condition.value;
+            end if;
+        end loop;
+        perform realtime.seen(relation, '[]', jsonb_build_array(conditions));
+    end loop;
+    return tables;
+end
+$$;
+
 reset role;
 create publication supabase_realtime_messages_publication for table realtime.messages
     with (publish = 'insert', publish_via_partition_root = true);

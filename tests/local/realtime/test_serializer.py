@@ -13,7 +13,9 @@ from soundscape.local.realtime.serializer import (
     MalformedFrame,
     Message,
     UserBroadcast,
+    load_json,
 )
+from soundscape.local.realtime.visibility import shown
 
 V1, V2 = SERIALIZERS["1.0.0"], SERIALIZERS["2.0.0"]
 PUSH = Message("realtime:room", "phx_join", {"config": {}}, "2", "1")
@@ -142,3 +144,23 @@ def test_what_is_encoded_decodes_to_the_same(
         frame = serializer.encode(message)
         assert frame is not None
         assert serializer.decode(frame) == message
+
+
+DEEP = "[" * 300 + "]" * 300
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (None, None), ("12.50", 12.5), ('"NaN"', "NaN"), ('{"a": 1e999}', '{"a": 1e999}'),
+        ("9007199254740993", 9007199254740993), (DEEP, DEEP), ("[" * 100_000, "[" * 100_000),
+        ("9" * 5000, "9" * 5000),
+    ],
+)  # fmt: skip
+def test_what_few_readers_would_follow_stays_text(text: str | None, value: object) -> None:
+    assert shown(text) == value
+
+
+@given(json_values)
+def test_json_comes_back(value: object) -> None:
+    assert load_json(json.dumps(value)) == value
