@@ -733,6 +733,7 @@ export type Database = {
     }
     Functions: {
       assign_report: { Args: { assignee?: string; report: string }; Returns: undefined }
+      begin_fit: { Args: { every_h?: number }; Returns: Json }
       cancel_analysis: { Args: { recording: string }; Returns: string }
       cancel_jobs: { Args: { jobs: number[] }; Returns: number[] }
       claim_jobs: {
@@ -750,9 +751,11 @@ export type Database = {
           user_id: string
         }[]
       }
+      clear_models: { Args: { most?: number; token: string }; Returns: number }
       complete_job: { Args: { job_id: number; result: Json; token: string }; Returns: undefined }
       custom_access_token_hook: { Args: { event: Json }; Returns: Json }
       dismiss_match: { Args: { match: string }; Returns: undefined }
+      end_fit: { Args: { token: string }; Returns: undefined }
       extend_lease: { Args: { job_id: number; lease_s?: number; token: string }; Returns: string }
       fail_job: {
         Args: { code: string; job_id: number; kind: string; message: string; token: string }
@@ -774,6 +777,8 @@ export type Database = {
           pairs: number
         }[]
       }
+      fit_embeddings: { Args: { recordings: string[]; space: string }; Returns: Json }
+      fit_history: { Args: { after?: string; most?: number }; Returns: Json }
       forget_removals: { Args: { bucket: string; removed: string[] }; Returns: undefined }
       hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
       index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
@@ -788,6 +793,8 @@ export type Database = {
         }
         Returns: Json[]
       }
+      list_models: { Args: { most?: number }; Returns: Json }
+      model_items: { Args: { model: number; recordings: string[] }; Returns: Json }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
       next_message_s: { Args: Record<PropertyKey, never>; Returns: number }
       pending_removals: {
@@ -797,6 +804,7 @@ export type Database = {
           names: string[]
         }[]
       }
+      publish_model: { Args: { model: number; token: string }; Returns: undefined }
       queue_stats: { Args: Record<PropertyKey, never>; Returns: Json }
       radio: {
         Args: { audio_id: string; limit?: number; played?: string[]; seed?: number }
@@ -928,6 +936,9 @@ export type Database = {
           tonality: number
         }[]
       }
+      stage_cold: { Args: { after?: string; model: number; most?: number; token: string }; Returns: Json }
+      stage_items: { Args: { items: Json; model: number; token: string }; Returns: number }
+      stage_model: { Args: { map?: Json; model: Json; refused?: boolean; token: string }; Returns: number }
       stored_fingerprints: {
         Args: { recordings: string[] }
         Returns: {

@@ -31,6 +31,17 @@ WORKER: dict[str, dict[str, Any]] = {
     "stored_fingerprints": {"recordings": []},
     "unindexed_recordings": {"version": 1, "most": 0},
     "index_recording": {"recording": NOBODYS, "object_version": "check", "result": {}},
+    "begin_fit": {"every_h": 1_000_000},
+    "end_fit": {"token": NOBODYS},
+    "fit_history": {"most": 0},
+    "fit_embeddings": {"recordings": [], "space": "check"},
+    "model_items": {"model": 0, "recordings": []},
+    "stage_model": {"token": NOBODYS, "model": {}},
+    "stage_items": {"token": NOBODYS, "model": 0, "items": []},
+    "stage_cold": {"token": NOBODYS, "model": 0},
+    "publish_model": {"token": NOBODYS, "model": 0},
+    "clear_models": {"token": NOBODYS},
+    "list_models": {"most": 0},
 }
 
 MODERATORS: dict[str, dict[str, Any]] = {
