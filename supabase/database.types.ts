@@ -7,26 +7,47 @@ export type Database = {
       audio_embeddings: {
         Row: {
           audio_id: string
+          called: unknown
           created_at: string
           embedding: unknown
+          fifth: number | null
+          fifth_certainty: number | null
           is_listed: boolean
+          is_minor: boolean | null
+          octaves: number | null
+          octaves_certainty: number | null
+          onsets: number | null
           space: string
           user_id: string
         }
         ComputedFields: never
         Insert: {
           audio_id: string
+          called?: unknown
           created_at?: string
           embedding: unknown
+          fifth?: number | null
+          fifth_certainty?: number | null
           is_listed: boolean
+          is_minor?: boolean | null
+          octaves?: number | null
+          octaves_certainty?: number | null
+          onsets?: number | null
           space: string
           user_id: string
         }
         Update: {
           audio_id?: string
+          called?: unknown
           created_at?: string
           embedding?: unknown
+          fifth?: number | null
+          fifth_certainty?: number | null
           is_listed?: boolean
+          is_minor?: boolean | null
+          octaves?: number | null
+          octaves_certainty?: number | null
+          onsets?: number | null
           space?: string
           user_id?: string
         }

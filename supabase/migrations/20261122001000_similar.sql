@@ -1,16 +1,89 @@
 -- Sounds like a sound. The nearest by embedding are found under the caller's own row level security; what else
 -- they have in common is added, and each result says how much of its score comes from what.
 
-create function soundscape.nearest(
-    space text, place extensions.halfvec, most integer,
-    filter soundscape.audio_filter default null, leaving_out uuid[] default '{}'
+-- What is compared beside the place stands in its row, ready to be compared: each answer looks at hundreds.
+alter table public.audio_embeddings
+    add column octaves real, add column octaves_certainty real, add column onsets real,
+    add column fifth smallint check (fifth between 0 and 11), add column is_minor boolean, add column fifth_certainty real,
+    add column called extensions.sparsevec(1000000000);
+comment on column public.audio_embeddings.octaves is 'Tempo as log2 of beats a minute; null where none was found.';
+comment on column public.audio_embeddings.octaves_certainty is 'Certainty of the tempo, 0 to 1.';
+comment on column public.audio_embeddings.onsets is 'ln(1 + onsets a second); null where nothing was measured.';
+comment on column public.audio_embeddings.fifth is 'The key in steps on the circle of fifths, a minor key where its relative major stands; null where there is none.';
+comment on column public.audio_embeddings.is_minor is 'Whether that key is a minor one.';
+comment on column public.audio_embeddings.fifth_certainty is 'Certainty of the key, 0 to 1.';
+comment on column public.audio_embeddings.called is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for each word.';
+
+create function soundscape.called(tags text[], heard jsonb) returns extensions.sparsevec
+language sql immutable parallel safe set search_path = '' as $$
+    select ('{' || coalesce(string_agg(dimension || ':' || weight, ','), '') || '}/1000000000')::extensions.sparsevec
+    from (
+        select 1 + ('x' || substr(md5(word), 1, 8))::bit(32)::bigint % 1000000000 as dimension, sum(weight) as weight
+        from (select 'heard ' || h.label as word, h.weight::real as weight from jsonb_each_text(heard) as h (label, weight)
+              union all select distinct 'called ' || soundscape.folded(t), 0.5::real from unnest(tags) as t) as words
+        group by dimension) as vector
+$$;
+comment on function soundscape.called(text[], jsonb) is 'What a recording is called, as a vector: what was heard and what people wrote are dimensions of their own.';
+
+create function soundscape.compared(recording uuid) returns table (
+    octaves real, octaves_certainty real, onsets real, fifth smallint, is_minor boolean, fifth_certainty real,
+    called extensions.sparsevec
+)
+language sql stable security definer rows 1 set search_path = '' as $$
+    select (ln(a.tempo_bpm) / ln(2))::real, coalesce(a.tempo_confidence, 0), ln(1 + coalesce(a.onset_rate_hz, 0)),
+           -- Seven semitones are a fifth, and seven times seven is one (modulo twelve).
+           ((array_position(array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B'], a.key) - 1
+             + case a.mode when 'minor' then 3 else 0 end) * 7 % 12)::smallint,
+           a.mode = 'minor', coalesce(a.key_confidence, 0), soundscape.called(f.tags, f.heard)
+    from public.audio_files f left join public.audio_features a on a.audio_id = f.id
+    where f.id = recording
+$$;
+comment on function soundscape.compared(uuid) is 'What is compared of a recording beside its place.';
+
+create function soundscape.on_place_written() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    select c.* into new.octaves, new.octaves_certainty, new.onsets, new.fifth, new.is_minor, new.fifth_certainty, new.called
+    from soundscape.compared(new.audio_id) c;
+    return new;
+end
+$$;
+comment on function soundscape.on_place_written() is 'Trigger on audio_embeddings: what is compared beside the place is taken from the recording.';
+create trigger audio_embeddings_written before insert on public.audio_embeddings
+    for each row execute function soundscape.on_place_written();
+
+create function soundscape.on_compared_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+    recording uuid;
+begin
+    if tg_table_name = 'audio_files' then
+        recording := new.id;
+    else
+        recording := new.audio_id;
+    end if;
+    update public.audio_embeddings e
+    set (octaves, octaves_certainty, onsets, fifth, is_minor, fifth_certainty, called) = (
+        select c.* from soundscape.compared(recording) c)
+    where e.audio_id = recording;
+    return null;
+end
+$$;
+comment on function soundscape.on_compared_changed() is 'Trigger on audio_features and audio_files: what is compared beside the place stays what it is there.';
+create trigger audio_features_compared after insert or update of tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence
+    on public.audio_features for each row execute function soundscape.on_compared_changed();
+create trigger audio_files_compared after update of tags, heard on public.audio_files
+    for each row when (old.tags <> new.tags or old.heard <> new.heard)
+    execute function soundscape.on_compared_changed();
+
+create function soundscape.nearest_passing(
+    space text, place extensions.halfvec, most integer, filter soundscape.audio_filter, leaving_out uuid[]
 ) returns table (audio_id uuid, cosine double precision)
 language plpgsql stable rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
     -- A filter that so few recordings pass is cheaper asked first; one that more pass, on the way through the graph.
     selective constant integer := 20000;
-    filtered constant boolean := not (filter is null);
     owner constant uuid := auth.uid();
     everything constant boolean := not row_security_active('public.audio_embeddings');
     passing uuid[];
@@ -22,42 +95,41 @@ begin
     hidden := array(
         select f.id from public.audio_files f
         where f.hidden_at is not null and f.user_id <> owner and not everything
-          and (not filtered or (select soundscape.fits(f.id, filter))));
-    if filtered and not everything then
+          and (select soundscape.fits(f.id, filter)));
+    if not everything then
         passing := array(select f.id from soundscape.found(filter => filter, most => selective + 1) f);
     end if;
     if cardinality(passing) <= selective then
         return query
             with exactly as materialized (
                 select e.audio_id, e.embedding operator(extensions.<=>) place as distance
-                from public.audio_embeddings e where e.audio_id = any (passing || hidden) and e.space = nearest.space)
+                from public.audio_embeddings e where e.audio_id = any (passing || hidden) and e.space = nearest_passing.space)
             select e.audio_id, 1 - e.distance from exactly e
             where e.audio_id <> all (leaving_out)
             order by e.distance, e.audio_id limit most;
         return;
     end if;
 
-    -- The graph is walked on until enough of what it finds passes the filter and the policy.
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
-            set_config('hnsw.ef_search', least(greatest(most, 100), 1000)::text, true),
+            set_config('hnsw.ef_search', least(greatest(most + cardinality(leaving_out), 100), 1000)::text, true),
             -- Each step on the way asks the filter: where that finds little, an exact scan is sooner done.
-            set_config('hnsw.max_scan_tuples', case when filtered then '4000' else '20000' end, true);
+            set_config('hnsw.max_scan_tuples', '4000', true);
     select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
         select e.audio_id, e.embedding operator(extensions.<=>) place as distance
         from public.audio_embeddings e
-        where e.is_listed and e.space = nearest.space and e.audio_id <> all (leaving_out)
+        where e.is_listed and e.space = nearest_passing.space and e.audio_id <> all (leaving_out)
           -- One at a time, in the graph's order: not a join, which the planner could turn around.
-          and (not filtered or (select soundscape.fits(e.audio_id, filter)))
+          and (select soundscape.fits(e.audio_id, filter))
         order by e.embedding operator(extensions.<=>) place limit most) as n;
     if coalesce(cardinality(listed), 0) < most then
         -- There are no more, or the graph gave up on the way: now all of them, exactly.
-        passing := case when filtered then array(select f.id from soundscape.found(filter => filter) f) end;
+        passing := array(select f.id from soundscape.found(filter => filter) f);
         with exactly as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
-            from public.audio_embeddings e where e.is_listed and e.space = nearest.space)
+            from public.audio_embeddings e where e.is_listed and e.space = nearest_passing.space)
         select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
             select e.audio_id, e.distance from exactly e
-            where e.audio_id <> all (leaving_out) and (not filtered or e.audio_id = any (passing))
+            where e.audio_id <> all (leaving_out) and e.audio_id = any (passing)
             order by e.distance limit most) as n;
     end if;
 
@@ -65,64 +137,119 @@ begin
         with unlisted as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
             from public.audio_embeddings e
-            where not e.is_listed and e.space = nearest.space and (everything or e.user_id = owner)
-              and (not filtered or (select soundscape.fits(e.audio_id, filter)))
+            where not e.is_listed and e.space = nearest_passing.space and (everything or e.user_id = owner)
+              and (select soundscape.fits(e.audio_id, filter))
             union all
             select e.audio_id, e.embedding operator(extensions.<=>) place
-            from public.audio_embeddings e where e.audio_id = any (hidden) and e.space = nearest.space),
+            from public.audio_embeddings e where e.audio_id = any (hidden) and e.space = nearest_passing.space),
         both_kinds as (
             select u.audio_id, u.distance from unlisted u where u.audio_id <> all (leaving_out)
             union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance))
         select b.audio_id, 1 - b.distance from both_kinds b order by b.distance, b.audio_id limit most;
 end
 $$;
+comment on function soundscape.nearest_passing(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]) is 'The recordings nearest to a place among those that the filter lets pass: nearest, where there is a filter. Planned anew each time, since what a filter leaves aside is folded away before.';
+
+create function soundscape.nearest(
+    space text, place extensions.halfvec, most integer,
+    filter soundscape.audio_filter default null, leaving_out uuid[] default '{}'
+) returns table (audio_id uuid, cosine double precision)
+language plpgsql stable rows 100 set search_path = '' as $$
+#variable_conflict use_column
+declare
+    owner constant uuid := auth.uid();
+    listed uuid[];
+    distances double precision[];
+    others uuid[];
+begin
+    if not (filter is null) then
+        return query select n.audio_id, n.cosine from soundscape.nearest_passing(space, place, most, filter, leaving_out) n;
+        return;
+    end if;
+
+    -- The graph is walked on until enough of what it finds passes the policy. Going on costs as much as beginning,
+    -- so what is left out anyway is asked for with the first step.
+    perform set_config('hnsw.iterative_scan', 'strict_order', true),
+            set_config('hnsw.ef_search', least(greatest(most + cardinality(leaving_out), 100), 1000)::text, true),
+            set_config('hnsw.max_scan_tuples', '20000', true);
+    select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
+        select e.audio_id, e.embedding operator(extensions.<=>) place as distance
+        from public.audio_embeddings e
+        where e.is_listed and e.space = nearest.space and e.audio_id <> all (leaving_out)
+        order by e.embedding operator(extensions.<=>) place limit most) as n;
+    if coalesce(cardinality(listed), 0) < most then
+        -- There are no more, or the graph gave up on the way: now all of them, exactly.
+        with exactly as materialized (
+            select e.audio_id, e.embedding operator(extensions.<=>) place as distance
+            from public.audio_embeddings e where e.is_listed and e.space = nearest.space)
+        select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
+            select e.audio_id, e.distance from exactly e where e.audio_id <> all (leaving_out)
+            order by e.distance limit most) as n;
+    end if;
+
+    if not row_security_active('public.audio_embeddings') then
+        others := array(select e.audio_id from public.audio_embeddings e where not e.is_listed and e.space = nearest.space);
+    else
+        others := array(
+            select e.audio_id from public.audio_embeddings e
+            where e.user_id = owner and e.space = nearest.space and not e.is_listed
+            -- Moderators see what was hidden; to everybody else their policies show none of these.
+            union all
+            select f.id from public.audio_files f where f.hidden_at is not null and f.user_id <> owner);
+    end if;
+    if others = '{}' then
+        return query
+            select l.audio_id, 1 - l.distance from unnest(listed, distances) as l (audio_id, distance)
+            order by l.distance, l.audio_id;
+        return;
+    end if;
+    return query
+        with exactly as materialized (
+            select e.audio_id, e.embedding operator(extensions.<=>) place as distance
+            from public.audio_embeddings e where e.audio_id = any (others) and e.space = nearest.space)
+        select b.audio_id, 1 - b.distance from (
+            select x.audio_id, x.distance from exactly x where x.audio_id <> all (leaving_out)
+            union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance)) as b
+        order by b.distance, b.audio_id limit most;
+end
+$$;
 comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]) is 'The recordings nearest to a place, among those of its space that the caller sees and the filter lets pass: as many as asked for while there are so many. The graph serves the public catalogue, an exact scan the caller''s own and, for moderators, what is hidden.';
 
 create function soundscape.likeness(recording uuid, others uuid[])
 returns table (audio_id uuid, rhythm double precision, tonality double precision, tags double precision)
-language sql stable rows 100 set search_path = '' as $$
-    with known as materialized (
-        select f.id, f.tags, f.heard, a.audio_id is not null as measured,
-               a.tempo_bpm, coalesce(a.tempo_confidence, 0) as tempo_confidence, coalesce(a.onset_rate_hz, 0) as onset_rate_hz,
-               a.mode, coalesce(a.key_confidence, 0) as key_confidence,
-               -- Where a key lies on the circle of fifths: a minor key with the major key of the same notes.
-               (array_position(array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B'], a.key) - 1
-                + case a.mode when 'minor' then 3 else 0 end) * 7 % 12 as fifth
-        from public.audio_files f left join public.audio_features a on a.audio_id = f.id
-        where f.id = any (others || recording)),
-    this as materialized (
-        select k.*, array(select distinct lower(t) from unnest(k.tags) as t) as own_words,
-               coalesce((select sum(h.weight::double precision) from jsonb_each_text(k.heard) as h (label, weight)), 0) as weight
-        from known k where k.id = recording)
-    select it.id,
-           case when it.measured and this.measured then
-               case when it.tempo_bpm is null and this.tempo_bpm is null then pace.alike
-                    when it.tempo_bpm is null or this.tempo_bpm is null then 0.4 * pace.alike
-                    else 0.4 * pace.alike
-                         + 0.6 * greatest(0, 1 - 4 * abs(tempo.octaves - round(tempo.octaves)))
-                               * least(it.tempo_confidence, this.tempo_confidence) end
-               else 0 end,
-           case when it.fifth is null and this.fifth is null and it.measured and this.measured then 0.5
-                when it.fifth is null or this.fifth is null then 0
-                else greatest(0, 1 - least(abs(it.fifth - this.fifth), 12 - abs(it.fifth - this.fifth)) / 6.0
-                                   - case when it.mode = this.mode then 0 else 0.1 end)
-                     * least(it.key_confidence, this.key_confidence) end,
-           coalesce((heard.shared + 0.5 * said.shared)
-               / nullif(heard.weight + this.weight - heard.shared
-                        + 0.5 * (cardinality(it.tags) + cardinality(this.own_words) - said.shared), 0), 0)
-    from known it, this,
-    lateral (select greatest(0, 1 - abs(ln((1 + it.onset_rate_hz) / (1 + this.onset_rate_hz))) / ln(4))::double precision as alike) pace,
-    lateral (select (ln(it.tempo_bpm / this.tempo_bpm) / ln(2))::double precision as octaves) tempo,
-    lateral (
-        select coalesce(sum(h.weight::double precision), 0) as weight,
-               coalesce(sum(least(h.weight::double precision, coalesce((this.heard ->> h.label)::double precision, 0))), 0) as shared
-        from jsonb_each_text(it.heard) as h (label, weight)) heard,
-    lateral (
-        select case when it.tags = '{}' or this.own_words = '{}' then 0 else (
-            select count(distinct lower(t)) from unnest(it.tags) as t where lower(t) = any (this.own_words)) end as shared) said
-    where it.id = any (others)
+language plpgsql stable rows 100 set search_path = '' as $$
+#variable_conflict use_column
+declare
+    this public.audio_embeddings;
+    weight double precision;
+begin
+    select e.* into this from public.audio_embeddings e where e.audio_id = recording
+    order by e.created_at desc, e.space limit 1;
+    weight := this.called operator(extensions.<+>) '{}/1000000000';
+    return query
+        select it.audio_id,
+               case when it.onsets is null or this.onsets is null then 0
+                    when it.octaves is null and this.octaves is null then pace
+                    when it.octaves is null or this.octaves is null then 0.4 * pace
+                    else 0.4 * pace + 0.6 * greatest(0, 1 - 4 * abs(apart - round(apart)))
+                                          * least(it.octaves_certainty, this.octaves_certainty) end,
+               case when it.onsets is null or this.onsets is null then 0
+                    when it.fifth is null and this.fifth is null then 0.5
+                    when it.fifth is null or this.fifth is null then 0
+                    else greatest(0, 1 - (6 - abs(6 - abs(it.fifth - this.fifth))) / 6.0
+                                       - case when it.is_minor = this.is_minor then 0 else 0.1 end)
+                         * least(it.fifth_certainty, this.fifth_certainty) end,
+               -- The sum of the differences is what either has and the other has not; in single precision.
+               coalesce(round(1e7 * (both_weights - differences) / nullif(both_weights + differences, 0)) / 1e7, 0)
+        from public.audio_embeddings it,
+        lateral (select greatest(0, 1 - abs(it.onsets - this.onsets)::double precision / ln(4::double precision)) as pace,
+                        it.octaves::double precision - this.octaves as apart,
+                        weight + (it.called operator(extensions.<+>) '{}/1000000000') as both_weights,
+                        it.called operator(extensions.<+>) this.called as differences) as between
+        where it.audio_id = any (others) and it.space = this.space;
+end
 $$;
-comment on function soundscape.likeness(uuid, uuid[]) is 'What others have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
+comment on function soundscape.likeness(uuid, uuid[]) is 'What others of its space have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
 
 create function soundscape.varied(
     ids uuid[], scores double precision[], space text, diversity double precision, most integer
@@ -169,7 +296,7 @@ begin
     return query
         with near as materialized (
             select n.audio_id, n.cosine from soundscape.nearest(
-                space, place, greatest(4 * most, 200), filter, array_remove(array[recording], null)) as n),
+                space, place, greatest(4 * most, 300), filter, array_remove(array[recording], null)) as n),
         parts as materialized (
             select n.audio_id, 0.7 * greatest(0, n.cosine) as timbre, 0.1 * coalesce(l.rhythm, 0) as rhythm,
                    0.1 * coalesce(l.tonality, 0) as tonality, 0.1 * coalesce(l.tags, 0) as tags

@@ -14,6 +14,7 @@ grant execute on function
     soundscape.cursor_of(soundscape.page),
     soundscape.page_at(text, text),
     soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]),
+    soundscape.nearest_passing(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]),
     soundscape.likeness(uuid, uuid[]),
     soundscape.varied(uuid[], double precision[], text, double precision, integer),
     soundscape.similar(text, extensions.halfvec, uuid, integer, double precision, soundscape.audio_filter),

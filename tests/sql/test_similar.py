@@ -229,3 +229,111 @@ def test_as_many_as_asked_for_when_few_are_seen(db: Database, alice: str, bob: s
     seed = heard(db, bob, at=(1.0,), public=False)
     assert len(similar(db, seed, bob, limit=25)) == 25
     assert len(similar(db, seed, bob, limit=30)) == 25
+
+
+def test_what_people_call_a_sound_counts_once_however_it_is_written(db: Database, alice: str) -> None:
+    seed = heard(db, alice, at=(1.0,), tags=["Été", "rain", "Rain", "RAIN"], heard={})
+    twin = heard(db, alice, at=(1.0,), tags=["ete", "RAIN"], heard={})
+    half = heard(db, alice, at=(1.0,), tags=["rain", "night"], heard={"Rain": 0.0})
+    found = {str(row["id"]): row["tags"] for row in ask(db, "similar_audio", audio_id=seed)}
+    assert found == {twin: pytest.approx(0.1), half: pytest.approx(0.1 / 3)}
+    # From either side, and as soon as a word changes.
+    back = {str(row["id"]): row["tags"] for row in ask(db, "similar_audio", audio_id=half)}
+    assert back[seed] == pytest.approx(0.1 / 3)
+    db.rows("update public.audio_files set tags = '{}' where id = %s", twin)
+    assert {str(row["id"]): row["tags"] for row in ask(db, "similar_audio", audio_id=seed)}[twin] == 0
+
+
+def test_what_is_compared_follows_what_was_measured(db: Database, alice: str) -> None:
+    seed = heard(db, alice, at=(1.0,), tempo_bpm=120, key="C", mode="major")
+    other = heard(db, alice, at=(1.0,), tempo_bpm=120, key="C", mode="major")
+    (before,) = ask(db, "similar_audio", audio_id=seed)
+    assert (before["rhythm"], before["tonality"]) == (pytest.approx(0.1), pytest.approx(0.1))
+    db.rows(
+        "update public.audio_features set tempo_bpm = 150, key = 'F#', onset_rate_hz = 7 where audio_id = %s",
+        other,
+    )
+    (after,) = ask(db, "similar_audio", audio_id=seed)
+    assert (after["rhythm"], after["tonality"]) == (pytest.approx(0), pytest.approx(0))
+
+
+def test_a_place_without_a_direction_is_refused(db: Database, alice: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        heard(db, alice, at=(0.0,))
+
+
+PLACES = 900
+
+
+@pytest.fixture
+def crowd(db: Database, alice: str) -> dict[str, list[float]]:
+    """Public recordings at random places, every ninth in another space, every third with a tempo."""
+    chance = random.Random(11)
+    places: dict[str, list[float]] = {}
+    for number in range(PLACES):
+        values = [chance.gauss(0, 1) for _ in range(128)]
+        length = sum(value**2 for value in values) ** 0.5
+        places[f"10000000-0000-4000-8000-{number:012d}"] = [round(value / length, 3) for value in values]
+    ids, texts = list(places), [str(values) for values in places.values()]
+    db.rows(
+        "insert into public.audio_files (id, user_id, title, file_path, is_public) "
+        "select id, %s, 'A sound', 'public/' || id, true from unnest(%s::uuid[]) as id",
+        alice, ids,
+    )  # fmt: skip
+    db.rows(
+        "insert into public.audio_features (audio_id, user_id, is_listed, object_version, analysis_version, "
+        "duration_s, tempo_bpm, sha256, waveform_path, descriptors) "
+        "select id, %s, true, '1', '1', 1, case when place %% 3 = 0 then 120 end, repeat('0', 64), 'w', '{}' "
+        "from unnest(%s::uuid[]) with ordinality as i (id, place)",
+        alice, ids,
+    )  # fmt: skip
+    db.rows(
+        "insert into public.audio_embeddings (audio_id, space, user_id, is_listed, embedding) "
+        "select id, case when place %% 9 = 0 then 'elsewhere' else %s end, %s, true, at::extensions.halfvec "
+        "from unnest(%s::uuid[], %s::text[]) with ordinality as p (id, at, place)",
+        SPACE, alice, ids, texts,
+    )  # fmt: skip
+    db.rows("analyze public.audio_embeddings")
+    return places
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_the_graph_finds_what_an_exact_comparison_finds(
+    db: Database, crowd: dict[str, list[float]], filtered: bool
+) -> None:
+    """Asked for few enough that the graph's answer is the answer, and not the exact scan behind it."""
+    numbers = list(enumerate(crowd, start=1))
+    left_out = [audio_id for number, audio_id in numbers if number % 7 == 0]
+    here = [
+        audio_id
+        for number, audio_id in numbers
+        if number % 9 and number % 7 and not (filtered and number % 3)
+    ]
+    right = asked = 0
+    # Whoever sees everything asks the graph, however few pass the filter.
+    with db.acting("service_role") as connection:
+        connection.execute("set local enable_seqscan = off")
+        connection.execute("set local enable_bitmapscan = off")
+        connection.execute("set local enable_sort = off")
+        for seed in here[:40]:
+            rows = connection.execute(
+                "select audio_id, cosine from soundscape.nearest(%s, %s::extensions.halfvec, 10, "
+                "soundscape.audio_filter(%s, null, null, null, null, null, null, null, null, null), %s::uuid[])",
+                (SPACE, str(crowd[seed]), 100 if filtered else None, left_out),
+            ).fetchall()
+            cosines = [row["cosine"] for row in rows]
+            assert len(rows) == 10
+            assert cosines == sorted(cosines, reverse=True)
+            assert {str(row["audio_id"]) for row in rows} <= set(here)
+            exact = sorted(here, key=lambda other: -_cosine(crowd[seed], crowd[other]))[:10]
+            right += len({str(row["audio_id"]) for row in rows} & set(exact))
+            asked += 10
+        (used,) = connection.execute(
+            "select pg_stat_get_xact_numscans('public.audio_embeddings_public'::regclass) as scans"
+        ).fetchall()
+    assert used["scans"] == 40
+    assert right / asked >= 0.97
+
+
+def _cosine(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))

@@ -437,6 +437,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     f"soundscape.audio_filter({SIMILAR.partition(',')[2]})": EVERYBODY,
     "soundscape.fits(uuid,soundscape.audio_filter)": EVERYBODY,
     "soundscape.nearest(text,halfvec,integer,soundscape.audio_filter,uuid[])": EVERYBODY,
+    "soundscape.nearest_passing(text,halfvec,integer,soundscape.audio_filter,uuid[])": EVERYBODY,
     "soundscape.likeness(uuid,uuid[])": EVERYBODY,
     "soundscape.varied(uuid[],double precision[],text,double precision,integer)": EVERYBODY,
     "soundscape.similar(text,halfvec,uuid,integer,double precision,soundscape.audio_filter)": EVERYBODY,
