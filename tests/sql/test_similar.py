@@ -318,7 +318,8 @@ def test_the_graph_finds_what_an_exact_comparison_finds(
         for seed in here[:40]:
             rows = connection.execute(
                 "select audio_id, cosine from soundscape.nearest(%s, %s::extensions.halfvec, 10, "
-                "soundscape.audio_filter(%s, null, null, null, null, null, null, null, null, null), %s::uuid[])",
+                "soundscape.audio_filter(%s, null, null, null, null, null, null, null, null, null), "
+                "%s::uuid[])",
                 (SPACE, str(crowd[seed]), 100 if filtered else None, left_out),
             ).fetchall()
             cosines = [row["cosine"] for row in rows]
