@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
 
+import psycopg
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,25 +17,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from soundscape.local.stack import Stack
-from soundscape.local.storage.buckets import Buckets
-from soundscape.local.storage.database import Session
-from soundscape.local.storage.downloads import Downloads
+from soundscape.local.storage import buckets, downloads, listing, objects, uploads
+from soundscape.local.storage.call import Call, Handler, Storage
 from soundscape.local.storage.errors import StorageError
-from soundscape.local.storage.files import Files
-from soundscape.local.storage.listing import Listing
+from soundscape.local.storage.files import Files, iso_time
 from soundscape.local.storage.names import parse_size
-from soundscape.local.storage.objects import Objects
 from soundscape.local.storage.partials import Partials
-from soundscape.local.storage.resumable import Resumable
+from soundscape.local.storage.resumable import Resumable, plainly, refuse_signed
 from soundscape.local.storage.signatures import Signatures
 from soundscape.local.storage.sweep import SWEEP_INTERVAL_S, sweep
-from soundscape.local.storage.uploads import Uploads
-from soundscape.local.storage.wire import JsonResponse, Storage
-from soundscape.local.tokens import SERVICE
 
 log = structlog.get_logger(__name__)
 DEFAULT_SIZE_LIMIT = "50MiB"
 """What the official CLI allows when `config.toml` does not say."""
+OBJECT = "{bucket}/{key:path}"
+OPEN = "open: "
+"""Before the operation of a route that asks nobody for credentials."""
 
 
 def build(stack: Stack) -> Starlette:
@@ -43,8 +43,45 @@ def build(stack: Stack) -> Starlette:
         signatures=Signatures(stack.keys.storage_secret),
         size_limit=parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT))),
     )
+    tus = Resumable(Partials(storage.files.resumable))
+    # The first that matches: at the end every longer path looks like a key.
+    table: list[tuple[str, str, str, Handler]] = [
+        ("GET", "/bucket", "bucket.list", buckets.list_buckets),
+        ("POST", "/bucket", "bucket.create", buckets.create),
+        ("GET", "/bucket/{bucket}", "bucket.get", buckets.get),
+        ("PUT", "/bucket/{bucket}", "bucket.update", buckets.update),
+        ("DELETE", "/bucket/{bucket}", "bucket.delete", buckets.delete),
+        ("POST", "/bucket/{bucket}/empty", "bucket.empty", buckets.empty),
+        ("POST", "/object/list/{bucket}", "object.list", listing.list_folder),
+        ("POST", "/object/list-v2/{bucket}", "object.list_v2", listing.list_prefix),
+        ("POST", f"/object/upload/sign/{OBJECT}", "object.sign_upload_url", uploads.sign),
+        ("PUT", f"/object/upload/sign/{OBJECT}", OPEN + "object.upload_signed", uploads.upload_signed),
+        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, refuse_signed),
+        ("OPTIONS", "/upload/resumable{rest:path}", OPEN, tus.options),
+        ("POST", "/upload/resumable", "tus.upload.create", plainly(tus.create)),
+        ("POST", "/upload/resumable/", "tus.upload.create", plainly(tus.create)),
+        ("HEAD", "/upload/resumable/{id}", "tus.upload.get", plainly(tus.progress)),
+        ("PATCH", "/upload/resumable/{id}", "tus.upload.part", plainly(tus.append)),
+        ("DELETE", "/upload/resumable/{id}", "tus.upload.delete", plainly(tus.terminate)),
+        ("POST", "/object/move", "object.move", objects.move),
+        ("POST", "/object/copy", "object.copy", objects.copy),
+        ("POST", "/object/sign/{bucket}", "object.sign_many", objects.sign_many),
+        ("POST", f"/object/sign/{OBJECT}", "object.sign", objects.sign),
+        ("DELETE", "/object/{bucket}", "object.delete_many", objects.remove_many),
+        ("GET", f"/object/public/{OBJECT}", OPEN + "object.get_public", downloads.public),
+        ("GET", f"/object/authenticated/{OBJECT}", "object.get_authenticated", downloads.authenticated),
+        ("GET", f"/object/sign/{OBJECT}", OPEN + "object.get_signed", downloads.signed),
+        ("GET", f"/object/info/public/{OBJECT}", OPEN + "object.info_public", downloads.public_info),
+        ("GET", f"/object/info/authenticated/{OBJECT}", "object.info_authenticated", downloads.info),
+        ("GET", f"/object/info/{OBJECT}", "object.info_authenticated", downloads.info),
+        ("GET", "/render/{rest:path}", OPEN, downloads.render_image),
+        ("POST", f"/object/{OBJECT}", "object.upload", uploads.upload),
+        ("PUT", f"/object/{OBJECT}", "object.upload_update", uploads.update),
+        ("GET", f"/object/{OBJECT}", OPEN + "object.get_authenticated", downloads.any_caller),
+        ("DELETE", f"/object/{OBJECT}", "object.delete", objects.remove),
+    ]  # fmt: skip
     return Starlette(
-        routes=[Route(path, handler, methods=methods.split()) for methods, path, handler in _routes(storage)],
+        routes=[_route(storage, *row) for row in table],
         exception_handlers={
             StorageError: _answer_storage_error,
             HTTPException: _answer_http_error,
@@ -54,56 +91,39 @@ def build(stack: Stack) -> Starlette:
     )
 
 
-def _routes(storage: Storage) -> list[tuple[str, str, Callable[[Request], Awaitable[Response]]]]:
-    """Methods, path and handler, the first that matches: at the end every longer path looks like a key."""
-    buckets, listing, objects = Buckets(storage), Listing(storage), Objects(storage)
-    uploads, downloads, resumable = Uploads(storage), Downloads(storage), Resumable(storage)
-    return [
-        ("GET", "/bucket", buckets.list_buckets),
-        ("POST", "/bucket", buckets.create),
-        ("GET", "/bucket/{bucket}", buckets.get),
-        ("PUT", "/bucket/{bucket}", buckets.update),
-        ("DELETE", "/bucket/{bucket}", buckets.delete),
-        ("POST", "/bucket/{bucket}/empty", buckets.empty),
-        ("POST", "/object/list/{bucket}", listing.list_folder),
-        ("POST", "/object/list-v2/{bucket}", listing.list_prefix),
-        ("POST", "/object/upload/sign/{bucket}/{key:path}", uploads.sign),
-        ("PUT", "/object/upload/sign/{bucket}/{key:path}", uploads.upload_signed),
-        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", resumable.refuse_signed),
-        ("POST OPTIONS", "/upload/resumable", resumable.answer),
-        ("POST OPTIONS", "/upload/resumable/", resumable.answer),
-        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/{id}", resumable.answer),
-        ("POST", "/object/move", objects.move),
-        ("POST", "/object/copy", objects.copy),
-        ("POST", "/object/sign/{bucket}", objects.sign_many),
-        ("POST", "/object/sign/{bucket}/{key:path}", objects.sign),
-        ("DELETE", "/object/{bucket}", objects.remove_many),
-        ("GET", "/object/public/{bucket}/{key:path}", downloads.public),
-        ("GET", "/object/authenticated/{bucket}/{key:path}", downloads.authenticated),
-        ("GET", "/object/sign/{bucket}/{key:path}", downloads.signed),
-        ("GET", "/object/info/public/{bucket}/{key:path}", downloads.public_info),
-        ("GET", "/object/info/authenticated/{bucket}/{key:path}", downloads.info),
-        ("GET", "/object/info/{bucket}/{key:path}", downloads.info),
-        ("GET", "/render/{rest:path}", downloads.render_image),
-        ("POST", "/object/{bucket}/{key:path}", uploads.upload),
-        ("PUT", "/object/{bucket}/{key:path}", uploads.update),
-        ("GET", "/object/{bucket}/{key:path}", downloads.any_caller),
-        ("DELETE", "/object/{bucket}/{key:path}", objects.remove),
-    ]
+def _route(storage: Storage, methods: str, path: str, operation: str, handler: Handler) -> Route:
+    async def endpoint(request: Request) -> Response:
+        if operation.startswith(OPEN):
+            call = Call(storage, request, f"storage.{operation.removeprefix(OPEN)}")
+        else:
+            call = storage.call(request, f"storage.{operation}")
+        answer = await handler(call)
+        return answer if isinstance(answer, Response) else _json(answer)
+
+    return Route(path, endpoint, methods=methods.split())
+
+
+def _json(said: Any, status: int = 200) -> Response:
+    """Rows as the real server writes them, ids as text."""
+    text = json.dumps(
+        said,
+        default=lambda value: iso_time(value) if isinstance(value, datetime) else str(value),
+        separators=(",", ":"),
+    )
+    return Response(text, status, media_type="application/json; charset=utf-8")
 
 
 async def run(stack: Stack) -> None:
     """Sweep at start and now and then, until cancelled."""
     files = _files(stack)
-    session = Session(stack, SERVICE, "storage.sweep")
     idle_since: float | None = time.time()
     while True:
         try:
-            await sweep(session, files, idle_since=idle_since)
-            idle_since = None
+            await sweep(stack.storage_admin, files, idle_since=idle_since)
             await asyncio.to_thread(Partials(files.resumable).discard_expired)
-        except StorageError as error:
-            log.warning("storage.sweep_failed", error=error.message)
+        except psycopg.Error as error:  # begun anew, this would take living uploads for abandoned ones
+            log.warning("storage.sweep_failed", error=str(error))
+        idle_since = None
         await asyncio.sleep(SWEEP_INTERVAL_S)
 
 
@@ -115,17 +135,12 @@ async def _answer_storage_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StorageError)
     if error.http_status >= 500:
         log.warning("storage.error", path=request.url.path, cause=repr(error.__cause__ or error))
-    return JsonResponse(error.body(), status_code=error.http_status)
+    return _json(error.body(), error.http_status)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    body = {
-        "message": f"Route {request.method}:{request.url.path} not found",
-        "error": "Not Found",
-        "statusCode": "404",
-    }
-    return JsonResponse(body, status_code=404)
+    message = f"Route {request.method}:{request.url.path} not found"
+    return _json({"message": message, "error": "Not Found", "statusCode": "404"}, 404)
 
 
 async def _answer_disconnect(request: Request, error: Exception) -> Response:
@@ -135,4 +150,4 @@ async def _answer_disconnect(request: Request, error: Exception) -> Response:
 
 async def _answer_failure(request: Request, error: Exception) -> Response:
     log.error("storage.failure", path=request.url.path, exc_info=error)
-    return JsonResponse(StorageError(500, "InternalError", "Internal server error").body(), status_code=500)
+    return _json(StorageError("InternalError").body(), 500)

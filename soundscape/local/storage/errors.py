@@ -9,19 +9,47 @@ from __future__ import annotations
 
 import psycopg
 
+# The code of a refusal: its status, its message where the place has no better one, and `error` where that
+# is not the code.
+REFUSALS: dict[str, tuple[int, str, str]] = {
+    "AccessDenied": (403, "Access denied", "Unauthorized"),
+    "BucketAlreadyExists": (409, "The resource already exists", "Duplicate"),
+    "DatabaseError": (500, "Database error", ""),
+    "DatabaseTimeout": (544, "The connection to the database timed out", ""),
+    "EntityTooLarge": (413, "The object exceeded the maximum allowed size", "Payload too large"),
+    "FeatureNotEnabled": (403, "The feature is not enabled for this resource", ""),
+    "InternalError": (500, "Internal server error", ""),
+    "InvalidBucketName": (400, "Bucket name invalid", "Invalid Input"),
+    "InvalidJWT": (400, "Invalid Compact JWS", ""),
+    "InvalidKey": (400, "Invalid key", ""),
+    "InvalidMimeType": (415, "mime type is not supported", "invalid_mime_type"),
+    "InvalidParameter": (400, "Invalid Parameter value", ""),
+    "InvalidRange": (416, "invalid range provided", "invalid_range"),
+    "InvalidRequest": (400, "Invalid request", ""),
+    "InvalidSignature": (400, "Invalid signature", ""),
+    "KeyAlreadyExists": (409, "The resource already exists", "Duplicate"),
+    "NoSuchBucket": (404, "Bucket not found", "Bucket not found"),
+    "NoSuchKey": (404, "Object not found", "not_found"),
+    "ResourceAlreadyExists": (409, "The resource already exists", "Duplicate"),
+    "ResourceNotEmpty": (409, "The bucket you tried to delete is not empty", ""),
+}
+OWN_STATUS = {416, 500, 544}
+
 
 class StorageError(Exception):
     """One refusal, with the words and codes the real server uses."""
 
-    def __init__(
-        self, status: int, code: str, message: str, *, error: str | None = None, own_status: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, code: str, message: str = "", *, status: int = 0) -> None:
+        usual_status, usual_message, error = REFUSALS[code]
+        super().__init__(message or usual_message)
         self.code = code
-        self.message = message
+        self.status = status or usual_status
+        self.message = message or usual_message
         self.error = error or code
-        self.http_status = status if own_status or status == 500 else 400
+
+    @property
+    def http_status(self) -> int:
+        return self.status if self.status in OWN_STATUS else 400
 
     def body(self) -> dict[str, str]:
         return {
@@ -32,62 +60,13 @@ class StorageError(Exception):
         }
 
 
-def no_such_key() -> StorageError:
-    return StorageError(404, "NoSuchKey", "Object not found", error="not_found")
-
-
-def no_such_bucket() -> StorageError:
-    return StorageError(404, "NoSuchBucket", "Bucket not found", error="Bucket not found")
-
-
-def already_exists(what: str) -> StorageError:
-    """`what` is Key, Bucket or Resource."""
-    return StorageError(409, f"{what}AlreadyExists", "The resource already exists", error="Duplicate")
-
-
-def access_denied(message: str) -> StorageError:
-    return StorageError(403, "AccessDenied", message, error="Unauthorized")
-
-
-def too_large(what: str = "object") -> StorageError:
-    return StorageError(
-        413, "EntityTooLarge", f"The {what} exceeded the maximum allowed size", error="Payload too large"
-    )
-
-
-def invalid_mime_type(mime_type: str) -> StorageError:
-    return StorageError(
-        415, "InvalidMimeType", f"mime type {mime_type} is not supported", error="invalid_mime_type"
-    )
-
-
-def invalid_range() -> StorageError:
-    return StorageError(416, "InvalidRange", "invalid range provided", error="invalid_range", own_status=True)
-
-
-def invalid_key(key: str) -> StorageError:
-    return StorageError(400, "InvalidKey", f"Invalid key: {key}")
-
-
-def invalid_bucket_name() -> StorageError:
-    return StorageError(400, "InvalidBucketName", "Bucket name invalid", error="Invalid Input")
-
-
 def invalid_request(message: str) -> StorageError:
-    return StorageError(400, "InvalidRequest", message)
-
-
-def invalid_jwt(message: str) -> StorageError:
-    return StorageError(400, "InvalidJWT", message)
-
-
-def invalid_signature(message: str = "Invalid signature") -> StorageError:
-    return StorageError(400, "InvalidSignature", message)
+    return StorageError("InvalidRequest", message)
 
 
 def not_enabled(feature: str) -> StorageError:
     """What this stack leaves out and the real server can switch off."""
-    return StorageError(403, "FeatureNotEnabled", f"The feature {feature} is not enabled for this resource")
+    return StorageError("FeatureNotEnabled", f"The feature {feature} is not enabled for this resource")
 
 
 def from_database(error: psycopg.Error, *, taken: str = "Resource") -> StorageError:
@@ -95,21 +74,19 @@ def from_database(error: psycopg.Error, *, taken: str = "Resource") -> StorageEr
 
     `taken` names what a unique violation means here (Key, Bucket, Resource).
     """
-    state = error.sqlstate
-    text = error.diag.message_primary or ""
+    state, text = error.sqlstate, error.diag.message_primary or ""
     if state == "42501":
-        return access_denied(
-            "new row violates row-level security policy" if "row-level security" in text else text
+        is_policy = "row-level security" in text
+        return StorageError(
+            "AccessDenied", "new row violates row-level security policy" if is_policy else text
         )
     if state == "23505":
-        return already_exists(taken)
+        return StorageError(f"{taken}AlreadyExists")
     if state == "23503":
-        return StorageError(404, "InvalidRequest", "The related resource does not exist")
+        return StorageError("InvalidRequest", "The related resource does not exist", status=404)
     if state in ("57014", "55P03") or (state is None and isinstance(error, psycopg.OperationalError)):
-        return StorageError(
-            544, "DatabaseTimeout", "The connection to the database timed out", own_status=True
-        )
+        return StorageError("DatabaseTimeout")
     if isinstance(error, psycopg.DataError):
         # Without a state the driver itself refused the value, for instance a NUL inside a text.
-        return StorageError(400, "InvalidParameter", "Invalid Parameter value")
-    return StorageError(500, "DatabaseError", f"database error, code: {state}")
+        return StorageError("InvalidParameter")
+    return StorageError("DatabaseError", f"database error, code: {state}")

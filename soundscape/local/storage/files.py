@@ -16,14 +16,14 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
-from soundscape.local.storage.errors import too_large
+from soundscape.local.storage.errors import StorageError
 
 WRITE_BYTES = 1 << 20
 """Received chunks are gathered to this much before a thread writes them."""
@@ -44,10 +44,15 @@ class Received:
             "size": self.size,
             "mimetype": mime_type,
             "cacheControl": cache_control,
-            "lastModified": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "lastModified": iso_time(datetime.now(UTC)),
             "contentLength": self.size,
             "httpStatusCode": 200,
         }
+
+
+def iso_time(moment: datetime) -> str:
+    """As the real server writes times: in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Files:
@@ -73,7 +78,7 @@ class Files:
                 async for block in gather(chunks):
                     size += len(block)
                     if size > limit:
-                        raise too_large()
+                        raise StorageError("EntityTooLarge")
                     await asyncio.to_thread(_write, file, block, digest)
                 if self.durable:
                     await asyncio.to_thread(os.fsync, file.fileno())
@@ -117,24 +122,16 @@ class Files:
         with contextlib.suppress(FileNotFoundError):
             self.path(version).unlink()
 
-    def older_versions(self, age_s: float) -> Iterator[str]:
+    def older_versions(self, age_s: float) -> list[str]:
         """Versions on disk that were placed at least `age_s` ago."""
-        latest = time.time() - age_s
-        for folder in self.objects.iterdir():
-            for path in folder.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if path.stat().st_mtime <= latest:
-                        yield path.name
+        return [path.name for path in _untouched_since(time.time() - age_s, self.objects.glob("*/*"))]
 
     def discard_incoming(self, before: float) -> int:
         """Remove half-received bodies that got nothing more since `before` (Unix time); how many."""
-        count = 0
-        for path in self.incoming.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    path.unlink()
-                    count += 1
-        return count
+        idle = list(_untouched_since(before, self.incoming.iterdir()))
+        for path in idle:
+            path.unlink(missing_ok=True)
+        return len(idle)
 
     def _settle(self, folder: Path) -> None:
         """Make a rename outlive a power cut, where the database's commits do."""
@@ -147,23 +144,27 @@ class Files:
             os.close(descriptor)
 
 
+def _untouched_since(moment: float, paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime <= moment:
+                yield path
+
+
 async def gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in blocks worth a thread's while; what came before a failure still comes."""
-    held: list[bytes] = []
-    size = 0
+    held = bytearray()
     try:
         async for chunk in chunks:
-            held.append(chunk)
-            size += len(chunk)
-            if size >= WRITE_BYTES:
-                block, held, size = b"".join(held), [], 0
+            held += chunk
+            if len(held) >= WRITE_BYTES:
+                block, held = bytes(held), bytearray()
                 yield block
     except (Exception, asyncio.CancelledError):
-        if held:
-            yield b"".join(held)
+        yield bytes(held)
         raise
     if held:
-        yield b"".join(held)
+        yield bytes(held)
 
 
 def _write(file: BinaryIO, block: bytes, digest: Any) -> None:

@@ -7,66 +7,56 @@ fields after it are not looked at.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from soundscape.local.storage.errors import StorageError, invalid_request, too_large
+from soundscape.local.storage.errors import StorageError, invalid_request
 
 MAX_FIELDS_BYTES = 1 << 20
-MAX_FIELDS = 100
-Event = tuple[str, bytes]
-"""What the parser found, by the name of its callback."""
-
-
-def _no_content() -> StorageError:
-    return invalid_request("No content provided")
+EVENT_BYTES = 64
+"""What each event counts towards that limit, so that empty parts are not endless."""
+_KINDS = ("part_data", "part_end", "header_field", "header_value", "header_end", "headers_finished", "end")
 
 
 class Form:
-    """A form read as far as its file. Raises `InvalidRequest` where there is none."""
+    """A form read as far as its file."""
 
     def __init__(self, body: AsyncIterator[bytes], content_type: str) -> None:
         self.fields: dict[str, str] = {}
         self.mime_type = ""
-        boundary = parse_options_header(content_type)[1].get(b"boundary")
-        if not boundary:
-            raise _no_content()
-        self._events = _events(body, boundary)
+        self._events = _events(body, parse_options_header(content_type)[1].get(b"boundary", b""))
 
     async def read_fields(self) -> None:
-        """Read on until the file begins."""
-        headers: dict[bytes, bytes] = {}
+        """Read on until the file begins. Raises `InvalidRequest` where there is none."""
+        headers: defaultdict[bytes, bytes] = defaultdict(bytes)
         header = name = value = b""
-        parts = size = 0
+        size = 0
         async for kind, data in self._events:
-            if kind == "part_begin":
-                headers, name, value, parts = {}, b"", b"", parts + 1
-                if parts > MAX_FIELDS:
-                    raise invalid_request("Too many multipart fields")
-            elif kind == "header_field":
+            size += len(data) + EVENT_BYTES
+            if size > MAX_FIELDS_BYTES:
+                raise StorageError("EntityTooLarge", "The user_metadata exceeded the maximum allowed size")
+            if kind == "header_field":
                 header += data
             elif kind == "header_value":
-                headers[header.lower()] = headers.get(header.lower(), b"") + data
+                headers[header.lower()] += data
             elif kind == "header_end":
                 header = b""
             elif kind == "headers_finished":
-                options = parse_options_header(headers.get(b"content-disposition", b""))[1]
+                options = parse_options_header(headers[b"content-disposition"])[1]
                 if b"filename" in options or b"filename*" in options:
-                    mime_type = parse_options_header(headers.get(b"content-type", b""))[0]
-                    self.mime_type = mime_type.decode("latin-1") or "application/octet-stream"
+                    self.mime_type = parse_options_header(headers[b"content-type"])[0].decode("latin-1")
                     return
                 name = options.get(b"name", b"")
             elif kind == "part_data":
-                value, size = value + data, size + len(data)
-                if size > MAX_FIELDS_BYTES:
-                    raise too_large("user_metadata")
+                value += data
             elif kind == "part_end":
                 self.fields[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
-        raise _no_content()
+                headers, value = defaultdict(bytes), b""
+        raise invalid_request("No content provided")
 
     async def file(self) -> AsyncIterator[bytes]:
         """The file's bytes; then the rest of the body, which is read and forgotten.
@@ -83,14 +73,16 @@ class Form:
             raise invalid_request("Unexpected end of multipart data")
 
 
-async def _events(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[Event]:
-    found: deque[Event] = deque()
+async def _events(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[tuple[str, bytes]]:
+    """What the parser finds, by the name of its callback."""
+    found: deque[tuple[str, bytes]] = deque()
 
     def noting(kind: str) -> Callable[..., None]:
         return lambda data=b"", start=0, end=None: found.append((kind, data[start:end]))
 
-    kinds = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end")
-    callbacks: Any = {f"on_{kind}": noting(kind) for kind in (*kinds, "headers_finished", "end")}
+    if not boundary:
+        raise invalid_request("No content provided")
+    callbacks: Any = {f"on_{kind}": noting(kind) for kind in _KINDS}
     try:
         parser = MultipartParser(boundary, callbacks)
         async for chunk in body:

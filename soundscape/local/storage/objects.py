@@ -7,134 +7,130 @@ from typing import Any
 from uuid import uuid4
 
 from psycopg.rows import DictRow
-from starlette.requests import Request
-from starlette.responses import Response
+from pydantic import Field
 
-from soundscape.local.storage.errors import no_such_key, not_enabled
+from soundscape.local.storage.call import Answer, Call, Said, decode_user_metadata
+from soundscape.local.storage.errors import StorageError, not_enabled
+from soundscape.local.storage.files import iso_time
 from soundscape.local.storage.names import check_bucket_name, check_key
 from soundscape.local.storage.signatures import MAX_SECONDS
-from soundscape.local.storage.uploads import Place, probe, write
-from soundscape.local.storage.wire import (
-    Body,
-    Handlers,
-    JsonResponse,
-    decode_user_metadata,
-    iso_time,
-    upserts,
-)
+from soundscape.local.storage.uploads import Place, probe, signed_path, write
 
 _UNSIGNABLE = "Either the object does not exist or you do not have access to it"
 
 
-class Objects(Handlers):
-    """`/object/move`, `/object/copy`, `/object/sign/…` and the deletes."""
+class MoveSaid(Said):
+    bucket: str = Field(alias="bucketId")
+    source: str = Field(alias="sourceKey")
+    destination: str = Field(alias="destinationKey")
+    destination_bucket: str | None = Field(None, alias="destinationBucket")
 
-    async def move(self, request: Request) -> Response:
-        session = self.storage.session(request, "storage.object.move")
-        body = await Body.read(request)
-        bucket = check_bucket_name(body.text("bucketId"))
-        values: dict[str, Any] = {
-            "bucket": bucket,
-            "name": body.text("sourceKey"),
-            "to_bucket": check_bucket_name(body.text("destinationBucket", bucket)),
-            "to_name": check_key(body.text("destinationKey")),
-            "version": str(uuid4()),
-            "metadata": None,
-            **session.owner_values(),
+    def target(self) -> tuple[str, str]:
+        """The bucket and key to move or copy to."""
+        bucket = self.bucket if self.destination_bucket is None else self.destination_bucket
+        return check_bucket_name(bucket), check_key(self.destination)
+
+
+class NewMetadata(Said):
+    cache_control: str | None = Field(None, alias="cacheControl")
+    mimetype: str | None = None
+
+
+class CopySaid(MoveSaid):
+    copies_metadata: bool = Field(True, alias="copyMetadata")
+    metadata: NewMetadata | None = None
+
+
+class RemoveSaid(Said):
+    prefixes: list[str] = Field(min_length=1, max_length=1000)
+
+
+class SignSaid(Said):
+    expires_in_s: int = Field(alias="expiresIn", ge=1, le=MAX_SECONDS)
+    transform: Any = None
+
+
+class SignManySaid(SignSaid):
+    paths: list[str] = Field(min_length=1, max_length=1000)
+
+
+async def move(call: Call) -> Answer:
+    said = await call.said(MoveSaid)
+    to_bucket, to_name = said.target()
+    values: dict[str, Any] = {"bucket": check_bucket_name(said.bucket), "name": said.source}
+    values |= {"to_bucket": to_bucket, "to_name": to_name, "version": str(uuid4())} | call.owner_values()
+    await call.object(said.bucket, said.source)
+    await call.row("move_object", absent="NoSuchKey", rollback=True, **values)
+    if (said.bucket, said.source) != (to_bucket, to_name):
+        await write(call, "move_object", values, _same_bytes(call, values))
+    return {"message": "Successfully moved"}
+
+
+async def copy(call: Call) -> Answer:
+    said = await call.said(CopySaid)
+    to_bucket, to_name = said.target()
+    source = await call.object(check_bucket_name(said.bucket), said.source)
+    metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"]
+    if not said.copies_metadata:
+        metadata |= said.metadata.model_dump(by_alias=True, exclude_none=True) if said.metadata else {}
+        user_metadata = decode_user_metadata(call.request.headers.get("x-metadata"), base64_coded=True)
+    await probe(call, to_bucket, to_name, metadata, user_metadata)
+    metadata["lastModified"] = iso_time(datetime.now(UTC))
+    values = call.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata or {})
+    row = await write(call, "upsert_object", values, _same_bytes(call, values, source["version"]))
+    return {"Id": row["id"], "Key": f"{to_bucket}/{to_name}", **row}
+
+
+def _same_bytes(call: Call, values: dict[str, Any], source_version: str | None = None) -> Place:
+    """Gives the new version the bytes of `source_version`, or of what is replaced."""
+
+    def duplicate(replaced: DictRow | None) -> None:
+        version = replaced["version"] if replaced and source_version is None else source_version
+        try:
+            call.storage.files.duplicate(version, values["version"])
+        except FileNotFoundError as error:
+            raise StorageError("NoSuchKey") from error
+
+    return duplicate
+
+
+async def remove(call: Call) -> Answer:
+    row = await call.row("delete_object", absent="NoSuchKey", bucket=call.bucket_id, name=call.key)
+    call.storage.files.remove(row["version"])
+    return {"message": "Successfully deleted"}
+
+
+async def remove_many(call: Call) -> Answer:
+    """Delete what the caller may; keys that are absent or hidden are passed over in silence."""
+    said = await call.said(RemoveSaid)
+    rows = await call.rows("delete_named", bucket=call.bucket_id, names=said.prefixes)
+    for row in rows:
+        call.storage.files.remove(row["version"])
+    return rows
+
+
+async def sign(call: Call) -> Answer:
+    said = await call.said(SignSaid)
+    if said.transform:
+        raise not_enabled("imageTransformation")
+    await call.object(call.bucket_id, call.key)
+    return {"signedURL": _signed_url(call, call.key, said.expires_in_s)}
+
+
+async def sign_many(call: Call) -> Answer:
+    said = await call.said(SignManySaid)
+    found = await call.rows("find_names", bucket=call.bucket_id, names=said.paths)
+    visible = {row["name"] for row in found}
+    return [
+        {
+            "error": None if path in visible else _UNSIGNABLE,
+            "path": path,
+            "signedURL": _signed_url(call, path, said.expires_in_s) if path in visible else None,
         }
-        await session.object(bucket, values["name"])
-        if not await session.rows("move_object", rollback=True, **values):
-            raise no_such_key()
-        if (bucket, values["name"]) != (values["to_bucket"], values["to_name"]):
-            await write(session, self.storage.files, "move_object", values, self._same_bytes(values))
-        return JsonResponse({"message": "Successfully moved"})
+        for path in said.paths
+    ]
 
-    async def copy(self, request: Request) -> Response:
-        session = self.storage.session(request, "storage.object.copy")
-        body = await Body.read(request)
-        bucket = check_bucket_name(body.text("bucketId"))
-        to_bucket = check_bucket_name(body.text("destinationBucket", bucket))
-        to_name = check_key(body.text("destinationKey"))
-        source = await session.object(bucket, body.text("sourceKey"))
-        metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"]
-        if not body.boolean("copyMetadata", True):
-            given = body.part("metadata")
-            for field in ("cacheControl", "mimetype"):
-                if field in given:
-                    metadata[field] = given.text(field)
-            user_metadata = decode_user_metadata(request.headers.get("x-metadata"), base64_coded=True)
-        await probe(session, to_bucket, to_name, upserts(request), metadata, user_metadata)
-        metadata["lastModified"] = iso_time(datetime.now(UTC))
-        values = session.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata or {})
-        duplicate = self._same_bytes(values, source["version"])
-        row = await write(session, self.storage.files, "upsert_object", values, duplicate)
-        return JsonResponse({"Id": row["id"], "Key": f"{to_bucket}/{to_name}", **row})
 
-    def _same_bytes(self, values: dict[str, Any], source_version: str | None = None) -> Place:
-        """Gives the new version the bytes of `source_version`, or of what is replaced."""
-
-        def duplicate(replaced: DictRow | None) -> None:
-            version = replaced["version"] if replaced and source_version is None else source_version
-            try:
-                self.storage.files.duplicate(version, values["version"])
-            except FileNotFoundError as error:
-                raise no_such_key() from error
-
-        return duplicate
-
-    async def remove(self, request: Request) -> Response:
-        session = self.storage.session(request, "storage.object.delete")
-        values = {
-            "bucket": check_bucket_name(request.path_params["bucket"]),
-            "name": check_key(request.path_params["key"]),
-        }
-        row = await session.row("delete_object", **values)
-        if row is None:
-            raise no_such_key()
-        self.storage.files.remove(row["version"])
-        return JsonResponse({"message": "Successfully deleted"})
-
-    async def remove_many(self, request: Request) -> Response:
-        """Delete what the caller may; keys that are absent or hidden are passed over in silence."""
-        session = self.storage.session(request, "storage.object.delete_many")
-        bucket = check_bucket_name(request.path_params["bucket"])
-        names = (await Body.read(request)).texts("prefixes")
-        rows = await session.rows("delete_named", bucket=bucket, names=names)
-        for row in rows:
-            self.storage.files.remove(row["version"])
-        return JsonResponse(rows)
-
-    async def sign(self, request: Request) -> Response:
-        session = self.storage.session(request, "storage.object.sign")
-        body = await Body.read(request)
-        if body.values.get("transform"):
-            raise not_enabled("imageTransformation")
-        expires_in_s = body.integer("expiresIn", least=1, most=MAX_SECONDS)
-        bucket = check_bucket_name(request.path_params["bucket"])
-        key = check_key(request.path_params["key"])
-        await session.object(bucket, key)
-        return JsonResponse({"signedURL": self._signed_url(bucket, key, expires_in_s)})
-
-    async def sign_many(self, request: Request) -> Response:
-        session = self.storage.session(request, "storage.object.sign_many")
-        body = await Body.read(request)
-        expires_in_s = body.integer("expiresIn", least=1, most=MAX_SECONDS)
-        bucket = check_bucket_name(request.path_params["bucket"])
-        paths = body.texts("paths")
-        visible = {row["name"] for row in await session.rows("find_names", bucket=bucket, names=paths)}
-        return JsonResponse(
-            [
-                {
-                    "error": None if path in visible else _UNSIGNABLE,
-                    "path": path,
-                    "signedURL": self._signed_url(bucket, path, expires_in_s) if path in visible else None,
-                }
-                for path in paths
-            ]
-        )
-
-    def _signed_url(self, bucket: str, key: str, expires_in_s: int) -> str:
-        token = self.storage.signatures.sign(f"{bucket}/{key}", "download", expires_in_s)
-        # Clients encode the rest themselves; a question mark would begin the query.
-        path = f"{bucket}/{key}".replace("?", "%3F")
-        return f"/object/sign/{path}?token={token}"
+def _signed_url(call: Call, key: str, expires_in_s: int) -> str:
+    path = f"{call.bucket_id}/{key}"
+    return signed_path("/object/sign", path, call.storage.signatures.sign(path, "download", expires_in_s))

@@ -14,6 +14,16 @@ select set_config('role', %(role)s, true),
        set_config('statement_timeout', '30s', true),
        set_config('lock_timeout', '5s', true)
 
+-- name: list_buckets
+select * from storage.buckets
+where %(search)s = '' or strpos(lower(name), lower(%(search)s)) > 0
+order by
+    case when %(order)s = 'asc' then case %(column)s when 'id' then id when 'name' then name end end,
+    case when %(order)s = 'desc' then case %(column)s when 'id' then id when 'name' then name end end desc,
+    case when %(order)s = 'asc' then case %(column)s when 'created_at' then created_at when 'updated_at' then updated_at end end,
+    case when %(order)s = 'desc' then case %(column)s when 'created_at' then created_at when 'updated_at' then updated_at end end desc
+limit %(limit)s offset %(offset)s
+
 -- name: find_bucket
 select * from storage.buckets where id = %(bucket)s
 
@@ -23,9 +33,10 @@ values (%(id)s, %(name)s, %(owner)s, %(owner_id)s, %(public)s, %(file_size_limit
 
 -- name: update_bucket
 update storage.buckets
-set public = case when %(set_public)s then %(public)s else public end,
-    file_size_limit = case when %(set_limit)s then %(file_size_limit)s else file_size_limit end,
-    allowed_mime_types = case when %(set_types)s then %(allowed_mime_types)s else allowed_mime_types end,
+set public = case when 'public' = any(%(said)s) then %(public)s else public end,
+    file_size_limit = case when 'file_size_limit' = any(%(said)s) then %(file_size_limit)s else file_size_limit end,
+    allowed_mime_types = case when 'allowed_mime_types' = any(%(said)s)
+        then %(allowed_mime_types)s else allowed_mime_types end,
     updated_at = now()
 where id = %(bucket)s
 returning id
@@ -66,8 +77,7 @@ set name = %(to_name)s,
     bucket_id = %(to_bucket)s,
     version = %(version)s,
     owner = coalesce(%(owner)s, owner),
-    owner_id = coalesce(%(owner_id)s, owner_id),
-    metadata = coalesce(%(metadata)s, metadata)
+    owner_id = coalesce(%(owner_id)s, owner_id)
 where bucket_id = %(bucket)s and name = %(name)s
 returning *
 
@@ -79,8 +89,9 @@ delete from storage.objects
 where id in (select id from storage.objects where bucket_id = %(bucket)s order by id limit 500)
 returning version
 
--- name: versions_in_use
-select version from storage.objects where version = any(%(versions)s)
+-- name: versions_not_in_use
+select version from unnest(%(versions)s::text[]) as version
+where version not in (select version from storage.objects where version is not null)
 
 -- name: any_object
 select name from storage.objects where bucket_id = %(bucket)s order by id limit 1
@@ -89,8 +100,7 @@ select name from storage.objects where bucket_id = %(bucket)s order by id limit 
 delete from storage.objects where bucket_id = %(bucket)s and name = any(%(names)s) returning *
 
 -- name: list_objects
-select name, id, updated_at, created_at, last_accessed_at, metadata
-from (
+with entries as (
     select path_tokens[%(level)s] as name, id, updated_at, created_at, last_accessed_at, metadata
     from storage.objects
     where bucket_id = %(bucket)s and starts_with(lower(name), lower(%(start)s))
@@ -100,8 +110,19 @@ from (
     from storage.objects
     where bucket_id = %(bucket)s and starts_with(lower(name), lower(%(start)s))
         and array_length(path_tokens, 1) > %(level)s
-) as entries
-order by {order}
+), ranked as (
+    select *, case %(column)s when 'updated_at' then updated_at when 'created_at' then created_at
+        when 'last_accessed_at' then last_accessed_at end as moment
+    from entries
+)
+select name, id, updated_at, created_at, last_accessed_at, metadata
+from ranked
+order by
+    -- Folders have no times: they come first, by name, as on the real server.
+    case when %(column)s <> 'name' then id is not null end,
+    case when %(order)s = 'asc' then moment end, case when %(order)s = 'desc' then moment end desc,
+    case when %(order)s = 'asc' then lower(name) end collate "C",
+    case when %(order)s = 'desc' then lower(name) end collate "C" desc
 limit %(limit)s offset %(offset)s
 
 -- name: list_objects_v2
@@ -117,9 +138,15 @@ with entries as (
     where bucket_id = %(bucket)s and starts_with(name, %(prefix)s)
         and %(delimited)s and strpos(substr(name, length(%(prefix)s) + 1), '/') > 0
 ), ranked as (
-    select *, {rank} as rank from entries
+    select *, coalesce(to_char(case %(column)s when 'updated_at' then updated_at when 'created_at' then created_at
+        when 'last_accessed_at' then last_accessed_at end, 'YYYYMMDDHH24MISSUS'), '') as rank
+    from entries
 )
 select * from ranked
-where not %(resumed)s or (rank, key collate "C") {beyond} (%(after_rank)s::text, %(after_key)s collate "C")
-order by rank {direction}, key collate "C" {direction}
+where %(after_key)s::text is null or case %(order)s
+    when 'asc' then (rank, key collate "C") > (%(after_rank)s::text, %(after_key)s::text collate "C")
+    else (rank, key collate "C") < (%(after_rank)s::text, %(after_key)s::text collate "C") end
+order by
+    case when %(order)s = 'asc' then rank end, case when %(order)s = 'desc' then rank end desc,
+    case when %(order)s = 'asc' then key end collate "C", case when %(order)s = 'desc' then key end collate "C" desc
 limit %(limit)s

@@ -1,153 +1,143 @@
 """Resumable uploads: TUS 1.0 as tus-js-client speaks it and Supabase Storage answers it.
 
 https://tus.io/protocols/resumable-upload: creation, creation-with-upload, termination, expiration. Refusals
-are plain text with their true status; only missing or bad credentials are answered in JSON like everywhere
-else in Storage.
+are plain text with their true status, worded as `@tus/server` words them, which Supabase runs; only missing
+or bad credentials are answered in JSON like everywhere else in Storage.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from soundscape.local.storage import tus
-from soundscape.local.storage.database import Session
+from soundscape.local.storage.call import Answer, Call, Handler, decode_user_metadata, header_text
 from soundscape.local.storage.errors import StorageError, not_enabled
 from soundscape.local.storage.names import check_key, check_mime_type
 from soundscape.local.storage.partials import Partial, Partials, Turn
-from soundscape.local.storage.tus import Refused
 from soundscape.local.storage.uploads import DEFAULT_MIME_TYPE, Candidate
-from soundscape.local.storage.wire import (
-    Handlers,
-    Storage,
-    declared_length,
-    decode_user_metadata,
-    header_text,
-    upserts,
-)
 
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,termination,expiration"
+BODY_TYPE = "application/offset+octet-stream"
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _SECONDS = re.compile(r"-?\d+", re.ASCII)
+_METADATA_KEY = re.compile(r"[!-+\--~]+", re.ASCII)
 
 
-class Resumable(Handlers):
+def _refused(status: int, text: str) -> StorageError:
+    return StorageError("InvalidRequest", text + "\n", status=status)
+
+
+class Resumable:
     """`/upload/resumable`."""
 
-    def __init__(self, storage: Storage) -> None:
-        super().__init__(storage)
-        self.partials = Partials(storage.files.resumable)
+    def __init__(self, partials: Partials) -> None:
+        self.partials = partials
 
-    async def answer(self, request: Request) -> Response:
-        """Any request of the protocol; its refusals become text here."""
-        if request.method == "OPTIONS":
-            return _response(204, {"tus-version": tus.VERSION, "tus-extension": tus.EXTENSIONS,
-                                        "tus-max-size": str(self.storage.size_limit)})  # fmt: skip
-        # Credentials come first: this refusal alone is JSON.
-        session = self.storage.session(request, _operation(request))
-        try:
-            tus.check_headers(request)
-            return await self._dispatch(request, session)
-        except Refused as refusal:
-            status, text = refusal.status, refusal.text
-        except StorageError as error:
-            status, text = error.status, error.message
-        return PlainTextResponse(text, status, headers={"tus-resumable": tus.VERSION})
+    async def options(self, call: Call) -> Answer:
+        spoken = {"tus-version": VERSION, "tus-extension": EXTENSIONS}
+        return _response(204, spoken | {"tus-max-size": str(call.storage.size_limit)})
 
-    async def refuse_signed(self, request: Request) -> Response:
-        raise not_enabled("signedResumableUpload")
-
-    async def _dispatch(self, request: Request, session: Session) -> Response:
-        if "id" not in request.path_params:
-            if request.method != "POST":
-                raise Refused(*tus.NOT_FOUND)
-            return await self._create(request, session)
-        bucket, name, identifier = tus.decode_id(request.path_params["id"])
-        async with self.partials.turn(identifier) as turn:
-            partial = self.partials.find(identifier)
-            if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
-                raise Refused(*tus.NOT_FOUND)
-            if partial.expired:
-                raise Refused(*tus.GONE)
-            if request.method == "HEAD":
-                return self._progress(partial)
-            if request.method == "POST":
-                raise Refused(*tus.NOT_FOUND)
-            if partial.finished:
-                raise Refused(*(tus.FINISHED if request.method == "DELETE" else tus.OFFSET_CONFLICT))
-            await partial.candidate.probe(session, upsert=upserts(request), length=partial.length)
-            if request.method == "DELETE":
-                self.partials.remove(partial)
-                return _response(204, {})
-            return await self._patch(request, session, partial, turn)
-
-    # -- the methods ------------------------------------------------------------------------------
-
-    async def _create(self, request: Request, session: Session) -> Response:
-        header = request.headers.get("upload-metadata", "")
-        metadata = tus.parse_metadata(header)
+    async def create(self, call: Call) -> Answer:
+        header = call.request.headers.get("upload-metadata", "")
+        metadata = parse_metadata(header)
         if not metadata:
-            raise Refused(400, "Metadata header is required")
-        bucket, name = metadata.get("bucketName", ""), check_key(metadata.get("objectName", ""))
-        limits = await session.bucket(bucket)
-        if "upload-length" not in request.headers:
-            raise Refused(*tus.NO_LENGTH)
-        length = int(request.headers["upload-length"])
+            raise StorageError("InvalidRequest", "Metadata header is required")
+        name = check_key(metadata.get("objectName", ""))
+        limits = await call.bucket(metadata.get("bucketName", ""))
+        if "upload-length" not in call.request.headers:
+            raise _refused(400, "Upload-Length header required")
+        length = int(call.request.headers["upload-length"])
         mime_type = header_text(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
         check_mime_type(mime_type, limits["allowed_mime_types"])
-        if length > self.storage.most_bytes(limits):
-            raise Refused(*tus.OVER_LIMIT)
+        if length > call.storage.most_bytes(limits):
+            raise _refused(413, "Maximum size exceeded")
         seconds = metadata.get("cacheControl", "")
         candidate = Candidate(
-            bucket,
+            limits["id"],
             name,
             mime_type=mime_type,
             cache_control=f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache",
             user_metadata=decode_user_metadata(metadata.get("metadata"), base64_coded=False),
         )
-        await candidate.probe(session, upsert=upserts(request), length=length)
+        await candidate.probe(call, length)
         partial = self.partials.create(candidate, length, header)
-        headers = {"location": _location(request, partial)}
+        headers = {"location": _location(call.request, partial)}
         async with self.partials.turn(partial.id) as turn:
-            if tus.has_body(request):
-                await self._append(request, partial, turn)
+            if call.request.headers.get("content-type") == BODY_TYPE:
+                await self._append(call, partial, turn)
                 headers["upload-offset"] = str(self.partials.offset(partial))
-            return await self._advance(session, partial, 201, headers)
+            return await self._advance(call, partial, 201, headers)
 
-    async def _patch(self, request: Request, session: Session, partial: Partial, turn: Turn) -> Response:
-        if not tus.has_body(request):
-            raise Refused(403, "Content-Type header required\n")
-        given = request.headers.get("upload-offset")
-        if given is None:
-            raise Refused(403, "Upload-Offset header required\n")
-        if int(given) != self.partials.offset(partial):
-            raise Refused(*tus.OFFSET_CONFLICT)
-        await self._append(request, partial, turn)
-        headers = {"upload-offset": str(self.partials.offset(partial))}
-        return await self._advance(session, partial, 204, headers)
+    async def progress(self, call: Call) -> Answer:
+        async with self._upload(call) as (partial, _):
+            headers = {
+                "cache-control": "no-store",
+                "upload-offset": str(self.partials.offset(partial)),
+                "upload-length": str(partial.length),
+                "upload-metadata": partial.header,
+            }
+            return _response(200, headers if partial.finished else headers | _expires(partial))
 
-    async def _append(self, request: Request, partial: Partial, turn: Turn) -> None:
-        limits = await self.storage.service_session(request, "").bucket(partial.candidate.bucket)
-        if partial.length > self.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
-            raise Refused(*tus.OVER_LIMIT)
-        room = partial.length - self.partials.offset(partial)
-        if (declared_length(request.headers) or 0) > room or not await self.partials.append(
-            partial, turn, request.stream(), most=room
-        ):
-            raise Refused(*tus.TOO_LONG)
+    async def append(self, call: Call) -> Answer:
+        async with self._upload(call) as (partial, turn):
+            if partial.finished:
+                raise _refused(409, "Upload-Offset conflict")
+            await partial.candidate.probe(call, partial.length)
+            for name in ("Content-Type", "Upload-Offset"):
+                if name not in call.request.headers:
+                    raise _refused(403, f"{name} header required")
+            if int(call.request.headers["upload-offset"]) != self.partials.offset(partial):
+                raise _refused(409, "Upload-Offset conflict")
+            await self._append(call, partial, turn)
+            return await self._advance(
+                call, partial, 204, {"upload-offset": str(self.partials.offset(partial))}
+            )
 
-    async def _advance(
-        self, session: Session, partial: Partial, status: int, headers: dict[str, str]
-    ) -> Response:
+    async def terminate(self, call: Call) -> Answer:
+        async with self._upload(call) as (partial, _):
+            if partial.finished:
+                raise _refused(400, "Cannot terminate an already completed upload")
+            await partial.candidate.probe(call, partial.length)
+            self.partials.remove(partial)
+            return _response(204, {})
+
+    @asynccontextmanager
+    async def _upload(self, call: Call) -> AsyncIterator[tuple[Partial, Turn]]:
+        """The upload that the URL names, while it is this request's turn."""
+        bucket, name, identifier = _decode_id(call.request.path_params["id"])
+        async with self.partials.turn(identifier) as turn:
+            partial = self.partials.find(identifier)
+            if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
+                raise _refused(404, "The file for this url was not found")
+            if partial.expired:
+                raise _refused(410, "The file for this url no longer exists")
+            yield partial, turn
+
+    async def _append(self, call: Call, partial: Partial, turn: Turn) -> None:
+        limits = await call.bucket(partial.candidate.bucket)
+        if partial.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
+            raise _refused(413, "Maximum size exceeded")
+        room, chunks = partial.length - self.partials.offset(partial), call.request.stream()
+        is_too_long = (call.declared_length or 0) > room
+        if is_too_long or not await self.partials.append(partial, turn, chunks, most=room):
+            raise _refused(413, "upload's size exceeded")
+
+    async def _advance(self, call: Call, partial: Partial, status: int, headers: dict[str, str]) -> Response:
         """Finish the upload when its last byte has come; else say until when it may go on."""
         if self.partials.offset(partial) < partial.length:
             return _response(status, headers | _expires(partial))
-        received = await self.partials.whole(partial, durable=self.storage.files.durable)
+        received = await self.partials.whole(partial, durable=call.storage.files.durable)
         try:
-            await partial.candidate.commit(session, self.storage.files, received)
+            await partial.candidate.commit(call, received)
         except StorageError:
             # Its bytes are gone with the refused write: the client must begin again.
             self.partials.remove(partial)
@@ -156,19 +146,67 @@ class Resumable(Handlers):
         self.partials.save(partial)
         return _response(status, headers | {"tus-complete": "1"})
 
-    def _progress(self, partial: Partial) -> Response:
-        headers = {
-            "cache-control": "no-store",
-            "upload-offset": str(self.partials.offset(partial)),
-            "upload-length": str(partial.length),
-            "upload-metadata": partial.header,
-        }
-        return _response(200, headers if partial.finished else headers | _expires(partial))
+
+async def refuse_signed(call: Call) -> Answer:
+    raise not_enabled("signedResumableUpload")
 
 
-def _operation(request: Request) -> str:
-    step = {"POST": "create", "PATCH": "part", "HEAD": "get", "DELETE": "delete"}[request.method]
-    return f"storage.tus.upload.{step}"
+def plainly(handler: Handler) -> Handler:
+    """The handler, its refusals in the protocol's way: a status and a line of text."""
+
+    async def answer(call: Call) -> Answer:
+        try:
+            _check_headers(call.request)
+            return await handler(call)
+        except StorageError as error:
+            return PlainTextResponse(error.message, error.status, headers={"tus-resumable": VERSION})
+
+    return answer
+
+
+def parse_metadata(header: str) -> dict[str, str]:
+    """`Upload-Metadata`: comma-separated pairs of a key and a base64 value, or a key alone.
+
+    Raises `StorageError` (400) for anything else, a doubled key included.
+    """
+    found: dict[str, str] = {}
+    for pair in header.split(",") if header else ():
+        key, _, value = pair.strip().partition(" ")
+        try:
+            text = base64.b64decode(value, validate=True).decode()
+        except ValueError as error:
+            raise _refused(400, "Invalid upload-metadata") from error
+        if not _METADATA_KEY.fullmatch(key) or key in found:
+            raise _refused(400, "Invalid upload-metadata")
+        found[key] = text
+    return found
+
+
+def _check_headers(request: Request) -> None:
+    """What the protocol asks of each request's headers, before anything is looked up."""
+    headers = request.headers
+    if "tus-resumable" not in headers:
+        raise _refused(412, "Tus-Resumable Required")
+    numbers = ("upload-offset", "upload-length")
+    is_wrong = {
+        **{name: not _NUMBER.fullmatch(headers.get(name, "0")) for name in numbers},
+        "upload-defer-length": "upload-defer-length" in headers,
+        "tus-resumable": headers["tus-resumable"] != VERSION,
+        "content-type": request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE,
+    }
+    if any(is_wrong.values()):
+        raise _refused(400, f"Invalid {' '.join(name for name, wrong in is_wrong.items() if wrong)}")
+
+
+def _decode_id(encoded: str) -> tuple[str, str, str]:
+    """Bucket, name and id of an upload's URL. Raises `StorageError` (404) for what is none of ours."""
+    try:
+        text = base64.urlsafe_b64decode(encoded + "==").decode()
+        bucket, rest = text.split("/", 1)
+        name, identifier = rest.rsplit("/", 1)
+        return bucket, name, str(UUID(identifier))
+    except ValueError as error:
+        raise _refused(404, "The file for this url was not found") from error
 
 
 def _location(request: Request, partial: Partial) -> str:
@@ -180,7 +218,7 @@ def _location(request: Request, partial: Partial) -> str:
 
 
 def _response(status: int, headers: dict[str, str]) -> Response:
-    return Response(status_code=status, headers={"tus-resumable": tus.VERSION, **headers})
+    return Response(status_code=status, headers={"tus-resumable": VERSION, **headers})
 
 
 def _expires(partial: Partial) -> dict[str, str]:

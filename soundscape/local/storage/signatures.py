@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 
-from soundscape.local.storage.errors import invalid_jwt, invalid_signature
+from soundscape.local.storage.errors import StorageError
 
 UPLOAD_SECONDS = 7200
 """How long a signed upload URL holds."""
@@ -23,11 +23,8 @@ class Signatures:
     def sign(self, path: str, scope: str, expires_in_s: int, **claims: Any) -> str:
         """A token for `bucket/key`; `scope` is `download` or `upload`."""
         now = int(time.time())
-        return jwt.encode(
-            {"url": path, "scope": scope, **claims, "iat": now, "exp": now + expires_in_s},
-            self._secret,
-            algorithm="HS256",
-        )
+        said = {"url": path, "scope": scope, **claims, "iat": now, "exp": now + expires_in_s}
+        return jwt.encode(said, self._secret, algorithm="HS256")
 
     def verify(self, token: str, path: str, scope: str) -> dict[str, Any]:
         """The claims of a token made for this path and scope.
@@ -37,11 +34,11 @@ class Signatures:
         try:
             claims = jwt.decode(token, self._secret, algorithms=["HS256"], options={"require": ["exp"]})
         except jwt.ExpiredSignatureError as error:
-            raise invalid_jwt('"exp" claim timestamp check failed') from error
+            raise StorageError("InvalidJWT", '"exp" claim timestamp check failed') from error
         except jwt.InvalidSignatureError as error:
-            raise invalid_jwt("signature verification failed") from error
+            raise StorageError("InvalidJWT", "signature verification failed") from error
         except (jwt.PyJWTError, ValueError) as error:
-            raise invalid_jwt("Invalid Compact JWS") from error
+            raise StorageError("InvalidJWT") from error
         if claims.get("url") != path or claims.get("scope") != scope:
-            raise invalid_signature()
+            raise StorageError("InvalidSignature")
         return dict(claims)

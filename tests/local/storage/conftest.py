@@ -25,10 +25,8 @@ from soundscape.local.keys import Keys
 from soundscape.local.postgres import Postgres
 from soundscape.local.stack import Stack, open_stack
 from soundscape.local.storage import app as storage
-from soundscape.local.storage.database import Session
 from soundscape.local.storage.files import Files
 from soundscape.local.storage.sweep import sweep
-from soundscape.local.tokens import SERVICE
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
 SIZE_LIMIT = 8 << 20
@@ -76,9 +74,9 @@ class Project:
 
     async def sweep(self, *, grace_s: float = 0, files: Files | None = None) -> int:
         """One sweep, on the service's own loop."""
-        session = Session(self.stack, SERVICE, "storage.sweep")
         files = files or Files(self.folder, durable=False)
-        swept = asyncio.run_coroutine_threadsafe(sweep(session, files, grace_s=grace_s), self.loop)
+        sweeping = sweep(self.stack.storage_admin, files, grace_s=grace_s)
+        swept = asyncio.run_coroutine_threadsafe(sweeping, self.loop)
         return await asyncio.wrap_future(swept)
 
     def client(self, headers: dict[str, str]) -> AsyncStorageClient:

@@ -123,6 +123,19 @@ async def test_others_see_nothing(http: httpx.AsyncClient, project: Project, use
     assert (await http.get(f"/object/authenticated/{path}")).json()["code"] == "InvalidRequest"
 
 
+@pytest.mark.parametrize("token", ["x.y.z", "expired"])
+async def test_bad_credentials_are_said_where_they_matter(
+    http: httpx.AsyncClient, project: Project, user: User, path: str, token: str
+) -> None:
+    """A session that ran out is not a bucket that is gone; what is public is read with it all the same."""
+    bearer = user.token(lives_s=-5) if token == "expired" else token
+    headers = project.headers(bearer)
+    answer = await http.get(f"/object/{path}", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "AccessDenied")
+    await http.post("/object/st-public/seen", content=b"x", headers=project.service | {"x-upsert": "true"})
+    assert (await http.get("/object/st-public/seen", headers=headers)).content == b"x"
+
+
 async def test_exists_and_info_of_supabase_py(user: User, path: str) -> None:
     files, name = user.storage.from_(BUCKET), path.partition("/")[2]
     assert await files.exists(name)
