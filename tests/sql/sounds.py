@@ -24,7 +24,8 @@ def analysed(**given: Any) -> Row:
     return {
         "analysis_version": "test-1",
         "source": source | {"sha256": "0" * 64},
-        "loudness": {"integrated_lufs": given.get("lufs", -20.0)},
+        "loudness": {"integrated_lufs": given.get("lufs", -20.0), "range_lu": given.get("range_lu")},
+        "spectral": {"centroid_hz": {"mean": given.get("centroid_hz")}},
         "rhythm": {
             "tempo_bpm": given.get("tempo_bpm"),
             "tempo_confidence": given.get("tempo_confidence", 1.0),
