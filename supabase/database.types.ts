@@ -372,6 +372,61 @@ export type Database = {
           },
         ]
       }
+      impressions: {
+        Row: {
+          answer_id: string
+          audio_id: string
+          model_id: number | null
+          place: number
+          propensity: number | null
+          reason: string
+          score: number
+          seed: number
+          shown_at: string
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          answer_id: string
+          audio_id: string
+          model_id?: number | null
+          place: number
+          propensity?: number | null
+          reason: string
+          score: number
+          seed: number
+          shown_at?: string
+          user_id: string
+        }
+        Update: {
+          answer_id?: string
+          audio_id?: string
+          model_id?: number | null
+          place?: number
+          propensity?: number | null
+          reason?: string
+          score?: number
+          seed?: number
+          shown_at?: string
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'impressions_audio_id_fkey'
+            columns: ['audio_id']
+            isOneToOne: false
+            referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'impressions_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+        ]
+      }
       likes: {
         Row: {
           audio_id: string
@@ -457,6 +512,37 @@ export type Database = {
             referencedColumns: ['id']
           },
         ]
+      }
+      mood_rules: {
+        Row: {
+          full_at: number | null
+          labels: string[] | null
+          measure: string | null
+          mood: string
+          none_at: number | null
+          points: number
+          rule: string
+        }
+        ComputedFields: never
+        Insert: {
+          full_at?: number | null
+          labels?: string[] | null
+          measure?: string | null
+          mood: string
+          none_at?: number | null
+          points: number
+          rule: string
+        }
+        Update: {
+          full_at?: number | null
+          labels?: string[] | null
+          measure?: string | null
+          mood?: string
+          none_at?: number | null
+          points?: number
+          rule?: string
+        }
+        Relationships: []
       }
       playlist_items: {
         Row: {
@@ -802,6 +888,23 @@ export type Database = {
       fit_history: { Args: { after?: string; most?: number }; Returns: Json }
       forget_removals: { Args: { bucket: string; removed: string[] }; Returns: undefined }
       hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
+      impressions_after: {
+        Args: { after_answer?: string; after_place?: number; after_shown_at?: string; most?: number }
+        Returns: {
+          answer_id: string
+          audio_id: string
+          heard: number
+          liked: boolean
+          model_id: number
+          place: number
+          propensity: number
+          reason: string
+          score: number
+          seed: number
+          shown_at: string
+          user_id: string
+        }[]
+      }
       index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
       list_jobs: {
         Args: {
@@ -816,6 +919,16 @@ export type Database = {
       }
       list_models: { Args: { most?: number }; Returns: Json }
       model_items: { Args: { model: number; recordings: string[] }; Returns: Json }
+      mood_mix: {
+        Args: { limit?: number; mood: string; played?: string[]; seed?: number }
+        Returns: {
+          because: string[]
+          id: string
+          points: Json
+          recording: Database['public']['Tables']['audio_files']['Row']
+          score: number
+        }[]
+      }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
       next_message_s: { Args: Record<PropertyKey, never>; Returns: number }
       pending_removals: {

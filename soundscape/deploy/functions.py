@@ -30,6 +30,7 @@ WORKER: dict[str, dict[str, Any]] = {
     "fingerprint_candidates": {"keys": [0], "frames": [0], "version": 1, "most": 1},
     "stored_fingerprints": {"recordings": []},
     "unindexed_recordings": {"version": 1, "most": 0},
+    "impressions_after": {"most": 1},
     "index_recording": {"recording": NOBODYS, "object_version": "check", "result": {}},
     "begin_fit": {"every_h": 1_000_000},
     "end_fit": {"token": NOBODYS},
@@ -63,6 +64,7 @@ USERS = (
     "similar_audio",
     "similar_to_embedding",
     "radio",
+    "mood_mix",
     "recommended_audio",
     "move_playlist_item",
     "reorder_playlist",
@@ -98,6 +100,10 @@ async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
         yield "similar_audio finds the recording itself"
     if audio_id in str((await user.rpc("radio", {"audio_id": audio_id, "limit": 5}).execute()).data):
         yield "radio plays what it began with"
+    if not (await user.table("mood_rules").select("mood").eq("mood", "calm").limit(1).execute()).data:
+        yield "mood_rules says nothing of what is calm"
+    if audio_id in str((await user.rpc("mood_mix", {"mood": "nature", "limit": 5}).execute()).data):
+        yield "mood_mix takes a tone for nature"
     if audio_id in str((await user.rpc("recommended_audio", {"limit": 5}).execute()).data):
         yield "recommended_audio offers the caller's own recording"
     places: Any = (

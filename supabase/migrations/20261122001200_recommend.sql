@@ -18,8 +18,10 @@ declare
     ids uuid[];
     places extensions.halfvec[];
     near double precision[];
+    noise double precision[];
     left_over integer[];
     next integer;
+    walked integer[] := '{}';
 begin
     if "limit" is null or "limit" not between 0 and 100 then
         raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
@@ -40,20 +42,24 @@ begin
         (select e.embedding from public.audio_embeddings e
          where e.audio_id = played[cardinality(played)] and e.space = start.space), start.embedding);
     select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc, n.audio_id),
-           array_agg(e.embedding order by n.cosine desc, n.audio_id)
-    into ids, near, places
+           array_agg(e.embedding order by n.cosine desc, n.audio_id),
+           -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
+           array_agg(-0.1 * ln(-ln(soundscape.chance(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
+    into ids, near, places, noise
     from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(played, null) || start.audio_id) as n
     join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
     left_over := array(select generate_series(1, cardinality(ids)));
     for turn in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
-        -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
         select i into next from unnest(left_over) as i
-        order by 0.5 * near[i] + 0.5 * (1 - (places[i] operator(extensions.<=>) here))
-                 - 0.1 * ln(-ln(soundscape.chance(ids[i], seed))) desc, i limit 1;
+        order by 0.5 * near[i] + 0.5 * (1 - (places[i] operator(extensions.<=>) here)) + noise[i] desc, i limit 1;
         here := places[next];
         left_over := array_remove(left_over, next);
-        return query select f.id, near[next], f from public.audio_files f where f.id = ids[next];
+        walked := walked || next;
     end loop;
+    return query
+        select f.id, near[w.next], f
+        from unnest(walked) with ordinality as w (next, turn) join public.audio_files f on f.id = ids[w.next]
+        order by w.turn;
 end
 $$;
 comment on function public.radio(uuid, integer, bigint, uuid[]) is 'A walk through what sounds like a recording: each next is drawn from what is like the start and like the one before. The same seed draws the same; played is left out, and its last is where the walk goes on. likeness is that to the start.';

@@ -268,6 +268,7 @@ def function_calls(scene: Scene) -> st.SearchStrategy[Call]:
             *(("search_facets", {"query": word}) for word in ("nightingale", "-nothing", None)),
             ("similar_audio", {"audio_id": scene.audio_id}),
             ("radio", {"audio_id": scene.audio_id, "limit": 5}),
+            ("mood_mix", {"mood": "nature", "limit": 5}),
             ("recommended_audio", {"limit": 5}),
             ("similar_to_embedding", {"space": "descriptors-128-v1", "embedding": [0.1] * 128}),
             ("claim_jobs", {"worker": "w", "max_jobs": 10, "lease_s": 1}),

@@ -35,8 +35,8 @@ from (values
     ('00000000-0000-4000-8000-00000000000e', '00000000-0000-4000-8000-000000000002', 'unseen', false, null)
     ) as f (id, owner, title, is_public, hidden_at);
 
-insert into public.audio_features (audio_id, user_id, is_listed, object_version, analysis_version, duration_s, sha256, waveform_path, descriptors)
-select id, user_id, is_listed, '1', '1', 1, repeat('0', 64), 'w.dat', '{}' from public.audio_files where title <> 'theirs';
+insert into public.audio_features (audio_id, user_id, is_listed, object_version, analysis_version, duration_s, tempo_bpm, tempo_confidence, onset_rate_hz, integrated_lufs, centroid_hz, sha256, waveform_path, descriptors)
+select id, user_id, is_listed, '1', '1', 1, 130, 1, 5, -12, 3000, repeat('0', 64), 'w.dat', '{}' from public.audio_files where title <> 'theirs';
 insert into public.audio_tags (audio_id, user_id, is_listed, label, confidence, start_s, end_s)
 select id, user_id, is_listed, 'Speech', 0.5, 0, 1 from public.audio_files where title <> 'theirs';
 insert into public.audio_embeddings (audio_id, user_id, is_listed, space, embedding)
@@ -60,6 +60,8 @@ insert into public.likes (user_id, audio_id) values
     ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000b');
 insert into public.listening_events (user_id, audio_id) values
     ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000b');
+insert into public.impressions (answer_id, place, user_id, audio_id, reason, score, seed) values
+    ('00000000-0000-4000-8000-0000000000f1', 1, '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000d', 'fresh', 0, 1);
 insert into public.reports (id, audio_id, reporter_id, reason) values
     ('00000000-0000-4000-8000-00000000001d', '00000000-0000-4000-8000-00000000000d', '00000000-0000-4000-8000-000000000001', 'spam'),
     ('00000000-0000-4000-8000-00000000001b', '00000000-0000-4000-8000-00000000000b', '00000000-0000-4000-8000-000000000005', 'spam');
