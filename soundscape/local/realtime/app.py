@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -28,9 +29,9 @@ log = structlog.get_logger("soundscape.local.realtime")
 
 
 class Outgoing(BaseModel):
-    """One message of a batch."""
+    """One message of a batch; what else it asks for, as `persist`, is refused."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
     topic: str
     event: str
     payload: Any
@@ -41,16 +42,8 @@ class Batch(BaseModel):
     messages: Annotated[list[Outgoing], Field(min_length=1)]
 
 
-class Refused(Exception):
-    """An answer other than 202."""
-
-    def __init__(self, status: int, said: str | dict[str, Any]) -> None:
-        super().__init__(status)
-        self.response = JSONResponse({"message": said} if isinstance(said, str) else said, status)
-
-
 async def run(stack: Stack) -> None:
-    await service(stack).run()
+    await service(stack).feed.run()
 
 
 def build(stack: Stack) -> Starlette:
@@ -62,13 +55,13 @@ def build(stack: Stack) -> Starlette:
             Route("/api/broadcast", endpoints.broadcast_many, methods=["POST"]),
             Route(_ONE, endpoints.broadcast_one, methods=["POST"]),
         ],
-        exception_handlers={Refused: _answer},
+        exception_handlers={HTTPException: _refused},
     )
 
 
-async def _answer(_: Request, refused: Exception) -> Response:
-    assert isinstance(refused, Refused)
-    return refused.response
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"message": error.detail}, error.status_code)
 
 
 @dataclass
@@ -83,11 +76,9 @@ class Endpoints:
             self.service.stack.tokens.caller(apikey=key, authorization=None)
         except InvalidToken as error:
             log.info("realtime.refused", reason=error.message)
-            await websocket.close(1008, error.message)
-            return
+            raise WebSocketException(1008, error.message) from error
         if serializer is None:
-            await websocket.close(1008, "unsupported vsn")
-            return
+            raise WebSocketException(1008, "unsupported vsn")
         await websocket.accept()
         await Connection(websocket, serializer, self.service, key).serve()
 
@@ -98,10 +89,10 @@ class Endpoints:
         try:
             messages = Batch.model_validate(given).messages
         except ValidationError as error:
-            problems = [{".".join(map(str, it["loc"])): [it["msg"]]} for it in error.errors()]
-            raise Refused(422, {"errors": {"messages": problems}}) from error
+            problems = [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()]
+            raise HTTPException(422, "; ".join(problems)) from error
         if any(len(json.dumps(it.payload)) > limits.payload_bytes for it in messages):
-            raise Refused(422, {"errors": {"messages": ["Payload size exceeded"]}})
+            raise HTTPException(422, "Payload size exceeded")
         for it in messages:
             if not it.private or await self._may_write(request, caller, it.topic):
                 payload = {"type": "broadcast", "event": it.event, "payload": it.payload}
@@ -111,19 +102,21 @@ class Endpoints:
     async def broadcast_one(self, request: Request) -> Response:
         """The body is the payload: JSON, or bytes as `application/octet-stream`."""
         topic, event = request.path_params["topic"], request.path_params["event"]
-        private = request.query_params.get("private") == "true"
+        private = request.query_params.get("private", "false")
         caller, content_type = self._caller(request), request.headers.get("content-type", "")
         if "persist" in request.query_params or "persist[ttl]" in request.query_params:
-            raise Refused(422, "persist is not supported")
+            raise HTTPException(422, "persist is not supported")
+        if private not in ("true", "false"):
+            raise HTTPException(422, "private must be true or false")
         body = await _body(request, self.service.limits.payload_bytes)
         is_json = content_type.startswith("application/json")
         if is_json:
             _json(body, status=422)
         elif not content_type.startswith("application/octet-stream"):
-            raise Refused(422, "content type must be application/json or application/octet-stream")
-        if private and not await self._may_write(request, caller, topic):
-            raise Refused(401, "Unauthorized")
-        self.service.hub.broadcast(topic, private, UserBroadcast(event, body, is_json))
+            raise HTTPException(422, "content type must be application/json or application/octet-stream")
+        if private == "true" and not await self._may_write(request, caller, topic):
+            raise HTTPException(401, "Unauthorized")
+        self.service.hub.broadcast(topic, private == "true", UserBroadcast(event, body, is_json))
         return Response(status_code=202)
 
     def _caller(self, request: Request) -> Caller:
@@ -131,7 +124,7 @@ class Endpoints:
         try:
             return self.service.stack.tokens.caller(apikey=key, authorization=bearer)
         except InvalidToken as error:
-            raise Refused(401, "Unauthorized") from error
+            raise HTTPException(401, "Unauthorized") from error
 
     async def _may_write(self, request: Request, caller: Caller, topic: str) -> bool:
         admin, headers = self.service.stack.admin, policy_headers(request)
@@ -142,7 +135,7 @@ def _json(body: bytes, *, status: int) -> Any:
     try:
         return load_json(body)
     except MalformedFrame as error:
-        raise Refused(status, str(error)) from error
+        raise HTTPException(status, str(error)) from error
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:
@@ -150,5 +143,5 @@ async def _body(request: Request, most_bytes: int) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > most_bytes:
-            raise Refused(422, "Payload size exceeded")
+            raise HTTPException(422, "Payload size exceeded")
     return body

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from soundscape.local.realtime.connection import Connection
     from soundscape.local.realtime.service import Service
 
-MAX_TIMER_S = 3600.0
+
+NO_PERSIST = "persist is not supported"
 
 
 @dataclass(eq=False)
@@ -82,14 +83,9 @@ class Channel:
         if self._expiry is not None:
             self._expiry.cancel()
         expires = self.caller.claims.get("exp")
-        if not isinstance(expires, int | float):
-            return
-        left_s = expires - time.time()
-        if left_s <= 0:
-            self.close("Token has expired")
-        else:
-            loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(min(left_s, MAX_TIMER_S), self.watch_expiry)
+        if isinstance(expires, int | float):
+            loop, left_s = asyncio.get_running_loop(), expires - time.time()
+            self._expiry = loop.call_later(left_s, self.close, "Token has expired")
 
     def send_presence_state(self) -> None:
         if self.hears_presence:
@@ -115,8 +111,8 @@ class Channel:
                     self.connection.reply(message, "ok", {})
                     self.close()
                     return
-                case _:
-                    return
+                case event:
+                    raise Refused(f"Unknown event: {event}")
         except Refused as refused:
             self.connection.reply(message, "error", {"reason": refused.message})
             return
@@ -127,12 +123,14 @@ class Channel:
         payload = message.payload
         if isinstance(payload, UserBroadcast):
             if payload.meta.get("persist"):
-                raise Refused("persist is not supported")
+                raise Refused(NO_PERSIST)
             self._limit(len(payload.payload), "Payload")
             payload = replace(payload, meta={})
         else:
             if not isinstance(payload.get("event"), str):
                 raise Refused("A broadcast needs an event")
+            if payload.get("persist"):
+                raise Refused(NO_PERSIST)
             self._limit(len(json.dumps(payload)), "Payload")
         sender = None if self.hears_itself else self
         self.service.hub.broadcast(self.name, self.private, payload, sender=sender)
@@ -169,7 +167,7 @@ class Channel:
             self.close(refused.message)
             return
         if self.private:
-            allowed = await permissions(stack.admin, caller, self.name)
+            allowed = await permissions(stack.admin, caller, self.name, self.connection.headers)
             if self.permissions.read - allowed.read:
                 self.close(f"You no longer have permission to read from this Channel topic: {self.name}")
                 return
@@ -187,6 +185,8 @@ async def join(connection: Connection, message: Message) -> Channel:
     caller = identify(stack.tokens, token)
     if _at(config, "broadcast", "replay") is not None:
         raise Refused("Realtime was unable to replay messages", "UnableToReplayMessages")
+    if _at(config, "broadcast", "persist"):
+        raise Refused(NO_PERSIST)
     key = _at(config, "presence", "key")
     channel = Channel(
         connection,

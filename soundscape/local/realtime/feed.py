@@ -2,8 +2,8 @@
 
 A temporary slot lives on one connection of ours, so nothing stays behind when the process is killed.
 Reading a slot costs about a millisecond even when it is empty; whether there is anything to read
-shows in the position of the log, which costs a tenth of that. While nobody listens the slot is only
-moved along now and then, so that the log does not pile up.
+shows in the position of the log, which costs a tenth of that. While nobody listens it is read only
+now and then, so that the log does not pile up.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import LiteralString
 
 import psycopg
 import structlog
 
+from soundscape.local.postgres import SUPERUSER
+from soundscape.local.realtime.delivery import Delivery
+from soundscape.local.realtime.hub import Hub
 from soundscape.local.realtime.pgoutput import Change, Decoder, MalformedStream
-from soundscape.local.stack import Connection, Pool
+from soundscape.local.stack import Connection, Stack
 
 PUBLICATIONS = "supabase_realtime,supabase_realtime_messages_publication"
 POLL_S = 0.01
-IDLE_MOVE_S = 5.0
+IDLE_POLL_S = 5.0
 RETRY_S = 0.5
 READY_TIMEOUT_S = 5.0
 BATCH_CHANGES = 500
+LOST = "The stream of changes was interrupted; some may be missing"
 # The text form of values in the stream follows these.
 SESSION = (
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
@@ -42,23 +46,18 @@ select data from pg_logical_slot_get_binary_changes(
 )
 """
 _END = "select pg_current_wal_insert_lsn() - '0/0'"
+# Messages nobody will ask for again; the hosted service drops old partitions.
+_SWEEP = "delete from realtime.messages where inserted_at < now() - interval '3 days'"
 _POSITION = "select pg_current_wal_flush_lsn() - '0/0'"
-_MOVE = "select pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())"
 
 
 @dataclass
 class Feed:
-    """Reads the stream while `listening()`, and gives batches of changes to `deliver`."""
+    """Reads the stream, and gives what somebody asked for to `delivery` in batches."""
 
-    dsn: str
-    """Of a superuser: the stream holds every published row."""
-    admin: Pool
-    listening: Callable[[], bool]
-    wants: Callable[[Change], bool]
-    """Whether anybody asked for changes of that kind: the others are dropped as they are decoded."""
-    deliver: Callable[[list[Change]], Awaitable[None]]
-    interrupted: Callable[[], None]
-    """Called after the stream broke: what was committed meanwhile is lost to the listeners."""
+    stack: Stack
+    hub: Hub
+    delivery: Delivery
 
     def __post_init__(self) -> None:
         self._wake = asyncio.Event()
@@ -67,7 +66,7 @@ class Feed:
     async def position(self) -> int:
         """Where the log ends now: later commits lie behind it. Raises `TimeoutError` while down."""
         await asyncio.wait_for(self.ready.wait(), READY_TIMEOUT_S)
-        async with self.admin.connection() as connection:
+        async with self.stack.admin.connection() as connection:
             return await _number(connection, _END)
 
     def wake(self) -> None:
@@ -78,39 +77,41 @@ class Feed:
         """Until cancelled; a lost connection is made again, with a new slot."""
         while True:
             try:
+                # As superuser: the stream holds every published row.
+                dsn = self.stack.postgres.dsn(SUPERUSER)
                 async with await psycopg.AsyncConnection.connect(
-                    self.dsn, autocommit=True, options=SESSION, application_name="realtime"
+                    dsn, autocommit=True, options=SESSION, application_name="realtime"
                 ) as connection:
                     await self._follow(connection)
             except (psycopg.Error, MalformedStream) as error:
                 log.warning("realtime.stream_lost", error=str(error).strip())
             self.ready.clear()
-            self.interrupted()
+            for channel in list(self.hub.channels()):
+                if channel.bindings:
+                    channel.system("postgres_changes", "error", LOST)
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, connection: Connection) -> None:
         slot = f"soundscape_realtime_{os.getpid()}_{secrets.token_hex(4)}"
         await connection.execute(_CREATE, [slot])
+        await connection.execute(_SWEEP)
         self.ready.set()
         read_to = 0
         while True:
-            if not self.listening():
-                await self._idle(connection, slot)
-                continue
             position = await _number(connection, _POSITION)
             if position > read_to:
                 async for batch in self._read(connection, slot):
-                    await self.deliver(batch)
+                    await self.delivery.deliver(batch)
                 read_to = position
-            await asyncio.sleep(POLL_S)
+            await self._pause()
 
-    async def _idle(self, connection: Connection, slot: str) -> None:
-        await connection.execute(_MOVE, [slot])
-        self._wake.clear()
-        if self.listening():
+    async def _pause(self) -> None:
+        if self.hub:
+            await asyncio.sleep(POLL_S)
             return
+        self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), IDLE_MOVE_S)
+            await asyncio.wait_for(self._wake.wait(), IDLE_POLL_S)
 
     async def _read(self, connection: Connection, slot: str) -> AsyncIterator[list[Change]]:
         """Everything committed since the last read, in batches: a transaction may be larger than memory."""
@@ -118,7 +119,7 @@ class Feed:
         async with connection.cursor(binary=True) as cursor:
             async for (data,) in cursor.stream(_READ, [slot, PUBLICATIONS]):
                 change = decoder.decode(data)
-                if change is not None and self.wants(change):
+                if change is not None and self.delivery.wants(change):
                     batch.append(change)
                 if len(batch) >= BATCH_CHANGES:
                     yield batch

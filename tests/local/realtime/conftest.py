@@ -55,10 +55,13 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.asynccontextmanager
-    async def connect(self, vsn: str = "1.0.0", key: str | None = None) -> AsyncIterator[Client]:
+    async def connect(
+        self, vsn: str = "1.0.0", key: str | None = None, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[Client]:
         address = self.url.replace("http", "ws") + "/realtime/v1/websocket"
         key = self.keys.publishable_key if key is None else key
-        async with websockets.connect(f"{address}?apikey={key}&vsn={vsn}", max_size=None) as socket:
+        url = f"{address}?apikey={key}&vsn={vsn}"
+        async with websockets.connect(url, max_size=None, additional_headers=headers) as socket:
             yield Client(socket, vsn)
 
 

@@ -71,6 +71,7 @@ async def test_self_and_ack(server: Server, topic: str, vsn: str) -> None:
     [
         ({"event": "e", "payload": "x" * 300_000}, "Payload size exceeded"),
         ({"payload": 1}, "A broadcast needs an event"),
+        ({"event": "e", "payload": {}, "persist": True}, "persist is not supported"),
     ],
 )
 async def test_what_cannot_be_broadcast_is_said(server: Server, topic: str, frame: Any, reason: str) -> None:
@@ -143,10 +144,13 @@ async def test_http_single(server: Server, topic: str) -> None:
         ("", b'{"messages": [{"topic": "t", "event": "e"}]}', 422),
         ("", b'{"messages": [7]}', 422),
         ("", b'{"messages": [{"topic": 7, "event": "e", "payload": {}}]}', 422),
+        ("", b'{"messages": [{"topic": "t", "event": "e", "payload": {}, "private": "yes"}]}', 422),
+        ("", b'{"messages": [{"topic": "t", "event": "e", "payload": {}, "persist": true}]}', 422),
         ("", b"{nonsense", 400),
         ("/t/events/e", b"{nonsense", 422),
         ("/t/events/e", b'"' + b"x" * 300_000 + b'"', 422),
         ("/t/events/e?persist=true", b"{}", 422),
+        ("/t/events/e?private=maybe", b"{}", 422),
     ],
 )
 async def test_http_refuses(server: Server, path: str, body: bytes, status: int) -> None:
@@ -207,6 +211,21 @@ async def test_a_refresh_that_takes_the_permission_away_closes(server: Server, t
         message = (await client.receive())["payload"]["message"]
         assert message == f"You no longer have permission to read from this Channel topic: {team}"
         assert (await client.receive())["event"] == "phx_close"
+
+
+async def test_a_refresh_keeps_the_headers_that_policies_read(server: Server, topic: str, alice: str) -> None:
+    server.sql("""
+        create policy known on realtime.messages for select to authenticated
+            using (current_setting('request.headers', true)::jsonb ->> 'x-client-info' = 'known')
+    """)
+    try:
+        async with server.connect(headers={"x-client-info": "known"}) as client:
+            assert (await client.join(topic, token=server.token(alice), private=True))["status"] == "ok"
+            token = server.token(alice, renewed=True)
+            await client.send(f"realtime:{topic}", "access_token", {"access_token": token})
+            await client.silence()
+    finally:
+        server.sql("drop policy known on realtime.messages")
 
 
 async def test_http_to_a_private_topic(server: Server, team: str, alice: str) -> None:

@@ -67,6 +67,7 @@ async def test_every_key_may_join(server: Server, topic: str, key: str) -> None:
         ("realtime:x", {"access_token": "not a token"}, "MalformedJWT"),
         ("realtime:x", {"access_token": "a.b.c"}, "JwtSignatureError"),
         ("realtime:x", {"config": {"broadcast": {"replay": {"since": 0}}}}, "UnableToReplayMessages"),
+        ("realtime:x", {"config": {"broadcast": {"persist": True}}}, "persist is not supported"),
     ],
 )
 async def test_joins_are_refused_with_a_reason(
@@ -109,6 +110,14 @@ async def test_leave_is_answered_and_ends_the_channel(server: Server, topic: str
         assert (await client.receive())["payload"]["response"] == {"reason": "unmatched topic"}
         await client.send(f"realtime:{topic}", "phx_leave", {})
         assert (await client.receive())["payload"]["status"] == "ok"
+
+
+async def test_an_unknown_event_is_refused(server: Server, topic: str) -> None:
+    async with server.connect() as client:
+        await client.join(topic)
+        await client.send(f"realtime:{topic}", "dance", {})
+        reply = (await client.receive())["payload"]
+        assert reply == {"status": "error", "response": {"reason": "Unknown event: dance"}}
 
 
 async def test_joining_again_replaces_the_channel(server: Server, topic: str) -> None:
