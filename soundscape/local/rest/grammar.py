@@ -1,168 +1,213 @@
-"""PostgREST's query language, read by recursive descent into the tree of `syntax`.
+"""PostgREST's query language, read by the rules of `grammar.peg` into the tree of `syntax`.
 
-The grammar is that of PostgREST's documentation ("Tables and Views", "Resource Embedding"). Nothing
-here knows a database; every text either becomes a tree or a PGRST100 that says where it stopped.
+Nothing here knows a database; every text either becomes a tree or a PGRST100 that says where it stopped.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Literal
+from functools import lru_cache
+from pathlib import Path as File
+from typing import Any
 
-from soundscape.local.rest.errors import refusal
-from soundscape.local.rest.reader import Reader
+from parsimonious.exceptions import ParseError
+from parsimonious.grammar import Grammar
+from parsimonious.nodes import Node, NodeVisitor
+
+from soundscape.local.rest.errors import RestError, refusal
 from soundscape.local.rest.syntax import (
     ColumnItem,
     Comparison,
-    Condition,
     EmbedItem,
     Field,
+    JsonStep,
     Logic,
     OrderTerm,
-    SelectItem,
+    Path,
 )
 
-QUANTIFIED = ("eq", "gte", "gt", "lte", "lt", "like", "ilike", "match", "imatch")
-SIMPLE = ("neq", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj", "isdistinct")
-TEXT_SEARCH = ("fts", "plfts", "phfts", "wfts")
-IS_VALUES = ("null", "not_null", "true", "false", "unknown")
+MAX_DEPTH = 30
+"""Parentheses inside parentheses; more would only exhaust somebody's stack."""
 
-OPERATOR_PREFIX = re.compile(
-    r"(not\.)?(is|in|" + "|".join((*QUANTIFIED, *SIMPLE, *TEXT_SEARCH)) + r")(\([^()]*\))?\."
-)
-_AGGREGATE = re.compile(r"""count\(\)|(?:"[^"]*"|[^,()"])*\.(?:sum|avg|count|max|min)\(\)""")
-_CAST = re.compile(r"[\w $]+")
-_WORD = re.compile(r"\w+")
-_ARRAY = re.compile(r"\{[^{}]*\}")
-_PLAIN_ELEMENT = re.compile(r"[^,)]*")
-_LOGIC = re.compile(r"(not\.)?(and|or)[ \t]*(?=\()")
-_DIRECTION = re.compile(r"(?:\.(asc|desc))?(?:\.nulls(first|last))?[ \t]*")
+_GRAMMAR = Grammar(File(__file__).with_suffix(".peg").read_text())
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_CALLED = {
+    "select": "select parameter", "names": "list of columns", "target": "tree path", "logic": "logic tree"
+}  # fmt: skip
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-class Grammar(Reader):
-    """The sentences of the language: select items, conditions, order terms."""
+@lru_cache(maxsize=1024)
+def read(rule: str, text: str) -> Any:
+    """The tree of a parameter. Raises PGRST100 where it is no sentence of `rule`."""
+    try:
+        _check_depth(text)
+        return _TREE.visit(_GRAMMAR[rule].parse(text))
+    except ParseError as error:
+        here = text[error.pos : error.pos + 1]
+        found = f'unexpected "{here}"' if here else "unexpected end of input"
+        place = f'"failed to parse {_CALLED.get(rule, rule)} ({text})" (line 1, column {error.pos + 1})'
+        expected = error.expr if isinstance(error.expr, str) else error.expr.name or error.expr
+        raise refusal("PGRST100", place, details=f"{found} expecting {expected}") from error
+
+
+def has_operator(text: str) -> bool:
+    """Whether a parameter's value begins as a filter does."""
+    try:
+        _GRAMMAR["prefix"].match(text)
+    except ParseError:
+        return False
+    return True
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for mark in re.finditer(r"[()]", _QUOTED.sub(lambda found: " " * len(found[0]), text)):
+        depth += 1 if mark[0] == "(" else -1
+        if depth > MAX_DEPTH:
+            raise ParseError(text, mark.start(), f"at most {MAX_DEPTH} nested parentheses")
+
+
+class _Tree(NodeVisitor):  # type: ignore[misc]
+    """What each rule's match means. What may be absent comes as a list, or as an empty text."""
+
+    unwrapped_exceptions = (RestError,)
+
+    def generic_visit(self, node: Node, children: list[Any]) -> Any:
+        return children or node.text
+
+    def _only(self, _: Node, children: list[Any]) -> Any:
+        return children[0]
+
+    visit_item = visit_column = visit_condition = visit_operator = visit_name = visit_logic = _only
 
     # -- select ----------------------------------------------------------------------------------
 
-    def select_items(self) -> tuple[SelectItem, ...]:
-        self.space()
-        return () if self.ends(")") else self.comma_list(self.select_item)
+    def visit_select(self, _: Node, children: list[Any]) -> tuple[ColumnItem | EmbedItem, ...]:
+        return children[1][0] if children[1] else ()
 
-    def select_item(self) -> SelectItem:
-        item = self.either(self.embed) or self.column()
-        self.space()
-        if not self.ends(",", ")"):
-            self.fail('",", ")" or end of input')
-        return item
+    def visit_items(self, _: Node, children: list[Any]) -> tuple[ColumnItem | EmbedItem, ...]:
+        return _all(*children)
 
-    def embed(self) -> EmbedItem | None:
-        spread = self.accept("...")
-        alias = None if spread else self.either(self.alias)
-        self.space()
-        if not spread and not self.at_name():
-            return None
-        name, hint, inner = self.name(), None, False
-        while self.accept("!"):
-            word = self.name()
-            inner = inner or word == "inner"
-            hint = word if word not in ("inner", "left") else hint
-        if not self.sees("(") or (name == "count" and not spread):
-            if spread or hint or inner:
-                self.fail('"("')
-            return None
-        return EmbedItem(name, self.nested(self.select_items), alias, hint, inner, spread)
+    def visit_embed(self, _: Node, children: list[Any]) -> EmbedItem:
+        lead, name, hints, _, _, items, _, _ = children
+        leads = lead[0][0] if lead else None
+        spread = leads == "..."
+        named = [hint for hint in hints if hint not in ("inner", "left")]
+        return EmbedItem(
+            name,
+            items[0] if items else (),
+            None if spread else leads,
+            named[-1] if named else None,
+            "inner" in hints,
+            spread,
+        )
 
-    def column(self) -> ColumnItem:
-        if self.accept("*"):
-            return ColumnItem(Field("*"))
-        alias = self.either(self.alias)
-        self.space()
-        if self.match(_AGGREGATE):
-            raise refusal("PGRST123")
-        field = self.field()
-        return ColumnItem(field, alias, self.word(_CAST, "letter or digit") if self.accept("::") else None)
+    def visit_aggregate(self, _: Node, __: list[Any]) -> None:
+        raise refusal("PGRST123")
+
+    def visit_star(self, _: Node, __: list[Any]) -> ColumnItem:
+        return ColumnItem(Field("*"))
+
+    def visit_named_column(self, _: Node, children: list[Any]) -> ColumnItem:
+        alias, field, cast, _ = children
+        return ColumnItem(field, alias[0] if alias else None, cast[0] if cast else None)
+
+    def visit_alias(self, _: Node, children: list[Any]) -> str:
+        return str(children[1])
+
+    def visit_hint(self, _: Node, children: list[Any]) -> str:
+        return str(children[1])
+
+    visit_cast = visit_hint
 
     # -- conditions ------------------------------------------------------------------------------
 
-    def comparison(self, field: Field, value: Callable[[], str]) -> Comparison:
-        """`[not.]operator.value`; `value` reads what may stand for a single value here."""
-        negated = self.accept("not.")
-        found = OPERATOR_PREFIX.match(self.text, self.at)
-        if found is None or found[1]:
-            self.fail("operator (eq, gt, ...)")
-        operator, inside = found[2], None if found[3] is None else found[3][1:-1].strip()
-        quantifier: Literal["any", "all"] | None = None
-        if inside is not None:
-            quantified = operator in QUANTIFIED and inside in ("any", "all")
-            if not quantified and not (operator in TEXT_SEARCH and inside):
-                self.fail("operator (eq, gt, ...)")
-            quantifier = ("any" if inside == "any" else "all") if quantified else None
-        self.at = found.end()
-        if operator == "in":
-            return Comparison(field, operator, self.value_list(), negated)
-        if operator == "is":
-            expecting = f"isVal: ({', '.join(IS_VALUES)})"
-            word = self.word(_WORD, expecting).lower()
-            if word not in IS_VALUES:
-                self.fail(expecting)
-            return Comparison(field, operator, word, negated)
-        configuration = inside if operator in TEXT_SEARCH else None
-        return Comparison(field, operator, value(), negated, quantifier, configuration)
+    def visit_junction(self, _: Node, children: list[Any]) -> Logic:
+        negation, connective, _, _, first, others, _, _ = children
+        return Logic(connective, _all(first, others), bool(negation))
 
-    def rest(self) -> str:
-        text, self.at = self.text[self.at :], len(self.text)
-        return text
+    def visit_comparison(self, _: Node, children: list[Any]) -> Comparison:
+        field, _, negation, ((operator, value, *extra),) = children
+        return Comparison(field, operator, value, bool(negation), *extra)
 
-    def element(self, *, arrays: bool) -> str:
-        """One value inside parentheses: quoted, a `{...}` array where allowed, or up to `,` or `)`."""
+    def visit_filter(self, _: Node, children: list[Any]) -> tuple[bool, tuple[Any, ...]]:
+        negation, (test,), _ = children
+        return bool(negation), test
 
-        def whole() -> str | None:
-            value = self.quoted()
-            if value is None and arrays and (found := self.match(_ARRAY)):
-                value = found[0]
-            return value if self.ends(",", ")") else None
+    def visit_member(self, _: Node, children: list[Any]) -> tuple[Any, ...]:
+        _, _, _, first, others, _ = children
+        return "in", _all(first, others)
 
-        value = self.either(whole)
-        if value is None:
-            plain = self.match(_PLAIN_ELEMENT)
-            value = plain[0] if plain else ""
-        return value
+    def visit_state(self, node: Node, _: list[Any]) -> tuple[Any, ...]:
+        return "is", node.text.removeprefix("is.").lower()
 
-    def value_list(self) -> tuple[str, ...]:
-        self.space()
-        # Spaces are part of the values.
-        return self.nested(lambda: self.comma_list(lambda: self.element(arrays=False), spaced=False))
+    def visit_compared(self, _: Node, children: list[Any]) -> tuple[Any, ...]:
+        (operator, *extra), value = children
+        return operator, value, *extra
 
-    def condition(self) -> Condition:
-        logic = self.logic()
-        if logic is not None:
-            return logic
-        field = self.field()
-        self.expect(".")
-        return self.comparison(field, lambda: self.element(arrays=True))
+    visit_compared_rest = visit_compared
 
-    def logic(self) -> Logic | None:
-        found = self.match(_LOGIC)
-        if found is None:
-            return None
-        terms = self.nested(lambda: self.comma_list(self.condition))
-        self.space()
-        return Logic("and" if found[2] == "and" else "or", terms, negated=bool(found[1]))
+    def visit_quantified(self, node: Node, _: list[Any]) -> Any:
+        return node.match.groups()
+
+    def visit_searched(self, node: Node, _: list[Any]) -> tuple[Any, ...]:
+        operator, configuration = node.match.groups()
+        return operator, None, configuration and configuration.strip()
+
+    visit_simple = visit_quantified
+
+    def visit_element(self, _: Node, children: list[Any]) -> Any:
+        return children[0] if isinstance(children[0], str) else children[0][0]
+
+    visit_value = visit_element
 
     # -- order -----------------------------------------------------------------------------------
 
-    def order_term(self) -> OrderTerm:
-        relation = self.either(self.related)
-        field = self.nested(self.field) if relation is not None else self.field()
-        found = self.match(_DIRECTION)
-        if found is None or not self.ends(","):
-            self.fail('"asc", "desc", "nullsfirst" or "nullslast"')
-        nulls: Literal["first", "last"] | None = None
-        if found[2]:
-            nulls = "first" if found[2] == "first" else "last"
-        return OrderTerm(field, relation, found[1] == "desc", nulls)
+    def visit_order(self, _: Node, children: list[Any]) -> tuple[OrderTerm, ...]:
+        return _all(*children[1:3])
 
-    def related(self) -> str | None:
-        name = self.name()
-        return name if self.sees("(") else None
+    visit_names = visit_order
+
+    def visit_order_term(self, _: Node, children: list[Any]) -> OrderTerm:
+        (target,), (direction, nulls), _ = children
+        relation, field = target if isinstance(target, tuple) else (None, target)
+        return OrderTerm(field, relation, direction == "desc", nulls)
+
+    def visit_related(self, _: Node, children: list[Any]) -> tuple[str, Field]:
+        return children[1], children[3]
+
+    visit_direction = visit_quantified
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def visit_target(self, _: Node, children: list[Any]) -> tuple[Path, Field]:
+        """The embeds on the way, and the field."""
+        *path, last = _all(*children[:2])
+        return tuple(field.name for field in path), last
+
+    def visit_field(self, _: Node, children: list[Any]) -> Field:
+        return Field(children[1], tuple(children[2]))
+
+    def visit_step(self, _: Node, children: list[Any]) -> JsonStep:
+        (arrow,), (key,) = children
+        return JsonStep(key, arrow == "->>")
+
+    def visit_index(self, node: Node, _: list[Any]) -> int:
+        return int(node.text)
+
+    def visit_word(self, node: Node, _: list[Any]) -> Any:
+        return node.text.strip()
+
+    visit_key = visit_type = visit_connective = visit_word
+
+    def visit_quoted(self, node: Node, _: list[Any]) -> str:
+        return str(_ESCAPED.sub(r"\1", node.text[1:-1]))
+
+
+_TREE = _Tree()
+
+
+def _all(first: Any, others: Any) -> tuple[Any, ...]:
+    """`first (comma other)*`."""
+    return (first, *(other for _, other in others))

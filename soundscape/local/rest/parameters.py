@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from soundscape.local.rest.errors import refusal
-from soundscape.local.rest.grammar import OPERATOR_PREFIX, Grammar
-from soundscape.local.rest.syntax import Field, Logic, Path, Query
+from soundscape.local.rest.grammar import has_operator, read
+from soundscape.local.rest.syntax import Comparison, Query
 
 MAX_PARAMETERS = 500
-
-T = TypeVar("T")
 
 
 def split_query_string(raw: bytes) -> list[tuple[str, str]]:
@@ -28,66 +25,28 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, is_call: bool = False) -> Q
     """The tree of a query string. With `is_call`, a parameter without an operator is an argument."""
     query = Query()
     for key, value in pairs:
-        last = key.rpartition(".")[2]
+        names, field = read("target", key)
         if key == "select":
-            query.select = _whole(value, "select parameter", Grammar.select_items)
+            query.select = read("select", value)
         elif key == "columns":
-            query.columns = _names(value, "columns parameter")
+            query.columns = read("names", value)
         elif key == "on_conflict":
-            query.on_conflict = _names(value, "on_conflict parameter")
-        elif last == "order":
-            terms = _whole(value, "order", lambda reader: reader.comma_list(reader.order_term))
-            query.order[_path(key)[:-1]] = terms
-        elif last == "limit":
-            query.limit[_path(key)[:-1]] = _number(last, value)
-        elif last == "offset":
-            query.offset[_path(key)[:-1]] = _number(last, value)
-        elif last in ("and", "or"):
-            names = _path(key)[:-1]
-            negation = "not." if "not" in names else ""
-            tree = _whole(f"{negation}{last}{value}", "logic tree", _logic)
+            query.on_conflict = read("names", value)
+        elif field.name == "order":
+            query.order[names] = read("order", value)
+        elif field.name == "limit":
+            query.limit[names] = _number(field.name, value)
+        elif field.name == "offset":
+            query.offset[names] = _number(field.name, value)
+        elif field.name in ("and", "or"):
+            tree = read("logic", f"{'not.' if 'not' in names else ''}{field.name}{value}")
             query.conditions.append((tuple(name for name in names if name != "not"), tree))
-        elif is_call and not OPERATOR_PREFIX.match(value):
+        elif is_call and not has_operator(value):
             query.arguments[key] = value
         else:
-            path, field = _whole(key, "tree path", _target)
-            reader = Grammar(value, "filter")
-            query.conditions.append((path, reader.comparison(field, reader.rest)))
-            reader.end()
+            negated, (operator, operand, *extra) = read("filter", value)
+            query.conditions.append((names, Comparison(field, operator, operand, negated, *extra)))
     return query
-
-
-def _whole(text: str, what: str, read: Callable[[Grammar], T]) -> T:
-    reader = Grammar(text, what)
-    result = read(reader)
-    reader.end()
-    return result
-
-
-def _logic(reader: Grammar) -> Logic:
-    result = reader.logic()
-    if result is None:
-        reader.fail("logic operator (and, or)")
-    return result
-
-
-def _names(text: str, what: str) -> tuple[str, ...]:
-    return _whole(text, what, lambda reader: reader.comma_list(reader.name))
-
-
-def _path(key: str) -> Path:
-    path, last = _whole(key, "tree path", _target)
-    return (*path, last.name)
-
-
-def _target(reader: Grammar) -> tuple[Path, Field]:
-    """`embed.column->path` as the embed's path and the field."""
-    path: list[str] = []
-    while True:
-        field = reader.field()
-        if not reader.accept("."):
-            return tuple(path), field
-        path.append(field.name)
 
 
 def _number(name: str, text: str) -> int:

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from soundscape.local.rest.errors import RestError
-from soundscape.local.rest.grammar import QUANTIFIED, SIMPLE, TEXT_SEARCH
 from soundscape.local.rest.parameters import parse_query, split_query_string
 from soundscape.local.rest.plan import Planner, Read
 from soundscape.local.rest.schema_cache import SchemaCache
+from soundscape.local.rest.sql import OPERATORS as COMPARISONS
+from soundscape.local.rest.sql import TEXT_SEARCH
 from soundscape.local.rest.syntax import ColumnItem, Comparison, EmbedItem, Field, JsonStep, Logic, OrderTerm
 
 from .conftest import Shop
@@ -225,7 +226,8 @@ VALUES = [
 CASTS = ["", "", "", "::text", "::int", "::json", "::timestamptz", "::mood", "::nope", "::int4range"]
 PATHS = ["", "", "", "->a", "->>a", "->deep->list->0", "->-1", "->>0"]
 ALIASES = ["", "", "", "a:", '"100% %s %(x)s":', '"q""":', "{x}:", "é :"]
-OPERATORS = [*QUANTIFIED, *SIMPLE, *TEXT_SEARCH, "in", "is"]
+QUANTIFIED = ("eq", "gte", "gt", "lte", "lt", "like", "ilike", "match", "imatch")
+OPERATORS = [*COMPARISONS, *TEXT_SEARCH, "in", "is"]
 
 
 @st.composite
