@@ -16,6 +16,7 @@ import psycopg
 from soundscape.local.postgres import SUPERUSER
 from soundscape.local.stack import Stack
 
+USER_AGENT = "pg_net/0.19.5"
 CHANNEL = "soundscape_net"
 BATCH = 50
 POLL_S = 5.0
@@ -36,7 +37,9 @@ _FORGET = "delete from net._http_response where created < now() - interval '6 ho
 async def run(stack: Stack) -> None:
     """Send until cancelled."""
     async with (
-        httpx.AsyncClient(follow_redirects=False, trust_env=False) as client,
+        httpx.AsyncClient(
+            follow_redirects=True, trust_env=False, headers={"User-Agent": USER_AGENT}
+        ) as client,
         await psycopg.AsyncConnection.connect(stack.postgres.dsn(SUPERUSER), autocommit=True) as connection,
     ):
         await connection.execute(f"listen {CHANNEL}")

@@ -97,7 +97,16 @@ def test_other_hashes_say_so(connection: psycopg.Connection, call: str) -> None:
 
 @sql("database.no-rest-of-extensions")
 @pytest.mark.parametrize(
-    "call", ["extensions.crypt('a', 'b')", "extensions.pgp_sym_encrypt('a', 'b')", "extensions.uuid_ns_url()"]
+    "call",
+    [
+        "extensions.crypt('a', 'b')",
+        "extensions.pgp_sym_encrypt('a', 'b')",
+        "extensions.uuid_ns_url()",
+        "cron.alter_job(1, schedule := '* * * * *')",
+        "cron.schedule_in_database('a', '* * * * *', 'select 1', 'postgres')",
+        "net.http_collect_response(1)",
+        "net.worker_restart()",
+    ],
 )
 def test_what_is_absent(connection: psycopg.Connection, call: str) -> None:
     with pytest.raises(psycopg.errors.UndefinedFunction):

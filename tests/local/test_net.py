@@ -38,7 +38,7 @@ class Ear(BaseHTTPRequestHandler):
         with suppress(BrokenPipeError):  # nobody waited for it
             self.wfile.write(b"heard\x00 you")
 
-    do_POST = do_GET = _hear  # noqa: N815 - the base class's names
+    do_POST = do_GET = do_DELETE = _hear  # noqa: N815 - the base class's names
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
@@ -96,9 +96,42 @@ def test_sent_after_commit_and_once(
     assert (found["status_code"], found["content"], found["timed_out"]) == (200, "heard you", False)
     (sent,) = heard
     assert (sent["method"], sent["path"], json.loads(sent["body"])) == ("POST", "/x?a=b", {"a": "ä"})
-    assert (sent["headers"]["X-One"], sent["headers"]["X-Number"]) == ("1", "2")
+    told = sent["headers"]
+    assert (told["X-One"], told["X-Number"], told["Content-Type"]) == ("1", "2", "application/json")
+    assert told["User-Agent"].startswith("pg_net/")
     left = connection.execute("select count(*) from net.http_request_queue").fetchone()
     assert left == (0,)
+
+
+@pytest.mark.row("database.pg-net", by="sql")
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+def test_a_body_is_json_and_says_so(connection: psycopg.Connection, name: str) -> None:
+    with pytest.raises(psycopg.errors.RaiseException, match='Content-Type header must be "application/json"'):
+        post(connection, "http://127.0.0.1:1", headers=json.dumps({name: "text/plain"}))
+
+
+@pytest.mark.row("database.pg-net", by="sql")
+@pytest.mark.parametrize(
+    ("call", "method", "body"),
+    [
+        ("http_get(%(url)s, %(params)s, %(headers)s)", "GET", b""),
+        ("http_delete(%(url)s, %(params)s, %(headers)s)", "DELETE", b""),
+        ("http_delete(%(url)s, %(params)s, %(headers)s, 5000, '[1]')", "DELETE", b"[1]"),
+        ("http_post(%(url)s, null, %(params)s, %(headers)s)", "POST", b""),
+    ],
+)
+def test_each_method(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]], call: str, method: str, body: bytes
+) -> None:
+    url, heard = ear
+    named = {"url": f"{url}/x", "params": json.dumps({"a": "b"}), "headers": json.dumps({"X-One": "1"})}
+    row = connection.execute(f"select net.{call}".encode(), named).fetchone()
+    connection.commit()
+    assert row is not None
+    assert answer(connection, row[0])["status_code"] == 200
+    (sent,) = heard
+    assert (sent["method"], sent["path"], sent["body"]) == (method, "/x?a=b", body)
+    assert sent["headers"]["X-One"] == "1"
 
 
 def test_rolled_back_is_never_sent(
@@ -122,8 +155,10 @@ def test_one_bad_request_beside_good_ones(
         post(connection, "http://127.0.0.1:1/nobody"),
         post(connection, "http://[::1/"),
         post(connection, f"{url}/x", headers=json.dumps({"X-Bad": "é\n"})),
-        post(connection, f"{url}/x", headers=json.dumps(["a list"])),
     ]
+    listed = connection.execute("select net.http_get(%s, headers := '[1]')", (f"{url}/x",)).fetchone()
+    assert listed is not None
+    bad.append(listed[0])
     good = [post(connection, f"{url}/good") for _ in range(3)]
     connection.commit()
     for request in good:
@@ -141,13 +176,14 @@ def test_too_slow(connection: psycopg.Connection, ear: tuple[str, list[dict[str,
     assert (found["timed_out"], found["status_code"]) == (True, None)
 
 
-def test_no_redirect_is_followed(
+def test_a_redirect_is_followed(
     connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
 ) -> None:
     request = post(connection, f"{ear[0]}/elsewhere")
     connection.commit()
-    assert answer(connection, request)["status_code"] == 302
-    assert [sent["path"] for sent in ear[1]] == ["/elsewhere"]
+    assert answer(connection, request)["status_code"] == 200
+    sent = [(each["method"], each["path"]) for each in ear[1]]
+    assert sent == [("POST", "/elsewhere"), ("GET", "/followed")]
 
 
 def test_the_connection_it_listens_on_is_lost(
@@ -174,7 +210,7 @@ def test_params_become_the_query(
     request = post(connection, f"{url}/ok?a=1", params=json.dumps({"b c": "ä&=", "d": 2}))
     connection.commit()
     answer(connection, request)
-    assert heard[0]["path"] == "/ok?a=1&b%20c=%C3%A4%26%3D&d=2"
+    assert heard[0]["path"] == "/ok?a=1&d=2&b%20c=%C3%A4%26%3D"
 
 
 @pytest.fixture

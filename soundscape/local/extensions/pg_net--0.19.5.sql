@@ -49,7 +49,7 @@ $$;
 create function net._with_params(url text, params jsonb) returns text
 language sql immutable set search_path = '' as $$
     select coalesce(url || case when url like '%?%' then '&' else '?' end || pg_catalog.string_agg(
-        net._urlencode_string(key) || '=' || net._urlencode_string(value), '&' order by key), url)
+        net._urlencode_string(key) || '=' || net._urlencode_string(value), '&'), url)
     from pg_catalog.jsonb_each_text(coalesce(params, '{}'::jsonb))
 $$;
 
@@ -57,9 +57,19 @@ create function net.http_post(
     url text, body jsonb default '{}'::jsonb, params jsonb default '{}'::jsonb,
     headers jsonb default '{"Content-Type": "application/json"}'::jsonb, timeout_milliseconds int default 5000
 ) returns bigint
-language sql set search_path = '' as $$
-    select net._enqueue('POST', net._with_params(url, params), headers,
-                        pg_catalog.convert_to(body::text, 'UTF8'), timeout_milliseconds)
+language plpgsql set search_path = '' as $$
+declare
+    content_type text := (
+        select value from pg_catalog.jsonb_each_text(headers) where pg_catalog.lower(key) = 'content-type' limit 1);
+begin
+    if content_type <> 'application/json' then
+        raise exception 'Content-Type header must be "application/json"';
+    elsif content_type is null then
+        headers := headers || '{"Content-Type": "application/json"}';
+    end if;
+    return net._enqueue('POST', net._with_params(url, params), headers,
+                        pg_catalog.convert_to(body::text, 'UTF8'), timeout_milliseconds);
+end
 $$;
 
 create function net.http_get(
