@@ -36,7 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Against another project, tests that only the embedded one can pass are skipped with their reason."""
+    """Fixtures of a folder are made once: with several processes, its tests go to one of them.
+
+    Against another project, tests that only the embedded one can pass are skipped with their reason.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").parts[0]))
     if not os.environ.get("SUPABASE_URL"):
         return
     for item in items:

@@ -206,6 +206,12 @@ begin
     set status = file_status, error_code = left(code, 64), error_message = soundscape.told(final_state, code, message),
         trace_id = job.trace_id
     where id = job.audio_id and status in ('queued', 'analyzing');
+    -- Who cancels it knows.
+    if found and final_state <> 'cancelled' then
+        insert into public.notifications (user_id, kind, audio_id, error_code, trace_id)
+        select f.user_id, 'recording_' || f.status, f.id, f.error_code, f.trace_id
+        from public.audio_files f where f.id = job.audio_id;
+    end if;
     perform pgmq.delete(job.queue, job.msg_id);
 
     -- What was found in former bytes says nothing about these.
@@ -223,7 +229,7 @@ begin
     perform soundscape.admit(job.user_id, job.queue);
 end
 $$;
-comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, and delete its message. The caller holds the recording and the job.';
+comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, tell the owner, and delete its message. The caller holds the recording and the job.';
 
 create function soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language plpgsql security definer set search_path = '' as $$

@@ -112,6 +112,11 @@ begin
           and exists (select from soundscape.jobs l where l.audio_id = j.audio_id and l.id > j.id)
         order by j.finished_at limit soundscape.sweep_size() for update skip locked);
 
+    delete from public.notifications where id in (
+        select n.id from public.notifications n
+        where n.created_at < now() - soundscape.notifications_kept_for()
+        order by n.created_at limit soundscape.sweep_size() for update skip locked);
+
     -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
     -- hour is given to whoever is about to complete a job.
     insert into soundscape.removals (bucket_id, name)

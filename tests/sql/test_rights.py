@@ -31,6 +31,18 @@ USERS_FUNCTIONS = {
 }
 
 
+READ_WITHIN_POLICIES = {
+    ("authenticated", "soundscape"): {
+        "item_factors",
+        "item_neighbours",
+        "mood_rules",
+        "recommendation_models",
+    },
+    ("anon", "soundscape"): {"mood_rules"},
+}
+"""What functions that run with the caller's rights read there; tests/sql/access/matrix.py says which rows."""
+
+
 @pytest.mark.parametrize("schema", PRIVATE)
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 def test_no_table_in_a_private_schema(db: Database, role: str, schema: str) -> None:
@@ -53,7 +65,7 @@ def test_no_table_in_a_private_schema(db: Database, role: str, schema: str) -> N
         role,
         role,
     )
-    assert open_to == []
+    assert {row["relname"] for row in open_to} <= READ_WITHIN_POLICIES.get((role, schema), set())
 
 
 @pytest.mark.parametrize("schema", PRIVATE)

@@ -44,6 +44,7 @@ def capabilities(visit: Visit) -> list[Capability]:
         Capability("doorbell", ("worker",), tried(recording.doorbell)),
         Capability("analysis", ("worker", "waveforms bucket"), tried(recording.analysis), worker),
         Capability("realtime", ("analysis",), tried(recording.realtime)),
+        Capability("notification", ("analysis",), tried(recording.notification)),
         Capability("features", ("analysis",), tried(recording.features)),
         Capability("waveform", ("features",), tried(recording.waveform)),
         Capability("signed URL", ("describe",), tried(recording.signed_url)),

@@ -10,6 +10,7 @@ import httpx
 from storage3.exceptions import StorageApiError
 from websockets.exceptions import WebSocketException
 
+from soundscape.deploy.capabilities.belongings import none_granted
 from soundscape.deploy.capabilities.visit import POLL_S, Visit, data, rows
 from soundscape.deploy.check import Broken, Unknown
 from soundscape.errors import ProjectError
@@ -103,6 +104,30 @@ async def realtime(visit: Visit) -> None:
         if time.monotonic() > deadline:
             raise Broken("The owner was not told that the recording became ready.")
         await asyncio.sleep(POLL_S)
+
+
+async def notification(visit: Visit) -> None:
+    """The owner is told, and nobody else; only the database tells."""
+    owner, stranger, table = visit.owner.client, visit.stranger.client, "notifications"
+    told = await rows(owner, table, "audio_id", visit.row["id"])
+    if not told:
+        raise Broken("The owner is not told how the analysis ended.")
+    mark = {"read_at": "now"}
+    written = {name: told[0][name] for name in ("user_id", "kind", "audio_id", "trace_id")}
+    await none_granted(
+        table,
+        {
+            "another user reads it": rows(stranger, table, "audio_id", visit.row["id"]),
+            "nobody reads it": rows(await visit.anonymous(), table, "audio_id", visit.row["id"]),
+            "another user marks it read": data(stranger.table(table).update(mark).eq("id", told[0]["id"])),
+            "another user deletes it": data(stranger.table(table).delete().eq("id", told[0]["id"])),
+            "its owner writes one": data(owner.table(table).insert(written)),
+        },
+    )
+    if not await data(owner.table(table).update(mark).eq("id", told[0]["id"])):
+        raise Broken("Its owner cannot mark it read.")
+    if not await data(owner.table(table).delete().eq("id", told[0]["id"])):
+        raise Broken("Its owner cannot delete it.")
 
 
 async def features(visit: Visit) -> None:

@@ -23,7 +23,7 @@ def _id(tail: str) -> str:
 NAMES = {
     "owner": _id("1"), "other": _id("2"), "moderator": _id("3"), "admin": _id("4"), "bare": _id("5"), "ghost": _id("6"),
     "private": _id("a"), "public": _id("b"), "hidden": _id("c"), "theirs": _id("d"), "theirs_private": _id("e"),
-    "public_list": _id("b0"), "private_list": _id("a0"), "private_match": _id("aa"), "public_match": _id("bb"), "report": _id("1d"), "report_of_public": _id("1b"), "turn": _id("1f"),
+    "public_list": _id("b0"), "private_list": _id("a0"), "private_match": _id("aa"), "public_match": _id("bb"), "report": _id("1d"), "report_of_public": _id("1b"), "turn": _id("1f"), "notification": _id("1e"),
     "zeros": "0" * 64, "vector": "[" + ",".join(["0.5"] * 128) + "]",
 }  # fmt: skip
 
@@ -157,6 +157,9 @@ TABLES: tuple[Row, ...] = (
     Row("public.impressions", "all", "true", delete="xy...y"),
     Row("public.mood_rules", "any", "mood = 'calm' and rule = 'quiet'",    "yyyyyy", "xxxxxx", "xxxxxx", "xxxxxx",
         "(mood, rule, points, labels) values ('calm', 'new', 0.1, '{{calm}}')", "points = 0.1"),
+    Row("public.notifications", "owner's", "id = {notification}",          "xy...y", "xxxxxy", "xy...y", "xy...y",
+        "(user_id, kind, audio_id, trace_id) values ({owner}, 'recording_ready', {private}, 't')", "read_at = now()"),
+    Row("public.notifications", "rewritten", "id = {notification}", update="xxxxxy", change="kind = 'recording_failed'"),
     Row("public.reports", "by owner", "id = {report}",                     "xy.yyy", "------", "xxxxxy", "xxxxxy",
         change="assigned_at = now()"),
     Row("public.reports", "by another", "id = {report_of_public}",         "x..yyy", "xxyxxy", "xxxxxy", "xxxxxy",
@@ -416,6 +419,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "impressions": {"authenticated": ("select", "delete"), "service_role": _ALL},
     "mood_rules": READ | {"service_role": ("select",)},
+    "notifications": {"authenticated": ("select", "delete", "update (read_at)"), "service_role": _ALL},
     "recommendation_models": {"authenticated": ("select (id, state, slot, space, settings)",)},
     "item_factors": {"authenticated": ("select",)},
     "item_neighbours": {"authenticated": ("select",)},

@@ -1,0 +1,31 @@
+-- What somebody is to be told of. Written with what it tells, in one transaction, and sent by Realtime.
+
+create table public.notifications (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null references public.users (id) on delete cascade,
+    kind text not null check (kind in ('recording_ready', 'recording_failed', 'recording_rejected')),
+    audio_id uuid not null references public.audio_files (id) on delete cascade,
+    error_code text check (char_length(error_code) <= 64),
+    trace_id text not null,
+    created_at timestamptz not null default now(),
+    read_at timestamptz
+);
+alter table public.notifications enable row level security;
+create index notifications_by_user on public.notifications (user_id, created_at desc);
+create index notifications_by_recording on public.notifications (audio_id);
+create index notifications_by_age on public.notifications (created_at);
+comment on table public.notifications is 'What a user is told of. Seen by that user only, who may mark it read and delete it; deleted after 90 days.';
+comment on column public.notifications.id is 'The notification.';
+comment on column public.notifications.user_id is 'Who is told.';
+comment on column public.notifications.kind is 'What happened: the status that a recording arrived at.';
+comment on column public.notifications.audio_id is 'The recording.';
+comment on column public.notifications.error_code is 'Why it failed or was rejected; the recording''s error_message says it in words.';
+comment on column public.notifications.trace_id is 'The id of the upload, job, logs and traces it comes from.';
+comment on column public.notifications.created_at is 'When it happened.';
+comment on column public.notifications.read_at is 'When the user read it; null until then.';
+
+create function soundscape.notifications_kept_for() returns interval
+language sql immutable parallel safe set search_path = '' return interval '90 days';
+comment on function soundscape.notifications_kept_for() is 'After which the sweep deletes a notification, read or not.';
+
+alter publication supabase_realtime add table public.notifications;
