@@ -544,6 +544,55 @@ export type Database = {
         }
         Relationships: []
       }
+      notifications: {
+        Row: {
+          audio_id: string
+          created_at: string
+          error_code: string | null
+          id: string
+          kind: string
+          read_at: string | null
+          trace_id: string
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          audio_id: string
+          created_at?: string
+          error_code?: string | null
+          id?: string
+          kind: string
+          read_at?: string | null
+          trace_id: string
+          user_id: string
+        }
+        Update: {
+          audio_id?: string
+          created_at?: string
+          error_code?: string | null
+          id?: string
+          kind?: string
+          read_at?: string | null
+          trace_id?: string
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'notifications_audio_id_fkey'
+            columns: ['audio_id']
+            isOneToOne: false
+            referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'notifications_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+        ]
+      }
       playlist_items: {
         Row: {
           added_at: string
