@@ -23,6 +23,7 @@ USERS_FUNCTIONS = {
     "cancel_analysis",
     "dismiss_match",
     "hide_recording",
+    "log_impressions",
     "move_playlist_item",
     "reorder_playlist",
     "resolve_report",
