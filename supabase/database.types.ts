@@ -277,34 +277,40 @@ export type Database = {
           confidence: number
           created_at: string
           dismissed_at: string | null
-          dismissed_by: string | null
           evidence: NonNullable<Json>
           id: string
           kind: string
           matched_audio_id: string
+          matched_owner_dismissed_at: string | null
+          moderator_dismissed_at: string | null
+          owner_dismissed_at: string | null
         }
         ComputedFields: never
         Insert: {
           audio_id: string
           confidence: number
           created_at?: string
-          dismissed_at?: string | null
-          dismissed_by?: string | null
+          dismissed_at?: never
           evidence?: NonNullable<Json>
           id?: string
           kind: string
           matched_audio_id: string
+          matched_owner_dismissed_at?: string | null
+          moderator_dismissed_at?: string | null
+          owner_dismissed_at?: string | null
         }
         Update: {
           audio_id?: string
           confidence?: number
           created_at?: string
-          dismissed_at?: string | null
-          dismissed_by?: string | null
+          dismissed_at?: never
           evidence?: NonNullable<Json>
           id?: string
           kind?: string
           matched_audio_id?: string
+          matched_owner_dismissed_at?: string | null
+          moderator_dismissed_at?: string | null
+          owner_dismissed_at?: string | null
         }
         Relationships: [
           {
@@ -312,13 +318,6 @@ export type Database = {
             columns: ['audio_id']
             isOneToOne: false
             referencedRelation: 'audio_files'
-            referencedColumns: ['id']
-          },
-          {
-            foreignKeyName: 'audio_matches_dismissed_by_fkey'
-            columns: ['dismissed_by']
-            isOneToOne: false
-            referencedRelation: 'users'
             referencedColumns: ['id']
           },
           {
@@ -335,7 +334,6 @@ export type Database = {
           audio_id: string
           confidence: number
           end_s: number
-          id: number
           is_listed: boolean
           label: string
           start_s: number
@@ -346,7 +344,6 @@ export type Database = {
           audio_id: string
           confidence: number
           end_s: number
-          id?: never
           is_listed: boolean
           label: string
           start_s: number
@@ -356,7 +353,6 @@ export type Database = {
           audio_id?: string
           confidence?: number
           end_s?: number
-          id?: never
           is_listed?: boolean
           label?: string
           start_s?: number
@@ -910,7 +906,7 @@ export type Database = {
       clear_models: { Args: { most?: number; token: string }; Returns: number }
       complete_job: { Args: { job_id: number; result: Json; token: string }; Returns: undefined }
       custom_access_token_hook: { Args: { event: Json }; Returns: Json }
-      dismiss_match: { Args: { match: string }; Returns: undefined }
+      dismiss_match: { Args: { dismissed?: boolean; match: string }; Returns: undefined }
       end_fit: { Args: { token: string }; Returns: undefined }
       extend_lease: { Args: { job_id: number; lease_s?: number; token: string }; Returns: string }
       fail_job: {

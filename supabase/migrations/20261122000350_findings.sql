@@ -2,7 +2,6 @@
 -- which recordings share sound. Owner and visibility are carried along from the recording by foreign key.
 
 create table public.audio_tags (
-    id bigint generated always as identity primary key,
     audio_id uuid not null,
     user_id uuid not null,
     is_listed boolean not null,
@@ -10,7 +9,8 @@ create table public.audio_tags (
     confidence real not null check (confidence between 0 and 1),
     start_s double precision not null check (start_s >= 0),
     end_s double precision not null check (end_s < 'infinity'),
-    unique (audio_id, label, start_s),
+    -- No number counted up: a gap would tell of somebody's private recording.
+    primary key (audio_id, label, start_s),
     check (start_s <= end_s),
     constraint audio_tags_audio_id_fkey foreign key (audio_id, user_id, is_listed)
         references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
@@ -20,7 +20,6 @@ create index audio_tags_by_recording on public.audio_tags (audio_id, user_id, is
 create index audio_tags_by_owner on public.audio_tags (user_id);
 create index audio_tags_by_label on public.audio_tags (label, confidence desc);
 comment on table public.audio_tags is 'What is heard, and from when to when. Visible to whoever sees the recording.';
-comment on column public.audio_tags.id is 'The tag.';
 comment on column public.audio_tags.audio_id is 'The recording.';
 comment on column public.audio_tags.user_id is 'The recording''s owner, carried along.';
 comment on column public.audio_tags.is_listed is 'Whether everybody sees the recording, carried along.';
@@ -96,8 +95,12 @@ create table public.audio_matches (
     kind text not null check (kind in ('identical', 'same_recording', 'contains', 'shared_passage')),
     confidence real not null check (confidence between 0 and 1),
     evidence jsonb not null default '{}' check (jsonb_typeof(evidence) = 'object'),
-    dismissed_at timestamptz,
-    dismissed_by uuid references public.users (id) on delete set null,
+    moderator_dismissed_at timestamptz,
+    owner_dismissed_at timestamptz,
+    matched_owner_dismissed_at timestamptz,
+    dismissed_at timestamptz generated always as (coalesce(moderator_dismissed_at, case
+        when owner_dismissed_at is not null and matched_owner_dismissed_at is not null
+        then greatest(owner_dismissed_at, matched_owner_dismissed_at) end)) stored,
     created_at timestamptz not null default now(),
     check (audio_id <> matched_audio_id)
 );
@@ -107,7 +110,6 @@ create unique index audio_matches_by_pair on public.audio_matches
     (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id));
 create index audio_matches_by_recording on public.audio_matches (audio_id);
 create index audio_matches_by_matched on public.audio_matches (matched_audio_id);
-create index audio_matches_by_dismisser on public.audio_matches (dismissed_by);
 comment on table public.audio_matches is 'Claims that two recordings share sound: nothing follows from one by itself. Visible to whoever sees both recordings, and to moderators.';
 comment on column public.audio_matches.id is 'The claim.';
 comment on column public.audio_matches.audio_id is 'The recording that was analysed.';
@@ -115,6 +117,8 @@ comment on column public.audio_matches.matched_audio_id is 'The recording it mat
 comment on column public.audio_matches.kind is 'identical: the same bytes, or the same samples in another file. same_recording: most of both is the same sound. contains: most of one lies in the other. shared_passage: a stretch of both.';
 comment on column public.audio_matches.confidence is 'Probability that the claim is true, 0 to 1.';
 comment on column public.audio_matches.evidence is 'What the claim rests on: hashes; or offset_s (where audio_id begins within matched_audio_id), span_s, the share of each, speed and score.';
-comment on column public.audio_matches.dismissed_at is 'When it was called false; null while it stands.';
-comment on column public.audio_matches.dismissed_by is 'Who called it false; null once that account is gone.';
+comment on column public.audio_matches.dismissed_at is 'When it was called false for everybody: by a moderator, or by the owners of both. Null while it stands.';
+comment on column public.audio_matches.moderator_dismissed_at is 'When a moderator called it false.';
+comment on column public.audio_matches.owner_dismissed_at is 'When the owner of audio_id called it false.';
+comment on column public.audio_matches.matched_owner_dismissed_at is 'When the owner of matched_audio_id called it false.';
 comment on column public.audio_matches.created_at is 'When the claim was first made.';

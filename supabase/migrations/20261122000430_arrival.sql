@@ -86,6 +86,9 @@ begin
             update public.audio_features set object_version = new.version
             where object_version = old.version
               and audio_id = (select id from public.audio_files where object_id = new.id);
+            update soundscape.fingerprints set object_version = new.version
+            where object_version = old.version
+              and audio_id = (select id from public.audio_files where object_id = new.id);
             return null;
         end if;
     end if;

@@ -167,7 +167,10 @@ language sql stable security definer rows 10 set search_path = '' as $$
         'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256' then this ->> 'pcm_sha256' end,
         'offset_s', 0))
     from source, public.audio_features f
-    where f.audio_id <> file.id and (
+    where f.audio_id <> file.id
+      -- Given other bytes, it is about to be heard anew.
+      and f.object_version = (select a.object_version from public.audio_files a where a.id = f.audio_id)
+      and (
         f.sha256 = this ->> 'sha256'
         or f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
            and f.descriptors #> '{source,sample_rate}' = this -> 'sample_rate'
@@ -181,6 +184,13 @@ create index audio_features_by_samples on public.audio_features ((descriptors #>
 
 create function soundscape.claim_matches(file public.audio_files, result jsonb) returns void
 language sql security definer set search_path = '' as $$
+    -- What this recording's own analysis claimed and, asked again, does not. What somebody dismissed stays, to stay so.
+    delete from public.audio_matches m
+    where m.audio_id = file.id and m.kind <> 'identical' and jsonb_typeof(result -> 'matches') = 'array'
+      and coalesce(m.dismissed_at, m.owner_dismissed_at, m.matched_owner_dismissed_at) is null
+      and not exists (
+        select from jsonb_to_recordset(result -> 'matches') as c (audio_id uuid) where c.audio_id = m.matched_audio_id);
+
     insert into public.audio_matches as m (audio_id, matched_audio_id, kind, confidence, evidence)
     select file.id, claim.audio_id, claim.kind, claim.probability, claim.evidence
     from (
@@ -199,37 +209,48 @@ language sql security definer set search_path = '' as $$
     ) as claim
     order by claim.audio_id
     on conflict (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id)) do update
-    -- Dismissed stays dismissed.
+    -- Dismissed stays dismissed, by whom it was.
     set audio_id = excluded.audio_id, matched_audio_id = excluded.matched_audio_id, kind = excluded.kind,
-        confidence = excluded.confidence, evidence = excluded.evidence
+        confidence = excluded.confidence, evidence = excluded.evidence,
+        owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at else m.matched_owner_dismissed_at end,
+        matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at else m.owner_dismissed_at end
 $$;
 comment on function soundscape.claim_matches(public.audio_files, jsonb) is 'Claim what an analysis found to be elsewhere too: copies by hash, and the matches that the worker verified.';
 
-create function soundscape.dismiss_match(match uuid) returns void
+create function soundscape.dismiss_match(match uuid, dismissed boolean) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     caller uuid := (select auth.uid());
+    moderates boolean := (select soundscape.authorize('recordings.moderate'));
 begin
     update public.audio_matches m
-    set dismissed_at = coalesce(m.dismissed_at, now()), dismissed_by = coalesce(m.dismissed_by, caller)
-    where m.id = match and (
-        (select soundscape.authorize('recordings.moderate'))
-        or exists (
-            select from public.audio_files a, public.audio_files b
-            where a.id = m.audio_id and b.id = m.matched_audio_id and caller in (a.user_id, b.user_id)
-              and (a.is_listed or a.user_id = caller) and (b.is_listed or b.user_id = caller)));
+    set moderator_dismissed_at = case
+            when not moderates then m.moderator_dismissed_at
+            when dismissed then coalesce(m.moderator_dismissed_at, now()) end,
+        -- What a moderator says stands is taken back from the owners as well.
+        owner_dismissed_at = case
+            when moderates and dismissed or not moderates and caller <> a.user_id then m.owner_dismissed_at
+            when dismissed then coalesce(m.owner_dismissed_at, now()) end,
+        matched_owner_dismissed_at = case
+            when moderates and dismissed or not moderates and caller <> b.user_id then m.matched_owner_dismissed_at
+            when dismissed then coalesce(m.matched_owner_dismissed_at, now()) end
+    from public.audio_files a, public.audio_files b
+    where m.id = match and a.id = m.audio_id and b.id = m.matched_audio_id and (
+        moderates
+        or caller in (a.user_id, b.user_id)
+           and (a.is_listed or a.user_id = caller) and (b.is_listed or b.user_id = caller));
     if not found then
         raise exception 'There is no claim about a recording of yours with the id %.', match
             using errcode = '42501', hint = 'Owners dismiss what they see about their own recordings.';
     end if;
 end
 $$;
-comment on function soundscape.dismiss_match(uuid) is 'The claim is false, says an owner of one of the two, or a moderator. It stays so after another analysis.';
+comment on function soundscape.dismiss_match(uuid, boolean) is 'The claim is false (or stands after all), says an owner for their side, or a moderator for everybody. It stays so after another analysis.';
 
-create function public.dismiss_match(match uuid) returns void
+create function public.dismiss_match(match uuid, dismissed boolean default true) returns void
 language sql set search_path = ''
-as $$ select soundscape.dismiss_match(match) $$;
-comment on function public.dismiss_match(uuid) is 'Say that a claim about a recording of yours is false. It stays to be seen, with dismissed_at, and is not made again.';
+as $$ select soundscape.dismiss_match(match, dismissed) $$;
+comment on function public.dismiss_match(uuid, boolean) is 'Say that a claim about a recording of yours is false, or with dismissed => false that it stands after all. Counts for your side, a moderator''s word for everybody; the claim stays to be seen.';
 
 -- Recordings analysed before there was an index.
 

@@ -4,7 +4,7 @@ revoke all on function
     public.stored_fingerprints(uuid[]),
     public.unindexed_recordings(integer, integer, uuid),
     public.index_recording(uuid, text, jsonb),
-    public.dismiss_match(uuid)
+    public.dismiss_match(uuid, boolean)
     from public, anon, authenticated, service_role;
 grant execute on function
     soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid),
@@ -13,4 +13,4 @@ grant execute on function
     soundscape.unindexed_recordings(integer, integer, uuid), public.unindexed_recordings(integer, integer, uuid),
     soundscape.index_recording(uuid, text, jsonb), public.index_recording(uuid, text, jsonb)
     to service_role;
-grant execute on function soundscape.dismiss_match(uuid), public.dismiss_match(uuid) to authenticated;
+grant execute on function soundscape.dismiss_match(uuid, boolean), public.dismiss_match(uuid, boolean) to authenticated;

@@ -164,8 +164,10 @@ def test_deletion_forgets(db: Database, alice: str, bob: str, gone: str) -> None
 def test_a_moved_recording_is_not_forgotten(db: Database, alice: str) -> None:
     audio_id = ready(db, alice, result(1))
     etag = db.file(audio_id)["object_etag"]
-    db.store(db.file(audio_id)["file_path"], owner=alice, etag=etag)
+    version = db.store(db.file(audio_id)["file_path"], owner=alice, etag=etag)
     assert candidates(db, stored_keys(heard(1)), everybody=True)[0][0] == audio_id
+    # Else the worker would fetch it from Storage and match it again.
+    assert db.value("select object_version from soundscape.fingerprints") == version
 
 
 def test_stored_fingerprints_come_back(db: Database, alice: str) -> None:
@@ -285,27 +287,122 @@ def test_a_claim_about_a_private_recording_is_nobody_elses(db: Database, alice: 
     assert db.file(copy)["status"] == "ready"
 
 
-@pytest.mark.parametrize("who", ["alice", "bob", "moderator"])
-def test_dismissed_stays_dismissed(db: Database, alice: str, bob: str, who: str) -> None:
+def dismiss(db: Database, user_id: str, claim: Row, dismissed: bool = True) -> None:
+    with db.acting("authenticated", user_id) as connection:
+        connection.execute("select public.dismiss_match(%s, %s)", (claim["id"], dismissed))
+        connection.commit()
+
+
+def sides(claim: Row) -> tuple[bool, bool, bool]:
+    """Whether it is dismissed for the owner of the one, for the owner of the other, for everybody."""
+    return (
+        claim["owner_dismissed_at"] is not None,
+        claim["matched_owner_dismissed_at"] is not None,
+        claim["dismissed_at"] is not None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "swapped", "expected"),
+    [
+        (["alice"], False, (False, True, False)),
+        (["alice"], True, (True, False, False)),
+        (["bob"], False, (True, False, False)),
+        (["alice", "bob"], False, (True, True, True)),
+        (["moderator"], False, (False, False, True)),
+    ],
+)
+def test_dismissed_stays_dismissed(
+    db: Database, alice: str, bob: str, who: list[str], swapped: bool, expected: tuple[bool, bool, bool]
+) -> None:
+    """An owner speaks for their own side: who copied something cannot take the claim from the other."""
     stranger, moderator = db.sign_up(), db.sign_up()
     db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
     first = ready(db, alice, result(1), public=True)
     second = ready(db, bob, result(2, matches=[found_by_sound(first)]), public=True)
     (claim,) = claims(db, stranger)
-    with (
-        db.acting("authenticated", stranger) as connection,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        connection.execute("select public.dismiss_match(%s)", (claim["id"],))
-    with db.acting("authenticated", {"alice": alice, "bob": bob, "moderator": moderator}[who]) as connection:
-        connection.execute("select public.dismiss_match(%s)", (claim["id"],))
-        connection.commit()
-    (dismissed,) = claims(db, stranger)
-    assert dismissed["dismissed_at"] is not None
-    for audio_id, other in ((second, first), (first, second)):
-        again(db, audio_id, result(2 if audio_id == second else 1, matches=[found_by_sound(other)]))
-        (claim,) = claims(db, stranger)
-        assert (claim["id"], claim["dismissed_at"]) == (dismissed["id"], dismissed["dismissed_at"])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        dismiss(db, stranger, claim)
+    for name in who:
+        dismiss(db, {"alice": alice, "bob": bob, "moderator": moderator}[name], claim)
+    again(db, second, result(2, matches=[found_by_sound(first)]))
+    if swapped:
+        again(db, first, result(1, matches=[found_by_sound(second)]))
+    (after,) = claims(db, stranger)
+    assert (after["id"], sides(after)) == (claim["id"], expected)
+
+
+def test_a_dismissal_is_taken_back(db: Database, alice: str, bob: str) -> None:
+    moderator = db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
+    first = ready(db, alice, result(1), public=True)
+    ready(db, bob, result(1), public=True)
+    (claim,) = claims(db, alice)
+    assert str(claim["matched_audio_id"]) == first
+    dismiss(db, bob, claim)
+    dismiss(db, bob, claim, dismissed=False)
+    assert sides(claims(db, alice)[0]) == (False, False, False)
+    for user_id in (alice, bob):
+        dismiss(db, user_id, claim)
+    assert sides(claims(db, alice)[0]) == (True, True, True)
+    dismiss(db, moderator, claim, dismissed=False)
+    assert sides(claims(db, alice)[0]) == (False, False, False)
+    dismiss(db, moderator, claim)
+    dismiss(db, alice, claim, dismissed=False)
+    assert sides(claims(db, alice)[0]) == (False, False, True)
+
+
+def test_a_claim_does_not_tell_which_moderator_dismissed_it(db: Database, alice: str) -> None:
+    moderator = db.sign_up()
+    db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
+    for _ in range(2):
+        ready(db, alice, result(1), public=True)
+    dismiss(db, moderator, claims(db, alice)[0])
+    with db.acting("anon") as connection:
+        told = str(connection.execute("select * from public.audio_matches").fetchall())
+    assert "moderator_dismissed_at" in told
+    assert moderator not in told
+
+
+def test_the_same_bytes_uploaded_another_way_keep_what_was_dismissed(
+    db: Database, alice: str, bob: str
+) -> None:
+    first = ready(db, alice, result(1), public=True)
+    second = ready(db, bob, result(2, matches=[found_by_sound(first)]), public=True)
+    (before,) = claims(db, alice)
+    dismiss(db, alice, before)
+    db.store(db.file(second)["file_path"], owner=bob, etag='"in-parts-2"')
+    (held,) = db.claim()
+    db.complete(held, result(2, matches=[found_by_sound(first)]))
+    (after,) = claims(db, alice)
+    assert (after["id"], sides(after)) == (before["id"], (False, True, False))
+
+
+def test_bytes_that_are_gone_are_no_copy(db: Database, alice: str, bob: str) -> None:
+    first = ready(db, alice, result(1), public=True)
+    db.store(db.file(first)["file_path"], owner=alice)
+    second = db.recording(bob)
+    held = next(held for held in db.claim(2) if held.audio_id == second)
+    db.complete(held, result(1))
+    assert claims(db, bob) == []
+
+
+@pytest.mark.parametrize("dismissed", [False, True])
+def test_what_a_later_analysis_does_not_find_is_no_longer_claimed(
+    db: Database, alice: str, bob: str, dismissed: bool
+) -> None:
+    first = ready(db, alice, result(1), public=True)
+    second = ready(db, bob, result(2, matches=[found_by_sound(first)]), public=True)
+    third = ready(db, bob, result(3, matches=[found_by_sound(second)]), public=True)
+    claim = next(claim for claim in claims(db, alice) if str(claim["matched_audio_id"]) == first)
+    if dismissed:
+        dismiss(db, alice, claim)
+    without = {key: value for key, value in result(2).items() if key != "matches"}
+    again(db, second, without)
+    assert len(claims(db, alice)) == 2, "nothing was looked for"
+    again(db, second, result(2, matches=[]))
+    left = {(str(claim["audio_id"]), str(claim["matched_audio_id"])) for claim in claims(db, alice)}
+    assert left == {(third, second)} | ({(second, first)} if dismissed else set())
 
 
 def test_other_bytes_take_their_claims_with_them(db: Database, alice: str) -> None:

@@ -127,3 +127,14 @@ def test_nothing_is_left_behind(db: Database, alice: str, bob: str, gone: str) -
         ("audio_matches", "likes", "listening_events", "reports"), 0
     )
     assert db.messages() == 0
+
+
+def test_the_key_of_a_tag_tells_of_no_other_recording(db: Database) -> None:
+    """A number that is counted up would show that somebody's private recording was analysed in between."""
+    counted = db.rows(
+        "select attrelid::regclass::text, attname from pg_attribute "
+        "where attrelid = any (array['public.audio_tags', 'public.audio_features', "
+        "'public.audio_embeddings', 'public.audio_matches', 'public.audio_files']::regclass[]) "
+        "and (attidentity <> '' or pg_get_serial_sequence(attrelid::regclass::text, attname) is not null)"
+    )
+    assert counted == []
