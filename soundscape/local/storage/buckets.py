@@ -7,7 +7,7 @@ from typing import Any, Literal
 from psycopg.rows import DictRow
 from pydantic import Field
 
-from soundscape.local.storage.call import QUERIES, Answer, Call, Said, validated
+from soundscape.local.storage.call import Answer, Call, Said, validated
 from soundscape.local.storage.errors import StorageError
 from soundscape.local.storage.names import check_bucket_name, check_mime_patterns, parse_size
 
@@ -86,18 +86,13 @@ async def empty(call: Call) -> Answer:
     As on the real server the rest goes as the service role; there later, here before the answer.
     """
     bucket = (await _visible(call))["id"]
-    async with call.transaction(rollback=True) as cursor:
-        await cursor.execute(QUERIES["any_object"], {"bucket": bucket})
-        seen = await cursor.fetchone()
-        if seen is not None:
-            await cursor.execute(QUERIES["delete_object"], {"bucket": bucket, "name": seen["name"]})
-            if cursor.rowcount == 0:
-                name = seen["name"]
-                message = f"Cannot delete: {name}, you may have SELECT but not DELETE permissions"
-                raise StorageError("AccessDenied", message)
-    while seen and (gone := await call.rows("delete_some", service=True, bucket=bucket)):
-        for row in gone:
-            call.storage.files.remove(row["version"])
+    for seen in await call.rows("delete_any_object", rollback=True, bucket=bucket):
+        if not seen["may_be_deleted"]:
+            said = f"Cannot delete: {seen['name']}, you may have SELECT but not DELETE permissions"
+            raise StorageError("AccessDenied", said)
+        while gone := await call.rows("delete_some", service=True, bucket=bucket):
+            for row in gone:
+                call.storage.files.remove(row["version"])
     return {"message": "Empty bucket has been queued. Completion may take up to an hour."}
 
 

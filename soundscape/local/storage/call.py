@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ from starlette.responses import Response
 
 from soundscape.local import strict_json
 from soundscape.local.queries import read_queries
-from soundscape.local.stack import Stack
+from soundscape.local.stack import Stack, become
 from soundscape.local.storage.errors import StorageError, from_database, invalid_request
 from soundscape.local.storage.files import Files
 from soundscape.local.storage.names import check_bucket_name, check_key
@@ -112,29 +111,27 @@ class Call:
                 raise StorageError("EntityTooLarge", "The body exceeded the maximum allowed size")
         return validated(kind, parse_json(bytes(raw)) if raw.strip() else {})
 
-    @asynccontextmanager
-    async def transaction(
-        self, *, service: bool = False, rollback: bool = False, taken: str = "Resource"
-    ) -> AsyncIterator[psycopg.AsyncCursor[DictRow]]:
-        """A transaction as the caller, or with `service` as the service role without a subject.
+    async def rows(
+        self, query: str, *, service: bool = False, rollback: bool = False, **values: Any
+    ) -> list[DictRow]:
+        """One statement of `queries.sql` in a transaction of its own, as the caller, or with `service` as
+        the service role without a subject.
 
-        `rollback` makes it a probe: it happens, triggers and all, and leaves nothing behind. `taken`
-        names a unique violation for the client (Key, Bucket, Resource). Raises `StorageError`.
+        `rollback` makes it a probe: it happens, triggers and all, and leaves nothing behind. Raises
+        `StorageError`.
         """
-        caller = SERVICE if service else self.caller
         headers = {name.lower(): value for name, value in self.request.headers.items()}
         raw_path: bytes = self.request.scope.get("raw_path", b"")
-        # The gateway of a hosted project strips its prefix too.
-        path = raw_path.decode("latin-1").partition("?")[0].removeprefix(self.request.scope["root_path"])
         settings = {
-            "role": caller.role,
-            "sub": str(caller.user_id or ""),
-            "claims": json.dumps(caller.claims),
-            "token": "" if service else headers.get("authorization", "").partition(" ")[2],
-            "headers": json.dumps(headers),
-            "method": self.request.method,
-            "path": path,
-            "operation": self.operation,
+            "request.jwt": "" if service else headers.get("authorization", "").partition(" ")[2],
+            "request.headers": json.dumps(headers),
+            "request.method": self.request.method,
+            # The gateway of a hosted project strips its prefix too.
+            "request.path": raw_path.decode("latin-1").removeprefix(self.request.scope["root_path"]),
+            "storage.operation": self.operation,
+            "storage.allow_delete_query": "true",
+            "statement_timeout": "30s",
+            "lock_timeout": "5s",
         }
         try:
             async with (
@@ -142,21 +139,13 @@ class Call:
                 connection.transaction(force_rollback=rollback),
                 connection.cursor(row_factory=dict_row) as cursor,
             ):
-                await cursor.execute(QUERIES["set_caller"], settings)
-                yield cursor
+                await become(connection, SERVICE if service else self.caller, settings)
+                await cursor.execute(QUERIES[query].encode(), values)
+                return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise from_database(error, taken=taken) from error
+            raise from_database(error, taken=_TAKEN.get(query, "Resource")) from error
         except UnicodeEncodeError as error:
             raise StorageError("InvalidParameter") from error
-
-    async def rows(
-        self, query: str, *, service: bool = False, rollback: bool = False, **values: Any
-    ) -> list[DictRow]:
-        """One statement of `queries.sql` in a transaction of its own. Raises `StorageError`."""
-        taken = _TAKEN.get(query, "Resource")
-        async with self.transaction(service=service, rollback=rollback, taken=taken) as cursor:
-            await cursor.execute(QUERIES[query], values)
-            return await cursor.fetchall() if cursor.description else []
 
     async def row(self, query: str, *, absent: str, **values: Any) -> DictRow:
         """The first of `rows`. Raises `absent`, the code of a `StorageError`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import BinaryIO
@@ -17,10 +18,10 @@ from starlette.staticfiles import StaticFiles
 
 from soundscape.local.storage.call import Answer, Call, header_text
 from soundscape.local.storage.errors import StorageError, invalid_request, not_enabled
-from soundscape.local.storage.ranges import wanted_bytes
 
 CHUNK_BYTES = 256 << 10
 OPEN_ATTEMPTS = 5
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 _CONDITIONS = StaticFiles(check_dir=False)
 
 
@@ -141,3 +142,24 @@ async def _chunks(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
                 raise OSError(f"{file.name} is shorter than its row says")
             start += len(chunk)
             yield chunk
+
+
+def wanted_bytes(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, int] | None:
+    """The half-open range `[start, end)` a request asks for (RFC 9110); None for the whole object.
+
+    Raises `InvalidRange` for a range outside the object, a malformed one, and several at once, which
+    the real server refuses too. A unit other than bytes is ignored, as is a range whose `If-Range`
+    names another version.
+    """
+    header = headers.get("range", "").strip()
+    if not header.lower().startswith("bytes") or headers.get("if-range") not in (None, etag):
+        return None
+    match = _RANGE.fullmatch(header)
+    first, last = match.groups() if match else ("", "")
+    if first:
+        start, end = int(first), min(size, int(last) + 1 if last else size)
+    else:
+        start, end = max(0, size - int(last or 0)), size
+    if start >= end:
+        raise StorageError("InvalidRange")
+    return start, end

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
-from psycopg.rows import DictRow
 from pydantic import Field
 
-from soundscape.local.storage.call import Answer, Call, Said, decode_user_metadata
+from soundscape.local.storage.call import Answer, Call, Said
 from soundscape.local.storage.errors import StorageError, not_enabled
 from soundscape.local.storage.files import iso_time
 from soundscape.local.storage.names import check_bucket_name, check_key
 from soundscape.local.storage.signatures import MAX_SECONDS
-from soundscape.local.storage.uploads import Place, probe, signed_path, write
+from soundscape.local.storage.uploads import probe, signed_path, write
 
 _UNSIGNABLE = "Either the object does not exist or you do not have access to it"
 
@@ -24,21 +24,12 @@ class MoveSaid(Said):
     source: str = Field(alias="sourceKey")
     destination: str = Field(alias="destinationKey")
     destination_bucket: str | None = Field(None, alias="destinationBucket")
+    copies_metadata: Literal[True] = Field(True, alias="copyMetadata")
 
     def target(self) -> tuple[str, str]:
         """The bucket and key to move or copy to."""
         bucket = self.bucket if self.destination_bucket is None else self.destination_bucket
         return check_bucket_name(bucket), check_key(self.destination)
-
-
-class NewMetadata(Said):
-    cache_control: str | None = Field(None, alias="cacheControl")
-    mimetype: str | None = None
-
-
-class CopySaid(MoveSaid):
-    copies_metadata: bool = Field(True, alias="copyMetadata")
-    metadata: NewMetadata | None = None
 
 
 class RemoveSaid(Said):
@@ -57,41 +48,34 @@ class SignManySaid(SignSaid):
 async def move(call: Call) -> Answer:
     said = await call.said(MoveSaid)
     to_bucket, to_name = said.target()
-    values: dict[str, Any] = {"bucket": check_bucket_name(said.bucket), "name": said.source}
+    source = await call.object(check_bucket_name(said.bucket), said.source)
+    values: dict[str, Any] = {"bucket": said.bucket, "name": said.source, "source_version": source["version"]}
     values |= {"to_bucket": to_bucket, "to_name": to_name, "version": str(uuid4())} | call.owner_values()
-    await call.object(said.bucket, said.source)
     await call.row("move_object", absent="NoSuchKey", rollback=True, **values)
     if (said.bucket, said.source) != (to_bucket, to_name):
-        await write(call, "move_object", values, _same_bytes(call, values))
+        await _duplicate(call, source["version"], values["version"])
+        await write(call, "move_object", values)
     return {"message": "Successfully moved"}
 
 
 async def copy(call: Call) -> Answer:
-    said = await call.said(CopySaid)
+    said = await call.said(MoveSaid)
     to_bucket, to_name = said.target()
     source = await call.object(check_bucket_name(said.bucket), said.source)
-    metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"]
-    if not said.copies_metadata:
-        metadata |= said.metadata.model_dump(by_alias=True, exclude_none=True) if said.metadata else {}
-        user_metadata = decode_user_metadata(call.request.headers.get("x-metadata"), base64_coded=True)
+    metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"] or {}
     await probe(call, to_bucket, to_name, metadata, user_metadata)
     metadata["lastModified"] = iso_time(datetime.now(UTC))
-    values = call.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata or {})
-    row = await write(call, "upsert_object", values, _same_bytes(call, values, source["version"]))
+    values = call.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata)
+    await _duplicate(call, source["version"], values["version"])
+    row = await write(call, "upsert_object", values)
     return {"Id": row["id"], "Key": f"{to_bucket}/{to_name}", **row}
 
 
-def _same_bytes(call: Call, values: dict[str, Any], source_version: str | None = None) -> Place:
-    """Gives the new version the bytes of `source_version`, or of what is replaced."""
-
-    def duplicate(replaced: DictRow | None) -> None:
-        version = replaced["version"] if replaced and source_version is None else source_version
-        try:
-            call.storage.files.duplicate(version, values["version"])
-        except FileNotFoundError as error:
-            raise StorageError("NoSuchKey") from error
-
-    return duplicate
+async def _duplicate(call: Call, version: str, new_version: str) -> None:
+    try:
+        await asyncio.to_thread(call.storage.files.duplicate, version, new_version)
+    except FileNotFoundError as error:
+        raise StorageError("NoSuchKey") from error
 
 
 async def remove(call: Call) -> Answer:

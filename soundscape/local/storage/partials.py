@@ -8,7 +8,6 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
@@ -21,9 +20,8 @@ from soundscape.local.storage.uploads import Candidate
 
 LIFETIME_S = 24 * 3600
 """How long an unfinished upload may go on, as on hosted projects."""
-STALL_S = 1.0
-"""A request that has waited this long for bytes gives way to a newer one for the same upload."""
-LOCK_PATIENCE_S = 30.0
+PATIENCE_S = 10.0
+"""How long a request waits for another one of the same upload to end."""
 
 
 class Partial(BaseModel):
@@ -42,37 +40,12 @@ class Partial(BaseModel):
         return time.time() >= self.expires_at
 
 
-@dataclass
-class Turn:
-    """Whose turn an upload is: one request at a time, the stalled one gives way."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-
-    async def unstalled(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same chunks. Raises `StorageError` (423) when none comes though somebody else waits."""
-        while True:
-            coming = asyncio.ensure_future(anext(chunks, None))
-            try:
-                while not (await asyncio.wait([coming], timeout=STALL_S))[0]:
-                    if self.waiting:
-                        raise StorageError(
-                            "InvalidRequest", "Another request goes on with this upload\n", status=423
-                        )
-                chunk = coming.result()
-            finally:
-                coming.cancel()
-            if chunk is None:
-                return
-            yield chunk
-
-
 class Partials:
     """The folder of unfinished uploads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def create(self, candidate: Candidate, length: int, header: str) -> Partial:
         expires_at = time.time() + LIFETIME_S
@@ -115,30 +88,28 @@ class Partials:
         return self.folder / f"{identifier}.json"
 
     @contextlib.asynccontextmanager
-    async def turn(self, identifier: str) -> AsyncIterator[Turn]:
-        """Wait for the upload. Raises `StorageError` (500) when nobody gives way in the end."""
-        turn = self._turns.setdefault(identifier, Turn())
-        turn.waiting += 1
+    async def turn(self, identifier: str) -> AsyncIterator[None]:
+        """Wait for other requests of the same upload. Raises `StorageError` (423) when one does not end."""
+        turn = self._turns.setdefault(identifier, asyncio.Lock())
         try:
-            async with asyncio.timeout(LOCK_PATIENCE_S):
-                await turn.lock.acquire()
+            async with asyncio.timeout(PATIENCE_S):
+                await turn.acquire()
         except TimeoutError as error:
-            raise StorageError("InternalError", "failed to acquire lock before timeout\n") from error
-        finally:
-            turn.waiting -= 1
+            message = "Another request goes on with this upload\n"
+            raise StorageError("InvalidRequest", message, status=423) from error
         try:
-            yield turn
+            yield
         finally:
-            turn.lock.release()
+            turn.release()
 
-    async def append(self, partial: Partial, turn: Turn, chunks: AsyncIterator[bytes], *, most: int) -> bool:
+    async def append(self, partial: Partial, chunks: AsyncIterator[bytes], *, most: int) -> bool:
         """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
 
-        What arrived before the connection broke stays. Raises `StorageError` (423).
+        What arrived before the connection broke stays.
         """
         start, written = self.offset(partial), 0
         with self._bytes(partial).open("ab") as file:
-            async for block in gather(turn.unstalled(chunks)):
+            async for block in gather(chunks):
                 written += len(block)
                 if written > most:
                     file.truncate(start)

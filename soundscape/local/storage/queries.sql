@@ -1,19 +1,5 @@
 -- What the Storage service asks of the database, one statement a name.
 
--- name: set_caller
-select set_config('role', %(role)s, true),
-       set_config('request.jwt.claim.role', %(role)s, true),
-       set_config('request.jwt', %(token)s, true),
-       set_config('request.jwt.claim.sub', %(sub)s, true),
-       set_config('request.jwt.claims', %(claims)s, true),
-       set_config('request.headers', %(headers)s, true),
-       set_config('request.method', %(method)s, true),
-       set_config('request.path', %(path)s, true),
-       set_config('storage.operation', %(operation)s, true),
-       set_config('storage.allow_delete_query', 'true', true),
-       set_config('statement_timeout', '30s', true),
-       set_config('lock_timeout', '5s', true)
-
 -- name: list_buckets
 select * from storage.buckets
 where %(search)s = '' or strpos(lower(name), lower(%(search)s)) > 0
@@ -50,12 +36,6 @@ select * from storage.objects where bucket_id = %(bucket)s and name = %(name)s
 -- name: find_names
 select name from storage.objects where bucket_id = %(bucket)s and name = any(%(names)s)
 
--- name: lock_object
-select pg_advisory_xact_lock(hashtextextended(%(bucket)s || '/' || %(name)s, 0))
-
--- name: version_for_update
-select id, version from storage.objects where bucket_id = %(bucket)s and name = %(name)s for update
-
 -- name: insert_object
 insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
 values (%(bucket)s, %(name)s, %(owner)s, %(owner_id)s, %(version)s, %(metadata)s, %(user_metadata)s)
@@ -69,7 +49,7 @@ on conflict (bucket_id, name) do update set
     version = excluded.version,
     metadata = excluded.metadata,
     user_metadata = coalesce(excluded.user_metadata, o.user_metadata)
-returning *
+returning new.*, old.version as replaced_version
 
 -- name: move_object
 update storage.objects
@@ -78,8 +58,8 @@ set name = %(to_name)s,
     version = %(version)s,
     owner = coalesce(%(owner)s, owner),
     owner_id = coalesce(%(owner_id)s, owner_id)
-where bucket_id = %(bucket)s and name = %(name)s
-returning *
+where bucket_id = %(bucket)s and name = %(name)s and version = %(source_version)s
+returning new.*, old.version as replaced_version
 
 -- name: delete_object
 delete from storage.objects where bucket_id = %(bucket)s and name = %(name)s returning *
@@ -95,6 +75,14 @@ where version not in (select version from storage.objects where version is not n
 
 -- name: any_object
 select name from storage.objects where bucket_id = %(bucket)s order by id limit 1
+
+-- name: delete_any_object
+with seen as (
+    select id, name from storage.objects where bucket_id = %(bucket)s order by id limit 1
+), gone as (
+    delete from storage.objects as o using seen where o.id = seen.id returning o.id
+)
+select name, exists (select from gone) as may_be_deleted from seen
 
 -- name: delete_named
 delete from storage.objects where bucket_id = %(bucket)s and name = any(%(names)s) returning *

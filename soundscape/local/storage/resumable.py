@@ -8,12 +8,10 @@ or bad credentials are answered in JSON like everywhere else in Storage.
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -21,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from soundscape.local.storage.call import Answer, Call, Handler, decode_user_metadata, header_text
 from soundscape.local.storage.errors import StorageError, not_enabled
 from soundscape.local.storage.names import check_key, check_mime_type
-from soundscape.local.storage.partials import Partial, Partials, Turn
+from soundscape.local.storage.partials import Partial, Partials
 from soundscape.local.storage.uploads import DEFAULT_MIME_TYPE, Candidate
 
 VERSION = "1.0.0"
@@ -29,6 +27,7 @@ EXTENSIONS = "creation,creation-with-upload,termination,expiration"
 BODY_TYPE = "application/offset+octet-stream"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _SECONDS = re.compile(r"-?\d+", re.ASCII)
+_ID = re.compile(r"([^/]+)/(.+)/([0-9a-f-]{36})", re.ASCII)
 _METADATA_KEY = re.compile(r"[!-+\--~]+", re.ASCII)
 
 
@@ -71,24 +70,25 @@ class Resumable:
         await candidate.probe(call, length)
         partial = self.partials.create(candidate, length, header)
         headers = {"location": _location(call.request, partial)}
-        async with self.partials.turn(partial.id) as turn:
+        async with self.partials.turn(partial.id):
             if call.request.headers.get("content-type") == BODY_TYPE:
-                await self._append(call, partial, turn)
+                await self._append(call, partial)
                 headers["upload-offset"] = str(self.partials.offset(partial))
             return await self._advance(call, partial, 201, headers)
 
     async def progress(self, call: Call) -> Answer:
-        async with self._upload(call) as (partial, _):
-            headers = {
-                "cache-control": "no-store",
-                "upload-offset": str(self.partials.offset(partial)),
-                "upload-length": str(partial.length),
-                "upload-metadata": partial.header,
-            }
-            return _response(200, headers if partial.finished else headers | _expires(partial))
+        partial = self._find(call)
+        headers = {
+            "cache-control": "no-store",
+            "upload-offset": str(self.partials.offset(partial)),
+            "upload-length": str(partial.length),
+            "upload-metadata": partial.header,
+        }
+        return _response(200, headers if partial.finished else headers | _expires(partial))
 
     async def append(self, call: Call) -> Answer:
-        async with self._upload(call) as (partial, turn):
+        async with self.partials.turn(self._find(call).id):
+            partial = self._find(call)
             if partial.finished:
                 raise _refused(409, "Upload-Offset conflict")
             await partial.candidate.probe(call, partial.length)
@@ -97,38 +97,36 @@ class Resumable:
                     raise _refused(403, f"{name} header required")
             if int(call.request.headers["upload-offset"]) != self.partials.offset(partial):
                 raise _refused(409, "Upload-Offset conflict")
-            await self._append(call, partial, turn)
-            return await self._advance(
-                call, partial, 204, {"upload-offset": str(self.partials.offset(partial))}
-            )
+            await self._append(call, partial)
+            headers = {"upload-offset": str(self.partials.offset(partial))}
+            return await self._advance(call, partial, 204, headers)
 
     async def terminate(self, call: Call) -> Answer:
-        async with self._upload(call) as (partial, _):
+        async with self.partials.turn(self._find(call).id):
+            partial = self._find(call)
             if partial.finished:
                 raise _refused(400, "Cannot terminate an already completed upload")
             await partial.candidate.probe(call, partial.length)
             self.partials.remove(partial)
             return _response(204, {})
 
-    @asynccontextmanager
-    async def _upload(self, call: Call) -> AsyncIterator[tuple[Partial, Turn]]:
-        """The upload that the URL names, while it is this request's turn."""
+    def _find(self, call: Call) -> Partial:
+        """The upload that the URL names."""
         bucket, name, identifier = _decode_id(call.request.path_params["id"])
-        async with self.partials.turn(identifier) as turn:
-            partial = self.partials.find(identifier)
-            if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
-                raise _refused(404, "The file for this url was not found")
-            if partial.expired:
-                raise _refused(410, "The file for this url no longer exists")
-            yield partial, turn
+        partial = self.partials.find(identifier)
+        if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
+            raise _refused(404, "The file for this url was not found")
+        if partial.expired:
+            raise _refused(410, "The file for this url no longer exists")
+        return partial
 
-    async def _append(self, call: Call, partial: Partial, turn: Turn) -> None:
+    async def _append(self, call: Call, partial: Partial) -> None:
         limits = await call.bucket(partial.candidate.bucket)
         if partial.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
             raise _refused(413, "Maximum size exceeded")
         room, chunks = partial.length - self.partials.offset(partial), call.request.stream()
         is_too_long = (call.declared_length or 0) > room
-        if is_too_long or not await self.partials.append(partial, turn, chunks, most=room):
+        if is_too_long or not await self.partials.append(partial, chunks, most=room):
             raise _refused(413, "upload's size exceeded")
 
     async def _advance(self, call: Call, partial: Partial, status: int, headers: dict[str, str]) -> Response:
@@ -198,15 +196,14 @@ def _check_headers(request: Request) -> None:
         raise _refused(400, f"Invalid {' '.join(name for name, wrong in is_wrong.items() if wrong)}")
 
 
-def _decode_id(encoded: str) -> tuple[str, str, str]:
+def _decode_id(encoded: str) -> list[str]:
     """Bucket, name and id of an upload's URL. Raises `StorageError` (404) for what is none of ours."""
-    try:
-        text = base64.urlsafe_b64decode(encoded + "==").decode()
-        bucket, rest = text.split("/", 1)
-        name, identifier = rest.rsplit("/", 1)
-        return bucket, name, str(UUID(identifier))
-    except ValueError as error:
-        raise _refused(404, "The file for this url was not found") from error
+    match = None
+    with contextlib.suppress(ValueError):
+        match = _ID.fullmatch(base64.urlsafe_b64decode(encoded + "==").decode())
+    if match is None:
+        raise _refused(404, "The file for this url was not found")
+    return list(match.groups())
 
 
 def _location(request: Request, partial: Partial) -> str:

@@ -8,7 +8,7 @@ does it, so triggers see here what they see there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -16,18 +16,15 @@ from uuid import uuid4
 import psycopg
 from psycopg.rows import DictRow
 
-from soundscape.local.storage.call import QUERIES, Answer, Call, decode_user_metadata, header_text
+from soundscape.local.storage.call import Answer, Call, decode_user_metadata, header_text
 from soundscape.local.storage.errors import StorageError
 from soundscape.local.storage.files import Received
 from soundscape.local.storage.multipart import Form
 from soundscape.local.storage.names import check_mime_type
 from soundscape.local.storage.signatures import UPLOAD_SECONDS
 
-Place = Callable[[DictRow | None], None]
-"""Makes a new version's bytes, told of the row that is there already."""
 PROBE_VERSION = "1"
 DEFAULT_MIME_TYPE = "application/octet-stream"
-FOLDER_PLACEHOLDER = ".emptyFolderPlaceholder"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Candidate:
         version = str(uuid4())
         await asyncio.to_thread(call.storage.files.place, received.path, version)
         values = call.object_values(self.bucket, self.name, version, metadata, self.user_metadata)
-        return await write(call, "upsert_object", values, lambda replaced: None)
+        return await write(call, "upsert_object", values)
 
 
 async def probe(call: Call, bucket: str, name: str, metadata: Any = None, user_metadata: Any = None) -> None:
@@ -63,50 +60,37 @@ async def probe(call: Call, bucket: str, name: str, metadata: Any = None, user_m
     await call.rows("upsert_object" if call.upserts else "insert_object", rollback=True, **values)
 
 
-async def write(call: Call, query: str, values: dict[str, Any], place: Place) -> DictRow:
-    """The final write of a version whose bytes `place` provides; the row.
+async def write(call: Call, query: str, values: dict[str, Any]) -> DictRow:
+    """The final write of a version whose bytes lie in place; the row.
 
     Of two first uploads at once both succeed, the later as an overwrite. The bytes of a refused write
     are removed, as are those that a successful one replaces. Raises `StorageError`.
     """
-    remove = call.storage.files.remove
-    target = {name: values.get(f"to_{name}", values[name]) for name in ("bucket", "name")}
     try:
-        async with call.transaction(service=True, taken="Key") as cursor:
-            await cursor.execute(QUERIES["lock_object"], target)
-            await cursor.execute(QUERIES["version_for_update"], values)
-            replaced = await cursor.fetchone()
-            await asyncio.to_thread(place, replaced)
-            await cursor.execute(QUERIES[query], values)
-            row = await cursor.fetchone()
-            if row is None:
-                raise StorageError("NoSuchKey")
+        row = await call.row(query, absent="NoSuchKey", service=True, **values)
     except StorageError as error:
         if _certainly_rolled_back(error):
-            remove(values["version"])
+            call.storage.files.remove(values["version"])
         raise
-    if replaced is not None:
-        remove(replaced["version"])
+    call.storage.files.remove(row.pop("replaced_version"))
     return row
 
 
 def _certainly_rolled_back(error: StorageError) -> bool:
     """Whether the database said no. A lost connection leaves it open: then the sweep decides by the row."""
     cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None and cause.sqlstate[:2] != "57"
+    if not isinstance(cause, psycopg.Error):
+        return error.code == "NoSuchKey"
+    return cause.sqlstate is not None and cause.sqlstate[:2] != "57"
 
 
 async def upload(call: Call) -> Answer:
     """`POST` makes an object, or overwrites with `x-upsert`; `PUT`, and a signed URL, as they say."""
     bucket, key = await call.bucket(), call.key
     candidate, chunks = await _candidate(call)
-    most_bytes = call.storage.most_bytes(bucket)
-    if key.endswith(FOLDER_PLACEHOLDER):
-        most_bytes = 0
-    else:
-        check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
+    check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
     await candidate.probe(call, call.declared_length)
-    received = await call.storage.files.receive(chunks, limit=most_bytes)
+    received = await call.storage.files.receive(chunks, limit=call.storage.most_bytes(bucket))
     row = await candidate.commit(call, received)
     return {"Key": f"{bucket['id']}/{key}", "Id": row["id"]}
 

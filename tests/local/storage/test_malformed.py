@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from soundscape.local.storage.downloads import wanted_bytes
 from soundscape.local.storage.errors import StorageError
 from soundscape.local.storage.names import check_key, check_mime_type, parse_size
-from soundscape.local.storage.ranges import wanted_bytes
 from soundscape.local.storage.resumable import parse_metadata
 
 from .conftest import Project

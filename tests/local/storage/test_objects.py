@@ -60,11 +60,11 @@ async def test_copy(http: httpx.AsyncClient, project: Project, user: User) -> No
     assert (answer["owner_id"], answer["user_metadata"]) == (user.id, {"title": "C"})
     again = await http.post("/object/copy", json=body, headers=user.headers)
     assert again.json()["code"] == "KeyAlreadyExists"
-    upsert = user.headers | {"x-upsert": "true", "x-metadata": "eyJ0aXRsZSI6ICJEIn0="}
-    fresh = body | {"copyMetadata": False, "metadata": {"mimetype": "audio/x-flac"}}
-    answer = (await http.post("/object/copy", json=fresh, headers=upsert)).json()
-    assert answer["user_metadata"] == {"title": "D"}
-    assert answer["metadata"]["mimetype"] == "audio/x-flac"
+    upsert = user.headers | {"x-upsert": "true"}
+    answer = (await http.post("/object/copy", json=body, headers=upsert)).json()
+    assert (answer["user_metadata"], answer["metadata"]["mimetype"]) == ({"title": "C"}, "audio/flac")
+    fresh = await http.post("/object/copy", json=body | {"copyMetadata": False}, headers=upsert)
+    assert (fresh.status_code, fresh.json()["code"]) == (400, "InvalidRequest")
     await files.remove([name])
     assert await files.download(f"{user.id}/twin") == b"copied"
     with pytest.raises(StorageException):
