@@ -10,7 +10,6 @@ import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
@@ -41,6 +40,7 @@ BACKGROUND: Mapping[str, Callable[[Stack], Awaitable[None]]] = {
     "realtime": realtime.run,
 }
 RESTART_DELAY_S = 1.0
+ABSENT = {"/functions/v1/{path:path}": "Edge Functions are", "/graphql/v1{path:path}": "GraphQL is"}
 
 
 def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starlette:
@@ -73,9 +73,7 @@ def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starl
             Mount("/realtime/v1", realtime.build(stack)),
             *mail.outbox_routes(stack),
             *(Mount(prefix, app) for prefix, app in beside.items()),
-            Route(
-                "/functions/v1/{path:path}", _no_functions, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
-            ),
+            *(Route(path, _absent(what)) for path, what in ABSENT.items()),
         ],
         middleware=[
             Middleware(
@@ -104,8 +102,7 @@ async def _forever(name: str, run: Callable[[Stack], Awaitable[None]], stack: St
             await asyncio.sleep(RESTART_DELAY_S)
 
 
-async def _no_functions(_: Request) -> JSONResponse:
-    return JSONResponse(
-        {"code": "NOT_FOUND", "message": "Edge Functions are not part of the embedded project."},
-        status_code=404,
-    )
+def _absent(what: str) -> JSONResponse:
+    """Itself an application, so that every method is answered."""
+    message = f"{what} not part of the embedded project."
+    return JSONResponse({"code": "NOT_FOUND", "message": message}, status_code=404)

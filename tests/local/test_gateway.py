@@ -33,6 +33,14 @@ def test_where_things_are(stack: Project, path: str, status: int) -> None:
     assert answer.status_code == status
 
 
+@pytest.mark.row("project.no-functions", "project.no-graphql", by="http")
+@pytest.mark.parametrize("path", ["/functions/v1/x", "/functions/v1/x/y", "/graphql/v1", "/graphql/v1/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_what_is_no_part_of_it(stack: Project, method: str, path: str) -> None:
+    answer = httpx.request(method, f"{stack.url}{path}", headers={"apikey": stack.keys.publishable_key})
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
 @pytest.mark.parametrize(
     "path", ["/rest/v1/users", "/storage/v1/object/x", "/auth/v1/user", "/api/webhooks/storage"]
 )
