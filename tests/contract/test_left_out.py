@@ -31,7 +31,7 @@ async def test_no_buckets_of_other_kinds(service: AsyncClient) -> None:
         service.storage.vectors().create_bucket("left-out"),
         service.storage.analytics().create("left-out"),
     ):
-        with pytest.raises(StorageApiError, match="Route POST:.* not found") as refused:
+        with pytest.raises(StorageApiError, match=r"Route POST:.* not found") as refused:
             await asked
         assert int(refused.value.status) == 404
 

@@ -64,6 +64,8 @@ create table hidden.things (id integer primary key);
 create view public.cheap_albums with (security_invoker) as select id, title, price from public.albums where price < 5;
 
 create function public.shout(public.artists) returns text language sql stable as $$ select upper($1.name) $$;
+create function public.home(public.artists) returns setof public.labels rows 1 language sql stable as $$
+    select * from public.labels where id = $1.label_id $$;
 create function public.add(a integer, b integer default 1) returns integer language sql immutable as $$ select a + b $$;
 create function public.albums_of(artist integer) returns setof public.albums language sql stable as $$
     select * from public.albums where artist_id = artist $$;

@@ -211,6 +211,17 @@ def test_wrong_embeds(anon: httpx.Client, query: str, status: int, code: str) ->
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
+@pytest.mark.row("rest.no-computed-embeds", by="http")
+@pytest.mark.parametrize(
+    "query",
+    ["/sleeves?select=album_id,cheap_albums(id)", "/cheap_albums?select=id,sleeves(colour)",
+     "/artists?select=id,home(name)"],
+)  # fmt: skip
+def test_views_and_functions_are_not_embedded(user: httpx.Client, query: str) -> None:
+    answer = user.get(query)
+    assert (answer.status_code, answer.json()["code"]) == (400, "PGRST200"), answer.text
+
+
 def test_embeds_obey_row_level_security(anon: httpx.Client, user: httpx.Client) -> None:
     """An embed of a table without a grant is refused like the table itself."""
     assert user.get("/albums?select=id,sleeves(colour)").status_code == 200

@@ -192,11 +192,22 @@ def test_accepts_json(anon: httpx.Client, accept: str) -> None:
     )
 
 
+@pytest.mark.row("rest.other-media", by="http")
 @pytest.mark.parametrize(
-    "accept", ["image/png", "application/geo+json", 'application/vnd.pgrst.plan+json; for="application/json"']
+    ("path", "accept"),
+    [
+        ("/labels", "image/png"),
+        ("/labels", "application/geo+json"),
+        ("/labels", "application/octet-stream"),
+        ("/labels", 'application/vnd.pgrst.plan+json; for="application/json"'),
+        # A function's scalar result, which PostgREST sends bare.
+        ("/rpc/add?a=1", "text/plain"),
+        ("/rpc/add?a=1", "application/octet-stream"),
+        ("/rpc/add?a=1", "application/x-twkb"),
+    ],
 )
-def test_other_media_are_refused(anon: httpx.Client, accept: str) -> None:
-    answer = anon.get("/labels", headers={"Accept": accept})
+def test_other_media_are_refused(anon: httpx.Client, path: str, accept: str) -> None:
+    answer = anon.get(path, headers={"Accept": accept})
     assert (answer.status_code, answer.json()["code"]) == (406, "PGRST107")
 
 
