@@ -1,14 +1,24 @@
-"""The signed-in user: /user and /logout."""
+"""What users do with their account: prove an address (/verify), see and change it (/user), sign out."""
 
 from __future__ import annotations
 
-from starlette.responses import Response
+from collections.abc import Container
 
-from soundscape.local.auth import letters, sessions, users
+from starlette.responses import RedirectResponse, Response
+
+from soundscape.local.auth import codes, mail, redirects, sessions, users
 from soundscape.local.auth.body import valid_email
-from soundscape.local.auth.call import Answer, Call
+from soundscape.local.auth.call import Answer, Call, Row
+from soundscape.local.auth.codes import PKCE_PREFIX, TokenType
 from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
-from soundscape.local.auth.verify import take_new_email
+from soundscape.local.auth.mail import LETTERS
+
+TYPES: dict[str, list[TokenType]] = {
+    **{kind: [letter.token_type] for kind, letter in LETTERS.items()},
+    "email": ["confirmation_token", "recovery_token"],
+    "email_change": ["email_change_token_new", "email_change_token_current"],
+}
+HALF_WAY = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
 
 
 async def get_user(call: Call) -> Answer:
@@ -42,7 +52,7 @@ async def update_user(call: Call) -> Answer:
             user = await take_new_email(call, user, email)
         else:
             user = await users.save(call, user, email_change=email, email_change_confirm_status=0)
-            user = await letters.send(call, user, "email_change")
+            user = await mail.send(call, user, "email_change")
     return await users.wire(call, user)
 
 
@@ -63,3 +73,72 @@ async def reauthenticate(call: Call) -> Answer:
 async def link_identity(call: Call) -> Answer:
     call.auth.claims(call.request)
     raise AuthError("manual_linking_disabled")
+
+
+async def verify_code(call: Call) -> Answer:
+    """POST: an address with its code, or the hash of a link; a session comes back."""
+    body = call.body
+    types = _types(call, body.type, body.token or body.token_hash, TYPES)
+    if body.token_hash:
+        if body.token or body.email or body.phone:
+            raise invalid("Only the token_hash and type should be provided")
+        user = await _proved(call, types, token_hash=body.token_hash)
+    else:
+        address = body.address("Only an email address or phone number should be provided on verify")
+        user = await _proved(call, types, address=address, otp=body.token.replace("-", ""))
+    return await sessions.start(call, user, "otp") if user else {"msg": HALF_WAY, "code": "200"}
+
+
+async def verify_link(call: Call) -> Answer:
+    """GET: a link from a mail; the browser is sent on with tokens, an auth code or an error."""
+    token, kind, target = call.query("token"), call.query("type"), call.target()
+    in_query = token.startswith(PKCE_PREFIX)
+    try:
+        async with call.connection.transaction():
+            user = await _proved(call, _types(call, kind, token, LETTERS), token_hash=token)
+            if user is None:
+                onward = redirects.with_message(target, HALF_WAY, in_query=in_query)
+            elif in_query:
+                code = await codes.issue_code(call, user, method=LETTERS[kind].flow_method)
+                onward = redirects.with_query(target, code=code)
+            else:
+                session = await sessions.start(call, user, "otp")
+                onward = redirects.with_session(target, session, type=kind)
+    except AuthError as error:
+        onward = redirects.with_error(target, error, in_query=in_query)
+    return RedirectResponse(onward, status_code=303)
+
+
+def _types(call: Call, kind: str, token: str, known: Container[str]) -> list[TokenType]:
+    call.spend("token_verifications")
+    if not token:
+        raise invalid("Verify requires a token or a token hash")
+    if kind in ("sms", "phone_change"):
+        raise AuthError("phone_provider_disabled")
+    if kind not in known:
+        raise invalid("Unsupported verification type" if kind else "Verify requires a verification type")
+    return TYPES[kind]
+
+
+async def _proved(call: Call, types: list[TokenType], **proof: str) -> Row | None:
+    """Spend a code and do what it stands for; None while the other address has yet to agree."""
+    user, kind = await codes.spend(call, types, **proof)
+    if kind in TYPES["email_change"]:
+        both = call.settings.email.double_confirm_changes and user["email"]
+        if both and user["email_change_confirm_status"] == 0:
+            await users.save(call, user, email_change_confirm_status=1)
+            return None
+        return await take_new_email(call, user, user["email_change"])
+    if kind == "confirmation_token" and user["invited_at"] is not None and not user["encrypted_password"]:
+        user = await users.save(call, user, encrypted_password=await users.hashed("", call.settings))
+    if kind == "confirmation_token" or user["email_confirmed_at"] is None:
+        await users.confirm_email(call, user)
+    return await codes.void_all(call, user)
+
+
+async def take_new_email(call: Call, user: Row, address: str) -> Row:
+    """The address is proved: it replaces the old one, and an anonymous user is one no more."""
+    user = await users.set_email(call, user, address)
+    await users.save(call, user, email_change="", email_change_confirm_status=0, is_anonymous=False)
+    await users.confirm_email(call, user)
+    return await codes.void_all(call, user)

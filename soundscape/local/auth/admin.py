@@ -1,4 +1,4 @@
-"""/admin/users: the server side's view, for the secret key only."""
+"""/admin/users, and links made for somebody else: the server side's view, for the secret key only."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from uuid import UUID
 
 from starlette.responses import JSONResponse
 
-from soundscape.local.auth import sessions, users
+from soundscape.local.auth import codes, mail, sessions, users
 from soundscape.local.auth.body import valid_email
 from soundscape.local.auth.call import Answer, Call, Row
+from soundscape.local.auth.codes import TokenType
 from soundscape.local.auth.errors import AuthError, invalid
 from soundscape.local.auth.settings import duration_s
 
@@ -22,6 +23,14 @@ REFUSED = {
     "password_hash": "Importing a password hash",
     "role": "Another role",
     "should_soft_delete": "Soft deletion",
+}
+LINK_TYPES: dict[str, TokenType] = {
+    "signup": "confirmation_token",
+    "invite": "confirmation_token",
+    "magiclink": "recovery_token",
+    "recovery": "recovery_token",
+    "email_change_current": "email_change_token_current",
+    "email_change_new": "email_change_token_new",
 }
 
 
@@ -81,6 +90,63 @@ async def delete_user(call: Call) -> Answer:
     call.body.refuse(REFUSED)
     await call.one("delete_user", id=(await _user(call))["id"])
     return {}
+
+
+async def invite(call: Call) -> Answer:
+    user = await _invited(call, await users.by_email(call, call.body.address()))
+    return await users.wire(call, await mail.send(call, user, "invite"))
+
+
+async def generate_link(call: Call) -> Answer:
+    """The link a mail would carry, for a caller that sends its own mail."""
+    body, kind = call.body, call.body.type
+    if kind not in LINK_TYPES:
+        raise invalid(f"Invalid email action link type requested: {kind}")
+    if kind == "signup" and not body.password:
+        raise invalid("Signup requires a valid password")
+    address = body.address()
+    user = await users.by_email(call, address)
+    if user is None and kind == "magiclink":
+        kind = "signup"
+    if kind == "invite":
+        user = await _invited(call, user)
+    elif kind == "signup":
+        user = await _unconfirmed(call, user, await users.hashed(body.password, call.settings))
+    if user is None:
+        raise AuthError("user_not_found", "User with this email not found")
+    if kind.startswith("email_change"):
+        if kind == "email_change_current" and not call.settings.email.double_confirm_changes:
+            raise invalid("Enable secure email change to generate link for current email")
+        new_email = valid_email(body.new_email)
+        if await users.by_email(call, new_email) is not None:
+            raise AuthError("email_exists")
+        address = new_email if kind == "email_change_new" else address
+        user = await users.save(call, user, email_change=new_email, email_change_confirm_status=0)
+    user, code = await codes.make(call, user, LINK_TYPES[kind], address)
+    link_type, target = kind.removesuffix("_current").removesuffix("_new"), call.target()
+    return await users.wire(call, user) | {
+        "action_link": call.auth.mailer.link(link_type, code.token_hash, target),
+        "email_otp": code.otp,
+        "hashed_token": code.token_hash,
+        "verification_type": kind,
+        "redirect_to": target,
+    }
+
+
+async def _invited(call: Call, user: Row | None) -> Row:
+    user = await _unconfirmed(call, user, "")
+    return await users.save(call, user, invited_at=datetime.now(UTC))
+
+
+async def _unconfirmed(call: Call, user: Row | None, password_hash: str) -> Row:
+    """That user, yet to confirm the address, or a new one. Raises `AuthError` (`email_exists`)."""
+    if user is None:
+        return await users.create(call, call.body.address(), password_hash, user_metadata=call.body.data)
+    if user["email_confirmed_at"] is not None:
+        raise AuthError("email_exists")
+    return await users.save(
+        call, user, raw_user_meta_data=users.merged(user["raw_user_meta_data"], call.body.data)
+    )
 
 
 async def _finished(call: Call, user: Row, changes: Row) -> Row:

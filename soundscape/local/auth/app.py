@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from soundscape.local.auth import account, admin, invitations, oauth, signup, token, verify
+from soundscape.local.auth import account, admin, oauth, sessions, signup
 from soundscape.local.auth.body import Body
 from soundscape.local.auth.call import Answer, Auth, Call, Handler
 from soundscape.local.auth.errors import API_VERSION, AuthError, feature_disabled
@@ -58,19 +58,19 @@ async def _settings(call: Call) -> Answer:
 OPEN: dict[str, Handler] = {
     "GET /health": _health,
     "GET /.well-known/jwks.json": _jwks,
-    "GET /verify": verify.verify_link,
+    "GET /verify": account.verify_link,
     "GET /authorize": oauth.authorize,
     "GET /callback": oauth.callback,
 }
 KEYED: dict[str, Handler] = {
     "GET /settings": _settings,
     "POST /signup": signup.signup,
-    "POST /token": token.token,
+    "POST /token": sessions.token,
     "POST /otp": signup.otp,
     "POST /magiclink": signup.otp,
     "POST /recover": signup.recover,
     "POST /resend": signup.resend,
-    "POST /verify": verify.verify_code,
+    "POST /verify": account.verify_code,
     "GET /user": account.get_user,
     "PUT /user": account.update_user,
     "POST /logout": account.logout,
@@ -79,8 +79,8 @@ KEYED: dict[str, Handler] = {
     "DELETE /user/identities/{identity_id}": account.link_identity,
 }
 ADMIN: dict[str, Handler] = {
-    "POST /invite": invitations.invite,
-    "POST /admin/generate_link": invitations.generate_link,
+    "POST /invite": admin.invite,
+    "POST /admin/generate_link": admin.generate_link,
     "GET /admin/users": admin.list_users,
     "POST /admin/users": admin.create_user,
     "GET /admin/users/{user_id}": admin.get_user,

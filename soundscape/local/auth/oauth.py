@@ -9,7 +9,7 @@ from uuid import UUID
 from starlette.responses import RedirectResponse
 
 from soundscape.local import strict_json
-from soundscape.local.auth import flows, letters, redirects, sessions, users
+from soundscape.local.auth import codes, mail, redirects, sessions, users
 from soundscape.local.auth.body import check_challenge, valid_email
 from soundscape.local.auth.call import Answer, Call, Row
 from soundscape.local.auth.errors import AuthError, invalid
@@ -28,7 +28,7 @@ async def authorize(call: Call) -> Answer:
     challenge, method = call.query("code_challenge"), call.query("code_challenge_method")
     check_challenge(challenge, method)
     state = await call.row("insert_client_state", provider=name, verifier=verifier)
-    flow = await flows.begin(
+    flow = await codes.begin_flow(
         call, "oauth", challenge, method, provider=name, referrer=call.target(), client_state_id=state["id"]
     )
     extra = {name: value for name, value in call.request.query_params.items() if name not in _OWN_PARAMETERS}
@@ -91,13 +91,13 @@ async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) 
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
     if user["email_confirmed_at"] is None:
-        await letters.send(call, user, "signup", target=target)
+        await mail.send(call, user, "signup", target=target)
         name = flow["provider_type"]
         message = f"Unverified email with {name}. A confirmation email has been sent to your {name} email"
         raise AuthError("provider_email_needs_verification", message)
     given: dict[str, Any] = {"access_token": grant.access_token, "refresh_token": grant.refresh_token}
     if flow["code_challenge"] is not None:
-        return redirects.with_query(target, code=await flows.issue_code(call, user, flow=flow, **given))
+        return redirects.with_query(target, code=await codes.issue_code(call, user, flow=flow, **given))
     tokens = {f"provider_{name.removeprefix('access_')}": token for name, token in given.items() if token}
     return redirects.with_session(target, await sessions.start(call, user, "oauth"), **tokens)
 

@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import jwt
 
+from soundscape.local.auth.codes import s256
 from soundscape.local.auth.errors import AuthError
-from soundscape.local.auth.flows import s256
 from soundscape.local.auth.settings import ProviderSettings, Settings, refused
 
 TIMEOUT_S = 10.0
@@ -40,33 +40,27 @@ def open_providers(settings: Settings, *, callback: str) -> dict[str, Provider]:
             continue
         issuer = (section.url or ISSUERS.get(name, "")).rstrip("/")
         parts = urlsplit(issuer)
-        kind = GitHub if name == "github" else OpenIdConnect
+        kind = GitHub if name == "github" else Provider
         is_safe = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
-        if not is_safe and kind is OpenIdConnect:
+        if not is_safe and kind is Provider:
             raise refused(f"auth.external.{name}", "needs the url of an OpenID Connect issuer over https")
         opened[name] = kind(section, section.redirect_uri or callback, issuer)
     return opened
 
 
 class Provider:
-    """One configured provider; `verifier` is our own PKCE secret towards it (RFC 7636)."""
+    """An OpenID Connect issuer, found by discovery (OpenID Connect Core 1.0, Discovery 1.0).
 
-    scopes: tuple[str, ...]
+    `verifier` is our own PKCE secret towards it (RFC 7636).
+    """
+
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    _document: dict[str, Any] | None = None
 
     def __init__(self, settings: ProviderSettings, redirect_uri: str, url: str) -> None:
         self.settings = settings
         self.redirect_uri = redirect_uri
         self.url = url
-
-    async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
-        """As an OpenID Connect discovery document names them."""
-        raise NotImplementedError
-
-    async def person(
-        self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
-    ) -> dict[str, Any]:
-        """Whom the tokens are of, `sub`, `email` and `email_verified` at least. Raises `AuthError`."""
-        raise NotImplementedError
 
     async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
         """Where the browser signs in."""
@@ -105,14 +99,8 @@ class Provider:
         present = {key: value for key, value in data.items() if value is not None}
         return Grant(present, str(tokens["access_token"]), tokens.get("refresh_token"))
 
-
-class OpenIdConnect(Provider):
-    """An issuer found by discovery (OpenID Connect Core 1.0, Discovery 1.0)."""
-
-    scopes = ("openid", "email", "profile")
-    _document: dict[str, Any] | None = None
-
     async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
+        """As a discovery document names them."""
         if self._document is None:
             document = await _json(http, "GET", f"{self.url}/.well-known/openid-configuration")
             if str(document.get("issuer", "")).rstrip("/") != self.url:
@@ -125,6 +113,7 @@ class OpenIdConnect(Provider):
     async def person(
         self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
     ) -> dict[str, Any]:
+        """Whom the tokens are of, `sub`, `email` and `email_verified` at least. Raises `AuthError`."""
         published = await _json(http, "GET", endpoints["jwks_uri"])
         claims = self._verified(published, endpoints["issuer"], str(tokens.get("id_token", "")))
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), _nonce(verifier).encode()):
@@ -161,7 +150,7 @@ class OpenIdConnect(Provider):
 
 
 class GitHub(Provider):
-    """github.com, or the GitHub Enterprise server that `url` names."""
+    """github.com, or the GitHub Enterprise server that `url` names: OAuth 2, and no OpenID Connect."""
 
     scopes = ("user:email",)
 

@@ -137,10 +137,18 @@ delete from auth.sessions where user_id = %(user_id)s and case %(scope)s
     when 'others' then id <> %(session_id)s
     else true end
 
--- name: methods_of_session
-select coalesce(jsonb_agg(jsonb_build_object('method', authentication_method,
-    'timestamp', extract(epoch from updated_at)::bigint) order by updated_at desc), '[]') as amr
-from auth.mfa_amr_claims where session_id = %(id)s
+-- name: claims
+-- What an access token says beside when and by whom it was issued.
+select jsonb_build_object(
+    'sub', u.id, 'aud', coalesce(u.aud, 'authenticated'), 'role', coalesce(u.role, 'authenticated'),
+    'email', coalesce(u.email, ''), 'phone', coalesce(u.phone, ''), 'is_anonymous', u.is_anonymous,
+    'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'),
+    'session_id', s.id, 'aal', s.aal, 'amr', (
+        select coalesce(jsonb_agg(jsonb_build_object('method', authentication_method,
+            'timestamp', extract(epoch from updated_at)::bigint) order by updated_at desc), '[]')
+        from auth.mfa_amr_claims where session_id = s.id)
+) as claims
+from auth.sessions as s join auth.users as u on u.id = s.user_id where s.id = %(session_id)s
 
 -- name: lock_session_of_token
 select u.*, s.id as session_id

@@ -1,4 +1,4 @@
-"""Sessions: access tokens, and refresh tokens that rotate."""
+"""Sessions: /token, access tokens and the hook that may change them, refresh tokens that rotate."""
 
 from __future__ import annotations
 
@@ -6,10 +6,68 @@ import secrets
 import time
 from typing import Any
 
-from soundscape.local.auth import users
-from soundscape.local.auth.call import Call, Row
-from soundscape.local.auth.errors import AuthError
-from soundscape.local.auth.hook import hooked
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from soundscape.local.auth import codes, users
+from soundscape.local.auth.call import Answer, Call, Row
+from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
+
+HOOK_TIMEOUT_S = 2
+REQUIRED_CLAIMS = (
+    "aud", "exp", "iat", "sub", "email", "phone", "role", "aal", "session_id", "is_anonymous",
+)  # fmt: skip
+REFUSED = {"id_token": "Signing in with an ID token", "web3": "Web3"}
+
+
+async def token(call: Call) -> Answer:
+    grant = call.query("grant_type")
+    if grant in REFUSED:
+        raise feature_disabled(REFUSED[grant])
+    if grant not in GRANTS:
+        raise AuthError("invalid_credentials", "unsupported_grant_type")
+    limit, sign_in = GRANTS[grant]
+    call.spend(limit)
+    return await sign_in(call)
+
+
+async def _password(call: Call) -> Answer:
+    if call.body.phone:
+        raise AuthError("phone_provider_disabled")
+    if not call.body.email:
+        raise invalid("missing email or phone")
+    if not call.settings.email.enable_signup:
+        raise AuthError("email_provider_disabled")
+    user = await users.by_email(call, call.body.email)
+    stored = user["encrypted_password"] if user else None
+    if not await users.matches(call.body.password, stored) or user is None:
+        raise AuthError("invalid_credentials")
+    user = await call.one("lock_user", id=user["id"])
+    if user is None or user["encrypted_password"] != stored:  # changed while we compared
+        raise AuthError("invalid_credentials")
+    if user["email_confirmed_at"] is None:
+        raise AuthError("email_not_confirmed")
+    return await start(call, user, "password")
+
+
+async def _refresh_token(call: Call) -> Answer:
+    if not call.body.refresh_token:
+        raise invalid("refresh_token required")
+    return await refresh(call)
+
+
+async def _pkce(call: Call) -> Answer:
+    flow = await codes.exchange(call)
+    user = await call.one("lock_user", id=flow["user_id"])
+    if user is None:
+        raise AuthError("user_not_found")
+    answer = await start(call, user, flow["authentication_method"])
+    given = {
+        "provider_token": flow["provider_access_token"],
+        "provider_refresh_token": flow["provider_refresh_token"],
+    }
+    return answer | {name: token for name, token in given.items() if token}
 
 
 async def start(call: Call, user: Row, method: str) -> Row:
@@ -64,30 +122,54 @@ def _device(call: Call) -> Row:
 
 async def _answer(call: Call, user: Row, refresh_token: str, method: str) -> Row:
     """`user` is a row of `auth.users` with a `session_id`."""
-    now, lives_s = int(time.time()), call.settings.jwt_expiry_s
-    methods = await call.row("methods_of_session", id=user["session_id"])
-    claims: dict[str, Any] = {
-        "iss": call.auth.stack.tokens.issuer,
-        "sub": str(user["id"]),
-        "aud": user["aud"] or "authenticated",
-        "exp": now + lives_s,
-        "iat": now,
-        "email": user["email"] or "",
-        "phone": user["phone"] or "",
-        "app_metadata": user["raw_app_meta_data"] or {},
-        "user_metadata": user["raw_user_meta_data"] or {},
-        "role": user["role"] or "authenticated",
-        "aal": "aal1",
-        "amr": methods["amr"],
-        "session_id": str(user["session_id"]),
-        "is_anonymous": user["is_anonymous"],
-    }
+    now, lives_s, tokens = int(time.time()), call.settings.jwt_expiry_s, call.auth.stack.tokens
+    found = await call.row("claims", session_id=user["session_id"])
+    claims = {"iss": tokens.issuer, "iat": now, "exp": now + lives_s, **found["claims"]}
     claims = await hooked(call, claims, method)
     return {
-        "access_token": call.auth.stack.tokens.mint(claims),
+        "access_token": tokens.mint(claims),
         "token_type": "bearer",
         "expires_in": lives_s,
         "expires_at": claims["exp"],
         "refresh_token": refresh_token,
         "user": await users.wire(call, user),
     }
+
+
+async def hooked(call: Call, claims: dict[str, Any], method: str) -> dict[str, Any]:
+    """The claims after the hook, called as `supabase_auth_admin` like hosted. Raises `AuthError`."""
+    hook = call.settings.hook.custom_access_token
+    if not hook.enabled:
+        return claims
+    event = {"user_id": claims["sub"], "claims": claims, "authentication_method": method}
+    limit = sql.SQL("set local statement_timeout = {}")
+    try:
+        await call.connection.execute(limit.format(HOOK_TIMEOUT_S * 1000))
+        statement = sql.SQL("select {}(%s::jsonb)").format(sql.Identifier(*hook.function))
+        row = await (await call.connection.execute(statement, [Jsonb(event)])).fetchone()
+        await call.connection.execute(limit.format(0))
+    except psycopg.errors.QueryCanceled as error:
+        message = f"Failed to run the hook within maximum time of {HOOK_TIMEOUT_S} seconds"
+        raise AuthError("hook_timeout", message) from error
+    except psycopg.Error as error:
+        raise AuthError("unexpected_failure", f"Error running hook URI: {hook.uri}: {error}") from error
+    answer = row[0] if row else None
+    if not isinstance(answer, dict):
+        raise AuthError("unexpected_failure", "Error unmarshaling JSON output from hook")
+    refusal, made = answer.get("error"), answer.get("claims")
+    if isinstance(refusal, dict) and refusal.get("message"):
+        status = refusal.get("http_code")
+        status = status if isinstance(status, int) and 400 <= status <= 599 else 500
+        raise AuthError("unknown", str(refusal["message"]), status=status)
+    held = made if isinstance(made, dict) else {}
+    if missing := [f"(root): {name} is required" for name in REQUIRED_CLAIMS if name not in held]:
+        message = f"output claims do not conform to the expected schema: {'; '.join(missing)}"
+        raise AuthError("unexpected_failure", message)
+    return held
+
+
+GRANTS = {
+    "password": ("sign_in_sign_ups", _password),
+    "refresh_token": ("token_refresh", _refresh_token),
+    "pkce": ("token_verifications", _pkce),
+}

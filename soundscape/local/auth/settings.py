@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from soundscape.errors import LocalStackError
 from soundscape.local.config import Config
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_ZERO = ("0", "0s", "0h")
 
 
 def duration_s(text: str) -> float:
@@ -23,31 +30,23 @@ def duration_s(text: str) -> float:
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
-# What the file may say of each without changing what this service does, and why nothing else.
-UNSUPPORTED: dict[str, tuple[tuple[Any, ...], str]] = {
-    **{
-        f"auth.hook.{name}.enabled": ((False,), "only custom_access_token is called")
-        for name in (
-            *("send_sms", "send_email", "mfa_verification_attempt", "password_verification_attempt"),
-            *("before_user_created", "after_user_created"),
-        )
-    },
-    "auth.captcha.enabled": ((False,), "no captcha is checked"),
-    "auth.sms.enable_signup": ((False,), "no text messages are sent"),
-    "auth.enable_manual_linking": ((False,), "identities are linked by their verified address only"),
-    "auth.enable_refresh_token_rotation": ((True,), "refresh tokens always rotate"),
-    "auth.email.template": (({},), "mails are worded by the service"),
-    "auth.email.secure_password_change": ((False,), "a session is proof enough for a new password"),
-    "auth.password_requirements": (("",), "only the length of a password is checked"),
-    "auth.sessions.timebox": (_ZERO, "sessions end by signing out only"),
-    "auth.sessions.inactivity_timeout": (_ZERO, "sessions end by signing out only"),
-}
+def _switched_off(section: dict[str, Any]) -> dict[str, Any]:
+    """A part of the file that this service has nothing for may stand there as long as it is off."""
+    for name, value in section.items():
+        if value is True and (name.startswith("enable") or name.endswith("enabled")):
+            raise ValueError(f"{name}: this is not part of the embedded Supabase")
+        if isinstance(value, dict):
+            _switched_off(value)
+    return section
+
+
+Off = Annotated[dict[str, Any], AfterValidator(_switched_off)]
 
 
 class Section(BaseModel):
-    """A table of the file; what it says beyond the fields is left alone."""
+    """A table of the file. What is no field of it is refused: nobody would notice that it does nothing."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Smtp(Section):
@@ -67,6 +66,9 @@ class Email(Section):
     interval_s: Annotated[float, BeforeValidator(duration_s)] = Field(1.0, alias="max_frequency")
     otp_length: int = 6
     otp_expiry_s: float = Field(3600, alias="otp_expiry")
+    secure_password_change: Literal[False] = False
+    template: dict[str, Any] = Field({}, max_length=0)
+    notification: Off = {}
     smtp: Smtp = Smtp.model_validate({"enabled": False})
 
 
@@ -89,7 +91,17 @@ class Hook(Section):
 
 
 class Hooks(Section):
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, Off] = Field(init=False)
     custom_access_token: Hook = Hook()
+
+
+class Sessions(Section):
+    """They end by signing out only."""
+
+    timebox: Literal["0", "0s", "0h"] = "0"
+    inactivity_timeout: Literal["0", "0s", "0h"] = "0"
 
 
 class ProviderSettings(Section):
@@ -100,39 +112,47 @@ class ProviderSettings(Section):
     secret: str = Field("", repr=False)
     url: str = ""
     redirect_uri: str = ""
-    skip_nonce_check: bool = False
+    skip_nonce_check: Literal[False] = False
+    email_optional: Literal[False] = False
 
     @model_validator(mode="after")
     def _can_be_used(self) -> ProviderSettings:
         if self.enabled and not self.client_id:
             raise ValueError("is enabled without a client_id")
-        if self.enabled and self.skip_nonce_check:
-            raise ValueError("skip_nonce_check: the nonce is always checked")
         return self
 
 
 class Settings(Section):
     """What the service may do."""
 
+    enabled: Literal[True] = True
     site_url: str = "http://127.0.0.1:3000"
     additional_redirect_urls: tuple[str, ...] = ()
     jwt_expiry_s: int = Field(3600, alias="jwt_expiry")
     reuse_interval_s: float = Field(10, alias="refresh_token_reuse_interval")
     enable_signup: bool = True
     enable_anonymous_sign_ins: bool = False
+    enable_manual_linking: Literal[False] = False
+    enable_refresh_token_rotation: Literal[True] = True
     minimum_password_length: int = 6
+    password_requirements: Literal[""] = ""
     email: Email = Email.model_validate({})
     hook: Hooks = Hooks()
     external: dict[str, ProviderSettings] = {}
+    captcha: Off = {}
+    mfa: Off = {}
+    oauth_server: Off = {}
+    passkey: Off = {}
+    sessions: Sessions = Sessions()
+    sms: Off = {}
+    third_party: Off = {}
+    web3: Off = {}
     rate_limit: dict[str, int] = {}
     """Only what the file states is limited: a stack on loopback sees every client at one address."""
 
     @classmethod
     def read(cls, config: Config) -> Settings:
         """Raises `LocalStackError` for a section that asks for what the embedded service does not do."""
-        for key, (harmless, why) in UNSUPPORTED.items():
-            if config.get(key, harmless[0]) not in harmless:
-                raise refused(key, why)
         try:
             return cls.model_validate(config.get("auth", {}))
         except ValidationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from soundscape.local.auth import letters, sessions, users
+from soundscape.local.auth import mail, sessions, users
 from soundscape.local.auth.call import Call, Row
 from soundscape.local.auth.errors import AuthError, invalid
 
@@ -31,7 +31,7 @@ async def signup(call: Call) -> Row:
     if user is not None and user["email_confirmed_at"] is not None:
         return _look_alike(email, users.merged(None, call.body.data))
     # Of somebody who has not confirmed yet nothing is changed: anyone may claim an address.
-    user = await letters.send(call, user or await users.sign_up(call, email, password_hash), "signup")
+    user = await mail.send(call, user or await users.sign_up(call, email, password_hash), "signup")
     return await users.wire(call, user)
 
 
@@ -49,14 +49,14 @@ async def otp(call: Call) -> Row:
         user = await users.sign_up(call, email, random_password)
         if not call.settings.email.enable_confirmations:
             user = await users.confirm_email(call, user)
-    await letters.send(call, user, "signup" if user["email_confirmed_at"] is None else "magiclink")
+    await mail.send(call, user, "signup" if user["email_confirmed_at"] is None else "magiclink")
     return {}
 
 
 async def recover(call: Call) -> Row:
     user = await users.by_email(call, _asks_for_mail(call, "Password recovery requires an email"))
     if user is not None:  # else the answer is the same: nobody learns who is registered
-        await letters.send(call, user, "recovery")
+        await mail.send(call, user, "recovery")
     return {}
 
 
@@ -66,7 +66,7 @@ async def resend(call: Call) -> Row:
         raise invalid("Missing one of these types: signup, email_change, sms, phone_change")
     user = await users.by_email(call, email)
     if user and (user["email_confirmed_at"] is None if kind == "signup" else user["email_change"]):
-        await letters.send(call, user, kind)
+        await mail.send(call, user, kind)
     return {}
 
 

@@ -99,9 +99,44 @@ def test_a_hook_may_refuse_or_fail(hooked: Any, name: str, status: int, says: st
         {"sessions": {"timebox": "24h"}},
         {"sessions": {"inactivity_timeout": "8h"}},
         {"email": {"template": {"invite": {"content_path": "./invite.html"}}}},
+        {"email": {"notification": {"password_changed": {"enabled": True}}}},
+        {"external": {"google": {"enabled": True, "client_id": "x", "skip_nonce_check": True}}},
+        {"third_party": {"firebase": {"enabled": True, "project_id": "x"}}},
+        {"mfa": {"totp": {"enroll_enabled": True}}},
+        {"web3": {"solana": {"enabled": True}}},
+        {"oauth_server": {"enabled": True}},
+        {"hook": {"of_tomorrow": {"enabled": True}}},
+        {"jwt_issuer": "https://example.com"},
+        {"signing_keys_path": "./signing_keys.json"},
+        {"enabled": False},
+        {"minimum_password_lenght": 20},
+        {"minimum_password_length": "many"},
+        {"email": {"max_frequency": "often"}},
     ],
 )
 def test_a_section_that_cannot_be_honoured_is_refused(section: dict[str, Any]) -> None:
     with pytest.raises(LocalStackError) as caught:
         Settings.read(Config({"auth": section}))
     assert caught.value.code == "auth_config"
+
+
+def test_what_the_official_cli_writes_is_taken() -> None:
+    """The `[auth]` of a fresh `supabase init`, where everything this service lacks is off."""
+    said = {
+        "enabled": True,
+        "site_url": "http://127.0.0.1:3000",
+        "jwt_expiry": 3600,
+        "enable_refresh_token_rotation": True,
+        "enable_manual_linking": False,
+        "password_requirements": "",
+        "rate_limit": {"email_sent": 2, "sms_sent": 30, "web3": 30},
+        "email": {"enable_signup": True, "secure_password_change": False, "max_frequency": "1s"},
+        "sms": {"enable_signup": False, "enable_confirmations": False, "twilio": {"enabled": False}},
+        "mfa": {"max_enrolled_factors": 10, "totp": {"enroll_enabled": False, "verify_enabled": False}},
+        "external": {"apple": {"enabled": False, "client_id": "", "skip_nonce_check": False}},
+        "third_party": {"firebase": {"enabled": False}},
+        "web3": {"solana": {"enabled": False}},
+        "oauth_server": {"enabled": False, "authorization_url_path": "/oauth/consent"},
+        "sessions": {"timebox": "0s"},
+    }
+    assert Settings.read(Config({"auth": said})).jwt_expiry_s == 3600
