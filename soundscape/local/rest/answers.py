@@ -48,7 +48,7 @@ class Work:
     """Whether the call answers without a body."""
 
     async def run(self, connection: Connection) -> Answer:
-        request, preferences = self.request, self.request.preferences
+        request = self.request
         result = Result(*await _row(connection, self.statement))
         total = result.total
         if self.planned is not None and (self.ceiling is None or (total or 0) > self.ceiling):
@@ -57,13 +57,14 @@ class Work:
         shows = request.is_read or result.body
         if request.media.single and result.rows != 1 and shows:
             raise refusal("PGRST116", details=f"The result contains {result.rows} rows")
-        most = preferences.max_affected
+        most = request.max_affected
         if most is not None and result.rows > most and not request.is_read and request.method != "POST":
             raise refusal("PGRST124", details=f"The query affects {result.rows} rows")
         answers = request.is_read or request.is_call
         answer = self._read_answer(result, total) if answers else self._write_answer(result)
-        if preferences.given:
-            answer.headers["Preference-Applied"] = preferences.applied
+        if request.preferences:
+            applied = (f"{name}={value}" for name, value in request.preferences.items())
+            answer.headers["Preference-Applied"] = ", ".join(applied)
         return _overridden(answer, result)
 
     def _read_answer(self, result: Result, total: int | None) -> Answer:
@@ -79,11 +80,11 @@ class Work:
         return Answer(status, result.body.encode(), headers)
 
     def _write_answer(self, result: Result) -> Answer:
-        method, preferences = self.request.method, self.request.preferences
-        total = result.rows if preferences.get("count") else "*"
+        method = self.request.method
+        total = result.rows if self.request.preferences.get("count") else "*"
         window = f"0-{result.rows - 1}" if method == "PATCH" and result.rows else "*"
         answer = Answer(204, result.body.encode(), {"Content-Range": f"{window}/{total}"})
-        if preferences.shows_rows:
+        if self.request.shows_rows:
             answer.status, answer.headers["Content-Type"] = 200, self.request.media.content_type
         if method == "POST":
             # An upsert counts the rows it made.

@@ -22,8 +22,7 @@ from soundscape.local.rest.answers import Answer
 from soundscape.local.rest.dispatch import plan_request
 from soundscape.local.rest.errors import UNKNOWN_NAMES, RestError, from_postgres, refusal
 from soundscape.local.rest.parameters import split_query_string
-from soundscape.local.rest.preferences import negotiate, parse_prefer
-from soundscape.local.rest.request import Request
+from soundscape.local.rest.request import Request, negotiate, parse_prefer
 from soundscape.local.rest.schema_cache import SchemaCache
 from soundscape.local.stack import Connection, Stack, become
 from soundscape.local.tokens import Caller, InvalidToken

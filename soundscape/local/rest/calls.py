@@ -7,8 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from soundscape.local.rest.errors import RestError, nearest, refusal
-from soundscape.local.rest.payload import read_json
-from soundscape.local.rest.request import Request
+from soundscape.local.rest.request import Request, read_json
 from soundscape.local.rest.schema_cache import Argument, Function, SchemaCache
 from soundscape.local.rest.syntax import Query
 
@@ -24,10 +23,11 @@ class Call:
 
 def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
     """The overload whose parameters fit the given names. Raises PGRST202 or PGRST203."""
-    text, value = "", query.arguments
-    if not request.is_read:
-        text, value = read_json(request.body or b"{}", request.content_type)
-    given = value if isinstance(value, dict) else {}
+    text, given = "", query.arguments
+    if not request.is_read and request.body:
+        text, given = request.json()
+        if not isinstance(given, dict):
+            raise refusal("PGRST102", "All object keys must match")
     overloads = cache.functions.get((request.schema, request.name), [])
     found = [function for function in overloads if _fits(function, given)]
     if len(found) > 1:
@@ -40,7 +40,7 @@ def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
     if request.is_read:
         # Text is read by each argument's type; JSON has to stand as itself.
         as_json = {argument.name for argument in arguments if argument.type in ("json", "jsonb")}
-        parsed = {name: read_json(given[name].encode(), "")[1] for name in as_json}
+        parsed = {name: read_json(given[name])[1] for name in as_json}
         text = json.dumps(given | parsed)
     return Call(found[0], arguments, text)
 

@@ -37,8 +37,8 @@ def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: i
     if request.is_read:
         return _plan_read(request, query, table, planner, version, max_rows or ESTIMATE_CEILING)
     shown = planner.shown(table, query)
-    shape = Shape(request.media, shown.names, not request.preferences.shows_rows, version)
-    statement = write_statement(plan_write(request, table, query, shown, planner), shown, shape)
+    shape = Shape(request.media, shown.names, not request.shows_rows, version)
+    statement = write_statement(plan_write(request, query, shown, planner), shown, shape)
     return Work(request, statement, read_only=False)
 
 
@@ -63,7 +63,7 @@ def _plan_call(request: Request, query: Query, cache: SchemaCache, planner: Plan
         raise refusal("PGRST101", request.method)
     call = plan_call(cache, request, query)
     function, preferences = call.function, request.preferences
-    if preferences.max_affected is not None and not function.returns_set:
+    if request.max_affected is not None and not function.returns_set:
         raise refusal("PGRST128")
     read = planner.read(cache.tables.get(function.rows.key, function.rows), query)
     # supabase-js asks for a HEAD whose arguments do not fit a URL as a POST that returns nothing.

@@ -7,29 +7,20 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 from parsimonious.exceptions import ParseError
 from parsimonious.grammar import Grammar
 from parsimonious.nodes import Node, NodeVisitor
 
+from soundscape.local.rest import syntax
 from soundscape.local.rest.errors import RestError, refusal
-from soundscape.local.rest.syntax import (
-    ColumnItem,
-    Comparison,
-    EmbedItem,
-    Field,
-    JsonStep,
-    Logic,
-    OrderTerm,
-    Path,
-)
 
 MAX_DEPTH = 30
 """Parentheses inside parentheses; more would only exhaust somebody's stack."""
 
-_GRAMMAR = Grammar(File(__file__).with_suffix(".peg").read_text())
+_GRAMMAR = Grammar(Path(__file__).with_suffix(".peg").read_text())
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CALLED = {
     "select": "select parameter", "names": "list of columns", "target": "tree path", "logic": "logic tree"
@@ -41,7 +32,8 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 def read(rule: str, text: str) -> Any:
     """The tree of a parameter. Raises PGRST100 where it is no sentence of `rule`."""
     try:
-        _check_depth(text)
+        if rule in ("select", "logic"):
+            _check_depth(text)
         return _TREE.visit(_GRAMMAR[rule].parse(text))
     except ParseError as error:
         here = text[error.pos : error.pos + 1]
@@ -83,18 +75,18 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
 
     # -- select ----------------------------------------------------------------------------------
 
-    def visit_select(self, _: Node, children: list[Any]) -> tuple[ColumnItem | EmbedItem, ...]:
+    def visit_select(self, _: Node, children: list[Any]) -> tuple[syntax.ColumnItem | syntax.EmbedItem, ...]:
         return children[1][0] if children[1] else ()
 
-    def visit_items(self, _: Node, children: list[Any]) -> tuple[ColumnItem | EmbedItem, ...]:
+    def visit_items(self, _: Node, children: list[Any]) -> tuple[syntax.ColumnItem | syntax.EmbedItem, ...]:
         return _all(*children)
 
-    def visit_embed(self, _: Node, children: list[Any]) -> EmbedItem:
+    def visit_embed(self, _: Node, children: list[Any]) -> syntax.EmbedItem:
         lead, name, hints, _, _, items, _, _ = children
         leads = lead[0][0] if lead else None
         spread = leads == "..."
         named = [hint for hint in hints if hint not in ("inner", "left")]
-        return EmbedItem(
+        return syntax.EmbedItem(
             name,
             items[0] if items else (),
             None if spread else leads,
@@ -106,12 +98,12 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     def visit_aggregate(self, _: Node, __: list[Any]) -> None:
         raise refusal("PGRST123")
 
-    def visit_star(self, _: Node, __: list[Any]) -> ColumnItem:
-        return ColumnItem(Field("*"))
+    def visit_star(self, _: Node, __: list[Any]) -> syntax.ColumnItem:
+        return syntax.ColumnItem(syntax.Field("*"))
 
-    def visit_named_column(self, _: Node, children: list[Any]) -> ColumnItem:
+    def visit_named_column(self, _: Node, children: list[Any]) -> syntax.ColumnItem:
         alias, field, cast, _ = children
-        return ColumnItem(field, alias[0] if alias else None, cast[0] if cast else None)
+        return syntax.ColumnItem(field, alias[0] if alias else None, cast[0] if cast else None)
 
     def visit_alias(self, _: Node, children: list[Any]) -> str:
         return str(children[1])
@@ -123,13 +115,13 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
 
     # -- conditions ------------------------------------------------------------------------------
 
-    def visit_junction(self, _: Node, children: list[Any]) -> Logic:
+    def visit_junction(self, _: Node, children: list[Any]) -> syntax.Logic:
         negation, connective, _, _, first, others, _, _ = children
-        return Logic(connective, _all(first, others), bool(negation))
+        return syntax.Logic(connective, _all(first, others), bool(negation))
 
-    def visit_comparison(self, _: Node, children: list[Any]) -> Comparison:
+    def visit_comparison(self, _: Node, children: list[Any]) -> syntax.Comparison:
         field, _, negation, ((operator, value, *extra),) = children
-        return Comparison(field, operator, value, bool(negation), *extra)
+        return syntax.Comparison(field, operator, value, bool(negation), *extra)
 
     def visit_filter(self, _: Node, children: list[Any]) -> tuple[bool, tuple[Any, ...]]:
         negation, (test,), _ = children
@@ -164,34 +156,34 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
 
     # -- order -----------------------------------------------------------------------------------
 
-    def visit_order(self, _: Node, children: list[Any]) -> tuple[OrderTerm, ...]:
+    def visit_order(self, _: Node, children: list[Any]) -> tuple[syntax.OrderTerm, ...]:
         return _all(*children[1:3])
 
     visit_names = visit_order
 
-    def visit_order_term(self, _: Node, children: list[Any]) -> OrderTerm:
+    def visit_order_term(self, _: Node, children: list[Any]) -> syntax.OrderTerm:
         (target,), (direction, nulls), _ = children
         relation, field = target if isinstance(target, tuple) else (None, target)
-        return OrderTerm(field, relation, direction == "desc", nulls)
+        return syntax.OrderTerm(field, relation, direction == "desc", nulls)
 
-    def visit_related(self, _: Node, children: list[Any]) -> tuple[str, Field]:
+    def visit_related(self, _: Node, children: list[Any]) -> tuple[str, syntax.Field]:
         return children[1], children[3]
 
     visit_direction = visit_quantified
 
     # -- words -----------------------------------------------------------------------------------
 
-    def visit_target(self, _: Node, children: list[Any]) -> tuple[Path, Field]:
+    def visit_target(self, _: Node, children: list[Any]) -> tuple[syntax.Path, syntax.Field]:
         """The embeds on the way, and the field."""
         *path, last = _all(*children[:2])
         return tuple(field.name for field in path), last
 
-    def visit_field(self, _: Node, children: list[Any]) -> Field:
-        return Field(children[1], tuple(children[2]))
+    def visit_field(self, _: Node, children: list[Any]) -> syntax.Field:
+        return syntax.Field(children[1], tuple(children[2]))
 
-    def visit_step(self, _: Node, children: list[Any]) -> JsonStep:
+    def visit_step(self, _: Node, children: list[Any]) -> syntax.JsonStep:
         (arrow,), (key,) = children
-        return JsonStep(key, arrow == "->>")
+        return syntax.JsonStep(key, arrow == "->>")
 
     def visit_index(self, node: Node, _: list[Any]) -> int:
         return int(node.text)

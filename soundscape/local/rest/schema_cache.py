@@ -45,19 +45,6 @@ class Table:
     def key(self) -> Name:
         return self.schema, self.name
 
-    def has(self, column: str) -> bool:
-        return column in self.columns or column in self.computed
-
-
-@dataclass(frozen=True, slots=True)
-class Junction:
-    """The table between two others, and how it (first of each pair) is joined to either side."""
-
-    table: Name
-    constraints: tuple[str, str]
-    source_columns: Pairs
-    target_columns: Pairs
-
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
@@ -66,10 +53,15 @@ class Relationship:
     source: Name
     target: Name
     cardinality: Literal["many-to-one", "one-to-many", "one-to-one", "many-to-many"]
-    constraint: str
-    columns: Pairs
-    """(source column, target column); empty when there is a junction."""
-    junction: Junction | None = None
+    hint: str
+    """The name of the foreign key, or of the junction."""
+    described: str
+    near: Pairs
+    """(source column, target column), or that of the junction where there is one."""
+    via: Name | None = None
+    """The junction."""
+    far: Pairs = ()
+    """(junction column, target column)."""
 
     @property
     def to_one(self) -> bool:

@@ -24,7 +24,7 @@ keys as (
     from pg_constraint where contype in ('p', 'u')
 ),
 foreign_keys as (
-    select f.oid, f.conrelid, f.conname, l.columns, l.pairs, l.back,
+    select f.oid, f.conrelid, f.conname, s.relname, g.relname as refers_to, l.*,
            json_build_array(s.nspname, s.relname) as source,
            json_build_array(g.nspname, g.relname) as target,
            exists (select from keys k where k.conrelid = f.conrelid
@@ -34,6 +34,7 @@ foreign_keys as (
     join relations g on g.oid = f.confrelid
     cross join lateral (
         select array_agg(a.attname order by k.place) as columns,
+               array_agg(b.attname order by k.place) as referred,
                json_agg(json_build_array(a.attname, b.attname) order by k.place) as pairs,
                json_agg(json_build_array(b.attname, a.attname) order by k.place) as back
         from unnest(f.conkey, f.confkey) with ordinality as k (here, there, place)
@@ -44,22 +45,27 @@ foreign_keys as (
 ),
 relationships as (
     select conname, json_build_object(
-        'source', source, 'target', target, 'constraint', conname, 'columns', pairs,
+        'source', source, 'target', target, 'hint', conname, 'near', pairs,
+        'described', format('%%s using %%s(%%s) and %%s(%%s)', conname, relname, array_to_string(columns, ', '),
+                            refers_to, array_to_string(referred, ', ')),
         'cardinality', case when is_unique then 'one-to-one' else 'many-to-one' end) as link
     from foreign_keys
     union all
     select conname, json_build_object(
-        'source', target, 'target', source, 'constraint', conname, 'columns', back,
+        'source', target, 'target', source, 'hint', conname, 'near', back,
+        'described', format('%%s using %%s(%%s) and %%s(%%s)', conname, refers_to, array_to_string(referred, ', '),
+                            relname, array_to_string(columns, ', ')),
         'cardinality', case when is_unique then 'one-to-one' else 'one-to-many' end)
     from foreign_keys
     union all
     -- Two keys of one table that are part of its primary key join what they refer to.
     select near.conname, json_build_object(
-        'source', near.target, 'target', far.target, 'constraint', near.conname, 'columns', '[]'::json,
-        'cardinality', 'many-to-many',
-        'junction', json_build_object(
-            'table', near.source, 'constraints', json_build_array(near.conname, far.conname),
-            'source_columns', near.pairs, 'target_columns', far.pairs))
+        'source', near.target, 'target', far.target, 'hint', near.relname,
+        'via', near.source, 'near', near.back, 'far', far.pairs,
+        'described', format('%%s using %%s(%%s) and %%s(%%s)', near.relname,
+                            near.conname, array_to_string(near.columns, ', '),
+                            far.conname, array_to_string(far.columns, ', ')),
+        'cardinality', 'many-to-many')
     from foreign_keys near
     join foreign_keys far on far.conrelid = near.conrelid and far.oid <> near.oid
     join keys k on k.conrelid = near.conrelid and k.contype = 'p' and k.columns @> (near.columns || far.columns)

@@ -9,12 +9,11 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from soundscape.local.rest.calls import Call
-from soundscape.local.rest.payload import Payload
 from soundscape.local.rest.plan import Read
-from soundscape.local.rest.preferences import Media
-from soundscape.local.rest.schema_cache import Function, Table
+from soundscape.local.rest.request import Media
+from soundscape.local.rest.schema_cache import Function
 from soundscape.local.rest.sql import COMMA, EMPTY, Composer
-from soundscape.local.rest.writes import Batch, Delete, Insert, Update, Write
+from soundscape.local.rest.writes import Batch, Write
 from soundscape.local.stack import identifier
 
 SOURCE = SQL("pgrst_source")
@@ -70,10 +69,11 @@ def call_statement(call: Call, read: Read, shape: Shape, *, counted: bool) -> St
 
 def write_statement(write: Write, shown: Read, shape: Shape) -> Statement:
     composer = Composer()
-    if isinstance(write, Insert):
-        parts = [_insert(composer, write, batch) for batch in write.batches]
+    if write.method == "DELETE":
+        parts = [_delete(composer, write)]
     else:
-        parts = [_update(composer, write) if isinstance(write, Update) else _delete(composer, write)]
+        change = _insert if write.method == "POST" else _update
+        parts = [change(composer, write, batch) for batch in write.batches]
     names = [SQL("pgrst_write_{}").format(number) for number in range(len(parts))]
     ctes = [SQL("{} as ({})").format(name, part) for name, part in zip(names, parts, strict=True)]
     union = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
@@ -131,48 +131,51 @@ def _total(counted: Composable) -> Composable:
 # -- writes ----------------------------------------------------------------------------------------
 
 
-def _insert(composer: Composer, write: Insert, batch: Batch) -> Composable:
-    columns, target = _listed(batch.columns), identifier(*write.table.key)
+def _insert(composer: Composer, write: Write, batch: Batch) -> Composable:
+    columns, conflict = _listed(batch.columns), _listed(write.conflict)
     head = "insert into {0} ({1}) select {1} from " if batch.columns else "insert into {0} select from "
-    rows = _payload_rows(composer, write.table, write.payload, batch)
     counted, on_conflict = EMPTY, EMPTY
-    if write.conflict:
-        on_conflict = SQL(" on conflict ({}) do nothing").format(_listed(write.conflict))
     if write.conflict and write.merge and batch.columns:
-        changes = [SQL("{0} = excluded.{0}").format(identifier(column)) for column in batch.columns]
         counted = _COUNTED_INSERT
         on_conflict = SQL(" on conflict ({}) do update set {}{}").format(
-            _listed(write.conflict), COMMA.join(changes), _COUNTED_CONFLICT
+            conflict, _changes(batch, "excluded"), _COUNTED_CONFLICT
         )
-    into = SQL(head).format(target, columns)
-    return Composed([into, rows, counted, on_conflict, _returning(write.table.name, write.returning)])
+    elif write.conflict:
+        on_conflict = SQL(" on conflict ({}) do nothing").format(conflict)
+    into = SQL(head).format(identifier(*write.target.table.key), columns)
+    return Composed([into, _body_rows(composer, write, batch), counted, on_conflict, _returning(write)])
 
 
-def _update(composer: Composer, write: Update) -> Composable:
-    target, place = identifier(*write.table.key), identifier(write.table.name)
-    if not write.columns:
+def _update(composer: Composer, write: Write, batch: Batch) -> Composable:
+    table, place = identifier(*write.target.table.key), identifier(write.target.place)
+    if not batch.columns:
         shown = _listed(write.returning) if write.returning else SQL("1")
-        return SQL("select {} from {} where false").format(shown, target)
-    changes = [SQL("{0} = pgrst_body.{0}").format(identifier(column)) for column in write.columns]
+        return SQL("select {} from {} where false").format(shown, table)
     return SQL("update {} as {} set {} from {}{}{}").format(
-        target,
+        table,
         place,
-        COMMA.join(changes),
-        _payload_rows(composer, write.table, write.payload, Batch(write.columns)),
-        composer.conditions(write.where),
-        _returning(write.table.name, write.returning),
+        _changes(batch, "pgrst_body"),
+        _body_rows(composer, write, batch),
+        composer.conditions(write.target),
+        _returning(write),
     )
 
 
-def _delete(composer: Composer, write: Delete) -> Composable:
-    head = SQL("delete from {} as {}").format(identifier(*write.table.key), identifier(write.table.name))
-    where = composer.conditions(write.where)
-    return Composed([head, where, _returning(write.table.name, write.returning)])
+def _delete(composer: Composer, write: Write) -> Composable:
+    table, place = identifier(*write.target.table.key), identifier(write.target.place)
+    where = composer.conditions(write.target)
+    return SQL("delete from {} as {}{}{}").format(table, place, where, _returning(write))
 
 
-def _payload_rows(composer: Composer, table: Table, payload: Payload, batch: Batch) -> Composable:
+def _changes(batch: Batch, source: str) -> Composable:
+    return COMMA.join(
+        SQL("{} = {}").format(identifier(column), identifier(source, column)) for column in batch.columns
+    )
+
+
+def _body_rows(composer: Composer, write: Write, batch: Batch) -> Composable:
     """The body as rows of the table's own type, so that every column is read as Postgres reads it."""
-    body = SQL("{}::json").format(composer.value(payload.text))
+    body = SQL("{}::json").format(composer.value(write.text))
     if not batch.columns:
         return SQL("json_array_elements({}) as pgrst_body").format(body)
     if batch.numbers is not None:
@@ -180,11 +183,12 @@ def _payload_rows(composer: Composer, table: Table, payload: Payload, batch: Bat
             "(select json_agg(e.value order by e.number) from json_array_elements({})"
             " with ordinality as e (value, number) where e.number = any({}))"
         ).format(body, composer.value(list(batch.numbers)))
-    return SQL("json_populate_recordset(null::{}, {}) as pgrst_body").format(identifier(*table.key), body)
+    row = identifier(*write.target.table.key)
+    return SQL("json_populate_recordset(null::{}, {}) as pgrst_body").format(row, body)
 
 
-def _returning(place: str, columns: Iterable[str]) -> Composable:
-    names = [identifier(place, column) for column in columns]
+def _returning(write: Write) -> Composable:
+    names = [identifier(write.target.table.name, column) for column in write.returning]
     # A constant asks for no SELECT privilege and no SELECT policy.
     return SQL(" returning {}").format(COMMA.join(names) if names else SQL("1"))
 

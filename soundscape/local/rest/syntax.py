@@ -33,6 +33,12 @@ class ColumnItem:
     alias: str | None = None
     cast: str | None = None
 
+    @property
+    def key(self) -> str:
+        """What it is called in the answer: `data->a->0` after its last key, `data->0` after the column."""
+        keys = [step.key for step in self.field.path if isinstance(step.key, str)]
+        return self.alias or (keys[-1] if keys else self.field.name)
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedItem:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from soundscape.local.rest.errors import nearest, refusal
-from soundscape.local.rest.payload import Payload, parse_payload
-from soundscape.local.rest.plan import Planner, Read, Where
+from soundscape.local.rest.plan import Planner, Read
 from soundscape.local.rest.request import Request
 from soundscape.local.rest.schema_cache import Table
 from soundscape.local.rest.syntax import Query
@@ -24,100 +24,85 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Insert:
-    table: Table
+class Write:
+    method: str
+    target: Read
+    """The table, and which rows are meant where it is not an insert."""
     returning: tuple[str, ...]
-    payload: Payload
-    batches: tuple[Batch, ...]
-    conflict: tuple[str, ...]
+    text: str = "[]"
+    """A JSON array of objects."""
+    batches: tuple[Batch, ...] = ()
+    """One for an update."""
+    conflict: tuple[str, ...] = ()
     """Columns of the unique key to watch; none for a plain insert."""
-    merge: bool
+    merge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    table: Table
-    returning: tuple[str, ...]
-    where: tuple[Where, ...]
-    payload: Payload
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    table: Table
-    returning: tuple[str, ...]
-    where: tuple[Where, ...]
-
-
-Write = Insert | Update | Delete
-
-
-def plan_write(request: Request, table: Table, query: Query, shown: Read, planner: Planner) -> Write:
+def plan_write(request: Request, query: Query, shown: Read, planner: Planner) -> Write:
     """`shown` is what the answer holds."""
-    shows = returning(shown) if request.preferences.shows_rows else ()
-    if request.method == "POST":
-        return _insert(request, table, query, shows)
-    if request.method not in ("PATCH", "DELETE"):
-        raise refusal("PGRST117", request.method)
-    conditions = [condition for path, condition in query.conditions if not path]
-    if not conditions:
+    method, table, preferences = request.method, shown.table, request.preferences
+    if method not in ("POST", "PATCH", "DELETE"):
+        raise refusal("PGRST117", method)
+    target = replace(shown, where=[] if method == "POST" else planner.conditions(shown, query))
+    if method != "POST" and not target.where:
         # Hosted projects load pg-safeupdate into the API's sessions; this is its answer.
-        raise refusal("21000", "UPDATE" if request.method == "PATCH" else "DELETE")
-    where = tuple(planner.where(shown, condition) for condition in conditions)
-    if request.method == "DELETE":
-        return Delete(table, shows, where)
-    payload = parse_payload(request.body, request.content_type)
-    if len(payload.rows) != 1:
+        raise refusal("21000", "UPDATE" if method == "PATCH" else "DELETE")
+    returning = _returning(shown) if request.shows_rows else ()
+    if method == "DELETE":
+        return Write(method, target, returning)
+    text, rows = _rows(request)
+    uneven = query.columns is None and any(row.keys() != rows[0].keys() for row in rows)
+    if len(rows) != 1 if method == "PATCH" else uneven:
         raise refusal("PGRST102", "All object keys must match")
-    if request.preferences.get("missing") == "default":
-        raise refusal("PGRST127", details="missing=default applies to inserts here, not to updates.")
-    columns = payload.keys if query.columns is None else query.columns
-    return Update(table, shows, where, payload, _known(table, columns))
-
-
-def _insert(request: Request, table: Table, query: Query, shows: tuple[str, ...]) -> Insert:
-    payload, preferences = parse_payload(request.body, request.content_type), request.preferences
-    if query.columns is None and not payload.is_uniform:
-        raise refusal("PGRST102", "All object keys must match")
-    columns = _known(table, payload.keys if query.columns is None else query.columns)
+    columns = _known(table, query.columns or (key for row in rows for key in row))
     batches: tuple[Batch, ...] = (Batch(columns),)
     if preferences.get("missing") == "default":
-        batches = tuple(_by_columns(payload, columns)) or batches
-    conflict: tuple[str, ...] = ()
-    if preferences.get("resolution") is not None:
+        if method == "PATCH":
+            raise refusal("PGRST127", details="missing=default applies to inserts here, not to updates.")
+        batches = _by_columns(rows, columns) or batches
+    resolution, conflict = preferences.get("resolution"), tuple[str, ...]()
+    if resolution is not None and method == "POST":
         conflict = _known(table, query.on_conflict or table.primary_key)
-    merge = preferences.get("resolution") == "merge-duplicates"
-    return Insert(table, shows, payload, batches, conflict, merge)
+    return Write(method, target, returning, text, batches, conflict, resolution == "merge-duplicates")
 
 
-def returning(shown: Read) -> tuple[str, ...]:
+def _rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
+    """The body as a JSON array and as its objects. Raises PGRST102 for anything else."""
+    text, value = request.json()
+    if isinstance(value, dict):
+        return f"[{text}]", [value]
+    if not isinstance(value, list):
+        raise refusal("PGRST102", "Empty or invalid json")
+    if not all(isinstance(row, dict) for row in value):
+        raise refusal("PGRST102", "All object keys must match")
+    return text, value
+
+
+def _returning(shown: Read) -> tuple[str, ...]:
     """The columns the answer needs, and no others: each needs the SELECT privilege."""
     names: list[str] = []
-    for item in shown.selected:
-        names += shown.table.columns if item.column is None else [item.column.name]
-    names += [order.column.name for order in shown.order if order.embed is None]
+    for item, _ in shown.selected:
+        names += shown.table.columns if item.field.name == "*" else [item.field.name]
+    names += [term.field.name for term in shown.order if term.relation is None]
     for embed in shown.embeds:
-        link = embed.relationship
-        if link.junction is None:
-            names += [here for here, _ in link.columns]
-        else:
-            names += [here for _, here in link.junction.source_columns]
+        names += [here for here, _ in embed.relationship.near]
     return tuple(dict.fromkeys(names))
 
 
-def _known(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
-    for column in columns:
-        if column not in table.columns:
-            hint = nearest(column, table.columns, "Perhaps you meant the column '")
-            raise refusal("PGRST204", column, table.name, hint=hint)
-    return tuple(dict.fromkeys(columns))
+def _known(table: Table, columns: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(columns))
+    for name in names:
+        if name not in table.columns:
+            hint = nearest(name, table.columns, "Perhaps you meant the column '")
+            raise refusal("PGRST204", name, table.name, hint=hint)
+    return names
 
 
-def _by_columns(payload: Payload, columns: tuple[str, ...]) -> Iterator[Batch]:
+def _by_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[Batch, ...]:
     """One batch for each set of given columns: what a batch does not name, Postgres defaults."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for number, row in enumerate(payload.rows, start=1):
+    for number, row in enumerate(rows, start=1):
         groups[tuple(column for column in columns if column in row)].append(number)
-    for given, numbers in groups.items():
-        yield Batch(given, tuple(numbers) if len(groups) > 1 else None)
+    return tuple(
+        Batch(given, tuple(numbers) if len(groups) > 1 else None) for given, numbers in groups.items()
+    )

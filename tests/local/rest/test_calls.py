@@ -133,11 +133,12 @@ def test_raised_errors(service: httpx.Client, kind: str, status: int, body: obje
 WRONG = [
     ("/rpc/ad", {"a": 1}, 404, "PGRST202", "public.add"),
     ("/rpc/add", {"aa": 1}, 404, "PGRST202", "public.add(a, b)"), ("/rpc/add", {}, 404, "PGRST202", None),
-    ("/rpc/unclear", {"a": 1}, 300, "PGRST203", "renaming"), ("/rpc/add", [1], 404, "PGRST202", None),
+    ("/rpc/unclear", {"a": 1}, 300, "PGRST203", "renaming"), ("/rpc/add", [1], 400, "PGRST102", None),
     ("/rpc/add", {"a": "x"}, 400, "22P02", None), ("/rpc/add?nothing=eq.1", {"a": 1}, 400, "42703", None),
     ("/rpc/shout", {}, 404, "PGRST202", None), ("/rpc/add?select=x", {"a": 1}, 400, "42703", None),
     ("/rpc/total", {"numbers": [1]}, 404, "PGRST202", None), ("/rpc/unnamed", {}, 404, "PGRST202", None),
-    ("/rpc/echo?given={", None, 400, "PGRST102", None),
+    ("/rpc/echo?given={", None, 400, "PGRST102", None), ("/rpc/stats", [1], 400, "PGRST102", None),
+    ("/rpc/stats", "x", 400, "PGRST102", None), ("/rpc/stats", [{}], 400, "PGRST102", None),
 ]  # fmt: skip
 
 

@@ -17,20 +17,20 @@ LINKS = [
     ("albums", "artists", "albums_artist_id_fkey", "many-to-one", (("artist_id", "id"),)),
     ("artists", "albums", "albums_producer", "one-to-many", (("id", "producer_id"),)),
     ("albums", "sleeves", "sleeves_album_id_fkey", "one-to-one", (("id", "album_id"),)),
-    ("albums", "genres", "album_genres_album_id_fkey", "many-to-many", ()),
+    ("albums", "genres", "album_genres", "many-to-many", (("id", "album_id"),)),
 ]
 
 
-@pytest.mark.parametrize(("source", "target", "constraint", "cardinality", "columns"), LINKS)
+@pytest.mark.parametrize(("source", "target", "hint", "cardinality", "columns"), LINKS)
 def test_relationships(
-    cache: SchemaCache, source: str, target: str, constraint: str, cardinality: str, columns: object
+    cache: SchemaCache, source: str, target: str, hint: str, cardinality: str, columns: object
 ) -> None:
     links = [
         link
         for link in cache.relationships["public", source]
-        if (link.target[1], link.constraint) == (target, constraint)
+        if (link.target[1], link.hint) == (target, hint)
     ]
-    assert [(link.cardinality, link.columns) for link in links] == [(cardinality, columns)]
+    assert [(link.cardinality, link.near) for link in links] == [(cardinality, columns)]
 
 
 def test_only_exposed_schemas(cache: SchemaCache) -> None:
