@@ -924,6 +924,7 @@ export type Database = {
           viewer?: string
         }
         Returns: {
+          among: number
           audio_id: string
           lag_frames: number
           pairs: number
@@ -950,6 +951,7 @@ export type Database = {
           user_id: string
         }[]
       }
+      index_moment: { Args: Record<PropertyKey, never>; Returns: string }
       index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
       list_jobs: {
         Args: {
@@ -1061,6 +1063,7 @@ export type Database = {
         Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }
         Returns: Json
       }
+      settle_fingerprint: { Args: { matches: Json; others: string[]; recording: string }; Returns: undefined }
       show_job: { Args: { job_id: number }; Returns: Json }
       similar_audio: {
         Args: {
@@ -1131,6 +1134,13 @@ export type Database = {
           audio_id: string
           object_version: string
           path: string
+        }[]
+      }
+      unsettled_fingerprints: {
+        Args: { most?: number }
+        Returns: {
+          audio_id: string
+          others: string[]
         }[]
       }
     }

@@ -23,19 +23,37 @@ class Unindexed:
     path: str
 
 
+@dataclass(frozen=True)
+class Unsettled:
+    """A recording, and those that neither it nor they were compared with, being written at one moment."""
+
+    audio_id: str
+    others: list[str]
+
+
 class Fingerprints:
     """Whose sound is it? Every method raises `ProjectUnreachable` or `ProjectError`."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def candidates(
-        self, keys: Keys, most: int, *, viewer: str | None, besides: str | None = None
-    ) -> list[Candidate]:
-        """Up to `most` (recording, offset) that hold most of the keys.
+    async def moment(self) -> str:
+        """What the index holds now: said with a fingerprint that was compared with it, for `unsettled`."""
+        return str(await self._call("index_moment"))
 
-        viewer: only recordings that this user sees; None: everybody's, for claims, which are then shown to
-        whoever may see them.
+    async def candidates(
+        self,
+        keys: Keys,
+        most: int,
+        *,
+        viewer: str | None = None,
+        everybody: bool = False,
+        besides: str | None = None,
+    ) -> list[Candidate]:
+        """Up to `most` (recording, offset) that hold most of the keys, of recordings that `viewer` sees.
+
+        Without a viewer those that the owner of `besides` sees; everybody: everybody's, for claims, which are
+        then shown to whoever may see them. `besides` itself is left out.
         """
         from soundscape.audio.fingerprint import VERSION, Candidate
 
@@ -46,11 +64,14 @@ class Fingerprints:
             version=VERSION,
             most=most,
             viewer=viewer,
-            everybody=viewer is None,
+            everybody=everybody,
             besides=besides,
         )
         with translated("fingerprint_candidates"):
-            return [Candidate(row["audio_id"], int(row["lag_frames"]), int(row["pairs"])) for row in rows]
+            return [
+                Candidate(row["audio_id"], int(row["lag_frames"]), int(row["pairs"]), int(row["among"]))
+                for row in rows
+            ]
 
     async def stored(self, recordings: list[str]) -> dict[str, Fingerprint]:
         """The fingerprints of those that are still indexed. Raises `FingerprintError` for a damaged one."""
@@ -78,6 +99,18 @@ class Fingerprints:
                 object_version=recording.object_version,
                 result={"index": entry, "matches": claims},
             )
+        )
+
+    async def unsettled(self, most: int) -> list[Unsettled]:
+        """Fingerprints that were compared with the index while others were written to it."""
+        rows = await self._call("unsettled_fingerprints", most=most)
+        with translated("unsettled_fingerprints"):
+            return [Unsettled(str(row["audio_id"]), [str(other) for other in row["others"]]) for row in rows]
+
+    async def settle(self, compared: Unsettled, claims: list[dict[str, Any]]) -> None:
+        """Claim what came of comparing them."""
+        await self._call(
+            "settle_fingerprint", recording=compared.audio_id, others=compared.others, matches=claims
         )
 
     async def _call(self, function: str, /, **arguments: Any) -> Any:

@@ -14,7 +14,7 @@ from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
 from soundscape.worker.answers import Analysis
-from soundscape.worker.recognition import fingerprint_of, recognised
+from soundscape.worker.recognition import fingerprint_of, recognised, settle
 from soundscape.worker.results import CONTENT_TYPES, Results, placed
 from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.scratch import Scratch
@@ -170,6 +170,11 @@ class Attempt:
         if heard is not None:
             record |= await recognised(self._fingerprints, heard, job.audio_id)
         await self._queue.complete(job, record)
+        if heard is not None:
+            try:
+                await settle(self._fingerprints)
+            except ProjectError as error:
+                log.warning("what was analysed meanwhile is compared by the sweep", error=str(error))
 
     async def _heartbeat(self, job: Job) -> None:
         """Extend the lease until cancelled. Raises `LeaseLost`; a passing failure is tried again."""

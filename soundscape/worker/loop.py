@@ -24,7 +24,7 @@ from soundscape.worker.confinement import hide_environment
 from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
 from soundscape.worker.observed import ObservedFingerprints, ObservedObjects, ObservedQueue, ObservedSandbox
-from soundscape.worker.recognition import index_former
+from soundscape.worker.recognition import index_former, settle
 from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.scratch import Scratch, folder_of_ours
 
@@ -275,6 +275,7 @@ class Worker:
         while True:
             try:
                 await self._remove()
+                await settle(self._fingerprints)
                 if loop.time() - reconciled_at >= RECONCILE_EVERY_S:
                     await self._queue.reconcile()
                     reconciled_at = loop.time()

@@ -29,6 +29,7 @@ FIRST_ONE_IN = 3
 """Of a sound's keys, one in so many is looked up first: enough but in noise, and three times as fast."""
 CANDIDATES_PER_HIT = 4
 """Asked for so many times over, since several offsets of one recording are one candidate in the end."""
+SETTLED_AT_ONCE = 20
 FORMER_AT_ONCE = 20
 FORMER_FOR_S = 30.0
 """After which the sweep goes on, and comes back to them."""
@@ -42,8 +43,8 @@ T = TypeVar("T")
 class ProjectIndex:
     """The project's index as `soundscape.audio.fingerprint.match` asks one: from a thread, while `loop` runs.
 
-    viewer: whose eyes it is seen with; None sees everybody's recordings. besides: a recording left out.
-    one_in: of so many keys, one is looked up.
+    viewer: whose eyes it is seen with; without one, those of the owner of `besides`, a recording that is left
+    out. everybody: with everybody's. one_in: of so many keys, one is looked up.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class ProjectIndex:
         fingerprints: Fingerprints,
         loop: asyncio.AbstractEventLoop,
         *,
-        viewer: str | None,
+        viewer: str | None = None,
+        everybody: bool = False,
         besides: str | None = None,
         one_in: int = 1,
     ) -> None:
@@ -59,6 +61,7 @@ class ProjectIndex:
         self._one_in = one_in
         self._loop = loop
         self._viewer = viewer
+        self._everybody = everybody
         self._besides = besides
         self._stored: dict[str, Fingerprint] = {}
 
@@ -71,7 +74,11 @@ class ProjectIndex:
             return []
         found = self._await(
             self._fingerprints.candidates(
-                some, CANDIDATES_PER_HIT * limit, viewer=self._viewer, besides=self._besides
+                some,
+                CANDIDATES_PER_HIT * limit,
+                viewer=self._viewer,
+                everybody=self._everybody,
+                besides=self._besides,
             )
         )
         best = spaced_out(sorted(found, key=lambda candidate: -candidate.pairs), limit)
@@ -93,12 +100,14 @@ async def matches(
     fingerprints: Fingerprints,
     heard: Fingerprint,
     *,
-    viewer: str | None,
+    viewer: str | None = None,
+    everybody: bool = False,
     besides: str | None = None,
     any_speed: bool,
 ) -> Matches:
-    """What the index holds of this sound. any_speed: also where it is played up to 4 % too slow or too fast.
+    """What the index holds of this sound, seen as by `ProjectIndex`.
 
+    any_speed: also where it is played up to 4 % too slow or too fast.
     Raises `ProjectUnreachable` or `ProjectError`.
     """
     from soundscape.audio.fingerprint import Answer, match
@@ -107,7 +116,9 @@ async def matches(
     loop = asyncio.get_running_loop()
     found = None
     for one_in, speeds in ((FIRST_ONE_IN, SPEEDS[:1]), (1, SPEEDS if any_speed else SPEEDS[:1])):
-        index = ProjectIndex(fingerprints, loop, viewer=viewer, besides=besides, one_in=one_in)
+        index = ProjectIndex(
+            fingerprints, loop, viewer=viewer, everybody=everybody, besides=besides, one_in=one_in
+        )
         found = await asyncio.to_thread(partial(match, heard, index, speeds=speeds))
         if found.answer is not Answer.NO_MATCH:
             break
@@ -117,8 +128,44 @@ async def matches(
 
 async def recognised(fingerprints: Fingerprints, heard: Fingerprint, audio_id: str) -> dict[str, Any]:
     """What `complete_job` and `index_recording` take beside a record: the index entry, and claims."""
-    found = await matches(fingerprints, heard, viewer=None, besides=audio_id, any_speed=False)
-    return {"index": await asyncio.to_thread(entry, heard), "matches": [claim(hit) for hit in found.hits]}
+    asked_in = await fingerprints.moment()
+    # What the owner sees apart, or other people's private copies could take all the places there are.
+    hits = {
+        hit.recording_id: hit
+        for everybody in (True, False)
+        for hit in (
+            await matches(fingerprints, heard, everybody=everybody, besides=audio_id, any_speed=False)
+        ).hits
+    }
+    written = await asyncio.to_thread(entry, heard)
+    return {"index": written | {"asked_in": asked_in}, "matches": [claim(hit) for hit in hits.values()]}
+
+
+async def settle(fingerprints: Fingerprints) -> int:
+    """Compare with each other what was written to the index at one moment; how many recordings there were.
+
+    Neither was there when the other asked. Whoever asks after both were written sees both.
+    Raises `ProjectUnreachable` or `ProjectError`.
+    """
+    from soundscape.audio.fingerprint import FingerprintError, Index, match
+    from soundscape.audio.fingerprint.match import SPEEDS
+
+    waiting = await fingerprints.unsettled(SETTLED_AT_ONCE)
+    for compared in waiting:
+        try:
+            stored = await fingerprints.stored([compared.audio_id, *compared.others])
+            heard = stored.pop(compared.audio_id)
+        except (FingerprintError, KeyError) as error:
+            # Damaged, or gone: there is nothing to compare, now or later.
+            log.warning("a fingerprint was not compared", **{"audio.id": compared.audio_id}, error=str(error))
+            await fingerprints.settle(compared, [])
+            continue
+        index = Index()
+        for audio_id, other in stored.items():
+            index.add(audio_id, other)
+        found = await asyncio.to_thread(partial(match, heard, index, speeds=SPEEDS[:1]))
+        await fingerprints.settle(compared, [claim(hit) for hit in found.hits])
+    return len(waiting)
 
 
 async def index_former(fingerprints: Fingerprints, objects: Objects) -> int:

@@ -14,6 +14,9 @@ create table soundscape.fingerprints (
     peaks bytea not null,
     keys integer[] not null,
     frames integer[] not null,
+    key_count integer not null generated always as (cardinality(keys)) stored,
+    written_in xid8 not null default pg_current_xact_id(),
+    asked_in pg_snapshot,
     created_at timestamptz not null default now(),
     check (cardinality(keys) = cardinality(frames)),
     constraint fingerprints_audio_id_fkey foreign key (audio_id, user_id, is_listed)
@@ -23,6 +26,9 @@ alter table soundscape.fingerprints enable row level security;
 -- Peaks are compressed already.
 alter table soundscape.fingerprints alter column peaks set storage external;
 create index fingerprints_by_recording on soundscape.fingerprints (audio_id, user_id, is_listed);
+create index fingerprints_by_visibility on soundscape.fingerprints (version, is_listed, user_id) include (number, key_count, audio_id);
+create index fingerprints_by_age on soundscape.fingerprints (created_at);
+create index fingerprints_unsettled on soundscape.fingerprints (created_at) where asked_in is not null;
 comment on table soundscape.fingerprints is 'The fingerprint of each recording and the keys it is indexed by. For the worker alone.';
 comment on column soundscape.fingerprints.audio_id is 'The recording.';
 comment on column soundscape.fingerprints.number is 'What postings call it.';
@@ -33,7 +39,10 @@ comment on column soundscape.fingerprints.version is 'Version of the fingerprint
 comment on column soundscape.fingerprints.peaks is 'The fingerprint in its binary form.';
 comment on column soundscape.fingerprints.keys is 'Its keys, to take its postings out again by.';
 comment on column soundscape.fingerprints.frames is 'The frame of each key.';
-comment on column soundscape.fingerprints.created_at is 'When it was written.';
+comment on column soundscape.fingerprints.key_count is 'How many keys there are.';
+comment on column soundscape.fingerprints.written_in is 'The transaction that wrote it.';
+comment on column soundscape.fingerprints.asked_in is 'What could be seen of the index when it was compared with it; null once whatever arrived meanwhile was compared too.';
+comment on column soundscape.fingerprints.created_at is 'When that transaction began.';
 
 create table soundscape.postings (
     posting bigint primary key
@@ -112,44 +121,70 @@ begin
     end if;
     delete from soundscape.fingerprints f where f.audio_id = file.id;
     new_number := soundscape.free_number();
-    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames)
+    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames, asked_in)
     values (file.id, new_number, file.user_id, file.is_listed, write_fingerprint.version,
-            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames);
+            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames, (fingerprint ->> 'asked_in')::pg_snapshot);
     insert into soundscape.postings (posting) select * from soundscape.postings_of(new_number, new_keys, new_frames);
 end
 $$;
-comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb) is 'The fingerprint of a recording, {version, peaks in base64, keys, frames}, instead of what was there. None leaves none of other bytes.';
+comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb) is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, asked_in}, instead of what was there. None leaves none of other bytes.';
 
 -- Asking.
 
+create function soundscape.index_moment() returns pg_snapshot
+language sql stable set search_path = '' as $$ select pg_current_snapshot() $$;
+comment on function soundscape.index_moment() is 'What can be seen of the index now, for asked_in of a fingerprint that is compared with it next.';
+
 create function soundscape.fingerprint_candidates(
     keys integer[], frames integer[], version integer, most integer, viewer uuid, everybody boolean, besides uuid
-) returns table (audio_id uuid, lag_frames integer, pairs integer)
-language sql stable security definer rows 64 set search_path = '' set work_mem = '32MB' set jit = off as $$
-    with held as (
-        -- Recording in the high half, two frames of offset a step in the low one.
-        select (p.posting >> 20 & 4194303) << 32 | ((p.posting & 1048575) - asked.frame >> 1) + 1073741824 as place
-        from unnest(keys, frames) as asked (key, frame)
-        cross join lateral (
-            -- A key that so many places hold tells them apart no more.
-            select i.posting from soundscape.postings i
-            where i.posting between asked.key::bigint << 42 and asked.key::bigint << 42 | 4398046511103
-            limit 300) as p),
-    counted as materialized (
-        select place, count(*)::integer as pairs from held group by place having count(*) > 1),
-    best as (
-        select f.audio_id, c.place, c.pairs
-        from counted c join soundscape.fingerprints f on f.number = c.place >> 32
-        where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
-          and (everybody or f.is_listed or f.user_id = viewer
-               or (soundscape.may(viewer, 'recordings.moderate')
-                   and exists (select from public.audio_files a where a.id = f.audio_id and a.hidden_at is not null)))
-        order by c.pairs desc, c.place limit least(most, 256))
-    select b.audio_id, (((b.place & 4294967295) - 1073741824) * 2 + 1)::integer,
-           b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0)
-    from best b
+) returns table (audio_id uuid, lag_frames integer, pairs integer, among bigint)
+language plpgsql stable security definer rows 64
+set search_path = '' set work_mem = '32MB' set jit = off set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+    -- A key that so many places hold tells them apart no more.
+    held_by_most constant integer := 300;
+    seer constant uuid := coalesce(viewer, (select f.user_id from public.audio_files f where f.id = besides));
+    moderates constant boolean := not everybody and soundscape.may(seer, 'recordings.moderate');
+    seen integer[];
+    keys_held bigint;
+    last_number integer;
+begin
+    -- Known before a key is looked up: what cannot be seen takes nobody's place.
+    select array_agg(f.number), sum(f.key_count), max(f.number) into seen, keys_held, last_number
+    from soundscape.fingerprints f
+    where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
+      and (everybody or f.is_listed or f.user_id = seer
+           or (moderates and exists (select from public.audio_files a where a.id = f.audio_id and a.hidden_at is not null)));
+    return query
+        with asked as (
+            select a.key::bigint << 42 as first, (a.key::bigint << 42) + 4398046511103 as last, a.frame,
+                   -- Each key begins elsewhere among the recordings, or the oldest would have all of the places.
+                   (a.key::bigint << 42) + ((a.key::bigint * 2654435761 % (last_number + 1)) << 20) as middle
+            from unnest(keys, frames) as a (key, frame)),
+        held as (
+            -- Recording in the high half, two frames of offset a step in the low one.
+            select (p.posting >> 20 & 4194303) << 32 | ((p.posting & 1048575) - asked.frame >> 1) + 1073741824 as place
+            from asked
+            cross join lateral (
+                (select i.posting from soundscape.postings i
+                 where i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
+                 limit held_by_most)
+                union all
+                (select i.posting from soundscape.postings i
+                 where i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
+                 limit held_by_most)
+                limit held_by_most) as p),
+        counted as materialized (
+            select h.place, count(*)::integer as pairs from held h group by h.place having count(*) > 1),
+        best as (
+            select c.place, c.pairs from counted c order by c.pairs desc, c.place limit least(most, 256))
+        select f.audio_id, (((b.place & 4294967295) - 1073741824) * 2 + 1)::integer,
+               b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0), keys_held
+        from best b join soundscape.fingerprints f on f.number = b.place >> 32;
+end
 $$;
-comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Which recordings hold most of these keys at one offset: of those that viewer sees, or of everybody''s. Best first, before the count of the next offset is added.';
+comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Which recordings hold most of these keys at one offset, among how many keys: of those that viewer sees (or the owner of besides, where no viewer is given), or of everybody''s. Best first, before the count of the next offset is added.';
 
 create function soundscape.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
 language sql stable security definer rows 16 set search_path = '' as $$
@@ -182,15 +217,8 @@ comment on function soundscape.exact_copies(public.audio_files, jsonb) is 'Recor
 
 create index audio_features_by_samples on public.audio_features ((descriptors #>> '{source,pcm_sha256}'));
 
-create function soundscape.claim_matches(file public.audio_files, result jsonb) returns void
+create function soundscape.write_claims(file public.audio_files, result jsonb) returns void
 language sql security definer set search_path = '' as $$
-    -- What this recording's own analysis claimed and, asked again, does not. What somebody dismissed stays, to stay so.
-    delete from public.audio_matches m
-    where m.audio_id = file.id and m.kind <> 'identical' and jsonb_typeof(result -> 'matches') = 'array'
-      and coalesce(m.dismissed_at, m.owner_dismissed_at, m.matched_owner_dismissed_at) is null
-      and not exists (
-        select from jsonb_to_recordset(result -> 'matches') as c (audio_id uuid) where c.audio_id = m.matched_audio_id);
-
     insert into public.audio_matches as m (audio_id, matched_audio_id, kind, confidence, evidence)
     select file.id, claim.audio_id, claim.kind, claim.probability, claim.evidence
     from (
@@ -215,7 +243,28 @@ language sql security definer set search_path = '' as $$
         owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at else m.matched_owner_dismissed_at end,
         matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at else m.owner_dismissed_at end
 $$;
-comment on function soundscape.claim_matches(public.audio_files, jsonb) is 'Claim what an analysis found to be elsewhere too: copies by hash, and the matches that the worker verified.';
+comment on function soundscape.write_claims(public.audio_files, jsonb) is 'Claim copies by hash and the matches that the worker verified, beside what was claimed before.';
+
+create function soundscape.claim_matches(file public.audio_files, result jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- Of two that complete at once, the later one is to see the earlier one's hashes: it waits here until that has
+    -- committed, and the next statement sees what it wrote. In one order, so that no two wait for each other.
+    perform pg_advisory_xact_lock(hash.key)
+    from (select distinct hashtextextended('soundscape copies ' || h, 0) as key
+          from unnest(array[result #>> '{source,sha256}', result #>> '{source,pcm_sha256}']) as h
+          where h is not null order by 1) as hash;
+
+    -- What this recording's own analysis claimed and, asked again, does not. What somebody dismissed stays, to stay so.
+    delete from public.audio_matches m
+    where m.audio_id = file.id and m.kind <> 'identical' and jsonb_typeof(result -> 'matches') = 'array'
+      and coalesce(m.dismissed_at, m.owner_dismissed_at, m.matched_owner_dismissed_at) is null
+      and not exists (
+        select from jsonb_to_recordset(result -> 'matches') as c (audio_id uuid) where c.audio_id = m.matched_audio_id);
+    perform soundscape.write_claims(file, result);
+end
+$$;
+comment on function soundscape.claim_matches(public.audio_files, jsonb) is 'Claim what an analysis found to be elsewhere too, instead of what an earlier one found.';
 
 create function soundscape.dismiss_match(match uuid, dismissed boolean) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -288,12 +337,58 @@ end
 $$;
 comment on function soundscape.index_recording(uuid, text, jsonb) is 'Index a recording that was analysed before, and claim its matches; false where its bytes are others by now.';
 
+-- Recordings that were compared at the same moment: neither was there yet when the other asked.
+
+create function soundscape.unsettled_fingerprints(most integer) returns table (audio_id uuid, others uuid[])
+language plpgsql security definer rows 10 set search_path = '' as $$
+#variable_conflict use_column
+declare
+    waiting uuid[];
+begin
+    waiting := array(
+        select f.audio_id from soundscape.fingerprints f where f.asked_in is not null
+        order by f.created_at limit least(most, 100) for update skip locked);
+    -- Whatever arrives from now on sees these.
+    return query
+        select f.audio_id, array_agg(o.audio_id)
+        from soundscape.fingerprints f
+        join soundscape.fingerprints o
+          -- Transactions are told apart by number; by time only so that not all of them are.
+          on o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
+             and not pg_visible_in_snapshot(o.written_in, f.asked_in)
+        where f.audio_id = any (waiting)
+        group by f.audio_id;
+    update soundscape.fingerprints f set asked_in = null
+    where f.audio_id = any (waiting) and not exists (
+        select from soundscape.fingerprints o
+        where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
+          and not pg_visible_in_snapshot(o.written_in, f.asked_in));
+end
+$$;
+comment on function soundscape.unsettled_fingerprints(integer) is 'Fingerprints with those that were written while they were compared with the index, and so were in neither comparison. Those that were alone are settled.';
+
+create function soundscape.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    file public.audio_files;
+begin
+    select * into file from public.audio_files where id = recording for no key update;
+    perform soundscape.write_claims(file, jsonb_build_object('matches', matches));
+    update soundscape.fingerprints f set asked_in = null
+    where f.audio_id = recording and not exists (
+        select from soundscape.fingerprints o
+        where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
+          and o.audio_id <> all (others) and not pg_visible_in_snapshot(o.written_in, f.asked_in));
+end
+$$;
+comment on function soundscape.settle_fingerprint(uuid, uuid[], jsonb) is 'Claim what a comparison with others found. The fingerprint is settled, unless more have arrived that it was not compared with.';
+
 -- The worker's door.
 
 create function public.fingerprint_candidates(
     keys integer[], frames integer[], version integer, most integer default 64, viewer uuid default null,
     everybody boolean default false, besides uuid default null
-) returns table (audio_id uuid, lag_frames integer, pairs integer)
+) returns table (audio_id uuid, lag_frames integer, pairs integer, among bigint)
 language sql stable set search_path = ''
 as $$ select * from soundscape.fingerprint_candidates(keys, frames, version, most, viewer, everybody, besides) $$;
 comment on function public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Worker only: recordings that hold these keys; unless everybody''s are asked for, those that viewer sees.';
@@ -313,3 +408,18 @@ create function public.index_recording(recording uuid, object_version text, resu
 language sql set search_path = ''
 as $$ select soundscape.index_recording(recording, object_version, result) $$;
 comment on function public.index_recording(uuid, text, jsonb) is 'Worker only: index such a recording.';
+
+create function public.index_moment() returns text
+language sql stable set search_path = ''
+as $$ select soundscape.index_moment()::text $$;
+comment on function public.index_moment() is 'Worker only: what the index holds now, said before it is asked about a recording that is then written to it.';
+
+create function public.unsettled_fingerprints(most integer default 20) returns table (audio_id uuid, others uuid[])
+language sql set search_path = ''
+as $$ select * from soundscape.unsettled_fingerprints(most) $$;
+comment on function public.unsettled_fingerprints(integer) is 'Worker only: recordings that were compared with the index while others were written to it, and those others.';
+
+create function public.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
+language sql set search_path = ''
+as $$ select soundscape.settle_fingerprint(recording, others, matches) $$;
+comment on function public.settle_fingerprint(uuid, uuid[], jsonb) is 'Worker only: what came of comparing the two.';

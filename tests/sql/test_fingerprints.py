@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from typing import Any
 from uuid import uuid4
 
@@ -194,11 +195,66 @@ def test_candidates_are_those_that_the_viewer_sees(db: Database, alice: str, bob
     assert candidates(db, keys, everybody=True, besides=audio_id) == []
 
 
-def test_private_copies_do_not_crowd_out_what_one_sees(db: Database, alice: str, bob: str) -> None:
-    public = ready(db, alice, result(1), public=True)
-    for number in range(70):
-        ready(db, alice, result(100 + number) | {"index": entry(heard(1))})
-    assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), viewer=bob)} == {public}
+def copies(db: Database, owner: str, audio_id: str, count: int) -> None:
+    """That many private recordings with the fingerprint of one, numbered before it."""
+    db.rows(
+        "with made as (insert into public.audio_files (user_id, title, file_path) "
+        "select %s, 'A copy', %s || '/copy-' || n from generate_series(1, %s) n returning id), "
+        "written as (insert into soundscape.fingerprints "
+        "(audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames) "
+        "select m.id, soundscape.free_number(), %s, false, '1', 1, f.peaks, f.keys, f.frames "
+        "from made m, soundscape.fingerprints f where f.audio_id = %s returning number, keys, frames) "
+        "insert into soundscape.postings "
+        "select soundscape.postings_of(w.number, w.keys, w.frames) from written w",
+        owner, owner, count, owner, audio_id,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("first_come", ["the copies", "the public one"])
+def test_private_copies_do_not_crowd_out_what_one_sees(
+    db: Database, alice: str, bob: str, first_come: str
+) -> None:
+    """More of them than places of one key are looked at."""
+    keys = stored_keys(heard(1))
+    public = ready(db, bob, result(1), public=True)
+    copies(db, alice, public, 310)
+    if first_come == "the copies":
+        db.rows("delete from public.audio_files where id = %s", public)
+        public = ready(db, bob, result(1), public=True)
+    carol = db.sign_up()
+    for viewer in (bob, carol):
+        assert {found for found, _, _ in candidates(db, keys, viewer=viewer)} == {public}
+    # Of somebody's own, what they see is asked for without naming them.
+    mine = ready(db, carol, result(2) | {"index": entry(heard(1))})
+    assert {found for found, _, _ in candidates(db, keys, besides=mine)} == {public}
+
+
+def test_no_recording_is_too_new_to_be_found(db: Database, alice: str) -> None:
+    """Of what many hold alike each keeps its share of the places, however late it came."""
+    first = ready(db, alice, result(1))
+    copies(db, alice, first, 450)
+    last = ready(db, alice, result(1))
+    rows = db.rows(
+        "select audio_id, pairs from public.fingerprint_candidates(%s, %s, 1, 256, null, true)",
+        *map(list, _columns(1)),
+    )
+    pairs = [row["pairs"] for row in rows]
+    assert len({row["audio_id"] for row in rows}) == 256
+    assert min(pairs) > 0.5 * max(pairs)
+    db.rows(
+        "delete from public.audio_files where user_id = %s and id <> %s and title = 'A copy'", alice, first
+    )
+    assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), everybody=True)} == {first, last}
+
+
+def test_candidates_say_among_how_many_keys(db: Database, alice: str, bob: str) -> None:
+    for owner, seed in ((alice, 1), (alice, 2), (bob, 3)):
+        ready(db, owner, result(seed))
+    held = {seed: len(stored_keys(heard(seed))) for seed in (1, 2, 3)}
+    ask = "select distinct among from public.fingerprint_candidates(%s, %s, 1, 9, %s, %s)"
+    keys = [*map(list, _columns(1))]
+    assert db.value(ask, *keys, alice, False) == held[1] + held[2]
+    assert db.value(ask, *keys, None, True) == sum(held.values())
 
 
 # -- backfill -------------------------------------------------------------------------------------
@@ -436,3 +492,76 @@ def test_two_that_complete_at_once_and_claim_each_other_do_not_wait_for_each_oth
     one.commit()
     with pytest.raises(psycopg.errors.UniqueViolation):
         two.execute(claim, (second, first))
+
+
+# -- at one moment --------------------------------------------------------------------------------
+
+
+def two_at_once(db: Database, alice: str, analyses: tuple[Row, Row]) -> tuple[str, str]:
+    """Two recordings whose completions overlap: each is written before the other commits."""
+    ids = [db.recording(alice), db.recording(alice)]
+    held = {held.audio_id: held for held in db.claim(2)}
+    sessions = [db.connect(), db.connect()]
+    finished: list[Any] = []
+
+    def complete(session: Any, audio_id: str, analysis: Row) -> None:
+        whole = analysis | {"waveform": {"path": held[audio_id].picture}}
+        session.execute("set statement_timeout = '20s'")
+        session.execute(
+            "select public.complete_job(%s, %s, %s)",
+            (held[audio_id].job_id, held[audio_id].token, Jsonb(whole)),
+        )
+        finished.append(audio_id)
+
+    complete(sessions[0], ids[0], analyses[0])
+    other = threading.Thread(target=complete, args=(sessions[1], ids[1], analyses[1]))
+    other.start()
+    # The first one is still open: the second one has run into it, or has passed it by.
+    other.join(1.0)
+    sessions[0].commit()
+    other.join(20.0)
+    sessions[1].commit()
+    assert finished == ids
+    return ids[0], ids[1]
+
+
+@pytest.mark.parametrize("shared", ["sha256", "pcm_sha256"])
+def test_two_copies_that_complete_at_once_know_of_each_other(db: Database, alice: str, shared: str) -> None:
+    analyses = (result(1), result(2))
+    analyses[1]["source"] = analyses[1]["source"] | {shared: analyses[0]["source"][shared]}
+    first, second = two_at_once(db, alice, analyses)
+    (claim,) = claims(db, alice)
+    assert {str(claim["audio_id"]), str(claim["matched_audio_id"])} == {first, second}
+    assert set(claim["evidence"]) == {shared, "offset_s"}
+
+
+def test_two_sounds_that_complete_at_once_are_compared_afterwards(db: Database, alice: str) -> None:
+    before = ready(db, alice, result(9))
+    moment = db.value("select public.index_moment()")
+    first, second = two_at_once(db, alice, (asked_in(result(1), moment), asked_in(result(2), moment)))
+    rows = db.rows("select * from public.unsettled_fingerprints()")
+    waiting = {str(row["audio_id"]): [str(other) for other in row["others"]] for row in rows}
+    assert waiting == {first: [second], second: [first]}
+    # One that arrives between the question and its answer was in no comparison yet.
+    third = ready(db, alice, asked_in(result(3), moment))
+    for audio_id, others in waiting.items():
+        claim = Jsonb([found_by_sound(others[0])])
+        db.rows("select public.settle_fingerprint(%s, %s::uuid[], %s)", audio_id, others, claim)
+    (claimed,) = claims(db, alice)
+    assert {str(claimed["audio_id"]), str(claimed["matched_audio_id"])} == {first, second}
+    left = {str(r["audio_id"]): set(map(str, r["others"])) for r in db.rows(
+        "select * from public.unsettled_fingerprints()"
+    )}  # fmt: skip
+    assert left == {first: {second, third}, second: {first, third}, third: {first, second}}
+    for audio_id, others in left.items():
+        db.rows("select public.settle_fingerprint(%s, %s::uuid[], '[]')", audio_id, list(map(str, others)))
+    assert db.rows("select * from public.unsettled_fingerprints()") == []
+    # Whoever asks now sees them all, and is alone.
+    ready(db, alice, asked_in(result(4), db.value("select public.index_moment()")))
+    assert db.rows("select * from public.unsettled_fingerprints()") == []
+    assert db.value("select count(*) from soundscape.fingerprints where asked_in is not null") == 0
+    assert before not in left
+
+
+def asked_in(analysis: Row, moment: str) -> Row:
+    return analysis | {"index": analysis["index"] | {"asked_in": moment}}

@@ -29,12 +29,14 @@ _RECORDING_SHIFT = 32
 class Candidate:
     """A recording that holds `pairs` of the query's keys at one offset.
 
-    `lag_frames` is where the query's first frame would lie in the recording, right within two frames.
+    `lag_frames` is where the query's first frame would lie in the recording, right within two frames. `among`
+    is how many keys the index holds in all: the more, the likelier that some agree by chance.
     """
 
     recording_id: str
     lag_frames: int
     pairs: int
+    among: int = 0
 
 
 class Candidates(Protocol):
@@ -96,7 +98,12 @@ class Index:
         best = np.lexsort((places, -counts))[: 4 * limit]
         return spaced_out(
             (
-                Candidate(order[places[i] >> _RECORDING_SHIFT], _lag(int(places[i])), int(counts[i]))
+                Candidate(
+                    order[places[i] >> _RECORDING_SHIFT],
+                    _lag(int(places[i])),
+                    int(counts[i]),
+                    self._frames.shape[0],
+                )
                 for i in best
             ),
             limit,
