@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from supabase import AsyncClient, AsyncClientOptions, acreate_client
+from supabase import AsyncClient
 from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
 from tests import node
 
-from .conftest import PASSWORD, Target, User
+from .conftest import PASSWORD, Patient, Target, User, connect, fresh_email
 
 py, js, http = (pytest.mark.row.with_args(by=by) for by in ("py", "js", "http"))
 here = pytest.mark.embedded_only
 
 
-async def client(target: Target, *, secret: bool = False) -> AsyncClient:
-    key = target.secret_key if secret else target.public_key
-    return await acreate_client(target.url, key, AsyncClientOptions(auto_refresh_token=False))
+async def client(target: Target) -> AsyncClient:
+    return await connect(target.url, target.public_key)
 
 
 async def refusal(asked: Any) -> tuple[int, str | None]:
@@ -36,10 +34,6 @@ async def email_of(user: User) -> str:
     assert answer is not None
     assert answer.user.email is not None
     return answer.user.email
-
-
-def fresh_email() -> str:
-    return f"test-{secrets.token_hex(8)}@example.com"
 
 
 @py("auth.sign-up")
@@ -124,9 +118,9 @@ async def test_links_and_codes(target: Target, alice: User, service: AsyncClient
         return (await service.auth.admin.generate_link(asked)).properties
 
     followed = await link("magiclink")
-    onward = urlsplit(httpx.get(followed.action_link).headers["location"])
+    with httpx.Client(transport=Patient()) as browser:
+        onward, again = (urlsplit(browser.get(followed.action_link).headers["location"]) for _ in range(2))
     assert "access_token" in parse_qs(onward.fragment)
-    again = urlsplit(httpx.get(followed.action_link).headers["location"])
     assert parse_qs(again.fragment)["error_code"] == ["otp_expired"]
     typed: Any = {"email": email, "token": (await link("recovery")).email_otp, "type": "recovery"}
     assert (await (await client(target)).auth.verify_otp(typed)).session is not None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from supabase import AsyncClient, AsyncClientOptions, acreate_client
-
 from tests import node
 
-from .conftest import PASSWORD, Target, User, tone
+from .conftest import PASSWORD, Target, User, connect, fresh_email, tone
 
 
 async def test_every_call_through_supabase_py(target: Target, alice: User) -> None:
@@ -55,10 +53,7 @@ async def test_every_call_through_supabase_py(target: Target, alice: User) -> No
 
 
 async def test_signing_in_again_with_the_password(target: Target) -> None:
-    client: AsyncClient = await acreate_client(
-        target.url, target.public_key, AsyncClientOptions(auto_refresh_token=False)
-    )
-    email = f"test-{secrets.token_hex(8)}@example.com"
+    client, email = await connect(target.url, target.public_key), fresh_email()
     made = await client.auth.sign_up({"email": email, "password": PASSWORD})
     await client.auth.sign_out()
     again = await client.auth.sign_in_with_password({"email": email, "password": PASSWORD})
@@ -74,7 +69,7 @@ def test_every_call_through_supabase_js(target: Target) -> None:
         {
             "url": target.url,
             "key": target.public_key,
-            "email": f"test-{secrets.token_hex(8)}@example.com",
+            "email": fresh_email(),
             "password": PASSWORD,
             "filename": f"{secrets.token_hex(8)}.mp3",
             "wav": tone().hex(),

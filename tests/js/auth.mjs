@@ -2,6 +2,7 @@
 // argv: the folder whose node_modules hold supabase-js; stdin: {url, key, secret, email, email2, password, outbox}.
 import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
+import { patient } from './patient.mjs'
 
 const { createClient } = createRequire(process.argv[2] + '/')('@supabase/supabase-js')
 const given = JSON.parse(readFileSync(0, 'utf8'))
@@ -16,6 +17,7 @@ const client = (key = given.key, flowType = 'implicit') => {
   }
   return createClient(given.url, key, {
     auth: { persistSession: true, storage, autoRefreshToken: false, detectSessionInUrl: false, flowType },
+    global: { fetch: patient },
   })
 }
 const said = (error) => error && { name: error.name, status: error.status, code: error.code }
@@ -27,7 +29,7 @@ const mails = async (to) => {
   const answer = await fetch(`${given.url}/api/dev/mail?to=${encodeURIComponent(to)}`)
   return (await answer.json()).mail
 }
-const redirected = async (link) => (await fetch(link, { redirect: 'manual' })).headers.get('location')
+const redirected = async (link) => (await patient(link, { redirect: 'manual' })).headers.get('location')
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, 1100)) // mail leaves once a second at most
 

@@ -1,10 +1,11 @@
 // The calls of the design, verbatim, as a Next.js frontend makes them.
 import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
+import { patient } from './patient.mjs'
 
 const { createClient } = createRequire(process.argv[2] + '/')('@supabase/supabase-js')
 const given = JSON.parse(readFileSync(0, 'utf8'))
-const supabase = createClient(given.url, given.key)
+const supabase = createClient(given.url, given.key, { global: { fetch: patient } })
 const errors = {}
 const note = (name, { data, error }) => {
   if (error) errors[name] = `${error.name ?? ''} ${error.message}`
