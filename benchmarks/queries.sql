@@ -10,12 +10,16 @@ create temp table words as select array['rain','river','guitar','piano','forest'
 insert into public.audio_files (id, user_id, title, description, file_path, is_public, tags, duration, sample_rate, channels,
                                 status, analysis_version, created_at, updated_at)
 select ('10000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, u.id,
-       (select w[1 + (random() * 35 + n * 0)::int] || ' ' || w[1 + (random() * 35)::int] || ' number' || n from words),
+       (select w[1 + (random() * 35 + n * 0)::int] || ' ' || w[1 + (random() * 35)::int] || ' number' || n || ' ' || rare.w from words),
        (select w[1 + (random() * 35 + n * 0)::int] || ' in the ' || w[1 + (random() * 35)::int] || ' near ' || w[1 + (random() * 35)::int] from words),
        u.id || '/' || n || '.wav', random() < 0.9, array['tag' || n % 500], 1 + random() * 600, 44100, 2, 'ready', '1',
        now() - random() * interval '500 days', now()
 from generate_series(1, current_setting('benchmark.recordings')::int) n
-cross join lateral (select ('00000000-0000-4000-8000-' || lpad((1 + n % current_setting('benchmark.users')::int)::text, 12, '0'))::uuid as id) u;
+cross join lateral (select ('00000000-0000-4000-8000-' || lpad((1 + n % current_setting('benchmark.users')::int)::text, 12, '0'))::uuid as id) u
+-- Fifty thousand words that nobody knows, as names and places are.
+cross join lateral (select left(translate(md5((n % 50000)::text), '0123456789', 'ghijklmnop'), 5 + n % 6) as w) rare;
+insert into soundscape.vocabulary (word)
+select distinct unnest(soundscape.spelt_words(f.search)) from public.audio_files f where soundscape.is_findable(f);
 insert into public.audio_features (audio_id, user_id, is_listed, object_version, analysis_version, duration_s, tempo_bpm, key, mode,
                                    sha256, waveform_path, descriptors)
 select id, user_id, is_listed, '1', '1', duration, 50 + random() * 150, (array['C','C#','D','D#','E','F','F#','G','G#','A','A#','B'])[1 + (random() * 11)::int],

@@ -186,7 +186,6 @@ export type Database = {
           sample_rate: number | null
           search: unknown
           size_bytes: number | null
-          spelling: string
           status: string
           tags: string[]
           title: string
@@ -220,7 +219,6 @@ export type Database = {
           sample_rate?: number | null
           search?: never
           size_bytes?: number | null
-          spelling?: never
           status?: string
           tags?: string[]
           title: string
@@ -253,7 +251,6 @@ export type Database = {
           sample_rate?: number | null
           search?: never
           size_bytes?: number | null
-          spelling?: never
           status?: string
           tags?: string[]
           title?: string

@@ -9,14 +9,20 @@ return replace(replace(replace(replace(translate(
     'øłđðıħŧ', 'olddiht'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th');
 comment on function soundscape.folded(text) is 'The text in lower case and without accents, as search compares it.';
 
+create function soundscape.plain(words text) returns text
+language sql immutable parallel safe set search_path = ''
+-- Left to itself, the parser makes one word of night_recording_01.wav, 2024-05-01 and AC/DC.
+return translate(soundscape.folded(words), $$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$$, repeat(' ', 32));
+comment on function soundscape.plain(text) is 'The text folded, and a blank for whatever of ASCII is neither letter nor digit: what words are made of.';
+
 create function soundscape.search_document(title text, description text, tags text[], heard jsonb) returns tsvector
 language sql immutable parallel safe set search_path = ''
 -- Word for word ('simple'): titles come in every language. What counts more is weighted more, and what people
 -- wrote counts more than what a machine heard.
-return setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(title, ''))), 'A')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(array_to_string(tags, ' '), ''))), 'B')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(description, ''))), 'C')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.folded(coalesce(
+return setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(title, ''))), 'A')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(array_to_string(tags, ' '), ''))), 'B')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(description, ''))), 'C')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(
         (select string_agg(label, ' ') from jsonb_object_keys(heard) as label), ''))), 'D');
 comment on function soundscape.search_document(text, text, text[], jsonb) is 'The words a recording is found by: title before tags before description before what was heard.';
 
@@ -27,12 +33,6 @@ return coalesce((
     from (select unnest(tags) as label union all select jsonb_object_keys(heard)) as both_kinds
     where label ~ '\S'), '{}');
 comment on function soundscape.labels(text[], jsonb) is 'The owner''s tags and what was heard, in one spelling, each once.';
-
-create function soundscape.spelling(title text, tags text[], heard jsonb) returns text
-language sql immutable parallel safe set search_path = ''
-return soundscape.folded(title || ' ' || array_to_string(tags, ' ') || coalesce(
-    (select ' ' || string_agg(label, ' ') from jsonb_object_keys(heard) as label), ''));
-comment on function soundscape.spelling(text, text[], jsonb) is 'The words that a misspelt query is compared with: title, tags and what was heard.';
 
 create table public.audio_files (
     id uuid primary key default gen_random_uuid(),
@@ -68,7 +68,6 @@ create table public.audio_files (
     is_listed boolean not null generated always as (is_public and hidden_at is null) stored,
     labels text[] not null generated always as (soundscape.labels(tags, heard)) stored,
     search tsvector not null generated always as (soundscape.search_document(title, description, tags, heard)) stored,
-    spelling text not null generated always as (soundscape.spelling(title, tags, heard)) stored,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     -- What hangs on a recording refers to this and so carries owner and visibility along.
@@ -84,7 +83,6 @@ create index audio_files_public on public.audio_files (created_at desc) where is
 create index audio_files_hidden on public.audio_files (hidden_at desc) where hidden_at is not null;
 create index audio_files_by_words on public.audio_files using gin (search);
 create index audio_files_by_labels on public.audio_files using gin (labels);
-create index audio_files_by_spelling on public.audio_files using gin (spelling extensions.gin_trgm_ops);
 create index audio_files_by_title on public.audio_files (soundscape.folded(title), id);
 create index audio_files_by_duration on public.audio_files (duration, id);
 create index audio_files_by_license on public.audio_files (license, created_at desc);
@@ -120,7 +118,6 @@ comment on column public.audio_files.heard is 'What the analysis heard: the stro
 comment on column public.audio_files.is_listed is 'Public and not hidden: everybody may find and hear it.';
 comment on column public.audio_files.labels is 'The owner''s tags and what was heard, in lower case and without accents: what filters and facets compare.';
 comment on column public.audio_files.search is 'The words of title, tags, description and what was heard, for search_audio.';
-comment on column public.audio_files.spelling is 'The words of title, tags and what was heard, for queries that are misspelt.';
 comment on column public.audio_files.created_at is 'When the row was made.';
 comment on column public.audio_files.updated_at is 'When the row last changed.';
 

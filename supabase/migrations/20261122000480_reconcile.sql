@@ -105,6 +105,7 @@ begin
         end if;
     end loop;
     perform soundscape.admit_waiting();
+    perform soundscape.forget_words(soundscape.sweep_size());
 
     delete from soundscape.jobs where id in (
         select j.id from soundscape.jobs j

@@ -16,15 +16,19 @@ create function soundscape.audio_filter(
 ) returns soundscape.audio_filter
 language plpgsql stable set search_path = '' as $$
 declare
-    sharp text := case upper(key) when 'DB' then 'C#' when 'EB' then 'D#' when 'GB' then 'F#' when 'AB' then 'G#' when 'BB' then 'A#'
-                                  else upper(key) end;
+    sharp text := case upper(left(key, 3)) when 'DB' then 'C#' when 'EB' then 'D#' when 'GB' then 'F#' when 'AB' then 'G#' when 'BB' then 'A#'
+                                  else upper(left(key, 3)) end;
 begin
     if sharp <> all (array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B']) then
-        raise exception 'There is no key %.', key using errcode = '22023', hint = 'C, C# or Db, D … B.';
+        raise exception 'There is no key %.', left(key, 20) using errcode = '22023', hint = 'C, C# or Db, D … B.';
     elsif lower(mode) not in ('major', 'minor') then
-        raise exception 'There is no mode %.', mode using errcode = '22023', hint = 'major or minor.';
+        raise exception 'There is no mode %.', left(mode, 20) using errcode = '22023', hint = 'major or minor.';
     elsif cardinality(labels) > 50 then
         raise exception 'These are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
+    elsif exists (select from unnest(labels) as label where char_length(label) > 100) then
+        raise exception 'A label is too long.' using errcode = '22023', hint = 'At most 100 characters.';
+    elsif 'NaN' in (min_tempo_bpm, max_tempo_bpm, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs) then
+        raise exception 'NaN is no bound.' using errcode = '22023', hint = 'A number, or null.';
     end if;
     return row(
         min_tempo_bpm, max_tempo_bpm, sharp, lower(mode), min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,

@@ -1,33 +1,87 @@
 -- Finding recordings by words and by what was measured, page by page.
 
-create type soundscape.words as (exact tsquery, begun tsquery, without tsquery, spelt text[], misspelt boolean);
-comment on type soundscape.words is 'What a query asks for: its words, the same with the last one open-ended, what it excludes, and the words once more for a comparison by spelling, which is made where misspelt is true.';
+create type soundscape.words as (
+    exact tsquery, begun tsquery, without tsquery, spelt text[], misspelt boolean,
+    alike tsquery[], likeness real[], instead_of integer[]
+);
+comment on type soundscape.words is 'What a query asks for: its words, the same with the last one open-ended, what it excludes, and the words once more to be corrected. Where misspelt is true, exact and begun are the corrected ones, and alike says which, how like they are to what was written and to which word of it.';
 
 create function soundscape.words_of(query text) returns soundscape.words
 language plpgsql stable set search_path = '' as $$
 declare
-    plain constant text := soundscape.folded(query);
-    exact constant tsquery := websearch_to_tsquery('pg_catalog.simple', plain);
-    excluded constant text := (
-        select string_agg(part[1], ' ') from regexp_matches(plain, '(?:^|\s)(-(?:"[^"]*"?|\S+))', 'g') as part);
-    kept constant text := regexp_replace(plain, '(?:^|\s)(-(?:"[^"]*"?|\S+)|or(?=\s))', ' ', 'g');
-    last_word constant text := substring(plain from '\S+$');
+    whole text;
+    wanted text;
+    excluded text;
+    spelt text[];
+    exact tsquery;
+    ends_open boolean;
 begin
     if char_length(query) > 1000 then
         raise exception 'The query has % characters.', char_length(query) using errcode = '22023', hint = 'At most 1000.';
     end if;
+    whole := soundscape.folded(query);
+    with part as (
+        select r.place, r.found[1] = '-' as leaves_out, r.found[2] is not null as quoted,
+               soundscape.plain(coalesce(r.found[2], r.found[3])) as words
+        from regexp_matches(whole, '(-?)(?:"([^"]*)"|([^\s"]+))', 'g') with ordinality as r (found, place)),
+    worded as (select p.* from part p where numnode(plainto_tsquery('pg_catalog.simple', p.words)) > 0)
+    select string_agg(case when w.leaves_out then format('-"%s"', w.words) when w.quoted then format('"%s"', w.words) else w.words end,
+                      ' ' order by w.place),
+           string_agg(format('-"%s"', w.words), ' ') filter (where w.leaves_out),
+           -- Somebody is still typing: not after a blank or a quotation mark, and not what is to be left out.
+           bool_or(w.place = (select max(p.place) from part p) and not w.leaves_out and not w.quoted)
+               and soundscape.plain(right(whole, 1)) ~ '\S',
+           -- What is quoted or has digits is meant as it is spelt.
+           case when whole !~ '["0-9]' then array(
+               select word from unnest(tsvector_to_array(to_tsvector('pg_catalog.simple',
+                   string_agg(w.words, ' ') filter (where not w.leaves_out)))) as word
+               where char_length(word) > 2 limit 20) end
+    into wanted, excluded, ends_open, spelt from worded w;
+    exact := websearch_to_tsquery('pg_catalog.simple', coalesce(wanted, ''));
     return row(
-        exact,
-        -- Somebody is still typing: not after a blank or a quotation mark, and not what is to be left out.
-        case when last_word ~ '[[:alnum:]]$' and last_word !~ '^-' and exact::text ~ '''$' then (exact::text || ':*')::tsquery else exact end,
-        case when excluded is not null then websearch_to_tsquery('pg_catalog.simple', excluded) end,
-        -- The longest first: it is looked up, the others are compared. What is quoted or has digits is meant as it is spelt.
-        array(select distinct on (char_length(word), word) word from regexp_split_to_table(kept, '[^[:alnum:]]+') as word
-              where char_length(word) > 2 and plain !~ '["0-9]' order by char_length(word) desc, word limit 20),
-        false)::soundscape.words;
+        exact, case when ends_open and exact::text ~ '''$' then (exact::text || ':*')::tsquery else exact end,
+        websearch_to_tsquery('pg_catalog.simple', excluded), coalesce(spelt, '{}'), false, null, null, null)::soundscape.words;
 end
 $$;
 comment on function soundscape.words_of(text) is 'A query as a search engine on the web reads it: "quoted words" stay together, -word excludes, or is either; the last word may be its beginning only.';
+
+create function soundscape.respelt(words soundscape.words) returns soundscape.words
+language plpgsql stable security definer set search_path = '' as $$
+#variable_conflict use_variable
+declare
+    me constant uuid := auth.uid();
+    own text[];
+    corrected tsquery;
+begin
+    perform set_config('pg_trgm.similarity_threshold', '0.35', true);
+    -- What everybody finds is in the vocabulary; what only the caller does, is not.
+    own := array(
+        select distinct w.word
+        from (select f.search from public.audio_files f
+              where f.user_id = me and not soundscape.is_findable(f) order by f.created_at desc limit 1000) as f,
+             unnest(soundscape.spelt_words(f.search)) as w (word));
+    with candidate as (
+        select s.place, c.word, c.likeness
+        from unnest(words.spelt) with ordinality as s (word, place),
+        lateral (
+            select k.word, extensions.similarity(k.word, s.word) as likeness
+            from (select v.word from soundscape.vocabulary v where v.word operator(extensions.%) s.word
+                  union select o.word from unnest(own) as o (word) where o.word operator(extensions.%) s.word) as k
+            order by likeness desc, k.word limit 20) as c),
+    each_word as (
+        select c.place, string_agg(quote_literal(c.word), ' | ') as either from candidate c group by c.place)
+    select (select string_agg(format('(%s)', e.either), ' & ')::tsquery from each_word e
+            having count(*) = cardinality(words.spelt)),
+           array_agg(quote_literal(c.word)::tsquery), array_agg(c.likeness), array_agg(c.place::integer)
+    into corrected, words.alike, words.likeness, words.instead_of from candidate c;
+    corrected := coalesce(corrected, '');
+    words.exact := case when words.without is null then corrected else corrected && words.without end;
+    words.begun := words.exact;
+    words.misspelt := true;
+    return words;
+end
+$$;
+comment on function soundscape.respelt(soundscape.words) is 'The same with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
 
 create function soundscape.found(
     words soundscape.words default null, filter soundscape.audio_filter default null, sort text default null,
@@ -41,28 +95,26 @@ set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     me constant uuid := auth.uid();
     exact constant tsquery := words.exact;
-    wanted constant tsquery := case when words.misspelt then words.without else words.begun end;
-    spelt constant text[] := case when words.misspelt then words.spelt end;
+    wanted constant tsquery := words.begun;
+    misspelt constant boolean := coalesce(words.misspelt, false);
 begin
-    perform set_config('pg_trgm.strict_word_similarity_threshold', '0.35', true);
     return query
         select f.id, case sort
             when 'relevance' then
-                (case when spelt is null and exact = wanted then 2 * ts_rank(f.search, exact)::double precision
-                      when spelt is null then ts_rank(f.search, exact)::double precision + ts_rank(f.search, wanted)
-                      else (select sum(extensions.strict_word_similarity(word, f.spelling))::double precision
-                            from unnest(spelt) as word) end)::text
+                (case when misspelt then (
+                          select sum(likest.likeness) from (
+                              select max(l.likeness)::double precision as likeness
+                              from unnest(words.alike, words.likeness, words.instead_of) as l (alike, likeness, instead_of)
+                              where f.search @@ l.alike group by l.instead_of) as likest)
+                      when exact = wanted then 2 * ts_rank(f.search, exact)::double precision
+                      else ts_rank(f.search, exact)::double precision + ts_rank(f.search, wanted) end)::text
             when 'newest' then to_jsonb(f.created_at) #>> '{}'
             when 'title' then soundscape.folded(f.title)
             when 'duration' then f.duration::text
             when 'tempo' then a.tempo_bpm::text end
         from public.audio_files f left join public.audio_features a on a.audio_id = f.id
-        where (f.is_listed or f.user_id = me)
+        where (f.user_id = me or f.is_listed and (f.status in ('queued', 'analyzing', 'ready') or f.analyzed_at is not null))
           and (wanted is null or f.search @@ wanted)
-          and (spelt is null or f.spelling operator(extensions.%>>) spelt[1]
-               and (cardinality(spelt) = 1 or not exists (
-                   select from unnest(spelt[2:]) as word
-                   where extensions.strict_word_similarity(word, f.spelling) < 0.35)))
           and (filter.min_tempo_bpm is null or a.tempo_bpm >= filter.min_tempo_bpm)
           and (filter.max_tempo_bpm is null or a.tempo_bpm <= filter.max_tempo_bpm)
           and (filter.key is null or a.key = filter.key)
@@ -81,9 +133,8 @@ begin
                when 'duration' then (f.duration, f.id) > (after_key::double precision, after_id)
                when 'tempo' then (a.tempo_bpm, f.id) > (after_key::real, after_id)
                else true end)
-        -- To have the newest of what is spelt alike, all of it would have to be compared.
-        order by case when sort = 'newest' or sort = 'relevance' and spelt is null then f.created_at end desc,
-                 case when sort = 'newest' or sort = 'relevance' and spelt is null then f.id end desc,
+        order by case when sort in ('newest', 'relevance') then f.created_at end desc,
+                 case when sort in ('newest', 'relevance') then f.id end desc,
                  case when sort = 'title' then soundscape.folded(f.title) end,
                  case when sort = 'duration' then f.duration end,
                  case when sort = 'tempo' then a.tempo_bpm end,
@@ -91,7 +142,7 @@ begin
         limit most;
 end
 $$;
-comment on function soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer) is 'Listed recordings and the caller''s own that have the words and pass the filter, in the order of sort and behind the given one; relevance is the newest (of what is spelt alike: any), each with its rank. With its owner''s rights, because the planner uses no index of words, labels or spelling below row level security: their operators are not leakproof.';
+comment on function soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer) is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order of sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, because the planner uses no index of words or labels below row level security: their operators are not leakproof.';
 
 create type soundscape.page as (sort text, misspelt boolean, as_of timestamptz, key text, id uuid);
 comment on type soundscape.page is 'Where a page of search ended.';
@@ -105,16 +156,18 @@ create function soundscape.page_at(cursor text, sort text) returns soundscape.pa
 language plpgsql stable set search_path = '' as $$
 declare
     page soundscape.page;
+    kind constant text := case sort when 'newest' then 'timestamptz' when 'title' then 'text' when 'tempo' then 'real' else 'double precision' end;
 begin
     begin
-        page := jsonb_populate_record(null::soundscape.page, convert_from(decode(
-            rpad(translate(cursor, '-_', '+/'), (char_length(cursor) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::jsonb);
+        -- The longest title, folded and encoded, is not this long.
+        page := case when char_length(cursor) <= 20000 then jsonb_populate_record(null::soundscape.page, convert_from(decode(
+            rpad(translate(cursor, '-_', '+/'), (char_length(cursor) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::jsonb) end;
         if (page.sort = sort and page.id is not null and page.key is not null and page.as_of is not null and page.misspelt is not null
-            and pg_input_is_valid(page.key, case sort when 'newest' then 'timestamptz' when 'title' then 'text' else 'double precision' end))
+            and pg_input_is_valid(page.key, kind))
         then
             return page;
         end if;
-    exception when data_exception then
+    exception when data_exception or program_limit_exceeded then
         null;  -- said below
     end;
     raise exception 'This is no cursor of a search sorted by %.', sort using errcode = '22023',
@@ -155,7 +208,7 @@ begin
     end if;
     if not blank then
         words := soundscape.words_of(query);
-        words.misspelt := page.misspelt;
+        words := case when page.misspelt then soundscape.respelt(words) else words end;
     end if;
     loop
         if order_by = 'relevance' then
@@ -167,9 +220,10 @@ begin
             select array_agg(f.id), array_agg(f.key) into ids, keys
             from soundscape.found(words, filter, order_by, page.key, page.id, most => "limit") f;
         end if;
-        -- Nobody has these words: perhaps they are misspelt. Once only, and never in the middle of a list.
-        exit when blank or ids is not null or words.misspelt or after is not null or cardinality(words.spelt) = 0;
-        words.misspelt := true;
+        -- Nobody has these words, whatever the order asks for: perhaps they are misspelt. Once only, and never in the middle of a list.
+        exit when blank or ids is not null or words.misspelt or after is not null or cardinality(words.spelt) = 0
+                  or exists (select from soundscape.found(words, filter, most => 1) f);
+        words := soundscape.respelt(words);
     end loop;
     return query
         select f.id, case when order_by = 'relevance' then r.key::double precision else 0 end,
@@ -198,7 +252,7 @@ declare
 begin
     ids := array(select f.id from soundscape.found(words, filter, 'newest', most => counted) f);
     if ids = '{}' and cardinality(words.spelt) > 0 then
-        words.misspelt := true;
+        words := soundscape.respelt(words);
         ids := array(select f.id from soundscape.found(words, filter, 'newest', most => counted) f);
     end if;
     return query

@@ -364,10 +364,10 @@ language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_column
 declare
     -- NaN is larger than any number here. Beyond these bounds single precision would lose the direction.
-    largest constant double precision := (select max(abs(v)) from unnest(embedding) as v);
+    largest constant double precision := case when cardinality(embedding) = 128 then (select max(abs(v)) from unnest(embedding) as v) end;
 begin
     if space is null or embedding is null or array_ndims(embedding) is distinct from 1 or cardinality(embedding) <> 128
-       or array_position(embedding, null) is not null or not (largest > 1e-15 and largest < 1e15) then
+       or array_position(embedding, null) is not null or (largest > 1e-15 and largest < 1e15) is not true then
         raise exception 'An embedding is 128 finite numbers, not all of them zero, and the name of their space.'
             using errcode = '22023', hint = 'Take embedding.space and embedding.values of soundscape analyze --json.';
     end if;

@@ -13,7 +13,7 @@ grant execute on function
 grant execute on function
     soundscape.folded(text),
     soundscape.labels(text[], jsonb),
-    soundscape.spelling(text, text[], jsonb),
+    soundscape.plain(text),
     soundscape.search_document(text, text, text[], jsonb)
     to anon, authenticated, service_role;
 grant execute on function soundscape.authorize(public.app_permission) to authenticated;

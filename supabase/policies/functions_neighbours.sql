@@ -10,6 +10,7 @@ grant execute on function
     soundscape.audio_filter(double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text),
     soundscape.fits(uuid, soundscape.audio_filter),
     soundscape.words_of(text),
+    soundscape.respelt(soundscape.words),
     soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer),
     soundscape.cursor_of(soundscape.page),
     soundscape.page_at(text, text),

@@ -47,7 +47,7 @@ BY_HAND = [
     ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
     ("drop extension pg_net", "extension pg_net is missing"),
     ("drop extension pgcrypto", "extension pgcrypto is missing"),
-    ("drop index public.audio_files_by_spelling", "index public.audio_files_by_spelling is missing"),
+    ("drop index public.audio_files_by_labels", "index public.audio_files_by_labels is missing"),
     ("drop extension pg_trgm", "extension pg_trgm is missing"),
     # What carries visibility, and what else the tables promise.
     ("alter table public.audio_features drop constraint audio_features_audio_id_fkey",

@@ -240,6 +240,8 @@ def empty(deployed: Database) -> None:
     with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
         for schema, name in (
             ("soundscape", "removals"),
+            ("soundscape", "vocabulary"),
+            ("soundscape", "former_words"),
             ("pgmq", "q_soundscape_uploads"),
             ("pgmq", "q_soundscape_backfill"),
             ("net", "http_request_queue"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import random
+import time
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -97,6 +99,133 @@ def test_words(db: Database, library: str, query: str, expected: set[str]) -> No
     assert set(search(db, query)) == expected
 
 
+@pytest.fixture
+def file_names(db: Database, alice: str) -> None:
+    """Titles as they come: names of files, dates, a dash between artist and title."""
+    for title in (
+        "night_recording_01.wav",
+        "2024-05-01 field trip",
+        "AC/DC live",
+        "Burial - Archangel",
+        "rain",
+        "rain thunderstorm",
+        "https://example.org/owl.mp3",
+        "état-major",
+    ):
+        heard(db, alice, title=title, heard={})
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("recording 01", {"night_recording_01.wav"}),
+        ("01", {"night_recording_01.wav", "2024-05-01 field trip"}),
+        ("night_rec", {"night_recording_01.wav"}),
+        ("night_recording_01.wav", {"night_recording_01.wav"}),
+        ("05", {"2024-05-01 field trip"}),
+        ("2024 05", {"2024-05-01 field trip"}),
+        ('"2024-05-01"', {"2024-05-01 field trip"}),
+        ("dc", {"AC/DC live"}),
+        ("ac/dc", {"AC/DC live"}),
+        ("example owl", {"https://example.org/owl.mp3"}),
+        ("Major", {"état-major"}),
+        ("Burial - Archangel", {"Burial - Archangel"}),
+        ("burial -- arch", {"Burial - Archangel"}),
+        ("burial -archangel", set()),
+        ("rain - thunder", {"rain thunderstorm"}),
+        ('rain -" thunder', {"rain thunderstorm"}),
+        ("rain -thunder", {"rain", "rain thunderstorm"}),
+        ("rain -thunderstorm —", {"rain"}),
+        ('rain -"thunderstorm', {"rain thunderstorm"}),
+        ('rain -""', {"rain", "rain thunderstorm"}),
+        ("field -ac/dc", {"2024-05-01 field trip"}),
+        ("live -ac/dc", set()),
+        ("live -dc/ac", {"AC/DC live"}),
+        ("trip or owl", {"2024-05-01 field trip", "https://example.org/owl.mp3"}),
+        ("or", {"https://example.org/owl.mp3"}),
+    ],
+)
+def test_words_within_names(db: Database, file_names: None, query: str, expected: set[str]) -> None:
+    assert set(search(db, query)) == expected
+
+
+@pytest.mark.parametrize("query", ["ab " * 60_000, '-"' * 100_000, "(" * 300_000, "雨" * 1001], ids=len)
+def test_a_long_query_is_refused_before_it_is_read(db: Database, query: str) -> None:
+    for function in ("search_audio", "search_facets"):
+        began_s = time.perf_counter()
+        with pytest.raises(psycopg.Error, match=f"The query has {len(query)} characters") as refused:
+            ask(db, function, query=query)
+        assert refused.value.sqlstate == "22023"
+        assert time.perf_counter() - began_s < 1, "to read it took seconds"
+
+
+@pytest.mark.parametrize("letter", ["雨", "ﷺ", "ß", "x"])
+def test_a_word_as_long_as_a_query_is_found(db: Database, letter: str) -> None:
+    assert search(db, letter * 1000) == []
+
+
+@pytest.mark.parametrize("sort", ["tempo", "duration"])
+def test_a_sort_does_not_change_what_is_found(db: Database, alice: str, sort: str) -> None:
+    """Words that somebody has are not taken for misspelt because those recordings have no tempo."""
+    heard(db, alice, title="Train fast", tempo_bpm=120)
+    rain = heard(db, alice, title="Rain", tempo_bpm=None)
+    db.rows("update public.audio_files set duration = null where id = %s", rain)
+    assert search(db, "rain", sort=sort) == []
+    assert search(db, "raain", sort=sort) == []
+    assert search(db, "traain", sort=sort) == ["Train fast"]
+
+
+def test_what_has_no_sound_is_found_by_its_owner_only(db: Database, alice: str, bob: str) -> None:
+    """Rows cost nothing; bytes that were refused are no recording."""
+
+    def found(user: str) -> list[bool]:
+        counted = facets(db, "zither", user)["all"] == {"exactly": 1}
+        return ["Zither" in search(db, "zither", user), counted, "Zither" in search(db, "zithr", user)]
+
+    audio_id = db.describe(f"{alice}/zither.wav", owner=alice, title="Zither")
+    db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
+    assert (found(alice), found(bob)) == ([True] * 3, [False] * 3)
+    db.store(f"{alice}/zither.wav", owner=alice)
+    assert (found(alice), found(bob)) == ([True] * 3, [True] * 3)
+    (held,) = db.claim()
+    db.fail(held, "rejected", code="too_long")
+    assert db.file(audio_id)["status"] == "rejected"
+    assert (found(alice), found(bob)) == ([True] * 3, [False] * 3)
+
+
+def test_the_most_alike_comes_first(db: Database, alice: str) -> None:
+    for title in ("Guitarist", "Guitar", "Guitars"):
+        heard(db, alice, title=title)
+    assert search(db, "guittar")[0] == "Guitar"
+    assert set(search(db, "guittar")) == {"Guitar", "Guitars", "Guitarist"}
+
+
+def known(db: Database) -> set[str]:
+    return {row["word"] for row in db.rows("select word from soundscape.vocabulary")}
+
+
+@pytest.mark.parametrize("gone", ["deleted", "retitled", "unlisted", "hidden"])
+def test_words_that_nobody_has_any_more_are_forgotten(db: Database, alice: str, gone: str) -> None:
+    heard(db, alice, title="Private xylophone", public=False)
+    audio_id = heard(db, alice, title="Zither rain", heard={})
+    other = heard(db, alice, title="Rain", heard={})
+    assert known(db) == {"zither", "rain"}
+    change = {
+        "deleted": "delete from public.audio_files where id = %s",
+        "retitled": "update public.audio_files set title = 'Rain' where id = %s",
+        "unlisted": "update public.audio_files set is_public = false where id = %s",
+        "hidden": "update public.audio_files set hidden_at = now(), hidden_reason = 'r' where id = %s",
+    }[gone]
+    db.rows(change, audio_id)
+    db.reconcile()
+    assert known(db) == {"rain"}
+    assert len(search(db, "raim")) == 1 + (gone == "retitled")
+    assert db.value("select count(*) from soundscape.former_words") == 0
+    db.rows("delete from public.audio_files where id = %s", other)
+    db.reconcile()
+    assert known(db) == ({"rain"} if gone == "retitled" else set())
+
+
 WRITTEN = st.text(
     st.one_of(
         st.characters(exclude_characters="\0", exclude_categories=("Cs",)),
@@ -176,10 +305,37 @@ def test_pages_stay_while_rows_arrive(db: Database, alice: str, sort: str, query
     assert there <= set(given)
 
 
+@pytest.mark.parametrize("key", ["1e300", "-1e300", "1e-300"])
+def test_a_cursor_with_a_tempo_beyond_all_tempos_is_refused(db: Database, key: str) -> None:
+    page = {"sort": "tempo", "misspelt": False, "as_of": "2026-01-01", "key": key, "id": str(uuid4())}
+    with pytest.raises(psycopg.Error, match="no cursor") as refused:
+        ask(
+            db,
+            "search_audio",
+            sort="tempo",
+            after=base64.urlsafe_b64encode(json.dumps(page).encode()).decode(),
+        )
+    assert refused.value.sqlstate == "22023"
+
+
+def test_a_page_may_end_with_the_longest_title(db: Database, alice: str) -> None:
+    """It grows eighteenfold when it is folded."""
+    for title in ("\ufdfa" * 200, "\ufdfb" * 200):
+        heard(db, alice, title=title)
+    (first,) = ask(db, "search_audio", sort="title", limit=1)
+    (second,) = ask(db, "search_audio", sort="title", limit=1, after=first["cursor"])
+    assert first["id"] != second["id"]
+
+
 OTHER = base64.urlsafe_b64encode(b'{"sort": "newest", "id": "x"}').decode()
 
 
-@pytest.mark.parametrize("after", ["", "x", "e30", "bnVsbA", "Ww", "äöü", "A" * 4000, OTHER])
+DEEP = base64.urlsafe_b64encode(b"[" * 300_000).decode()
+
+
+@pytest.mark.parametrize(
+    "after", ["", "x", "e30", "bnVsbA", "Ww", "äöü", "A" * 4000, OTHER, DEEP[:20_000], DEEP], ids=len
+)
 def test_a_cursor_that_is_none_is_refused(db: Database, library: str, after: str) -> None:
     with pytest.raises(psycopg.Error, match="no cursor") as refused:
         ask(db, "search_audio", query=None, after=after)
@@ -187,7 +343,20 @@ def test_a_cursor_that_is_none_is_refused(db: Database, library: str, after: str
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"sort": "colour"}, {"limit": -1}, {"limit": 501}, {"query": "x" * 1001}, {"key": "H"}]
+    "arguments",
+    [
+        {"sort": "colour"},
+        {"limit": -1},
+        {"limit": 501},
+        {"query": "x" * 1001},
+        {"key": "H"},
+        {"key": "A" * 1000},
+        {"min_tempo_bpm": float("nan")},
+        {"max_duration_s": float("nan")},
+        {"labels": ["x" * 101]},
+        {"labels": ["x"] * 51},
+    ],
+    ids=str,
 )
 def test_arguments_that_mean_nothing_are_refused(db: Database, arguments: Row) -> None:
     with pytest.raises(psycopg.Error) as refused:

@@ -139,7 +139,7 @@ def test_to_a_place_that_the_caller_brings(db: Database, alice: str) -> None:
 @pytest.mark.parametrize(
     "embedding",
     [None, [], [1.0] * 127, [1.0] * 129, place(), place(float("nan")), place(float("inf")),
-     place(1e300), place(1e-300),     [None, *[1.0] * 127], [[1.0] * 64, [1.0] * 64]],
+     place(1e300), place(1e-300),     [None, *[1.0] * 127], [[1.0] * 64, [1.0] * 64], [1.0] * 100_000],
 )  # fmt: skip
 def test_a_place_that_is_none_is_refused(db: Database, embedding: Any) -> None:
     with pytest.raises(psycopg.Error, match="128 finite numbers") as refused:
