@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
 
 from soundscape.local.rest.errors import refusal
 from soundscape.local.rest.request import Request
@@ -12,15 +14,7 @@ from soundscape.local.rest.statements import Statement
 from soundscape.local.stack import Connection
 
 
-@dataclass(slots=True)
-class Answer:
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The one row of a statement."""
 
     body: str
@@ -47,49 +41,48 @@ class Work:
     nothing: bool = False
     """Whether the call answers without a body."""
 
-    async def run(self, connection: Connection) -> Answer:
+    async def run(self, connection: Connection) -> Response:
         request = self.request
         result = Result(*await _row(connection, self.statement))
         total = result.total
         if self.planned is not None and (self.ceiling is None or (total or 0) > self.ceiling):
             plan = (await _row(connection, self.planned))[0]
             total = max(total or 0, int(plan[0]["Plan"]["Plan Rows"]))
-        shows = request.is_read or result.body
-        if request.media.single and result.rows != 1 and shows:
+        if request.media.single and result.rows != 1 and (request.is_read or result.body):
             raise refusal("PGRST116", details=f"The result contains {result.rows} rows")
         most = request.max_affected
-        if most is not None and result.rows > most and not request.is_read and request.method != "POST":
+        if most is not None and result.rows > most and request.method in ("PATCH", "DELETE"):
             raise refusal("PGRST124", details=f"The query affects {result.rows} rows")
-        answers = request.is_read or request.is_call
-        answer = self._read_answer(result, total) if answers else self._write_answer(result)
+        if request.is_read or request.is_call:
+            status, window = self._read(result.rows, total)
+        else:
+            status, window = self._written(result)
+        response = Response(result.body, status, {"Content-Range": window})
+        if status != 204 and (result.body or request.method == "HEAD"):
+            response.headers["Content-Type"] = request.media.content_type
         if request.preferences:
             applied = (f"{name}={value}" for name, value in request.preferences.items())
-            answer.headers["Preference-Applied"] = ", ".join(applied)
-        return _overridden(answer, result)
+            response.headers["Preference-Applied"] = ", ".join(applied)
+        _override(response, result)
+        return response
 
-    def _read_answer(self, result: Result, total: int | None) -> Answer:
+    def _read(self, rows: int, total: int | None) -> tuple[int, str]:
+        """Status and `Content-Range`."""
         if total is not None and self.offset > total:
             asked = f"An offset of {self.offset} was requested, but there are only {total} rows."
             raise refusal("PGRST103", details=asked)
-        window = f"{self.offset}-{self.offset + result.rows - 1}" if result.rows and total != 0 else "*"
-        headers = {"Content-Range": f"{window}/{'*' if total is None else total}"}
-        if self.nothing:
-            return Answer(204, b"", headers)
-        headers["Content-Type"] = self.request.media.content_type
-        status = 206 if total is not None and result.rows < total else 200
-        return Answer(status, result.body.encode(), headers)
+        window = f"{self.offset}-{self.offset + rows - 1}" if rows and total != 0 else "*"
+        status = 206 if total is not None and rows < total else 200
+        return 204 if self.nothing else status, f"{window}/{'*' if total is None else total}"
 
-    def _write_answer(self, result: Result) -> Answer:
-        method = self.request.method
-        total = result.rows if self.request.preferences.get("count") else "*"
-        window = f"0-{result.rows - 1}" if method == "PATCH" and result.rows else "*"
-        answer = Answer(204, result.body.encode(), {"Content-Range": f"{window}/{total}"})
-        if self.request.shows_rows:
-            answer.status, answer.headers["Content-Type"] = 200, self.request.media.content_type
-        if method == "POST":
+    def _written(self, result: Result) -> tuple[int, str]:
+        status, window = 200 if self.request.shows_rows else 204, "*"
+        if self.request.method == "POST":
             # An upsert counts the rows it made.
-            answer.status = 201 if result.inserted is None or result.inserted > 0 else 200
-        return answer
+            status = 201 if result.inserted is None or result.inserted > 0 else 200
+        elif self.request.method == "PATCH" and result.rows:
+            window = f"0-{result.rows - 1}"
+        return status, f"{window}/{result.rows if self.request.preferences.get('count') else '*'}"
 
 
 async def _row(connection: Connection, statement: Statement) -> tuple[Any, ...]:
@@ -98,26 +91,17 @@ async def _row(connection: Connection, statement: Statement) -> tuple[Any, ...]:
     return row
 
 
-def _overridden(answer: Answer, result: Result) -> Answer:
+def _override(response: Response, result: Result) -> None:
     """What a function or trigger set in `response.status` and `response.headers`."""
     if result.status is not None:
         if not (result.status.isdecimal() and 200 <= int(result.status) <= 599):
             raise refusal("PGRST112")
-        answer.status = int(result.status)
+        response.status_code = int(result.status)
     try:
         for entry in json.loads(result.headers or "[]"):
-            ((key, value),) = entry.items()
-            known = next((name for name in answer.headers if name.lower() == key.lower()), key)
-            answer.headers[known] = _header_value(value)
+            ((name, value),) = entry.items()
+            if not str(value).isprintable():
+                raise ValueError("control characters in a header")
+            response.headers[name] = str(value)
     except (ValueError, AttributeError, TypeError) as error:
         raise refusal("PGRST111") from error
-    return answer
-
-
-def _header_value(value: object) -> str:
-    """`value` as a header may carry it. Raises ValueError for line breaks and what Latin-1 lacks."""
-    text = str(value)
-    text.encode("latin-1")
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ValueError("control characters in a header")
-    return text

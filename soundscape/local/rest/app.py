@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from soundscape.local.rest import schema_cache
-from soundscape.local.rest.answers import Answer
 from soundscape.local.rest.dispatch import plan_request
 from soundscape.local.rest.errors import UNKNOWN_NAMES, RestError, from_postgres, refusal
 from soundscape.local.rest.parameters import split_query_string
@@ -32,6 +31,10 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024
 RELOAD_PAUSE_S = 0.5
 METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT"]
+KEY_HINTS = {
+    "no_api_key": "No `apikey` request header was found.",
+    "invalid_api_key": "Double check your Supabase `anon` or `service_role` API key.",
+}
 OPENAPI = Path(__file__).with_name("openapi.sql").read_text()
 
 
@@ -69,21 +72,20 @@ class DataApi:
             caller = _caller(self.stack, http)
             body = await _body(http)
             try:
-                answer = await self._answer(http, caller, body, self._cache or await self.reload())
+                return await self._answer(http, caller, body, self._cache or await self.reload())
             except RestError as error:
                 # The name may be newer than the cache: the notification of a change can lag behind it.
                 if error.code not in UNKNOWN_NAMES or time.monotonic() - self._loaded_at < RELOAD_PAUSE_S:
                     raise
-                answer = await self._answer(http, caller, body, await self.reload())
+                return await self._answer(http, caller, body, await self.reload())
         except RestError as error:
             return _refused(error)
         except PoolTimeout:
             return _refused(refusal("PGRST003"))
         except psycopg.Error as error:
             return _refused(from_postgres(error, anonymous=caller is None or caller.role == "anon"))
-        return Response(answer.body, answer.status, answer.headers)
 
-    async def _answer(self, http: HttpRequest, caller: Caller, body: bytes, cache: SchemaCache) -> Answer:
+    async def _answer(self, http: HttpRequest, caller: Caller, body: bytes, cache: SchemaCache) -> Response:
         schema = self._schema(http)
         path: str = http.path_params["path"]
         is_call, name = path.startswith("rpc/"), path.removeprefix("rpc/")
@@ -117,17 +119,16 @@ class DataApi:
             settings["statement_timeout"] = cache.timeouts[caller.role]
         async with self.stack.authenticator.connection() as connection:
             await become(connection, caller, settings)
-            answer = await (self._describe(connection, schema) if work is None else work.run(connection))
+            response = await (self._describe(connection, schema) if work is None else work.run(connection))
         if len(self.schemas) > 1:
-            answer.headers["Content-Profile"] = schema
-        return answer
+            response.headers["Content-Profile"] = schema
+        return response
 
-    async def _describe(self, connection: Connection, schema: str) -> Answer:
+    async def _describe(self, connection: Connection, schema: str) -> Response:
         asked = {"schema": schema, "host": urlsplit(self.stack.url).netloc}
         document = await (await connection.execute(OPENAPI, asked)).fetchone()
         assert document is not None
-        content_type = "application/openapi+json; charset=utf-8"
-        return Answer(200, document[0].encode(), {"Content-Type": content_type})
+        return Response(document[0], headers={"Content-Type": "application/openapi+json; charset=utf-8"})
 
     def _schema(self, http: HttpRequest) -> str:
         header = "accept-profile" if http.method in ("GET", "HEAD") else "content-profile"
@@ -165,12 +166,8 @@ def _caller(stack: Stack, http: HttpRequest) -> Caller:
     try:
         return stack.tokens.caller(apikey=key, authorization=bearer)
     except InvalidToken as error:
-        if error.code == "no_api_key":
-            hint = "No `apikey` request header or url param was found."
-            raise refusal("PGRST302", error.message, hint=hint) from error
-        if error.code == "invalid_api_key":
-            hint = "Double check your Supabase `anon` or `service_role` API key."
-            raise refusal("PGRST302", error.message, hint=hint) from error
+        if error.code in KEY_HINTS:
+            raise refusal("PGRST302", error.message, hint=KEY_HINTS[error.code]) from error
         refused = refusal("PGRST303" if error.code == "expired" else "PGRST301", error.message)
         said = refused.message.replace('"', "'")
         refused.headers["WWW-Authenticate"] = f'Bearer error="invalid_token", error_description="{said}"'
