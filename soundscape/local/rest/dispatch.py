@@ -1,4 +1,4 @@
-"""From a request to the work it means: a read, a write or a call, every name resolved."""
+"""From a request to the work it means: a read, a write or a call, every name looked up."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from soundscape.local.rest.errors import nearest, refusal
 from soundscape.local.rest.parameters import parse_query
 from soundscape.local.rest.plan import Planner
 from soundscape.local.rest.request import Request
-from soundscape.local.rest.schema_cache import SchemaCache, Table
-from soundscape.local.rest.statements import (
-    Shape,
-    call_statement,
-    count_statement,
-    read_statement,
-    write_statement,
-)
+from soundscape.local.rest.schema_cache import SchemaCache
+from soundscape.local.rest.statements import Shape, count_statement, read_statement, write_statement
 from soundscape.local.rest.syntax import Query
 from soundscape.local.rest.writes import plan_write
 
@@ -25,7 +19,7 @@ ESTIMATE_CEILING = 1000
 
 def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: int | None) -> Work:
     """Resolve a request. Nothing has been asked of the database when this raises."""
-    planner = Planner(cache, max_rows)
+    planner, media = Planner(cache, max_rows), request.media
     query = parse_query(request.pairs, is_call=request.is_call and request.is_read)
     if request.is_call:
         return _plan_call(request, query, cache, planner, version)
@@ -34,26 +28,16 @@ def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: i
         names = [name for schema, name in cache.tables if schema == request.schema]
         hint = nearest(request.name, names, f"Perhaps you meant the table '{request.schema}.")
         raise refusal("PGRST205", request.schema, request.name, hint=hint)
-    if request.is_read:
-        return _plan_read(request, query, table, planner, version, max_rows or ESTIMATE_CEILING)
-    shown = planner.shown(table, query)
-    shape = Shape(request.media, shown.names, not request.shows_rows, version)
-    statement = write_statement(plan_write(request, query, shown, planner), shown, shape)
-    return Work(request, statement, read_only=False)
-
-
-def _plan_read(
-    request: Request, query: Query, table: Table, planner: Planner, version: int, estimate_ceiling: int
-) -> Work:
+    if not request.is_read:
+        shown = planner.shown(table, query)
+        shape = Shape(media, shown.names, not request.shows_rows, version)
+        write = plan_write(request, query, shown, planner)
+        return Work(request, write_statement(write, shown, shape), read_only=False)
     read, count = planner.read(table, query), request.preferences.get("count")
-    shape = Shape(request.media, read.names, request.method == "HEAD", version)
-    ceiling = estimate_ceiling if count == "estimated" else None
-    statement = read_statement(
-        read,
-        shape,
-        counted=count in ("exact", "estimated"),
-        ceiling=None if ceiling is None else ceiling + 1,
-    )
+    shape = Shape(media, read.names, request.method == "HEAD", version)
+    ceiling = max_rows or ESTIMATE_CEILING if count == "estimated" else None
+    counted = count in ("exact", "estimated")
+    statement = read_statement(read, shape, counted=counted, ceiling=ceiling)
     planned = count_statement(read) if count in ("planned", "estimated") else None
     return Work(request, statement, planned=planned, ceiling=ceiling, offset=read.offset)
 
@@ -68,11 +52,7 @@ def _plan_call(request: Request, query: Query, cache: SchemaCache, planner: Plan
     read = planner.read(cache.tables.get(function.rows.key, function.rows), query)
     # supabase-js asks for a HEAD whose arguments do not fit a URL as a POST that returns nothing.
     nothing = function.returns_nothing or preferences.get("return") == "minimal"
-    shape = Shape(request.media, read.names, nothing or request.method == "HEAD", version, function)
-    return Work(
-        request,
-        call_statement(call, read, shape, counted=preferences.get("count") is not None),
-        read_only=request.is_read or not function.volatile,
-        offset=read.offset,
-        nothing=nothing,
-    )
+    shape = Shape(request.media, read.names, nothing or request.method == "HEAD", version, call)
+    statement = read_statement(read, shape, counted="count" in preferences)
+    read_only = request.is_read or not function.volatile
+    return Work(request, statement, read_only, offset=read.offset, nothing=nothing)

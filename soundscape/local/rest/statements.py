@@ -11,7 +11,6 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from soundscape.local.rest.calls import Call
 from soundscape.local.rest.plan import Read
 from soundscape.local.rest.request import Media
-from soundscape.local.rest.schema_cache import Function
 from soundscape.local.rest.sql import COMMA, EMPTY, Composer
 from soundscape.local.rest.writes import Batch, Write
 from soundscape.local.stack import identifier
@@ -44,26 +43,24 @@ class Shape:
     """Nothing is to be shown."""
     version: int
     """Of the schema cache: a new one is a new text, so that nothing prepared before it is used again."""
-    function: Function | None = None
+    call: Call | None = None
     """Whose rows they are."""
 
 
-def read_statement(read: Read, shape: Shape, *, counted: bool, ceiling: int | None) -> Statement:
-    """Counts no further than `ceiling`, where there is one."""
-    composer, source = Composer(), identifier(*read.table.key)
-    rows, total = composer.read(read, source), NO_TOTAL
+def read_statement(
+    read: Read, shape: Shape, *, counted: bool = False, ceiling: int | None = None
+) -> Statement:
+    """The rows of a table, or of a call. Counts no further than `ceiling`, where there is one."""
+    composer, with_, total = Composer(), EMPTY, NO_TOTAL
+    source: Composable = identifier(*read.table.key)
+    if shape.call is not None:
+        with_, source = SQL("with {} as ({}) ").format(SOURCE, _call(composer, shape.call)), SOURCE
+    rows = composer.read(read, source)
     if counted:
         found = composer.count(read, source)
-        total = _total(found if ceiling is None else SQL("{} limit {}").format(found, Literal(ceiling)))
-    return _finish(composer, EMPTY, rows, shape, total)
-
-
-def call_statement(call: Call, read: Read, shape: Shape, *, counted: bool) -> Statement:
-    """`read` shapes what the function returned."""
-    composer = Composer()
-    with_ = SQL("with {} as ({}) ").format(SOURCE, _call(composer, call))
-    rows = composer.read(read, SOURCE)
-    total = _total(composer.count(read, SOURCE)) if counted else NO_TOTAL
+        if ceiling is not None:
+            found = SQL("{} limit {}").format(found, Literal(ceiling + 1))
+        total = SQL("(select count(*) from ({}) as pgrst_counted)").format(found)
     return _finish(composer, with_, rows, shape, total)
 
 
@@ -114,7 +111,7 @@ def _body(composer: Composer, shape: Shape) -> Composable:
             "{}::text || coalesce(string_agg("
             "substring(pgrst_t::text, 2, length(pgrst_t::text) - 2), E'\\n'), '')"
         ).format(composer.value(",".join(shape.names) + "\n"))
-    function = shape.function
+    function = shape.call.function if shape.call is not None else None
     scalar = function is not None and function.is_scalar
     rows: Composable = SQL("json_agg(pgrst_t.pgrst_scalar)" if scalar else "json_agg(pgrst_t)")
     # Without brackets where one row is asked for, or the function returns one.
@@ -122,10 +119,6 @@ def _body(composer: Composer, shape: Shape) -> Composable:
     rows = SQL("{} -> 0").format(rows) if single else rows
     rows = SQL("json_strip_nulls({})").format(rows) if shape.media.strip_nulls else rows
     return SQL("coalesce(({})::text, {})").format(rows, SQL("'null'") if single else SQL("'[]'"))
-
-
-def _total(counted: Composable) -> Composable:
-    return SQL("(select count(*) from ({}) as pgrst_counted)").format(counted)
 
 
 # -- writes ----------------------------------------------------------------------------------------
