@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 TEN_YEARS_S = 10 * 365 * 24 * 3600
 
@@ -54,11 +54,8 @@ class Keys:
     @classmethod
     def make(cls) -> Keys:
         jwt_secret = secrets.token_urlsafe(48)
-        private = ec.generate_private_key(ec.SECP256R1())
-        pem = private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
         return cls(
             publishable_key=f"sb_publishable_{secrets.token_urlsafe(24)}",
@@ -76,11 +73,5 @@ class Keys:
 
 def _role_jwt(role: str, jwt_secret: str) -> str:
     now = int(time.time())
-    claims = {
-        "iss": "supabase",
-        "ref": "soundscape-local",
-        "role": role,
-        "iat": now,
-        "exp": now + TEN_YEARS_S,
-    }
-    return jwt.encode(claims, jwt_secret, algorithm="HS256")
+    claims = {"iss": "supabase", "ref": "soundscape-local", "role": role}
+    return jwt.encode(claims | {"iat": now, "exp": now + TEN_YEARS_S}, jwt_secret, algorithm="HS256")

@@ -25,27 +25,10 @@ from soundscape.local.binaries import REACHABLE_HOME, UNPRIVILEGED_UID, binaries
 
 SUPERUSER = "supabase_admin"
 EXTENSIONS = Path(__file__).parent / "extensions"
+CONFIGURATION = Path(__file__).with_name("postgresql.conf")
 NOBODYS_PID = 999_999_999  # above any kernel's limit
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
-
-CONFIGURATION = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
-    "wal_level": "logical",
-    "max_connections": "200",
-    "max_replication_slots": "20",
-    "max_wal_senders": "20",
-    "max_slot_wal_keep_size": "1GB",
-    "shared_buffers": "128MB",
-    "password_encryption": "scram-sha-256",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_min_messages": "warning",
-    "log_line_prefix": "%m [%p] %u ",
-    # The embedded stack lives and dies with one process; a checkpoint storm helps nobody.
-    "max_wal_size": "2GB",
-}
 
 
 @dataclass
@@ -165,17 +148,13 @@ class Postgres:
                 os.chown(path, UNPRIVILEGED_UID, -1)
 
     def _launch(self) -> None:
-        options = CONFIGURATION | {
-            "port": str(self.port),
-            "extension_control_path": f"{self._root / 'share'}:$system",
-        }
+        shutil.copyfile(CONFIGURATION, self._data / "postgresql.conf")
+        command = [str(binaries() / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+        command += ["-c", f"extension_control_path={self._root / 'share'}:$system"]
         if not self.durable:
             # synchronous_commit stays on: the logical stream ends where the log was flushed, and the
             # background flush would make every change 200 ms late.
-            options |= {"fsync": "off", "full_page_writes": "off"}
-        command = [str(binaries() / "postgres"), "-D", str(self._data)]
-        for name, value in options.items():
-            command += ["-c", f"{name}={value}"]
+            command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 command,

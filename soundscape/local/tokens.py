@@ -70,12 +70,7 @@ class Tokens:
 
     def mint(self, claims: dict[str, Any]) -> str:
         """An access token for `claims`, ES256 with the project's `kid`."""
-        return jwt.encode(
-            claims,
-            self._private,
-            algorithm="ES256",
-            headers={"kid": self._keys.signing_kid},
-        )
+        return jwt.encode(claims, self._private, "ES256", headers={"kid": self._keys.signing_kid})
 
     def verify(self, token: str) -> dict[str, Any]:
         """The claims of a token signed by this project.
@@ -144,18 +139,13 @@ class Tokens:
     def jwks(self) -> dict[str, Any]:
         """The public half of the signing key, as `/.well-known/jwks.json` serves it."""
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._public))
-        return {
-            "keys": [
-                public | {"kid": self._keys.signing_kid, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}
-            ]
-        }
+        public |= {"kid": self._keys.signing_kid, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}
+        return {"keys": [public]}
 
     def by_key(self, candidate: str | None) -> Caller | None:
         """Whose key that is; None for what is no key of this project. Takes as long for each."""
-        if candidate is None:
-            return None
         found = None
         for key, caller in self._known.items():
-            if hmac.compare_digest(key.encode(), candidate.encode()):
+            if hmac.compare_digest(key.encode(), (candidate or "").encode()):
                 found = caller
         return found

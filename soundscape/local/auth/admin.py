@@ -25,10 +25,7 @@ REFUSED = {
     "should_soft_delete": "Soft deletion",
 }
 LINK_TYPES: dict[str, TokenType] = {
-    "signup": "confirmation_token",
-    "invite": "confirmation_token",
-    "magiclink": "recovery_token",
-    "recovery": "recovery_token",
+    **{kind: letter.token_type for kind, letter in mail.LETTERS.items() if kind != "email_change"},
     "email_change_current": "email_change_token_current",
     "email_change_new": "email_change_token_new",
 }
@@ -62,7 +59,7 @@ async def create_user(call: Call) -> Answer:
         call,
         body.address("Cannot create a user without either an email or phone"),
         await users.hashed(body.password, call.settings),
-        user_id=_uuid(body.id, 400, "ID must conform to the uuid v4 format") if body.id else None,
+        user_id=_uuid(body.id) if body.id else None,
         user_metadata=body.user_metadata,
         app_metadata=body.app_metadata,
     )
@@ -160,8 +157,7 @@ async def _finished(call: Call, user: Row, changes: Row) -> Row:
 
 
 async def _user(call: Call) -> Row:
-    user_id = _uuid(call.request.path_params["user_id"], 404, "user_id must be an UUID")
-    user = await call.one("lock_user", id=user_id)
+    user = await call.one("lock_user", id=call.request.path_params["user_id"])
     if user is None:
         raise AuthError("user_not_found")
     return user
@@ -176,11 +172,11 @@ def _until(ban_duration: str) -> datetime:
         return _LATEST
 
 
-def _uuid(text: str, status: int, message: str) -> UUID:
+def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise AuthError("validation_failed", message, status=status) from error
+        raise invalid("ID must conform to the uuid v4 format") from error
 
 
 def _number(call: Call, name: str, default: int) -> int:

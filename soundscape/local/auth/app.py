@@ -38,13 +38,9 @@ async def _jwks(call: Call) -> Answer:
 
 async def _settings(call: Call) -> Answer:
     settings = call.settings
-    external = {
-        "anonymous_users": settings.enable_anonymous_sign_ins,
-        "email": settings.email.enable_signup,
-        "phone": False,
-    }
+    kinds = {"anonymous_users": settings.enable_anonymous_sign_ins, "email": settings.email.enable_signup}
     return {
-        "external": external | dict.fromkeys(call.auth.providers, True),
+        "external": {**kinds, "phone": False, **dict.fromkeys(call.auth.providers, True)},
         "disable_signup": not settings.enable_signup,
         "mailer_autoconfirm": not settings.email.enable_confirmations,
         "phone_autoconfirm": False,
@@ -83,13 +79,13 @@ ADMIN: dict[str, Handler] = {
     "POST /admin/generate_link": admin.generate_link,
     "GET /admin/users": admin.list_users,
     "POST /admin/users": admin.create_user,
-    "GET /admin/users/{user_id}": admin.get_user,
-    "PUT /admin/users/{user_id}": admin.update_user,
-    "DELETE /admin/users/{user_id}": admin.delete_user,
+    "GET /admin/users/{user_id:uuid}": admin.get_user,
+    "PUT /admin/users/{user_id:uuid}": admin.update_user,
+    "DELETE /admin/users/{user_id:uuid}": admin.delete_user,
 }
 REFUSED = {
     "Multi-factor authentication": ("/factors", "/admin/users/{user_id}/factors"),
-    "Single sign-on": ("/sso", "/admin/sso"),
+    "Single sign-on": ("/sso", "/saml", "/admin/sso"),
     "SCIM": ("/scim",),
     "Signing in with passkeys": ("/passkeys", "/admin/users/{user_id}/passkeys"),
     "The OAuth 2.1 server": ("/oauth", "/user/oauth", "/admin/oauth"),

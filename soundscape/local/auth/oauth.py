@@ -51,7 +51,9 @@ async def callback(call: Call) -> Answer:
         grant = await provider.grant(call.query("code"), flow["code_verifier"])
         async with call.connection.transaction():
             user = await _account(call, flow["provider_type"], _storable(grant.data))
-        onward = await _welcome(call, user, flow, grant, target)
+            onward = await _welcome(call, user, flow, grant, target)
+        if isinstance(onward, AuthError):
+            raise onward
     except AuthError as error:
         onward = redirects.with_error(target, error, in_query=pkce)
     return RedirectResponse(onward, status_code=302)
@@ -86,15 +88,15 @@ def _storable(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) -> str:
-    """Where the browser goes now that the provider vouches for somebody."""
+async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) -> str | AuthError:
+    """Where the browser goes now that the provider vouches for somebody; a refusal, once mail is sent."""
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
     if user["email_confirmed_at"] is None:
         await mail.send(call, user, "signup", target=target)
         name = flow["provider_type"]
         message = f"Unverified email with {name}. A confirmation email has been sent to your {name} email"
-        raise AuthError("provider_email_needs_verification", message)
+        return AuthError("provider_email_needs_verification", message)
     given: dict[str, Any] = {"access_token": grant.access_token, "refresh_token": grant.refresh_token}
     if flow["code_challenge"] is not None:
         return redirects.with_query(target, code=await codes.issue_code(call, user, flow=flow, **given))

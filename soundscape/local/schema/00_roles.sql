@@ -1,4 +1,4 @@
--- The roles of a hosted project. Passwords are set by the caller of these files, never here.
+-- The roles of a hosted project. Passwords: 05_logins.sql.
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
 create role service_role nologin noinherit bypassrls;

@@ -1,0 +1,13 @@
+-- Everybody who signs in does so with the password of the cluster, which the start names.
+do $$
+declare
+    login text;
+begin
+    foreach login in array array[
+        'postgres', 'authenticator', 'supabase_auth_admin', 'supabase_storage_admin',
+        'supabase_replication_admin', 'supabase_read_only_user'
+    ] loop
+        execute format('alter role %I password %L', login, current_setting('soundscape.password'));
+    end loop;
+end
+$$;
