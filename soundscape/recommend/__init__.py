@@ -1,4 +1,4 @@
 """Recommendations from what people liked and heard: data, models, and what a model is worth.
 
-Pure of Supabase: everything here works on a file of (user, item, weight, time).
+Works on a file of (user, item, weight, time); `publication` alone knows a project.
 """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from soundscape.recommend import metrics, split
-from soundscape.recommend.cold import FeatureMap
+from soundscape.recommend.cold import FeatureMap, stretch
 from soundscape.recommend.interactions import Float32, Float64, Interactions
 from soundscape.recommend.metrics import Interval
 from soundscape.recommend.models import EASE_MOST_ITEMS, Als, Ease, ItemNeighbours, Model, Popularity
@@ -208,8 +208,10 @@ def evaluate_cold(
 
 def with_cold(model: Als, features: Float32, parts: Split) -> Float32:
     """The model's factors, (items, k), with those of cold items as their features let expect."""
+    chosen = np.asarray((parts.train > 0).sum(axis=0)).ravel()
     places = FeatureMap()
-    places.fit(features, model.items, np.asarray((parts.train > 0).sum(axis=0)).ravel())
+    places.fit(features, model.items, chosen)
+    places.stretch = stretch(features, model.items, chosen, parts.train[parts.asked], model.people)
     items = model.items.copy()
     items[parts.cold] = places.factors(features[parts.cold])
     return items

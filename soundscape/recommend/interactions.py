@@ -55,11 +55,18 @@ class Interactions:
 
     def only(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
         """The same of some events: `kept` is (events,)."""
+        return positive(self._summed(kept))
+
+    @cached_property
+    def signed(self) -> sparse.csr_matrix:
+        """Summed weights with those below 0, which speak against an item, (users, items), float32."""
+        return self._summed(np.ones(len(self), dtype=bool))
+
+    def _summed(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
         found = sparse.coo_matrix(
             (self.weight[kept], (self.user[kept], self.item[kept])),
             shape=(len(self.users), len(self.items)),
         ).tocsr()
-        found.data[found.data <= 0] = 0
         found.eliminate_zeros()
         return found.astype(np.float32)
 
@@ -81,6 +88,14 @@ class Interactions:
             np.array([row[2] for row in rows], dtype=np.float64),
             np.array([row[3] for row in rows], dtype=np.float64) if timed else None,
         )
+
+
+def positive(signed: sparse.csr_matrix) -> sparse.csr_matrix:
+    """A copy without the entries that are not above 0."""
+    found = signed.copy()
+    found.data = np.maximum(found.data, 0)
+    found.eliminate_zeros()
+    return found
 
 
 def read(path: Path) -> Interactions:

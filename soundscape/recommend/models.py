@@ -15,6 +15,7 @@ from soundscape.errors import RecommendationError
 from soundscape.recommend.interactions import Float32
 
 EASE_MOST_ITEMS = 5000
+ITEMS_AT_ONCE = 512
 
 
 class Model(Protocol):
@@ -49,15 +50,17 @@ class ItemNeighbours:
 
     def fit(self, choices: sparse.csr_matrix) -> None:
         chosen = _binary(choices)
-        together = (chosen.T @ chosen).toarray()
-        counts = together.diagonal().copy()
-        norm = np.sqrt(np.outer(counts, counts))
-        alike = together / np.maximum(norm + self.shrinkage, 1e-9)
-        np.fill_diagonal(alike, 0)
-        if alike.shape[0] > self.neighbours:
-            least = np.partition(alike, -self.neighbours, axis=0)[-self.neighbours]
-            alike[alike < least] = 0
-        self.alike = sparse.csr_matrix(alike, dtype=np.float32)
+        by_item = chosen.T.tocsr()
+        items = by_item.shape[0]
+        norm = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
+        parts = []
+        for start in range(0, items, ITEMS_AT_ONCE):
+            rows = slice(start, start + ITEMS_AT_ONCE)
+            alike = (by_item[rows] @ chosen).toarray()
+            alike /= np.maximum(norm[rows, None] * norm + np.float32(self.shrinkage), 1e-9)
+            alike[np.arange(alike.shape[0]), np.arange(start, start + alike.shape[0])] = 0
+            parts.append(strongest(alike, self.neighbours))
+        self.alike = sparse.vstack(parts).T.tocsr()
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
         return np.asarray((_binary(rows) @ self.alike).toarray(), dtype=np.float32)
@@ -154,10 +157,40 @@ class Als:
     def scores(self, rows: sparse.csr_matrix) -> Float32:
         return self.people(rows) @ self.items.T
 
+    def keys(self, choices: sparse.csr_matrix, places: Float32, share: float) -> Float32:
+        """What turns places into keys, (factors, factors): a user is the sum of confidence · place @ this.
+
+        The exact fold-in adds YᵀCY of what this user chose to the gram, which has to be inverted for each;
+        here `share` of what an average user would add stands for it. `choices` are everybody's,
+        (users, items).
+        """
+        people = max(1, int((np.diff(choices.indptr) > 0).sum()))
+        doubt = np.asarray((self._confidence(choices) - _binary(choices)).sum(axis=0)).ravel() / people
+        y = places.astype(np.float64)
+        gram = y.T @ y + self.regularization * np.eye(y.shape[1]) + share * (y.T @ (y * doubt[:, None]))
+        return np.asarray(np.linalg.inv(gram), dtype=np.float32)
+
     def _confidence(self, choices: sparse.csr_matrix) -> sparse.csr_matrix:
-        found = choices.astype(np.float32)
-        found.data = 1 + np.float32(self.alpha) * np.log2(1 + found.data)
-        return found
+        return confidence(choices, alpha=self.alpha)
+
+
+def confidence(choices: sparse.csr_matrix, *, alpha: float, skip: float = 0.0) -> sparse.csr_matrix:
+    """1 + `alpha` · log2(1 + weight), and `skip` times a weight below 0: soundscape.confidence in SQL."""
+    found = choices.astype(np.float32)
+    chosen = np.maximum(found.data, 0)
+    found.data = np.where(found.data > 0, 1 + alpha * np.log2(1 + chosen), skip * found.data).astype(
+        np.float32
+    )
+    return found
+
+
+def strongest(weights: Float32, most: int) -> sparse.csr_matrix:
+    """Of each row the `most` largest weights above 0."""
+    kept = np.maximum(weights, 0)
+    if most < kept.shape[1]:
+        least = np.partition(kept, -most, axis=1)[:, -most]
+        kept[kept < least[:, None]] = 0
+    return sparse.csr_matrix(kept, dtype=np.float32)
 
 
 def _binary(choices: sparse.csr_matrix) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -47,6 +48,53 @@ def evaluation(found: Evaluation) -> Iterator[Table]:
         f"{found.cold.share_of_lists:.0%} ({found.cold.share_of_items:.0%})",
     )
     yield cold
+
+
+def figures(fitted: Mapping[str, Any], *, title: str | None = None) -> Table:
+    """What a fitted model and others were worth on what was held back."""
+    table = Table(
+        "",
+        f"recall@{LENGTH}",
+        f"nDCG@{LENGTH}",
+        "coverage",
+        "novelty",
+        title=title
+        or f"{fitted['people']:,} people × {fitted['items']:,} recordings, {fitted['events']:,} choices",
+        caption=f"{fitted['figures'].get('asked', 0):,} people asked for the tenth of their choices that no "
+        "model learns from",
+    )
+    for name, worth in fitted["figures"].get("models", {}).items():
+        table.add_row(
+            name,
+            f"{worth['recall']:.3f}",
+            f"{worth['ndcg']:.3f}",
+            f"{worth['coverage']:.0%}",
+            f"{worth['novelty_bits']:.1f} bits",
+        )
+    return table
+
+
+def models(found: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """The figures of the model in force, and the latest models in a list."""
+    for model in found:
+        if model["in_force"]:
+            here = model["recordings"]
+            yield figures(
+                model,
+                title=f"Model {model['id']} in force since {model['published_at']:.16}: {here['placed']:,} "
+                f"recordings, {here['cold']:,} of them placed by how they sound",
+            )
+    table = Table("model", "state", "fitted", "people", "recordings", "choices", f"nDCG@{LENGTH}")
+    for model in found:
+        worth = model["figures"].get("models", {}).get("as served", {})
+        table.add_row(
+            str(model["id"]),
+            model["state"],
+            f"{model['fitted_at']:.16}",
+            *(f"{model[name]:,}" for name in ("people", "items", "events")),
+            f"{worth['ndcg']:.3f}" if worth else "",
+        )
+    yield table
 
 
 def _share(value: Interval, *, sign: str = "") -> str:

@@ -39,10 +39,11 @@ begin
     return jsonb_build_object(
         'token', turn.token,
         'space', (select e.space from public.audio_embeddings e where e.is_listed group by e.space order by count(*) desc, e.space limit 1),
+        'listed', (select count(*) from public.audio_files f where f.is_listed and f.status = 'ready'),
         'in_force', case when model.id is not null then to_jsonb(model) end);
 end
 $$;
-comment on function soundscape.begin_fit(double precision) is 'Take the turn: its token, the space most recordings are in, and the model in force. Without a token: who has the turn is given until held_until, or every_h hours have not passed before due_at.';
+comment on function soundscape.begin_fit(double precision) is 'Take the turn: its token, the space most recordings are in, how many are listed, and the model in force. Without a token: who has the turn is given until held_until, or every_h hours have not passed before due_at.';
 
 create function soundscape.hold_turn(holder uuid) returns void
 language plpgsql security definer set search_path = '' as $$

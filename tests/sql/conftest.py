@@ -242,12 +242,14 @@ def empty(deployed: Database) -> None:
             ("soundscape", "removals"),
             ("soundscape", "vocabulary"),
             ("soundscape", "former_words"),
+            ("soundscape", "recommendation_models"),
             ("pgmq", "q_soundscape_uploads"),
             ("pgmq", "q_soundscape_backfill"),
             ("net", "http_request_queue"),
         ):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
     deployed.rows("select public.set_queue(false, 8, 10), setval('soundscape.turns', 1)")
+    deployed.rows("update soundscape.recommendation_turn set token = null, begun_at = null")
 
 
 @pytest.fixture

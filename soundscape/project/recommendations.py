@@ -1,0 +1,126 @@
+"""What people chose, and models of it. The SQL behind it: supabase/migrations/*_recommendation_fits.sql."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from supabase import AsyncClient
+
+from soundscape.project.client import translated
+
+PEOPLE_AT_ONCE = 500
+RECORDINGS_AT_ONCE = 250
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The right to fit: `token` fences every write. `in_force` is the row of the model that serves."""
+
+    token: str
+    space: str | None
+    listed: int
+    """How many recordings there are to recommend."""
+    in_force: Row | None
+
+
+@dataclass(frozen=True)
+class NotNow:
+    """Somebody else has the turn, or none is due yet; until when."""
+
+    until: datetime
+    held: bool
+
+
+class Recommendations:
+    """Models and what they are learnt from. Every method raises `ProjectUnreachable` or `ProjectError`, and
+    those that take a turn `LeaseLost` when somebody else has it by now."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def begin(self, *, every_h: float | None = None) -> Turn | NotNow:
+        """Take the turn, unless somebody has it or `every_h` hours have not passed since the last."""
+        answer = await self._call("begin_fit", every_h=every_h)
+        with translated("begin_fit"):
+            if "token" in answer:
+                return Turn(answer["token"], answer["space"], answer["listed"], answer["in_force"])
+            held = "held_until" in answer
+            return NotNow(datetime.fromisoformat(answer["held_until" if held else "due_at"]), held)
+
+    async def end(self, turn: Turn) -> None:
+        """Give the turn back."""
+        await self._call("end_fit", token=turn.token)
+
+    async def history(self) -> AsyncIterator[Row]:
+        """What people chose among listed recordings of others, in columns: user, item, weight, time."""
+        after: str | None = None
+        while True:
+            page: Row = await self._call("fit_history", after=after, most=PEOPLE_AT_ONCE)
+            if page["after"] is None:
+                return
+            yield page
+            after = page["after"]
+
+    async def embeddings(self, recordings: Sequence[str], space: str) -> dict[str, str]:
+        """Where recordings lie, as pgvector prints it; those of other spaces are left out."""
+        found: dict[str, str] = {}
+        for part in _parts(recordings):
+            found |= await self._call("fit_embeddings", recordings=part, space=space)
+        return found
+
+    async def items(self, model: int, recordings: Sequence[str]) -> list[Row]:
+        """What a model says of recordings."""
+        found: list[Row] = []
+        for part in _parts(recordings):
+            found += await self._call("model_items", model=model, recordings=part)
+        return found
+
+    async def stage(
+        self, turn: Turn, model: Row, *, map_rows: Sequence[Row] = (), refused: bool = False
+    ) -> int:
+        """Begin to write a model, or note one that was refused."""
+        found: int = await self._call(
+            "stage_model", token=turn.token, model=model, map=list(map_rows), refused=refused
+        )
+        return found
+
+    async def stage_items(self, turn: Turn, model: int, items: Sequence[Row]) -> None:
+        """Write places and neighbours of recordings."""
+        for part in _parts(items):
+            await self._call("stage_items", token=turn.token, model=model, items=part)
+
+    async def stage_cold(self, turn: Turn, model: int) -> int:
+        """Place all that the model has not learnt of; how many."""
+        after: str | None = None
+        placed = 0
+        while True:
+            answer = await self._call("stage_cold", token=turn.token, model=model, after=after)
+            if answer["after"] is None:
+                return placed
+            after, placed = answer["after"], placed + answer["placed"]
+
+    async def publish(self, turn: Turn, model: int) -> None:
+        """From now on this model serves."""
+        await self._call("publish_model", token=turn.token, model=model)
+
+    async def clear(self, turn: Turn) -> None:
+        """Delete what models say that serve no more."""
+        while await self._call("clear_models", token=turn.token):
+            pass
+
+    async def models(self, most: int = 10) -> list[Row]:
+        """The model in force and the latest others."""
+        found: list[Row] = await self._call("list_models", most=most)
+        return found
+
+    async def _call(self, function: str, /, **arguments: Any) -> Any:
+        with translated(function):
+            return (await self._client.rpc(function, arguments).execute()).data
+
+
+def _parts(whole: Sequence[Any]) -> list[list[Any]]:
+    return [list(whole[at : at + RECORDINGS_AT_ONCE]) for at in range(0, len(whole), RECORDINGS_AT_ONCE)]

@@ -1,0 +1,253 @@
+"""A model for a project: learnt from its history, written beside the one in force, and then in its place."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from soundscape.errors import ProjectError, RecommendationError
+from soundscape.project.recommendations import NotNow, Recommendations, Row, Turn
+from soundscape.recommend.fit import Fitted, fit
+from soundscape.recommend.interactions import Float32, Interactions
+from soundscape.recommend.served import FACTORS, LEAST_CHOSEN, Served, Settings
+
+SOUND_DIMENSIONS = 128
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What came of a fit: the model and its figures, and whether it serves."""
+
+    model_id: int
+    published: bool
+    reasons: tuple[str, ...]
+    """Why it is worse than it may be; it serves nevertheless where that was forced."""
+    fitted: Fitted
+    placed: int
+    """Recordings that have a place by how they sound."""
+    seconds: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "model": self.model_id,
+            "published": self.published,
+            "reasons": list(self.reasons),
+            "people": self.fitted.people,
+            "items": self.fitted.items,
+            "events": self.fitted.pairs,
+            "placed_by_sound": self.placed,
+            "settings": self.fitted.model.settings.as_dict(),
+            "figures": self.fitted.figures,
+            "seconds": self.seconds,
+        }
+
+
+async def publish(
+    project: Recommendations,
+    *,
+    force: bool = False,
+    every_h: float | None = None,
+    tell: Tell = lambda _: None,
+) -> Publication | NotNow:
+    """Fit a model on what people chose and let it serve, unless it is worse than what serves or popularity.
+
+    force: let it serve nevertheless. every_h: only if so many hours passed since the last fit began.
+    `NotNow` where they have not, or where somebody else is fitting. Whatever breaks off leaves the model in
+    force in force; the next fit clears what was left.
+
+    Raises RecommendationError `too_few_events`, ProjectError.
+    """
+    turn = await project.begin(every_h=every_h)
+    if isinstance(turn, NotNow):
+        return turn
+    try:
+        return await _publish(project, turn, force, tell)
+    finally:
+        # Whoever cannot be told finds the turn free after a quarter of an hour.
+        with suppress(ProjectError):
+            await project.end(turn)
+
+
+async def _publish(project: Recommendations, turn: Turn, force: bool, tell: Tell) -> Publication:
+    clock = {"began": time.perf_counter()}
+    tell("clearing what serves no more")
+    await project.clear(turn)
+    tell("reading what people chose")
+    interactions = await history(project)
+    content = await _sounds(project, interactions.items, turn.space)
+    in_force = await _in_force(project, turn, interactions.items, content)
+    clock["read"] = time.perf_counter()
+    chosen = np.asarray((interactions.matrix > 0).sum(axis=0)).ravel() if len(interactions) else np.zeros(0)
+    cold = 1 - (chosen >= LEAST_CHOSEN).sum() / max(1, turn.listed)
+    fitted = fit(
+        interactions,
+        content=content,
+        in_force=in_force,
+        share_cold=min(0.5, max(0.1, float(cold))),
+        tell=tell,
+    )
+    clock["fitted"] = time.perf_counter()
+    row = {
+        "space": turn.space if fitted.model.sounds is not None else None,
+        "settings": fitted.model.settings.as_dict(),
+        "figures": fitted.figures,
+        "people": fitted.people,
+        "items": fitted.items,
+        "events": fitted.pairs,
+    }
+    refused = bool(fitted.reasons) and not force
+    model = await project.stage(turn, row, map_rows=[] if refused else _map(fitted.model), refused=refused)
+    placed = 0
+    if not refused:
+        tell("writing places and neighbours")
+        await project.stage_items(turn, model, _items(fitted, interactions.items))
+        tell("placing what nobody chose yet")
+        placed = await project.stage_cold(turn, model)
+        await project.publish(turn, model)
+        tell("clearing what serves no more")
+        await project.clear(turn)
+    clock["written"] = time.perf_counter()
+    names = list(clock)
+    return Publication(
+        model_id=model,
+        published=not refused,
+        reasons=fitted.reasons,
+        fitted=fitted,
+        placed=placed,
+        seconds={after: round(clock[after] - clock[before], 2) for before, after in pairwise(names)},
+    )
+
+
+async def history(project: Recommendations) -> Interactions:
+    """What people chose among listed recordings of others: skips below 0."""
+    users, items, weights, times = [], [], [], []
+    async for page in project.history():
+        users += page["user"]
+        items += page["item"]
+        weights += page["weight"]
+        times += page["time"]
+    return Interactions.of(zip(users, items, weights, times, strict=True))
+
+
+async def _sounds(project: Recommendations, items: Sequence[str], space: str | None) -> Float32 | None:
+    """Embeddings of unit length, (items, SOUND_DIMENSIONS), zeros where there is none."""
+    if space is None:
+        return None
+    known = await project.embeddings(items, space)
+    found = np.zeros((len(items), SOUND_DIMENSIONS), dtype=np.float32)
+    for position, item in enumerate(items):
+        if item in known:
+            found[position] = json.loads(known[item])
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(length, 1e-9), dtype=np.float32) if length.any() else None
+
+
+async def _in_force(
+    project: Recommendations, turn: Turn, items: Sequence[str], content: Float32 | None
+) -> Served | None:
+    """The model that serves, over the same items."""
+    if turn.in_force is None:
+        return None
+    rows = await project.items(turn.in_force["id"], items)
+    position = {item: index for index, item in enumerate(items)}
+    places, keys = (np.zeros((len(items), FACTORS), dtype=np.float32) for _ in range(2))
+    cold = np.ones(len(items), dtype=bool)
+    entries: list[tuple[int, int, float]] = []
+    for row in rows:
+        at = position[row["id"]]
+        places[at], keys[at] = json.loads(row["place"]), json.loads(row["key"])
+        cold[at] = row["is_cold"]
+        entries += [
+            (at, position[other], weight)
+            for other, weight in zip(row["neighbours"], row["weights"], strict=True)
+            if other in position
+        ]
+    ends = np.array([entry[:2] for entry in entries], dtype=np.int64).reshape(-1, 2)
+    neighbours = sparse.csr_matrix(
+        (np.array([entry[2] for entry in entries], dtype=np.float32), (ends[:, 0], ends[:, 1])),
+        shape=(len(items), len(items)),
+    )
+    settings = Settings(**turn.in_force["settings"])
+    return Served(
+        settings=settings,
+        places=places,
+        keys=keys,
+        neighbours=neighbours,
+        cold=cold,
+        content=content if turn.in_force["space"] == turn.space else None,
+    )
+
+
+def _map(model: Served) -> list[Row]:
+    """The way from a sound to a place and a key, a row a factor."""
+    if model.sounds is None or model.unlocked is None:
+        return []
+    weights = np.zeros((SOUND_DIMENSIONS + 1, FACTORS))
+    sounds = model.sounds
+    weights[:-1] = sounds.stretch * sounds.weights
+    weights[-1] = sounds.stretch * (sounds.y_mean - sounds.x_mean @ sounds.weights)
+    keys = weights @ model.unlocked
+    return [
+        {
+            "factor": factor,
+            "weights": _vector(weights[:-1, factor]),
+            "intercept": float(weights[-1, factor]),
+            "key_weights": _vector(keys[:-1, factor]),
+            "key_intercept": float(keys[-1, factor]),
+        }
+        for factor in range(FACTORS)
+    ]
+
+
+def _items(fitted: Fitted, items: Sequence[str]) -> list[Row]:
+    model = fitted.model
+    found = []
+    for at in np.flatnonzero(~model.cold).tolist():
+        near = slice(*model.neighbours.indptr[at : at + 2]) if model.neighbours is not None else slice(0, 0)
+        found.append(
+            {
+                "id": items[at],
+                "place": _vector(model.places[at]),
+                "key": _vector(model.keys[at]),
+                "popularity": round(float(fitted.popularity[at]), 6),
+                "neighbours": []
+                if model.neighbours is None
+                else [items[other] for other in model.neighbours.indices[near]],
+                "weights": []
+                if model.neighbours is None
+                else [float(f"{weight:.5g}") for weight in model.neighbours.data[near]],
+            }
+        )
+    return found
+
+
+def _vector(values: Any) -> str:
+    return "[" + ",".join(f"{value:.6g}" for value in values) + "]"
+
+
+def refusal(found: Publication) -> RecommendationError:
+    """Why a model was refused, as an error."""
+    return RecommendationError(
+        f"Model {found.model_id} was refused: {'; '.join(found.reasons)}.",
+        code="model_worse",
+        remedy="What served goes on serving. --force lets the new one serve nevertheless.",
+    )
+
+
+def not_now(found: NotNow) -> RecommendationError:
+    """That somebody else is fitting, as an error."""
+    return RecommendationError(
+        f"Somebody else is fitting, or a fit broke off: the turn is taken until {found.until:%H:%M:%S} UTC.",
+        code="fit_running",
+        remedy="Wait until it has ended. What serves goes on serving.",
+    )

@@ -1,0 +1,178 @@
+"""A model as SQL serves it: places and keys, neighbours, and how something sounds, blended.
+
+What soundscape.listener and recommended_audio do for one caller is done here for many, so that what is
+measured is what is served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import sparse
+
+from soundscape.recommend.cold import FeatureMap, stretch
+from soundscape.recommend.interactions import Float32, positive
+from soundscape.recommend.models import (
+    EASE_MOST_ITEMS,
+    Als,
+    Ease,
+    ItemNeighbours,
+    confidence,
+    strongest,
+)
+
+FACTORS = 32
+NEIGHBOURS = 50
+LEAST_CHOSEN = 3
+"""What fewer people chose is placed by how it sounds: too little to learn from, and too much told of them."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a model is fitted with and how it is blended; a row's `settings`."""
+
+    regularization: float = 50.0
+    alpha: float = 8.0
+    skip: float = 0.0
+    doubt: float = 0.5
+    """How much of an average user's choices the keys take for granted: see `Als.keys`."""
+    lean: float = 0.0
+    """A place leans towards its guess as if so many had chosen it there."""
+    neighbours: float = 0.35
+    content: float = 0.0
+    ease: float = 300.0
+
+    def as_dict(self) -> dict[str, float]:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Served:
+    """Of items: places and keys (items, FACTORS), neighbours (items, items), content (items, f), unit length.
+
+    `cold` (items,) says whose places are guesses. `sounds` leads from content to places, if there is any.
+    """
+
+    settings: Settings
+    places: Float32
+    keys: Float32
+    neighbours: sparse.csr_matrix | None
+    """None where nobody asked for them, the settings giving them no weight."""
+    cold: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    content: Float32 | None = None
+    sounds: FeatureMap | None = None
+    unlocked: Float32 | None = None
+    """What turns places into keys, (FACTORS, FACTORS)."""
+
+    def scores(self, rows: sparse.csr_matrix) -> Float32:
+        """Of rows of signed weights; each part is brought to 1 where it is most among what the row lacks."""
+        chosen = positive(rows)
+        trust = confidence(rows, alpha=self.settings.alpha, skip=self.settings.skip)
+        total = _to_one((trust @ self.keys) @ self.places.T, rows)
+        if self.neighbours is not None and self.settings.neighbours:
+            ones = chosen.copy()
+            ones.data = np.ones_like(ones.data)
+            total += self.settings.neighbours * _to_one((ones @ self.neighbours).toarray(), rows)
+        if self.settings.content and self.content is not None:
+            taste = trust.maximum(0) @ self.content
+            total += self.settings.content * _to_one(np.maximum(taste @ self.content.T, 0), rows)
+        return np.asarray(total, dtype=np.float32)
+
+
+@dataclass
+class Fitting:
+    """Fits what takes time once: factors and neighbours; places follow from the settings."""
+
+    choices: sparse.csr_matrix
+    """Signed weights, (users, items)."""
+    content: Float32 | None
+    regularization: float
+    alpha: float
+    ease: float
+    iterations: int = 15
+    share_cold: float = 0.1
+
+    def __post_init__(self) -> None:
+        chosen = positive(self.choices)
+        counts = np.asarray((chosen > 0).sum(axis=0)).ravel()
+        self.known = counts >= LEAST_CHOSEN
+        self.counts = np.where(self.known, counts, 0)
+        self.chosen = positive(chosen.multiply(self.known[None, :]).tocsr())
+        self.als = Als(
+            factors=FACTORS,
+            regularization=self.regularization,
+            alpha=self.alpha,
+            iterations=self.iterations,
+        )
+        self.als.fit(self.chosen)
+        self.sounds: FeatureMap | None = None
+        self._neighbours: sparse.csr_matrix | None = None
+        if self.content is not None:
+            heard = np.where(np.any(self.content != 0, axis=1), self.counts, 0)
+            if heard.any():
+                self.sounds = FeatureMap()
+                self.sounds.fit(self.content, self.als.items, heard)
+                self.guesses = self.sounds.factors(self.content)
+                self.heard = heard
+
+    @property
+    def neighbours(self) -> sparse.csr_matrix:
+        """The strongest of each item, (items, items)."""
+        if self._neighbours is None:
+            if int(self.known.sum()) <= EASE_MOST_ITEMS:
+                few = Ease(regularization=self.ease)
+                few.fit(self.chosen[:, self.known])
+                among = strongest(few.weights, NEIGHBOURS).tocoo()
+                at = np.flatnonzero(self.known)
+                size = (len(self.known), len(self.known))
+                self._neighbours = sparse.csr_matrix((among.data, (at[among.row], at[among.col])), shape=size)
+            else:
+                many = ItemNeighbours(neighbours=NEIGHBOURS)
+                many.fit(self.chosen)
+                # Kept as the nearest of each that may be recommended; here of each that was chosen.
+                self._neighbours = many.alike.T.tocsr()
+        return self._neighbours
+
+    def served(self, settings: Settings, *, whole: bool = False) -> Served:
+        """The model under `settings`; `whole` finds how far guesses may go too, which takes a while."""
+        places = self.als.items.copy()
+        cold = ~self.known
+        if self.sounds is not None:
+            assert self.content is not None
+            known = self.heard > 0
+            pull = (settings.lean / (self.heard[known] + settings.lean))[:, None] if settings.lean else 0.0
+            places[known] = (1 - pull) * places[known] + pull * self.guesses[known]
+        unlocked = self.als.keys(self.chosen, places, settings.doubt)
+        if self.sounds is not None and self.content is not None:
+            if whole:
+
+                def fold_in(rows: sparse.csr_matrix) -> Float32:
+                    return np.asarray(
+                        confidence(rows, alpha=settings.alpha) @ (places @ unlocked), dtype=np.float32
+                    )
+
+                self.sounds.stretch = stretch(
+                    self.content, places, self.heard, self.chosen, fold_in, cold=self.share_cold
+                )
+            has_sound = cold & np.any(self.content != 0, axis=1)
+            places[has_sound] = self.sounds.factors(self.content[has_sound])
+        return Served(
+            settings=settings,
+            places=places,
+            keys=np.asarray(places @ unlocked, dtype=np.float32),
+            neighbours=self.neighbours if settings.neighbours or whole else None,
+            cold=cold,
+            content=self.content,
+            sounds=self.sounds,
+            unlocked=unlocked,
+        )
+
+
+def _to_one(scores: Float32, rows: sparse.csr_matrix) -> Float32:
+    there = rows.nonzero()
+    others = scores.copy()
+    others[there] = -np.inf
+    most = others.max(axis=1, keepdims=True)
+    return np.asarray(scores / np.where(most > 0, most, np.inf), dtype=np.float32)

@@ -1,0 +1,245 @@
+"""`soundscape recommend fit` and `show` against a whole project with a year of use in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from click.testing import Result
+from psycopg.rows import dict_row
+from typer.testing import CliRunner
+
+from soundscape.cli import app
+from soundscape.dev import Project
+from soundscape.errors import RecommendationError
+from soundscape.recommend import fit as fitting
+from tests import embedded
+from tests.recommend.library import SPACE, fill, named
+
+PEOPLE, ITEMS = 80, 60
+
+
+class Library:
+    """The project's database, and an operator with its secret key."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.project.db_url, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(query, values or None)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, query: str, *values: Any) -> Any:
+        (row,) = self.sql(query, *values)
+        return next(iter(row.values()))
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, ["recommend", *arguments])
+
+    def fit(self, *arguments: str) -> dict[str, Any]:
+        answer = self.run("fit", "--json", *arguments)
+        assert answer.exit_code == 0, (answer.output, answer.exception)
+        found: dict[str, Any] = json.loads(answer.stdout)
+        return found
+
+    def refused(self, *arguments: str) -> RecommendationError:
+        answer = self.run("fit", *arguments)
+        assert isinstance(answer.exception, RecommendationError), (answer.output, answer.exception)
+        return answer.exception
+
+    @property
+    def in_force(self) -> int | None:
+        rows = self.sql("select id from soundscape.recommendation_models where state = 'in_force'")
+        return rows[0]["id"] if rows else None
+
+    def models_with_rows(self) -> set[int]:
+        return {
+            row["model_id"]
+            for row in self.sql(
+                "select model_id from soundscape.item_factors union "
+                "select model_id from soundscape.item_neighbours union "
+                "select model_id from soundscape.factor_maps"
+            )
+        }
+
+
+@pytest.fixture(scope="module")
+def project(data_dirs: Path) -> Iterator[Project]:
+    with embedded.served(data_dirs / "recommending", with_worker=False) as project:
+        yield project
+
+
+@pytest.fixture
+def library(project: Project, monkeypatch: pytest.MonkeyPatch) -> Library:
+    for name in ("SUPABASE_DB_URL", "SOUNDSCAPE_WEBHOOK_SECRET", "SUPABASE_SERVICE_ROLE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SUPABASE_URL", project.url)
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", project.keys.secret_key)
+    library = Library(project)
+    library.sql("delete from auth.users")
+    library.sql("delete from soundscape.recommendation_models")
+    library.sql("update soundscape.recommendation_turn set token = null, held_until = null, begun_at = null")
+    return library
+
+
+@pytest.fixture
+def used(library: Library) -> Library:
+    fill(library.project.db_url, people=PEOPLE, items=ITEMS, choices=1500)
+    return library
+
+
+def test_too_few_choices_change_nothing(library: Library) -> None:
+    refusal = library.refused()
+    assert (refusal.code, library.in_force) == ("too_few_events", None)
+    assert refusal.remedy
+    assert library.value("select token from soundscape.recommendation_turn") is None
+    assert "No model is in force" in library.run("show").stdout
+
+
+def test_a_model_is_fitted_measured_published_and_shown(used: Library) -> None:
+    found = used.fit()
+    assert (found["published"], found["people"]) == (True, PEOPLE)
+    worth = {name: figures["ndcg"] for name, figures in found["figures"]["models"].items()}
+    assert worth["as served"] > max(worth["popularity"], worth["item-kNN"])
+    assert used.in_force == found["model"]
+    assert used.value("select count(*) from soundscape.item_factors") == ITEMS
+    fans = "select count(*) from soundscape.item_neighbours group by audio_id order by 1 desc limit 1"
+    assert 0 < used.value(fans) <= 50
+    assert used.fit("--every", "1")["published"] is False
+    again = used.fit("--every", "0")
+    assert again["figures"]["models"]["in force"] == again["figures"]["models"]["as served"], (
+        "what was read back is what was measured"
+    )
+    assert used.models_with_rows() == {used.in_force}
+    assert used.value("select count(distinct slot) from soundscape.item_factors") == 1
+    shown = used.run("show")
+    assert "nDCG@20" in shown.stdout, shown.exception
+    assert [model["state"] for model in json.loads(used.run("show", "--json").stdout)] == [
+        "in_force",
+        "retired",
+    ]
+
+
+def test_sql_puts_a_listener_where_they_were_measured(used: Library) -> None:
+    settings = used.fit()["settings"]
+    user = used.value("select user_id from public.likes limit 1")
+    (row,) = used.sql(
+        "select soundscape.listener(%s, array_agg(audio_id), array_agg(weight))::text as listener, "
+        "array_agg(audio_id::text) as items, array_agg(weight) as weights from soundscape.choices(array[%s])",
+        used.in_force, user,
+    )  # fmt: skip
+    keys = {
+        str(item["audio_id"]): np.array(json.loads(item["key"]))
+        for item in used.sql("select audio_id, key::text as key from soundscape.item_factors")
+    }
+    expected = sum(
+        keys[item] * (1 + settings["alpha"] * np.log2(1 + weight))
+        for item, weight in zip(row["items"], row["weights"], strict=True)
+    )
+    np.testing.assert_allclose(json.loads(row["listener"]), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_worse_model_is_refused_unless_forced(used: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = used.fit()["model"]
+    monkeypatch.setattr(fitting, "FACTORIZATIONS", ((1e6, 0.1),))
+    monkeypatch.setattr(fitting, "STEPS", ())
+    monkeypatch.setattr(fitting.Settings, "neighbours", 0.0)
+    refusal = used.refused()
+    assert refusal.code == "model_worse"
+    assert "in force" in refusal.message
+    assert used.in_force == good
+    assert used.models_with_rows() == {good}
+    assert (
+        used.value("select state from soundscape.recommendation_models order by id desc limit 1") == "refused"
+    )
+    forced = used.fit("--force")
+    assert forced["published"]
+    assert forced["reasons"]
+    assert used.in_force == forced["model"] != good
+
+
+def test_a_fit_that_broke_off_leaves_what_served_and_is_cleared(used: Library) -> None:
+    served = used.fit()["model"]
+    turn = used.value("select public.begin_fit()")["token"]
+    staged = used.value(
+        "select public.stage_model(%s, %s)",
+        turn, json.dumps(dict.fromkeys(("people", "items", "events"), 1) | {"settings": {}, "figures": {}}),
+    )  # fmt: skip
+    vector = str([0.1] * 32)
+    item = {"id": named("item", "0"), "popularity": 0.5, "place": vector, "key": vector}
+    used.value(
+        "select public.stage_items(%s, %s, %s)",
+        turn, staged, json.dumps([item | {"neighbours": [], "weights": []}]),
+    )  # fmt: skip
+    assert used.in_force == served
+    assert used.models_with_rows() == {served, staged}
+    assert used.refused().code == "fit_running"
+    used.sql("update soundscape.recommendation_turn set held_until = now()")
+    following = used.fit()["model"]
+    assert used.in_force == following
+    assert used.models_with_rows() == {following}
+    with pytest.raises(psycopg.Error, match="Somebody else is fitting"):
+        used.sql("select public.publish_model(%s, %s)", turn, staged)
+
+
+def test_private_recordings_are_never_in_a_model(used: Library) -> None:
+    used.fit()
+    private, hidden, listed = (named("item", str(name)) for name in range(3))
+    tables = (
+        "select count(*) from soundscape.item_factors where audio_id = any (%s)",
+        "select count(*) from soundscape.item_neighbours where %s && array[audio_id, neighbour_id]",
+    )
+
+    def counts(*recordings: str) -> tuple[int, int]:
+        return used.value(tables[0], list(recordings)), used.value(tables[1], list(recordings))
+
+    assert all(min(counts(recording)) > 0 for recording in (private, hidden, listed))
+    used.sql("update public.audio_files set is_public = false where id = %s", private)
+    used.sql("update public.audio_files set hidden_at = now(), hidden_reason = 'r' where id = %s", hidden)
+    assert counts(private, hidden) == (0, 0)
+    assert min(counts(listed)) > 0
+    used.fit("--force")
+    assert counts(private, hidden) == (0, 0)
+    # Public again: a place by its sound, until the next model learns from what was done with it.
+    used.sql("update public.audio_files set is_public = true where id = %s", private)
+    cold = "select is_cold from soundscape.item_factors where audio_id = %s"
+    assert used.sql(cold, private) == [{"is_cold": True}]
+
+
+def test_a_new_recording_has_a_place_from_the_transaction_that_completes_it(used: Library) -> None:
+    used.fit()
+    owner, like = named("owner", ""), named("item", "0")
+    used.sql(
+        "insert into storage.objects (bucket_id, name, owner_id, version, metadata, user_metadata) "
+        "values ('audio-files', %s || '/new.wav', %s, 'v', %s, %s)",
+        owner, owner, json.dumps({"eTag": "e", "size": 1}), json.dumps({"title": "New"}),
+    )  # fmt: skip
+    new = used.value(
+        "update public.audio_files set is_public = true where file_path = %s || '/new.wav' returning id",
+        owner,
+    )
+    embedding = used.value("select embedding::text from public.audio_embeddings where audio_id = %s", like)
+    result = {
+        "analysis_version": "1",
+        "source": {"duration_s": 1.5, "sample_rate": 44100, "channels": 2, "sha256": "0" * 64},
+        "waveform": {"path": "a/b/c/waveform.dat"},
+        "embedding": {"space": SPACE, "values": json.loads(embedding)},
+    }
+    found = "select is_cold, key::text as key from soundscape.item_factors where audio_id = %s"
+    with psycopg.connect(used.project.db_url, row_factory=dict_row) as connection:
+        (job,) = connection.execute("select job_id, token from public.claim_jobs('w', 1, 60)").fetchall()
+        assert connection.execute(found, (new,)).fetchall() == []
+        connection.execute(
+            "select public.complete_job(%s, %s, %s)", (job["job_id"], job["token"], json.dumps(result))
+        )
+        (place,) = connection.execute(found, (new,)).fetchall()
+        assert place["is_cold"]
+        assert np.abs(json.loads(place["key"])).max() > 0
+        connection.rollback()
+    assert used.sql(found, new) == []
