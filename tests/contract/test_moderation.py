@@ -14,7 +14,7 @@ from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient
 
-from .conftest import User, tone
+from .conftest import User, read_now, tone
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ async def sights(client: AsyncClient, heard: Heard) -> dict[str, bool]:
         "row": await rows(client.table("audio_files").select("*").eq("id", heard.audio_id)),
         "features": await rows(client.table("audio_features").select("*").eq("audio_id", heard.audio_id)),
         "found": await rows(found),
-        "file": await file(audio.download(heard.file_path)),
+        "file": await file(read_now(audio, heard.file_path)),
         "signed URL": await file(audio.create_signed_url(heard.file_path, 60)),
-        "waveform": await file(waveforms.download(heard.waveform_path)),
+        "waveform": await file(read_now(waveforms, heard.waveform_path)),
     }
 
 

@@ -13,7 +13,7 @@ from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient
 
-from .conftest import User, tone
+from .conftest import User, read_now, tone
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def test_public_and_back(alice: User, bob: User, anonymous: AsyncClient) -
         ).data == []
         for bucket, name in (("audio-files", row["file_path"]), ("waveforms", features[0]["waveform_path"])):
             with pytest.raises(StorageApiError):
-                await client.storage.from_(bucket).download(name)
+                await read_now(client.storage.from_(bucket), name)
 
 
 async def test_nobody_takes_the_id_of_a_recording_that_was_deleted(alice: User, bob: User) -> None:
