@@ -122,7 +122,7 @@ async def generate_link(call: Call) -> Answer:
     user, code = await codes.make(call, user, LINK_TYPES[kind], address)
     link_type, target = kind.removesuffix("_current").removesuffix("_new"), call.target()
     return await users.wire(call, user) | {
-        "action_link": call.auth.mailer.link(link_type, code.token_hash, target),
+        "action_link": mail.link(call, link_type, code, target),
         "email_otp": code.otp,
         "hashed_token": code.token_hash,
         "verification_type": kind,

@@ -17,7 +17,6 @@ from soundscape.local.auth.body import Body
 from soundscape.local.auth.call import Answer, Auth, Call, Handler
 from soundscape.local.auth.errors import API_VERSION, AuthError, feature_disabled
 from soundscape.local.auth.limits import RateLimits
-from soundscape.local.auth.mail import Mailer
 from soundscape.local.auth.providers import open_providers
 from soundscape.local.auth.redirects import Redirects
 from soundscape.local.auth.settings import Settings
@@ -97,13 +96,11 @@ REFUSED = {
 def build(stack: Stack) -> Starlette:
     """Raises `LocalStackError` for a `config.toml` that asks for what this service does not do."""
     settings = Settings.read(stack.config)
-    limits = RateLimits(settings.rate_limit)
     auth = Auth(
         stack=stack,
         settings=settings,
         redirects=Redirects(settings.site_url, settings.additional_redirect_urls),
-        limits=limits,
-        mailer=Mailer(stack, settings.email.smtp, limits),
+        limits=RateLimits(settings.rate_limit),
         providers=open_providers(settings, callback=f"{stack.url}/auth/v1/callback"),
     )
     app = Starlette(

@@ -26,7 +26,6 @@ from soundscape.local.stack import Stack
 from soundscape.local.tokens import InvalidToken
 
 if TYPE_CHECKING:
-    from soundscape.local.auth.mail import Mailer
     from soundscape.local.auth.providers import Provider
 
 Row = dict[str, Any]
@@ -49,7 +48,6 @@ class Auth:
     settings: Settings
     redirects: Redirects
     limits: RateLimits
-    mailer: Mailer
     providers: dict[str, Provider]
 
     def claims(self, request: Request) -> dict[str, Any]:

@@ -24,9 +24,8 @@ from starlette.routing import Route
 
 from soundscape.local.auth import codes
 from soundscape.local.auth.call import Call, Row
-from soundscape.local.auth.codes import SENT_AT, TokenType
+from soundscape.local.auth.codes import SENT_AT, Code, TokenType
 from soundscape.local.auth.errors import AuthError
-from soundscape.local.auth.limits import RateLimits
 from soundscape.local.auth.settings import Smtp
 from soundscape.local.stack import Stack
 
@@ -78,38 +77,31 @@ async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
             envelopes.append(("email_change_token_current", user["email"]))
     for token_type, address in envelopes:
         user, code = await codes.make(call, user, token_type, address, pkce=bool(body.code_challenge))
-        link = call.auth.mailer.link(kind, code.token_hash, target or call.target())
-        await call.auth.mailer.send(kind, address, letter.subject, letter.asks, link, code.otp)
+        await _deliver(call, kind, address, code, link(call, kind, code, target or call.target()))
     return user
 
 
-class Mailer:
-    """Composes and delivers."""
+def link(call: Call, kind: str, code: Code, target: str) -> str:
+    """The address that verifies a code and then sends the browser to `target`."""
+    query = urlencode({"token": code.token_hash, "type": kind, "redirect_to": target})
+    return f"{call.auth.stack.url}/auth/v1/verify?{query}"
 
-    def __init__(self, stack: Stack, smtp: Smtp, limits: RateLimits) -> None:
-        self._stack = stack
-        self._smtp = smtp
-        self._limits = limits
 
-    def link(self, kind: str, token_hash: str, redirect_to: str) -> str:
-        """The address that verifies a code and then sends the browser to `redirect_to`."""
-        query = urlencode({"token": token_hash, "type": kind, "redirect_to": redirect_to})
-        return f"{self._stack.url}/auth/v1/verify?{query}"
-
-    async def send(self, kind: str, to: str, subject: str, asks: str, link: str, code: str) -> None:
-        """Deliver one mail. Raises `AuthError`: 429 beyond the hourly limit, 500 where SMTP fails."""
-        text = f"{asks}:\n\n{link}\n\nOr enter the code: {code}\n"
-        rich = f'<p><a href="{html.escape(link)}">{asks}</a></p><p>Or enter the code: {code}</p>'
-        mail = {"kind": kind, "to": to, "subject": subject, "date": formatdate(usegmt=True),
-                "text": text, "html": rich, "link": link, "code": code}  # fmt: skip
-        try:
-            if self._smtp.enabled:
-                self._limits.spend("email_sent", "all", code="over_email_send_rate_limit")
-                await asyncio.to_thread(_deliver, self._smtp, mail)
-            else:
-                await asyncio.to_thread(_drop, _outbox(self._stack.data_dir), mail)
-        except (OSError, smtplib.SMTPException) as error:
-            raise AuthError("unexpected_failure", f"Error sending {kind} email") from error
+async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -> None:
+    """Raises `AuthError`: 429 beyond the hourly limit, 500 where SMTP fails."""
+    letter, smtp = LETTERS[kind], call.settings.email.smtp
+    text = f"{letter.asks}:\n\n{link}\n\nOr enter the code: {code.otp}\n"
+    rich = f'<p><a href="{html.escape(link)}">{letter.asks}</a></p><p>Or enter the code: {code.otp}</p>'
+    mail = {"kind": kind, "to": address, "subject": letter.subject, "date": formatdate(usegmt=True)}
+    mail |= {"text": text, "html": rich, "link": link, "code": code.otp}
+    try:
+        if smtp.enabled:
+            call.auth.limits.spend("email_sent", "all", code="over_email_send_rate_limit")
+            await asyncio.to_thread(_send_by_smtp, smtp, mail)
+        else:
+            await asyncio.to_thread(_drop, _outbox(call.auth.stack.data_dir), mail)
+    except (OSError, smtplib.SMTPException) as error:
+        raise AuthError("unexpected_failure", f"Error sending {kind} email") from error
 
 
 def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
@@ -149,7 +141,7 @@ def _drop(folder: Path, mail: dict[str, str]) -> None:
     aside.rename(folder / f"{name}.json")
 
 
-def _deliver(smtp: Smtp, mail: dict[str, str]) -> None:
+def _send_by_smtp(smtp: Smtp, mail: dict[str, str]) -> None:
     message = EmailMessage()
     message["Subject"] = mail["subject"]
     message["From"] = f"{smtp.sender_name} <{smtp.admin_email}>"

@@ -18,12 +18,13 @@ from starlette.routing import Route
 
 from soundscape.local.stack import Stack
 from soundscape.local.storage import buckets, downloads, listing, objects, uploads
+from soundscape.local.storage import resumable as tus
 from soundscape.local.storage.call import Call, Handler, Storage
 from soundscape.local.storage.errors import StorageError
 from soundscape.local.storage.files import Files, iso_time
 from soundscape.local.storage.names import parse_size
 from soundscape.local.storage.partials import Partials
-from soundscape.local.storage.resumable import Resumable, plainly, refuse_signed
+from soundscape.local.storage.resumable import plainly
 from soundscape.local.storage.signatures import Signatures
 from soundscape.local.storage.sweep import SWEEP_INTERVAL_S, sweep
 
@@ -37,13 +38,14 @@ OPEN = "open: "
 
 def build(stack: Stack) -> Starlette:
     """The service over `stack`, its routes relative to `/storage/v1`."""
+    files = _files(stack)
     storage = Storage(
         stack=stack,
-        files=_files(stack),
+        files=files,
+        partials=Partials(files.resumable),
         signatures=Signatures(stack.keys.storage_secret),
         size_limit=parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT))),
     )
-    tus = Resumable(Partials(storage.files.resumable))
     # The first that matches: at the end every longer path looks like a key.
     table: list[tuple[str, str, str, Handler]] = [
         ("GET", "/bucket", "bucket.list", buckets.list_buckets),
@@ -56,7 +58,7 @@ def build(stack: Stack) -> Starlette:
         ("POST", "/object/list-v2/{bucket}", "object.list_v2", listing.list_prefix),
         ("POST", f"/object/upload/sign/{OBJECT}", "object.sign_upload_url", uploads.sign),
         ("PUT", f"/object/upload/sign/{OBJECT}", OPEN + "object.upload_signed", uploads.upload_signed),
-        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, refuse_signed),
+        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, tus.refuse_signed),
         ("OPTIONS", "/upload/resumable{rest:path}", OPEN, tus.options),
         ("POST", "/upload/resumable", "tus.upload.create", plainly(tus.create)),
         ("POST", "/upload/resumable/", "tus.upload.create", plainly(tus.create)),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -28,6 +28,9 @@ from soundscape.local.storage.files import Files
 from soundscape.local.storage.names import check_bucket_name, check_key
 from soundscape.local.storage.signatures import Signatures
 from soundscape.local.tokens import SERVICE, Caller, InvalidToken
+
+if TYPE_CHECKING:
+    from soundscape.local.storage.partials import Partials
 
 MAX_JSON_BYTES = 4 << 20
 QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
@@ -50,6 +53,7 @@ class Storage:
 
     stack: Stack
     files: Files
+    partials: Partials
     signatures: Signatures
     size_limit: int
     """Bytes no object may exceed, whatever its bucket allows."""
@@ -109,7 +113,10 @@ class Call:
             raw += chunk
             if len(raw) > MAX_JSON_BYTES:
                 raise StorageError("EntityTooLarge", "The body exceeded the maximum allowed size")
-        return validated(kind, parse_json(bytes(raw)) if raw.strip() else {})
+        try:
+            return validated(kind, strict_json.parse(bytes(raw)) if raw.strip() else {})
+        except ValueError as error:
+            raise invalid_request(f"Body is not valid JSON: {error}") from error
 
     async def rows(
         self, query: str, *, service: bool = False, rollback: bool = False, **values: Any
@@ -158,9 +165,9 @@ class Call:
         named = check_bucket_name(bucket) if bucket is not None else self.bucket_id
         return await self.row("find_bucket", absent="NoSuchBucket", service=True, bucket=named)
 
-    async def object(self, bucket: str, name: str, *, service: bool = False) -> DictRow:
+    async def object(self, bucket: str, name: str) -> DictRow:
         """The object as the caller sees it. Raises `NoSuchKey`."""
-        return await self.row("find_object", absent="NoSuchKey", service=service, bucket=bucket, name=name)
+        return await self.row("find_object", absent="NoSuchKey", bucket=bucket, name=name)
 
     def object_values(
         self, bucket: str, name: str, version: str, metadata: Any, user_metadata: Any
@@ -195,14 +202,6 @@ def validated(kind: type[_Said], values: Any) -> _Said:
         first = error.errors()[0]
         where = "/".join(["body", *map(str, first["loc"])])
         raise invalid_request(f"{where}: {first['msg']}") from error
-
-
-def parse_json(raw: bytes | str) -> Any:
-    """JSON that Postgres can hold too. Raises `InvalidRequest`."""
-    try:
-        return strict_json.parse(raw)
-    except ValueError as error:
-        raise invalid_request(f"Body is not valid JSON: {error}") from error
 
 
 def decode_user_metadata(encoded: str | None, *, base64_coded: bool) -> dict[str, Any]:

@@ -73,17 +73,7 @@ async def signed(call: Call) -> Answer:
 
 
 async def info(call: Call) -> Answer:
-    row = await _find(call)
-    metadata = row["metadata"] or {}
-    return {
-        **{name: row[name] for name in ("id", "name", "version", "bucket_id", "created_at")},
-        "size": metadata.get("size"),
-        "content_type": metadata.get("mimetype"),
-        "cache_control": metadata.get("cacheControl"),
-        "etag": metadata.get("eTag"),
-        "metadata": row["user_metadata"],
-        "last_modified": row["updated_at"],
-    }
+    return await _find(call, "describe_object")
 
 
 async def public_info(call: Call) -> Answer:
@@ -96,10 +86,11 @@ async def render_image(call: Call) -> Answer:
     raise not_enabled("imageTransformation")
 
 
-async def _find(call: Call) -> DictRow:
+async def _find(call: Call, query: str = "find_object") -> DictRow:
     """The object's row as the caller sees it; in a public bucket everybody sees it."""
     bucket = await call.bucket()
-    return await call.object(bucket["id"], call.key, service=bool(bucket["public"]))
+    values = {"service": bool(bucket["public"]), "bucket": bucket["id"], "name": call.key}
+    return await call.row(query, absent="NoSuchKey", **values)
 
 
 def _bytes_response(request: Request, row: DictRow, file: BinaryIO) -> Response:

@@ -33,6 +33,12 @@ delete from storage.buckets where id = %(bucket)s returning id
 -- name: find_object
 select * from storage.objects where bucket_id = %(bucket)s and name = %(name)s
 
+-- name: describe_object
+select id, name, version, bucket_id, metadata -> 'size' as size, metadata ->> 'mimetype' as content_type,
+    metadata ->> 'cacheControl' as cache_control, metadata ->> 'eTag' as etag, user_metadata as metadata,
+    updated_at as last_modified, created_at
+from storage.objects where bucket_id = %(bucket)s and name = %(name)s
+
 -- name: find_names
 select name from storage.objects where bucket_id = %(bucket)s and name = any(%(names)s)
 

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from soundscape.local.storage.call import Answer, Call, Handler, decode_user_metadata, header_text
 from soundscape.local.storage.errors import StorageError, not_enabled
 from soundscape.local.storage.names import check_key, check_mime_type
-from soundscape.local.storage.partials import Partial, Partials
+from soundscape.local.storage.partials import Partial
 from soundscape.local.storage.uploads import DEFAULT_MIME_TYPE, Candidate
 
 VERSION = "1.0.0"
@@ -35,114 +35,115 @@ def _refused(status: int, text: str) -> StorageError:
     return StorageError("InvalidRequest", text + "\n", status=status)
 
 
-class Resumable:
-    """`/upload/resumable`."""
+async def options(call: Call) -> Answer:
+    spoken = {"tus-version": VERSION, "tus-extension": EXTENSIONS}
+    return _response(204, spoken | {"tus-max-size": str(call.storage.size_limit)})
 
-    def __init__(self, partials: Partials) -> None:
-        self.partials = partials
 
-    async def options(self, call: Call) -> Answer:
-        spoken = {"tus-version": VERSION, "tus-extension": EXTENSIONS}
-        return _response(204, spoken | {"tus-max-size": str(call.storage.size_limit)})
+async def create(call: Call) -> Answer:
+    header = call.request.headers.get("upload-metadata", "")
+    metadata = parse_metadata(header)
+    if not metadata:
+        raise StorageError("InvalidRequest", "Metadata header is required")
+    name = check_key(metadata.get("objectName", ""))
+    limits = await call.bucket(metadata.get("bucketName", ""))
+    if "upload-length" not in call.request.headers:
+        raise _refused(400, "Upload-Length header required")
+    length = int(call.request.headers["upload-length"])
+    mime_type = header_text(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
+    check_mime_type(mime_type, limits["allowed_mime_types"])
+    if length > call.storage.most_bytes(limits):
+        raise _refused(413, "Maximum size exceeded")
+    seconds = metadata.get("cacheControl", "")
+    candidate = Candidate(
+        limits["id"],
+        name,
+        mime_type=mime_type,
+        cache_control=f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache",
+        user_metadata=decode_user_metadata(metadata.get("metadata"), base64_coded=False),
+    )
+    await candidate.probe(call, length)
+    partial = call.storage.partials.create(candidate, length, header)
+    headers = {"location": _location(call.request, partial)}
+    async with call.storage.partials.turn(partial.id):
+        if call.request.headers.get("content-type") == BODY_TYPE:
+            await _append(call, partial)
+            headers["upload-offset"] = str(call.storage.partials.offset(partial))
+        return await _advance(call, partial, 201, headers)
 
-    async def create(self, call: Call) -> Answer:
-        header = call.request.headers.get("upload-metadata", "")
-        metadata = parse_metadata(header)
-        if not metadata:
-            raise StorageError("InvalidRequest", "Metadata header is required")
-        name = check_key(metadata.get("objectName", ""))
-        limits = await call.bucket(metadata.get("bucketName", ""))
-        if "upload-length" not in call.request.headers:
-            raise _refused(400, "Upload-Length header required")
-        length = int(call.request.headers["upload-length"])
-        mime_type = header_text(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
-        check_mime_type(mime_type, limits["allowed_mime_types"])
-        if length > call.storage.most_bytes(limits):
-            raise _refused(413, "Maximum size exceeded")
-        seconds = metadata.get("cacheControl", "")
-        candidate = Candidate(
-            limits["id"],
-            name,
-            mime_type=mime_type,
-            cache_control=f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache",
-            user_metadata=decode_user_metadata(metadata.get("metadata"), base64_coded=False),
-        )
-        await candidate.probe(call, length)
-        partial = self.partials.create(candidate, length, header)
-        headers = {"location": _location(call.request, partial)}
-        async with self.partials.turn(partial.id):
-            if call.request.headers.get("content-type") == BODY_TYPE:
-                await self._append(call, partial)
-                headers["upload-offset"] = str(self.partials.offset(partial))
-            return await self._advance(call, partial, 201, headers)
 
-    async def progress(self, call: Call) -> Answer:
-        partial = self._find(call)
-        headers = {
-            "cache-control": "no-store",
-            "upload-offset": str(self.partials.offset(partial)),
-            "upload-length": str(partial.length),
-            "upload-metadata": partial.header,
-        }
-        return _response(200, headers if partial.finished else headers | _expires(partial))
+async def progress(call: Call) -> Answer:
+    partial = _find(call)
+    headers = {
+        "cache-control": "no-store",
+        "upload-offset": str(call.storage.partials.offset(partial)),
+        "upload-length": str(partial.length),
+        "upload-metadata": partial.header,
+    }
+    return _response(200, headers if partial.finished else headers | _expires(partial))
 
-    async def append(self, call: Call) -> Answer:
-        async with self.partials.turn(self._find(call).id):
-            partial = self._find(call)
-            if partial.finished:
-                raise _refused(409, "Upload-Offset conflict")
-            await partial.candidate.probe(call, partial.length)
-            for name in ("Content-Type", "Upload-Offset"):
-                if name not in call.request.headers:
-                    raise _refused(403, f"{name} header required")
-            if int(call.request.headers["upload-offset"]) != self.partials.offset(partial):
-                raise _refused(409, "Upload-Offset conflict")
-            await self._append(call, partial)
-            headers = {"upload-offset": str(self.partials.offset(partial))}
-            return await self._advance(call, partial, 204, headers)
 
-    async def terminate(self, call: Call) -> Answer:
-        async with self.partials.turn(self._find(call).id):
-            partial = self._find(call)
-            if partial.finished:
-                raise _refused(400, "Cannot terminate an already completed upload")
-            await partial.candidate.probe(call, partial.length)
-            self.partials.remove(partial)
-            return _response(204, {})
+async def append(call: Call) -> Answer:
+    async with call.storage.partials.turn(_find(call).id):
+        partial = _find(call)
+        if partial.finished:
+            raise _refused(409, "Upload-Offset conflict")
+        await partial.candidate.probe(call, partial.length)
+        for name in ("Content-Type", "Upload-Offset"):
+            if name not in call.request.headers:
+                raise _refused(403, f"{name} header required")
+        if int(call.request.headers["upload-offset"]) != call.storage.partials.offset(partial):
+            raise _refused(409, "Upload-Offset conflict")
+        await _append(call, partial)
+        headers = {"upload-offset": str(call.storage.partials.offset(partial))}
+        return await _advance(call, partial, 204, headers)
 
-    def _find(self, call: Call) -> Partial:
-        """The upload that the URL names."""
-        bucket, name, identifier = _decode_id(call.request.path_params["id"])
-        partial = self.partials.find(identifier)
-        if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
-            raise _refused(404, "The file for this url was not found")
-        if partial.expired:
-            raise _refused(410, "The file for this url no longer exists")
-        return partial
 
-    async def _append(self, call: Call, partial: Partial) -> None:
-        limits = await call.bucket(partial.candidate.bucket)
-        if partial.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
-            raise _refused(413, "Maximum size exceeded")
-        room, chunks = partial.length - self.partials.offset(partial), call.request.stream()
-        is_too_long = (call.declared_length or 0) > room
-        if is_too_long or not await self.partials.append(partial, chunks, most=room):
-            raise _refused(413, "upload's size exceeded")
+async def terminate(call: Call) -> Answer:
+    async with call.storage.partials.turn(_find(call).id):
+        partial = _find(call)
+        if partial.finished:
+            raise _refused(400, "Cannot terminate an already completed upload")
+        await partial.candidate.probe(call, partial.length)
+        call.storage.partials.remove(partial)
+        return _response(204, {})
 
-    async def _advance(self, call: Call, partial: Partial, status: int, headers: dict[str, str]) -> Response:
-        """Finish the upload when its last byte has come; else say until when it may go on."""
-        if self.partials.offset(partial) < partial.length:
-            return _response(status, headers | _expires(partial))
-        received = await self.partials.whole(partial, durable=call.storage.files.durable)
-        try:
-            await partial.candidate.commit(call, received)
-        except StorageError:
-            # Its bytes are gone with the refused write: the client must begin again.
-            self.partials.remove(partial)
-            raise
-        partial.finished = True
-        self.partials.save(partial)
-        return _response(status, headers | {"tus-complete": "1"})
+
+def _find(call: Call) -> Partial:
+    """The upload that the URL names."""
+    bucket, name, identifier = _decode_id(call.request.path_params["id"])
+    partial = call.storage.partials.find(identifier)
+    if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
+        raise _refused(404, "The file for this url was not found")
+    if partial.expired:
+        raise _refused(410, "The file for this url no longer exists")
+    return partial
+
+
+async def _append(call: Call, partial: Partial) -> None:
+    limits = await call.bucket(partial.candidate.bucket)
+    if partial.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
+        raise _refused(413, "Maximum size exceeded")
+    room, chunks = partial.length - call.storage.partials.offset(partial), call.request.stream()
+    is_too_long = (call.declared_length or 0) > room
+    if is_too_long or not await call.storage.partials.append(partial, chunks, most=room):
+        raise _refused(413, "upload's size exceeded")
+
+
+async def _advance(call: Call, partial: Partial, status: int, headers: dict[str, str]) -> Response:
+    """Finish the upload when its last byte has come; else say until when it may go on."""
+    if call.storage.partials.offset(partial) < partial.length:
+        return _response(status, headers | _expires(partial))
+    received = await call.storage.partials.whole(partial, durable=call.storage.files.durable)
+    try:
+        await partial.candidate.commit(call, received)
+    except StorageError:
+        # Its bytes are gone with the refused write: the client must begin again.
+        call.storage.partials.remove(partial)
+        raise
+    partial.finished = True
+    call.storage.partials.save(partial)
+    return _response(status, headers | {"tus-complete": "1"})
 
 
 async def refuse_signed(call: Call) -> Answer:
