@@ -28,7 +28,7 @@ def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
         text, given = request.json()
         if not isinstance(given, dict):
             raise refusal("PGRST102", "All object keys must match")
-    overloads = cache.functions.get((request.schema, request.name), [])
+    overloads = cache.overloads((request.schema, request.name))
     found = [function for function in overloads if _fits(function, given)]
     if len(found) > 1:
         hint = "Try renaming the parameters or the function itself in the database so function overloading "
@@ -57,7 +57,8 @@ def _missing(cache: SchemaCache, request: Request, given: list[str], overloads: 
         known = {", ".join(sorted(argument.name for argument in it.arguments)) for it in overloads}
         hint = nearest(names, known, f"{perhaps}{name}(", ")", cutoff=0.33)
     else:
-        hint = nearest(name, (other for place, other in cache.functions if place == schema), perhaps, "")
+        others = (other.name for other in cache.functions if other.schema == schema)
+        hint = nearest(name, others, perhaps, "")
     searched = f" with parameter{'s' if len(given) > 1 else ''} {names}" if given else " without parameters"
     return refusal(
         "PGRST202",

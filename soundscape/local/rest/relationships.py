@@ -12,7 +12,7 @@ from soundscape.local.rest.syntax import EmbedItem
 
 def find_relationship(cache: SchemaCache, parent: Table, item: EmbedItem) -> Relationship:
     """The one relationship from `parent` that `item` names. Raises PGRST200 or PGRST201."""
-    links = cache.relationships.get(parent.key, [])
+    links = cache.relationships(parent.key)
     found = [link for link in links if _fits(link, item.name, item.hint)]
     if len(found) > 1:
         raise _ambiguous(parent.name, item, found)

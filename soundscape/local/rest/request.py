@@ -99,7 +99,8 @@ def read_json(text: str | bytes) -> tuple[str, Any]:
 def parse_prefer(header: str) -> dict[str, str]:
     """Read RFC 7240's comma list; the first of two contradicting ones wins.
 
-    Raises PGRST122 for an unknown one together with `handling=strict`.
+    Raises PGRST127 for those that PostgREST knows and we do not, which would change the answer;
+    PGRST122 for an unknown one together with `handling=strict`.
     """
     given: dict[str, str] = {}
     unknown: list[str] = []
@@ -108,6 +109,8 @@ def parse_prefer(header: str) -> dict[str, str]:
         number = name == "max-affected" and value.isascii() and value.isdecimal() and len(value) <= 18
         if value in _PREFERENCES.get(name, ()) or number:
             given.setdefault(name, value)
+        elif name == "timezone" or preference == "return=headers-only":
+            raise refusal("PGRST127", details=f"The preference {preference} is not supported here.")
         else:
             unknown.append(preference)
     if given.get("handling") != "strict":

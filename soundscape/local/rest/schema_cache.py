@@ -6,11 +6,10 @@ was found here. Reloaded on `notify pgrst, 'reload schema'`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from psycopg import AsyncConnection
 from pydantic import TypeAdapter
@@ -25,8 +24,6 @@ _QUERY = (Path(__file__).with_suffix(".sql")).read_text()
 
 _SPOKEN_TYPES = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
 """Spellings that Postgres's grammar knows and its catalogue does not."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,7 @@ class Argument:
 class Function:
     schema: str
     name: str
+    signature: str
     arguments: tuple[Argument, ...]
     returns_set: bool
     returns_nothing: bool
@@ -88,15 +86,6 @@ class Function:
     rows: Table
     """The shape of its rows; a bare value counts as a column `pgrst_scalar`."""
 
-    @property
-    def key(self) -> Name:
-        return self.schema, self.name
-
-    @property
-    def signature(self) -> str:
-        arguments = ", ".join(f"{argument.name} => {argument.type}" for argument in self.arguments)
-        return f"{self.schema}.{self.name}({arguments})"
-
 
 @dataclass(frozen=True)
 class SchemaCache:
@@ -104,7 +93,7 @@ class SchemaCache:
 
     all_tables: list[Table]
     all_relationships: list[Relationship]
-    all_functions: list[Function]
+    functions: list[Function]
     types: dict[str, Name]
     timeouts: dict[str, str]
     """The statement timeouts of roles."""
@@ -113,14 +102,11 @@ class SchemaCache:
     def tables(self) -> dict[Name, Table]:
         return {table.key: table for table in self.all_tables}
 
-    @cached_property
-    def relationships(self) -> dict[Name, list[Relationship]]:
-        """By source."""
-        return _grouped(self.all_relationships, lambda link: link.source)
+    def relationships(self, source: Name) -> list[Relationship]:
+        return [link for link in self.all_relationships if link.source == source]
 
-    @cached_property
-    def functions(self) -> dict[Name, list[Function]]:
-        return _grouped(self.all_functions, lambda function: function.key)
+    def overloads(self, name: Name) -> list[Function]:
+        return [function for function in self.functions if (function.schema, function.name) == name]
 
     def type_named(self, spelled: str) -> Name | None:
         words = " ".join(spelled.lower().split())
@@ -139,10 +125,3 @@ async def load(connection: AsyncConnection[Any], schemas: list[str], search_path
         row = await (await connection.execute(_QUERY, parameters)).fetchone()
     assert row is not None
     return _DOCUMENT.validate_python(row[0])
-
-
-def _grouped(items: Iterable[T], key: Callable[[T], Name]) -> dict[Name, list[T]]:
-    groups: dict[Name, list[T]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return groups

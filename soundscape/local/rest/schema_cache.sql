@@ -87,7 +87,7 @@ select json_build_object(
         )), '[]') from relations r left join columns c on c.attrelid = r.oid
     ),
     'all_relationships', (select coalesce(json_agg(link order by conname), '[]') from relationships),
-    'all_functions', (
+    'functions', (
         select coalesce(json_agg(json_build_object(
             'schema', n.nspname,
             'name', p.proname,
@@ -102,24 +102,8 @@ select json_build_object(
                 'columns', coalesce(outputs.found, c.found,
                                     json_build_object('pgrst_scalar', format_type(p.prorettype, null)))
             ),
-            'arguments', (
-                select coalesce(json_agg(json_build_object(
-                    'name', i.name,
-                    'type', format_type(i.type, null),
-                    'type_name', json_build_array(tn.nspname, at.typname),
-                    'required', i.place <= p.pronargs - p.pronargdefaults
-                ) order by i.place), '[]')
-                from (
-                    -- Output arguments carry no input type and do not count.
-                    select names.name, types.type, row_number() over (order by types.place) as place
-                    from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargmodes)
-                         with ordinality as types (type, mode, place)
-                    left join unnest(p.proargnames) with ordinality as names (name, place) using (place)
-                    where coalesce(types.mode, 'i') in ('i', 'b')
-                ) i
-                join pg_type at on at.oid = i.type
-                join pg_namespace tn on tn.oid = at.typnamespace
-            )
+            'signature', format('%%s.%%s(%%s)', n.nspname, p.proname, inputs.spelled),
+            'arguments', coalesce(inputs.found, '[]')
         )), '[]')
         from pg_proc p
         join exposed n on n.oid = p.pronamespace
@@ -133,6 +117,25 @@ select json_build_object(
                  with ordinality as o (name, type, mode, place)
             where o.mode in ('o', 'b', 't')
         ) outputs
+        cross join lateral (
+            select string_agg(format('%%s => %%s', i.name, format_type(i.type, null)), ', ' order by i.place) as spelled,
+                   json_agg(json_build_object(
+                       'name', i.name,
+                       'type', format_type(i.type, null),
+                       'type_name', json_build_array(tn.nspname, at.typname),
+                       'required', i.place <= p.pronargs - p.pronargdefaults
+                   ) order by i.place) as found
+            from (
+                -- Output arguments carry no input type and do not count.
+                select names.name, types.type, row_number() over (order by types.place) as place
+                from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargmodes)
+                     with ordinality as types (type, mode, place)
+                left join unnest(p.proargnames) with ordinality as names (name, place) using (place)
+                where coalesce(types.mode, 'i') in ('i', 'b')
+            ) i
+            join pg_type at on at.oid = i.type
+            join pg_namespace tn on tn.oid = at.typnamespace
+        ) inputs
         where p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger') and p.provariadic = 0
           -- What has a parameter without a name could only be called by position.
           and (p.pronargs = 0 or cardinality(p.proargnames) >= p.pronargs and '' <> all (p.proargnames))

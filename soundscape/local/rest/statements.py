@@ -200,7 +200,7 @@ def _call(composer: Composer, call: Call) -> Composable:
         text = composer.value(call.text)
         source = SQL("json_to_record({}::json) as pgrst_args ({})").format(text, COMMA.join(types))
     arguments = [SQL("{0} => pgrst_args.{0}").format(identifier(it.name)) for it in call.arguments]
-    called = SQL("{}({})").format(identifier(*call.function.key), COMMA.join(arguments))
+    called = SQL("{}({})").format(identifier(call.function.schema, call.function.name), COMMA.join(arguments))
     if call.function.is_scalar:
         return SQL("select {} as pgrst_scalar from {}").format(called, source)
     return SQL("select pgrst_call.* from {}, lateral {} as pgrst_call").format(source, called)

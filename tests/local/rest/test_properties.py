@@ -382,7 +382,7 @@ queries = st.sampled_from(
     ["", "columns=title,artist_id,price", "on_conflict=id", "select=id,artists!albums_artist_id_fkey(name)"]
 )
 preferences = st.sampled_from(
-    ["resolution=merge-duplicates", "missing=default", "return=representation", "return=headers-only"]
+    ["resolution=merge-duplicates", "missing=default", "return=representation", "return=minimal"]
 )
 
 

@@ -27,19 +27,19 @@ def test_relationships(
 ) -> None:
     links = [
         link
-        for link in cache.relationships["public", source]
+        for link in cache.relationships(("public", source))
         if (link.target[1], link.hint) == (target, hint)
     ]
     assert [(link.cardinality, link.near) for link in links] == [(cardinality, columns)]
 
 
 def test_only_exposed_schemas(cache: SchemaCache) -> None:
-    assert {schema for schema, _ in (*cache.tables, *cache.functions)} == {"public"}
+    assert {found.schema for found in (*cache.all_tables, *cache.functions)} == {"public"}
 
 
 def test_columns_of_views_and_functions(cache: SchemaCache) -> None:
     assert list(cache.tables["public", "cheap_albums"].columns) == ["id", "title", "price"]
-    assert list(cache.functions["public", "stats"][0].rows.columns) == ["albums", "dearest"]
+    assert list(cache.overloads(("public", "stats"))[0].rows.columns) == ["albums", "dearest"]
     assert "shout" in cache.tables["public", "artists"].computed
 
 
