@@ -93,33 +93,23 @@ class Channel:
 
     # -- what the client sends ------------------------------------------------------------------
 
-    async def receive(self, message: Message) -> None:
-        acknowledged = True
-        try:
-            match message.event:
-                case "broadcast" if "broadcast" not in self.permissions.write:
-                    return  # as the real service does; an acknowledgement would be a lie
-                case "broadcast":
-                    self._broadcast(message)
-                    acknowledged = self.acknowledges
-                case "presence":
-                    self._presence(message)
-                case "access_token":
-                    await self._refresh(_at(message.payload, "access_token"))
-                    return
-                case "phx_leave":
-                    self.connection.reply(message, "ok", {})
-                    self.close()
-                    return
-                case event:
-                    raise Refused(f"Unknown event: {event}")
-        except Refused as refused:
-            self.connection.reply(message, "error", {"reason": refused.message})
-            return
-        if acknowledged:
-            self.connection.reply(message, "ok", {})
+    async def receive(self, message: Message) -> bool:
+        """Whether it is to be acknowledged. Raises `Refused`."""
+        match message.event:
+            case "broadcast":
+                return self._broadcast(message)
+            case "presence":
+                self._presence(message)
+                return True
+            case "access_token":
+                await self._refresh(_at(message.payload, "access_token"))
+                return False
+            case event:
+                raise Refused(f"Unknown event: {event}")
 
-    def _broadcast(self, message: Message) -> None:
+    def _broadcast(self, message: Message) -> bool:
+        if "broadcast" not in self.permissions.write:
+            return False  # as the real service does; an acknowledgement would be a lie
         payload = message.payload
         if isinstance(payload, UserBroadcast):
             if payload.meta.get("persist"):
@@ -134,6 +124,7 @@ class Channel:
             self._limit(len(json.dumps(payload)), "Payload")
         sender = None if self.hears_itself else self
         self.service.hub.broadcast(self.name, self.private, payload, sender=sender)
+        return self.acknowledges
 
     def _presence(self, message: Message) -> None:
         event, payload = str(_at(message.payload, "event")).lower(), _at(message.payload, "payload") or {}
@@ -179,7 +170,7 @@ class Channel:
 async def join(connection: Connection, message: Message) -> Channel:
     """The channel a `phx_join` asks for, not yet on its topic. Raises `Refused`."""
     stack, config = connection.service.stack, _at(message.payload, "config")
-    token = _at(message.payload, "access_token") or _at(message.payload, "user_token")
+    token = _at(message.payload, "access_token")
     if not isinstance(token, str) or token.startswith("sb_"):
         token = connection.key
     caller = identify(stack.tokens, token)

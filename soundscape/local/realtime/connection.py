@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
+from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -23,15 +24,6 @@ CLOSE_S = 2.0
 UNSUPPORTED, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1009, 1013, 1001
 
 log = structlog.get_logger("soundscape.local.realtime")
-
-
-class Dropped(Exception):
-    """The server ends the connection, with a close code and a reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 class Connection:
@@ -61,7 +53,7 @@ class Connection:
         self._waiting.put_nowait(frame)
         self._waiting_bytes += len(frame)
         if self._waiting_bytes > self._limits.queue_bytes:
-            self._dropped.set_exception(Dropped(TRY_LATER, "too slow"))
+            self._dropped.set_exception(WebSocketException(TRY_LATER, "too slow"))
 
     def reply(self, message: Message, status: str, response: dict[str, Any]) -> None:
         payload = {"status": status, "response": response}
@@ -82,7 +74,7 @@ class Connection:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-        except Dropped as dropped:
+        except WebSocketException as dropped:
             code, reason = dropped.code, dropped.reason
             log.info("realtime.dropped", reason=reason)
         except (WebSocketDisconnect, RuntimeError, OSError):
@@ -110,51 +102,51 @@ class Connection:
             try:
                 received = await asyncio.wait_for(self._websocket.receive(), self._limits.idle_s)
             except TimeoutError as error:
-                raise Dropped(GOING_AWAY, "no heartbeat") from error
+                raise WebSocketException(GOING_AWAY, "no heartbeat") from error
             if received["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(received.get("code") or GOING_AWAY)
             frame = received.get("text") if received.get("text") is not None else received.get("bytes")
             if frame is None or len(frame) > self._limits.frame_bytes:
-                raise Dropped(TOO_BIG, "frame too large")
+                raise WebSocketException(TOO_BIG, "frame too large")
             try:
                 message = self.serializer.decode(frame)
             except MalformedFrame as error:
-                raise Dropped(UNSUPPORTED, f"malformed frame: {error}") from error
-            await self._handle(message)
+                raise WebSocketException(UNSUPPORTED, f"malformed frame: {error}") from error
+            try:
+                await self._handle(message)
+            except Refused as refused:
+                self.reply(message, "error", {"reason": str(refused)})
 
     # -- what the client sends ------------------------------------------------------------------
 
     async def _handle(self, message: Message) -> None:
+        channel = self._channels.get(message.topic)
         if message.topic == "phoenix":
             if message.event == "heartbeat":
                 self.reply(message, "ok", {})
-            return
-        if message.event == "phx_join":
+        elif message.event == "phx_join":
             await self._join(message)
-            return
-        channel = self._channels.get(message.topic)
-        if channel is None:
-            if message.event == "phx_leave":
-                self.reply(message, "ok", {})
-            elif message.ref is not None:
-                self.reply(message, "error", {"reason": "unmatched topic"})
-        elif message.join_ref is None or message.join_ref == channel.join_ref:
-            await channel.receive(message)
+        elif channel is not None and message.join_ref not in (None, channel.join_ref):
+            return  # meant for an earlier join of the topic
+        elif message.event == "phx_leave":
+            self.reply(message, "ok", {})
+            if channel is not None:
+                channel.close()
+        elif channel is None:
+            raise Refused("unmatched topic")
+        elif await channel.receive(message):
+            self.reply(message, "ok", {})
 
     async def _join(self, message: Message) -> None:
+        self._admit(message)
         try:
-            self._admit(message)
             channel = await join(self, message)
             bindings, failure = await bind(channel, message)
             channel.since_lsn = await self.service.feed.position()
-        except Refused as refused:
-            self.reply(message, "error", {"reason": str(refused)})
-            return
         except (psycopg.Error, TimeoutError) as error:
             log.warning("realtime.join_failed", error=str(error).strip())
-            reason = "UnableToConnectToProject: Realtime was unable to connect to the project database"
-            self.reply(message, "error", {"reason": reason})
-            return
+            reason = "Realtime was unable to connect to the project database"
+            raise Refused(reason, "UnableToConnectToProject") from error
         self._channels[message.topic] = channel
         self.service.hub.add(channel)
         self.service.feed.wake()
