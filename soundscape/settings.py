@@ -45,6 +45,8 @@ class Settings:
     lease_s: int = 60
     poll_min_s: float = 0.5
     poll_max_s: float = 15.0
+    recommend_every_h: int | None = None
+    """How often a model of what people chose is fitted; None: never by itself."""
     token_issuer: str | None = None
     """Issuer of users' tokens where it is not the project's own address."""
     jwt_secret: str | None = field(default=None, repr=False)
@@ -118,6 +120,7 @@ class Settings:
             workers=_whole(values, "SOUNDSCAPE_WORKERS", cls.workers, low=1, high=64),
             lease_s=_whole(values, "SOUNDSCAPE_LEASE_S", cls.lease_s, low=5, high=3600),
             poll_max_s=float(_whole(values, "SOUNDSCAPE_POLL_MAX_S", int(cls.poll_max_s), low=1, high=600)),
+            recommend_every_h=_whole(values, "SOUNDSCAPE_RECOMMEND_EVERY_H", 0, low=1, high=8760) or None,
             token_issuer=_address(values, "SUPABASE_JWT_ISSUER"),
             jwt_secret=_optional_secret(values, "SUPABASE_JWT_SECRET", least_chars=32),
             rate_per_caller=_whole(

@@ -137,6 +137,7 @@ def test_two_secrets_while_rotating() -> None:
         ("SOUNDSCAPE_WORKERS", "workers", ("1", "64", " 2 "), ("0", "65", "-1", "1.5", "two", "²")),
         ("SOUNDSCAPE_LEASE_S", "lease_s", ("5", "3600"), ("4", "3601", "1e2")),
         ("SOUNDSCAPE_POLL_MAX_S", "poll_max_s", ("1", "600"), ("0", "601")),
+        ("SOUNDSCAPE_RECOMMEND_EVERY_H", "recommend_every_h", ("1", "8760"), ("0", "8761", "0.5")),
         ("SOUNDSCAPE_RATE_PER_CALLER", "rate_per_caller", ("1", "1000000"), ("0", "1000001")),
         ("SOUNDSCAPE_RATE_PER_ADDRESS", "rate_per_address", ("1", "1000000"), ("0", "1000001")),
     ],

@@ -63,7 +63,8 @@ def figures(fitted: Mapping[str, Any], *, title: str | None = None) -> Table:
         caption=f"{fitted['figures'].get('asked', 0):,} people asked for the tenth of their choices that no "
         "model learns from",
     )
-    for name, worth in fitted["figures"].get("models", {}).items():
+    models = fitted["figures"].get("models", {})
+    for name, worth in sorted(models.items(), key=lambda each: -float(each[1]["ndcg"])):
         table.add_row(
             name,
             f"{worth['recall']:.3f}",

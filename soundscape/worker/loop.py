@@ -21,6 +21,7 @@ from soundscape.project.queue import Job
 from soundscape.settings import Settings
 from soundscape.worker import traces
 from soundscape.worker.confinement import hide_environment
+from soundscape.worker.fitting import keep_fitting
 from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
 from soundscape.worker.observed import ObservedFingerprints, ObservedObjects, ObservedQueue, ObservedSandbox
@@ -130,6 +131,8 @@ class Worker:
         self._fingerprints = ObservedFingerprints(client)
         self._project = ProjectHealth(client)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
+        if self.settings.recommend_every_h is not None:
+            self._tasks.append(asyncio.create_task(keep_fitting(self.settings, folder)))
 
     async def stop(self) -> None:
         """Claim no more, let running jobs finish within the grace time, end the children.

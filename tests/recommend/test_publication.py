@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,15 @@ import psycopg
 import pytest
 from click.testing import Result
 from psycopg.rows import dict_row
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from soundscape.cli import app
 from soundscape.dev import Project
 from soundscape.errors import RecommendationError
 from soundscape.recommend import fit as fitting
+from soundscape.settings import Settings
+from soundscape.worker.fitting import fit_once, pause_s
 from tests import embedded
 from tests.recommend.library import SPACE, fill, named
 
@@ -210,6 +214,29 @@ def test_private_recordings_are_never_in_a_model(used: Library) -> None:
     used.sql("update public.audio_files set is_public = true where id = %s", private)
     cold = "select is_cold from soundscape.item_factors where audio_id = %s"
     assert used.sql(cold, private) == [{"is_cold": True}]
+
+
+def test_the_worker_fits_in_a_child_what_is_due(used: Library, tmp_path: Path) -> None:
+    settings = Settings(
+        supabase_url=used.project.url,
+        public_key="",
+        secret_key=used.project.keys.secret_key,
+        webhook_secrets=(),
+        recommend_every_h=24,
+    )
+    with capture_logs() as told:
+        assert asyncio.run(fit_once(settings, tmp_path, every_h=24)) == 0
+    assert [line["event"] for line in told] == ["a model was published"]
+    published = used.in_force
+    assert asyncio.run(fit_once(settings, tmp_path, every_h=24)) == 0
+    assert used.in_force == published
+    used.sql("delete from public.likes")
+    used.sql("delete from public.listening_events")
+    with capture_logs() as told:
+        assert asyncio.run(fit_once(settings, tmp_path, every_h=0)) == 2
+    assert "model_worse" in told[0]["reason"]
+    assert used.in_force == published
+    assert 0 < pause_s(24) <= 3600
 
 
 def test_a_new_recording_has_a_place_from_the_transaction_that_completes_it(used: Library) -> None:
