@@ -45,6 +45,11 @@ seen.changes_status = await joined(changes)
 seen.ready = (await ready).status
 process.stdout.write('ready\n')
 seen.inserted = await inserted
+
+// the socket is cut: the client comes back and joins again by itself
+const back = first((resolve) => changes.on('system', {}, resolve), 15_000)
+mine.realtime.socketAdapter.getSocket().conn.close(4000, 'cut')
+seen.back = (await back).status
 process.stdout.write('inserted\n')
 seen.deleted = await deleted
 
