@@ -189,7 +189,7 @@ def _check_headers(request: Request) -> None:
     numbers = ("upload-offset", "upload-length")
     is_wrong = {
         **{name: not _NUMBER.fullmatch(headers.get(name, "0")) for name in numbers},
-        "upload-defer-length": "upload-defer-length" in headers,
+        **{name: name in headers for name in ("upload-defer-length", "upload-checksum", "upload-concat")},
         "tus-resumable": headers["tus-resumable"] != VERSION,
         "content-type": request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE,
     }

@@ -154,6 +154,7 @@ def test_invite(server: Server, email: str) -> None:
     assert (caught.value.status, caught.value.code) == (422, "email_exists")
 
 
+@pytest.mark.row("auth.generate-link", by="py")
 @pytest.mark.parametrize("kind", ["signup", "invite", "magiclink", "recovery"])
 def test_generate_link(server: Server, email: str, kind: str) -> None:
     admin = server.admin().auth.admin

@@ -151,6 +151,7 @@ async def test_parallel_patches_of_one_offset(http: httpx.AsyncClient, user: Use
     assert {answer.text for answer in answers} == {"", "Upload-Offset conflict\n"}
 
 
+@pytest.mark.row("storage.no-tus-extras", by="http")
 @pytest.mark.parametrize(
     ("method", "change", "status", "text"),
     [
@@ -158,6 +159,8 @@ async def test_parallel_patches_of_one_offset(http: httpx.AsyncClient, user: Use
         ("POST", {"tus-resumable": "0.2.2"}, 400, "Invalid tus-resumable\n"),
         ("POST", {"upload-length": None}, 400, "Upload-Length header required\n"),
         ("POST", {"upload-defer-length": "1"}, 400, "Invalid upload-defer-length\n"),
+        ("POST", {"upload-concat": "partial"}, 400, "Invalid upload-concat\n"),
+        ("PATCH", {"upload-checksum": "sha1 AAAA"}, 400, "Invalid upload-checksum\n"),
         ("POST", {"upload-length": "-1"}, 400, "Invalid upload-length\n"),
         ("POST", {"upload-length": "1e3"}, 400, "Invalid upload-length\n"),
         ("POST", {"upload-length": str(SIZE_LIMIT + 1)}, 413, "Maximum size exceeded\n"),
