@@ -33,6 +33,7 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await worker.start()
+        identifier.start()
         try:
             yield
         finally:

@@ -24,18 +24,26 @@ class BodyTooSlow(RequestRefused):
 
 
 async def read(
-    request: Request, *, most_bytes: int, within_s: float = 10.0, code: str = BodyTooLarge.code
+    request: Request,
+    *,
+    most_bytes: int,
+    within_s: float = 10.0,
+    code: str = BodyTooLarge.code,
+    thrown_away_bytes: int = 0,
 ) -> bytes:
     """The whole body; raises `BodyTooLarge` as soon as it is known to be larger than `most_bytes`.
 
     By the declared length where there is one, and by count in any case: chunks declare none. Raises
     `BodyTooSlow` when it is not whole after `within_s`. Either way the connection ends, since nobody reads
-    the rest.
+    the rest: a client that is still sending then may see that instead of the refusal. So up to
+    `thrown_away_bytes` beyond are read first, and kept nowhere.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > 18 or int(declared) > most_bytes):
+    length = int(declared[:18]) if declared.isdecimal() else 0
+    if length > most_bytes + thrown_away_bytes:
         raise _too_large(most_bytes, code)
     body = bytearray()
+    received_bytes = 0
     try:
         async with asyncio.timeout(within_s):
             more = True
@@ -43,9 +51,14 @@ async def read(
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
                     return b""  # Half a body proves nothing, and nobody reads the answer.
-                body += message.get("body", b"")
-                if len(body) > most_bytes:
+                part = message.get("body", b"")
+                received_bytes += len(part)
+                if received_bytes > most_bytes + thrown_away_bytes:
                     raise _too_large(most_bytes, code)
+                if max(length, received_bytes) <= most_bytes:
+                    body += part
+                else:
+                    body.clear()
                 more = message.get("more_body", False)
     except TimeoutError:
         raise BodyTooSlow(
@@ -53,6 +66,8 @@ async def read(
             remedy="Send it at once.",
             headers={"Connection": "close"},
         ) from None
+    if received_bytes > most_bytes:
+        raise _too_large(most_bytes, code)
     return bytes(body)
 
 

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from soundscape.audio.limits import Limits
-from soundscape.errors import AnalysisCrashed, RequestRefused
+from soundscape.errors import AnalysisCrashed, ProjectError, RequestRefused
 from soundscape.project.client import http_client, translated
 from soundscape.settings import Settings
 from soundscape.worker import body
 from soundscape.worker.answers import Analysis
 from soundscape.worker.loop import Worker
+from soundscape.worker.rates import TooManyRequests
 from soundscape.worker.recognition import KINDS, evidence, fingerprint_of, matches
 from soundscape.worker.results import Results
 from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.tokens import Caller
 
+log = structlog.get_logger(__name__)
+
 MOST_BYTES = 12 << 20
 """Thirty seconds of uncompressed stereo at 48 kHz and 24 bits, and some more."""
+THROWN_AWAY_BYTES = 24 << 20
+"""Read of larger ones all the same, so that their sender hears why they are refused."""
+RECEIVED_WITHIN_S = 30.0
 HEARD_S = 30.0
 WALL_S = 20.0
 MOST_WAITING = 8
+MOST_WAITING_PER_CALLER = 2
 VERSION = "snippet"
 """What `Results` calls an analysis version; nothing of a snippet is kept."""
 
@@ -80,15 +89,19 @@ class Identifier:
         self._http = http_client()
         self._sandbox: Sandbox | None = None
         self._hearing = asyncio.Lock()
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        self._warming: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the child in the background, so that no first caller waits for it."""
+        self._warming = asyncio.create_task(self._warm())
 
     async def answer(self, caller: Caller, request: Request) -> Identified:
         """Raises `SnippetRefused`, `BodyTooLarge`, the `Refusal` of a decoder, or `ProjectError`."""
         from soundscape.audio.fingerprint import THRESHOLD
 
         sound = await _sound(request)
-        heard = await self._heard(sound)
-        fingerprint, heard_s = heard
+        fingerprint, heard_s = await self._heard(sound, caller)
         found = await matches(self._worker.fingerprints, fingerprint, viewer=caller.user_id, any_speed=True)
         visible = await self._visible(caller, [hit.recording_id for hit in found.hits])
         hits = [
@@ -113,13 +126,39 @@ class Identifier:
 
     async def stop(self) -> None:
         """End the child and let go of connections."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
         if self._sandbox is not None:
             await self._sandbox.stop()
         await self._http.aclose()
 
-    async def _heard(self, sound: bytes) -> tuple[Any, float]:
+    async def _warm(self) -> None:
+        async with self._hearing:
+            try:
+                sandbox = self._child()
+                if sandbox.spent:
+                    await sandbox.stop()
+                    await sandbox.start()
+            except (AnalysisCrashed, ProjectError, OSError) as error:
+                log.warning(
+                    "the child for snippets did not start; the next snippet starts one", error=str(error)
+                )
+
+    def _child(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = Sandbox(self._worker.scratch_folder)
+        return self._sandbox
+
+    async def _heard(self, sound: bytes, caller: Caller) -> tuple[Any, float]:
         """The fingerprint of a snippet, and its seconds."""
-        if self._waiting >= MOST_WAITING:
+        if self._waiting[caller.user_id] >= MOST_WAITING_PER_CALLER:
+            raise TooManyRequests(
+                f"{MOST_WAITING_PER_CALLER} snippets of yours are waiting to be heard.",
+                remedy="Ask again when they are answered.",
+                headers={"Retry-After": "2"},
+            )
+        if self._waiting.total() >= MOST_WAITING:
             raise SnippetRefused(
                 "Too many snippets are waiting to be heard.",
                 status=503,
@@ -127,23 +166,25 @@ class Identifier:
                 remedy="Try again in a moment.",
                 headers={"Retry-After": "2"},
             )
-        self._waiting += 1
+        self._waiting[caller.user_id] += 1
         try:
             async with self._hearing:
                 return await self._listen(sound)
         finally:
-            self._waiting -= 1
+            self._waiting[caller.user_id] -= 1
+            self._waiting += Counter()  # forgets who waits no more
+            if self._sandbox is not None and self._sandbox.spent:
+                self.start()
 
     async def _listen(self, sound: bytes) -> tuple[Any, float]:
-        if self._sandbox is None:
-            self._sandbox = Sandbox(self._worker.scratch_folder)
+        sandbox = self._child()
         # Long recordings are welcome: only their beginning is heard.
         limits = Limits(max_size_bytes=MOST_BYTES)
         with tempfile.TemporaryFile(dir=self._worker.scratch_folder) as file:
             await asyncio.to_thread(file.write, sound)
             file.seek(0)
             try:
-                analysis = await self._sandbox.listen(file, snippet_s=HEARD_S, wall_s=WALL_S, limits=limits)
+                analysis = await sandbox.listen(file, snippet_s=HEARD_S, wall_s=WALL_S, limits=limits)
                 return _understood(analysis)
             except AnalysisCrashed as error:
                 raise SnippetRefused(
@@ -153,7 +194,7 @@ class Identifier:
                 ) from error
             finally:
                 with suppress(OSError):
-                    self._sandbox.clear()
+                    sandbox.clear()
 
     async def _visible(self, caller: Caller, recordings: list[str]) -> dict[str, dict[str, Any]]:
         """Those of the recordings that the caller's own rights show."""
@@ -179,7 +220,12 @@ def most_content() -> dict[str, Any]:
 
 async def _sound(request: Request) -> bytes:
     """The sound in the body, or in the first file of a form. Raises `SnippetRefused`, `BodyTooLarge`."""
-    data = await body.read(request, most_bytes=MOST_BYTES)
+    data = await body.read(
+        request,
+        most_bytes=MOST_BYTES,
+        within_s=RECEIVED_WITHIN_S,
+        thrown_away_bytes=THROWN_AWAY_BYTES,
+    )
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         data = await _file_in(request, data)
     if not data:

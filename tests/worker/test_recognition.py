@@ -18,6 +18,7 @@ from soundscape.project.client import connect
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import Objects
 from soundscape.project.visitor import Visitor, signed_up
+from soundscape.worker.identify import MOST_BYTES, MOST_WAITING_PER_CALLER
 from soundscape.worker.recognition import index_former
 from tests.audio.fingerprint.sounds import SAMPLE_RATE, Samples, faster, melody
 
@@ -92,7 +93,7 @@ def test_an_owner_is_told_what_was_there_before(stack: Project) -> None:
             assert all(claim["confidence"] >= 0.7 for claim in found.values())
             assert await claims(first) == []
             await second.client.rpc("dismiss_match", {"match": found[copy, whole]["id"]}).execute()
-            dismissed = [claim["id"] for claim in await claims(second) if claim["dismissed_at"]]
+            dismissed = [claim["id"] for claim in await claims(second) if claim["owner_dismissed_at"]]
             assert dismissed == [found[copy, whole]["id"]]
 
     asyncio.run(scenario())
@@ -182,7 +183,13 @@ def test_what_is_no_snippet_is_refused_by_name(stack: Project) -> None:
                 await asked(asker, stack.url, b""),
                 await asked(asker, stack.url, b"no sound at all" * 100),
                 await asked(asker, stack.url, b"no sound at all" * 100, form=True),
+                await asked(asker, stack.url, bytes(MOST_BYTES + 1)),
+                await asked(asker, stack.url, bytes(MOST_BYTES + 1), form=True),
             ]
+            together = await asyncio.gather(
+                *(asked(asker, stack.url, wav(melody(431))) for _ in range(MOST_WAITING_PER_CALLER + 1))
+            )
+            answers.append(max(together, key=lambda answer: answer.status_code))
         async with httpx.AsyncClient() as http:
             answers.append(await http.post(f"{stack.url}/api/identify", content=b"sound"))
             session = {"authorization": f"Bearer {stack.keys.anon_jwt}"}
@@ -196,6 +203,9 @@ def test_what_is_no_snippet_is_refused_by_name(stack: Project) -> None:
         (422, "snippet_missing"),
         unreadable,
         unreadable,
+        (413, "body_too_large"),
+        (413, "body_too_large"),
+        (429, "too_many_requests"),
         (401, "not_signed_in"),
         (401, "token_invalid"),
     ]
