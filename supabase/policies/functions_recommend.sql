@@ -1,7 +1,7 @@
 -- Who may ask what to hear next, with their own rights: radio everybody, recommendations whoever has likes.
 revoke all on function
     public.radio(uuid, integer, bigint, uuid[]),
-    public.recommended_audio(integer, bigint)
+    public.recommended_audio(integer, bigint, text[])
     from public, anon, authenticated, service_role;
 grant execute on function
     soundscape.chance(uuid, bigint),
@@ -12,5 +12,9 @@ grant execute on function
     soundscape.choices(uuid[]),
     soundscape.confidence(real, real, real),
     soundscape.listener(bigint, uuid[], real[]),
-    public.recommended_audio(integer, bigint)
+    soundscape.labelled(text[], integer),
+    soundscape.reason_of(uuid),
+    soundscape.because(text, text, text, text[]),
+    soundscape.candidates(uuid[], real[], uuid[], double precision[], uuid[], text[], bigint),
+    public.recommended_audio(integer, bigint, text[])
     to authenticated;

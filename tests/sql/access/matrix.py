@@ -318,7 +318,8 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("mood_mix(text,integer,bigint,uuid[])", "of a hidden one",
      "select id from public.mood_mix('energy') where id = {hidden}", ".y...."),
     ("impressions_after(timestamp with time zone,uuid,integer,integer)", "", "select public.impressions_after()", "xxxxxy"),
-    ("recommended_audio(integer,bigint)", "", "select public.recommended_audio()", "x....x"),
+    # The owner is offered what is the other's, and everybody else what is both's.
+    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "xy.yyx"),
     ("begin_fit(double precision)", "", "select public.begin_fit()", "xxxxxy"),
     ("end_fit(uuid)", "", "select public.end_fit({turn})", "xxxxxy"),
     ("fit_history(uuid,integer)", "", "select public.fit_history()", "xxxxxy"),
@@ -376,7 +377,10 @@ READ = {"anon": ("select",), "authenticated": ("select",), "service_role": _ALL}
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "users": READ | {"authenticated": ("select", "update (username, display_name, bio, avatar_path)")},
     "user_preferences": {
-        "authenticated": ("select", "update (locale, theme, default_is_public, default_license, settings)"),
+        "authenticated": (
+            "select",
+            "update (locale, theme, default_is_public, default_license, settings, favourite_labels)",
+        ),
         "service_role": _ALL,
     },
     "user_roles": {
@@ -474,7 +478,11 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "public.mood_mix(text,integer,bigint,uuid[])": EVERYBODY,
     "soundscape.log_impressions(uuid[],text[],double precision[],double precision[],bigint,bigint)": SIGNED_IN,
     "public.radio(uuid,integer,bigint,uuid[])": EVERYBODY,
-    "public.recommended_audio(integer,bigint)": SIGNED_IN,
+    "soundscape.labelled(text[],integer)": SIGNED_IN,
+    "soundscape.reason_of(uuid)": SIGNED_IN,
+    "soundscape.because(text,text,text,text[])": SIGNED_IN,
+    "soundscape.candidates(uuid[],real[],uuid[],double precision[],uuid[],text[],bigint)": SIGNED_IN,
+    "public.recommended_audio(integer,bigint,text[])": SIGNED_IN,
     **{
         f"{schema}.{signature}": who
         for schema in ("public", "soundscape")

@@ -1,0 +1,302 @@
+-- What to recommend to whoever is signed in: from what they chose, under their own rights. docs/recommendations.md.
+
+alter table public.user_preferences add column favourite_labels text[] not null default '{}'
+    check (cardinality(favourite_labels) <= 50 and array_position(favourite_labels, null) is null
+           and char_length(array_to_string(favourite_labels, '')) <= 2500);
+comment on column public.user_preferences.favourite_labels is 'What the user likes to hear, as tags, at most 50: recommended_audio begins with these.';
+
+create function soundscape.labelled(labels text[], most integer) returns table (audio_id uuid)
+language plpgsql stable security definer rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    label text;
+begin
+    -- One at a time, so that each is planned for how many recordings have it.
+    foreach label in array labels loop
+        return query
+            select f.id from public.audio_files f
+            where f.labels @> array[label] and f.is_public and f.hidden_at is null and f.user_id is distinct from auth.uid()
+            order by f.created_at desc, f.id limit most;
+    end loop;
+end
+$$;
+comment on function soundscape.labelled(text[], integer) is 'The newest listed recordings of others that have one of these labels, so many of each. With its owner''s rights, as soundscape.found.';
+
+create function soundscape.reason_of(recording uuid) returns text
+language sql stable set search_path = '' as $$
+    select case
+        when exists (select from public.likes l where l.user_id = auth.uid() and l.audio_id = recording) then 'liked'
+        when exists (select from public.playlists p join public.playlist_items i on i.playlist_id = p.id
+                     where p.user_id = auth.uid() and i.audio_id = recording) then 'kept'
+        when exists (
+            select from public.listening_events h join public.audio_files f on f.id = h.audio_id
+            where h.user_id = auth.uid() and h.audio_id = recording
+              and soundscape.listen_weight(h.listened_s, h.completed, f.duration) > 0) then 'heard'
+        else 'opened' end
+$$;
+comment on function soundscape.reason_of(uuid) is 'How the caller chose a recording: liked, kept in a playlist, heard, or only opened.';
+
+create function soundscape.because(reason text, title text, label text, shared text[]) returns text
+language sql immutable parallel safe set search_path = '' as $$
+    select case reason
+        when 'liked' then format('because you liked “%s”', title)
+        when 'kept' then format('because “%s” is in a playlist of yours', title)
+        when 'heard' then format('because you listened to “%s”', title)
+        when 'opened' then format('because you opened “%s”', title)
+        when 'together' then format('because others who chose “%s” chose this too', title)
+        when 'taste' then coalesce(format('because it goes with what you choose, such as “%s”', title),
+                                   'because it goes with what you choose')
+        when 'label' then format('because you like to hear %s', label)
+        when 'popular' then 'because many chose it'
+        when 'fresh' then 'because it is new'
+        when 'explore' then 'drawn at random, for a change' end
+        || case cardinality(shared)
+            when 0 then ''
+            when 1 then ': similar ' || shared[1]
+            else ': similar ' || array_to_string(trim_array(shared, 1), ', ') || ' and ' || shared[cardinality(shared)] end
+$$;
+comment on function soundscape.because(text, text, text, text[]) is 'A reason as a sentence.';
+
+create function soundscape.candidates(
+    chosen uuid[], weights real[], leads uuid[], strengths double precision[], skips uuid[], wanted text[], model bigint
+) returns table (audio_id uuid, score double precision, source text)
+language plpgsql stable rows 500 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+    me constant uuid := auth.uid();
+    in_slot constant smallint := (select m.slot from soundscape.recommendation_models m where m.id = model);
+    listener constant extensions.vector := soundscape.listener(model, chosen[:300], weights[:300]);
+    found uuid[];
+    partners uuid[];
+    partnership double precision[];
+begin
+    perform set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '40', true),
+            -- Whoever has heard all that is near gets something else rather than a search through everything.
+            set_config('hnsw.max_scan_tuples', '2000', true);
+    found := array(
+        select n.audio_id
+        from public.audio_embeddings l
+        cross join lateral (
+            select e.audio_id from public.audio_embeddings e
+            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(chosen))
+            order by e.embedding operator(extensions.<=>) l.embedding limit 30) as n
+        where l.audio_id = any (leads) and l.is_listed);
+    if model is not null then
+        select array_agg(t.neighbour_id), array_agg(t.points) into partners, partnership from (
+            select n.neighbour_id, sum(n.weight * c.weight)::double precision as points
+            from unnest(chosen[:60], weights[:60]) as c (audio_id, weight)
+            join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
+            where n.neighbour_is_listed and n.neighbour_id not in (select unnest(chosen))
+            group by n.neighbour_id having sum(n.weight * c.weight) > 0
+            order by points desc, n.neighbour_id limit 80) as t;
+        found := found || partners || array(
+            select i.audio_id from soundscape.item_factors i
+            where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(chosen))
+            order by i.popularity desc limit 40);
+        -- Spelt out, since each slot has its own index.
+        if listener is not null and in_slot = 0 then
+            found := found || array(
+                select i.audio_id from soundscape.item_factors i
+                where i.is_listed and i.slot = 0 and i.model_id = model and i.audio_id not in (select unnest(chosen))
+                order by i.place operator(extensions.<#>) listener limit 80);
+        elsif listener is not null then
+            found := found || array(
+                select i.audio_id from soundscape.item_factors i
+                where i.is_listed and i.slot = 1 and i.model_id = model and i.audio_id not in (select unnest(chosen))
+                order by i.place operator(extensions.<#>) listener limit 80);
+        end if;
+    end if;
+    found := found
+        || array(
+            select f.id from public.audio_files f
+            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true) and f.id not in (select unnest(chosen))
+            order by f.created_at desc, f.id limit 100)
+        || array(select l.audio_id from soundscape.labelled(wanted[:8], 40) l);
+
+    return query
+        with heard as materialized (
+            select e.space, e.embedding, l.strength, l.is_skip
+            from (select u.audio_id, u.strength, false as is_skip from unnest(leads, strengths) as u (audio_id, strength)
+                  union all select u.audio_id, 1, true from unnest(skips) as u (audio_id)) as l
+            join public.audio_embeddings e on e.audio_id = l.audio_id),
+        -- Put together by grouping: how many there are is not known when this is planned, and joins would be nested loops.
+        known as materialized (
+            select m.id, greatest(0, max(m.sound)) as sound, greatest(0, 2 * max(m.skipped) - 1) as skipped,
+                   greatest(0, max(m.taste)) as taste, max(m.together) as together, max(m.popularity) as popularity, max(m.labelled) as labelled
+            from (
+                select f.id, true as is_candidate, null::double precision as sound, null::double precision as skipped,
+                       null::double precision as taste, null::double precision as together, null::double precision as popularity,
+                       (select count(*) from unnest(wanted) w where w = any (f.labels))::double precision
+                           / nullif(cardinality(wanted), 0) as labelled
+                from public.audio_files f
+                where f.id = any (found) and f.is_listed and f.user_id <> me and f.id not in (select unnest(chosen))
+                union all
+                select e.audio_id, false,
+                       max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding))) filter (where not h.is_skip),
+                       max(1 - (e.embedding operator(extensions.<=>) h.embedding)) filter (where h.is_skip), null, null, null, null
+                from public.audio_embeddings e join heard h on h.space = e.space
+                where e.audio_id = any (found) and e.is_listed group by e.audio_id
+                union all
+                select i.audio_id, false, null, null, -(i.place operator(extensions.<#>) listener), null, i.popularity, null
+                from soundscape.item_factors i where i.model_id = model and i.audio_id = any (found)
+                union all
+                select t.audio_id, false, null, null, null, t.points, null, null
+                from unnest(partners, partnership) as t (audio_id, points)) as m
+            group by m.id having bool_or(m.is_candidate)),
+        -- What each source gives at most; what it gives the best candidate, where it has no measure of its own.
+        parts as materialized (
+            select k.id, 0.3 * k.skipped as against,
+                   case when model is null then 0.8 else 0.4 end * k.sound as sound,
+                   0.4 * k.taste / nullif(max(k.taste) over (), 0) as taste,
+                   0.2 * k.together / nullif(max(k.together) over (), 0) as together,
+                   case when chosen = '{}' then 0.6 else 0.2 end * nullif(k.labelled, 0) as label,
+                   0.05 * k.popularity / nullif(max(k.popularity) over (), 0) as popular
+            from known k)
+        select p.id,
+               coalesce(p.sound, 0) + coalesce(p.taste, 0) + coalesce(p.together, 0) + coalesce(p.label, 0) + coalesce(p.popular, 0)
+                   - coalesce(p.against, 0),
+               case greatest(p.sound, p.taste, p.together, p.label, p.popular, 1e-9)
+                   when p.sound then 'sound' when p.together then 'together' when p.taste then 'taste' when p.label then 'label'
+                   when p.popular then 'popular' else 'fresh' end
+        from parts p;
+end
+$$;
+comment on function soundscape.candidates(uuid[], real[], uuid[], double precision[], uuid[], text[], bigint) is 'Listed recordings of others that the caller has not chosen: like the leads; of the model what suits, goes together with what was chosen, and is popular; with the wanted labels; the newest. Each with its score and what gives most of it.';
+
+create function public.recommended_audio("limit" integer default 20, seed bigint default null, labels text[] default null)
+returns table (
+    id uuid, score double precision, reason text, because text, because_of uuid,
+    timbre double precision, rhythm double precision, tonality double precision, tags double precision,
+    recording public.audio_files
+)
+language plpgsql volatile rows 20 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+    me constant uuid := auth.uid();
+    model constant bigint := (select m.id from soundscape.recommendation_models m where m.state = 'in_force');
+    -- Short enough for JavaScript to say it again.
+    draw constant bigint := coalesce(seed, floor(random() * 4294967296)::bigint);
+    wanted text[];
+    chosen uuid[];
+    weights real[];
+    leads uuid[];
+    strengths double precision[];
+    skips uuid[] := '{}';
+    found uuid[];
+    scores double precision[];
+    sources text[];
+    exploring integer[];
+    ranked uuid[];
+    ids uuid[];
+    propensities double precision[];
+    reasons text[];
+    causes uuid[];
+begin
+    if "limit" is null or "limit" not between 0 and 100 then
+        raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
+    elsif cardinality(labels) > 50 then
+        raise exception 'These are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
+    end if;
+    wanted := array(
+        select distinct soundscape.folded(w) from unnest(coalesce(
+            labels, (select p.favourite_labels from public.user_preferences p where p.user_id = me))) as w
+        where w ~ '\S');
+    select array_agg(c.audio_id order by c.chosen_at desc, c.audio_id), array_agg(c.weight order by c.chosen_at desc, c.audio_id)
+    into chosen, weights from soundscape.choices(array[me]) c;
+    chosen := coalesce(chosen, '{}');
+
+    -- What is looked around: the three latest choices, and three of the sixty before them, drawn by weight.
+    select array_agg(l.audio_id), array_agg(0.5 + least(l.weight, 3) / 6) into leads, strengths from (
+        select c.audio_id, c.weight from (
+            select c.audio_id, c.weight, row_number() over (order by c.turn) as turn
+            from unnest(chosen, weights) with ordinality as c (audio_id, weight, turn) where c.weight > 0 limit 63) as c
+        order by case when c.turn > 3 then -ln(soundscape.chance(c.audio_id, draw)) / c.weight else 0 end, c.turn limit 6) as l;
+    if leads is not null then
+        skips := array(
+            select c.audio_id from unnest(chosen, weights) with ordinality as c (audio_id, weight, turn)
+            where c.weight < 0 order by c.turn limit 6);
+    elsif chosen <> '{}' then
+        -- Nothing is known but what was opened, however shortly.
+        leads := chosen[:6];
+        strengths := array_fill(0.4::double precision, array[cardinality(leads)]);
+        weights := array_fill(0.3::real, array[cardinality(chosen)]);
+    end if;
+
+    select array_agg(c.audio_id order by c.drawn desc, c.audio_id), array_agg(c.score order by c.drawn desc, c.audio_id),
+           array_agg(c.source order by c.drawn desc, c.audio_id)
+    into found, scores, sources from (
+        select c.*, c.score + 0.02 * soundscape.chance(c.audio_id, draw) as drawn
+        from soundscape.candidates(chosen, weights, leads, strengths, skips, wanted, model) c) as c;
+
+    -- One place in ten, whichever it is, is drawn from all that did not get one by its score.
+    exploring := array(
+        select p.place from generate_series(0, 9) as ten,
+        lateral (select 10 * ten + 1 + floor(10 * soundscape.chance(me, draw + ten))::integer as place) as p
+        where p.place <= least("limit", cardinality(found)) order by p.place);
+    ranked := soundscape.assorted(
+        found[:least(3 * "limit", "limit" + 40)], scores[:least(3 * "limit", "limit" + 40)], 0.3, "limit" - cardinality(exploring));
+    select array_agg(a.audio_id order by a.place), array_agg(a.propensity order by a.place) into ids, propensities from (
+        select d.audio_id, exploring[d.turn] as place,
+               1.0::double precision / (cardinality(found) - cardinality(ranked) - d.turn + 1) as propensity
+        from (select u.audio_id, row_number() over (order by soundscape.chance(u.audio_id, ~draw), u.audio_id) as turn
+              from unnest(found) as u (audio_id) where u.audio_id not in (select unnest(ranked))) as d
+        where d.turn <= cardinality(exploring)
+        union all
+        select r.audio_id, p.place, null
+        from unnest(ranked) with ordinality as r (audio_id, turn)
+        join (select place, row_number() over (order by place) as turn
+              from generate_series(1, "limit") as place where place <> all (exploring)) as p on p.turn = r.turn) as a;
+
+    select array_agg(s.score order by a.turn), array_agg(w.because_of order by a.turn),
+           array_agg(case when a.propensity is not null then 'explore' when s.source = 'sound' then soundscape.reason_of(w.because_of)
+                          else s.source end order by a.turn)
+    into scores, causes, reasons
+    from unnest(ids, propensities) with ordinality as a (audio_id, propensity, turn)
+    join unnest(found, scores, sources) as s (audio_id, score, source) on s.audio_id = a.audio_id
+    cross join lateral (
+        select case when a.propensity is not null then null
+            when s.source = 'sound' then (
+                select l.audio_id from unnest(leads, strengths) as l (audio_id, strength)
+                join public.audio_embeddings e on e.audio_id = l.audio_id
+                join public.audio_embeddings this on this.audio_id = a.audio_id and this.space = e.space
+                order by l.strength * (1 - (this.embedding operator(extensions.<=>) e.embedding)) desc, l.audio_id limit 1)
+            when s.source = 'together' then (
+                select n.audio_id from unnest(chosen[:60], weights[:60]) as c (audio_id, weight)
+                join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed
+                    and n.model_id = model and n.neighbour_id = a.audio_id
+                order by n.weight * c.weight desc, n.audio_id limit 1)
+            when s.source = 'taste' then (
+                select l.audio_id from soundscape.item_factors this, unnest(leads, strengths) as l (audio_id, strength)
+                join soundscape.item_factors i on i.model_id = model and i.audio_id = l.audio_id
+                where this.model_id = model and this.audio_id = a.audio_id
+                order by l.strength * (i.key operator(extensions.<#>) this.place), l.audio_id limit 1) end as because_of) as w;
+    -- Nothing can be written where it was asked for by GET, or of a replica.
+    if ids is not null and not current_setting('transaction_read_only')::boolean then
+        perform soundscape.log_impressions(ids, reasons, scores, propensities, draw, model);
+    end if;
+
+    return query
+        with answer as materialized (
+            select a.* from unnest(ids, scores, reasons, causes) with ordinality as a (audio_id, score, reason, because_of, turn)),
+        common as materialized (
+            select g.because_of, l.* from (
+                select a.because_of, array_agg(a.audio_id) as ids from answer a where a.because_of is not null group by a.because_of) as g
+            cross join lateral soundscape.likeness(g.because_of, g.ids) as l),
+        parts as materialized (
+            select a.*,
+                   case when a.because_of is not null then 0.7 * greatest(0, coalesce((
+                       select 1 - (e.embedding operator(extensions.<=>) this.embedding)
+                       from public.audio_embeddings e join public.audio_embeddings this on this.space = e.space
+                       where e.audio_id = a.because_of and this.audio_id = a.audio_id order by e.created_at desc, e.space limit 1), 0)) end as timbre,
+                   0.1 * c.rhythm as rhythm, 0.1 * c.tonality as tonality, 0.1 * c.tags as tags
+            from answer a left join common c on c.because_of = a.because_of and c.audio_id = a.audio_id)
+        select f.id, p.score, p.reason,
+               soundscape.because(p.reason, (select t.title from public.audio_files t where t.id = p.because_of),
+                   (select min(w) from unnest(wanted) as w where w = any (f.labels)),
+                   array_remove(array[
+                       case when p.timbre >= 0.7 * 0.6 then 'timbre' end, case when p.rhythm >= 0.1 * 0.6 then 'tempo' end,
+                       case when p.tonality >= 0.1 * 0.7 then 'key' end, case when p.tags >= 0.1 * 0.3 then 'tags' end], null)),
+               p.because_of, p.timbre, p.rhythm, p.tonality, p.tags, f
+        from parts p join public.audio_files f on f.id = p.audio_id
+        order by p.turn;
+end
+$$;
+comment on function public.recommended_audio(integer, bigint, text[]) is 'Public recordings of others that the caller has neither liked, kept nor played, best first; reason and because_of say why, because the same as a sentence, timbre, rhythm, tonality and tags what it shares with because_of. One place in ten is drawn at random (reason explore). labels (or favourite_labels of the preferences) are what one likes to hear. The same seed draws the same. Each answer is written to impressions, unless it was asked for by GET.';
