@@ -780,6 +780,7 @@ export type Database = {
         Row: {
           default_is_public: boolean
           default_license: string | null
+          favourite_labels: string[]
           locale: string
           settings: NonNullable<Json>
           theme: string
@@ -790,6 +791,7 @@ export type Database = {
         Insert: {
           default_is_public?: boolean
           default_license?: string | null
+          favourite_labels?: string[]
           locale?: string
           settings?: NonNullable<Json>
           theme?: string
@@ -799,6 +801,7 @@ export type Database = {
         Update: {
           default_is_public?: boolean
           default_license?: string | null
+          favourite_labels?: string[]
           locale?: string
           settings?: NonNullable<Json>
           theme?: string
@@ -997,13 +1000,18 @@ export type Database = {
         Returns: Json
       }
       recommended_audio: {
-        Args: { limit?: number; seed?: number }
+        Args: { labels?: string[]; limit?: number; seed?: number }
         Returns: {
+          because: string
           because_of: string
           id: string
           reason: string
           recording: Database['public']['Tables']['audio_files']['Row']
+          rhythm: number
           score: number
+          tags: number
+          timbre: number
+          tonality: number
         }[]
       }
       reconcile: { Args: Record<PropertyKey, never>; Returns: Json }

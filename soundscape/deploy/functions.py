@@ -107,8 +107,8 @@ async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
         yield "mood_rules says nothing of what is calm"
     if audio_id in str((await user.rpc("mood_mix", {"mood": "nature", "limit": 5}).execute()).data):
         yield "mood_mix takes a tone for nature"
-    if audio_id in str((await user.rpc("recommended_audio", {"limit": 5}).execute()).data):
-        yield "recommended_audio offers the caller's own recording"
+    async for sentence in _recommended(user, audio_id):
+        yield sentence
     places: Any = (
         await user.table("audio_embeddings").select("space, embedding").eq("audio_id", audio_id).execute()
     ).data
@@ -116,6 +116,17 @@ async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
         near = {"space": place["space"], "embedding": json.loads(place["embedding"]), "limit": 5}
         if audio_id not in str((await user.rpc("similar_to_embedding", near).execute()).data):
             yield "similar_to_embedding does not find the recording at its own place"
+
+
+async def _recommended(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
+    offered: Any = (await user.rpc("recommended_audio", {"limit": 5, "seed": 1}).execute()).data
+    if any(row["id"] == audio_id for row in offered):
+        yield "recommended_audio offers the caller's own recording"
+    # By GET nothing is written, so what was written is the answer above.
+    await user.rpc("recommended_audio", {"seed": 1}, get=True).limit(5).execute()
+    shown: Any = (await user.table("impressions").select("audio_id").order("place").execute()).data
+    if [row["audio_id"] for row in shown] != [row["id"] for row in offered]:
+        yield "impressions are not what recommended_audio answered"
 
 
 async def _playlist(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:

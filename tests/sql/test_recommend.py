@@ -55,7 +55,8 @@ def model(db: Database, factors: dict[str, float], *, popularity: dict[str, floa
     for audio_id, value in factors.items():
         db.rows(
             "insert into soundscape.item_factors "
-            "(model_id, audio_id, is_listed, slot, place, key, popularity) values (%s, %s, true, 0, %s::extensions.vector, %s::extensions.vector, %s)",
+            "(model_id, audio_id, is_listed, slot, place, key, popularity) "
+            "values (%s, %s, true, 0, %s::extensions.vector, %s::extensions.vector, %s)",
             made, audio_id, factor(value), factor(value), (popularity or {}).get(audio_id, 0),
         )  # fmt: skip
     return int(made)

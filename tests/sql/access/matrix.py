@@ -319,7 +319,7 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
      "select id from public.mood_mix('energy') where id = {hidden}", ".y...."),
     ("impressions_after(timestamp with time zone,uuid,integer,integer)", "", "select public.impressions_after()", "xxxxxy"),
     # The owner is offered what is the other's, and everybody else what is both's.
-    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "xy.yyx"),
+    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "xyyyyx"),
     ("begin_fit(double precision)", "", "select public.begin_fit()", "xxxxxy"),
     ("end_fit(uuid)", "", "select public.end_fit({turn})", "xxxxxy"),
     ("fit_history(uuid,integer)", "", "select public.fit_history()", "xxxxxy"),

@@ -72,8 +72,8 @@ insert into public.report_assignments (report_id, assignee_id) values
 insert into soundscape.recommendation_models (state) values ('retired'), ('in_force'), ('staged');
 update soundscape.recommendation_turn set token = '00000000-0000-4000-8000-00000000001f', held_until = now();
 -- Of the hidden one as if nothing had taken them away.
-insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key)
-select m.id, f.id, f.is_listed, m.slot, array_fill(0.1, array[32])::extensions.vector, array_fill(0.1, array[32])::extensions.vector
+insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key, popularity)
+select m.id, f.id, f.is_listed, m.slot, array_fill(0.1, array[32])::extensions.vector, array_fill(0.1, array[32])::extensions.vector, 0.5
 from soundscape.recommendation_models m, public.audio_files f where m.state = 'in_force' and f.title in ('public', 'hidden', 'theirs');
 insert into soundscape.item_neighbours (model_id, audio_id, is_listed, neighbour_id, neighbour_is_listed, weight)
 select m.id, f.id, f.is_listed, n.id, n.is_listed, 0.5 from soundscape.recommendation_models m, public.audio_files f, public.audio_files n
