@@ -10,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -22,10 +23,8 @@ from soundscape.recommend.served import Fitting, Served, Settings
 LEAST_PEOPLE = 20
 LEAST_PAIRS = 200
 HELD_BACK_OF = 10
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-"""Fibonacci hashing: the high bits of a product with it depend on all bits of the factor."""
 MOST_ASKED = 2000
-MOST_ASKED_TO_CHOOSE = 1000
+MOST_ASKED_TO_CHOOSE = 600
 SLACK = 0.03
 OURS, IN_FORCE, EXACT = "as served", "in force", "ALS alone, exact"
 
@@ -35,7 +34,7 @@ STEPS: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("doubt", (0.5, 0.25, 1.0)),
     ("lean", (0.0, 5.0, 20.0)),
     ("neighbours", (0.35, 0.0, 0.7)),
-    ("content", (0.0, 0.1, 0.3)),
+    ("content", (0.25, 0.0, 0.5, 1.0)),
     ("skip", (0.0, 1.0, 3.0)),
 )
 
@@ -142,11 +141,21 @@ def held_back(interactions: Interactions, whole: sparse.csr_matrix) -> sparse.cs
         np.array([crc32(name.encode()) for name in names], dtype=np.uint64)
         for names in (interactions.users, interactions.items)
     )
-    mixed = (users[rows] << np.uint64(32) | items[columns]) * GOLDEN
-    away = (mixed >> np.uint64(40)) % HELD_BACK_OF == 0
+    away = _mixed(users[rows] << np.uint64(32) | items[columns]) % HELD_BACK_OF == 0
     found = sparse.csr_matrix((whole.data * away, (rows, columns)), shape=whole.shape, dtype=np.float32)
     found.eliminate_zeros()
     return found
+
+
+def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's finish (Steele, Lea and Flood, 2014).
+
+    A hash that adds up one of the person and one of the item would hold back whole blocks of both, which
+    a model would learn as not chosen.
+    """
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def choose(train: sparse.csr_matrix, content: Float32 | None) -> Settings:
@@ -165,14 +174,14 @@ def choose(train: sparse.csr_matrix, content: Float32 | None) -> Settings:
 
     best: tuple[float, Settings, Fitting] | None = None
     for regularization, alpha in FACTORIZATIONS:
-        settings = Settings(regularization=regularization, alpha=alpha, neighbours=0.0)
+        settings = Settings(regularization=regularization, alpha=alpha, neighbours=0.0, content=0.0)
         fitting = Fitting(seen, content, regularization, alpha, settings.ease, iterations=8)
         found = worth(fitting.served(settings))
         if best is None or found > best[0]:
             best = (found, settings, fitting)
     assert best is not None
     _, settings, fitting = best
-    settings = replace(settings, neighbours=Settings.neighbours)
+    settings = replace(settings, neighbours=Settings.neighbours, content=Settings.content)
     value = worth(fitting.served(settings))
     for name, candidates in STEPS:
         if name in ("lean", "content") and content is None:

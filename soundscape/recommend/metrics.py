@@ -11,7 +11,7 @@ from scipy import sparse
 from soundscape.recommend.interactions import Float32, Float64, Int64
 
 LENGTH = 20
-USERS_AT_ONCE = 1024
+SCORES_AT_ONCE = 1 << 22
 RESAMPLES = 1000
 
 Scorer = Callable[[sparse.csr_matrix], Float32]
@@ -37,13 +37,14 @@ def lists(scorer: Scorer, rows: sparse.csr_matrix, *, length: int = LENGTH) -> I
     """
     length = min(length, rows.shape[1])
     best = np.empty((rows.shape[0], length), dtype=np.int64)
-    for start in range(0, rows.shape[0], USERS_AT_ONCE):
-        part = rows[start : start + USERS_AT_ONCE]
+    users = max(1, SCORES_AT_ONCE // rows.shape[1])
+    for start in range(0, rows.shape[0], users):
+        part = rows[start : start + users]
         scores = scorer(part).copy()
         scores[part.nonzero()] = -np.inf
         found = np.argpartition(-scores, length - 1, axis=1)[:, :length]
         order = np.argsort(-np.take_along_axis(scores, found, axis=1), axis=1, kind="stable")
-        best[start : start + USERS_AT_ONCE] = np.take_along_axis(found, order, axis=1)
+        best[start : start + users] = np.take_along_axis(found, order, axis=1)
     return best
 
 

@@ -40,7 +40,7 @@ class Settings:
     lean: float = 0.0
     """A place leans towards its guess as if so many had chosen it there."""
     neighbours: float = 0.35
-    content: float = 0.0
+    content: float = 0.25
     ease: float = 300.0
 
     def as_dict(self) -> dict[str, float]:
@@ -67,7 +67,8 @@ class Served:
     """What turns places into keys, (FACTORS, FACTORS)."""
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
-        """Of rows of signed weights; each part is brought to 1 where it is most among what the row lacks."""
+        """Of rows of signed weights: what factors and neighbours say, each brought to 1 for the best that the
+        row lacks, and the cosine to the middle of what the row has, times their settings."""
         chosen = positive(rows)
         trust = confidence(rows, alpha=self.settings.alpha, skip=self.settings.skip)
         total = _to_one((trust @ self.keys) @ self.places.T, rows)
@@ -76,8 +77,9 @@ class Served:
             ones.data = np.ones_like(ones.data)
             total += self.settings.neighbours * _to_one((ones @ self.neighbours).toarray(), rows)
         if self.settings.content and self.content is not None:
-            taste = trust.maximum(0) @ self.content
-            total += self.settings.content * _to_one(np.maximum(taste @ self.content.T, 0), rows)
+            taste = np.asarray(trust.maximum(0) @ self.content)
+            taste /= np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-9)
+            total += self.settings.content * np.maximum(taste @ self.content.T, 0)
         return np.asarray(total, dtype=np.float32)
 
 

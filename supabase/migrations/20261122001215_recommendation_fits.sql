@@ -175,7 +175,7 @@ language sql stable rows 1 set search_path = '' as $$
 $$;
 comment on function soundscape.guess(bigint, text, extensions.halfvec) is 'Where a model would put a recording that sounds like this; nothing where it has no map of that space.';
 
-create function soundscape.stage_cold(token uuid, model bigint, after uuid default null, most integer default 2000) returns jsonb
+create function soundscape.stage_cold(token uuid, model bigint, after uuid default null, most integer default 500) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     this soundscape.recommendation_models;
@@ -325,7 +325,7 @@ language sql set search_path = ''
 as $$ select soundscape.stage_items(token, model, items) $$;
 comment on function public.stage_items(uuid, bigint, jsonb) is 'Worker only: write places and neighbours.';
 
-create function public.stage_cold(token uuid, model bigint, after uuid default null, most integer default 2000) returns jsonb
+create function public.stage_cold(token uuid, model bigint, after uuid default null, most integer default 500) returns jsonb
 language sql set search_path = ''
 as $$ select soundscape.stage_cold(token, model, after, most) $$;
 comment on function public.stage_cold(uuid, bigint, uuid, integer) is 'Worker only: place what nobody chose yet.';
