@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/queries.py [--recordings 100000] [--users 1000] [--runs 200]
 
 Prints the median and the 95th percentile of each query as PostgREST would send it, for somebody signed in and
-for somebody who is not, and fails when one takes longer than it may (20 ms; counts and misspelt words more)
+for somebody who is not, and fails when one takes longer than it may (20 ms; counts 30)
 or reads a big table from end to end.
 """
 
@@ -70,8 +70,7 @@ QUERIES = (
     Query("words, rare", "select * from public.search_audio(%(rare)s, 20)"),
     Query("words, newest first", "select * from public.search_audio('rain', sort => 'newest')"),
     Query("words, begun", "select * from public.search_audio('rain gui')"),
-    # Asked only where nobody has the words; each recording with some of their trigrams is compared.
-    Query("words, misspelt", "select * from public.search_audio('thundr')", limit_ms=300),
+    Query("words, misspelt", "select * from public.search_audio('thundr')"),
     Query(
         "no words, slowest first", "select * from public.search_audio(sort => 'tempo', min_tempo_bpm => 80)"
     ),
@@ -80,7 +79,7 @@ QUERIES = (
         "select * from public.search_audio('rain', key => 'A', "
         "min_tempo_bpm => %(tempo)s, max_tempo_bpm => %(tempo)s + 10)",
     ),
-    Query("counts of a common word", "select * from public.search_facets('rain')", limit_ms=150),
+    Query("counts of a common word", "select * from public.search_facets('rain')", limit_ms=30),
     Query(
         "tempo, key and mode",
         "select f.*, a.tempo_bpm from public.audio_files f "

@@ -83,6 +83,18 @@ end
 $$;
 comment on function soundscape.respelt(soundscape.words) is 'The same with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
 
+create function soundscape.are_few(wanted tsquery, most integer) returns boolean
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+    plan json;
+begin
+    execute 'explain (format json) select from public.audio_files f where f.search @@ $1' into plan using wanted;
+    return (plan #>> '{0,Plan,Plan Rows}')::double precision ^ 2
+           < most * (select c.reltuples::double precision from pg_catalog.pg_class c where c.oid = 'public.audio_files'::regclass);
+end
+$$;
+comment on function soundscape.are_few(tsquery, integer) is 'Whether to read all that have the words and sort them, rather than to read in order until enough have them: r of n recordings are fewer than most * n / r. The planner estimates r well, but thinks a comparison with words as cheap as one of numbers.';
+
 create function soundscape.found(
     words soundscape.words default null, filter soundscape.audio_filter default null, sort text default null,
     after_key text default null, after_id uuid default null, as_of timestamptz default null, most integer default null
@@ -97,49 +109,56 @@ declare
     exact constant tsquery := words.exact;
     wanted constant tsquery := words.begun;
     misspelt constant boolean := coalesce(words.misspelt, false);
+    in_order constant boolean := sort in ('newest', 'relevance');
+    sorted constant boolean := wanted is not null and in_order and soundscape.are_few(wanted, most);
 begin
     return query
-        select f.id, case sort
+        select r.id, case sort
             when 'relevance' then
                 (case when misspelt then (
                           select sum(likest.likeness) from (
                               select max(l.likeness)::double precision as likeness
                               from unnest(words.alike, words.likeness, words.instead_of) as l (alike, likeness, instead_of)
-                              where f.search @@ l.alike group by l.instead_of) as likest)
-                      when exact = wanted then 2 * ts_rank(f.search, exact)::double precision
-                      else ts_rank(f.search, exact)::double precision + ts_rank(f.search, wanted) end)::text
-            when 'newest' then to_jsonb(f.created_at) #>> '{}'
-            when 'title' then soundscape.folded(f.title)
-            when 'duration' then f.duration::text
-            when 'tempo' then a.tempo_bpm::text end
-        from public.audio_files f left join public.audio_features a on a.audio_id = f.id
-        where (f.user_id = me or f.is_listed and (f.status in ('queued', 'analyzing', 'ready') or f.analyzed_at is not null))
-          and (wanted is null or f.search @@ wanted)
-          and (filter.min_tempo_bpm is null or a.tempo_bpm >= filter.min_tempo_bpm)
-          and (filter.max_tempo_bpm is null or a.tempo_bpm <= filter.max_tempo_bpm)
-          and (filter.key is null or a.key = filter.key)
-          and (filter.mode is null or a.mode = filter.mode)
-          and (filter.min_duration_s is null or f.duration >= filter.min_duration_s)
-          and (filter.max_duration_s is null or f.duration <= filter.max_duration_s)
-          and (filter.min_loudness_lufs is null or a.integrated_lufs >= filter.min_loudness_lufs)
-          and (filter.max_loudness_lufs is null or a.integrated_lufs <= filter.max_loudness_lufs)
-          and (filter.labels is null or f.labels @> filter.labels)
-          and (filter.license is null or f.license = filter.license)
-          and (as_of is null or f.created_at <= as_of)
-          and case sort when 'duration' then f.duration is not null when 'tempo' then a.tempo_bpm is not null else true end
-          and (after_id is null or case sort
-               when 'newest' then (f.created_at, f.id) < (after_key::timestamptz, after_id)
-               when 'title' then (soundscape.folded(f.title), f.id) > (after_key, after_id)
-               when 'duration' then (f.duration, f.id) > (after_key::double precision, after_id)
-               when 'tempo' then (a.tempo_bpm, f.id) > (after_key::real, after_id)
-               else true end)
-        order by case when sort in ('newest', 'relevance') then f.created_at end desc,
-                 case when sort in ('newest', 'relevance') then f.id end desc,
-                 case when sort = 'title' then soundscape.folded(f.title) end,
-                 case when sort = 'duration' then f.duration end,
-                 case when sort = 'tempo' then a.tempo_bpm end,
-                 case when sort in ('title', 'duration', 'tempo') then f.id end
-        limit most;
+                              where r.search @@ l.alike group by l.instead_of) as likest)
+                      when exact = wanted then 2 * ts_rank(r.search, exact)::double precision
+                      else ts_rank(r.search, exact)::double precision + ts_rank(r.search, wanted) end)::text
+            when 'newest' then to_jsonb(r.created_at) #>> '{}'
+            when 'title' then soundscape.folded(r.title)
+            when 'duration' then r.duration::text
+            when 'tempo' then r.tempo_bpm::text end
+        from (
+            -- Ordered and cut off first: keys and ranks cost more than comparing.
+            select f.id, f.created_at, f.search, f.title, f.duration, a.tempo_bpm
+            from public.audio_files f left join public.audio_features a on a.audio_id = f.id
+            where (f.user_id = me or f.is_listed and (f.status in ('queued', 'analyzing', 'ready') or f.analyzed_at is not null))
+              and (wanted is null or f.search @@ wanted)
+              and (filter.min_tempo_bpm is null or a.tempo_bpm >= filter.min_tempo_bpm)
+              and (filter.max_tempo_bpm is null or a.tempo_bpm <= filter.max_tempo_bpm)
+              and (filter.key is null or a.key = filter.key)
+              and (filter.mode is null or a.mode = filter.mode)
+              and (filter.min_duration_s is null or f.duration >= filter.min_duration_s)
+              and (filter.max_duration_s is null or f.duration <= filter.max_duration_s)
+              and (filter.min_loudness_lufs is null or a.integrated_lufs >= filter.min_loudness_lufs)
+              and (filter.max_loudness_lufs is null or a.integrated_lufs <= filter.max_loudness_lufs)
+              and (filter.labels is null or f.labels @> filter.labels)
+              and (filter.license is null or f.license = filter.license)
+              and (as_of is null or f.created_at <= as_of)
+              and case sort when 'duration' then f.duration is not null when 'tempo' then a.tempo_bpm is not null else true end
+              and (after_id is null or case sort
+                   when 'newest' then (f.created_at, f.id) < (after_key::timestamptz, after_id)
+                   when 'title' then (soundscape.folded(f.title), f.id) > (after_key, after_id)
+                   when 'duration' then (f.duration, f.id) > (after_key::double precision, after_id)
+                   when 'tempo' then (a.tempo_bpm, f.id) > (after_key::real, after_id)
+                   else true end)
+            -- What is added keeps the planner from reading in this order.
+            order by case when in_order and not sorted then f.created_at end desc,
+                     case when in_order and sorted then f.created_at + interval '0' end desc,
+                     case when in_order then f.id end desc,
+                     case when sort = 'title' then soundscape.folded(f.title) end,
+                     case when sort = 'duration' then f.duration end,
+                     case when sort = 'tempo' then a.tempo_bpm end,
+                     case when sort in ('title', 'duration', 'tempo') then f.id end
+            limit most) as r;
 end
 $$;
 comment on function soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer) is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order of sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, because the planner uses no index of words or labels below row level security: their operators are not leakproof.';
@@ -244,7 +263,7 @@ create function public.search_facets(
 language plpgsql stable rows 50 set search_path = '' as $$
 #variable_conflict use_variable
 declare
-    counted constant integer := 5000;
+    counted constant integer := 2000;
     filter constant soundscape.audio_filter := soundscape.audio_filter(
         min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs, labels, license);
     words soundscape.words := case when query ~ '\S' then soundscape.words_of(query) end;
@@ -257,21 +276,19 @@ begin
     end if;
     return query
         with seen as materialized (
-            select f.labels, f.license, f.duration, a.tempo_bpm, a.key || ' ' || a.mode as key
+            select f.labels, f.license, f.duration, a.tempo_bpm::double precision, a.key || ' ' || a.mode as key
             from public.audio_files f left join public.audio_features a on a.audio_id = f.id where f.id = any (ids)),
-        ranges (facet, lower, upper) as (values
-            ('tempo_bpm', 0, 60), ('tempo_bpm', 60, 90), ('tempo_bpm', 90, 120), ('tempo_bpm', 120, 150), ('tempo_bpm', 150, null),
-            ('duration_s', 0, 10), ('duration_s', 10, 60), ('duration_s', 60, 300), ('duration_s', 300, 1200), ('duration_s', 1200, null)),
         counts as (
             select 1 as part, 'label' as facet, l.label as value, count(*) as recordings
             from seen s, unnest(s.labels) as l (label) group by l.label
             union all select 2, 'license', s.license, count(*) from seen s where s.license is not null group by s.license
             union all select 3, 'key', s.key, count(*) from seen s where s.key is not null group by s.key
             union all
-            select 4, r.facet, format('%s-%s', r.lower, r.upper), count(*)
-            from ranges r join seen s on case r.facet when 'tempo_bpm' then s.tempo_bpm else s.duration end >= r.lower
-                 and (r.upper is null or case r.facet when 'tempo_bpm' then s.tempo_bpm else s.duration end < r.upper)
-            group by r.facet, r.lower, r.upper),
+            select 4, 'tempo_bpm', (array['0-60', '60-90', '90-120', '120-150', '150-'])[1 + width_bucket(s.tempo_bpm, '{60,90,120,150}')], count(*)
+            from seen s where s.tempo_bpm is not null group by 3
+            union all
+            select 4, 'duration_s', (array['0-10', '10-60', '60-300', '300-1200', '1200-'])[1 + width_bucket(s.duration, '{10,60,300,1200}')], count(*)
+            from seen s where s.duration is not null group by 3),
         most_frequent as (
             select c.*, row_number() over (partition by c.facet order by c.recordings desc, c.value) as place from counts c)
         select 'all', case when cardinality(ids) < counted then 'exactly' else 'at least' end, cardinality(ids)::bigint
@@ -279,4 +296,4 @@ begin
         (select m.facet, m.value, m.recordings from most_frequent m where m.place <= 30 order by m.part, m.facet, m.place);
 end
 $$;
-comment on function public.search_facets(text, double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text) is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and filters as search_audio. Of more than 5,000 the newest are counted.';
+comment on function public.search_facets(text, double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text) is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and filters as search_audio. Of more than 2,000 the newest are counted.';

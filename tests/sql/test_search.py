@@ -377,6 +377,50 @@ def test_facets_count_what_is_found(db: Database, library: str) -> None:
     assert facets(db, "nothing such")["all"] == {"exactly": 0}
 
 
+@pytest.fixture
+def many(db: Database, alice: str) -> int:
+    """2,400 recordings: every one with one word, every hundredth with another, none heard by a worker."""
+    with psycopg.connect(db.dsn("supabase_admin"), autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "insert into public.audio_files (user_id, title, file_path, is_public, status, created_at) "
+            "select %s, case when n %% 100 = 0 then 'Seldom common ' else 'Common ' end || n, "
+            "%s || '/' || n, "
+            "true, 'queued', now() - make_interval(secs => n * 7919 %% 2400) from generate_series(1, 2400) n",
+            (alice, alice),
+        )
+        connection.execute("analyze public.audio_files")
+    return 2400
+
+
+@pytest.mark.parametrize(("query", "few"), [("common", False), ("seldom", True)])
+def test_the_newest_come_in_order_however_they_are_read(
+    db: Database, many: int, query: str, few: bool
+) -> None:
+    """Few that have a word are sorted; many are read in order until enough have it."""
+    assert db.value("select soundscape.are_few(%s::tsquery, 20)", query) is few
+    newest = [
+        row["title"]
+        for row in db.rows(
+            "select title from public.audio_files where title ~* %s order by created_at desc, id desc", query
+        )
+    ]
+    found: list[str] = []
+    after = None
+    while len(found) < 24 and (
+        rows := ask(db, "search_audio", query=query, sort="newest", limit=8, after=after)
+    ):
+        found += [db.file(str(row["id"]))["title"] for row in rows]
+        after = rows[-1]["cursor"]
+    assert found == newest[:24]
+    assert set(search(db, query, limit=500)) <= set(newest[:1000])
+
+
+def test_of_very_many_the_newest_are_counted(db: Database, many: int) -> None:
+    assert facets(db, "common")["all"] == {"at least": 2000}
+    assert facets(db, "seldom")["all"] == {"exactly": 24}
+
+
 def test_a_stranger_learns_nothing_of_what_is_private(db: Database, library: str, bob: str) -> None:
     """Rows, scores, counts, cursors and corrections are as if alice's private recording were not there."""
     queries = ("thunder", "secret", "diary", "secrit", "diarry thunder", "-thunder", None)
