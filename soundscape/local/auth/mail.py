@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -106,12 +107,9 @@ async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -
 
 def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
     """The newest mails first: `{id, kind, to, subject, date, text, html, link, code}`."""
-    shown: list[dict[str, Any]] = []
-    for file in sorted(_outbox(data_dir).glob("*.json"), reverse=True):
-        mail = {"id": file.stem} | json.loads(file.read_text())
-        if to is None or mail["to"] == to.lower():
-            shown.append(mail)
-    return shown[:MOST_SHOWN]
+    files = sorted(_outbox(data_dir).glob("*.json"), reverse=True)
+    mails = ({"id": file.stem} | json.loads(file.read_text()) for file in files)
+    return list(islice((mail for mail in mails if to is None or mail["to"] == to.lower()), MOST_SHOWN))
 
 
 def outbox_routes(stack: Stack) -> list[Route]:
