@@ -13,7 +13,7 @@ from soundscape.recommend.interactions import Float32, Float64, Int64
 PENALTIES = np.logspace(-2, 6, 17)
 STRETCHES = tuple(np.round(np.arange(0.7, 1.55, 0.05), 2))
 MOST_OF_LISTS = 0.25
-MOST_ASKED = 500
+MOST_ASKED = 200
 
 Folding = Callable[[sparse.csr_matrix], Float32]
 
@@ -77,13 +77,16 @@ def stretch(
         rows = rows[np.sort(rng.choice(rows.shape[0], size=MOST_ASKED, replace=False))]
     rows = rows.multiply(~away[None, :]).tocsr()
     rows.eliminate_zeros()
-    people = fold_in(rows)
-    scores = people @ places.T
-    scores[:, chosen == 0] = -np.inf
+    placed = places.copy()
+
+    def scores(part: sparse.csr_matrix) -> Float32:
+        found = fold_in(part) @ placed.T
+        found[:, chosen == 0] = -np.inf
+        return found
 
     def share(by: float) -> float:
-        scores[:, away] = people @ (by * guessed).T
-        return float(away[metrics.lists(lambda _: scores, rows)].mean())
+        placed[away] = by * guessed
+        return float(away[metrics.lists(scores, rows)].mean())
 
     low, high = 0, len(STRETCHES) - 1
     while low < high:

@@ -25,7 +25,7 @@ def test_lists_of_many_users_are_those_of_each(monkeypatch: pytest.MonkeyPatch) 
     rows = sparse.random(50, 30, 0.2, random_state=0, format="csr")
     weights = rng.normal(size=(30, 30)).astype(np.float32)
     whole = metrics.lists(lambda part: part @ weights, rows)
-    monkeypatch.setattr(metrics, "USERS_AT_ONCE", 7)
+    monkeypatch.setattr(metrics, "SCORES_AT_ONCE", 7 * 30)
     assert metrics.lists(lambda part: part @ weights, rows).tolist() == whole.tolist()
 
 

@@ -91,6 +91,29 @@ def test_a_like_moves_what_is_alike_without_another_fit() -> None:
     assert after[0, nearest].mean() > 3 * np.abs(after[0]).mean()
 
 
+def test_keys_of_no_doubt_are_the_fold_in_of_one_choice(choices: sparse.csr_matrix) -> None:
+    """Without the part that depends on who asks, eq. 4 of Hu, Koren and Volinsky is linear."""
+    model = Als(factors=8, regularization=0.7, alpha=3)
+    model.fit(choices)
+    gram = model.items.T @ model.items + 0.7 * np.eye(8)
+    np.testing.assert_allclose(model.keys(choices, model.items, 0.0), np.linalg.inv(gram), rtol=1e-3)
+
+
+def test_linear_and_exact_listeners_agree_on_what_suits(choices: sparse.csr_matrix) -> None:
+    model = Als(factors=8, regularization=5, alpha=2)
+    model.fit(choices)
+    trust = models.confidence(choices, alpha=2)
+    linear = trust @ (model.items @ model.keys(choices, model.items, 0.5)) @ model.items.T
+    exact = model.scores(choices)
+    alike = [np.corrcoef(one, other)[0, 1] for one, other in zip(linear, exact, strict=True)]
+    assert np.mean(alike) > 0.95
+
+
+def test_a_skip_pulls_away_and_a_choice_pulls_near() -> None:
+    trust = models.confidence(sparse.csr_matrix([[3.0, -2.0, 0.0]]), alpha=2, skip=0.5)
+    assert trust.toarray().tolist() == [[5.0, -1.0, 0.0]]
+
+
 def test_the_same_seed_gives_the_same_factors(choices: sparse.csr_matrix) -> None:
     first, second, other = Als(seed=1), Als(seed=1), Als(seed=2)
     for model in (first, second, other):

@@ -1,0 +1,123 @@
+"""A fit by itself: what it holds back, what it chooses, and what it would not publish."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from benchmarks.made_choices import made
+from soundscape.errors import RecommendationError
+from soundscape.recommend import fit as fitting
+from soundscape.recommend.cold import MOST_OF_LISTS
+from soundscape.recommend.interactions import Float32, Interactions
+from soundscape.recommend.models import confidence
+from soundscape.recommend.served import LEAST_CHOSEN, NEIGHBOURS, Fitting, Settings
+
+Made = tuple[Interactions, Float32]
+
+
+@pytest.fixture(scope="module")
+def taste() -> Made:
+    interactions, features = made(200, 150, 6000, rank=6)
+    return interactions, features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def test_held_back_is_a_tenth_the_same_each_time_and_no_block(taste: Made) -> None:
+    interactions, _ = taste
+    whole = interactions.matrix
+    held = fitting.held_back(interactions, whole)
+    assert held.nnz == pytest.approx(0.1 * whole.nnz, rel=0.15)
+    # Whatever else is known, the same pairs: here of the first half of the events.
+    half = Interactions.of(
+        (interactions.users[u], interactions.items[i], 1.0, None)
+        for u, i in zip(interactions.user[::2], interactions.item[::2], strict=True)
+    )
+    named = {
+        (half.users[u], half.items[i])
+        for u, i in zip(*fitting.held_back(half, half.matrix).nonzero(), strict=True)
+    }
+    assert named <= {
+        (interactions.users[u], interactions.items[i]) for u, i in zip(*held.nonzero(), strict=True)
+    }
+    # As many of each user's and each item's as chance would have it.
+    for axis in (0, 1):
+        of_each = np.asarray((held > 0).sum(axis=axis)).ravel()
+        expected = 0.1 * np.asarray((whole > 0).sum(axis=axis)).ravel()
+        assert np.square(of_each - expected).sum() < 1.3 * (0.9 * expected).sum()
+
+
+def test_what_is_held_back_is_never_learnt_from(taste: Made) -> None:
+    """Without those pairs, the same model: only what it is worth cannot be told."""
+    interactions, features = taste
+    whole = fitting.fit(interactions, content=features)
+    held = fitting.held_back(interactions, interactions.matrix)
+    kept = np.asarray(held[interactions.user, interactions.item]).ravel() == 0
+    events = (interactions.user[kept], interactions.item[kept], interactions.weight[kept])
+    rest = Interactions(interactions.users, interactions.items, *events)
+    train = interactions.signed - held
+    train.eliminate_zeros()
+    assert (train != rest.signed).nnz == 0
+    same = Fitting(
+        rest.signed, features, whole.model.settings.regularization, whole.model.settings.alpha, 300.0
+    )
+    found = same.served(whole.model.settings, whole=True)
+    np.testing.assert_allclose(found.places, whole.model.places, atol=1e-4)
+
+
+def test_as_served_it_beats_the_references(taste: Made) -> None:
+    interactions, features = taste
+    found = fitting.fit(interactions, content=features)
+    worth = {name: figures["ndcg"] for name, figures in found.figures["models"].items()}
+    assert worth["as served"] > max(worth["item-kNN"], worth["popularity"])
+    assert found.reasons == ()
+    assert found.model.neighbours is not None
+    assert np.diff(found.model.neighbours.indptr).max() <= NEIGHBOURS
+
+
+def test_what_few_chose_is_cold_and_has_no_neighbours(taste: Made) -> None:
+    interactions, features = taste
+    choices = interactions.matrix.copy().tolil()
+    choices[:, 7] = 0
+    choices[: LEAST_CHOSEN - 1, 7] = 1
+    model = Fitting(choices.tocsr(), features, 50.0, 8.0, 300.0).served(Settings(), whole=True)
+    assert np.flatnonzero(model.cold).tolist() == [7]
+    assert model.neighbours is not None
+    assert model.neighbours[7].nnz == model.neighbours[:, 7].nnz == 0
+    assert np.abs(model.places[7]).max() > 0
+    silent = Fitting(choices.tocsr(), None, 50.0, 8.0, 300.0).served(Settings(), whole=True)
+    assert np.abs(silent.places[7]).max() == 0
+
+
+def test_skips_take_away_what_is_alike(taste: Made) -> None:
+    interactions, _ = taste
+    model = Fitting(interactions.signed, None, 50.0, 8.0, 300.0).served(Settings())
+    skipped = int(np.abs(model.places).sum(axis=1).argmax())
+    skip = sparse.csr_matrix(([-2.0], ([0], [skipped])), shape=(1, 150), dtype=np.float32)
+    near = np.argsort(-(model.keys[skipped] @ model.places.T))[:5]
+    for strength in (0.0, 1.0):
+        listener = confidence(skip, alpha=8.0, skip=strength) @ model.keys
+        assert ((listener @ model.places[near].T) < 0).all() == (strength > 0)
+
+
+def test_nothing_is_published_that_popularity_beats() -> None:
+    worth = {"as served": {"ndcg": 0.2}, "popularity": {"ndcg": 0.21}}
+    (reason,) = fitting._reasons(worth)
+    assert "popularity" in reason
+    worth = {"as served": {"ndcg": 0.2}, "popularity": {"ndcg": 0.1}, "in force": {"ndcg": 0.206}}
+    assert list(fitting._reasons(worth)) == []
+    worth["in force"]["ndcg"] = 0.2063
+    assert len(list(fitting._reasons(worth))) == 1
+
+
+def test_too_little_is_said_so() -> None:
+    with pytest.raises(RecommendationError) as refused:
+        fitting.fit(made(10, 10, 60)[0])
+    assert refused.value.code == "too_few_events"
+
+
+def test_what_is_new_takes_no_more_than_its_part_of_the_lists(taste: Made) -> None:
+    assert 0 < MOST_OF_LISTS < 0.5
+    interactions, features = taste
+    fitted = fitting.fit(interactions, content=features, share_cold=0.3)
+    assert 0.5 < fitted.figures["stretch"] <= 1.5
