@@ -19,8 +19,8 @@ ESTIMATE_CEILING = 1000
 
 def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: int | None) -> Work:
     """Resolve a request. Nothing has been asked of the database when this raises."""
-    planner, media = Planner(cache, max_rows), request.media
     query = parse_query(request.pairs, is_call=request.is_call and request.is_read)
+    planner = Planner(cache, max_rows if request.is_read or request.is_call else None)
     if request.is_call:
         return _plan_call(request, query, cache, planner, version)
     table = cache.tables.get((request.schema, request.name))
@@ -28,13 +28,11 @@ def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: i
         names = [name for schema, name in cache.tables if schema == request.schema]
         hint = nearest(request.name, names, f"Perhaps you meant the table '{request.schema}.")
         raise refusal("PGRST205", request.schema, request.name, hint=hint)
-    if not request.is_read:
-        shown = planner.shown(table, query)
-        shape = Shape(media, shown.names, not request.shows_rows, version)
-        write = plan_write(request, query, shown, planner)
-        return Work(request, write_statement(write, shown, shape), read_only=False)
     read, count = planner.read(table, query), request.preferences.get("count")
-    shape = Shape(media, read.names, request.method == "HEAD", version)
+    empty = request.method == "HEAD" if request.is_read else not request.shows_rows
+    shape = Shape(request.media, read.names, empty, version)
+    if not request.is_read:
+        return Work(request, write_statement(plan_write(request, query, read), shape), read_only=False)
     ceiling = max_rows or ESTIMATE_CEILING if count == "estimated" else None
     counted = count in ("exact", "estimated")
     statement = read_statement(read, shape, counted=counted, ceiling=ceiling)

@@ -6,7 +6,6 @@ the schema cache knows, so that `sql` has nothing left to decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -58,12 +57,6 @@ class Read:
             node = found.read
         return node
 
-    def all(self) -> Iterator[Read]:
-        """This and everything embedded in it."""
-        yield self
-        for embed in self.embeds:
-            yield from embed.read.all()
-
     @property
     def names(self) -> list[str]:
         """The keys of the rows in the answer."""
@@ -106,40 +99,25 @@ class Planner:
         self._numbers = count(1)
 
     def read(self, table: Table, query: Query) -> Read:
-        """The plan of a read."""
-        root = self.shown(table, query)
-        root.where = self.conditions(root, query)
-        root.limit, root.offset = query.limit.get(()), query.offset.get((), 0)
-        if self._max_rows is not None:
-            for node in root.all():
-                node.limit = self._max_rows if node.limit is None else min(node.limit, self._max_rows)
-        return root
-
-    def shown(self, table: Table, query: Query) -> Read:
-        """The plan of what a write gives back: without its own conditions and limits."""
         root = self._node(table, table.name, query.select)
-        for path in filter(None, {path: None for path, _ in query.conditions}):
+        for path, condition in query.conditions:
             node = root.descend(path)
-            node.where = self.conditions(node, query, path)
+            _check(node, condition)
+            node.where.append(condition)
         for path, terms in query.order.items():
             node = root.descend(path)
             for term in terms:
                 _check_order(node, term)
             node.order = terms
-        for path in filter(None, query.limit):
-            root.descend(path).limit = query.limit[path]
-        for path in filter(None, query.offset):
-            root.descend(path).offset = query.offset[path]
+        for path, limit in query.limit.items():
+            node = root.descend(path)
+            node.limit = limit if node.limit is None else min(limit, node.limit)
+        for path, offset in query.offset.items():
+            root.descend(path).offset = offset
         return root
 
-    def conditions(self, node: Read, query: Query, at: Path = ()) -> list[Condition]:
-        found = [condition for path, condition in query.conditions if path == at]
-        for condition in found:
-            _check(node, condition)
-        return found
-
     def _node(self, table: Table, place: str, items: tuple[SelectItem, ...]) -> Read:
-        node = Read(table, place)
+        node = Read(table, place, limit=self._max_rows)
         for item in items:
             if isinstance(item, EmbedItem):
                 relationship, number = find_relationship(self._cache, table, item), next(self._numbers)

@@ -64,7 +64,7 @@ def read_statement(
     return _finish(composer, with_, rows, shape, total)
 
 
-def write_statement(write: Write, shown: Read, shape: Shape) -> Statement:
+def write_statement(write: Write, shape: Shape) -> Statement:
     composer = Composer()
     if write.method == "DELETE":
         parts = [_delete(composer, write)]
@@ -75,7 +75,7 @@ def write_statement(write: Write, shown: Read, shape: Shape) -> Statement:
     ctes = [SQL("{} as ({})").format(name, part) for name, part in zip(names, parts, strict=True)]
     union = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
     with_ = SQL("with {}, {} as ({}) ").format(COMMA.join(ctes), SOURCE, union)
-    rows = SQL("select * from {}").format(SOURCE) if shape.empty else composer.read(shown, SOURCE)
+    rows = SQL("select * from {}").format(SOURCE) if shape.empty else composer.read(write.shown, SOURCE)
     return _finish(composer, with_, rows, shape, NO_TOTAL)
 
 

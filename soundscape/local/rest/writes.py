@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from soundscape.local.rest.errors import nearest, refusal
-from soundscape.local.rest.plan import Planner, Read
+from soundscape.local.rest.plan import Read
 from soundscape.local.rest.request import Request
 from soundscape.local.rest.schema_cache import Table
 from soundscape.local.rest.syntax import Query
@@ -28,6 +28,8 @@ class Write:
     method: str
     target: Read
     """The table, and which rows are meant where it is not an insert."""
+    shown: Read
+    """What the answer holds."""
     returning: tuple[str, ...]
     text: str = "[]"
     """A JSON array of objects."""
@@ -38,18 +40,18 @@ class Write:
     merge: bool = False
 
 
-def plan_write(request: Request, query: Query, shown: Read, planner: Planner) -> Write:
-    """`shown` is what the answer holds."""
-    method, table, preferences = request.method, shown.table, request.preferences
+def plan_write(request: Request, query: Query, read: Read) -> Write:
+    """`read` says which rows are meant, and what the answer holds of those that were written."""
+    method, table, preferences = request.method, read.table, request.preferences
     if method not in ("POST", "PATCH", "DELETE"):
         raise refusal("PGRST117", method)
-    target = replace(shown, where=[] if method == "POST" else planner.conditions(shown, query))
-    if method != "POST" and not target.where:
+    if method != "POST" and not read.where:
         # Hosted projects load pg-safeupdate into the API's sessions; this is its answer.
         raise refusal("21000", "UPDATE" if method == "PATCH" else "DELETE")
+    shown = replace(read, where=[], limit=None, offset=0)
     returning = _returning(shown) if request.shows_rows else ()
     if method == "DELETE":
-        return Write(method, target, returning)
+        return Write(method, read, shown, returning)
     text, rows = _rows(request)
     uneven = query.columns is None and any(row.keys() != rows[0].keys() for row in rows)
     if len(rows) != 1 if method == "PATCH" else uneven:
@@ -63,7 +65,7 @@ def plan_write(request: Request, query: Query, shown: Read, planner: Planner) ->
     resolution, conflict = preferences.get("resolution"), tuple[str, ...]()
     if resolution is not None and method == "POST":
         conflict = _known(table, query.on_conflict or table.primary_key)
-    return Write(method, target, returning, text, batches, conflict, resolution == "merge-duplicates")
+    return Write(method, read, shown, returning, text, batches, conflict, resolution == "merge-duplicates")
 
 
 def _rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
