@@ -173,3 +173,16 @@ language sql stable set search_path = '' as $$
     join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
 $$;
 comment on function soundscape.listener(bigint, uuid[], real[]) is 'Where a model puts whoever chose these: the sum of their keys, each times the confidence of its weight. Null where it knows none of them.';
+
+create function soundscape.middle(model bigint, chosen uuid[], weights real[])
+returns table (space text, place extensions.halfvec)
+language sql stable rows 1 set search_path = '' as $$
+    select e.space, extensions.l2_normalize(extensions.sum(e.embedding::extensions.vector operator(extensions.*) array_fill(
+        soundscape.confidence(c.weight, (m.settings ->> 'alpha')::real, 0), array[128])::extensions.vector))::extensions.halfvec
+    from unnest(chosen, weights) as c (audio_id, weight)
+    join soundscape.recommendation_models m on m.id = model
+    join public.audio_embeddings e on e.audio_id = c.audio_id and e.space = m.space
+    where c.weight > 0
+    group by e.space
+$$;
+comment on function soundscape.middle(bigint, uuid[], real[]) is 'The middle of how what somebody chose sounds, in the space of a model, each times the confidence of its weight; a row, or none.';

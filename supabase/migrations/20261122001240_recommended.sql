@@ -63,6 +63,8 @@ language plpgsql stable rows 500 set search_path = '' set plan_cache_mode = forc
 declare
     me constant uuid := auth.uid();
     in_slot constant smallint := (select m.slot from soundscape.recommendation_models m where m.id = model);
+    -- How much what it says of sound and of neighbours is worth beside its factors, as the fit measured it.
+    settings constant jsonb := coalesce((select m.settings from soundscape.recommendation_models m where m.id = model), '{}');
     listener constant extensions.vector := soundscape.listener(model, chosen[:300], weights[:300]);
     found uuid[];
     partners uuid[];
@@ -116,7 +118,10 @@ begin
             select e.space, e.embedding, l.strength, l.is_skip
             from (select u.audio_id, u.strength, false as is_skip from unnest(leads, strengths) as u (audio_id, strength)
                   union all select u.audio_id, 1, true from unnest(skips) as u (audio_id)) as l
-            join public.audio_embeddings e on e.audio_id = l.audio_id),
+            join public.audio_embeddings e on e.audio_id = l.audio_id
+            where l.is_skip or listener is null
+            -- Whom the model knows is compared as they were when it was measured: with the middle of what they chose.
+            union all select m.space, m.place, 1, false from soundscape.middle(model, chosen[:300], weights[:300]) m where listener is not null),
         -- Put together by grouping: how many there are is not known when this is planned, and joins would be nested loops.
         known as materialized (
             select m.id, greatest(0, max(m.sound)) as sound, greatest(0, 2 * max(m.skipped) - 1) as skipped,
@@ -144,9 +149,9 @@ begin
         -- What each source gives at most; what it gives the best candidate, where it has no measure of its own.
         parts as materialized (
             select k.id, 0.3 * k.skipped as against,
-                   case when model is null then 0.8 else 0.4 end * k.sound as sound,
+                   case when listener is null then 0.8 else 0.4 * coalesce((settings ->> 'content')::double precision, 1) end * k.sound as sound,
                    0.4 * k.taste / nullif(max(k.taste) over (), 0) as taste,
-                   0.2 * k.together / nullif(max(k.together) over (), 0) as together,
+                   0.4 * coalesce((settings ->> 'neighbours')::double precision, 0.5) * k.together / nullif(max(k.together) over (), 0) as together,
                    case when chosen = '{}' then 0.6 else 0.2 end * nullif(k.labelled, 0) as label,
                    0.05 * k.popularity / nullif(max(k.popularity) over (), 0) as popular
             from known k)

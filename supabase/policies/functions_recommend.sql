@@ -12,6 +12,7 @@ grant execute on function
     soundscape.choices(uuid[]),
     soundscape.confidence(real, real, real),
     soundscape.listener(bigint, uuid[], real[]),
+    soundscape.middle(bigint, uuid[], real[]),
     soundscape.labelled(text[], integer),
     soundscape.reason_of(uuid),
     soundscape.because(text, text, text, text[]),

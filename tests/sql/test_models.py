@@ -142,6 +142,18 @@ def test_a_listener_is_the_sum_of_keys(db: Database, alice: str) -> None:
     assert json.loads(listener)[:3] == pytest.approx([5 * 3 - 1, 5 * 1 - 3, 5 - 1])
 
 
+def test_the_middle_of_what_was_chosen_leaves_skips_out(db: Database, alice: str) -> None:
+    model = in_force(db)
+    first, second, skipped = (heard(db, alice, at=at) for at in ((1.0,), (0.0, 1.0), (0.0, 0.0, 1.0)))
+    (found,) = db.rows(
+        "select space, place::text from soundscape.middle(%s, %s::uuid[], %s::real[])",
+        model, [first, second, skipped], [3.0, 1.0, -1.0],
+    )  # fmt: skip
+    # Confidences 1 + 2 · log2(1 + weight): 5 and 3.
+    assert json.loads(found["place"])[:3] == pytest.approx([5 / 34**0.5, 3 / 34**0.5, 0], abs=1e-3)
+    assert found["space"] == SPACE
+
+
 def test_a_guess_is_the_map_of_the_sound(db: Database, alice: str) -> None:
     model = in_force(db)
     (found,) = place(db, heard(db, alice, at=(0.5, -0.25)))

@@ -455,6 +455,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.choices(uuid[])": SIGNED_IN,
     "soundscape.confidence(real,real,real)": SIGNED_IN,
     "soundscape.listener(bigint,uuid[],real[])": SIGNED_IN,
+    "soundscape.middle(bigint,uuid[],real[])": SIGNED_IN,
     f"public.{SEARCH}": EVERYBODY,
     f"public.{FACETS}": EVERYBODY,
     "soundscape.words_of(text)": EVERYBODY,
