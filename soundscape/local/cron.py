@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import structlog
 
+from soundscape.local.queries import read_queries
 from soundscape.local.stack import Stack
 
 log = structlog.get_logger(__name__)
 
-_DUE = """
-select jobid, command, username from cron.job
-where active and cron._is_due(schedule, %s, (%s::jsonb ->> jobid::text)::timestamptz)
-"""
+QUERIES = read_queries(Path(__file__).with_name("background.sql"))
 
 
 async def run(stack: Stack) -> None:
@@ -37,11 +36,11 @@ async def run(stack: Stack) -> None:
 
 async def _due(stack: Stack, now: datetime, last_runs: dict[int, datetime]) -> list[tuple[Any, ...]]:
     async with stack.admin.connection() as connection:
-        installed = await (await connection.execute("select to_regclass('cron.job') is not null")).fetchone()
+        installed = await (await connection.execute(QUERIES["has_cron"].encode())).fetchone()
         if installed is None or not installed[0]:
             return []
         runs = json.dumps({job_id: run.isoformat() for job_id, run in last_runs.items()})
-        return await (await connection.execute(_DUE, (now, runs))).fetchall()
+        return await (await connection.execute(QUERIES["due_jobs"].encode(), (now, runs))).fetchall()
 
 
 async def _run_job(stack: Stack, job_id: int, command: str, username: str) -> None:
@@ -57,11 +56,5 @@ async def _run_job(stack: Stack, job_id: int, command: str, username: str) -> No
         status, message = "failed", str(error)
         log.warning("cron job failed", job_id=job_id, error=message)
     async with stack.admin.connection() as connection:
-        await connection.execute(
-            "insert into cron.job_run_details (jobid, database, username, command, status, return_message,"
-            " start_time, end_time) values (%s, 'postgres', %s, %s, %s, %s, %s, clock_timestamp())",
-            (job_id, username, command, status, message, started),
-        )
-        await connection.execute(
-            "delete from cron.job_run_details where start_time < now() - interval '1 day'"
-        )
+        ran = (job_id, username, command, status, message, started)
+        await connection.execute(QUERIES["keep_run"].encode(), ran)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 
 from soundscape.local.postgres import SUPERUSER
+from soundscape.local.queries import read_queries
 from soundscape.local.stack import Stack
 
 USER_AGENT = "pg_net/0.19.5"
@@ -21,17 +23,7 @@ CHANNEL = "soundscape_net"
 BATCH = 50
 POLL_S = 5.0
 """A notification can be missed while reconnecting; the queue is looked at this often regardless."""
-
-_TAKE = """
-delete from net.http_request_queue where id in (
-    select id from net.http_request_queue order by id limit %s for update skip locked)
-returning id, method, url, headers, body, timeout_milliseconds
-"""
-_ANSWER = """
-insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)
-values (%s, %s, %s, %s, %s, %s, %s)
-"""
-_FORGET = "delete from net._http_response where created < now() - interval '6 hours'"
+QUERIES = read_queries(Path(__file__).with_name("background.sql"))
 
 
 async def run(stack: Stack) -> None:
@@ -44,11 +36,11 @@ async def run(stack: Stack) -> None:
     ):
         await connection.execute(f"listen {CHANNEL}")
         while True:
-            rows = await (await connection.execute(_TAKE, (BATCH,))).fetchall()
+            rows = await (await connection.execute(QUERIES["take_requests"].encode(), (BATCH,))).fetchall()
             if rows:
                 await asyncio.gather(*(_send(stack, client, row) for row in rows))
                 continue
-            await connection.execute(_FORGET)
+            await connection.execute(QUERIES["forget_answers"].encode())
             async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                 pass
 
@@ -61,10 +53,7 @@ async def _send(stack: Stack, client: httpx.AsyncClient, row: Sequence[Any]) -> 
             method,
             url,
             # pg_net passes every value on as its text.
-            headers={
-                name: value if isinstance(value, str) else json.dumps(value)
-                for name, value in (headers or {}).items()
-            },
+            headers={name: _text(value) for name, value in (headers or {}).items()},
             content=body,
             timeout=timeout_ms / 1000,
         )
@@ -82,4 +71,8 @@ async def _send(stack: Stack, client: httpx.AsyncClient, row: Sequence[Any]) -> 
         # The last two: headers that are no object or no ASCII. One bad request must not lose the others.
         answer = (None, None, None, None, False, str(error) or type(error).__name__)
     async with stack.admin.connection() as connection:
-        await connection.execute(_ANSWER, (request_id, *answer))
+        await connection.execute(QUERIES["keep_answer"].encode(), (request_id, *answer))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
