@@ -40,17 +40,13 @@ def hold(data_dir: Path) -> Iterator[Callable[..., None]]:
 
         def tell(**more: str | int) -> None:
             facts.update(more)
-            file.seek(0)
-            file.truncate()
-            json.dump(facts, file)
-            file.flush()
+            path.write_text(json.dumps(facts))
 
         tell()
         try:
             yield tell
         finally:
-            file.seek(0)
-            file.truncate()
+            path.write_text("")
 
 
 def read(data_dir: Path) -> dict[str, str | int] | None:

@@ -67,15 +67,9 @@ async def open_stack(
 
         async def pool(role: str, most: int) -> Pool:
             # Asked before each use: after a crash of Postgres every connection that lay here is dead.
-            return await opened.enter_async_context(
-                AsyncConnectionPool(
-                    postgres.dsn(role),
-                    min_size=1,
-                    max_size=most,
-                    open=False,
-                    check=AsyncConnectionPool.check_connection,
-                )
-            )
+            check = AsyncConnectionPool.check_connection
+            made = AsyncConnectionPool(postgres.dsn(role), min_size=1, max_size=most, open=False, check=check)
+            return await opened.enter_async_context(made)
 
         yield Stack(
             data_dir=data_dir,
