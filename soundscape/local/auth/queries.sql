@@ -75,19 +75,27 @@ returning u.*
 select jsonb_strip_nulls(jsonb_build_object(
         'id', u.id, 'aud', coalesce(u.aud, ''), 'role', coalesce(u.role, ''),
         'email', coalesce(u.email, ''), 'phone', coalesce(u.phone, ''), 'new_email', nullif(u.email_change, ''),
-        'created_at', coalesce(u.created_at, '0001-01-01'), 'updated_at', u.updated_at,
-        'email_confirmed_at', u.email_confirmed_at, 'phone_confirmed_at', u.phone_confirmed_at,
-        'confirmed_at', u.confirmed_at, 'confirmation_sent_at', u.confirmation_sent_at,
-        'recovery_sent_at', u.recovery_sent_at, 'email_change_sent_at', u.email_change_sent_at,
-        'invited_at', u.invited_at, 'last_sign_in_at', u.last_sign_in_at, 'banned_until', u.banned_until,
-        'deleted_at', u.deleted_at, 'is_anonymous', u.is_anonymous
-    )) || jsonb_build_object(
+        'is_anonymous', u.is_anonymous
+    )) || (
+        select coalesce(jsonb_object_agg(name, to_char(moment at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), '{}')
+        from (values
+            ('created_at', coalesce(u.created_at, '0001-01-01')), ('updated_at', u.updated_at),
+            ('email_confirmed_at', u.email_confirmed_at), ('phone_confirmed_at', u.phone_confirmed_at),
+            ('confirmed_at', u.confirmed_at), ('confirmation_sent_at', u.confirmation_sent_at),
+            ('recovery_sent_at', u.recovery_sent_at), ('email_change_sent_at', u.email_change_sent_at),
+            ('invited_at', u.invited_at), ('last_sign_in_at', u.last_sign_in_at), ('banned_until', u.banned_until),
+            ('deleted_at', u.deleted_at)
+        ) as moments (name, moment) where moment is not null
+    ) || jsonb_build_object(
         'app_metadata', coalesce(u.raw_app_meta_data, '{}'), 'user_metadata', coalesce(u.raw_user_meta_data, '{}'),
         'identities', (
             select coalesce(jsonb_agg(jsonb_build_object(
                 'identity_id', i.id, 'id', i.provider_id, 'user_id', i.user_id, 'identity_data', i.identity_data,
-                'provider', i.provider, 'last_sign_in_at', i.last_sign_in_at, 'created_at', i.created_at,
-                'updated_at', i.updated_at, 'email', i.email
+                'provider', i.provider, 'email', i.email
+            ) || (
+                select jsonb_object_agg(name, to_char(moment at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+                from (values ('last_sign_in_at', i.last_sign_in_at), ('created_at', i.created_at),
+                    ('updated_at', i.updated_at)) as moments (name, moment)
             ) order by i.created_at), '[]')
             from auth.identities as i where i.user_id = u.id)
     ) as shown

@@ -91,7 +91,7 @@ async def _anonymously(call: Call) -> Row:
 
 def _look_alike(email: str, data: Row) -> Row:
     """What a stranger who signs up with a taken address is shown: a user that does not exist."""
-    now = datetime.now(UTC).isoformat()
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     return {
         "id": str(uuid4()),
         "aud": "authenticated",

@@ -62,6 +62,14 @@ def test_create_refuses(server: Server, attributes: dict[str, Any], status: int,
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
 
 
+def test_times_are_written_as_the_real_service_writes_them(server: Server, email: str) -> None:
+    headers = {"apikey": server.keys.secret_key, "authorization": f"Bearer {server.keys.secret_key}"}
+    user = httpx.post(f"{server.auth_url}/admin/users", json={"email": email}, headers=headers).json()
+    assert user["created_at"].endswith("Z")
+    assert "banned_until" not in user
+    assert user["identities"][0]["created_at"].endswith("Z")
+
+
 def test_create_with_a_taken_address_or_id(server: Server, email: str) -> None:
     admin = server.admin().auth.admin
     user = admin.create_user({"email": email}).user

@@ -237,6 +237,7 @@ async def test_a_row_without_bytes_is_not_found(
         assert answer.json()["code"] == "NoSuchKey"
 
 
+@pytest.mark.row("storage.no-transform", by="http")
 async def test_what_is_left_out_says_so(http: httpx.AsyncClient, user: User, path: str) -> None:
     answer = await http.get(f"/render/image/authenticated/{path}", headers=user.headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "FeatureNotEnabled")
