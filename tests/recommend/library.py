@@ -19,9 +19,9 @@ def named(kind: str, name: str) -> str:
     return str(uuid5(NAMES, f"{kind} {name}"))
 
 
-def fill(dsn: str, *, people: int, items: int, choices: int, seed: int = 0) -> Interactions:
+def fill(dsn: str, *, people: int, items: int, choices: int, rank: int = 8) -> Interactions:
     """Write made choices as likes, listening and playlists of a project; every recording is public."""
-    interactions, features = made(people, items, choices, rank=8, seed=seed)
+    interactions, features = made(people, items, choices, rank=rank)
     features = features / np.linalg.norm(features, axis=1, keepdims=True)
     owner = named("owner", "")
     users = [named("user", name) for name in interactions.users]
