@@ -135,6 +135,7 @@ def describe(dsn: str, recordings: int, real: list[dict[str, Any]]) -> Float32:
     places = places.astype(np.float16).astype(np.float32)  # as halfvec keeps them
 
     with connected(dsn) as connection:
+        connection.execute("set session_replication_role = replica")  # moods would follow row by row
         connection.execute(
             "create temp table measured (id uuid, tempo real, sure real, onsets real, key text, mode text, "
             "keyed real, lufs real, heard jsonb)"

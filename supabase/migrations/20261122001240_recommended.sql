@@ -14,7 +14,8 @@ begin
     foreach label in array labels loop
         return query
             select f.id from public.audio_files f
-            where f.labels @> array[label] and f.is_public and f.hidden_at is null and f.user_id is distinct from auth.uid()
+            where f.labels @> array[label] and f.is_public and f.hidden_at is null and f.status = 'ready'
+              and f.user_id is distinct from auth.uid()
             order by f.created_at desc, f.id limit most;
     end loop;
 end
@@ -69,6 +70,11 @@ declare
     found uuid[];
     partners uuid[];
     partnership double precision[];
+    copies constant uuid[] := array(
+        select m.matched_audio_id from public.audio_matches m
+        where m.audio_id = any (chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null
+        union select m.audio_id from public.audio_matches m
+        where m.matched_audio_id = any (chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null);
 begin
     perform set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '40', true),
             -- Whoever has heard all that is near gets something else rather than a search through everything.
@@ -132,7 +138,8 @@ begin
                        (select count(*) from unnest(wanted) w where w = any (f.labels))::double precision
                            / nullif(cardinality(wanted), 0) as labelled
                 from public.audio_files f
-                where f.id = any (found) and f.is_listed and f.user_id <> me and f.id not in (select unnest(chosen))
+                where f.id = any (found) and f.is_listed and f.status = 'ready' and f.user_id <> me
+                  and f.id not in (select unnest(chosen || copies))
                 union all
                 select e.audio_id, false,
                        max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding))) filter (where not h.is_skip),

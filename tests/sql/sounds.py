@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import psycopg
@@ -23,7 +24,7 @@ def analysed(**given: Any) -> Row:
     embedding = {"space": given.get("space", SPACE), "values": place(*given.get("at", ()))}
     return {
         "analysis_version": "test-1",
-        "source": source | {"sha256": "0" * 64},
+        "source": source | {"sha256": given.get("sha256", secrets.token_hex(32))},
         "loudness": {"integrated_lufs": given.get("lufs", -20.0), "range_lu": given.get("range_lu")},
         "spectral": {"centroid_hz": {"mean": given.get("centroid_hz")}},
         "rhythm": {

@@ -161,6 +161,24 @@ def test_what_has_no_place_among_sounds_is_offered_too(db: Database, alice: str,
     assert sorted(ids(recommended(db, bob))) == sorted([shower, silence])
 
 
+def test_a_copy_of_what_was_chosen_is_not_offered_until_the_claim_is_dismissed(
+    db: Database, alice: str, bob: str
+) -> None:
+    rain, copy = (heard(db, alice, at=(1.0,), sha256="a" * 64) for _ in range(2))
+    shower = heard(db, alice, at=(1.0, 0.1))
+    like(db, bob, rain)
+    assert ids(recommended(db, bob)) == [shower]
+    db.rows("update public.audio_matches set moderator_dismissed_at = now()")
+    assert sorted(ids(recommended(db, bob))) == sorted([copy, shower])
+
+
+def test_what_is_being_analysed_anew_is_not_offered(db: Database, alice: str, bob: str) -> None:
+    rain = heard(db, alice, at=(1.0,), tags=["rain"])
+    assert ids(recommended(db, bob, labels=["rain"])) == [rain]
+    db.rows("update public.audio_files set status = 'queued' where id = %s", rain)
+    assert recommended(db, bob, labels=["rain"]) == []
+
+
 def test_a_list_is_varied(db: Database, alice: str, bob: str) -> None:
     rain, song = heard(db, alice, at=(1.0,)), heard(db, alice, at=(0.0, 0.0, 1.0))
     for n in range(8):

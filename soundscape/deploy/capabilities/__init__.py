@@ -55,6 +55,7 @@ def capabilities(visit: Visit) -> list[Capability]:
         Capability("worker's functions", ("sign in",), tried(access.closed), leak),
         Capability("likes", ("public row",), tried(belongings.likes)),
         Capability("listening", ("public row",), tried(belongings.listening)),
+        Capability("impressions", ("public row", "secret key"), tried(belongings.impressions)),
         Capability("preferences", ("sign in",), tried(belongings.preferences)),
         Capability("playlists", ("public row",), tried(belongings.playlists)),
         Capability("reports", ("public row",), tried(belongings.reports)),

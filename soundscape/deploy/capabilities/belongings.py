@@ -1,4 +1,4 @@
-"""What people keep beside recordings: likes, what they heard, preferences, playlists, reports.
+"""What people keep beside recordings: likes, what they heard and were shown, preferences, playlists, reports.
 
 Each is tried on a public recording without bytes: written and read by its owner, while another user and
 nobody try to.
@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from typing import Any
+from uuid import uuid4
+
+from supabase import AsyncClient
 
 from soundscape.deploy.capabilities.visit import Visit, data, is_granted, rows
 from soundscape.deploy.check import Broken
@@ -34,11 +37,24 @@ async def listening(visit: Visit) -> None:
     await _kept(visit, "listening_events", {"audio_id": visit.blank["id"], "listened_s": 1})
 
 
-async def _kept(visit: Visit, table: str, row: Row) -> None:
-    """A row that is its owner's alone, made and deleted by them."""
+async def impressions(visit: Visit) -> None:
+    """Written by no user; and the rules of moods, which everybody reads."""
+    row = {"answer_id": str(uuid4()), "place": 1, "reason": "check", "score": 0, "seed": 1}
+    await _kept(visit, "impressions", {**row, "audio_id": visit.blank["id"]}, writer=await visit.admin())
+    for who, client in (("a user", visit.owner.client), ("nobody", await visit.anonymous())):
+        if not await data(client.table("mood_rules").select("mood").limit(1)):
+            raise Broken(f"The rules of moods: {who} does not see them.")
+    rule = {"mood": "check", "rule": "check", "points": 1, "labels": ["check"]}
+    await none_granted(
+        "mood_rules", {"a user writes one": data(visit.owner.client.table("mood_rules").insert(rule))}
+    )
+
+
+async def _kept(visit: Visit, table: str, row: Row, *, writer: AsyncClient | None = None) -> None:
+    """A row that is its owner's alone, made by them (or in their name) and deleted by them."""
     owner, stranger = visit.owner.client, visit.stranger.client
     mine = {**row, "user_id": visit.owner.user_id}
-    await data(owner.table(table).insert(row))
+    await data(owner.table(table).insert(row) if writer is None else writer.table(table).insert(mine))
     if not await _own(visit, owner, table):
         raise Broken(f"Its owner does not see what they put into {table}.")
     await none_granted(

@@ -318,8 +318,8 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("mood_mix(text,integer,bigint,uuid[])", "of a hidden one",
      "select id from public.mood_mix('energy') where id = {hidden}", ".y...."),
     ("impressions_after(timestamp with time zone,uuid,integer,integer)", "", "select public.impressions_after()", "xxxxxy"),
-    # The owner is offered what is the other's, and everybody else what is both's.
-    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "xyyyyx"),
+    # Only what the other has is ready.
+    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "xy.yyx"),
     ("begin_fit(double precision)", "", "select public.begin_fit()", "xxxxxy"),
     ("end_fit(uuid)", "", "select public.end_fit({turn})", "xxxxxy"),
     ("fit_history(uuid,integer)", "", "select public.fit_history()", "xxxxxy"),

@@ -25,8 +25,9 @@ select bucket, name, owner, '1', '{"eTag": "e", "size": 1, "mimetype": "audio/wa
     ('waveforms', '00000000-0000-4000-8000-00000000000b/1/w.dat', null),
     ('waveforms', '00000000-0000-4000-8000-00000000000c/1/w.dat', null)) as o (bucket, name, owner);
 
-insert into public.audio_files (id, user_id, title, file_path, is_public, hidden_at, hidden_reason)
-select id::uuid, owner::uuid, title, 'public/' || title || '.wav', is_public, hidden_at, case when hidden_at is not null then 'Not yours.' end
+insert into public.audio_files (id, user_id, title, file_path, is_public, hidden_at, hidden_reason, status, analysis_version)
+select id::uuid, owner::uuid, title, 'public/' || title || '.wav', is_public, hidden_at, case when hidden_at is not null then 'Not yours.' end,
+       case when title = 'theirs' then 'ready' else 'awaiting_upload' end, '1'
 from (values
     ('00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-000000000001', 'private', false, null),
     ('00000000-0000-4000-8000-00000000000b', '00000000-0000-4000-8000-000000000001', 'public', true, null),
