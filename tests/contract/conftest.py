@@ -169,6 +169,7 @@ def signed_up(target: Target) -> Iterator[list[SignedUp]]:
         if left := files.list(user.id):
             files.remove([f"{user.id}/{item['name']}" for item in left])
         server.auth.admin.delete_user(user.id)
+    http.close()
 
 
 @pytest.fixture

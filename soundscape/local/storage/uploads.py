@@ -121,26 +121,20 @@ def signed_path(route: str, path: str, token: str) -> str:
 async def _candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
     headers = call.request.headers
     content_type = headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/form-data"):
-        candidate = Candidate(
-            call.bucket_id,
-            call.key,
-            mime_type=header_text(content_type) or DEFAULT_MIME_TYPE,
-            cache_control=header_text(headers.get("cache-control", "")) or "no-cache",
-            user_metadata=decode_user_metadata(headers.get("x-metadata"), base64_coded=True),
-            content_encoding=header_text(headers.get("content-encoding", "")),
-        )
-        return candidate, call.request.stream()
-    form = Form(call.request.stream(), content_type)
-    await form.read_fields()
-    said = {name: header_text(value) for name, value in form.fields.items()}
-    metadata = form.fields.get("metadata", form.fields.get("userMetadata"))
-    candidate = Candidate(
-        call.bucket_id,
-        call.key,
-        mime_type=said.get("contentType") or header_text(form.mime_type) or DEFAULT_MIME_TYPE,
-        cache_control=f"max-age={said['cacheControl']}" if said.get("cacheControl") else "no-cache",
-        user_metadata=decode_user_metadata(metadata, base64_coded=False),
-        content_encoding=said.get("contentEncoding", ""),
-    )
-    return candidate, form.file()
+    if content_type.lower().startswith("multipart/form-data"):
+        form = Form(call.request.stream(), content_type)
+        await form.read_fields()
+        said, chunks = form.fields, form.file()
+        mime_type, encoding = said.get("contentType") or form.mime_type, said.get("contentEncoding", "")
+        cache_control = f"max-age={said['cacheControl']}" if said.get("cacheControl") else ""
+        metadata = said.get("metadata", said.get("userMetadata"))
+        user_metadata = decode_user_metadata(metadata, base64_coded=False)
+    else:
+        chunks = call.request.stream()
+        mime_type, encoding = content_type, headers.get("content-encoding", "")
+        cache_control = headers.get("cache-control", "")
+        user_metadata = decode_user_metadata(headers.get("x-metadata"), base64_coded=True)
+    mime_type = header_text(mime_type) or DEFAULT_MIME_TYPE
+    cache_control = header_text(cache_control) or "no-cache"
+    encoding = header_text(encoding)
+    return Candidate(call.bucket_id, call.key, mime_type, cache_control, user_metadata, encoding), chunks
