@@ -128,8 +128,12 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
         return bool(negation), test
 
     def visit_member(self, _: Node, children: list[Any]) -> tuple[Any, ...]:
-        _, _, _, first, others, _ = children
-        return "in", _all(first, others)
+        return "in", children[3]
+
+    def visit_values(self, node: Node, _: list[Any]) -> tuple[str, ...]:
+        """By one pattern: lists can be long."""
+        found = node.match.captures("value")
+        return tuple(_unquoted(value) if _QUOTED.fullmatch(value) else value for value in found)
 
     def visit_state(self, node: Node, _: list[Any]) -> tuple[Any, ...]:
         return "is", node.text.removeprefix("is.").lower()
@@ -151,8 +155,6 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
 
     def visit_element(self, _: Node, children: list[Any]) -> Any:
         return children[0] if isinstance(children[0], str) else children[0][0]
-
-    visit_value = visit_element
 
     # -- order -----------------------------------------------------------------------------------
 
@@ -194,10 +196,14 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     visit_key = visit_type = visit_connective = visit_word
 
     def visit_quoted(self, node: Node, _: list[Any]) -> str:
-        return str(_ESCAPED.sub(r"\1", node.text[1:-1]))
+        return _unquoted(node.text)
 
 
 _TREE = _Tree()
+
+
+def _unquoted(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text[1:-1])
 
 
 def _all(first: Any, others: Any) -> tuple[Any, ...]:
