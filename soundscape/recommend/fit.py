@@ -175,7 +175,7 @@ def choose(train: sparse.csr_matrix, content: Float32 | None) -> Settings:
     best: tuple[float, Settings, Fitting] | None = None
     for regularization, alpha in FACTORIZATIONS:
         settings = Settings(regularization=regularization, alpha=alpha, neighbours=0.0, content=0.0)
-        fitting = Fitting(seen, content, regularization, alpha, settings.ease, iterations=8)
+        fitting = Fitting(seen, content, regularization, alpha, settings.ease, iterations=6)
         found = worth(fitting.served(settings))
         if best is None or found > best[0]:
             best = (found, settings, fitting)
