@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from soundscape.local.realtime.authorization import Refused
 from soundscape.local.realtime.filter import Condition, FilterError, parse_filter
 from soundscape.local.realtime.pgoutput import Change
 from soundscape.local.realtime.visibility import count_tables
@@ -16,10 +17,6 @@ from soundscape.local.tokens import Caller
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 _ids = itertools.count(1)
-
-
-class BindingError(Exception):
-    """The entry cannot be subscribed to; the message goes to the client."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +34,21 @@ class Binding:
 
 
 def parse_binding(given: dict[str, Any]) -> Binding:
-    """The binding a client's entry describes. Raises `BindingError`."""
+    """The binding a client's entry describes. Raises `Refused`."""
     schema, table, event = given.get("schema") or "", given.get("table") or "", given.get("event")
     filter_ = given.get("filter") or ""
     if not schema and not table:
-        raise BindingError(
+        raise Refused(
             "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to"
         )
     if not all(isinstance(text, str) and "\0" not in text for text in (schema, table, filter_)):
-        raise BindingError("`schema`, `table` and `filter` must be strings")
+        raise Refused("`schema`, `table` and `filter` must be strings")
     if given.get("select"):
-        raise BindingError("Error parsing `select` params: column selection is not supported here")
+        raise Refused("Error parsing `select` params: column selection is not supported here")
     try:
         conditions = parse_filter(filter_)
     except FilterError as error:
-        raise BindingError(f"Error parsing `filter` params: {error}") from error
+        raise Refused(f"Error parsing `filter` params: {error}") from error
     event = str(event).upper()
     return Binding(
         next(_ids), event if event in EVENTS else "*", schema or "public", table or "*", conditions
@@ -61,7 +58,7 @@ def parse_binding(given: dict[str, Any]) -> Binding:
 async def check_binding(binding: Binding, caller: Caller, callers: Pool) -> None:
     """Refuse a binding that could never deliver: no such published table, column or comparison.
 
-    Raises `BindingError`.
+    Raises `Refused`.
     """
     failed = "Unable to subscribe to changes with given parameters."
     filters = [(found.column, found.operator, found.value) for found in binding.conditions]
@@ -70,8 +67,8 @@ async def check_binding(binding: Binding, caller: Caller, callers: Pool) -> None
         found = await count_tables(callers, caller, binding.schema, binding.table, binding.conditions)
     except psycopg.Error as error:
         reason, checks = str(error).split("\n", 1)[0], "An exception happened so please check your"
-        raise BindingError(f"{failed} {checks} connect parameters: [{where}]. Exception: {reason}") from error
+        raise Refused(f"{failed} {checks} connect parameters: [{where}]. Exception: {reason}") from error
     if not found:
-        raise BindingError(
+        raise Refused(
             f"{failed} Please check Realtime is enabled for the given connect parameters: [{where}]"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from soundscape.local.realtime.authorization import EVERYTHING, Permissions, Refused, identify, permissions
-from soundscape.local.realtime.binding import Binding, BindingError, check_binding, parse_binding
+from soundscape.local.realtime.binding import Binding, check_binding, parse_binding
 from soundscape.local.realtime.serializer import Message, UserBroadcast
 from soundscape.local.tokens import Caller
 
@@ -213,7 +213,7 @@ async def bind(channel: Channel, message: Message) -> tuple[list[dict[str, Any]]
         for entry in given:
             bindings.append(parse_binding(entry))
             await check_binding(bindings[-1], channel.caller, channel.service.stack.authenticator)
-    except BindingError as error:
+    except Refused as error:
         if _at(config, "postgres_changes_options", "wait") is True:
             raise Refused(str(error), "RealtimeDisabledForConfiguration") from error
         # The list must match the client's, or it reports a mismatch instead of our reason.

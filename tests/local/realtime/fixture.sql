@@ -36,12 +36,25 @@ alter table heard."odd %s ""name" enable row level security;
 create policy brittle on heard."odd %s ""name" for select to authenticated using (10 / id > 0);
 grant select on heard."odd %s ""name" to authenticated;
 
+-- A type of every kind: what is sent must be what to_jsonb makes of the row.
+create extension if not exists citext with schema extensions;
+create extension if not exists vector with schema extensions;
+create type heard."odd type" as enum ('a', 'b c');
+create domain heard.positive as int check (value > 0);
+create type heard.pair as (left_one int, right_one text);
+create table heard.kinds (
+    id uuid primary key, padded char(4), exact numeric(5, 2), odd heard."odd type", odds heard."odd type"[],
+    counted heard.positive, pair heard.pair, bytes bytea, word extensions.citext, near extensions.vector(2),
+    span int4range, took interval, flags bit(3), at timestamp, day date, whole json, twice int generated always as (counted * 2) stored
+);
+grant select on heard.kinds to anon, authenticated;
+
 create table heard.ungranted (id int primary key);
 create table heard.unpublished (id int primary key);
 grant select on heard.unpublished to anon;
 
 alter publication supabase_realtime add table
-    heard.notes, heard.whole, heard.walled, heard."odd %s ""name", heard.ungranted;
+    heard.notes, heard.whole, heard.walled, heard."odd %s ""name", heard.ungranted, heard.kinds;
 
 create policy "members read" on realtime.messages for select to authenticated
     using (realtime.topic() like 'team-%' and extension in ('broadcast', 'presence')

@@ -79,6 +79,24 @@ async def test_insert_update_delete(server: Server, alice: str, topic: str, vsn:
         assert "record" not in data
 
 
+async def test_cells_of_every_kind_of_type(server: Server, alice: str, topic: str) -> None:
+    async with server.connect() as client:
+        changes = [
+            {"event": "*", "schema": "heard", "table": "kinds", "filter": "word=eq.wOrD,odd=in.(a,b c)"}
+        ]
+        await client.join(topic, token=server.token(alice), changes=changes)
+        server.sql("""
+            insert into heard.kinds values (
+                gen_random_uuid(), 'ab', 1.5, 'b c', '{"b c",a}', 7, '(1,"x, y")', '\\x00ff', 'Word',
+                '[1,2.5]', '[1,4)', '1 day 02:00', '101', '2026-01-02 03:04:05.678', '2026-01-02',
+                '{"b": 1, "a": 2}'
+            )
+        """)
+        ((expected,),) = server.sql("select to_jsonb(kinds) - 'twice' from heard.kinds")
+        record = (await client.until("postgres_changes"))["payload"]["data"]["record"]
+        assert {name: cell for name, cell in record.items() if name != "twice"} == expected
+
+
 async def test_private_rows_reach_their_owner_alone(server: Server, alice: str, bob: str, topic: str) -> None:
     async with server.connect() as owner, server.connect() as other, server.connect("2.0.0") as anonymous:
         inserts = [{**NOTES, "event": "INSERT"}, {**NOTES, "event": "UPDATE"}]
