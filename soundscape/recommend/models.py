@@ -15,7 +15,7 @@ from soundscape.errors import RecommendationError
 from soundscape.recommend.interactions import Float32
 
 EASE_MOST_ITEMS = 5000
-ITEMS_AT_ONCE = 512
+SCORES_AT_ONCE = 1 << 23
 
 
 class Model(Protocol):
@@ -54,8 +54,9 @@ class ItemNeighbours:
         items = by_item.shape[0]
         norm = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
         parts = []
-        for start in range(0, items, ITEMS_AT_ONCE):
-            rows = slice(start, start + ITEMS_AT_ONCE)
+        at_once = max(1, SCORES_AT_ONCE // items)
+        for start in range(0, items, at_once):
+            rows = slice(start, start + at_once)
             alike = (by_item[rows] @ chosen).toarray()
             alike /= np.maximum(norm[rows, None] * norm + np.float32(self.shrinkage), 1e-9)
             alike[np.arange(alike.shape[0]), np.arange(start, start + alike.shape[0])] = 0
@@ -185,12 +186,22 @@ def confidence(choices: sparse.csr_matrix, *, alpha: float, skip: float = 0.0) -
 
 
 def strongest(weights: Float32, most: int) -> sparse.csr_matrix:
-    """Of each row the `most` largest weights above 0."""
-    kept = np.maximum(weights, 0)
-    if most < kept.shape[1]:
-        least = np.partition(kept, -most, axis=1)[:, -most]
-        kept[kept < least[:, None]] = 0
-    return sparse.csr_matrix(kept, dtype=np.float32)
+    """Of each row the `most` largest weights, as far as they are above 0."""
+    rows, columns = weights.shape
+    most = min(most, columns)
+    kept = np.argpartition(weights, columns - most, axis=1)[:, columns - most :]
+    kept.sort(axis=1)
+    found = sparse.csr_matrix(
+        (
+            np.maximum(np.take_along_axis(weights, kept, axis=1), 0).ravel(),
+            kept.ravel(),
+            np.arange(rows + 1) * most,
+        ),
+        shape=weights.shape,
+        dtype=np.float32,
+    )
+    found.eliminate_zeros()
+    return found
 
 
 def _binary(choices: sparse.csr_matrix) -> Any:

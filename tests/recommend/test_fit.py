@@ -9,6 +9,7 @@ from scipy import sparse
 from benchmarks.made_choices import made
 from soundscape.errors import RecommendationError
 from soundscape.recommend import fit as fitting
+from soundscape.recommend import served
 from soundscape.recommend.cold import MOST_OF_LISTS
 from soundscape.recommend.interactions import Float32, Interactions
 from soundscape.recommend.models import confidence
@@ -87,6 +88,21 @@ def test_what_few_chose_is_cold_and_has_no_neighbours(taste: Made) -> None:
     assert np.abs(model.places[7]).max() > 0
     silent = Fitting(choices.tocsr(), None, 50.0, 8.0, 300.0).served(Settings(), whole=True)
     assert np.abs(silent.places[7]).max() == 0
+
+
+def test_in_a_large_catalogue_neighbours_are_the_nearest(
+    taste: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interactions, _ = taste
+    monkeypatch.setattr(served, "EASE_MOST_ITEMS", 100)
+    model = Fitting(interactions.signed, None, 50.0, 8.0, 300.0).served(Settings(), whole=True)
+    assert model.neighbours is not None
+    assert 0 < np.diff(model.neighbours.indptr).max() <= NEIGHBOURS
+    together = interactions.matrix.T.astype(bool).astype(float) @ interactions.matrix.astype(bool).astype(
+        float
+    )
+    item = int(np.diff(model.neighbours.indptr).argmax())
+    assert (together[item].toarray().ravel()[model.neighbours[item].indices] > 0).all()
 
 
 def test_skips_take_away_what_is_alike(taste: Made) -> None:

@@ -41,7 +41,17 @@ def test_of_neighbours_the_nearest_are_kept(choices: sparse.csr_matrix) -> None:
     for item in range(choices.shape[1]):
         kept, all_of_them = few.alike[:, item].toarray().ravel(), whole.alike[:, item].toarray().ravel()
         assert kept[kept > 0].min() >= np.sort(all_of_them)[-5]
-        assert (kept > 0).sum() >= 5
+        assert (kept > 0).sum() == min(5, (all_of_them > 0).sum())
+
+
+def test_neighbours_in_parts_are_those_of_the_whole(
+    choices: sparse.csr_matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, in_parts = ItemNeighbours(neighbours=5), ItemNeighbours(neighbours=5)
+    whole.fit(choices)
+    monkeypatch.setattr(models, "SCORES_AT_ONCE", 7 * 40)
+    in_parts.fit(choices)
+    assert (whole.alike != in_parts.alike).nnz == 0
 
 
 def test_ease_is_the_best_of_all_weights_without_a_diagonal(choices: sparse.csr_matrix) -> None:
