@@ -241,7 +241,7 @@ begin
         end if;
         -- Nobody has these words, whatever the order asks for: perhaps they are misspelt. Once only, and never in the middle of a list.
         exit when blank or ids is not null or words.misspelt or after is not null or cardinality(words.spelt) = 0
-                  or exists (select from soundscape.found(words, filter, most => 1) f);
+                  or order_by in ('duration', 'tempo') and exists (select from soundscape.found(words, filter, most => 1) f);
         words := soundscape.respelt(words);
     end loop;
     return query

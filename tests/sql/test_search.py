@@ -108,6 +108,8 @@ NAMES = (
     "rain thunderstorm",
     "https://example.org/owl.mp3",
     "état-major",
+    "雨の音",
+    "हिन्दी गीत",
 )
 WITHIN_NAMES: dict[str, set[str]] = {
     "recording 01": {"night_recording_01.wav"},
@@ -135,6 +137,10 @@ WITHIN_NAMES: dict[str, set[str]] = {
     "live -dc/ac": {"AC/DC live"},
     "trip or owl": {"2024-05-01 field trip", "https://example.org/owl.mp3"},
     "or": {"https://example.org/owl.mp3"},
+    "雨": {"雨の音"},
+    "音": set(),
+    "हिन्दी": {"हिन्दी गीत"},
+    "गी": {"हिन्दी गीत"},
 }
 
 
