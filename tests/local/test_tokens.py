@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import time
 from typing import Any
@@ -64,6 +65,7 @@ def test_what_is_minted_is_believed() -> None:
         (KEYS.secret_key, f"bearer {KEYS.secret_key}", SERVICE),
         (KEYS.anon_jwt, f"Bearer {KEYS.anon_jwt}", ANONYMOUS),
     ],
+    ids=itertools.count(),
 )
 def test_keys(apikey: str, authorization: str | None, expected: Any) -> None:
     assert TOKENS.caller(apikey=apikey, authorization=authorization) == expected
@@ -171,6 +173,7 @@ def test_a_role_that_is_not_for_the_api(role: Any) -> None:
         (KEYS.publishable_key, "Bearer nonsense"),
         ("é", None),
     ],
+    ids=itertools.count(),
 )
 def test_no_caller(apikey: str | None, authorization: str | None) -> None:
     with pytest.raises(InvalidToken):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from soundscape.local.postgres import Postgres
 
-USER = str(uuid4())
+USER = "00000000-0000-4000-8000-000000000001"
 CLAIMS = {"sub": USER, "role": "authenticated", "email": "ada@example.com", "app_metadata": {"plan": "pro"}}
 
 
