@@ -135,21 +135,23 @@ return case
 end;
 comment on function soundscape.listen_weight(real, boolean, double precision) is 'What having listened says: 1 to the end, the share that was heard (or of four minutes), -1 for a skip: less than 30 s and less than a fifth.';
 
-create function soundscape.choices(people uuid[])
+create function soundscape.choices(people uuid[], latest integer default null)
 returns table (user_id uuid, audio_id uuid, weight real, chosen_at timestamptz)
 language sql stable rows 100 set search_path = '' as $$
     with done as (
-        select l.user_id, l.audio_id, true as liked, false as kept, 0::real as heard, l.created_at as at
+        select l.user_id, l.audio_id, true as liked, false as kept, null::real as listened_s, null::boolean as completed, l.created_at as at
         from public.likes l where l.user_id = any (people)
         union all
-        select p.user_id, i.audio_id, false, true, 0, i.added_at
+        select p.user_id, i.audio_id, false, true, null, null, i.added_at
         from public.playlists p join public.playlist_items i on i.playlist_id = p.id where p.user_id = any (people)
         union all
-        select h.user_id, h.audio_id, false, false, soundscape.listen_weight(h.listened_s, h.completed, f.duration), h.started_at
-        from public.listening_events h join public.audio_files f on f.id = h.audio_id where h.user_id = any (people))
+        select h.user_id, h.audio_id, false, false, h.listened_s, h.completed, h.started_at
+        from unnest(people) as one (id) cross join lateral (
+            select * from public.listening_events e where e.user_id = one.id order by e.started_at desc limit latest) as h)
     select d.user_id, d.audio_id,
            greatest(
-               case when bool_or(d.liked) then 3 else 0 end + case when bool_or(d.kept) then 2 else 0 end + least(3, sum(d.heard)),
+               case when bool_or(d.liked) then 3 else 0 end + case when bool_or(d.kept) then 2 else 0 end
+               + least(3, coalesce(sum(soundscape.listen_weight(d.listened_s, d.completed, f.duration)) filter (where d.listened_s is not null), 0)),
                -- A skip does not take a like back.
                case when bool_or(d.liked or d.kept) then 1 else -3 end)::real,
            max(d.at)
@@ -157,7 +159,7 @@ language sql stable rows 100 set search_path = '' as $$
     where f.is_listed and f.user_id <> d.user_id
     group by d.user_id, d.audio_id
 $$;
-comment on function soundscape.choices(uuid[]) is 'How much people chose each listed recording of others, under the caller''s own rights: 3 for a like, 2 for a playlist of theirs, up to 3 for listening, less one for each skip. Models learn from it, and serving folds the caller in by it.';
+comment on function soundscape.choices(uuid[], integer) is 'How much people chose each listed recording of others, under the caller''s own rights: 3 for a like, 2 for a playlist of theirs, up to 3 for listening (all of it, or the latest so many times), less one for each skip. Models learn from it, and serving folds the caller in by it.';
 
 create function soundscape.confidence(weight real, alpha real, skip real) returns real
 language sql immutable parallel safe

@@ -58,7 +58,7 @@ $$;
 comment on function soundscape.because(text, text, text, text[]) is 'A reason as a sentence.';
 
 create function soundscape.candidates(
-    chosen uuid[], weights real[], leads uuid[], strengths double precision[], skips uuid[], wanted text[], model bigint
+    known uuid[], chosen uuid[], weights real[], leads uuid[], strengths double precision[], skips uuid[], wanted text[], model bigint
 ) returns table (audio_id uuid, score double precision, source text)
 language plpgsql stable rows 500 set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
@@ -84,38 +84,38 @@ begin
         from public.audio_embeddings l
         cross join lateral (
             select e.audio_id from public.audio_embeddings e
-            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(chosen))
+            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(known))
             order by e.embedding operator(extensions.<=>) l.embedding limit 30) as n
         where l.audio_id = any (leads) and l.is_listed);
     if model is not null then
         select array_agg(t.neighbour_id), array_agg(t.points) into partners, partnership from (
-            select n.neighbour_id, sum(n.weight * c.weight)::double precision as points
+            select n.neighbour_id, sum(n.weight * sign(c.weight)) as points
             from unnest(chosen[:60], weights[:60]) as c (audio_id, weight)
             join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
-            where n.neighbour_is_listed and n.neighbour_id not in (select unnest(chosen))
-            group by n.neighbour_id having sum(n.weight * c.weight) > 0
+            where n.neighbour_is_listed and n.neighbour_id not in (select unnest(known))
+            group by n.neighbour_id having sum(n.weight * sign(c.weight)) > 0
             order by points desc, n.neighbour_id limit 80) as t;
         found := found || partners || array(
             select i.audio_id from soundscape.item_factors i
-            where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(chosen))
+            where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(known))
             order by i.popularity desc limit 40);
         -- Spelt out, since each slot has its own index.
         if listener is not null and in_slot = 0 then
             found := found || array(
                 select i.audio_id from soundscape.item_factors i
-                where i.is_listed and i.slot = 0 and i.model_id = model and i.audio_id not in (select unnest(chosen))
+                where i.is_listed and i.slot = 0 and i.model_id = model and i.audio_id not in (select unnest(known))
                 order by i.place operator(extensions.<#>) listener limit 80);
         elsif listener is not null then
             found := found || array(
                 select i.audio_id from soundscape.item_factors i
-                where i.is_listed and i.slot = 1 and i.model_id = model and i.audio_id not in (select unnest(chosen))
+                where i.is_listed and i.slot = 1 and i.model_id = model and i.audio_id not in (select unnest(known))
                 order by i.place operator(extensions.<#>) listener limit 80);
         end if;
     end if;
     found := found
         || array(
             select f.id from public.audio_files f
-            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true) and f.id not in (select unnest(chosen))
+            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true) and f.id not in (select unnest(known))
             order by f.created_at desc, f.id limit 100)
         || array(select l.audio_id from soundscape.labelled(wanted[:8], 40) l);
 
@@ -129,7 +129,7 @@ begin
             -- Whom the model knows is compared as they were when it was measured: with the middle of what they chose.
             union all select m.space, m.place, 1, false from soundscape.middle(model, chosen[:300], weights[:300]) m where listener is not null),
         -- Put together by grouping: how many there are is not known when this is planned, and joins would be nested loops.
-        known as materialized (
+        measured as materialized (
             select m.id, greatest(0, max(m.sound)) as sound, greatest(0, 2 * max(m.skipped) - 1) as skipped,
                    greatest(0, max(m.taste)) as taste, max(m.together) as together, max(m.popularity) as popularity, max(m.labelled) as labelled
             from (
@@ -139,7 +139,7 @@ begin
                            / nullif(cardinality(wanted), 0) as labelled
                 from public.audio_files f
                 where f.id = any (found) and f.is_listed and f.status = 'ready' and f.user_id <> me
-                  and f.id not in (select unnest(chosen || copies))
+                  and f.id not in (select unnest(known || copies))
                 union all
                 select e.audio_id, false,
                        max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding))) filter (where not h.is_skip),
@@ -161,7 +161,7 @@ begin
                    0.4 * coalesce((settings ->> 'neighbours')::double precision, 0.5) * k.together / nullif(max(k.together) over (), 0) as together,
                    case when chosen = '{}' then 0.6 else 0.2 end * nullif(k.labelled, 0) as label,
                    0.05 * k.popularity / nullif(max(k.popularity) over (), 0) as popular
-            from known k)
+            from measured k)
         select p.id,
                coalesce(p.sound, 0) + coalesce(p.taste, 0) + coalesce(p.together, 0) + coalesce(p.label, 0) + coalesce(p.popular, 0)
                    - coalesce(p.against, 0),
@@ -171,7 +171,7 @@ begin
         from parts p;
 end
 $$;
-comment on function soundscape.candidates(uuid[], real[], uuid[], double precision[], uuid[], text[], bigint) is 'Listed recordings of others that the caller has not chosen: like the leads; of the model what suits, goes together with what was chosen, and is popular; with the wanted labels; the newest. Each with its score and what gives most of it.';
+comment on function soundscape.candidates(uuid[], uuid[], real[], uuid[], double precision[], uuid[], text[], bigint) is 'Listed recordings of others that the caller does not know: like the leads; of the model what suits, goes together with what was chosen, and is popular; with the wanted labels; the newest. Each with its score and what gives most of it.';
 
 create function public.recommended_audio("limit" integer default 20, seed bigint default null, labels text[] default null)
 returns table (
@@ -187,6 +187,7 @@ declare
     -- Short enough for JavaScript to say it again.
     draw constant bigint := coalesce(seed, floor(random() * 4294967296)::bigint);
     wanted text[];
+    known uuid[];
     chosen uuid[];
     weights real[];
     leads uuid[];
@@ -212,8 +213,9 @@ begin
             labels, (select p.favourite_labels from public.user_preferences p where p.user_id = me))) as w
         where w ~ '\S');
     select array_agg(c.audio_id order by c.chosen_at desc, c.audio_id), array_agg(c.weight order by c.chosen_at desc, c.audio_id)
-    into chosen, weights from soundscape.choices(array[me]) c;
+    into chosen, weights from soundscape.choices(array[me], 1000) c;
     chosen := coalesce(chosen, '{}');
+    known := chosen || array(select distinct h.audio_id from public.listening_events h where h.user_id = me);
 
     -- What is looked around: the three latest choices, and three of the sixty before them, drawn by weight.
     select array_agg(l.audio_id), array_agg(0.5 + least(l.weight, 3) / 6) into leads, strengths from (
@@ -236,7 +238,7 @@ begin
            array_agg(c.source order by c.drawn desc, c.audio_id)
     into found, scores, sources from (
         select c.*, c.score + 0.02 * soundscape.chance(c.audio_id, draw) as drawn
-        from soundscape.candidates(chosen, weights, leads, strengths, skips, wanted, model) c) as c;
+        from soundscape.candidates(known, chosen, weights, leads, strengths, skips, wanted, model) c) as c;
 
     -- One place in ten, whichever it is, is drawn from all that did not get one by its score.
     exploring := array(

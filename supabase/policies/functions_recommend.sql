@@ -9,13 +9,13 @@ grant execute on function
     to anon, authenticated, service_role;
 grant execute on function
     soundscape.listen_weight(real, boolean, double precision),
-    soundscape.choices(uuid[]),
+    soundscape.choices(uuid[], integer),
     soundscape.confidence(real, real, real),
     soundscape.listener(bigint, uuid[], real[]),
     soundscape.middle(bigint, uuid[], real[]),
     soundscape.labelled(text[], integer),
     soundscape.reason_of(uuid),
     soundscape.because(text, text, text, text[]),
-    soundscape.candidates(uuid[], real[], uuid[], double precision[], uuid[], text[], bigint),
+    soundscape.candidates(uuid[], uuid[], real[], uuid[], double precision[], uuid[], text[], bigint),
     public.recommended_audio(integer, bigint, text[])
     to authenticated;

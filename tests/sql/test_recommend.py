@@ -172,6 +172,18 @@ def test_a_copy_of_what_was_chosen_is_not_offered_until_the_claim_is_dismissed(
     assert sorted(ids(recommended(db, bob))) == sorted([copy, shower])
 
 
+def test_what_was_heard_very_long_ago_is_not_offered_either(db: Database, alice: str, bob: str) -> None:
+    rain, song, new = (heard(db, alice, at=(1.0, 0.1 * n)) for n in range(3))
+    listen(db, bob, song, 60)
+    db.rows(
+        "insert into public.listening_events (user_id, audio_id, listened_s, started_at) "
+        "select %s, %s, 60, now() + interval '1 second' from generate_series(1, 1000)",
+        bob, rain,
+    )  # fmt: skip
+    rows = recommended(db, bob, seed=2)
+    assert [(str(row["id"]), str(row["because_of"])) for row in rows] == [(new, rain)]
+
+
 def test_what_is_being_analysed_anew_is_not_offered(db: Database, alice: str, bob: str) -> None:
     rain = heard(db, alice, at=(1.0,), tags=["rain"])
     assert ids(recommended(db, bob, labels=["rain"])) == [rain]

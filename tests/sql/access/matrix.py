@@ -159,6 +159,8 @@ TABLES: tuple[Row, ...] = (
         "(mood, rule, points, labels) values ('calm', 'new', 0.1, '{{calm}}')", "points = 0.1"),
     Row("public.notifications", "owner's", "id = {notification}",          "xy...y", "xxxxxy", "xy...y", "xy...y",
         "(user_id, kind, audio_id, trace_id) values ({owner}, 'recording_ready', {private}, 't')", "read_at = now()"),
+    Row("public.notifications", "all", "true", update="xy...y", delete="xy...y", change="read_at = now()"),
+    Row("public.notifications", "whose they are", "true", update="xxxxx-", change="user_id = {other}"),
     Row("public.notifications", "rewritten", "id = {notification}", update="xxxxxy", change="kind = 'recording_failed'"),
     Row("public.reports", "by owner", "id = {report}",                     "xy.yyy", "------", "xxxxxy", "xxxxxy",
         change="assigned_at = now()"),
@@ -452,7 +454,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.search_document(text,text,text[],jsonb)": EVERYBODY,
     "soundscape.authorize(app_permission)": SIGNED_IN,
     "soundscape.listen_weight(real,boolean,double precision)": SIGNED_IN,
-    "soundscape.choices(uuid[])": SIGNED_IN,
+    "soundscape.choices(uuid[],integer)": SIGNED_IN,
     "soundscape.confidence(real,real,real)": SIGNED_IN,
     "soundscape.listener(bigint,uuid[],real[])": SIGNED_IN,
     "soundscape.middle(bigint,uuid[],real[])": SIGNED_IN,
@@ -482,7 +484,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.labelled(text[],integer)": SIGNED_IN,
     "soundscape.reason_of(uuid)": SIGNED_IN,
     "soundscape.because(text,text,text,text[])": SIGNED_IN,
-    "soundscape.candidates(uuid[],real[],uuid[],double precision[],uuid[],text[],bigint)": SIGNED_IN,
+    "soundscape.candidates(uuid[],uuid[],real[],uuid[],double precision[],uuid[],text[],bigint)": SIGNED_IN,
     "public.recommended_audio(integer,bigint,text[])": SIGNED_IN,
     **{
         f"{schema}.{signature}": who

@@ -22,6 +22,7 @@ FIRST_LOCK = {
     "public.user_preferences": "grant update (user_id) on public.user_preferences to authenticated",
     "public.audio_files": "grant update (user_id) on public.audio_files to authenticated",
     "public.playlists": "grant update (user_id) on public.playlists to authenticated",
+    "public.notifications": "grant update (user_id) on public.notifications to authenticated",
 }
 
 
@@ -84,13 +85,13 @@ def test_every_policy_is_missed(world: World) -> None:
         elif mutation.name not in HARMLESS:
             survivors.append(mutation.name)
     print(f"policies: {score} of {len(mutations) - len(HARMLESS)} mutations noticed")
-    assert survivors == []
+    assert not survivors, "\n".join(survivors)
     assert score == len(mutations) - len(HARMLESS)
 
 
 # Tables that everybody with a grant reads whole: without row security nothing more is seen. What guards them
 # is the policy for anybody who is granted more, and test_row_security_is_on_everywhere.
-HARMLESS = {"role_permissions: row security off"}
+HARMLESS = {"mood_rules: row security off", "role_permissions: row security off"}
 
 
 def test_every_right_is_missed(world: World) -> None:
@@ -160,7 +161,7 @@ def test_every_right_is_missed(world: World) -> None:
         change for change, (rights,), wanted in zip(changes, found, expected, strict=True) if rights == wanted
     ]
     print(f"rights: {len(changes) - len(survivors)} of {len(changes)} mutations noticed")
-    assert survivors == []
+    assert not survivors, "\n".join(survivors)
 
 
 FUNCTIONS = """
