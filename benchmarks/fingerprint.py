@@ -50,7 +50,9 @@ from soundscape.audio.fingerprint.verify import screen, verify
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
 CACHE = Path(tempfile.gettempdir()) / "soundscape-fingerprint-benchmark"
 DESIGN, EVALUATION = 0, 1
-BACKWARDS_WEIGHT = 0.05
+CAUTION = 0.6
+"""Taken from the log odds: what was fitted may not pass what it was fitted on."""
+BACKWARDS_WEIGHT = 0.2
 """In the fit, of recordings played backwards: the worst false friends, and rarer in life than here."""
 
 
@@ -194,15 +196,6 @@ def cached(name: str, make: Callable[[], Any]) -> Any:
     path.write_bytes(pickle.dumps(made))
     return made
 
-    # ---")[1]
-    path = CACHE / f"{name}-{hashlib.sha256(code).hexdigest()[:12]}.pickle"
-    if path.exists():
-        return pickle.loads(path.read_bytes())
-    made = make()
-    CACHE.mkdir(exist_ok=True)
-    path.write_bytes(pickle.dumps(made))
-    return made
-
 
 # ------------------------------------------------------------------------------------------------- commands
 
@@ -307,74 +300,137 @@ def table(arguments: argparse.Namespace) -> None:
     print(f"played backwards, matched to itself or another: {reversed_hits} of {backwards}")
 
 
-def fit(arguments: argparse.Namespace) -> None:
-    """Fit the logistic on the design half and print what to freeze in score.py."""
-    from sklearn.linear_model import LogisticRegression
+class Fitted:
+    """Rows of the fit: one for each candidate that was verified."""
 
-    index, by_name, asked = prepare(DESIGN, arguments)
-    rows: list[tuple[float, float, float]] = []
-    right: list[bool] = []
-    query: list[int] = []
-    pairs: list[tuple[str, str, float]] = []
-    for number, trial in enumerate(asked):
-        if not enough_content(trial.fingerprint):
-            continue
-        excluded = trial.excluded()
-        for speed in SPEEDS:
-            laid_out = screen(trial.fingerprint, speed=speed)
-            for candidate in index.candidates(query_keys(trial.fingerprint, speed=speed), CANDIDATES + 16):
+    def __init__(self) -> None:
+        self.features: list[tuple[float, ...]] = []
+        self.right: list[bool] = []
+        self.query: list[int] = []
+        self.log_size: list[float] = []
+        self.backwards: list[bool] = []
+        self.pairs: list[tuple[str, str, float]] = []
+        self.conditions: list[str] = []
+
+    def ask(
+        self, heard: Fingerprint, index: Index, condition: str, *, any_speed: bool
+    ) -> Iterator[tuple[str, float, list[bool | None]]]:
+        """Verify as the worker does: one key in three first, then all, at every speed.
+
+        The caller says of each (recording, lag in frames), in the list given with it, whether it is right, or
+        None where it counts neither way.
+        """
+        number = len(self.conditions)
+        self.conditions.append(condition)
+        steps = [(3, 1.0), *((1, speed) for speed in (SPEEDS if any_speed else SPEEDS[:1]))]
+        for one_in, speed in steps:
+            keys = query_keys(heard, speed=speed)
+            some = Keys(keys.values[::one_in], keys.frames[::one_in])
+            laid_out = screen(heard, speed=speed)
+            for candidate in index.candidates(some, CANDIDATES + 16):
                 evidence = verify(laid_out, index.fingerprint(candidate.recording_id), candidate.lag_frames)
                 if evidence is None or evidence.n < FEWEST_PEAKS:
                     continue
-                lag_s = evidence.lag_frames / FRAME_RATE_HZ - trial.offset_s
-                itself = candidate.recording_id == trial.sound.name and abs(lag_s) < 0.1 and bool(excluded)
-                if by_name[candidate.recording_id].source in excluded and not itself:
-                    continue
-                rows.append(score.features(candidate.pairs, evidence))
-                right.append(itself)
-                query.append(number)
-                pairs.append((trial.sound.name, candidate.recording_id, lag_s))
-    X, y, asked_by = np.array(rows), np.array(right), np.array(query)
-    keep = ~_shared(X, y, pairs, by_name)
-    X, y, asked_by = X[keep], y[keep], asked_by[keep]
-    backwards = np.array([asked[i].condition == "reversed" for i in asked_by])
-    np.savez(CACHE / "fit.npz", X=X, y=y, asked_by=asked_by, backwards=backwards)
+                right: list[bool | None] = []
+                yield candidate.recording_id, evidence.lag_frames, right
+                if right[0] is not None:
+                    self.features.append(score.features(candidate, evidence))
+                    self.right.append(right[0])
+                    self.query.append(number)
+                    self.log_size.append(np.log(max(1.0, candidate.among / score.AMONG_KEYS)))
+                    self.backwards.append(condition == "reversed")
+
+
+def conditions_asked(rows: Fitted, arguments: argparse.Namespace) -> np.ndarray:
+    """Every condition, of 2,000 references; which of the rows count."""
+    index, by_name, asked = prepare(DESIGN, arguments)
+    for trial in asked:
+        if not enough_content(trial.fingerprint):
+            continue
+        excluded = trial.excluded()
+        for recording_id, lag_frames, right in rows.ask(
+            trial.fingerprint, index, trial.condition, any_speed=True
+        ):
+            lag_s = lag_frames / FRAME_RATE_HZ - trial.offset_s
+            itself = recording_id == trial.sound.name and abs(lag_s) < 0.1 and bool(excluded)
+            related = by_name[recording_id].source in excluded
+            right.append(itself if itself or not related else None)
+            if right[0] is not None:
+                rows.pairs.append((trial.sound.name, recording_id, lag_s))
+    return ~_shared(np.array(rows.features), np.array(rows.right), rows.pairs, by_name)
+
+
+def snippets_asked(rows: Fitted, count: int, assembled: int) -> None:
+    """Snippets and whole sounds, of an index that holds them among many of three minutes."""
+    import identify
+
+    rng = np.random.default_rng(1_000_000)
+    known = list(identify.synthesised(identify.CALIBRATION, count))
+    stretches = [fingerprint(sounds.synthesise(1_000_000 + seed)) for seed in range(120)]
+    index = Index()
+    for sound in known:
+        index.add(sound.audio_id, sound.whole)
+    for number in range(assembled):
+        index.add(f"assembled-{number}", identify.assembled(rng, stretches))
+    for sound in known:
+        for heard, condition in ((sound.snippet, "snippet"), (sound.whole, "whole")):
+            if enough_content(heard):
+                for recording_id, _, right in rows.ask(
+                    heard, index, condition, any_speed=condition == "snippet"
+                ):
+                    right.append(recording_id == sound.audio_id)
+
+
+def fit(arguments: argparse.Namespace) -> None:
+    """Fit the logistic on the design half and on a large index; print what to freeze in score.py."""
+    from scipy.optimize import minimize
+    from sklearn.linear_model import LogisticRegression
+
+    rows = Fitted()
+    keep = conditions_asked(rows, arguments)
+    snippets_asked(rows, arguments.snippets, arguments.assembled)
+    keep = np.concatenate([keep, np.ones(len(rows.right) - len(keep), bool)])
+    X, y, asked_by = np.array(rows.features)[keep], np.array(rows.right)[keep], np.array(rows.query)[keep]
+    log_size, backwards = np.array(rows.log_size)[keep], np.array(rows.backwards)[keep]
     model = LogisticRegression(C=10.0, max_iter=10_000).fit(X, y, np.where(backwards, BACKWARDS_WEIGHT, 1.0))
     z = model.decision_function(X)
-    best = {side: np.full(len(asked), -np.inf) for side in (False, True)}
+    # A probability is read of a query's best candidate, so that is what it is scaled for; where the index is
+    # larger, at odds that are smaller by as much.
+    best = {side: np.full(len(rows.conditions), -np.inf) for side in (False, True)}
+    sizes = np.zeros(len(rows.conditions))
+    sizes[asked_by] = log_size
     for side in (False, True):
         chosen = (y == side) & ~backwards
         np.maximum.at(best[side], asked_by[chosen], z[chosen])
-    # A probability is read of a query's best candidate, so that is what it is scaled for.
-    seen = {side: best[side][best[side] > -np.inf] for side in (False, True)}
-    scale = LogisticRegression(C=1e6).fit(
-        np.r_[seen[True], seen[False]][:, None], np.r_[np.ones(len(seen[True])), np.zeros(len(seen[False]))]
-    )
-    slope, shift = float(scale.coef_[0, 0]), float(scale.intercept_[0])
+    seen = {side: best[side] > -np.inf for side in (False, True)}
+
+    def cost(scale: np.ndarray) -> float:
+        true = scale[0] * best[True][seen[True]] + scale[1] - sizes[seen[True]]
+        foreign = scale[0] * best[False][seen[False]] + scale[1] - sizes[seen[False]]
+        return float(np.logaddexp(0, -true).sum() * len(foreign) / len(true) + np.logaddexp(0, foreign).sum())
+
+    slope, shift = minimize(cost, [1.0, 0.0]).x
     weights = tuple(round(float(w) * slope, 3) for w in model.coef_[0])
-    bias = round(float(model.intercept_[0]) * slope + shift, 3)
-    print(f"FITTED = Logistic(bias={bias}, weights={weights})")
-    foreign = np.sort(best[False])[::-1]
-    forwards = sorted(set(asked_by[~backwards]))
-    asked_count = len(forwards)
-    for allowed in (0.0003, 0.0005, 0.001, 0.002):
-        limit = foreign[int(allowed * asked_count)]
+    bias = float(model.intercept_[0]) * slope + shift - CAUTION
+    print(f"FITTED = Logistic(bias={bias:.3f}, weights={weights})")
+    conditions = np.array(rows.conditions)
+    claimed = {
+        side: best[side] * slope + shift - CAUTION - sizes > np.log(score.THRESHOLD / (1 - score.THRESHOLD))
+        for side in (False, True)
+    }
+    for condition in dict.fromkeys(rows.conditions):
+        mine = conditions == condition
         print(
-            f"at most {1000 * allowed:.1f} in 1,000 of {asked_count} foreign queries: probability "
-            f"{1 / (1 + np.exp(-(limit * slope + shift))):.4f}"
+            f"  {condition:22s} {100 * np.mean(claimed[True][mine]):.1f} % of {mine.sum()}, "
+            f"{claimed[False][mine].sum()} foreign"
         )
-    for condition in CONDITIONS:
-        mine = [i for i in forwards if asked[i].condition == condition]
-        if mine:
-            found = np.mean(best[True][mine] > foreign[int(0.0005 * asked_count)])
-            print(f"  {condition:22s} {100 * found:.1f} % of {len(mine)}")
 
 
 def _shared(
     X: np.ndarray, y: np.ndarray, pairs: list[tuple[str, str, float]], by_name: dict[str, Sound]
 ) -> np.ndarray:
     """Rows between two sources whose waveforms show that they share material: neither true nor foreign."""
-    strongest = [i for i in np.argsort(-X[:, 1]) if not y[i]][:400]
+    strongest = [i for i in np.argsort(-X[:, 2]) if not y[i]][:400]
     known: dict[tuple[str, str], bool] = {}
     for i in strongest:
         ours, theirs, lag_s = pairs[i]
@@ -433,6 +489,10 @@ def main() -> None:
     parser.add_argument("--recordings", nargs="+", default=[str(SHARED)], metavar="FOLDER")
     parser.add_argument("--references", type=int, default=2000)
     parser.add_argument("--queries", type=int, default=100, help="at most this many of each kind")
+    parser.add_argument(
+        "--snippets", type=int, default=2500, help="fit: sounds in the large index, asked for"
+    )
+    parser.add_argument("--assembled", type=int, default=10_000, help="fit: what else is in that index")
     arguments = parser.parse_args()
     {"table": table, "fit": fit, "speed": speed}[arguments.command](arguments)
 

@@ -1,15 +1,21 @@
 """Identification and the index behind it, on a deployed Postgres, asked as the worker asks it.
 
-    .venv/bin/python benchmarks/identify.py [--recordings 10000] [--sounds 120]
+    python benchmarks/identify.py [--recordings 10000] [--sounds 3000] [--asked 300] [--folders DIR…]
 
 Fills the index with recordings of three minutes: assembled from stretches of fingerprints of synthesised
-sounds, each moved in pitch and tempo, so that keys are as frequent as in sound. Beside them lie real
-recordings (../shared/audio, where it is there) and synthesised sounds; from each of these, snippets of 10 s
-are cut at random, re-encoded as MP3 at 64 kb/s and asked for: with the recording in the index, and without
-it, when whatever is accepted is foreign.
+sounds, each moved in pitch and tempo, so that keys are as frequent as in sound. Beside them lie synthesised
+sounds and real recordings (../shared/audio and other folders, the half that no calibration saw); from each,
+snippets of 10 s are cut at random, re-encoded as MP3 at 64 kb/s and asked for: with the recording in the
+index, and without it, when whatever is accepted is foreign. Whole sounds are asked for too, as claims of
+duplicates are.
 
-Prints build time, size of the index, what one more recording costs, the time of one question for candidates
-(ratio: beside the same question of the index in memory), first rank and foreign accepted.
+All of them are asked of the index in memory, which answers as the table does but for the bound on common
+keys; `--asked` of them of the table as well, timed, and the answers are compared.
+
+Prints size of the index, what one more recording costs, the time of a question (ratio: beside the same
+question in memory) and of a whole answer, first rank, and foreign accepted with its interval (95 %, exact).
+Fails when a wish is missed: 99 % first, one foreign in 1,000, 100 ms for a question. Synthesised snippets
+are kept under the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,9 +39,11 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fingerprint_sounds as sounds
+from fingerprint import cached
 
 from soundscape.audio.fingerprint import (
     FRAME_RATE_HZ,
+    THRESHOLD,
     Answer,
     Candidate,
     Fingerprint,
@@ -49,22 +58,35 @@ from soundscape.audio.fingerprint import (
 from soundscape.audio.fingerprint.index import spaced_out
 from soundscape.audio.fingerprint.match import SPEEDS
 from soundscape.deploy.database import apply
-from soundscape.worker.recognition import CANDIDATES_PER_HIT, FIRST_ONE_IN, entry
+from soundscape.worker.recognition import CANDIDATES_PER_HIT, FIRST_ONE_IN, MOST_KEYS_ASKED, entry
 from tests import cluster
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "audio"
 ASSEMBLED_S = 180.0
 SNIPPET_S = 10.0
+PORTION = 500
+CALIBRATION = 3_000_000
+EVALUATION = 4_000_000
+"""Seeds of the sounds that `fingerprint.py fit` sees, and of those judged here."""
+WANTED_FIRST = 0.99
+WANTED_FOREIGN = 0.001
+WANTED_MS = 100.0
 OWNER = "00000000-0000-4000-8000-000000000001"
 
 
 @dataclass(frozen=True)
 class Known:
-    """A sound that snippets are cut from, indexed under `audio_id`."""
+    """A sound in the index, and a snippet of it."""
 
     audio_id: str
     source: str
-    y: sounds.Samples
+    start_s: float
+    whole: Fingerprint
+    snippet: Fingerprint
+
+    @property
+    def real(self) -> bool:
+        return not self.source.startswith("synth-")
 
 
 def fingerprint(y: sounds.Samples) -> Fingerprint:
@@ -96,19 +118,47 @@ def assembled(rng: np.random.Generator, stretches: list[Fingerprint]) -> Fingerp
     )
 
 
-class Table:
-    """The index in Postgres as `match` asks one."""
+class Asked:
+    """An index as the worker asks it: one in so many keys, of long sounds no more than so many; some sources
+    left out. `candidates` and `fingerprint` are those of the index in memory, or of the table.
+    """
 
-    def __init__(self, connection: psycopg.Connection[Any], *, one_in: int, besides: set[str]) -> None:
-        self._connection = connection
+    def __init__(self, ask: Index | Table, *, one_in: int, besides: set[str]) -> None:
+        self._ask = ask
         self._one_in = one_in
         self._besides = besides
 
     def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         """As the worker does."""
-        rows = ask(self._connection, keys, self._one_in, CANDIDATES_PER_HIT * limit)
-        found = [Candidate(str(row[0]), row[1], row[2]) for row in rows if str(row[0]) not in self._besides]
-        return spaced_out(sorted(found, key=lambda candidate: -candidate.pairs), limit)
+        some = thinned(keys, self._one_in)
+        found = self._ask.candidates(some, CANDIDATES_PER_HIT * limit)
+        others = (candidate for candidate in found if candidate.recording_id not in self._besides)
+        return spaced_out(sorted(others, key=lambda candidate: -candidate.pairs), limit)
+
+    def fingerprint(self, recording_id: str) -> Fingerprint:
+        """The stored one."""
+        return self._ask.fingerprint(recording_id)
+
+
+def thinned(keys: Keys, one_in: int) -> Keys:
+    step = max(one_in, -(-len(keys) // MOST_KEYS_ASKED))
+    return Keys(keys.values[::step], keys.frames[::step])
+
+
+class Table:
+    """The index in Postgres."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        """Everybody's, best first."""
+        rows = self._connection.execute(
+            "select audio_id, lag_frames, pairs, among "
+            "from public.fingerprint_candidates(%s, %s, 1, %s, null, true)",
+            (keys.values.tolist(), keys.frames.tolist(), limit),
+        ).fetchall()
+        return [Candidate(str(row[0]), row[1], row[2], len(keys), int(row[3])) for row in rows]
 
     def fingerprint(self, recording_id: str) -> Fingerprint:
         """The stored one."""
@@ -119,28 +169,49 @@ class Table:
         return Fingerprint.from_bytes(row[0])
 
 
-def ask(connection: psycopg.Connection[Any], keys: Keys, one_in: int, most: int) -> list[Any]:
-    return connection.execute(
-        "select audio_id, lag_frames, pairs from public.fingerprint_candidates(%s, %s, 1, %s, null, true)",
-        (keys.values[::one_in].tolist(), keys.frames[::one_in].tolist(), most),
-    ).fetchall()
-
-
-def identified(connection: psycopg.Connection[Any], heard: Fingerprint, besides: set[str]) -> Matches:
-    """What `POST /api/identify` finds."""
-    first = match(heard, Table(connection, one_in=FIRST_ONE_IN, besides=besides), speeds=SPEEDS[:1])
+def identified(index: Index | Table, heard: Fingerprint, besides: set[str], *, any_speed: bool) -> Matches:
+    """What `POST /api/identify` finds; at its own speed only, what a claim of duplicates rests on."""
+    first = match(heard, Asked(index, one_in=FIRST_ONE_IN, besides=besides), speeds=SPEEDS[:1])
     if first.answer is not Answer.NO_MATCH:
         return first
-    return match(heard, Table(connection, one_in=1, besides=besides))
+    return match(heard, Asked(index, one_in=1, besides=besides), speeds=SPEEDS if any_speed else SPEEDS[:1])
 
 
-def known_sounds(synthesised: int) -> Iterator[Known]:
-    if SHARED.is_dir():
-        for half in (0, 1):
-            for sound in sounds.recordings([SHARED], half=half):
-                yield Known(str(uuid4()), sound.source, sound.samples())
-    for seed in range(synthesised):
-        yield Known(str(uuid4()), f"synth-{seed}", sounds.synthesise(seed))
+def synthesised(first: int, count: int) -> Iterator[Known]:
+    """Sounds by seed, each with a snippet; in portions that are kept."""
+    for start in range(first, first + count, PORTION):
+        for seed, start_s, *packed in cached(f"snippets-{start}", partial(made, start)):
+            if seed < first + count:
+                whole, heard = map(Fingerprint.from_bytes, packed)
+                yield Known(str(uuid4()), f"synth-{seed}", start_s, whole, heard)
+
+
+def made(start: int) -> list[tuple[int, float, bytes, bytes]]:
+    portion = []
+    for seed in range(start, start + PORTION):
+        y = sounds.synthesise(seed)
+        first = int(np.random.default_rng([seed, 99]).uniform(0, len(y) - SNIPPET_S * sounds.SAMPLE_RATE))
+        portion.append(
+            (seed, first / sounds.SAMPLE_RATE, fingerprint(y).to_bytes(), snippet(y, first).to_bytes())
+        )
+    return portion
+
+
+def snippet(y: sounds.Samples, first: int) -> Fingerprint:
+    """Ten seconds from a sample on, through MP3 at 64 kb/s."""
+    cut = y[first : first + int(SNIPPET_S * sounds.SAMPLE_RATE)]
+    return fingerprint(sounds.recode(cut, "mp3", "libmp3lame", 44_100, 64_000))
+
+
+def recorded(folders: list[Path], snippets: int, rng: np.random.Generator) -> Iterator[Known]:
+    """Sections of real recordings that no calibration saw, each with some snippets."""
+    for sound in sounds.recordings([folder for folder in folders if folder.is_dir()], half=1):
+        y = sound.samples()
+        room = len(y) - int((SNIPPET_S + 1) * sounds.SAMPLE_RATE)
+        audio_id, whole = str(uuid4()), fingerprint(y)
+        for _ in range(snippets if room > 0 else 0):
+            first = int(rng.integers(room))
+            yield Known(audio_id, sound.source, first / sounds.SAMPLE_RATE, whole, snippet(y, first))
 
 
 def fill(dsn: str, stored: dict[str, Fingerprint]) -> None:
@@ -217,100 +288,141 @@ def one_more(connection: psycopg.Connection[Any], heard: Fingerprint) -> None:
 def timed(connection: psycopg.Connection[Any], queries: list[Fingerprint], one_in: int) -> list[float]:
     times_ms = []
     for heard in queries:
-        keys = query_keys(heard)
+        keys = thinned(query_keys(heard), one_in)
         began = time.perf_counter()
-        ask(connection, keys, one_in, 64)
+        Table(connection).candidates(keys, 64)
         times_ms.append((time.perf_counter() - began) * 1000)
     return times_ms
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recordings", type=int, default=10_000)
-    parser.add_argument(
-        "--sounds", type=int, default=120, help="synthesised sounds that snippets are cut from"
-    )
-    parser.add_argument("--snippets", type=int, default=3, help="of each sound")
+    parser.add_argument("--recordings", type=int, default=10_000, help="assembled ones of three minutes")
+    parser.add_argument("--sounds", type=int, default=3_000, help="synthesised sounds with a snippet each")
+    parser.add_argument("--snippets", type=int, default=3, help="of each section of a real recording")
+    parser.add_argument("--asked", type=int, default=300, help="snippets asked of the table as well")
+    parser.add_argument("--folders", type=Path, nargs="*", default=[], help="more real recordings")
     given = parser.parse_args()
-    rng = np.random.default_rng(1)
-    known = list(known_sounds(given.sounds))
+    rng = np.random.default_rng(2)
+    known = [
+        *recorded([SHARED, *given.folders], given.snippets, rng),
+        *synthesised(EVALUATION, given.sounds),
+    ]
     # Of seeds that no snippet is cut from, or what is assembled would truly hold some of them.
-    stretches = [fingerprint(sounds.synthesise(1_000_000 + seed)) for seed in range(120)]
-    stored = {sound.audio_id: fingerprint(sound.y) for sound in known}
-    while len(stored) < given.recordings:
-        stored[str(uuid4())] = assembled(rng, stretches)
-    real = sum(not sound.source.startswith("synth-") for sound in known)
-    print(f"{len(stored)} recordings: {real} real, {len(known) - real} synthesised, the rest assembled")
+    stretches = [fingerprint(sounds.synthesise(2_000_000 + seed)) for seed in range(120)]
+    stored = {sound.audio_id: sound.whole for sound in known}
+    real = sum(sound.real for sound in {sound.audio_id: sound for sound in known}.values())
+    print(f"{given.recordings} assembled, {real} sections of recordings, {len(stored) - real} synthesised")
+    stored |= {str(uuid4()): assembled(rng, stretches) for _ in range(given.recordings)}
     index = Index()
     for audio_id, heard in stored.items():
         index.add(audio_id, heard)
+    wrong = judged(index, known)
     with tempfile.TemporaryDirectory(prefix="soundscape-benchmark-") as folder:
         Path(folder).chmod(0o711)
         with cluster.started(Path(folder) / "cluster") as postgres:
             apply(postgres.dsn())
             fill(postgres.dsn(), stored)
             with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
-                measure(connection, known, index, rng, given.snippets)
+                chosen = [known[i] for i in rng.permutation(len(known))[: given.asked]]
+                wrong += measured(connection, chosen, index)
                 one_more(connection, assembled(rng, stretches))
+    print("\n".join(wrong) or "all as wished")
+    return 1 if wrong else 0
 
 
-def measure(
-    connection: psycopg.Connection[Any],
-    known: list[Known],
-    index: Index,
-    rng: np.random.Generator,
-    snippets: int,
-) -> None:
-    queries: list[tuple[Known, float, Fingerprint]] = []
+def judged(index: Index, known: list[Known]) -> list[str]:
+    """First rank, and foreign accepted, in memory; what is not as wished."""
+    sources: dict[str, set[str]] = {}
     for sound in known:
-        length_s = len(sound.y) / sounds.SAMPLE_RATE
-        for _ in range(snippets if length_s > SNIPPET_S + 1 else 0):
-            start_s = rng.uniform(0, length_s - SNIPPET_S)
-            cut = sound.y[int(start_s * sounds.SAMPLE_RATE) :][: int(SNIPPET_S * sounds.SAMPLE_RATE)]
-            queries.append(
-                (sound, start_s, fingerprint(sounds.recode(cut, "mp3", "libmp3lame", 44_100, 64_000)))
-            )
-    heard = [query for _, _, query in queries]
+        sources.setdefault(sound.source, set()).add(sound.audio_id)
+    wrong = []
+    began = time.perf_counter()
+    for kind, real, whole in (
+        ("snippets of recordings", True, False),
+        ("snippets of synthesised sounds", False, False),
+        ("whole synthesised sounds", False, True),
+    ):
+        asked = first = accepted = little = 0
+        for sound in (sound for sound in known if sound.real == real):
+            heard = sound.whole if whole else sound.snippet
+            found = identified(index, heard, set(), any_speed=not whole)
+            if found.answer is Answer.NOT_ENOUGH_CONTENT:
+                little += 1
+                continue
+            asked += 1
+            right = bool(found.hits) and found.hits[0].recording_id in sources[sound.source]
+            first += right
+            foreign = identified(index, heard, sources[sound.source], any_speed=not whole)
+            accepted += bool(foreign.hits)
+            if not right or foreign.hits:
+                others = [(round(hit.probability, 3), round(hit.offset_s, 1)) for hit in foreign.hits]
+                print(
+                    f"  {sound.source} at {sound.start_s:.1f} s: first {right}, foreign {others}", flush=True
+                )
+            if asked % 500 == 0:
+                print(f"  {time.perf_counter() - began:.0f} s: {asked} {kind}", flush=True)
+        if not asked:
+            continue
+        low, high = interval(accepted, asked)
+        print(
+            f"{kind}: {first} of {asked} first ({100 * first / asked:.2f} %); "
+            f"foreign accepted at {THRESHOLD}: {accepted}, {1000 * accepted / asked:.2f} in 1,000 "
+            f"({1000 * low:.2f} to {1000 * high:.2f}); "
+            f"{little} had too little to tell"
+        )
+        wrong += [f"{kind}: {first} of {asked} first"] if first < WANTED_FIRST * asked else []
+        wrong += [f"{kind}: {accepted} foreign of {asked}"] if accepted > WANTED_FOREIGN * asked else []
+    return wrong
+
+
+def interval(events: int, trials: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95 % interval of a rate."""
+    from scipy.stats import beta
+
+    low = beta.ppf(0.025, events, trials - events + 1) if events else 0.0
+    high = beta.ppf(0.975, events + 1, trials - events) if events < trials else 1.0
+    return float(low), float(high)
+
+
+def measured(connection: psycopg.Connection[Any], chosen: list[Known], index: Index) -> list[str]:
+    """Times of the table, and whether it answers as the index in memory does; what is not as wished."""
+    heard = [sound.snippet for sound in chosen]
     index.candidates(query_keys(heard[0]), 16)
     began = time.perf_counter()
     for query in heard:
         index.candidates(query_keys(query), 16)
     memory_ms = (time.perf_counter() - began) * 1000 / len(heard)
-    for one_in, name in ((FIRST_ONE_IN, "first question"), (1, "every key")):
+    wrong = []
+    for one_in, name in ((FIRST_ONE_IN, "one key in three"), (1, "every key")):
         timed(connection, heard[:20], one_in)
         times_ms = timed(connection, heard, one_in)
         p50, p99 = np.percentile(times_ms, [50, 99])
         print(
-            f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, {p50 / memory_ms:.1f} times the index in memory "
-            f"({memory_ms:.1f} ms); load {os.getloadavg()[0]:.1f}"
+            f"a question with {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
+            f"{p50 / memory_ms:.1f} times the index in memory ({memory_ms:.1f} ms); "
+            f"load {os.getloadavg()[0]:.1f}"
         )
-    sources: dict[str, set[str]] = {}
-    for sound in known:
-        sources.setdefault(sound.source, set()).add(sound.audio_id)
-    outcome = {"real": [0, 0, 0, 0], "synthesised": [0, 0, 0, 0]}
-    for sound, start_s, query in queries:
-        counts = outcome["synthesised" if sound.source.startswith("synth-") else "real"]
-        found = identified(connection, query, set())
-        if found.answer is Answer.NOT_ENOUGH_CONTENT:
-            counts[3] += 1
-            continue
-        counts[0] += 1
-        first = bool(found.hits) and found.hits[0].recording_id in sources[sound.source]
-        counts[1] += first
-        foreign = identified(connection, query, sources[sound.source])
-        counts[2] += bool(foreign.hits)
-        if not first or foreign.hits:
-            others = [(hit.probability, hit.offset_s) for hit in foreign.hits]
-            print(f"  {sound.source} at {start_s:.1f} s: first {first}, foreign {others}")
-    for kind, (asked, firsts, foreign_hits, little) in outcome.items():
-        if asked:
-            print(
-                f"{kind}: {firsts} of {asked} first ({100 * firsts / asked:.1f} %), "
-                f"{foreign_hits} foreign accepted; {little} had too little to tell"
-            )
+        wrong += [f"{name}: p99 {p99:.0f} ms"] if p99 > WANTED_MS else []
+    table, alike = Table(connection), 0
+    for name, without in (("found", False), ("foreign, at nine speeds", True)):
+        times_ms = []
+        for sound in chosen:
+            besides = {sound.audio_id} if without else set[str]()
+            began = time.perf_counter()
+            found = identified(table, sound.snippet, besides, any_speed=True)
+            times_ms.append((time.perf_counter() - began) * 1000)
+            in_memory = identified(index, sound.snippet, besides, any_speed=True)
+            alike += [hit.recording_id for hit in found.hits[:1]] == [
+                hit.recording_id for hit in in_memory.hits[:1]
+            ]
+        p50, p99 = np.percentile(times_ms, [50, 99])
+        print(f"a whole answer, {name}: p50 {p50:.0f} ms, p99 {p99:.0f} ms; load {os.getloadavg()[0]:.1f}")
+    print(f"answered as in memory: {alike} of {2 * len(chosen)}")
+    return wrong + ([f"answers differ: {alike}"] if alike < 2 * len(chosen) * 0.995 else [])
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

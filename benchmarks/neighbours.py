@@ -1,6 +1,9 @@
 """What sounds like what among 100,000 recordings: how right, how full, how fast, and by which index.
 
-    .venv/bin/python benchmarks/neighbours.py [--recordings 100000] [--runs 300] [--exact 10]
+    .venv/bin/python benchmarks/neighbours.py [--recordings 100000] [--runs 300] [--exact 40] [--world FOLDER]
+
+The recordings are made once and kept in FOLDER (under the system's temporary folder unless named), until a
+migration or their number changes; each case then says anew whose they are, and makes the graph.
 
 Places, tempos, keys and tags come from analyses of real recordings (5 s each of ../shared/audio) and of
 sounds that benchmarks/sound_corpus.py synthesises, mixed in pairs and perturbed. Four callers: one for whom
@@ -8,21 +11,26 @@ everything is public; one who sees 2 %, half of it public, half their own; one w
 who sees nothing. Each asks for the ten nearest to something they see.
 
 Recall is that of the ten nearest by embedding against an exact scan, and that of the final list against the
-same score given to every visible recording. Fails when a recall is below 0.95, an answer is short, or a p99
-is above 15 ms.
+same score given to every visible recording. Beside each call's time stands its share of a processor, which
+hardly depends on what else the machine does; beside it all, in the same run, the bare graph asked for ten
+without rights, and one row by its id through the Data API. Fails when a recall is below 0.95, an answer is
+short, a p99 without a filter is above 15 ms, or REST adds more than twice what it takes for one row.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import io
 import json
 import logging
 import os
 import random
+import shutil
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -43,8 +51,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import queries, sound_corpus
 from soundscape.audio.analysis import analyze
+from soundscape.deploy.database import apply as deploy
 from soundscape.local.config import Config
 from soundscape.local.keys import Keys
+from soundscape.local.platform import install_platform
 from soundscape.local.postgres import Postgres
 from soundscape.local.rest import app as rest
 from soundscape.local.stack import open_stack
@@ -92,20 +102,57 @@ def main() -> int:
     )
     parser.add_argument("--recordings", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=300)
-    parser.add_argument("--exact", type=int, default=10, help="queries whose final list is compared exactly")
+    parser.add_argument("--exact", type=int, default=40, help="queries whose final list is compared exactly")
+    parser.add_argument("--world", type=Path, help="where the recordings are kept")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    real = list(analyses())
-    print(f"{len(real)} analyses, space {real[0]['embedding']['space']}; {load()}")
     wrong: list[str] = []
-    with queries.filled(given.recordings, 1_000) as dsn:
-        places = describe(dsn, given.recordings, real)
-        print(f"{'':<23}{'':<28}{'p50 ms':>8}{'p99 ms':>8}{'nearest':>9}{'final':>7}  work a call; served by")
+    with world(
+        given.world or Path(tempfile.gettempdir()) / "soundscape-benchmark-world", given.recordings
+    ) as dsn:
+        places = read_places(dsn, given.recordings)
         for case in CASES:
-            visible = make_visible(dsn, case, places, real[0]["embedding"]["space"])
+            visible = make_visible(dsn, case, given.recordings)
+            print(f"{'':<51}{'p50 ms':>8}{'p99 ms':>8}{'nearest':>8}{'final':>8}  CPU a call; served by")
             wrong += measure(dsn, case, places, visible, given)
     print("\n".join(wrong) or "every answer full, every recall and p99 as wanted")
     return 1 if wrong else 0
+
+
+@contextmanager
+def world(folder: Path, recordings: int) -> Iterator[str]:
+    """A deployed database with that many recordings, made or found; yields `authenticator`'s string."""
+    sources = sorted((Path(__file__).parents[1] / "supabase").rglob("*.sql"))
+    made_of = b"".join(path.read_bytes() for path in [*sources, queries.FILL, Path(__file__)])
+    mark = folder / f"{recordings}-{hashlib.sha256(made_of).hexdigest()[:16]}"
+    if not mark.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    postgres = Postgres(home=folder / "postgres", password="for-tests-only", durable=False)
+    postgres.start()
+    try:
+        if not mark.exists():
+            install_platform(postgres)
+            deploy(postgres.dsn())
+            make(postgres, recordings)
+            mark.touch()
+        yield postgres.dsn("authenticator")
+    finally:
+        postgres.stop()
+
+
+def make(postgres: Postgres, recordings: int) -> None:
+    began = time.perf_counter()
+
+    def say(what: str) -> None:
+        print(f"  {time.perf_counter() - began:4.0f} s: {what}; {load()}", flush=True)
+
+    real = list(analyses())
+    say(f"{len(real)} analyses, space {real[0]['embedding']['space']}")
+    queries.fill(postgres, recordings, 1_000)
+    say(f"{recordings} recordings of 1,000 users")
+    describe(postgres.dsn("authenticator"), recordings, real)
+    say("measured and placed as real ones are")
 
 
 def analyses() -> Iterator[dict[str, Any]]:
@@ -123,8 +170,8 @@ def analyses() -> Iterator[dict[str, Any]]:
                 yield record
 
 
-def describe(dsn: str, recordings: int, real: list[dict[str, Any]]) -> Float32:
-    """Give every recording the measurements of a real one, perturbed; their places, (recordings, 128)."""
+def describe(dsn: str, recordings: int, real: list[dict[str, Any]]) -> None:
+    """Give every recording a real one's measurements, perturbed, and a place, kept in benchmark.places."""
     rng = np.random.default_rng(5)
     known = np.array([record["embedding"]["values"] for record in real], dtype=np.float32)
     first, second = rng.integers(0, len(real), (2, recordings))
@@ -132,10 +179,10 @@ def describe(dsn: str, recordings: int, real: list[dict[str, Any]]) -> Float32:
     noise = rng.normal(0, 0.3 / np.sqrt(128), (recordings, 128)).astype(np.float32)
     places = weight * known[first] + (1 - weight) * known[second] + noise
     places /= np.linalg.norm(places, axis=1, keepdims=True)
-    places = places.astype(np.float16).astype(np.float32)  # as halfvec keeps them
-
     with connected(dsn) as connection:
-        connection.execute("set session_replication_role = replica")  # moods would follow row by row
+        # Nothing here asks for words, and each change would be written to their indexes.
+        connection.execute("drop index if exists public.audio_files_by_words, public.audio_files_by_spelling")
+        connection.execute("set session_replication_role = replica")  # no triggers: all is set here
         connection.execute(
             "create temp table measured (id uuid, tempo real, sure real, onsets real, key text, mode text, "
             "keyed real, lufs real, heard jsonb)"
@@ -152,7 +199,31 @@ def describe(dsn: str, recordings: int, real: list[dict[str, Any]]) -> Float32:
         connection.execute(
             "update public.audio_files f set heard = m.heard from measured m where m.id = f.id"
         )
-    return places
+        connection.execute("create schema benchmark")
+        connection.execute("create table benchmark.kept (value text)")
+        connection.execute("create table benchmark.places (like public.audio_embeddings)")
+        connection.execute("create temp table placed (id uuid, place text)")
+        with connection.cursor().copy("copy placed from stdin") as copy:
+            for number in range(recordings):
+                copy.write_row([identity(number), vector(places[number])])
+        connection.execute(
+            "insert into benchmark.places (audio_id, space, user_id, is_listed, embedding, created_at, "
+            "octaves, octaves_certainty, onsets, fifth, is_minor, fifth_certainty, called) "
+            "select p.id, %s, %s, false, p.place::extensions.halfvec, now(), c.* "
+            "from placed p, soundscape.compared(p.id) c",
+            (real[0]["embedding"]["space"], OTHERS),
+        )
+        connection.execute("vacuum analyze")
+
+
+def read_places(dsn: str, recordings: int) -> Float32:
+    """Where they are, as the database keeps it, shape (recordings, 128)."""
+    with connected(dsn) as connection:
+        rows = connection.execute(
+            "select embedding::extensions.vector::real[] from benchmark.places order by audio_id"
+        ).fetchall()
+    assert len(rows) == recordings
+    return np.array([row[0] for row in rows], dtype=np.float32)
 
 
 def measurements(record: dict[str, Any], rng: np.random.Generator) -> list[Any]:
@@ -173,17 +244,20 @@ def measurements(record: dict[str, Any], rng: np.random.Generator) -> list[Any]:
     ]  # fmt: skip
 
 
-def make_visible(dsn: str, case: Case, places: Float32, space: str) -> npt.NDArray[np.int64]:
-    """Move every recording to where the case wants it; the numbers of those the caller sees."""
-    count = len(places)
+def make_visible(dsn: str, case: Case, count: int) -> npt.NDArray[np.int64]:
+    """Give every recording to whom the case wants it to belong; the numbers of those the caller sees."""
     order = np.random.default_rng(9).permutation(count)
     public, own = order[: round(case.public * count)], order[count - round(case.own * count) :]
     listed, mine = np.zeros(count, bool), np.zeros(count, bool)
     listed[public], mine[own] = True, True
     with connected(dsn) as connection:
-        connection.execute(
-            "set session_replication_role = replica"
-        )  # no triggers, no cascades: all is set here
+        connection.execute("set session_replication_role = replica")  # no triggers, no cascades
+        graph: Any = connection.execute(
+            "select indexdef from pg_indexes where indexname = 'audio_embeddings_public' "
+            "union all select value from benchmark.kept limit 1"
+        ).fetchone()[0]  # type: ignore[index]
+        connection.execute("truncate benchmark.kept")
+        connection.execute("insert into benchmark.kept values (%s)", (graph,))
         connection.execute("drop index if exists public.audio_embeddings_public")
         connection.execute("truncate public.audio_embeddings")
         connection.execute("create temp table moved (id uuid, listed boolean, owner uuid)")
@@ -200,19 +274,17 @@ def make_visible(dsn: str, case: Case, places: Float32, space: str) -> npt.NDArr
                 f"where m.id = t.{key} and (t.user_id, t.is_listed) is distinct from (m.owner, m.listed)"
             )
             connection.execute(statement)
-        with connection.cursor().copy(
-            "copy public.audio_embeddings (audio_id, space, user_id, is_listed, embedding) from stdin"
-        ) as copy:
-            for number in range(count):
-                owner = ME if mine[number] else OTHERS
-                copy.write_row([identity(number), space, owner, bool(listed[number]), vector(places[number])])
-        began = time.perf_counter()
-        connection.execute("set maintenance_work_mem = '256MB'")
         connection.execute(
-            "create index audio_embeddings_public on public.audio_embeddings "
-            "using hnsw (embedding extensions.halfvec_cosine_ops) where is_listed"
+            "insert into public.audio_embeddings "
+            "select (jsonb_populate_record(p, jsonb_build_object("
+            "'user_id', m.owner, 'is_listed', m.listed))).* "
+            "from benchmark.places p join moved m on m.id = p.audio_id"
         )
-        print(f"{case.name}: graph of {len(public)} made in {time.perf_counter() - began:.0f} s; {load()}")
+        began = time.perf_counter()
+        connection.execute("set maintenance_work_mem = '512MB'")
+        connection.execute(graph)
+        took_s = time.perf_counter() - began
+        print(f"\n{case.name}: graph of {len(public)} made in {took_s:.0f} s; {load()}", flush=True)
         connection.execute("vacuum analyze")
     return np.flatnonzero(listed | mine)
 
@@ -226,13 +298,12 @@ def measure(
         space = watcher.execute("select space from public.audio_embeddings limit 1").fetchone()[0]  # type: ignore[index]
         seeds = random.Random(3).choices(visible.tolist(), k=given.runs) if len(visible) else []
         if not seeds:
-            times = [
-                run(connection, NEAR, {"space": space, "embedding": places[n].tolist()})[0]
-                for n in range(given.runs)
+            asked = [{"space": space, "embedding": places[number].tolist()} for number in range(given.runs)]
+            calls = Calls.made(connection, watcher, NEAR, asked)
+            return [
+                *calls.report("to a place of one's own", wanted_p99_ms=WANTED_P99_MS),
+                *(["something is seen where nothing is visible"] if any(calls.rows) else []),
             ]
-            found = run(connection, NEAR, {"space": space, "embedding": places[0].tolist()})[1]
-            wrong += report(case.name, "", times, None, None, "")
-            return wrong + (["something is seen where nothing is visible"] if found else [])
 
         full = min(LIMIT, len(visible) - 1)
         nearest = []
@@ -241,46 +312,87 @@ def measure(
             cosines = places[visible] @ places[seed]
             least = np.sort(cosines[visible != seed])[-full:][0]
             nearest.append(
-                np.mean([places[number_of(row[0])] @ places[seed] >= least - 1e-5 for row in rows])
+                np.mean([places[number_of(row[0])] @ places[seed] >= least - 1e-4 for row in rows])
             )
         final = [exactly_scored(connection, seed, places, visible, full) for seed in seeds[: given.exact]]
+        plain = None
         for name, arguments in VARIANTS.items():
             text: Any = "select * from public.similar_audio(%(seed)s, 10" + "".join(
                 f", {argument} => %({argument})s" for argument in arguments
             )
-            before = index_scans(watcher)
-            times, shortest, worked_ms = [], LIMIT, cpu_ms(connection)
-            for seed in seeds:
-                taken, rows = run(connection, text + ")", {"seed": identity(seed)} | arguments)
-                times.append(taken)
-                shortest = min(shortest, len(rows))
-            worked_ms = (cpu_ms(connection) - worked_ms) / len(seeds)
-            after = index_scans(watcher)
-            used = sorted(name for name in after if after[name] - before.get(name, 0) >= given.runs // 2)
-            recalls = (nearest, final) if not name else (None, None)
-            wrong += report(case.name, name, times, *recalls, f"{worked_ms:.1f} ms of CPU; {' '.join(used)}")
-            if shortest < full and not arguments.keys() - {"diversity"}:
-                wrong.append(f"{case.name}: an answer of {shortest}")
-        bare = [timed(watcher, BARE, {"place": vector(places[seed])})[0] for seed in seeds]
-        report(case.name, "(bare HNSW, ten, no rights)", bare, None, None, "")
-        wrong += over_rest(case, dsn, seeds)
+            calls = Calls.made(
+                connection, watcher, text + ")", [{"seed": identity(seed)} | arguments for seed in seeds]
+            )
+            if not name:
+                plain = calls
+                recalls = [float(np.mean(nearest)), float(np.mean(final))]
+                wrong += calls.report("similar_audio", recalls=recalls, wanted_p99_ms=WANTED_P99_MS)
+            else:
+                calls.report(name)
+            if min(calls.rows) < full and not arguments.keys() - {"diversity"}:
+                wrong.append(f"{case.name}: an answer of {min(calls.rows)}")
+        Calls.made(
+            watcher, watcher, BARE, [{"place": vector(places[seed])} for seed in seeds], bare=True
+        ).report("(bare graph, ten, no rights)")
+        assert plain is not None
+        wrong += over_rest(case, dsn, seeds, plain)
     return wrong
 
 
-def report(
-    case: str,
-    variant: str,
-    times: list[float],
-    nearest: list[Any] | None,
-    final: list[float] | None,
-    served: str,
-) -> list[str]:
-    p50, p99 = statistics.median(times), sorted(times)[int(len(times) * 0.99) - 1]
-    recalls = [statistics.mean(nearest) if nearest else None, statistics.mean(final) if final else None]
-    cells = "".join(f"{'' if recall is None else f'{recall:.3f}':>8}" for recall in recalls)
-    print(f"{case:<23}{variant:<28}{p50:>8.2f}{p99:>8.2f}{cells}  {served}")
-    wrong = [f"{case} {variant}: p99 {p99:.1f} ms"] if p99 > WANTED_P99_MS and not variant else []
-    return wrong + [f"{case}: recall {r:.3f}" for r in recalls if r is not None and r < WANTED_RECALL]
+@dataclass(frozen=True)
+class Calls:
+    """Milliseconds and rows of each call, processor time of them all, and which indexes served them."""
+
+    times_ms: list[float]
+    rows: list[int]
+    cpu_ms: float
+    served: str = ""
+
+    @classmethod
+    def made(
+        cls,
+        connection: psycopg.Connection[Any],
+        watcher: psycopg.Connection[Any],
+        text: Any,
+        asked: list[dict[str, Any]],
+        *,
+        bare: bool = False,
+    ) -> Calls:
+        """Ask once for each of `asked`, ten times before that unmeasured; bare: without a caller's rights."""
+        for values in asked[:10]:
+            (timed if bare else run)(connection, text, values)
+        before, began_ms = index_scans(watcher), cpu_ms(connection)
+        found = [(timed if bare else run)(connection, text, values) for values in asked]
+        worked_ms, after = cpu_ms(connection) - began_ms, index_scans(watcher)
+        used = sorted(name for name in after if after[name] - before.get(name, 0) >= len(asked) // 2)
+        return cls(
+            [taken for taken, _ in found],
+            [len(rows) for _, rows in found],
+            worked_ms / len(asked),
+            " ".join(used),
+        )
+
+    @property
+    def p50_ms(self) -> float:
+        return statistics.median(self.times_ms)
+
+    @property
+    def p99_ms(self) -> float:
+        return sorted(self.times_ms)[int(len(self.times_ms) * 0.99) - 1]
+
+    def report(
+        self, name: str, *, recalls: list[float] | None = None, wanted_p99_ms: float | None = None
+    ) -> list[str]:
+        """Print a line; what is not as wanted."""
+        cells = "".join(f"{recall:>8.3f}" for recall in recalls) if recalls else " " * 16
+        worked = f"{self.cpu_ms:.1f} ms" if self.cpu_ms else ""
+        print(
+            f"  {name:<49}{self.p50_ms:>8.2f}{self.p99_ms:>8.2f}{cells}  {worked:<8}{self.served}", flush=True
+        )
+        wrong = [f"{name}: recall {recall:.3f}" for recall in recalls or () if recall < WANTED_RECALL]
+        if wanted_p99_ms is not None and self.p99_ms > wanted_p99_ms:
+            wrong.append(f"{name}: p99 {self.p99_ms:.1f} ms")
+        return wrong
 
 
 NEAR: LiteralString = "select * from public.similar_to_embedding(%(space)s, %(embedding)s, 10)"
@@ -339,17 +451,36 @@ def timed(connection: psycopg.Connection[Any], text: Any, values: dict[str, Any]
     return (time.perf_counter() - began) * 1000, rows
 
 
-def over_rest(case: Case, dsn: str, seeds: list[int]) -> list[str]:
+def over_rest(case: Case, dsn: str, seeds: list[int], plain: Calls) -> list[str]:
     """The same through the Data API of the embedded project, one request after the other."""
+    found: dict[str, Calls] = {}
     with served(dsn) as (url, headers), httpx.Client(base_url=url, headers=headers) as client:
-        times = []
-        for seed in seeds:
-            began = time.perf_counter()
-            answer = client.post("/rpc/similar_audio", json={"audio_id": identity(seed), "limit": LIMIT})
-            times.append((time.perf_counter() - began) * 1000)
-            answer.raise_for_status()
-    report(case.name, "through REST", times[10:], None, None, "")
-    return []
+
+        def similar(audio_id: str) -> httpx.Response:
+            return client.post("/rpc/similar_audio", json={"audio_id": audio_id, "limit": LIMIT})
+
+        def one_row(audio_id: str) -> httpx.Response:
+            return client.get("/audio_files", params={"id": f"eq.{audio_id}"})
+
+        for name, ask in (
+            ("(one row by its id through REST)", one_row),
+            ("similar_audio through REST", similar),
+        ):
+            times_ms, rows = [], []
+            for seed in [*seeds[:10], *seeds]:
+                began = time.perf_counter()
+                answer = ask(identity(seed))
+                times_ms.append((time.perf_counter() - began) * 1000)
+                answer.raise_for_status()
+                rows.append(len(answer.json()))
+            found[name] = Calls(times_ms[10:], rows[10:], 0.0)
+            found[name].report(name)
+    (one, alike) = found.values()
+    added_ms = alike.p50_ms - plain.p50_ms
+    print(f"  REST adds {added_ms:.1f} ms, {added_ms / one.p50_ms:.1f} times what it takes for one row")
+    short = [f"{case.name}: {min(alike.rows)} rows through REST"] if min(alike.rows) < min(plain.rows) else []
+    slow = [f"{case.name}: REST adds {added_ms:.1f} ms"] if added_ms > 2 * one.p50_ms else []
+    return short + slow
 
 
 @contextmanager

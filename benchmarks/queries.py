@@ -27,6 +27,7 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from soundscape.deploy.database import apply
+from soundscape.local.postgres import Postgres
 from tests import cluster
 
 LIMIT_MS = 20.0
@@ -174,16 +175,20 @@ def filled(recordings: int, users: int) -> Iterator[str]:
         with cluster.started(Path(folder) / "cluster") as postgres:
             apply(postgres.dsn())
             began = time.perf_counter()
-            with psycopg.connect(postgres.dsn("supabase_admin"), autocommit=True) as connection:
-                connection.execute(
-                    "select set_config('benchmark.users', %s, false), "
-                    "set_config('benchmark.recordings', %s, false)",
-                    (str(users), str(recordings)),
-                )
-                connection.execute(FILL.read_bytes())
-                connection.execute("vacuum analyze")
+            fill(postgres, recordings, users)
             print(f"filled in {time.perf_counter() - began:.0f} s")
             yield postgres.dsn("authenticator")
+
+
+def fill(postgres: Postgres, recordings: int, users: int) -> None:
+    """So many recordings of so many users into a deployed database."""
+    with psycopg.connect(postgres.dsn("supabase_admin"), autocommit=True) as connection:
+        connection.execute(
+            "select set_config('benchmark.users', %s, false), set_config('benchmark.recordings', %s, false)",
+            (str(users), str(recordings)),
+        )
+        connection.execute(FILL.read_bytes())
+        connection.execute("vacuum analyze")
 
 
 def run(connection: psycopg.Connection[Any], query: Query, role: str, given: argparse.Namespace) -> float:

@@ -69,7 +69,9 @@ class Fingerprints:
         )
         with translated("fingerprint_candidates"):
             return [
-                Candidate(row["audio_id"], int(row["lag_frames"]), int(row["pairs"]), int(row["among"]))
+                Candidate(
+                    row["audio_id"], int(row["lag_frames"]), int(row["pairs"]), len(keys), int(row["among"])
+                )
                 for row in rows
             ]
 

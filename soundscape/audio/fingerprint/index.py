@@ -29,14 +29,16 @@ _RECORDING_SHIFT = 32
 class Candidate:
     """A recording that holds `pairs` of the query's keys at one offset.
 
-    `lag_frames` is where the query's first frame would lie in the recording, right within two frames. `among`
-    is how many keys the index holds in all: the more, the likelier that some agree by chance.
+    `lag_frames` is where the query's first frame would lie in the recording, right within two frames.
+    `asked` is how many keys were looked up, and `among` how many the index holds: the more, the likelier that
+    some agree by chance.
     """
 
     recording_id: str
     lag_frames: int
     pairs: int
-    among: int = 0
+    asked: int
+    among: int
 
 
 class Candidates(Protocol):
@@ -102,6 +104,7 @@ class Index:
                     order[places[i] >> _RECORDING_SHIFT],
                     _lag(int(places[i])),
                     int(counts[i]),
+                    len(keys),
                     self._frames.shape[0],
                 )
                 for i in best

@@ -165,7 +165,7 @@ def _hit(
         share_of_recording=share_of_recording,
         speed=played_speed,
         score=min(evidence.lag_tail, evidence.pitch_tail),
-        probability=probability(candidate.pairs, evidence),
+        probability=probability(candidate, evidence),
         kind=kind,
     )
 

@@ -200,7 +200,10 @@ class Rows:
         counts: Counter[tuple[str, int]] = Counter()
         for key, asked in zip(keys.values.tolist(), keys.frames.tolist(), strict=True):
             counts.update((recording, (frame - asked) // 2) for recording, frame in self.rows[key])
-        return [Candidate(name, 2 * lag + 1, pairs) for (name, lag), pairs in counts.most_common(limit)]
+        return [
+            Candidate(name, 2 * lag + 1, pairs, len(keys), len(self.rows))
+            for (name, lag), pairs in counts.most_common(limit)
+        ]
 
     def fingerprint(self, recording_id: str) -> Fingerprint:
         return Fingerprint.from_bytes(self.stored[recording_id])
