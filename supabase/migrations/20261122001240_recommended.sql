@@ -85,7 +85,7 @@ begin
         cross join lateral (
             select e.audio_id from public.audio_embeddings e
             where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(known))
-            order by e.embedding operator(extensions.<=>) l.embedding limit 30) as n
+            order by e.embedding operator(extensions.<=>) l.embedding limit 20) as n
         where l.audio_id = any (leads) and l.is_listed);
     if model is not null then
         select array_agg(t.neighbour_id), array_agg(t.points) into partners, partnership from (
@@ -94,11 +94,13 @@ begin
             join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
             where n.neighbour_is_listed and n.neighbour_id not in (select unnest(known))
             group by n.neighbour_id having sum(n.weight * sign(c.weight)) > 0
-            order by points desc, n.neighbour_id limit 80) as t;
+            order by points desc, n.neighbour_id limit 60) as t;
         found := found || partners || array(
             select i.audio_id from soundscape.item_factors i
             where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(known))
-            order by i.popularity desc limit 40);
+            order by i.popularity desc limit 30);
+        -- The largest products are harder to find in a graph than the nearest places.
+        perform set_config('hnsw.ef_search', '100', true);
         -- Spelt out, since each slot has its own index.
         if listener is not null and in_slot = 0 then
             found := found || array(
