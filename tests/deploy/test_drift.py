@@ -47,7 +47,7 @@ BY_HAND = [
     ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
     ("drop extension pg_net", "extension pg_net is missing"),
     ("drop extension pgcrypto", "extension pgcrypto is missing"),
-    ("drop index public.audio_files_by_labels", "index public.audio_files_by_labels is missing"),
+    ("drop index soundscape.vocabulary_by_spelling", "index soundscape.vocabulary_by_spelling is missing"),
     ("drop extension pg_trgm", "extension pg_trgm is missing"),
     # What carries visibility, and what else the tables promise.
     ("alter table public.audio_features drop constraint audio_features_audio_id_fkey",
@@ -305,7 +305,8 @@ BESIDE_UPGRADE = [
     ("alter table public.audio_files alter is_public set default true",
      "column settings public.audio_files.is_public is changed"),
     ("drop index public.audio_files_by_owner", "index public.audio_files_by_owner is missing"),
-    ("update cron.job set active = false", "cron job soundscape-reconcile is changed"),
+    ("update cron.job set active = false where jobname = 'soundscape-reconcile'",
+     "cron job soundscape-reconcile is changed"),
     ("create or replace function soundscape.ring() returns void language sql as ''",
      "function soundscape.ring() is changed"),
 ]  # fmt: skip
@@ -438,12 +439,12 @@ def test_extensions_come_back_where_they_were(deployed: str) -> None:
 
 
 def test_a_paused_job_runs_again(deployed: str) -> None:
-    run(deployed, "update cron.job set active = false")
+    run(deployed, "update cron.job set active = false where jobname = 'soundscape-reconcile'")
     outcome, _ = told(deployed)
     assert list(map(str, outcome.drift)) == ["cron job soundscape-reconcile is changed"]
     assert told(deployed, repair=True)[0].succeeded
     with psycopg.connect(deployed) as connection:
-        assert connection.execute("select active from cron.job").fetchall() == [(True,)]
+        assert connection.execute("select bool_and(active) from cron.job").fetchall() == [(True,)]
 
 
 def test_what_only_another_role_may_take_back_is_named(deployed: str) -> None:
