@@ -308,7 +308,9 @@ begin
         select b.audio_id, b.score, b.timbre, b.rhythm, b.tonality, b.tags
         from best b
         left join unnest(case when diversity > 0 then soundscape.varied(
-            array(select b.audio_id from best b order by b.place), array(select b.score from best b order by b.place),
+            -- Each choice looks at all that are left: beyond so many, at those that are hardly alike.
+            array(select b.audio_id from best b where b.place <= most + 300 order by b.place),
+            array(select b.score from best b where b.place <= most + 300 order by b.place),
             space, diversity, most) end) with ordinality as v (audio_id, turn) on v.audio_id = b.audio_id
         where diversity = 0 or v.turn is not null
         order by v.turn, b.place limit most;
