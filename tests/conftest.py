@@ -35,6 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clients", type=int, default=50, help="Clients at once in the contract tests.")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let librosa compile what it compiles when imported, before several processes import it at once.
+
+    numba keeps two files for each of those functions, and takes no care that both come from one process:
+    mixed, they crash whoever loads them.
+    """
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        import librosa.util.utils  # noqa: F401
+
+
+# First: xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fixtures of a folder are made once: with several processes, its tests go to one of them.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -226,6 +226,10 @@ def _in_parallel(jobs: list[Job], width: int, display: _Display) -> Iterator[tup
                 try:
                     yield job, future.result()
                 except BrokenProcessPool:
+                    # One that was being started meanwhile is waited for and never told to end
+                    # (https://github.com/python/cpython/issues/94777).
+                    for child in active_children():
+                        child.kill()
                     waiting = [other for other, _ in under_way] + waiting
                     yield (
                         job,
