@@ -229,8 +229,12 @@ def _at(given: Any, *path: str) -> Any:
     return given
 
 
-def _flag(candidate: Any, *, default: bool = False) -> bool:
-    """Clients in the wild send booleans as strings."""
-    if isinstance(candidate, str):
-        return candidate.lower() == "true"
-    return candidate if isinstance(candidate, bool) else default
+def _flag(given: Any, *, default: bool = False) -> bool:
+    """Clients in the wild send booleans as strings. Raises `Refused` for what is neither."""
+    if given is None:
+        return default
+    if isinstance(given, str) and given.lower() in ("true", "false"):
+        return given.lower() == "true"
+    if isinstance(given, bool):
+        return given
+    raise Refused(f"{str(given)[:100]!r} is neither true nor false")

@@ -178,6 +178,14 @@ def team() -> str:
     return f"team-{uuid.uuid4().hex[:8]}"
 
 
+@pytest.mark.parametrize("private", ["maybe", "", 1, [True]])
+async def test_neither_private_nor_public_is_refused(server: Server, team: str, private: Any) -> None:
+    async with server.connect() as client:
+        reply = await client.join(team, private=private)
+        assert (reply["status"], "neither true nor false" in str(reply["response"])) == ("error", True)
+        assert (await client.join(team, private="false"))["status"] == "ok"
+
+
 @pytest.mark.row("realtime.private", by="http")
 async def test_who_may_read_a_private_topic(server: Server, team: str, alice: str) -> None:
     refused = f"Unauthorized: You do not have permissions to read from this Channel topic: {team}"
