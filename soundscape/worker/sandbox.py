@@ -225,8 +225,13 @@ class Sandbox:
     async def _listen(self, errors: asyncio.StreamReader | None) -> None:
         """Keep the last lines of what the child says on standard error; it may say any amount."""
         assert errors is not None
+        begun = b""
         while chunk := await errors.read(1 << 14):
-            self._last_words.extend(chunk.decode(errors="replace").splitlines())
+            *lines, begun = (begun + chunk).split(b"\n")
+            begun = begun[: 1 << 14]
+            self._last_words.extend(line.decode(errors="replace") for line in lines)
+        if begun:
+            self._last_words.append(begun.decode(errors="replace"))
 
     async def _crashed(self) -> AnalysisCrashed:
         epitaph = await self._epitaph()

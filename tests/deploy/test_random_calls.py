@@ -372,7 +372,10 @@ def _signed(answer: httpx.Response) -> list[str]:
 def test_the_same_calls_do_read_it_for_the_owner(scene: Scene) -> None:
     """Else the test above would prove nothing."""
     with psycopg.connect(scene.project.stack.postgres.dsn(SUPERUSER)) as connection:
-        connection.execute("update public.audio_files set is_public = true where id = %s", (scene.audio_id,))
+        connection.execute(
+            "update public.audio_files set is_public = true, analyzed_at = now() where id = %s",
+            (scene.audio_id,),
+        )
         connection.commit()
         calls: list[Call] = [
             ("GET", "/rest/v1/audio_files?select=*,audio_features(*)", {}, None),
@@ -386,7 +389,8 @@ def test_the_same_calls_do_read_it_for_the_owner(scene: Scene) -> None:
                     assert WORD in everything(make_call(scene, headers, call)), (who, call)
         finally:
             connection.execute(
-                "update public.audio_files set is_public = false where id = %s", (scene.audio_id,)
+                "update public.audio_files set is_public = false, analyzed_at = null where id = %s",
+                (scene.audio_id,),
             )
 
 

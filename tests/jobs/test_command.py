@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from click.testing import Result
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
@@ -39,7 +40,9 @@ class Operator:
         return answer
 
     def json(self, *arguments: str, code: int = 0) -> Any:
-        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+        # The project runs in a thread of this process, and its log goes where standard output does.
+        with structlog.testing.capture_logs():
+            return json.loads(self.run(*arguments, "--json", code=code).stdout)
 
     def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with psycopg.connect(self.project.db_url, autocommit=True, row_factory=dict_row) as connection:

@@ -539,7 +539,7 @@ async def test_one_id_through_everything(
 
     (whole,) = (span for span in spans if span["name"] == "job")
     parts = {span["name"] for span in spans if span["parent"] == whole["id"]}
-    assert parts == {"fetch", "analyze", "store", "complete"}
+    assert parts == {"fetch", "analyze", "store", "complete", "recognise"}
     assert (whole["soundscape.audio.id"], whole["event.outcome"]) == (audio_id, "succeeded")
 
 
