@@ -1,7 +1,7 @@
 """Whether two workers do twice the work of one, where analysis is the work.
 
-    python benchmarks/scaling.py                       # 8 recordings of 5 minutes, three rounds
-    python benchmarks/scaling.py --recordings 16 --minutes 10 --json
+    python benchmarks/scaling.py                       # 8 recordings of 10 minutes, three rounds
+    python benchmarks/scaling.py --recordings 16 --minutes 5 --json
 
 Worker processes with one child each, against an embedded project (which takes its share of the same cores).
 All are ready before anything is queued, and everything is queued at once. No two recordings are alike: copies
@@ -22,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,16 +36,21 @@ WANTED = 1.8
 PASSAGE_S = 8.0
 
 
+@cache
+def passages() -> list[sounds.Signal]:
+    """Chords of some seconds, each with a tempo of its own."""
+    return [sounds.chords(PASSAGE_S, tempo_bpm=float(tempo_bpm)) for tempo_bpm in np.linspace(70, 150, 20)]
+
+
 def recording(minutes: float, seed: int) -> bytes:
-    """Chords in passages of their own tempo and pitch, and noise: stereo, 44.1 kHz, FLAC."""
+    """Passages in an order and at a speed of its own, and noise: stereo, 44.1 kHz, FLAC."""
     rng = np.random.default_rng(seed)
     samples = round(minutes * 60 * sounds.SAMPLE_RATE)
-    passages: list[sounds.Signal] = []
-    while sum(map(len, passages)) < samples:
-        played = sounds.chords(PASSAGE_S, tempo_bpm=float(rng.uniform(70, 150)))
-        faster = 2 ** (rng.integers(-5, 6) / 12)
-        passages.append(np.interp(np.arange(0, len(played) - 1, faster), np.arange(len(played)), played))
-    y = np.concatenate(passages)[:samples] + 0.02 * rng.standard_normal(samples)
+    faster = rng.uniform(0.75, 1.35)
+    order = rng.integers(0, len(passages()), 1 + int(minutes * 60 * faster / PASSAGE_S + 1))
+    played = np.concatenate([passages()[number] for number in order])
+    y = np.interp(np.arange(samples) * faster, np.arange(len(played)), played)
+    y += 0.02 * rng.standard_normal(samples)
     file = io.BytesIO()
     stereo = np.stack([y, np.roll(y, 40)], axis=1) * 0.4
     soundfile.write(file, stereo, sounds.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
@@ -114,7 +120,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recordings", type=int, default=8)
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

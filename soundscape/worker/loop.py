@@ -25,7 +25,7 @@ from soundscape.worker.fitting import keep_fitting
 from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
 from soundscape.worker.observed import ObservedFingerprints, ObservedObjects, ObservedQueue, ObservedSandbox
-from soundscape.worker.recognition import index_former, settle
+from soundscape.worker.recognition import index_former, settle, warm_up
 from soundscape.worker.sandbox import Sandbox
 from soundscape.worker.scratch import Scratch, folder_of_ours
 
@@ -178,11 +178,13 @@ class Worker:
 
     async def _warm_up(self) -> None:
         assert self._scratch is not None
+        comparing = asyncio.create_task(asyncio.to_thread(warm_up))
         while len(self._sandboxes) < self.settings.workers:
             sandbox = ObservedSandbox(self._scratch.folder)
             await self._renew(sandbox)
             self._sandboxes.append(sandbox)
             self._free.append(sandbox)
+        await comparing
         self.warm = True
 
     async def _renew(self, sandbox: Sandbox) -> None:

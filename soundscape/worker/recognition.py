@@ -40,6 +40,27 @@ KINDS = {"same recording": "same_recording", "excerpt": "contains", "shared mate
 T = TypeVar("T")
 
 
+def warm_up() -> None:
+    """Import and load what comparing takes, on peaks of no sound, so that no recording waits for it."""
+    import numpy as np
+
+    from soundscape.audio.fingerprint import Fingerprint, Index, match
+
+    chance = np.random.default_rng(0)
+    frame_count, peaks = 860, 600
+    peaky = Fingerprint(
+        frame_count=frame_count,
+        frames=np.sort(chance.integers(0, frame_count, peaks)).astype(np.int32),
+        pitches=chance.integers(0, 1000, peaks).astype(np.uint16),
+        ranks=np.zeros(peaks, dtype=np.uint8),
+    )
+    heard = parsed(peaky.to_bytes())
+    index = Index()
+    index.add("itself", heard)
+    match(heard, index)
+    entry(heard)
+
+
 class ProjectIndex:
     """The project's index as `soundscape.audio.fingerprint.match` asks one: from a thread, while `loop` runs.
 
