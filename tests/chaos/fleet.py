@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 READY_TIMEOUT_S = 120.0
+WATCH_S = 0.25
 
 
 def free_port() -> int:
@@ -52,6 +55,30 @@ class Fleet:
     """For their logs and scratch folders."""
     members: list[Member] = field(default_factory=list)
     killed: int = 0
+    absences: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when nobody was ready, in seconds of the clock, while `watched`."""
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note when nobody is ready, until the block ends."""
+        finished = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(finished,), name="fleet")
+        thread.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            thread.join(timeout=30)
+
+    def _watch(self, finished: threading.Event) -> None:
+        absent_at: float | None = None
+        while not finished.wait(WATCH_S):
+            anybody = any(member.is_ready() for member in list(self.members))
+            now = None if anybody else time.time()
+            # Between two looks that both found nobody.
+            if absent_at is not None and now is not None:
+                self.absences.append((absent_at, now))
+            absent_at = now
 
     def start(self) -> Member:
         """One more worker, starting."""

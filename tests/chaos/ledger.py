@@ -20,8 +20,8 @@ class Ledger:
     """The jobs as the database's owner sees them, watched by a thread."""
 
     dsn: str
-    recoveries_s: dict[int, list[float]] = field(default_factory=dict)
-    """By job: how long after its lease ran out it was taken by another."""
+    recoveries: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    """By job: when its lease ran out, and when another took it, in seconds of the clock."""
     unreachable: int = 0
 
     def rows(self, query: LiteralString, *values: Any) -> list[dict[str, Any]]:
@@ -73,8 +73,8 @@ class Ledger:
                 for job, attempt, expires_at, now in seen:
                     earlier = running.get(job)
                     if earlier and attempt > earlier[0] and earlier[1] <= now:
-                        late_s = (now - earlier[1]).total_seconds()
-                        self.recoveries_s.setdefault(job, []).append(late_s)
+                        taken = (earlier[1].timestamp(), now.timestamp())
+                        self.recoveries.setdefault(job, []).append(taken)
                     now_running[job] = (attempt, expires_at)
                 # A job that waits for its next attempt is remembered as it was.
                 running = running | now_running
