@@ -43,7 +43,7 @@ def passages() -> list[sounds.Signal]:
 
 
 def recording(minutes: float, seed: int) -> bytes:
-    """Passages in an order and at a speed of its own, and noise: stereo, 44.1 kHz, Ogg Vorbis."""
+    """Passages in an order and at a speed of its own, and noise: stereo, 44.1 kHz, FLAC."""
     rng = np.random.default_rng(seed)
     samples = round(minutes * 60 * sounds.SAMPLE_RATE)
     faster = rng.uniform(0.75, 1.35)
@@ -52,11 +52,8 @@ def recording(minutes: float, seed: int) -> bytes:
     y = np.interp(np.arange(samples) * faster, np.arange(len(played)), played)
     y += 0.02 * rng.standard_normal(samples)
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", sounds.SAMPLE_RATE, 2, format="OGG", subtype="VORBIS") as written:
-        # In pieces: libsndfile hands Vorbis a whole write at once, on the stack.
-        for begin in range(0, samples, 1 << 16):
-            left = y[begin : begin + (1 << 16)]
-            written.write(np.stack([left, np.roll(left, 40)], axis=1) * 0.4)
+    stereo = np.stack([y, np.roll(y, 40)], axis=1) * 0.4
+    soundfile.write(file, stereo, sounds.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
@@ -64,7 +61,7 @@ def bare_s(recordings: list[bytes], folder: Path, *, processes: int) -> float:
     """Seconds in which so many warm processes analyse them, from files."""
     files = []
     for number, data in enumerate(recordings):
-        files.append(folder / f"{number}.ogg")
+        files.append(folder / f"{number}.flac")
         files[-1].write_bytes(data)
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         # One each, so that all are warm.
@@ -82,7 +79,7 @@ def heard_s(file: Path) -> float:
 
 async def round_s(load: Load, recordings: list[bytes], *, workers: int) -> float:
     """Seconds from queued to all ready."""
-    names = [name for data in recordings for name in await load.upload(data, 1, "audio/ogg")]
+    names = [name for data in recordings for name in await load.upload(data, 1, "audio/flac")]
     async with load.workers(workers):
         began = time.monotonic()
         await load.queue(names)
