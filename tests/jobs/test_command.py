@@ -129,7 +129,8 @@ def test_one_job_shown(operator: Operator, owner: str) -> None:
     (row,) = operator.json("jobs", "list")
     assert operator.json("jobs", "show", str(row["id"]))["file_path"] == row["file_path"]
     assert row["trace_id"] in operator.run("jobs", "show", str(row["id"])).stdout
-    assert "no job 1" in operator.run("jobs", "show", "1", code=1).stderr
+    nobodys = str(row["id"] + 1)
+    assert f"no job {nobodys}" in operator.run("jobs", "show", nobodys, code=1).stderr
 
 
 def test_dead_letters_are_shown_and_tried_again(operator: Operator, owner: str) -> None:
