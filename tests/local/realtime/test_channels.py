@@ -86,7 +86,7 @@ async def test_joins_are_refused_with_a_reason(
         None,
         [],
         "x",
-        {"broadcast": 7, "presence": "x", "private": "maybe"},
+        {"broadcast": 7, "presence": "x"},
         {"postgres_changes": {"a": 1}},
         {"postgres_changes": [None, 3]},
     ],
