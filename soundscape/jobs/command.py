@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -24,20 +23,10 @@ PAGE = 1000
 
 def _with_ledger(work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work(ledger)` against the project that the environment names."""
-    from soundscape.project.client import connect
+    from soundscape.project.functions import ask
     from soundscape.project.ledger import Ledger
-    from soundscape.settings import door, load_environment
 
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Ledger]:
-        async with connect(*door(load_environment())) as (client, _):
-            yield Ledger(client)
-
-    async def main() -> T:
-        async with opened() as ledger:
-            return await work(ledger)
-
-    return asyncio.run(main())
+    return ask(Ledger, work)
 
 
 def _show(value: Any, as_json: bool, *tables: Any) -> None:

@@ -6,9 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from supabase import AsyncClient
-
 from soundscape.project.client import translated
+from soundscape.project.functions import Functions
 
 if TYPE_CHECKING:
     from soundscape.audio.fingerprint import Candidate, Fingerprint, Keys
@@ -31,11 +30,8 @@ class Unsettled:
     others: list[str]
 
 
-class Fingerprints:
+class Fingerprints(Functions):
     """Whose sound is it? Every method raises `ProjectUnreachable` or `ProjectError`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
 
     async def moment(self) -> str:
         """What the index holds now: said with a fingerprint that was compared with it, for `unsettled`."""
@@ -114,7 +110,3 @@ class Fingerprints:
         await self._call(
             "settle_fingerprint", recording=compared.audio_id, others=compared.others, matches=claims
         )
-
-    async def _call(self, function: str, /, **arguments: Any) -> Any:
-        with translated(function):
-            return (await self._client.rpc(function, arguments).execute()).data

@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supabase import AsyncClient
-
-from soundscape.project.client import translated
+from soundscape.project.functions import Functions
 
 STATES = ("queued", "running", "succeeded", "refused", "dead", "superseded", "cancelled")
 Row = dict[str, Any]
@@ -27,11 +25,8 @@ class Batch:
     done: bool
 
 
-class Ledger:
+class Ledger(Functions):
     """All jobs there ever were. Every method raises `ProjectUnreachable` or `ProjectError`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
 
     async def jobs(
         self,
@@ -122,7 +117,3 @@ class Ledger:
                 return
             after = batch.after
             left = None if left is None else left - (batch.found if plan else batch.enqueued)
-
-    async def _call(self, function: str, /, **arguments: Any) -> Any:
-        with translated(function):
-            return (await self._client.rpc(function, arguments).execute()).data

@@ -9,6 +9,7 @@ from supabase import AsyncClient
 
 from soundscape.errors import Refusal
 from soundscape.project.client import translated
+from soundscape.project.functions import Functions
 
 Ending = Literal["refused", "dead", "queued"]
 Fault = Literal["crashed", "passing", "released"]
@@ -32,11 +33,11 @@ class Job:
     content_type: str | None
 
 
-class Queue:
+class Queue(Functions):
     """The queue as one worker sees it. Every method raises `ProjectUnreachable` or `ProjectError`."""
 
     def __init__(self, client: AsyncClient, *, worker: str) -> None:
-        self._client = client
+        super().__init__(client)
         self._worker = worker
 
     async def claim(self, most: int, *, lease_s: int) -> list[Job]:
@@ -102,10 +103,6 @@ class Queue:
     async def forget_removals(self, bucket: str, names: list[str]) -> None:
         """Those objects are gone."""
         await self._call("forget_removals", bucket=bucket, removed=names)
-
-    async def _call(self, function: str, /, **arguments: Any) -> Any:
-        with translated(function):
-            return (await self._client.rpc(function, arguments).execute()).data
 
 
 def _sayable(text: str) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from supabase import AsyncClient
-
 from soundscape.project.client import translated
+from soundscape.project.functions import Functions
 
 PEOPLE_AT_ONCE = 500
 RECORDINGS_AT_ONCE = 250
@@ -35,12 +34,9 @@ class NotNow:
     held: bool
 
 
-class Recommendations:
+class Recommendations(Functions):
     """Models and what they are learnt from. Every method raises `ProjectUnreachable` or `ProjectError`, and
     those that take a turn `LeaseLost` when somebody else has it by now."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
 
     async def begin(self, *, every_h: float | None = None) -> Turn | NotNow:
         """Take the turn, unless somebody has it or `every_h` hours have not passed since the last."""
@@ -116,10 +112,6 @@ class Recommendations:
         """The model in force and the latest others."""
         found: list[Row] = await self._call("list_models", most=most)
         return found
-
-    async def _call(self, function: str, /, **arguments: Any) -> Any:
-        with translated(function):
-            return (await self._client.rpc(function, arguments).execute()).data
 
 
 def _parts(whole: Sequence[Any]) -> list[list[Any]]:

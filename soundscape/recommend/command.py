@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -74,15 +73,10 @@ def evaluate(
 
 def _with_project(work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work(recommendations)` against the project that the environment names."""
-    from soundscape.project.client import connect
+    from soundscape.project.functions import ask
     from soundscape.project.recommendations import Recommendations
-    from soundscape.settings import door, load_environment
 
-    async def main() -> T:
-        async with connect(*door(load_environment())) as (client, _):
-            return await work(Recommendations(client))
-
-    return asyncio.run(main())
+    return ask(Recommendations, work)
 
 
 @app.command()

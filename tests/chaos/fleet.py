@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from .watch import watching
 
 READY_TIMEOUT_S = 120.0
 WATCH_S = 0.25
@@ -58,17 +60,9 @@ class Fleet:
     absences: list[tuple[float, float]] = field(default_factory=list)
     """From when to when nobody was ready, in seconds of the clock, while `watched`."""
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> AbstractContextManager[None]:
         """Note when nobody is ready, until the block ends."""
-        finished = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(finished,), name="fleet")
-        thread.start()
-        try:
-            yield
-        finally:
-            finished.set()
-            thread.join(timeout=30)
+        return watching("fleet", self._watch)
 
     def _watch(self, finished: threading.Event) -> None:
         absent_at: float | None = None

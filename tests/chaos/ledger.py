@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
+
+from .watch import watching
 
 POLL_S = 0.1
 
@@ -41,17 +42,9 @@ class Ledger:
             )
         ]
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> AbstractContextManager[None]:
         """Note every recovery until the block ends."""
-        finished = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(finished,), name="ledger")
-        thread.start()
-        try:
-            yield
-        finally:
-            finished.set()
-            thread.join(timeout=30)
+        return watching("ledger", self._watch)
 
     def _watch(self, finished: threading.Event) -> None:
         while not finished.is_set():

@@ -1,0 +1,39 @@
+"""Functions of the database, called with the project's secret key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from supabase import AsyncClient
+
+from soundscape.project.client import connect, translated
+from soundscape.settings import door, load_environment
+
+T = TypeVar("T")
+F = TypeVar("F", bound="Functions")
+
+
+class Functions:
+    """Some of them, under names of ours. Methods raise what `translated` raises."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def _call(self, function: str, /, **arguments: Any) -> Any:
+        with translated(function):
+            return (await self._client.rpc(function, arguments).execute()).data
+
+
+def ask(kind: type[F], work: Callable[[F], Awaitable[T]]) -> T:
+    """Run `work(functions)` against the project that the environment names: for the command line.
+
+    Raises `SettingsError`, and whatever `work` raises.
+    """
+
+    async def main() -> T:
+        async with connect(*door(load_environment())) as (client, _):
+            return await work(kind(client))
+
+    return asyncio.run(main())
