@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import tempfile
@@ -42,7 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     mixed, they crash whoever loads them.
     """
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        import librosa.util.utils  # noqa: F401
+        for name in ("util.utils", "beat", "core.audio", "core.pitch"):
+            importlib.import_module(f"librosa.{name}")
 
 
 # First: xdist reads the groups in the same hook.

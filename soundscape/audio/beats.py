@@ -10,13 +10,14 @@ Public surface: `beat_frames(envelope, bpm=..., frame_rate_hz=...)`. Time and me
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from soundscape.audio.compiled import compiled
 
 _TIGHTNESS = 100.0
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _smoothed(x: NDArray[np.float64], period: float) -> NDArray[np.float64]:
     # A Gaussian of 1/32 beat: onsets a little off the beat still count.
     reach = int(np.ceil(period / 8))
@@ -28,7 +29,7 @@ def _smoothed(x: NDArray[np.float64], period: float) -> NDArray[np.float64]:
     return score
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _best_path(score: NDArray[np.float64], period: float) -> NDArray[np.int32]:
     n = score.size
     nearest, farthest = max(1, round(period / 2)), round(2 * period)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from soundscape.audio.compiled import compiled
 from soundscape.audio.record import Mfcc, Spectral, Summary
 from soundscape.audio.spectrum import BINS, FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
 
@@ -113,7 +113,7 @@ def _dct() -> Float32:
     return basis
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _flux(log_mel_db: Float32, before: Float32) -> Float32:
     """Mean rise over the mel bands from each frame to the next; 0 for the very first (`before` is NaN)."""
     flux = np.zeros(len(log_mel_db), dtype=np.float32)
@@ -128,7 +128,7 @@ def _flux(log_mel_db: Float32, before: Float32) -> Float32:
     return flux
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _describe(
     S: Float32,
     begins: npt.NDArray[np.int64],
@@ -168,7 +168,7 @@ def _describe(
     return rows, contrast_db
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _rolloff(s: Float32, total: float) -> int:
     """The first bin up to which `ROLLOFF_SHARE` of the magnitude lies."""
     wanted = ROLLOFF_SHARE * total
@@ -191,7 +191,7 @@ def _rolloff(s: Float32, total: float) -> int:
     return k
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _geometric_mean_power(s: Float32, lanes: npt.NDArray[np.float64]) -> float:
     """Geometric mean of max(|S|², 1e-10) over the bins.
 
@@ -213,7 +213,7 @@ def _geometric_mean_power(s: Float32, lanes: npt.NDArray[np.float64]) -> float:
 
 
 # Magnitudes are finite: minima and maxima may be found many at a time.
-@njit(cache=True, fastmath={"nnan", "nsz"}, nogil=True)
+@compiled(fastmath={"nnan", "nsz"})
 def _extremes(s: Float32) -> tuple[float, float]:
     smallest, largest = s[0], s[0]
     for value in s:
@@ -222,7 +222,7 @@ def _extremes(s: Float32) -> tuple[float, float]:
     return float(smallest), float(largest)
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tuple[float, float]:
     """Means of the `count` smallest and the `count` largest values; low and high are working space."""
     if count == 1:
@@ -247,7 +247,7 @@ def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tup
     return float(low[:count].sum()) / count, float(high[:count].sum()) / count
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _add_mfcc(
     log_mel_db: Float32,
     active: npt.NDArray[np.bool_],

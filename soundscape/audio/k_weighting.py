@@ -13,9 +13,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from soundscape.audio.compiled import compiled
 from soundscape.errors import PolicyRefusal
 
 # Energies are kept per 10 ms: fine enough to find the loudest 400 ms wherever they begin (EBU Tech 3341
@@ -122,7 +122,7 @@ def k_filter(sample_rate: int) -> NDArray[np.float64]:
     return np.array([shelf, high_pass])
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _weigh(
     block: NDArray[np.float32],
     rows: NDArray[np.int64],

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from soundscape.audio.compiled import compiled
 from soundscape.audio.k_weighting import SEGMENTS_PER_SECOND, WeightedEnergy
 from soundscape.audio.true_peak import TruePeakMeter
 
@@ -61,7 +61,7 @@ class Loudness:
     max_short_term_lufs: float | None
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _greatest_sum(energies: NDArray[np.float64], length: int) -> float:
     # Each window is summed afresh: a running sum would depend on where the signal was cut.
     greatest = 0.0

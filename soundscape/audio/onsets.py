@@ -6,9 +6,10 @@ Public surface: `OnsetEnvelope().push(log_mel)`, `.result()`, and `onset_frames(
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+from soundscape.audio.compiled import compiled
 
 # Bands this far below the loudest met so far are floor (librosa's top_db); dither and codec noise lie there.
 TOP_DB = 80.0
@@ -25,7 +26,7 @@ _SURROUNDINGS_S = 0.5
 _SHORTEST_GAP_S = 0.05
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _flux(
     log_mel: NDArray[np.float32],
     previous: NDArray[np.float32],
@@ -94,7 +95,7 @@ def onset_frames(envelope: NDArray[np.float32], *, frame_rate_hz: float) -> NDAr
     return peaks[apart]
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _thinned(frames: NDArray[np.int64], gap: int) -> NDArray[np.bool_]:
     keep = np.zeros(frames.size, dtype=np.bool_)
     last = -gap - 1

@@ -17,8 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from soundscape.audio.compiled import compiled
 
 STEP_CENTS = 10
 LOWEST_CENTS = -6000  # relative to A4 = 440 Hz: 13.75 Hz
@@ -52,7 +53,7 @@ class HeardPartials:
     offset: complex
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _gather(
     S: NDArray[np.float32],
     first: int,

@@ -15,7 +15,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 Float32 = npt.NDArray[np.float32]
 
@@ -171,7 +172,7 @@ def _sparse_mel() -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]
     return np.concatenate(weights), np.array(offsets), np.array(first_bins)
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _magnitudes(
     X: Float32, weights: Float32, offsets: npt.NDArray[np.int64], first_bins: npt.NDArray[np.int64]
 ) -> tuple[Float32, Float32]:
@@ -214,7 +215,7 @@ def _magnitudes(
     return S, log_mel_db
 
 
-@njit(cache=True, fastmath=FASTMATH, nogil=True)
+@compiled(fastmath=FASTMATH)
 def _levels(y: Float32, begin: int, end: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Mean square and zero-crossing rate of the frames in y, whose own samples are y[begin:end].
 

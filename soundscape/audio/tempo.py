@@ -19,9 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+
+from soundscape.audio.compiled import compiled
 
 SLOWEST_BPM, FASTEST_BPM = 45.0, 212.0
 PRIOR_CENTRE_BPM, PRIOR_WIDTH_OCTAVES = 120.0, 1.0
@@ -94,7 +95,7 @@ def _levelled(envelope: NDArray[np.float32], frame_rate_hz: float) -> NDArray[np
     return levelled
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _autocorrelation(x: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
     sums = np.zeros(lags)
     for t in range(x.size):

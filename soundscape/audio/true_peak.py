@@ -14,8 +14,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from soundscape.audio.compiled import compiled
 
 _TAPS_PER_PHASE = 12
 # The interpolator looks at 12 samples, so 11 of them come from before.
@@ -59,7 +60,7 @@ def interpolation_phases(factor: int) -> NDArray[np.float32]:
     return rows.astype(np.float32)
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _largest(bits: NDArray[np.int32]) -> np.int32:
     # The bits of magnitudes order as integers do, and an integer maximum vectorises where a float one does
     # not.
@@ -69,7 +70,7 @@ def _largest(bits: NDArray[np.int32]) -> np.int32:
     return largest
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _interpolate(
     window: NDArray[np.float32], h: NDArray[np.float32], out: NDArray[np.float32], n: int
 ) -> None:
@@ -84,7 +85,7 @@ def _interpolate(
         )
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _peaks(
     block: NDArray[np.float32],
     memory: NDArray[np.float32],

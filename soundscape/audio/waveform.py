@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 if TYPE_CHECKING:
     from soundscape.audio.readers import Samples
@@ -78,7 +79,7 @@ class Window:
 
 
 # The samples are finite (decoding sees to it): minima and maxima may be found many at a time.
-@njit(cache=True, fastmath={"nnan", "nsz"}, nogil=True)
+@compiled(fastmath={"nnan", "nsz"})
 def _peaks(block: Samples, samples_per_pixel: int) -> Peaks:
     """The extremes of every `samples_per_pixel` samples, the last pixel's of what is left."""
     channels, samples = block.shape

@@ -138,7 +138,7 @@ def _keep_compiled_code_in_memory() -> None:
     from numba.core.caching import Cache
 
     for cache in [each for each in gc.get_objects() if isinstance(each, Cache)]:
-        cache.disable()  # type: ignore[no-untyped-call]
+        cache.disable()
 
 
 def _send(parent: socket.socket, message: dict[str, Any]) -> None:

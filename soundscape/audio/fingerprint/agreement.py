@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 from .keys import CELLS
 
@@ -16,7 +17,7 @@ Frames = npt.NDArray[np.int32]
 Bits = npt.NDArray[np.uint64]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def spread(frames: Frames, cells: Frames, bits: Bits) -> None:
     """Set the bits within one frame and one cell of each peak."""
     for i in range(frames.shape[0]):
@@ -27,7 +28,7 @@ def spread(frames: Frames, cells: Frames, bits: Bits) -> None:
                 bits[t, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def agree(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> tuple[int, int]:
     """(n, k): peaks inside the query, and those that agree."""
     n = 0
@@ -41,7 +42,7 @@ def agree(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -
     return n, k
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def hits(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> npt.NDArray[np.int8]:
     """Per peak: 1 agrees, 0 does not, -1 outside the query."""
     found = np.full(frames.shape[0], -1, np.int8)
@@ -53,7 +54,7 @@ def hits(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) ->
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def rates_at_lags(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
 ) -> npt.NDArray[np.float64]:
@@ -65,7 +66,7 @@ def rates_at_lags(
     return rates
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def rates_at_pitches(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
 ) -> npt.NDArray[np.float64]:
@@ -85,7 +86,7 @@ def rates_at_pitches(
     return rates
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def best_fit(
     frames: Frames,
     cells: Frames,
@@ -126,7 +127,7 @@ def best_fit(
     return best_lag, best_tempo
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def heaviest(gain: npt.NDArray[np.float64]) -> tuple[int, int]:
     """Both ends, included, of the contiguous run with the greatest sum (Kadane)."""
     best = -1e300

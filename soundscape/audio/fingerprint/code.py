@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from soundscape.audio.compiled import compiled
 from soundscape.errors import SoundScapeError
 
 ALGORITHM = "soundscape-peaks"
@@ -148,7 +148,7 @@ def _read_steps(data: npt.NDArray[np.uint8], count: int) -> tuple[npt.NDArray[np
     return frames, int(_decode(data, frames))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _encode(frames: npt.NDArray[np.int32], out: npt.NDArray[np.uint8]) -> int:
     used = 0
     previous = 0
@@ -164,7 +164,7 @@ def _encode(frames: npt.NDArray[np.int32], out: npt.NDArray[np.uint8]) -> int:
     return used
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _decode(data: npt.NDArray[np.uint8], frames: npt.NDArray[np.int32]) -> Any:
     """Fill `frames`; return the bytes read, or -1 where they run out or exceed the range."""
     used = 0

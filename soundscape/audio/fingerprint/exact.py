@@ -14,7 +14,8 @@ import sys
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 _CHUNK_FRAMES = 8192  # interleaved while it fits the cache
 
@@ -42,7 +43,7 @@ class PcmDigest:
         return self._hash.hexdigest()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _interleave(block: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
     channels = block.shape[0]
     for channel in range(channels):

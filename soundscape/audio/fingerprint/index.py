@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 from .code import Fingerprint
 from .keys import KEY_SPACE, Keys, stored_keys
@@ -149,7 +150,7 @@ def _lag(place: int) -> int:
     return steps * LAG_STEP_FRAMES - _LAG_BIAS + LAG_STEP_FRAMES - 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _collect(
     values: npt.NDArray[np.int32],
     frames: npt.NDArray[np.int32],
@@ -171,7 +172,7 @@ def _collect(
     return codes
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _count(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Runs of sorted codes, each with its own count and its successor's, where two or more."""
     places = np.empty(codes.shape[0], np.int64)

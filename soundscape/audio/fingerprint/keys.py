@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 from .code import FRAME_RATE_HZ, Fingerprint
 from .peaks import LOWEST_PITCH, PITCH_STEPS, bin_of_pitch, pitch_of_bin
@@ -113,7 +114,7 @@ def _pairs(
     return values.copy(), starts.copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _pair(
     frames: npt.NDArray[np.int32],
     cells: npt.NDArray[np.int32],

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from soundscape.audio.compiled import compiled
 
 from .code import Fingerprint
 
@@ -72,7 +73,7 @@ def bin_of_pitch(pitch: npt.ArrayLike) -> npt.NDArray[np.float64]:
 LOWEST_PITCH = int(pitch_of_bin(LOWEST_BIN - 0.5))
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _greater(a: _Float32s, b: _Float32s, out: _Float32s) -> None:
     """out = max(a, b), as a loop that becomes vector instructions."""
     for i in range(out.shape[0]):
@@ -81,7 +82,7 @@ def _greater(a: _Float32s, b: _Float32s, out: _Float32s) -> None:
         out[i] = x if x > y else y
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _widest(row: _Float32s, scratch: _Float32s, out: _Float32s) -> None:
     """out[i] = max(row[i - 8 : i + 9]), by doubling windows: 2, 4, 8, 16, then two of 16."""
     n = row.shape[0]
@@ -98,7 +99,7 @@ def _widest(row: _Float32s, scratch: _Float32s, out: _Float32s) -> None:
     _greater(padded[:n], padded[1 : n + 1], out)
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _find(
     S: _Float32s,
     seen: int,
@@ -151,7 +152,7 @@ def _find(
     return found
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled()
 def _rank(
     frames: npt.NDArray[np.int32],
     bands: npt.NDArray[np.int8],

@@ -1,0 +1,55 @@
+"""Functions compiled by numba, their machine code kept on disk for whoever starts next.
+
+Workers, their children and tests start together and share that code. numba counts the files of a function's
+signatures, so that two processes that compile different ones at the same moment both write the first: the
+index of one then leads to the code of the other, which reads arrays of another type than it is given. Here a
+file is named after what it was compiled for. The worst that a race can do is to compile something twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Set
+from typing import Any, TypeVar, cast
+
+from numba import njit
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(*, fastmath: bool | Set[str] = False) -> Callable[[Function], Function]:
+    """Compile a function for each combination of argument types that it meets, without the GIL.
+
+    fastmath: which liberties floating point may take, as `numba.njit` has it.
+    """
+
+    def decorate(function: Function) -> Function:
+        dispatcher = njit(nogil=True, fastmath=fastmath)(function)
+        dispatcher._cache = _SharedCache(function)
+        return cast(Function, dispatcher)
+
+    return decorate
+
+
+class _SharedCache(FunctionCache):  # type: ignore[misc]
+    """numba's own, but for how files are named."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _NamedFiles(
+            cache_path=locator.get_cache_path(),
+            filename_base=self._impl.filename_base,
+            source_stamp=locator.get_source_stamp(),
+        )
+
+
+class _NamedFiles(IndexDataCacheFile):  # type: ignore[misc]
+    """An index, and a file for each key of it; the file's number is a hash of the key."""
+
+    def save(self, key: tuple[Any, ...], data: Any) -> None:
+        name = self._data_name(int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8]))
+        # The code first: whoever finds it in the index finds it.
+        self._save_data(name, data)
+        self._save_index(self._load_index() | {key: name})

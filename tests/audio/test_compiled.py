@@ -1,0 +1,63 @@
+"""Compiled code on disk: what another process finds there was compiled for what it is asked with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from soundscape.audio.compiled import compiled
+
+HALVES = """
+import sys
+import numpy as np
+from halves import halves
+for dtype in sys.argv[1:]:
+    print(halves(np.arange(4, dtype=dtype)).tolist(), sum(halves.stats.cache_hits.values()))
+"""
+MODULE = """
+from soundscape.audio.compiled import compiled
+
+@compiled()
+def halves(x):
+    return x / 2
+"""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(folder: Path, cache: Path, *dtypes: str) -> list[str]:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": f"{folder}:{ROOT}"}
+    answer = subprocess.run(
+        [sys.executable, "-c", HALVES, *dtypes], env=environment, capture_output=True, text=True, check=True
+    )
+    return answer.stdout.splitlines()
+
+
+def test_code_is_kept_for_the_next_process(tmp_path: Path) -> None:
+    (tmp_path / "halves.py").write_text(MODULE)
+    cache = tmp_path / "cache"
+    assert run(tmp_path, cache, "f4", "f8") == ["[0.0, 0.5, 1.0, 1.5] 0"] * 2
+    assert run(tmp_path, cache, "f8", "f4") == ["[0.0, 0.5, 1.0, 1.5] 1", "[0.0, 0.5, 1.0, 1.5] 2"]
+
+
+def test_two_that_compile_at_once_never_lead_to_each_others_code(tmp_path: Path) -> None:
+    """The index of one, the code of the other, as when both were written at the same moment."""
+    (tmp_path / "halves.py").write_text(MODULE)
+    one, other, both = tmp_path / "one", tmp_path / "other", tmp_path / "both"
+    run(tmp_path, one, "i2")
+    run(tmp_path, other, "f8")
+    shutil.copytree(one, both)
+    for code in other.rglob("*.nbc"):
+        shutil.copy(code, both / code.relative_to(other))
+    assert run(tmp_path, both, "i2", "f8") == ["[0.0, 0.5, 1.0, 1.5] 1"] * 2
+
+
+def test_what_is_compiled_is_the_function() -> None:
+    @compiled(fastmath={"nnan"})
+    def double(x: float) -> float:
+        """Twice as much."""
+        return 2 * x
+
+    assert (double(2.0), double.__doc__, double.__name__) == (4.0, "Twice as much.", "double")
