@@ -43,6 +43,8 @@ HEARD_S = 30.0
 WALL_S = 20.0
 MOST_WAITING = 8
 MOST_WAITING_PER_CALLER = 2
+WARM_AFTER_S = 10.0
+"""Recordings wait when a worker starts, perhaps for their second chance: their child has the processor first."""
 VERSION = "snippet"
 """What `Results` calls an analysis version; nothing of a snippet is kept."""
 
@@ -92,9 +94,9 @@ class Identifier:
         self._waiting: Counter[str] = Counter()
         self._warming: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start the child in the background, so that no first caller waits for it."""
-        self._warming = asyncio.create_task(self._warm())
+    def start(self, *, after_s: float = WARM_AFTER_S) -> None:
+        """Start the child in the background, so that no caller waits for it but who comes before `after_s`."""
+        self._warming = asyncio.create_task(self._warm(after_s))
 
     async def answer(self, caller: Caller, request: Request) -> Identified:
         """Raises `SnippetRefused`, `BodyTooLarge`, the `Refusal` of a decoder, or `ProjectError`."""
@@ -133,7 +135,8 @@ class Identifier:
             await self._sandbox.stop()
         await self._http.aclose()
 
-    async def _warm(self) -> None:
+    async def _warm(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         async with self._hearing:
             try:
                 sandbox = self._child()
@@ -174,7 +177,7 @@ class Identifier:
             self._waiting[caller.user_id] -= 1
             self._waiting += Counter()  # forgets who waits no more
             if self._sandbox is not None and self._sandbox.spent:
-                self.start()
+                self.start(after_s=0)
 
     async def _listen(self, sound: bytes) -> tuple[Any, float]:
         sandbox = self._child()

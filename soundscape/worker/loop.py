@@ -35,6 +35,8 @@ RECONCILE_EVERY_S = 300.0
 STOP_GRACE_S = 20.0
 CLAIM_GRACE_S = 5.0
 NEXT_MARGIN_S = 0.05
+UNREACHABLE_POLL_S = 1.5
+"""How rarely a queue that does not answer is asked: it says nothing of leases that run out meanwhile."""
 REMOVALS_AT_ONCE = 100
 REMOVALS_FOR_S = 60.0
 """With one request more well below `soundscape.removal_grace()`, after which names may be in use again."""
@@ -171,6 +173,8 @@ class Worker:
                 continue  # there may be more
             # Before the lease of a job can run out that came after the latest look.
             longest_s = min(self.settings.poll_max_s, self.settings.lease_s / 2)
+            if not self.reachable:
+                longest_s = min(longest_s, UNREACHABLE_POLL_S)
             pause_s = self.settings.poll_min_s if claimed else min(pause_s * 2, longest_s)
             wait_s = min(pause_s, await self._next_s()) if self._free else None
             with suppress(TimeoutError):

@@ -35,6 +35,7 @@ class Member:
 
     process: subprocess.Popen[bytes]
     port: int
+    http: httpx.Client
 
     @property
     def pid(self) -> int:
@@ -42,7 +43,7 @@ class Member:
 
     def is_ready(self) -> bool:
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.port}/api/health/ready", timeout=2)
+            answer = self.http.get(f"http://127.0.0.1:{self.port}/api/health/ready")
         except httpx.HTTPError:
             return False
         return answer.status_code == 200
@@ -57,6 +58,8 @@ class Fleet:
     """For their logs and scratch folders."""
     members: list[Member] = field(default_factory=list)
     killed: int = 0
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=2))
+    """One for all: making one takes longer than asking."""
     absences: list[tuple[float, float]] = field(default_factory=list)
     """From when to when nobody was ready, in seconds of the clock, while `watched`."""
 
@@ -86,7 +89,7 @@ class Fleet:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        member = Member(process, port)
+        member = Member(process, port, self.http)
         self.members.append(member)
         return member
 
@@ -126,3 +129,4 @@ class Fleet:
                 member.process.kill()
                 member.process.wait()
         self.members.clear()
+        self.http.close()
