@@ -889,7 +889,7 @@ export type Database = {
       cancel_analysis: { Args: { recording: string }; Returns: string }
       cancel_jobs: { Args: { jobs: number[] }; Returns: number[] }
       claim_jobs: {
-        Args: { lease_s?: number; max_jobs?: number; worker: string }
+        Args: { holding?: string[]; lease_s?: number; max_jobs?: number; worker: string }
         Returns: {
           attempt: number
           audio_id: string

@@ -63,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """pytest-xdist groups by what it appends to the ids of tests; without it every fixture is made twice."""
+    if hasattr(session.config, "workerinput") and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("This pytest-xdist does not group tests under this pytest.")
+
+
 @pytest.fixture(scope="session")
 def shared_audio() -> Path:
     """The folder of real recordings beside the checkout; tests that need it are skipped without it."""

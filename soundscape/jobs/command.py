@@ -163,7 +163,9 @@ def drain(
         ends_at = time.monotonic() + timeout_s
         while True:
             figures = await ledger.stats()
-            running = sum(queue["running"] for queue in figures["queues"].values())
+            # What is held past its lease has no worker any more, and gets no other while the queue is paused.
+            held = sum(queue["running"] for queue in figures["queues"].values())
+            running = held - figures["leases_run_out"]
             if resume or running == 0 or time.monotonic() >= ends_at:
                 return running, figures
             await asyncio.sleep(POLL_S)

@@ -68,7 +68,8 @@ def translated(doing: str) -> Iterator[None]:
         # Refused by the client itself, such as a name with dot segments.
         raise ProjectError(f"{doing}: {error}", code="storage_refused") from error
     # ValueError, TypeError and KeyError: an answer that is no project's, such as a proxy's page in HTML.
-    except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:
+    # RuntimeError: a client that was closed, since we are stopping.
+    except (httpx.HTTPError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ProjectUnreachable(
             f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is tried again."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -40,9 +41,15 @@ class Queue(Functions):
         super().__init__(client)
         self._worker = worker
 
-    async def claim(self, most: int, *, lease_s: int) -> list[Job]:
-        """Up to `most` jobs, each ours for `lease_s` seconds."""
-        rows = await self._call("claim_jobs", worker=self._worker, max_jobs=most, lease_s=lease_s)
+    async def claim(self, most: int, *, lease_s: int, holding: Collection[str] = ()) -> list[Job]:
+        """Up to `most` jobs, each ours for `lease_s` seconds.
+
+        `holding`: the tokens of those we are at. What else we hold was in an answer that never arrived: it is
+        given back, and nothing is claimed.
+        """
+        rows = await self._call(
+            "claim_jobs", worker=self._worker, max_jobs=most, lease_s=lease_s, holding=list(holding)
+        )
         with translated("claim_jobs"):
             # By name: a newer project may answer with more than this worker knows.
             return [Job(**{field.name: row[field.name] for field in fields(Job)}) for row in rows]

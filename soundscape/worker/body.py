@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.requests import Request
 
@@ -69,6 +70,12 @@ async def read(
     if received_bytes > most_bytes:
         raise _too_large(most_bytes, code)
     return bytes(body)
+
+
+async def throw_away(request: Request, *, most_bytes: int, within_s: float) -> None:
+    """Let a client that was refused send its body to the end, or it may never read why. Nothing is kept."""
+    with suppress(RequestRefused):
+        await read(request, most_bytes=0, within_s=within_s, thrown_away_bytes=most_bytes)
 
 
 def _too_large(most_bytes: int, code: str) -> BodyTooLarge:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ WALL_S = 20.0
 MOST_WAITING = 8
 MOST_WAITING_PER_CALLER = 2
 WARM_AFTER_S = 10.0
-"""Recordings wait when a worker starts, perhaps for their second chance: their child has the processor first."""
+"""Recordings wait when a worker starts, perhaps for a second chance: their child has the processor first."""
 VERSION = "snippet"
 """What `Results` calls an analysis version; nothing of a snippet is kept."""
 
@@ -95,15 +96,15 @@ class Identifier:
         self._warming: asyncio.Task[None] | None = None
 
     def start(self, *, after_s: float = WARM_AFTER_S) -> None:
-        """Start the child in the background, so that no caller waits for it but who comes before `after_s`."""
+        """Start the child in the background, so that only who comes before `after_s` waits for it."""
         self._warming = asyncio.create_task(self._warm(after_s))
 
     async def answer(self, caller: Caller, request: Request) -> Identified:
         """Raises `SnippetRefused`, `BodyTooLarge`, the `Refusal` of a decoder, or `ProjectError`."""
         from soundscape.audio.fingerprint import THRESHOLD
 
-        sound = await _sound(request)
-        fingerprint, heard_s = await self._heard(sound, caller)
+        async with self._place(caller, request):
+            fingerprint, heard_s = await self._heard(await _sound(request))
         found = await matches(self._worker.fingerprints, fingerprint, viewer=caller.user_id, any_speed=True)
         visible = await self._visible(caller, [hit.recording_id for hit in found.hits])
         hits = [
@@ -153,29 +154,45 @@ class Identifier:
             self._sandbox = Sandbox(self._worker.scratch_folder)
         return self._sandbox
 
-    async def _heard(self, sound: bytes, caller: Caller) -> tuple[Any, float]:
-        """The fingerprint of a snippet, and its seconds."""
+    @asynccontextmanager
+    async def _place(self, caller: Caller, request: Request) -> AsyncIterator[None]:
+        """A place among those who are heard, taken before anything of the snippet is kept: it bounds memory.
+
+        Raises `TooManyRequests`, `SnippetRefused`.
+        """
+        if (refusal := self._full_for(caller)) is not None:
+            await body.throw_away(request, most_bytes=THROWN_AWAY_BYTES, within_s=RECEIVED_WITHIN_S)
+            raise refusal
+        self._waiting[caller.user_id] += 1
+        try:
+            yield
+        finally:
+            self._waiting[caller.user_id] -= 1
+            self._waiting += Counter()  # forgets who waits no more
+
+    def _full_for(self, caller: Caller) -> RequestRefused | None:
         if self._waiting[caller.user_id] >= MOST_WAITING_PER_CALLER:
-            raise TooManyRequests(
+            return TooManyRequests(
                 f"{MOST_WAITING_PER_CALLER} snippets of yours are waiting to be heard.",
                 remedy="Ask again when they are answered.",
                 headers={"Retry-After": "2"},
             )
         if self._waiting.total() >= MOST_WAITING:
-            raise SnippetRefused(
+            return SnippetRefused(
                 "Too many snippets are waiting to be heard.",
                 status=503,
                 code="busy",
                 remedy="Try again in a moment.",
                 headers={"Retry-After": "2"},
             )
-        self._waiting[caller.user_id] += 1
+        return None
+
+    async def _heard(self, sound: bytes) -> tuple[Any, float]:
+        """The fingerprint of a snippet, and its seconds."""
         try:
             async with self._hearing:
                 return await self._listen(sound)
         finally:
-            self._waiting[caller.user_id] -= 1
-            self._waiting += Counter()  # forgets who waits no more
             if self._sandbox is not None and self._sandbox.spent:
                 self.start(after_s=0)
 
@@ -244,7 +261,8 @@ async def _file_in(request: Request, data: bytes) -> bytes:
 
     try:
         form = await MultiPartParser(request.headers, whole(), max_files=1, max_fields=16).parse()
-    except (MultiPartException, KeyError) as error:
+    # The last two: a charset that is none, and what is not written in it.
+    except (MultiPartException, LookupError, ValueError) as error:
         raise SnippetRefused(
             "The form cannot be read.", status=400, code="form_invalid", remedy="Send multipart/form-data."
         ) from error

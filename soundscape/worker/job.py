@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -75,7 +76,9 @@ class Attempt:
 
     async def _attempt(self, job: Job) -> str:
         try:
-            await self._analyze(job)
+            record = await self._analyze(job)
+            # The heart has stopped: it would find our own ending of the job, and take it for another's.
+            await self._queue.complete(job, record)
         except Refusal as refusal:
             await self._queue.refuse(job, refusal)
             return "refused"
@@ -89,7 +92,15 @@ class Attempt:
             # A full disk, a scratch folder that is gone: another worker may do better.
             told = f"The worker could not keep the file: {error}"
             return await self._put_back(job, "passing", "worker_disk", told)
+        if "index" in record:
+            await self._settle()
         return "succeeded"
+
+    async def _settle(self) -> None:
+        try:
+            await settle(self._fingerprints)
+        except ProjectError as error:
+            log.warning("what was analysed meanwhile is compared by the sweep", error=str(error))
 
     async def _put_back(self, job: Job, fault: Fault, code: str, message: str) -> str:
         log.warning("attempt failed", code=code, error=message)
@@ -107,7 +118,8 @@ class Attempt:
         except (ProjectError, TimeoutError) as error:
             log.warning("the job could not be given back, its lease must run out", error=str(error))
 
-    async def _analyze(self, job: Job) -> None:
+    async def _analyze(self, job: Job) -> dict[str, Any]:
+        """What `complete` takes; everything it names is stored."""
         with tempfile.TemporaryDirectory(prefix="job-", dir=self._scratch.folder) as folder:
             heart = asyncio.create_task(self._heartbeat(job))
             work = asyncio.create_task(self._work(job, Path(folder)))
@@ -115,14 +127,14 @@ class Attempt:
                 await asyncio.wait({heart, work}, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done():
                     await heart  # raises: the lease is lost, so the work is nobody's
-                await work
+                return await work
             finally:
                 # Both have let go of the folder before it is removed, whatever either of them raised.
                 heart.cancel()
                 work.cancel()
                 await asyncio.gather(heart, work, return_exceptions=True)
 
-    async def _work(self, job: Job, folder: Path) -> None:
+    async def _work(self, job: Job, folder: Path) -> dict[str, Any]:
         most_bytes = self._limits.max_size_bytes
         # No more is written than was reserved.
         async with self._scratch.reserved(min(job.size_bytes or most_bytes, most_bytes)):
@@ -144,11 +156,11 @@ class Attempt:
                         limits=self._limits,
                     )
                 path.unlink()
-                await self._store(job, analysis)
+                return await self._store(job, analysis)
             finally:
                 self._sandbox.clear()
 
-    async def _store(self, job: Job, analysis: Analysis) -> None:
+    async def _store(self, job: Job, analysis: Analysis) -> dict[str, Any]:
         # No name is used twice: a late writer cannot overwrite what is shown, nor a late removal delete it.
         results = Results(analysis.record, analysis.folder)
         prefix = f"{job.audio_id}/{results.version}/{job.object_version}/{job.job_id}-{job.attempt}/"
@@ -169,12 +181,7 @@ class Attempt:
         heard = fingerprint_of(analysis.record, results)
         if heard is not None:
             record |= await recognised(self._fingerprints, heard, job.audio_id)
-        await self._queue.complete(job, record)
-        if heard is not None:
-            try:
-                await settle(self._fingerprints)
-            except ProjectError as error:
-                log.warning("what was analysed meanwhile is compared by the sweep", error=str(error))
+        return record
 
     async def _heartbeat(self, job: Job) -> None:
         """Extend the lease until cancelled. Raises `LeaseLost`; a passing failure is tried again."""

@@ -54,6 +54,7 @@ class Worker:
         self._free: list[Sandbox] = []
         self._sandboxes: list[Sandbox] = []
         self._jobs: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()
         self._renewing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._project: ProjectHealth | None = None
@@ -115,8 +116,8 @@ class Worker:
     @property
     def scratch_folder(self) -> Path:
         """Where files may lie for a while. Raises `ProjectUnreachable` before `start`."""
-        if self._scratch is None:
-            raise ProjectUnreachable("The worker has not started.")
+        if self._scratch is None or self._stopping:
+            raise ProjectUnreachable("The worker has not started, or is stopping.")
         return self._scratch.folder
 
     async def start(self) -> None:
@@ -188,7 +189,11 @@ class Worker:
             await self._renew(sandbox)
             self._sandboxes.append(sandbox)
             self._free.append(sandbox)
-        await comparing
+        try:
+            await comparing
+        except Exception:
+            # Such as a disk too full for compiled code. It only saves the first recording's time.
+            log.exception("what comparing takes was not loaded")
         self.warm = True
 
     async def _renew(self, sandbox: Sandbox) -> None:
@@ -218,7 +223,7 @@ class Worker:
         if not self._free or self._scratch.trouble() is not None:
             return []
         try:
-            jobs = await self._queue.claim(len(self._free), lease_s=self.settings.lease_s)
+            jobs = await self._queue.claim(len(self._free), lease_s=self.settings.lease_s, holding=self._held)
         except ProjectError as error:
             log.warning("the queue cannot be reached", error=str(error))
             self._queue_trouble = error.message
@@ -248,6 +253,7 @@ class Worker:
     def _begin(self, job: Job) -> None:
         assert self._scratch is not None
         sandbox = self._free.pop()
+        self._held.add(job.token)
         attempt = Attempt(
             queue=self._queue,
             objects=self._objects,
@@ -266,6 +272,7 @@ class Worker:
                 # A bug of ours: the lease runs out, the attempt is counted, the slot goes on.
                 log.exception("job failed unexpectedly", **{"job.id": job.job_id})
             finally:
+                self._held.discard(job.token)
                 if not self._stopping:
                     renewing = asyncio.create_task(self._free_again(sandbox))
                     self._renewing.add(renewing)

@@ -21,8 +21,8 @@ _RET_ALLOW = 0x7FFF_0000
 _RET_ERRNO = 0x0005_0000
 _RET_KILL_PROCESS = 0x8000_0000
 _CLONE_THREAD = 0x0001_0000
-# struct seccomp_data: nr, arch, instruction pointer, six arguments. The low half of the first, little-endian.
-_NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16
+# struct seccomp_data: nr, arch, instruction pointer, six arguments. Their low halves, little-endian.
+_NUMBER, _ARCH, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NEWEST_KNOWN = 462  # mseal, Linux 6.10; numbers are the same on every architecture since 424
 
@@ -140,6 +140,10 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _TGKILL, _PRLIMIT64, _PRCTL = (234, 131), (302, 261), (157, 167)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_FCNTL, _IOCTL = (72, 25), (16, 29)
+# Who is sent a signal, and which, when a descriptor can be read: any of the same user may be named.
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
+_FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
 
 
 def program(machine: str, pid: int) -> bytes:
@@ -175,15 +179,19 @@ def program(machine: str, pid: int) -> bytes:
             refuse,
             allow,
         ]
-    # What `confine` has set for good: to end with the worker, and to be opaque to others of the same user.
-    lines += [
-        _instruction(_JUMP_EQUAL, _PRCTL[column], if_false=5),
-        _instruction(_LOAD, _FIRST_ARGUMENT),
-        _instruction(_JUMP_EQUAL, _PR_SET_PDEATHSIG, if_true=2),
-        _instruction(_JUMP_EQUAL, _PR_SET_DUMPABLE, if_true=1),
-        allow,
-        refuse,
-    ]
+    for number, argument, values in (
+        # What `confine` has set for good: to end with the worker, and to be opaque to others of its user.
+        (_PRCTL[column], _FIRST_ARGUMENT, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)),
+        (_FCNTL[column], _SECOND_ARGUMENT, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX)),
+        (_IOCTL[column], _SECOND_ARGUMENT, (_FIOSETOWN, _SIOCSPGRP)),
+    ):
+        lines += [
+            _instruction(_JUMP_EQUAL, number, if_false=len(values) + 3),
+            _instruction(_LOAD, argument),
+            *(_instruction(_JUMP_EQUAL, each, if_true=len(values) - at) for at, each in enumerate(values)),
+            allow,
+            refuse,
+        ]
     return b"".join([*lines, allow])
 
 

@@ -1,4 +1,5 @@
--- A job in a worker's hands: claimed, held, ended. Everybody locks the recording before its job.
+-- A job in a worker's hands: claimed, held, ended. Everybody locks the owner before the recording, as whoever deletes
+-- an account does, and the recording before its job. The owner's row is wanted by foreign keys when a job ends.
 
 create function soundscape.max_attempts() returns integer
 language sql immutable parallel safe set search_path = '' return 5;
@@ -52,7 +53,8 @@ begin
         end if;
         -- Everybody locks the recording before its job, and this, holding the message, waits for nobody:
         -- who holds the recording may be the job's holder, about to touch the message.
-        select f.id into recording from public.audio_files f where f.id = job.audio_id for update skip locked;
+        select f.id into recording from public.audio_files f join public.users u on u.id = f.user_id
+        where f.id = job.audio_id for key share of u skip locked for update of f skip locked;
         if recording is null then
             perform pgmq.set_vt(wanted_queue, message.msg_id, 1);
             continue;
@@ -94,7 +96,7 @@ end
 $$;
 comment on function soundscape.claim_next(text, text, integer, uuid[]) is 'Take the next job of one queue; null where nothing stands there for us. owners_held: whose turns this transaction holds already.';
 
-create function soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer)
+create function soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[] default null)
 returns table (
     job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
     object_name text, object_version text, size_bytes bigint, content_type text
@@ -109,6 +111,15 @@ declare
     looked_at_lines boolean := false;
     left_to_claim integer := least(max_jobs, 100);
 begin
+    -- What this worker holds without knowing: the answer to its claim never arrived, and nobody is to blame.
+    for job in
+        select j.* from soundscape.jobs j
+        where j.state = 'running' and j.worker = claim_jobs.worker and j.msg_id || '.' || j.attempt <> all (holding)
+    loop
+        perform soundscape.fail_job(job.id, job.msg_id || '.' || job.attempt, 'released', 'claim_unanswered',
+            'The answer to a claim did not reach the worker. It is tried again.');
+        left_to_claim := 0;
+    end loop;
     select * into settings from soundscape.queue_settings;
     while left_to_claim > 0 and settings.paused_at is null loop
         turn := array['soundscape_uploads', 'soundscape_backfill'];
@@ -133,7 +144,7 @@ begin
     end loop;
 end
 $$;
-comment on function soundscape.claim_jobs(text, integer, integer) is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token fences every later call.';
+comment on function soundscape.claim_jobs(text, integer, integer, text[]) is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token fences every later call. holding: the tokens that the worker knows of; what else it holds is given back instead.';
 
 create function soundscape.next_message_s() returns double precision
 language sql stable security definer set search_path = '' as $$
@@ -151,8 +162,11 @@ language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs;
 begin
-    -- The recording first, as everybody else: new bytes are arriving perhaps. Not more of it than is changed, or
-    -- two that complete at once and claim to match each other would wait for each other.
+    -- The owner first, then the recording, as everybody else: the account is being deleted perhaps, or new bytes
+    -- are arriving. Not more of the recording than is changed, or two that complete at once and claim to match each
+    -- other would wait for each other.
+    perform from public.users u
+    where u.id = (select j.user_id from soundscape.jobs j where j.id = job_id) for key share;
     perform from public.audio_files f
     where f.id = (select j.audio_id from soundscape.jobs j where j.id = job_id) for no key update;
     select * into job from soundscape.jobs where id = job_id for update;

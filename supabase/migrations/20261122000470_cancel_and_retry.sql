@@ -38,6 +38,7 @@ comment on function soundscape.retry_job(uuid) is 'Ask again for the analysis of
 create function soundscape.own_recording(recording uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
+    perform from public.users where id = (select auth.uid()) for key share;
     perform from public.audio_files where id = recording and user_id = (select auth.uid()) for update;
     if not found then
         raise exception 'There is no recording of yours with the id %.', recording

@@ -93,9 +93,12 @@ declare
     retried uuid[] := '{}';
 begin
     for recording in
-        select f.id from public.audio_files f
-        where f.id in (select j.audio_id from soundscape.jobs j where j.id = any(jobs))
-        order by f.id for update skip locked
+        select f.id from public.audio_files f join public.users u on u.id = f.user_id
+        -- What came after a job holds: newer bytes, another attempt, its owner's wish that it be cancelled.
+        where f.id in (
+            select j.audio_id from soundscape.jobs j where j.id = any(jobs)
+            and not exists (select from soundscape.jobs l where l.audio_id = j.audio_id and l.id > j.id))
+        order by f.id for key share of u skip locked for update of f skip locked
     loop
         if soundscape.retry_job(recording) then
             retried := retried || recording;
@@ -115,7 +118,7 @@ begin
         where j.audio_id = any(retried) and j.state in ('queued', 'running') order by j.id);
 end
 $$;
-comment on function soundscape.retry_jobs(bigint[]) is 'Ask again for what these jobs did not bring; returns the new jobs.';
+comment on function soundscape.retry_jobs(bigint[]) is 'Ask again for what these jobs did not bring, as far as each is the latest of its recording; returns the new jobs.';
 
 create function soundscape.cancel_jobs(jobs bigint[]) returns bigint[]
 language plpgsql security definer set search_path = '' as $$
@@ -127,9 +130,9 @@ declare
 begin
     -- All of them first: ending one job moves another up.
     select array_agg(held.id) into recordings from (
-        select f.id from public.audio_files f
+        select f.id from public.audio_files f join public.users u on u.id = f.user_id
         where f.id in (select j.audio_id from soundscape.jobs j where j.id = any(jobs) and j.state in ('queued', 'running'))
-        order by f.id for update skip locked) held;
+        order by f.id for key share of u skip locked for update of f skip locked) held;
     for job, recording in
         select j.id, j.audio_id from soundscape.jobs j
         where j.id = any(jobs) and j.audio_id = any(recordings) and j.state in ('queued', 'running') order by j.id

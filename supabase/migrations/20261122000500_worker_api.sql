@@ -1,14 +1,16 @@
 -- The worker's door: thin functions in the exposed schema that only the service role may execute.
 -- They run with the caller's rights; the work is done by their namesakes in the private schema.
 
-create function public.claim_jobs(worker text, max_jobs integer default 1, lease_s integer default 60)
+create function public.claim_jobs(
+    worker text, max_jobs integer default 1, lease_s integer default 60, holding text[] default null
+)
 returns table (
     job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
     object_name text, object_version text, size_bytes bigint, content_type text
 )
 language sql set search_path = ''
-as $$ select * from soundscape.claim_jobs(worker, max_jobs, lease_s) $$;
-comment on function public.claim_jobs(text, integer, integer) is 'Worker only: take jobs for lease_s seconds.';
+as $$ select * from soundscape.claim_jobs(worker, max_jobs, lease_s, holding) $$;
+comment on function public.claim_jobs(text, integer, integer, text[]) is 'Worker only: take jobs for lease_s seconds.';
 
 create function public.next_message_s() returns double precision
 language sql stable set search_path = ''

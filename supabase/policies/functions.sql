@@ -46,7 +46,7 @@ grant execute on function
 
 -- The worker.
 revoke all on function
-    public.claim_jobs(text, integer, integer),
+    public.claim_jobs(text, integer, integer, text[]),
     public.next_message_s(),
     public.extend_lease(bigint, text, integer),
     public.complete_job(bigint, text, jsonb),
@@ -56,7 +56,7 @@ revoke all on function
     public.forget_removals(text, text[])
     from public, anon, authenticated, service_role;
 grant execute on function
-    soundscape.claim_jobs(text, integer, integer), public.claim_jobs(text, integer, integer),
+    soundscape.claim_jobs(text, integer, integer, text[]), public.claim_jobs(text, integer, integer, text[]),
     soundscape.next_message_s(), public.next_message_s(),
     soundscape.extend_lease(bigint, text, integer), public.extend_lease(bigint, text, integer),
     soundscape.complete_job(bigint, text, jsonb), public.complete_job(bigint, text, jsonb),

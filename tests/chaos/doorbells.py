@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 PATH = "/api/webhooks/storage"
+TRUST = ssl.create_default_context()
+"""Made once: reading it takes longer than ringing."""
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Doorbells:
         if not ports:
             self.counts["unanswered"] += 1
             return
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TRUST) as client:
             try:
                 await client.post(
                     f"http://127.0.0.1:{self.chance.choice(ports)}{PATH}", content=body, headers=headers

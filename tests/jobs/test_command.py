@@ -178,6 +178,12 @@ def test_drained_and_resumed(operator: Operator, owner: str) -> None:
     operator.sql("select public.fail_job(%s, %s, 'released', 'c', 'm')", held["job_id"], held["token"])
     assert operator.run("jobs", "drain").stdout == "Paused; 0 running.\n"
     assert operator.work() == []
+    # A worker that was killed runs nothing, and nobody takes over from it before the queue is open again.
+    operator.json("jobs", "drain", "--resume")
+    (held,) = operator.sql("select job_id, token from public.claim_jobs('killed', 1, 60)")
+    operator.sql("update soundscape.jobs set lease_expires_at = now() where id = %s", held["job_id"])
+    assert operator.run("jobs", "drain").stdout == "Paused; 0 running.\n"
+    operator.sql("select public.fail_job(%s, %s, 'released', 'c', 'm')", held["job_id"], held["token"])
     assert operator.json("jobs", "drain", "--resume")["paused_at"] is None
     assert len(operator.work()) == 1
 

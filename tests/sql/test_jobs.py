@@ -333,6 +333,27 @@ def test_a_claim_says_all_the_worker_needs(db: Database, alice: str) -> None:
     assert 55 < (job["lease_expires_at"] - job["started_at"]).total_seconds() < 65
 
 
+def test_what_a_worker_holds_unknowingly_is_given_back(db: Database, alice: str, lease_is_lost: Any) -> None:
+    """The answer to its claim was lost on the way: no attempt is counted against the recording."""
+    known, unheard = db.recording(alice), db.recording(alice)
+    (held,) = db.claim()
+    for _ in range(12):
+        (lost,) = db.claim()
+        assert lost.audio_id == unheard
+        assert db.rows("select * from public.claim_jobs('w', 1, 60, %s)", [held.token]) == []
+        (job,) = db.jobs(unheard)
+        assert (job["state"], job["attempt"] - job["excused"]) == ("queued", 0)
+        lease_is_lost(lambda lost=lost: db.complete(lost))
+    assert db.states(known) == ["running"]
+    # Somebody else's, and what whoever does not say what they hold has, are left alone.
+    (lost,) = db.claim()
+    db.rows("select * from public.claim_jobs('another', 0, 60, '{}')")
+    assert db.claim() == []
+    assert db.states(unheard) == ["running"]
+    db.complete(held)
+    db.complete(lost)
+
+
 def test_a_claimed_job_is_nobody_elses(db: Database, alice: str) -> None:
     for _ in range(5):
         db.recording(alice)

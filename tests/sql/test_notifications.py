@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
-from .conftest import Database, Row
+from .conftest import RESULT, Database, Row
 
 
 def told(db: Database, user: str) -> list[Row]:
@@ -91,6 +94,31 @@ def test_a_backfill_is_no_news(db: Database, alice: str) -> None:
     db.complete(db.claim()[0])
     assert db.states(audio_id) == ["succeeded", "succeeded"]
     assert told(db, alice) == []
+
+
+def test_a_user_may_be_deleted_while_a_job_of_theirs_ends(db: Database, alice: str) -> None:
+    """Whichever comes first, neither ends for a deadlock."""
+    db.recording(alice)
+    (held,) = db.claim()
+    with db.connect("postgres") as ending, ThreadPoolExecutor(1) as others:
+        ending.execute("select soundscape.held_job(%s, %s)", (held.job_id, held.token))
+        deletion = others.submit(db.rows, "delete from auth.users where id = %s", alice)
+        while not db_waits(ending):
+            assert not deletion.done()
+        whole = RESULT | {"waveform": {"path": held.picture}}
+        ending.execute("select public.complete_job(%s, %s, %s)", (held.job_id, held.token, json.dumps(whole)))
+        ending.commit()
+        deletion.result(timeout=30)
+    assert db.rows("select 1 from public.notifications where user_id = %s", alice) == []
+
+
+def db_waits(session: psycopg.Connection[Row]) -> bool:
+    """Whether somebody waits for what this session holds."""
+    return bool(
+        session.execute(
+            "select from pg_stat_activity a where pg_backend_pid() = any (pg_blocking_pids(a.pid))"
+        ).fetchall()
+    )
 
 
 def test_they_go_with_the_recording_and_with_age(db: Database, alice: str) -> None:

@@ -97,6 +97,17 @@ def test_the_dead_are_tried_again(db: Database, alice: str) -> None:
     assert (held.job_id, held.attempt) == (again, 1)
 
 
+def test_what_came_after_the_dead_holds(db: Database, alice: str) -> None:
+    """An owner's cancelling is not undone by the attempt that died before it."""
+    audio_id = dead(db, alice)
+    (job,) = db.jobs(audio_id)
+    (again,) = db.value("select public.retry_jobs(%s)", [job["id"]])
+    assert db.value("select public.cancel_jobs(%s)", [again]) == [again]
+    assert db.value("select public.retry_jobs(%s)", [job["id"]]) == []
+    assert db.states(audio_id) == ["dead", "cancelled"]
+    assert len(db.value("select public.retry_jobs(%s)", [again])) == 1
+
+
 @pytest.mark.parametrize("running", [False, True])
 def test_jobs_are_cancelled_all_at_once(db: Database, alice: str, lease_is_lost: Any, running: bool) -> None:
     ids = [db.recording(alice) for _ in range(5)]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux conf
 
 A_USER = 61_999
 PREAMBLE = """
-import ctypes, json, mmap, os, resource, signal, socket, sys, threading
+import ctypes, fcntl, json, mmap, os, resource, signal, socket, struct, sys, threading
 from pathlib import Path
 from soundscape.worker import confinement, limits
 folder = Path(sys.argv[1])
@@ -119,6 +119,7 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
             folder,
             f"""
             parent = os.getppid()
+            ours, pid = sys.stdout.fileno(), ctypes.byref(ctypes.c_int(parent))
             found = dict(
                 protections=[list(protections.on), protections.off],
                 environment=tried(lambda: open(f"/proc/{{parent}}/environ", "rb").read(1) and None),
@@ -148,6 +149,11 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
                 execute=tried(lambda: os.execv("/bin/true", ["true"])),
                 probe=tried(lambda: os.kill(parent, 0)),
                 stop=tried(lambda: os.kill(parent, signal.SIGSTOP)),
+                signals=tried(lambda: fcntl.fcntl(ours, fcntl.F_SETOWN, parent) and None),
+                which_signal=tried(lambda: fcntl.fcntl(ours, 10, int(signal.SIGKILL)) and None),
+                signals_by_name=tried(lambda: check(libc.fcntl(ours, 15, struct.pack("ii", 1, parent)))),
+                signals_of_terminals=tried(lambda: check(libc.ioctl(ours, 0x8901, pid))),
+                signals_of_sockets=tried(lambda: check(libc.ioctl(ours, 0x8902, pid))),
                 become_another=tried(lambda: os.setresuid(1, 1, 1)),
                 limits=tried(lambda: resource.prlimit(parent, resource.RLIMIT_CPU, (1, 1)) and None),
                 modes=tried(lambda: os.chmod(".", 0o700)),
@@ -163,6 +169,7 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
                 thread=tried(lambda: threading.Thread(target=int).start()),
                 own_name=tried(lambda: check(libc.prctl(15, b"analysis", 0, 0, 0))),
                 own_limits=tried(lambda: limits.allow_cpu(30)),
+                own_flags=tried(lambda: os.set_blocking(ours, True)),
             )
             """,
             way=way,
@@ -173,11 +180,39 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
     expected_off = set() if way == "another user" else {"user"}
     assert set(off) == expected_off
     assert set(on) | set(off) == set(confinement.NAMES)
-    allowed = {"write", "read", "remove", "late_import", "thread", "own_name", "own_limits"}
+    allowed = {"write", "read", "remove", "late_import", "thread", "own_name", "own_limits", "own_flags"}
     if way != "the worker's user" and confinement.unreachable_for_others(confinement.python_folders()):
         del found["late_import"]  # Python lies where only root may look
         allowed -= {"late_import"}
     assert {name for name, outcome in found.items() if outcome != "refused"} == allowed, found
+
+
+@pytest.mark.parametrize("way", ["the worker's user", "not root"])
+def test_no_descriptor_sends_a_signal_for_it(folder: Path, way: str) -> None:
+    """On kernels whose Landlock does not scope signals the filter of calls is all that keeps them in."""
+    victim = subprocess.Popen(["sleep", "60"], **({"user": A_USER} if way == "not root" else {}))
+    try:
+        found = inside(
+            folder,
+            f"""
+            ours, theirs = os.pipe()
+            found = dict(
+                directly=tried(lambda: os.kill({victim.pid}, signal.SIGKILL)),
+                owner=tried(lambda: fcntl.fcntl(ours, fcntl.F_SETOWN, {victim.pid}) and None),
+                signal=tried(lambda: fcntl.fcntl(ours, 10, int(signal.SIGKILL)) and None),
+                flags=tried(lambda: fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC) and None),
+                trigger=tried(lambda: os.write(theirs, b"x") and None),
+            )
+            """,
+            way=way,
+            before="from soundscape.worker import landlock; landlock.abi = lambda: 4\n" + WAYS[way][0],
+        )
+        assert (found["directly"], found["owner"], found["signal"]) == ("refused",) * 3
+        with pytest.raises(subprocess.TimeoutExpired):
+            victim.wait(0.5)
+    finally:
+        victim.kill()
+        victim.wait()
 
 
 # -- one by one ---------------------------------------------------------------------------------------------

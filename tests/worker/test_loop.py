@@ -26,8 +26,10 @@ from psycopg.rows import dict_row
 
 from soundscape import logs
 from soundscape.dev import Project
+from soundscape.errors import ProjectUnreachable
 from soundscape.local.postgres import SUPERUSER
 from soundscape.settings import Settings
+from soundscape.worker import job as job_module
 from soundscape.worker import loop as loop_module
 from soundscape.worker import traces
 from soundscape.worker.app import build
@@ -416,6 +418,74 @@ async def test_readiness_tells_of_a_claim_loop_that_ended(start: Start) -> None:
     worker._tasks[0].cancel()
     await until(worker._tasks[0].done)
     assert (await worker.checks())["analysis"].reason == "the claim loop has ended"
+
+
+async def test_it_works_without_what_saves_time(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(loop_module, "warm_up", full)
+    await start()
+    audio_id, _ = bench.recording()
+    await until(lambda: bench.status(audio_id) == "ready")
+
+
+async def test_an_answer_to_a_claim_that_is_lost(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is tried again at once, and no attempt is counted."""
+    worker = await start()
+    await until(lambda: worker.warm and worker.reachable)
+    claim = worker._queue.claim
+    lost: list[Any] = []
+
+    async def unanswered(*arguments: Any, **named: Any) -> Any:
+        jobs = await claim(*arguments, **named)
+        if jobs and not lost:
+            lost.extend(jobs)
+            raise ProjectUnreachable("The connection broke.")
+        return jobs
+
+    monkeypatch.setattr(worker._queue, "claim", unanswered)
+    audio_id, _ = bench.recording()
+    await until(lambda: bench.status(audio_id) == "ready", within_s=20)
+    assert len(lost) == 1
+    (job,) = bench.jobs(audio_id)
+    assert (job["state"], job["attempt"], job["excused"]) == ("succeeded", 2, 1)
+
+
+async def test_the_heart_stops_before_the_job_ends(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beat that finds the job ended by ourselves is no lost lease, however long is compared afterwards."""
+    monkeypatch.setattr(job_module, "settle", lambda _: asyncio.sleep(1.0))
+    outcomes: list[str] = []
+    run = job_module.Attempt.run
+
+    async def noted(self: Any, job: Any) -> str:
+        self._lease_s = 0.3
+        outcomes.append(await run(self, job))
+        return outcomes[-1]
+
+    monkeypatch.setattr(job_module.Attempt, "run", noted)
+    await start()
+    audio_id, _ = bench.recording()
+    await until(lambda: bool(outcomes))
+    assert (outcomes, bench.status(audio_id)) == (["succeeded"], "ready")
+
+
+async def test_whoever_asks_while_it_stops_is_told_so(start: Start) -> None:
+    worker = await start()
+    await until(lambda: worker.warm and worker.reachable)
+    await worker.stop()
+    checks = await worker.checks()
+    assert {checks["analysis"].state, checks["database"].state} == {"failed"}
+    with pytest.raises(ProjectUnreachable):
+        await worker.queue_stats()
+    with pytest.raises(ProjectUnreachable):
+        _ = worker.scratch_folder
 
 
 async def test_what_was_put_back_is_taken_when_it_is_due(

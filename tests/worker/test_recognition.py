@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import av
@@ -174,6 +175,76 @@ def test_a_snippet_is_identified_among_what_its_asker_sees(stack: Project) -> No
             assert (await asked(asker, stack.url, snippet)).json()["answer"] == "no_match"
 
     asyncio.run(scenario())
+
+
+def test_a_form_that_cannot_be_read(stack: Project) -> None:
+    async def scenario() -> list[tuple[int, str]]:
+        async with signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker:
+            session = await asker.client.auth.get_session()
+            assert session is not None
+            named = b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n'
+            async with httpx.AsyncClient(base_url=stack.url) as http:
+                answers = [
+                    await http.post(
+                        "/api/identify",
+                        content=content,
+                        headers={
+                            "authorization": f"Bearer {session.access_token}",
+                            "content-type": f"multipart/form-data{parameters}",
+                        },
+                    )
+                    for parameters, content in [
+                        ("", named),
+                        ("; boundary=", named),
+                        ("; boundary=y", named),
+                        ("; boundary=x; charset=undefined", named),
+                        ("; boundary=x; charset=no such one", named),
+                        ("; boundary=x; charset=utf-16", named),
+                        ("; boundary=x", named[:40]),
+                    ]
+                ]
+        return [(answer.status_code, answer.json()["code"]) for answer in answers]
+
+    assert {*asyncio.run(scenario())} <= {(400, "form_invalid"), (422, "snippet_missing")}
+
+
+def test_nothing_is_kept_of_snippets_that_have_no_place(stack: Project) -> None:
+    """Whoever sends many slowly fills no memory: the third is refused while two are still arriving."""
+
+    async def slowly(finish: asyncio.Event) -> AsyncIterator[bytes]:
+        yield bytes(1 << 16)
+        await finish.wait()
+
+    async def scenario() -> tuple[list[int], int]:
+        finish = asyncio.Event()
+        async with (
+            signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker,
+            httpx.AsyncClient(base_url=stack.url, timeout=60) as http,
+        ):
+            session = await asker.client.auth.get_session()
+            assert session is not None
+            headers = {"authorization": f"Bearer {session.access_token}"}
+
+            async def ask(content: AsyncIterator[bytes] | bytes) -> int:
+                return (await http.post("/api/identify", content=content, headers=headers)).status_code
+
+            async def arrive() -> int:
+                # The quick ones below take a place for a moment too.
+                while (status := await ask(slowly(finish))) == 429:
+                    pass
+                return status
+
+            arriving = [asyncio.create_task(arrive()) for _ in range(MOST_WAITING_PER_CALLER)]
+            refused = 0
+            async with asyncio.timeout(20):
+                while refused != 429:
+                    await asyncio.sleep(0.2)
+                    refused = await ask(b"sound")
+            finish.set()
+            return await asyncio.gather(*arriving), refused
+
+    arrived, refused = asyncio.run(scenario())
+    assert (arrived, refused) == ([422] * MOST_WAITING_PER_CALLER, 429)
 
 
 def test_what_is_no_snippet_is_refused_by_name(stack: Project) -> None:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from soundscape.dev import Project
+from soundscape.project.visitor import signed_up
 from tests import embedded
 
 STATE = """
@@ -26,7 +27,8 @@ select md5(string_agg(t.row, ',' order by t.row)) from (
     union all select 'object' || o.id::text from storage.objects o) t
 """
 PATHS = [
-    "/api/webhooks/storage", "/api/health/ready", "/api/metrics", "/api/openapi.json", "/api/nothing", "/api",
+    "/api/webhooks/storage", "/api/identify", "/api/health/ready", "/api/metrics", "/api/openapi.json",
+    "/api/nothing", "/api",
     "/api/webhooks/storage/..", "/api/%2e%2e/rest/v1/audio_files", "/api/webhooks/storage?x=%00", "/api/\xff",
 ]  # fmt: skip
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "BREW"]
@@ -50,8 +52,9 @@ def signed(project: Project, body: bytes, *, secret: str | None = None) -> dict[
     }
 
 
-def requests(project: Project, chance: random.Random) -> Iterator[bytes]:
+def requests(project: Project, chance: random.Random, token: str) -> Iterator[bytes]:
     """Genuine requests with something wrong, and things that are hardly requests at all."""
+    signed_in = {"authorization": f"Bearer {token}"}
     forged = "whsec_" + base64.b64encode(chance.randbytes(32)).decode()
     for path, method in itertools.product(PATHS, METHODS):
         body = chance.randbytes(chance.randrange(200))
@@ -62,6 +65,8 @@ def requests(project: Project, chance: random.Random) -> Iterator[bytes]:
                 {"authorization": "Bearer " + "x." * chance.randrange(50)},
                 {"x-webhook-secret": chance.randbytes(5).hex()},
                 {"content-type": "multipart/form-data; boundary="},
+                signed_in | {"content-type": "multipart/form-data; boundary=x; charset=undefined"},
+                signed_in | {"content-type": "audio/wav"},
                 {"expect": "100-continue"},
                 {"cookie": "a" * 5000},
                 {"host": ""},
@@ -113,10 +118,13 @@ def project(data_dirs: Path) -> Iterator[Project]:
 
 @pytest.mark.parametrize("seed", [1])
 async def test_strangers(project: Project, seed: int) -> None:
+    async with signed_up(project.url, project.keys.publishable_key, called="stranger") as stranger:
+        session = await stranger.client.auth.get_session()
+        assert session is not None
     before = state(project)
     port = int(project.url.rpartition(":")[2])
     statuses: set[int] = set()
-    for request in requests(project, random.Random(seed)):
+    for request in requests(project, random.Random(seed), session.access_token):
         answer = await send(port, request)
         if answer:
             status = int(answer.split(b" ", 2)[1])

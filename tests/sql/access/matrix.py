@@ -262,7 +262,7 @@ FACETS = "search_facets(text," + SIMILAR.partition(",")[2] + ")"
 
 # signature, what, call, outcomes. Functions of the exposed schema, every one.
 CALLS: tuple[tuple[str, str, str, str], ...] = (
-    ("claim_jobs(text,integer,integer)", "", "select public.claim_jobs('w', 1, 60)", "xxxxxy"),
+    ("claim_jobs(text,integer,integer,text[])", "", "select public.claim_jobs('w', 1, 60)", "xxxxxy"),
     ("next_message_s()", "", "select public.next_message_s()", "xxxxxy"),
     ("extend_lease(bigint,text,integer)", "", "select public.extend_lease({job}, {token}, 60)", "xxxxxy"),
     ("complete_job(bigint,text,jsonb)", "", "select public.complete_job({job}, {token}, {result})", "xxxxxy"),
@@ -493,7 +493,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
             (
                 WORKER,
                 (
-                    "claim_jobs(text,integer,integer)",
+                    "claim_jobs(text,integer,integer,text[])",
                     "next_message_s()",
                     "extend_lease(bigint,text,integer)",
                     "complete_job(bigint,text,jsonb)",
