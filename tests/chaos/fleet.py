@@ -61,21 +61,29 @@ class Fleet:
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=2))
     """One for all: making one takes longer than asking."""
     absences: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when nobody was ready, in seconds of the clock, while `watched`."""
+    """From when to when nobody was seen ready, in seconds of the clock, while `watched`."""
+    looks: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when those who were ready took to say so, likewise."""
 
     def watched(self) -> AbstractContextManager[None]:
         """Note when nobody is ready, until the block ends."""
         return watching("fleet", self._watch)
 
     def _watch(self, finished: threading.Event) -> None:
-        absent_at: float | None = None
+        seen_at, absent = time.time(), False
         while not finished.wait(WATCH_S):
-            anybody = any(member.is_ready() for member in list(self.members))
-            now = None if anybody else time.time()
-            # Between two looks that both found nobody.
-            if absent_at is not None and now is not None:
-                self.absences.append((absent_at, now))
-            absent_at = now
+            looked_at = time.time()
+            for member in list(self.members):
+                asked_at = time.time()
+                if member.is_ready():
+                    if absent:
+                        self.absences.append((seen_at, asked_at))
+                    seen_at, absent = time.time(), False
+                    self.looks.append((asked_at, seen_at))
+            # The last one who was seen may have been killed a moment later.
+            absent = absent or seen_at < looked_at
+        if absent:
+            self.absences.append((seen_at, time.time()))
 
     def start(self) -> Member:
         """One more worker, starting."""

@@ -23,7 +23,8 @@ class Ledger:
     dsn: str
     recoveries: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     """By job: when its lease ran out, and when another took it, in seconds of the clock."""
-    unreachable: int = 0
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when Postgres did not answer, in seconds of the clock, while `watched`."""
 
     def rows(self, query: LiteralString, *values: Any) -> list[dict[str, Any]]:
         with psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row) as connection:
@@ -47,27 +48,30 @@ class Ledger:
         return watching("ledger", self._watch)
 
     def _watch(self, finished: threading.Event) -> None:
+        down_at: float | None = None
         while not finished.is_set():
             # The database goes down while we look: then we look again.
-            with suppress(psycopg.OperationalError):
-                self._watch_connected(finished)
-            self.unreachable += not finished.is_set()
+            with suppress(psycopg.OperationalError), psycopg.connect(self.dsn, autocommit=True) as connection:
+                if down_at is not None:
+                    self.outages.append((down_at, time.time()))
+                    down_at = None
+                self._watch_connected(connection, finished)
+            down_at = down_at or time.time()
             time.sleep(POLL_S)
 
-    def _watch_connected(self, finished: threading.Event) -> None:
+    def _watch_connected(self, connection: psycopg.Connection[Any], finished: threading.Event) -> None:
         running: dict[int, tuple[int, Any]] = {}
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            while not finished.wait(POLL_S):
-                seen = connection.execute(
-                    "select id, attempt, lease_expires_at, clock_timestamp() from soundscape.jobs"
-                    " where state = 'running'"
-                ).fetchall()
-                now_running = {}
-                for job, attempt, expires_at, now in seen:
-                    earlier = running.get(job)
-                    if earlier and attempt > earlier[0] and earlier[1] <= now:
-                        taken = (earlier[1].timestamp(), now.timestamp())
-                        self.recoveries.setdefault(job, []).append(taken)
-                    now_running[job] = (attempt, expires_at)
-                # A job that waits for its next attempt is remembered as it was.
-                running = running | now_running
+        while not finished.wait(POLL_S):
+            seen = connection.execute(
+                "select id, attempt, lease_expires_at, clock_timestamp() from soundscape.jobs"
+                " where state = 'running'"
+            ).fetchall()
+            now_running = {}
+            for job, attempt, expires_at, now in seen:
+                earlier = running.get(job)
+                if earlier and attempt > earlier[0] and earlier[1] <= now:
+                    taken = (earlier[1].timestamp(), now.timestamp())
+                    self.recoveries.setdefault(job, []).append(taken)
+                now_running[job] = (attempt, expires_at)
+            # A job that waits for its next attempt is remembered as it was.
+            running = running | now_running

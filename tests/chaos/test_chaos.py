@@ -17,7 +17,7 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -197,21 +197,28 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
     recoveries = [taken for of_a_job in ledger.recoveries.values() for taken in of_a_job]
     late_s = [taken_at - expired_at for expired_at, taken_at in recoveries]
     # A machine on which workers are killed faster than they start has moments without any.
-    avoidable_s = [attended_s(scene.fleet, *taken) for taken in recoveries]
+    avoidable_s = [attended_s([*scene.fleet.absences, *ledger.outages], *taken) for taken in recoveries]
+    late = [
+        (avoidable, allowed)
+        for avoidable, taken in zip(avoidable_s, recoveries, strict=True)
+        if avoidable > (allowed := RECOVERY_S + slowest_s(scene.fleet.looks, *taken))
+    ]
     print(
-        f"\n{count} recordings ready after {took_s:.0f} s; {scene.fleet.killed} workers killed, Postgres lost"
-        f" {ledger.unreachable} times; doorbells {scene.doorbells.counts};"
+        f"\n{count} recordings ready after {took_s:.0f} s; {scene.fleet.killed} workers killed, Postgres away"
+        f" for {sum(end - begin for begin, end in ledger.outages):.1f} s; doorbells {scene.doorbells.counts};"
         f" {len(late_s)} recoveries, after the lease: median {statistics.median(late_s or [0]):.2f} s,"
         f" longest {max(late_s, default=0):.2f} s; while some worker was ready"
         f" {max(avoidable_s, default=0):.2f} s at most; nobody was"
-        f" {sum(end - begin for begin, end in scene.fleet.absences):.0f} s in all"
+        f" {sum(end - begin for begin, end in scene.fleet.absences):.0f} s in all; over {RECOVERY_S} s"
+        f" {sum(avoidable > RECOVERY_S for avoidable in avoidable_s)}, not for the machine's"
+        f" own slowness {len(late)}"
     )
     rung = scene.doorbells.counts
     assert min(rung["dropped"], rung["doubled"], rung["answered"]) > 0, "The network was not bad"
-    statuses = ledger.rows("select status, count(*) from public.audio_files group by status")
-    assert statuses == [{"status": "ready", "count": count}]
+    statuses = ledger.rows("select status, error_code, count(*) from public.audio_files group by 1, 2")
+    assert statuses == [{"status": "ready", "error_code": None, "count": count}]
     assert scene.fleet.killed >= 1
-    assert ledger.unreachable >= 1, "Postgres was not down"
+    assert ledger.outages, "Postgres was not down"
     # Exactly one result, of the bytes that lie there, and exactly one job that made it.
     wrong = ledger.rows(
         """
@@ -234,13 +241,21 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
     ] == []
     # What was superseded leaves its message to the next who reads it.
     assert ledger.value("select count(*) from soundscape.jobs where state in ('queued', 'running')") == 0
-    assert [late for late in avoidable_s if late > RECOVERY_S] == []
+    assert late == []
 
 
-def attended_s(fleet: Fleet, begin: float, end: float) -> float:
-    """The seconds from one moment to another without those in which nobody was ready."""
-    absent_s = sum(max(0.0, min(end, until) - max(begin, since)) for since, until in fleet.absences)
-    return end - begin - absent_s
+def attended_s(absences: Sequence[tuple[float, float]], begin: float, end: float) -> float:
+    """The seconds from one moment to another without those in which nobody could do anything."""
+    left_s, here = 0.0, begin
+    for since, until in sorted(absences):
+        left_s += max(0.0, min(end, since) - here)
+        here = max(here, min(end, until))
+    return left_s + end - here
+
+
+def slowest_s(looks: Sequence[tuple[float, float]], begin: float, end: float) -> float:
+    """The longest that somebody ready took to say so in between: what the machine itself keeps waiting."""
+    return max((until - since for since, until in looks if since < end and until > begin), default=0.0)
 
 
 def held_job(scene: Scene) -> tuple[Member, int]:
