@@ -62,8 +62,6 @@ class Fleet:
     """One for all: making one takes longer than asking."""
     absences: list[tuple[float, float]] = field(default_factory=list)
     """From when to when nobody was seen ready, in seconds of the clock, while `watched`."""
-    looks: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when those who were ready took to say so, likewise."""
 
     def watched(self) -> AbstractContextManager[None]:
         """Note when nobody is ready, until the block ends."""
@@ -79,7 +77,6 @@ class Fleet:
                     if absent:
                         self.absences.append((seen_at, asked_at))
                     seen_at, absent = time.time(), False
-                    self.looks.append((asked_at, seen_at))
             # The last one who was seen may have been killed a moment later.
             absent = absent or seen_at < looked_at
         if absent:
