@@ -122,3 +122,45 @@ comment on column public.audio_matches.moderator_dismissed_at is 'When a moderat
 comment on column public.audio_matches.owner_dismissed_at is 'When the owner of audio_id called it false.';
 comment on column public.audio_matches.matched_owner_dismissed_at is 'When the owner of matched_audio_id called it false.';
 comment on column public.audio_matches.created_at is 'When the claim was first made.';
+
+-- What was said of claims whose bytes went away, should these bytes come back. No foreign keys: they would lock one
+-- recording for the removal of the other, and two removals at once would wait for each other.
+create table soundscape.former_dismissals (
+    id uuid primary key,
+    audio_id uuid not null,
+    matched_audio_id uuid not null,
+    sha256 text not null,
+    matched_sha256 text not null,
+    moderator_dismissed_at timestamptz,
+    owner_dismissed_at timestamptz,
+    matched_owner_dismissed_at timestamptz,
+    created_at timestamptz not null
+);
+alter table soundscape.former_dismissals enable row level security;
+create index former_dismissals_by_recording on soundscape.former_dismissals (audio_id);
+create index former_dismissals_by_matched on soundscape.former_dismissals (matched_audio_id);
+comment on table soundscape.former_dismissals is 'Dismissed claims about bytes that are gone. Such a claim is made with them again when both recordings have these bytes.';
+comment on column soundscape.former_dismissals.id is 'The claim, in audio_matches while it is made.';
+comment on column soundscape.former_dismissals.audio_id is 'The recording that was analysed.';
+comment on column soundscape.former_dismissals.matched_audio_id is 'The recording it matched.';
+comment on column soundscape.former_dismissals.sha256 is 'The bytes that audio_id had.';
+comment on column soundscape.former_dismissals.matched_sha256 is 'The bytes that matched_audio_id had.';
+comment on column soundscape.former_dismissals.moderator_dismissed_at is 'As in audio_matches.';
+comment on column soundscape.former_dismissals.owner_dismissed_at is 'As in audio_matches.';
+comment on column soundscape.former_dismissals.matched_owner_dismissed_at is 'As in audio_matches.';
+comment on column soundscape.former_dismissals.created_at is 'When the claim was first made.';
+
+create function soundscape.forget_claims(recording uuid) returns void
+language sql security definer set search_path = '' as $$
+    with gone as (
+        delete from public.audio_matches where recording in (audio_id, matched_audio_id) returning *)
+    insert into soundscape.former_dismissals
+        (id, audio_id, matched_audio_id, sha256, matched_sha256, moderator_dismissed_at, owner_dismissed_at, matched_owner_dismissed_at, created_at)
+    select g.id, g.audio_id, g.matched_audio_id, f.sha256, m.sha256, g.moderator_dismissed_at, g.owner_dismissed_at,
+           g.matched_owner_dismissed_at, g.created_at
+    from gone g
+    join public.audio_features f on f.audio_id = g.audio_id
+    join public.audio_features m on m.audio_id = g.matched_audio_id
+    where coalesce(g.moderator_dismissed_at, g.owner_dismissed_at, g.matched_owner_dismissed_at) is not null
+$$;
+comment on function soundscape.forget_claims(uuid) is 'Forget what was claimed of bytes that are gone, but not that it was dismissed. To be called while their features are there.';

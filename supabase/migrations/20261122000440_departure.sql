@@ -2,10 +2,10 @@
 
 create function soundscape.forget_findings(recording uuid) returns void
 language sql security definer set search_path = '' as $$
+    select soundscape.forget_claims(recording);
     delete from public.audio_features where audio_id = recording;
     delete from public.audio_tags where audio_id = recording;
     delete from public.audio_embeddings where audio_id = recording;
-    delete from public.audio_matches where recording in (audio_id, matched_audio_id);
 $$;
 comment on function soundscape.forget_findings(uuid) is 'Forget what analysis found in bytes that are gone.';
 
@@ -69,10 +69,11 @@ begin
     if found then
         perform soundscape.ring();
     end if;
+    delete from soundscape.former_dismissals d where old.id in (d.audio_id, d.matched_audio_id);
     return null;
 end
 $$;
-comment on function soundscape.on_recording_deleted() is 'Trigger on audio_files: the objects follow the row.';
+comment on function soundscape.on_recording_deleted() is 'Trigger on audio_files: the objects follow the row, and what was said of its former bytes.';
 create trigger audio_files_deleted after delete on public.audio_files
     for each row execute function soundscape.on_recording_deleted();
 

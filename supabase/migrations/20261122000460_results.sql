@@ -27,12 +27,14 @@ declare
 begin
     -- Locked, so that owner and visibility stay what is written beside the results.
     select * into file from public.audio_files where id = job.audio_id for no key update;
-    delete from public.audio_matches m
-    where job.audio_id in (m.audio_id, m.matched_audio_id) and not exists (
+    if not exists (
         select from public.audio_features f
         where f.audio_id = job.audio_id
           -- Another way of uploading gives the same bytes another ETag.
-          and (f.object_version = job.object_version or f.sha256 = source ->> 'sha256'));
+          and (f.object_version = job.object_version or f.sha256 = source ->> 'sha256'))
+    then
+        perform soundscape.forget_claims(job.audio_id);
+    end if;
     perform soundscape.write_tags_and_place(file, result);
 
     insert into public.audio_features as f (

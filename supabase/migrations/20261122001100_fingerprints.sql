@@ -194,7 +194,8 @@ comment on function soundscape.stored_fingerprints(uuid[]) is 'Fingerprints in t
 
 -- Duplicates.
 
-create function soundscape.exact_copies(file public.audio_files, result jsonb) returns table (audio_id uuid, evidence jsonb)
+create function soundscape.exact_copies(file public.audio_files, result jsonb, among uuid[] default null)
+returns table (audio_id uuid, evidence jsonb)
 language sql stable security definer rows 10 set search_path = '' as $$
     with source as (select result -> 'source' as this)
     select f.audio_id, jsonb_strip_nulls(jsonb_build_object(
@@ -202,7 +203,7 @@ language sql stable security definer rows 10 set search_path = '' as $$
         'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256' then this ->> 'pcm_sha256' end,
         'offset_s', 0))
     from source, public.audio_features f
-    where f.audio_id <> file.id
+    where f.audio_id <> file.id and (among is null or f.audio_id = any (among))
       -- Given other bytes, it is about to be heard anew.
       and f.object_version = (select a.object_version from public.audio_files a where a.id = f.audio_id)
       and (
@@ -211,37 +212,60 @@ language sql stable security definer rows 10 set search_path = '' as $$
            and f.descriptors #> '{source,sample_rate}' = this -> 'sample_rate'
            and f.descriptors #> '{source,channels}' = this -> 'channels')
     -- Those that the owner sees come first.
-    order by f.user_id = file.user_id desc, f.is_listed desc, f.created_at limit 50
+    order by f.user_id = file.user_id desc, f.is_listed desc, f.created_at limit case when among is null then 50 end
 $$;
-comment on function soundscape.exact_copies(public.audio_files, jsonb) is 'Recordings of the same bytes, or of the same samples in another file.';
+comment on function soundscape.exact_copies(public.audio_files, jsonb, uuid[]) is 'Recordings (among these, if any are named) of the same bytes, or of the same samples in another file.';
 
 create index audio_features_by_samples on public.audio_features ((descriptors #>> '{source,pcm_sha256}'));
 
 create function soundscape.write_claims(file public.audio_files, result jsonb) returns void
 language sql security definer set search_path = '' as $$
-    insert into public.audio_matches as m (audio_id, matched_audio_id, kind, confidence, evidence)
-    select file.id, claim.audio_id, claim.kind, claim.probability, claim.evidence
+    with verified as materialized (
+        select c.audio_id, c.kind, c.probability, c.evidence
+        from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches' else '[]' end)
+            as c (audio_id uuid, kind text, probability real, evidence jsonb)
+        -- It may have gone, or been given other bytes, since it was asked for.
+        where exists (select from soundscape.fingerprints f where f.audio_id = c.audio_id) and c.audio_id <> file.id)
+    insert into public.audio_matches as m (
+        id, audio_id, matched_audio_id, kind, confidence, evidence,
+        moderator_dismissed_at, owner_dismissed_at, matched_owner_dismissed_at, created_at)
+    select coalesce(said.id, gen_random_uuid()), file.id, claim.audio_id, claim.kind, claim.probability, claim.evidence,
+           said.moderator_dismissed_at,
+           case when said.audio_id = file.id then said.owner_dismissed_at else said.matched_owner_dismissed_at end,
+           case when said.audio_id = file.id then said.matched_owner_dismissed_at else said.owner_dismissed_at end,
+           coalesce(said.created_at, now())
     from (
         select distinct on (audio_id) audio_id, kind, probability, evidence
         from (
             select c.audio_id, 'identical' as kind, 1 as probability, c.evidence, 0 as place
             from soundscape.exact_copies(file, result) c
             union all
-            select c.audio_id, c.kind, c.probability, c.evidence, 1
-            from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches' else '[]' end)
-                as c (audio_id uuid, kind text, probability real, evidence jsonb)
-            -- It may have gone, or been given other bytes, since it was asked for.
-            where exists (select from soundscape.fingerprints f where f.audio_id = c.audio_id) and c.audio_id <> file.id
+            -- Those beyond the first fifty are the same bytes all the same.
+            select c.audio_id, 'identical', 1, c.evidence, 0
+            from soundscape.exact_copies(file, result, array(select v.audio_id from verified v)) c
+            union all
+            select v.audio_id, v.kind, v.probability, v.evidence, 1 from verified v
         ) as found
         order by audio_id, place
     ) as claim
+    -- Said of a claim about the same bytes of both, before they were taken away and came back.
+    left join lateral (
+        select d.*
+        from soundscape.former_dismissals d
+        join public.audio_features f on f.audio_id = d.audio_id and f.sha256 = d.sha256
+        join public.audio_features o on o.audio_id = d.matched_audio_id and o.sha256 = d.matched_sha256
+        where (d.audio_id, d.matched_audio_id) in ((file.id, claim.audio_id), (claim.audio_id, file.id))
+        order by d.created_at limit 1
+    ) as said on true
     order by claim.audio_id
     on conflict (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id)) do update
     -- Dismissed stays dismissed, by whom it was.
     set audio_id = excluded.audio_id, matched_audio_id = excluded.matched_audio_id, kind = excluded.kind,
         confidence = excluded.confidence, evidence = excluded.evidence,
         owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at else m.matched_owner_dismissed_at end,
-        matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at else m.owner_dismissed_at end
+        matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at else m.owner_dismissed_at end;
+    delete from soundscape.former_dismissals d using public.audio_matches m
+    where file.id in (d.audio_id, d.matched_audio_id) and m.id = d.id;
 $$;
 comment on function soundscape.write_claims(public.audio_files, jsonb) is 'Claim copies by hash and the matches that the worker verified, beside what was claimed before.';
 
@@ -371,9 +395,18 @@ create function soundscape.settle_fingerprint(recording uuid, others uuid[], mat
 language plpgsql security definer set search_path = '' as $$
 declare
     file public.audio_files;
+    known jsonb;
 begin
     select * into file from public.audio_files where id = recording for no key update;
-    perform soundscape.write_claims(file, jsonb_build_object('matches', matches));
+    select f.descriptors into known from public.audio_features f
+    where f.audio_id = recording and f.object_version = file.object_version
+      and exists (select from soundscape.fingerprints i where i.audio_id = recording);
+    -- Gone, or given other bytes, while it was compared.
+    if known is null then
+        return;
+    end if;
+    -- With its hashes: what is the same to the bit is not to become less than that.
+    perform soundscape.write_claims(file, known || jsonb_build_object('matches', matches));
     update soundscape.fingerprints f set asked_in = null
     where f.audio_id = recording and not exists (
         select from soundscape.fingerprints o

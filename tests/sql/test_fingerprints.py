@@ -434,6 +434,71 @@ def test_the_same_bytes_uploaded_another_way_keep_what_was_dismissed(
     assert (after["id"], sides(after)) == (before["id"], (False, True, False))
 
 
+@pytest.mark.parametrize("by_hash", [False, True])
+@pytest.mark.parametrize("whose", ["alice", "bob", "both"])
+@pytest.mark.parametrize("meanwhile", ["nothing", "other bytes", "bytes that fail"])
+def test_bytes_that_come_back_are_as_dismissed_as_they_were(
+    db: Database, alice: str, bob: str, whose: str, meanwhile: str, by_hash: bool
+) -> None:
+    """Neither side undoes the other's word, or a moderator's, by taking its object away for a while."""
+    heard_of = {}
+    first = ready(db, alice, result(1), public=True)
+    heard_of[first] = result(1)
+    heard_of["second"] = result(1) if by_hash else result(2, matches=[found_by_sound(first)])
+    second = ready(db, bob, heard_of["second"], public=True)
+    heard_of[second] = heard_of.pop("second")
+    # Whichever is heard last claims it; the sides are to be the right ones either way.
+    if not by_hash:
+        heard_of[first] = result(1, matches=[found_by_sound(second)])
+    (before,) = claims(db, alice)
+    dismiss(db, alice, before)
+    db.rows("update public.audio_matches set moderator_dismissed_at = now()")
+    (dismissed,) = claims(db, alice)
+    gone = {"alice": [first], "bob": [second], "both": [first, second]}[whose]
+    owners = {first: alice, second: bob}
+    files = {audio_id: db.file(audio_id) for audio_id in gone}
+    for audio_id in gone:
+        db.remove(files[audio_id]["file_path"])
+    assert claims(db, alice) == []
+    for n, audio_id in enumerate(gone if meanwhile != "nothing" else []):
+        db.store(files[audio_id]["file_path"], owner=owners[audio_id])
+        (held,) = db.claim()
+        if meanwhile == "other bytes":
+            db.complete(held, result(5 + n, matches=[]))
+        else:
+            db.fail(held, "failed")
+    assert claims(db, alice) == []
+    for audio_id in gone:
+        db.store(files[audio_id]["file_path"], owner=owners[audio_id], etag=files[audio_id]["object_etag"])
+        (held,) = db.claim()
+        db.complete(held, heard_of[audio_id])
+    (after,) = claims(db, alice)
+    assert (after["id"], after["created_at"], after["dismissed_at"]) == (
+        dismissed["id"],
+        dismissed["created_at"],
+        dismissed["dismissed_at"],
+    )
+    alices = "owner_dismissed_at" if str(after["audio_id"]) == first else "matched_owner_dismissed_at"
+    bobs = "matched_owner_dismissed_at" if alices == "owner_dismissed_at" else "owner_dismissed_at"
+    assert (after[alices], after[bobs]) == (dismissed["matched_owner_dismissed_at"], None)
+    assert db.rows("select * from soundscape.former_dismissals") == []
+
+
+def test_what_was_said_of_bytes_is_not_said_of_others(db: Database, alice: str, bob: str) -> None:
+    first = ready(db, alice, result(1), public=True)
+    second = ready(db, bob, result(2, matches=[found_by_sound(first)]), public=True)
+    dismiss(db, alice, claims(db, alice)[0])
+    db.remove(db.file(second)["file_path"])
+    db.store(db.file(second)["file_path"], owner=bob)
+    (held,) = db.claim()
+    db.complete(held, result(5, matches=[found_by_sound(first)]))
+    (other,) = claims(db, alice)
+    assert sides(other) == (False, False, False)
+    # With either recording goes what was said of it.
+    db.rows("delete from public.audio_files where id = %s", first)
+    assert db.rows("select * from soundscape.former_dismissals") == []
+
+
 def test_bytes_that_are_gone_are_no_copy(db: Database, alice: str, bob: str) -> None:
     first = ready(db, alice, result(1), public=True)
     db.store(db.file(first)["file_path"], owner=alice)
@@ -561,6 +626,65 @@ def test_two_sounds_that_complete_at_once_are_compared_afterwards(db: Database, 
     assert db.rows("select * from public.unsettled_fingerprints()") == []
     assert db.value("select count(*) from soundscape.fingerprints where asked_in is not null") == 0
     assert before not in left
+
+
+def settled(db: Database, probability: float) -> None:
+    """What the worker does: each of those that wait is claimed to match each of the others by its sound."""
+    for row in db.rows("select * from public.unsettled_fingerprints()"):
+        found = Jsonb([found_by_sound(str(other), probability=probability) for other in row["others"]])
+        db.rows("select public.settle_fingerprint(%s, %s::uuid[], %s)", row["audio_id"], row["others"], found)
+    assert db.rows("select * from public.unsettled_fingerprints()") == []
+
+
+def test_two_copies_that_complete_at_once_stay_identical(db: Database, alice: str) -> None:
+    """Their sounds are compared afterwards, which says less than their hashes did."""
+    analysis = asked_in(result(1), db.value("select public.index_moment()"))
+    first, second = two_at_once(db, alice, (analysis, analysis))
+    (before,) = claims(db, alice)
+    assert (before["kind"], set(before["evidence"])) == ("identical", {"sha256", "pcm_sha256", "offset_s"})
+    settled(db, 0.99)
+    (after,) = claims(db, alice)
+    same = ("id", "kind", "confidence", "evidence")
+    assert [after[name] for name in same] == [before[name] for name in same]
+    # Nor does it go with an analysis that finds it by nothing but its hashes.
+    for audio_id in (first, second):
+        again(db, audio_id, result(1, matches=[]))
+        assert [claims(db, alice)[0][name] for name in same] == [before[name] for name in same]
+
+
+def test_of_more_copies_than_are_claimed_by_hash_none_becomes_less_than_identical(
+    db: Database, alice: str
+) -> None:
+    """Each claims fifty others; one that is beyond them may have claimed it itself."""
+    ids = [ready(db, alice, result(1)) for _ in range(53)]
+    pair = {ids[0], ids[52]}
+    (kind,) = [
+        c["kind"] for c in claims(db, alice) if {str(c["audio_id"]), str(c["matched_audio_id"])} == pair
+    ]
+    assert kind == "identical"
+    again(db, ids[0], result(1, matches=[found_by_sound(other) for other in ids[1:]]))
+    assert {claim["kind"] for claim in claims(db, alice)} == {"identical"}
+
+
+def test_what_is_gone_once_it_is_compared_is_not_claimed(db: Database, alice: str) -> None:
+    moment = db.value("select public.index_moment()")
+    first, second = two_at_once(db, alice, (asked_in(result(1), moment), asked_in(result(2), moment)))
+    db.rows("select * from public.unsettled_fingerprints()")
+    db.store(db.file(first)["file_path"], owner=alice)
+    db.rows(
+        "select public.settle_fingerprint(%s, %s::uuid[], %s)",
+        first,
+        [second],
+        Jsonb([found_by_sound(second)]),
+    )
+    db.rows("delete from public.audio_files where id = %s", first)
+    db.rows(
+        "select public.settle_fingerprint(%s, %s::uuid[], %s)",
+        first,
+        [second],
+        Jsonb([found_by_sound(second)]),
+    )
+    assert claims(db, alice) == []
 
 
 def asked_in(analysis: Row, moment: str) -> Row:
