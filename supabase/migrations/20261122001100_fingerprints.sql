@@ -50,8 +50,30 @@ create table soundscape.postings (
 alter table soundscape.postings enable row level security;
 -- Only pages known to be visible to everybody are answered from the index alone.
 alter table soundscape.postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
-comment on table soundscape.postings is 'Which recording holds which key when: the inverted index. For the worker alone.';
+comment on table soundscape.postings is 'Which listed recording holds which key when: the inverted index. For the worker alone.';
 comment on column soundscape.postings.posting is 'Key (22 bits), number of the fingerprint (22 bits), frame (20 bits).';
+
+-- Apart, so that nobody's question reads past what others keep private.
+create table soundscape.unlisted_postings (
+    shelf integer not null,
+    posting bigint not null,
+    primary key (shelf, posting)
+);
+alter table soundscape.unlisted_postings enable row level security;
+alter table soundscape.unlisted_postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
+-- For claims, which are looked for among everybody's. The condition always holds, but only they state it: nobody's own
+-- are to be looked for here, past those of others, whatever the planner thinks of it.
+create unique index unlisted_postings_by_key on soundscape.unlisted_postings (posting)
+    where posting >= '-9223372036854775808'::bigint;
+comment on table soundscape.unlisted_postings is 'The same of recordings that not everybody sees, by owner. For the worker alone.';
+comment on column soundscape.unlisted_postings.shelf is 'The owner, in 32 bits.';
+comment on column soundscape.unlisted_postings.posting is 'As in postings.';
+
+create function soundscape.shelf(user_id uuid) returns integer
+language sql immutable parallel safe set search_path = ''
+-- Two owners may share one: what is not the asker's is left out by its number, and only costs its reading.
+return ('x' || right(user_id::text, 8))::bit(32)::integer;
+comment on function soundscape.shelf(uuid) is 'Where the unlisted postings of an owner stand.';
 
 create function soundscape.postings_of(number integer, keys integer[], frames integer[]) returns setof bigint
 language sql immutable parallel safe set search_path = '' as $$
@@ -62,18 +84,38 @@ language sql immutable parallel safe set search_path = '' as $$
 $$;
 comment on function soundscape.postings_of(integer, integer[], integer[]) is 'The rows of the inverted index that a fingerprint stands for.';
 
-create function soundscape.on_fingerprint_gone() returns trigger
+create function soundscape.on_fingerprint_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    delete from soundscape.postings p
-    using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
-    where p.posting = gone.posting;
+    if tg_op <> 'INSERT' and old.is_listed then
+        delete from soundscape.postings p
+        using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
+        where p.posting = gone.posting;
+    elsif tg_op <> 'INSERT' then
+        delete from soundscape.unlisted_postings p
+        using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
+        where p.shelf = soundscape.shelf(old.user_id) and p.posting = gone.posting;
+    end if;
+    if tg_op <> 'DELETE' and new.is_listed then
+        insert into soundscape.postings (posting)
+        select * from soundscape.postings_of(new.number, new.keys, new.frames);
+    elsif tg_op <> 'DELETE' then
+        insert into soundscape.unlisted_postings (shelf, posting)
+        select soundscape.shelf(new.user_id), p.posting
+        from soundscape.postings_of(new.number, new.keys, new.frames) as p (posting);
+    end if;
     return null;
 end
 $$;
-comment on function soundscape.on_fingerprint_gone() is 'Trigger on fingerprints: postings go with their fingerprint.';
+comment on function soundscape.on_fingerprint_changed() is 'Trigger on fingerprints: postings come, go and change places with their fingerprint.';
+create trigger fingerprints_written after insert on soundscape.fingerprints
+    for each row execute function soundscape.on_fingerprint_changed();
+-- By the foreign key, in the transaction that makes the recording public, private or hidden.
+create trigger fingerprints_listed after update on soundscape.fingerprints
+    for each row when ((old.is_listed, old.user_id) is distinct from (new.is_listed, new.user_id))
+    execute function soundscape.on_fingerprint_changed();
 create trigger fingerprints_gone after delete on soundscape.fingerprints
-    for each row execute function soundscape.on_fingerprint_gone();
+    for each row execute function soundscape.on_fingerprint_changed();
 
 create function soundscape.on_bytes_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -108,7 +150,6 @@ declare
     new_peaks bytea := decode(fingerprint ->> 'peaks', 'base64');
     new_keys integer[] := translate(fingerprint ->> 'keys', '[]', '{}')::integer[];
     new_frames integer[] := translate(fingerprint ->> 'frames', '[]', '{}')::integer[];
-    new_number integer;
 begin
     if fingerprint is null then
         delete from soundscape.fingerprints f where f.audio_id = file.id and f.object_version <> write_fingerprint.version;
@@ -120,11 +161,9 @@ begin
         return;
     end if;
     delete from soundscape.fingerprints f where f.audio_id = file.id;
-    new_number := soundscape.free_number();
     insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames, asked_in)
-    values (file.id, new_number, file.user_id, file.is_listed, write_fingerprint.version,
+    values (file.id, soundscape.free_number(), file.user_id, file.is_listed, write_fingerprint.version,
             (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames, (fingerprint ->> 'asked_in')::pg_snapshot);
-    insert into soundscape.postings (posting) select * from soundscape.postings_of(new_number, new_keys, new_frames);
 end
 $$;
 comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb) is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, asked_in}, instead of what was there. None leaves none of other bytes.';
@@ -146,35 +185,82 @@ declare
     held_by_most constant integer := 300;
     seer constant uuid := coalesce(viewer, (select f.user_id from public.audio_files f where f.id = besides));
     moderates constant boolean := not everybody and soundscape.may(seer, 'recordings.moderate');
+    own_shelf constant integer := soundscape.shelf(seer);
     seen integer[];
+    hidden uuid[];
+    keeps_any boolean;
     keys_held bigint;
     last_number integer;
 begin
+    if moderates then
+        -- Compared whole, so that nothing private is read for them: the newest, to an end.
+        hidden := array(
+            select f.audio_id from soundscape.fingerprints f join public.audio_files a on a.id = f.audio_id
+            where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
+              and a.hidden_at is not null and not f.is_listed and f.user_id <> seer
+            order by a.hidden_at desc limit held_by_most);
+    end if;
     -- Known before a key is looked up: what cannot be seen takes nobody's place.
-    select array_agg(f.number), sum(f.key_count), max(f.number) into seen, keys_held, last_number
-    from soundscape.fingerprints f
-    where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
-      and (everybody or f.is_listed or f.user_id = seer
-           or (moderates and exists (select from public.audio_files a where a.id = f.audio_id and a.hidden_at is not null)));
+    select array_agg(v.number), coalesce(bool_or(not v.is_listed), false),
+           -- What a claim says is read by others: it must not tell how much of anybody's is private.
+           coalesce(sum(v.key_count) filter (where besides is null or v.is_listed), 0), max(v.number)
+    into seen, keeps_any, keys_held, last_number
+    from (
+        select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
+        where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides and f.is_listed
+        union all
+        select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
+        where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
+          and not f.is_listed and (everybody or f.user_id = seer)
+    ) as v;
+    keys_held := keys_held + coalesce((
+        select sum(f.key_count) from soundscape.fingerprints f where f.audio_id = any (hidden) and besides is null), 0);
     return query
         with asked as (
-            select a.key::bigint << 42 as first, (a.key::bigint << 42) + 4398046511103 as last, a.frame,
+            select a.key, a.key::bigint << 42 as first, (a.key::bigint << 42) + 4398046511103 as last, a.frame,
                    -- Each key begins elsewhere among the recordings, or the oldest would have all of the places.
                    (a.key::bigint << 42) + ((a.key::bigint * 2654435761 % (last_number + 1)) << 20) as middle
             from unnest(keys, frames) as a (key, frame)),
-        held as (
-            -- Recording in the high half, two frames of offset a step in the low one.
-            select (p.posting >> 20 & 4194303) << 32 | ((p.posting & 1048575) - asked.frame >> 1) + 1073741824 as place
+        -- Listed ones and those of the asker (or everybody's), each from an index that holds no others. All four are
+        -- ordered, so that the two are merged and no more is read than is taken.
+        read as (
+            select p.posting, asked.frame
             from asked
             cross join lateral (
-                (select i.posting from soundscape.postings i
-                 where i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
-                 limit held_by_most)
+                (select u.posting from (
+                     (select i.posting from soundscape.postings i
+                      where i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
+                      order by i.posting)
+                     union all
+                     (select i.posting from soundscape.unlisted_postings i
+                      where keeps_any and (everybody or i.shelf = own_shelf)
+                        and (not everybody or i.posting >= '-9223372036854775808'::bigint)
+                        and i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
+                      order by i.posting)
+                 ) as u order by u.posting limit held_by_most)
                 union all
-                (select i.posting from soundscape.postings i
-                 where i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
-                 limit held_by_most)
-                limit held_by_most) as p),
+                (select u.posting from (
+                     (select i.posting from soundscape.postings i
+                      where i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
+                      order by i.posting)
+                     union all
+                     (select i.posting from soundscape.unlisted_postings i
+                      where keeps_any and (everybody or i.shelf = own_shelf)
+                        and (not everybody or i.posting >= '-9223372036854775808'::bigint)
+                        and i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
+                      order by i.posting)
+                 ) as u order by u.posting limit held_by_most)
+                limit held_by_most) as p
+            union all
+            select p.posting, asked.frame
+            from soundscape.fingerprints f
+            cross join lateral soundscape.postings_of(f.number, f.keys, f.frames) as p (posting)
+            join asked on asked.key = (p.posting >> 42 & 4194303)::integer
+            where moderates and f.audio_id = any (hidden)),
+        held as (
+            -- Recording in the high half, two frames of offset a step in the low one.
+            select (f.posting >> 20 & 4194303) << 32 | ((f.posting & 1048575) - f.frame >> 1) + 1073741824 as place
+            from read f),
         counted as materialized (
             select h.place, count(*)::integer as pairs from held h group by h.place having count(*) > 1),
         best as (

@@ -75,7 +75,15 @@ def candidates(
 
 
 def postings(db: Database) -> int:
+    return listed_postings(db) + unlisted_postings(db)
+
+
+def listed_postings(db: Database) -> int:
     return int(db.value("select count(*) from soundscape.postings"))
+
+
+def unlisted_postings(db: Database) -> int:
+    return int(db.value("select count(*) from soundscape.unlisted_postings"))
 
 
 def claims(db: Database, user_id: str) -> list[Row]:
@@ -195,18 +203,17 @@ def test_candidates_are_those_that_the_viewer_sees(db: Database, alice: str, bob
     assert candidates(db, keys, everybody=True, besides=audio_id) == []
 
 
-def copies(db: Database, owner: str, audio_id: str, count: int) -> None:
-    """That many private recordings with the fingerprint of one, numbered before it."""
+def copies(db: Database, owner: str, audio_id: str, count: int, *, public: bool = False) -> None:
+    """That many recordings with the fingerprint of one."""
     db.rows(
-        "with made as (insert into public.audio_files (user_id, title, file_path) "
-        "select %s, 'A copy', %s || '/copy-' || n from generate_series(1, %s) n returning id), "
+        "with made as (insert into public.audio_files (user_id, title, file_path, is_public) "
+        "select %s, 'A copy', %s || '/copy-' || n, %s from generate_series(1, %s) n returning id), "
         "written as (insert into soundscape.fingerprints "
         "(audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames) "
-        "select m.id, soundscape.free_number(), %s, false, '1', 1, f.peaks, f.keys, f.frames "
-        "from made m, soundscape.fingerprints f where f.audio_id = %s returning number, keys, frames) "
-        "insert into soundscape.postings "
-        "select soundscape.postings_of(w.number, w.keys, w.frames) from written w",
-        owner, owner, count, owner, audio_id,
+        "select m.id, soundscape.free_number(), %s, %s, '1', 1, f.peaks, f.keys, f.frames "
+        "from made m, soundscape.fingerprints f where f.audio_id = %s returning number) "
+        "select count(*) from written",
+        owner, owner, public, count, owner, public, audio_id,
     )  # fmt: skip
 
 
@@ -247,6 +254,93 @@ def test_no_recording_is_too_new_to_be_found(db: Database, alice: str) -> None:
     assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), everybody=True)} == {first, last}
 
 
+def test_ones_own_among_what_everybody_has_keeps_its_share(db: Database, alice: str, bob: str) -> None:
+    # Without the numbers that other tests have used, which nobody has any more.
+    db.rows("select setval('soundscape.fingerprint_numbers', 0, false)")
+    first = ready(db, alice, result(1), public=True)
+    copies(db, alice, first, 450, public=True)
+    mine = ready(db, bob, result(1))
+    rows = db.rows(
+        "select audio_id, pairs from public.fingerprint_candidates(%s, %s, 1, 256, %s)",
+        *map(list, _columns(1)),
+        bob,
+    )
+    pairs = {str(row["audio_id"]): row["pairs"] for row in rows}
+    # Of one that is asked among 452 alike, some 300 in 452 of its keys.
+    assert pairs[mine] > 0.5 * len(stored_keys(heard(1)))
+    assert max(pairs.values()) < 2 * pairs[mine]
+
+
+def pages_read(db: Database, keys: Keys, viewer: str) -> int:
+    """Of the database, in or out of memory, by one question."""
+    (plan,) = db.value(
+        "explain (analyze, buffers, format json) "
+        "select * from public.fingerprint_candidates(%s, %s, 1, 64, %s)",
+        keys.values.tolist(),
+        keys.frames.tolist(),
+        viewer,
+    )
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+
+def test_what_others_keep_private_is_not_read(db: Database, alice: str, bob: str) -> None:
+    """Nor is it paid for: who waits the longer for it would know of it."""
+    keys = stored_keys(heard(1))
+    ready(db, bob, result(1), public=True)
+    private = ready(db, alice, result(1))
+    carol = db.sign_up()
+    ready(db, carol, result(2))
+    # Of what other tests have deleted.
+    db.rows("vacuum soundscape.postings, soundscape.unlisted_postings, soundscape.fingerprints")
+    pages_read(db, keys, carol)
+    before = pages_read(db, keys, carol)
+    copies(db, alice, private, 400)
+    assert pages_read(db, keys, carol) < 1.3 * before
+    assert pages_read(db, keys, alice) > 10 * before
+
+
+LISTED = "update public.audio_files set is_public = %s where id = %s"
+HIDDEN = "update public.audio_files set hidden_at = %s, hidden_reason = %s where id = %s"
+
+
+def test_postings_change_places_with_what_everybody_sees(db: Database, alice: str) -> None:
+    audio_id, other = ready(db, alice, result(1)), ready(db, alice, result(2), public=True)
+    held = [len(set(zip(*_columns(seed), strict=True))) for seed in (1, 2)]
+    private, public = (held[1], held[0]), (sum(held), 0)
+
+    def places() -> tuple[int, int]:
+        assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), viewer=alice)} == {audio_id}
+        return listed_postings(db), unlisted_postings(db)
+
+    assert places() == private
+    for statement, values, expected in (
+        (LISTED, (True,), public),
+        (HIDDEN, ("2026-01-01", "Spam"), private),
+        (LISTED, (False,), private),
+        (HIDDEN, (None, None), private),
+        (LISTED, (True,), public),
+        (LISTED, (False,), private),
+    ):
+        with db.connection.transaction():
+            db.rows(statement, *values, audio_id)
+            assert places() == expected
+        assert places() == expected
+    again(db, audio_id, result(1) | {"index": entry(heard(7))})
+    db.rows("update public.audio_files set is_public = false where id = %s", other)
+    assert listed_postings(db) == 0
+    db.rows("delete from public.audio_files")
+    assert postings(db) == 0
+
+
+def test_a_change_that_is_taken_back_moves_no_postings(db: Database, alice: str) -> None:
+    audio_id = ready(db, alice, result(1))
+    before = unlisted_postings(db)
+    with db.connection.transaction(force_rollback=True):
+        db.rows(LISTED, True, audio_id)
+        assert listed_postings(db) == before
+    assert (listed_postings(db), unlisted_postings(db)) == (0, before)
+
+
 def test_candidates_say_among_how_many_keys(db: Database, alice: str, bob: str) -> None:
     for owner, seed in ((alice, 1), (alice, 2), (bob, 3)):
         ready(db, owner, result(seed))
@@ -255,6 +349,28 @@ def test_candidates_say_among_how_many_keys(db: Database, alice: str, bob: str) 
     keys = [*map(list, _columns(1))]
     assert db.value(ask, *keys, alice, False) == held[1] + held[2]
     assert db.value(ask, *keys, None, True) == sum(held.values())
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+def test_a_claim_does_not_tell_how_much_is_private(
+    db: Database, alice: str, bob: str, everybody: bool
+) -> None:
+    """Everybody reads what is claimed of two public recordings; its odds are by the number of keys."""
+    first = ready(db, alice, result(1), public=True)
+    ready(db, bob, result(2) | {"index": entry(heard(1))}, public=True)
+    third = ready(db, bob, result(3), public=True)
+    ask = "select distinct among from public.fingerprint_candidates(%s, %s, 1, 9, null, %s, %s)"
+
+    def among() -> int:
+        return int(db.value(ask, *map(list, _columns(1)), everybody, first))
+
+    listed = len(stored_keys(heard(1))) + len(stored_keys(heard(3)))
+    assert among() == listed
+    ready(db, alice, result(4))
+    ready(db, bob, result(5))
+    assert among() == listed
+    db.rows(LISTED, False, third)
+    assert among() == len(stored_keys(heard(1)))
 
 
 # -- backfill -------------------------------------------------------------------------------------

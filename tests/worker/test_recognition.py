@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -11,16 +12,18 @@ import av
 import httpx
 import numpy as np
 import psycopg
+import pytest
 import soundfile
 from supabase import AsyncClient
 
+from soundscape.audio.fingerprint import score
 from soundscape.dev import Project
 from soundscape.project.client import connect
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import Objects
 from soundscape.project.visitor import Visitor, signed_up
 from soundscape.worker.identify import MOST_BYTES, MOST_WAITING_PER_CALLER
-from soundscape.worker.recognition import index_former
+from soundscape.worker.recognition import index_former, recognised
 from tests.audio.fingerprint.sounds import SAMPLE_RATE, Samples, faster, melody
 
 READY_WITHIN_S = 60.0
@@ -96,6 +99,47 @@ def test_an_owner_is_told_what_was_there_before(stack: Project) -> None:
             await second.client.rpc("dismiss_match", {"match": found[copy, whole]["id"]}).execute()
             dismissed = [claim["id"] for claim in await claims(second) if claim["owner_dismissed_at"]]
             assert dismissed == [found[copy, whole]["id"]]
+
+    asyncio.run(scenario())
+
+
+def test_what_a_claim_says_does_not_depend_on_what_is_private(
+    stack: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody reads the probability of a claim about two public recordings."""
+
+    async def scenario() -> None:
+        async with (
+            signed_up(stack.url, stack.keys.publishable_key, called="first") as first,
+            signed_up(stack.url, stack.keys.publishable_key, called="second") as second,
+            connect(stack.url, stack.keys.secret_key) as (client, _),
+        ):
+            y = melody(441, 24.0)
+            whole = await added(first, wav(y), title="whole.wav", public=True)
+            copy = await added(second, mp3(y), title="copy.mp3", public=True)
+            with psycopg.connect(stack.db_url, autocommit=True) as connection:
+                listed = connection.execute(
+                    "select sum(key_count) from soundscape.fingerprints where is_listed"
+                ).fetchone()
+            assert listed is not None
+            # So few keys, and a match so uncertain, that every further one would be seen in it.
+            monkeypatch.setattr(score, "AMONG_KEYS", 1)
+            monkeypatch.setattr(score, "FITTED", score.Logistic(math.log(int(listed[0])) + 2.0, (0, 0, 0, 0)))
+            fingerprints = Fingerprints(client)
+            heard = (await fingerprints.stored([copy]))[copy]
+
+            async def told() -> dict[str, float]:
+                made = await recognised(fingerprints, heard, copy)
+                return {match["audio_id"]: match["probability"] for match in made["matches"]}
+
+            before = await told()
+            assert 0.7 < before[whole] < 0.95
+            await added(first, wav(melody(442)), title="private.wav")
+            await added(second, wav(melody(443)), title="private.wav")
+            assert await told() == before
+            # Or everybody would see their claim in other tests.
+            for visitor in (first, second):
+                await visitor.client.table("audio_files").delete().eq("user_id", visitor.user_id).execute()
 
     asyncio.run(scenario())
 
