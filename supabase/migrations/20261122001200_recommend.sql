@@ -22,11 +22,13 @@ declare
     left_over integer[];
     next integer;
     walked integer[] := '{}';
+    -- Each that is left out makes the search longer.
+    lately constant uuid[] := played[greatest(1, cardinality(played) - 999):];
 begin
     if "limit" is null or "limit" not between 0 and 100 then
         raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
-    elsif seed is null or played is null or cardinality(played) > 1000 then
-        raise exception 'seed or played is null, or played holds more than 1000.' using errcode = '22023';
+    elsif seed is null or played is null then
+        raise exception 'seed or played is null.' using errcode = '22023';
     end if;
     perform from public.audio_files f where f.id = radio.audio_id;
     if not found then
@@ -46,7 +48,7 @@ begin
            -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
            array_agg(-0.1 * ln(-ln(soundscape.chance(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
     into ids, near, places, noise
-    from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(played, null) || start.audio_id) as n
+    from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null) || start.audio_id) as n
     join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
     left_over := array(select generate_series(1, cardinality(ids)));
     for turn in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
@@ -62,4 +64,4 @@ begin
         order by w.turn;
 end
 $$;
-comment on function public.radio(uuid, integer, bigint, uuid[]) is 'A walk through what sounds like a recording: each next is drawn from what is like the start and like the one before. The same seed draws the same; played is left out, and its last is where the walk goes on. likeness is that to the start.';
+comment on function public.radio(uuid, integer, bigint, uuid[]) is 'A walk through what sounds like a recording: each next is drawn from what is like the start and like the one before. The same seed draws the same; The latest 1000 of played are left out, and its last is where the walk goes on. likeness is that to the start.';

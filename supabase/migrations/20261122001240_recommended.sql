@@ -5,7 +5,7 @@ alter table public.user_preferences add column favourite_labels text[] not null 
            and char_length(array_to_string(favourite_labels, '')) <= 2500);
 comment on column public.user_preferences.favourite_labels is 'What the user likes to hear, as tags, at most 50: recommended_audio begins with these.';
 
-create function soundscape.labelled(labels text[], most integer) returns table (audio_id uuid)
+create function soundscape.labelled(labels text[], most integer, leaving_out uuid[]) returns table (audio_id uuid)
 language plpgsql stable security definer rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     label text;
@@ -15,12 +15,12 @@ begin
         return query
             select f.id from public.audio_files f
             where f.labels @> array[label] and f.is_public and f.hidden_at is null and f.status = 'ready'
-              and f.user_id is distinct from auth.uid()
+              and f.user_id is distinct from auth.uid() and f.id not in (select unnest(leaving_out))
             order by f.created_at desc, f.id limit most;
     end loop;
 end
 $$;
-comment on function soundscape.labelled(text[], integer) is 'The newest listed recordings of others that have one of these labels, so many of each. With its owner''s rights, as soundscape.found.';
+comment on function soundscape.labelled(text[], integer, uuid[]) is 'The newest listed recordings of others that have one of these labels, so many of each, without those that are to be left out. With its owner''s rights, as soundscape.found.';
 
 create function soundscape.reason_of(recording uuid) returns text
 language sql stable set search_path = '' as $$
@@ -38,18 +38,20 @@ comment on function soundscape.reason_of(uuid) is 'How the caller chose a record
 
 create function soundscape.because(reason text, title text, label text, shared text[]) returns text
 language sql immutable parallel safe set search_path = '' as $$
-    select case reason
+    select case
+        -- No single choice says so, or it is no longer to be seen.
+        when title is null and reason in ('liked', 'kept', 'heard', 'opened', 'together', 'taste') then 'because it goes with what you choose'
+        else case reason
         when 'liked' then format('because you liked “%s”', title)
         when 'kept' then format('because “%s” is in a playlist of yours', title)
         when 'heard' then format('because you listened to “%s”', title)
         when 'opened' then format('because you opened “%s”', title)
         when 'together' then format('because others who chose “%s” chose this too', title)
-        when 'taste' then coalesce(format('because it goes with what you choose, such as “%s”', title),
-                                   'because it goes with what you choose')
+        when 'taste' then format('because it goes with what you choose, such as “%s”', title)
         when 'label' then format('because you like to hear %s', label)
         when 'popular' then 'because many chose it'
         when 'fresh' then 'because it is new'
-        when 'explore' then 'drawn at random, for a change' end
+        when 'explore' then 'drawn at random, for a change' end end
         || case cardinality(shared)
             when 0 then ''
             when 1 then ': similar ' || shared[1]
@@ -75,6 +77,8 @@ declare
         where m.audio_id = any (chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null
         union select m.audio_id from public.audio_matches m
         where m.matched_audio_id = any (chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null);
+    -- Before anything is cut off: many copies would else take the places of all that is offered.
+    leaving_out constant uuid[] := known || copies;
 begin
     perform set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '40', true),
             -- Whoever has heard all that is near gets something else rather than a search through everything.
@@ -84,7 +88,7 @@ begin
         from public.audio_embeddings l
         cross join lateral (
             select e.audio_id from public.audio_embeddings e
-            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(known))
+            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(leaving_out))
             order by e.embedding operator(extensions.<=>) l.embedding limit 20) as n
         where l.audio_id = any (leads) and l.is_listed);
     if model is not null then
@@ -92,12 +96,12 @@ begin
             select n.neighbour_id, sum(n.weight * sign(c.weight)) as points
             from unnest(chosen[:60], weights[:60]) as c (audio_id, weight)
             join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
-            where n.neighbour_is_listed and n.neighbour_id not in (select unnest(known))
+            where n.neighbour_is_listed and n.neighbour_id not in (select unnest(leaving_out))
             group by n.neighbour_id having sum(n.weight * sign(c.weight)) > 0
             order by points desc, n.neighbour_id limit 60) as t;
         found := found || partners || array(
             select i.audio_id from soundscape.item_factors i
-            where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(known))
+            where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(leaving_out))
             order by i.popularity desc limit 30);
         -- The largest products are harder to find in a graph than the nearest places.
         perform set_config('hnsw.ef_search', '100', true);
@@ -105,21 +109,21 @@ begin
         if listener is not null and in_slot = 0 then
             found := found || array(
                 select i.audio_id from soundscape.item_factors i
-                where i.is_listed and i.slot = 0 and i.model_id = model and i.audio_id not in (select unnest(known))
+                where i.is_listed and i.slot = 0 and i.model_id = model and i.audio_id not in (select unnest(leaving_out))
                 order by i.place operator(extensions.<#>) listener limit 80);
         elsif listener is not null then
             found := found || array(
                 select i.audio_id from soundscape.item_factors i
-                where i.is_listed and i.slot = 1 and i.model_id = model and i.audio_id not in (select unnest(known))
+                where i.is_listed and i.slot = 1 and i.model_id = model and i.audio_id not in (select unnest(leaving_out))
                 order by i.place operator(extensions.<#>) listener limit 80);
         end if;
     end if;
     found := found
         || array(
             select f.id from public.audio_files f
-            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true) and f.id not in (select unnest(known))
+            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true) and f.id not in (select unnest(leaving_out))
             order by f.created_at desc, f.id limit 100)
-        || array(select l.audio_id from soundscape.labelled(wanted[:8], 40) l);
+        || array(select l.audio_id from soundscape.labelled(wanted[:8], 40, leaving_out) l);
 
     return query
         with heard as materialized (
@@ -141,7 +145,7 @@ begin
                            / nullif(cardinality(wanted), 0) as labelled
                 from public.audio_files f
                 where f.id = any (found) and f.is_listed and f.status = 'ready' and f.user_id <> me
-                  and f.id not in (select unnest(known || copies))
+                  and f.id not in (select unnest(leaving_out))
                 union all
                 select e.audio_id, false,
                        max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding))) filter (where not h.is_skip),
@@ -185,7 +189,7 @@ language plpgsql volatile rows 20 set search_path = '' set plan_cache_mode = for
 #variable_conflict use_column
 declare
     me constant uuid := auth.uid();
-    model constant bigint := (select m.id from soundscape.recommendation_models m where m.state = 'in_force');
+    model bigint;
     -- Short enough for JavaScript to say it again.
     draw constant bigint := coalesce(seed, floor(random() * 4294967296)::bigint);
     wanted text[];
@@ -236,16 +240,18 @@ begin
         weights := array_fill(0.3::real, array[cardinality(chosen)]);
     end if;
 
-    select array_agg(c.audio_id order by c.drawn desc, c.audio_id), array_agg(c.score order by c.drawn desc, c.audio_id),
-           array_agg(c.source order by c.drawn desc, c.audio_id)
-    into found, scores, sources from (
+    -- One statement, so that the model is asked as of the moment when it was in force: a retired one shows nothing.
+    with serving as materialized (select m.id from soundscape.recommendation_models m where m.state = 'in_force')
+    select (select s.id from serving s), array_agg(c.audio_id order by c.drawn desc, c.audio_id),
+           array_agg(c.score order by c.drawn desc, c.audio_id), array_agg(c.source order by c.drawn desc, c.audio_id)
+    into model, found, scores, sources from (
         select c.*, c.score + 0.02 * soundscape.chance(c.audio_id, draw) as drawn
-        from soundscape.candidates(known, chosen, weights, leads, strengths, skips, wanted, model) c) as c;
+        from soundscape.candidates(known, chosen, weights, leads, strengths, skips, wanted, (select s.id from serving s)) c) as c;
 
     -- One place in ten, whichever it is, is drawn from all that did not get one by its score.
     exploring := array(
         select p.place from generate_series(0, 9) as ten,
-        lateral (select 10 * ten + 1 + floor(10 * soundscape.chance(me, draw + ten))::integer as place) as p
+        lateral (select 10 * ten + 1 + floor(10 * soundscape.chance(me, draw # ten))::integer as place) as p
         where p.place <= least("limit", cardinality(found)) order by p.place);
     ranked := soundscape.assorted(
         found[:least(3 * "limit", "limit" + 40)], scores[:least(3 * "limit", "limit" + 40)], 0.3, "limit" - cardinality(exploring));
@@ -262,8 +268,9 @@ begin
               from generate_series(1, "limit") as place where place <> all (exploring)) as p on p.turn = r.turn) as a;
 
     select array_agg(s.score order by a.turn), array_agg(w.because_of order by a.turn),
-           array_agg(case when a.propensity is not null then 'explore' when s.source = 'sound' then soundscape.reason_of(w.because_of)
-                          else s.source end order by a.turn)
+           array_agg(case when a.propensity is not null then 'explore' when s.source <> 'sound' then s.source
+                          -- Like the middle of older choices, none of the leads being of that space.
+                          when w.because_of is null then 'taste' else soundscape.reason_of(w.because_of) end order by a.turn)
     into scores, causes, reasons
     from unnest(ids, propensities) with ordinality as a (audio_id, propensity, turn)
     join unnest(found, scores, sources) as s (audio_id, score, source) on s.audio_id = a.audio_id

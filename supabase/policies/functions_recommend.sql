@@ -13,7 +13,7 @@ grant execute on function
     soundscape.confidence(real, real, real),
     soundscape.listener(bigint, uuid[], real[]),
     soundscape.middle(bigint, uuid[], real[]),
-    soundscape.labelled(text[], integer),
+    soundscape.labelled(text[], integer, uuid[]),
     soundscape.reason_of(uuid),
     soundscape.because(text, text, text, text[]),
     soundscape.candidates(uuid[], uuid[], real[], uuid[], double precision[], uuid[], text[], bigint),

@@ -481,7 +481,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "public.mood_mix(text,integer,bigint,uuid[])": EVERYBODY,
     "soundscape.log_impressions(uuid[],text[],double precision[],double precision[],bigint,bigint)": SIGNED_IN,
     "public.radio(uuid,integer,bigint,uuid[])": EVERYBODY,
-    "soundscape.labelled(text[],integer)": SIGNED_IN,
+    "soundscape.labelled(text[],integer,uuid[])": SIGNED_IN,
     "soundscape.reason_of(uuid)": SIGNED_IN,
     "soundscape.because(text,text,text,text[])": SIGNED_IN,
     "soundscape.candidates(uuid[],uuid[],real[],uuid[],double precision[],uuid[],text[],bigint)": SIGNED_IN,
