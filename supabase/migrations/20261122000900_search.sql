@@ -69,19 +69,28 @@ begin
                   union select o.word from unnest(own) as o (word) where o.word operator(extensions.%) s.word) as k
             order by likeness desc, k.word limit 20) as c),
     each_word as (
-        select c.place, string_agg(quote_literal(c.word), ' | ') as either from candidate c group by c.place)
-    select (select string_agg(format('(%s)', e.either), ' & ')::tsquery from each_word e
-            having count(*) = cardinality(words.spelt)),
+        select quote_literal(words.spelt[c.place]) as word, format('(%s)', string_agg(quote_literal(c.word), ' | ')) as either
+        from candidate c group by c.place),
+    -- The query as it is written, word by word; what is alike to nothing stays. A blank stands for what is not
+    -- corrected, short words and what is left out, and is taken from the query then.
+    part as (
+        select p.place, p.found[1] as written, coalesce(
+            e.either, case when p.found[1] like '''%' and p.found[1] <> all (s.words) then ''' ''' else p.found[1] end) as corrected
+        from regexp_matches(words.exact::text, '''[^'']*''|[^'']+', 'g') with ordinality as p (found, place)
+        cross join (select array(select quote_literal(w) from unnest(words.spelt) as w) as words) as s
+        left join each_word e on e.word = p.found[1])
+    select (select ts_rewrite(string_agg(p.corrected, '' order by p.place)::tsquery, ''' '''::tsquery, '') from part p),
            array_agg(quote_literal(c.word)::tsquery), array_agg(c.likeness), array_agg(c.place::integer)
     into corrected, words.alike, words.likeness, words.instead_of from candidate c;
     corrected := coalesce(corrected, '');
-    words.exact := case when words.without is null then corrected else corrected && words.without end;
+    -- Nothing to be found, with something to be left out, would be everything else.
+    words.exact := case when words.without is null or numnode(corrected) = 0 then corrected else corrected && words.without end;
     words.begun := words.exact;
     words.misspelt := true;
     return words;
 end
 $$;
-comment on function soundscape.respelt(soundscape.words) is 'The same with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
+comment on function soundscape.respelt(soundscape.words) is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
 
 create function soundscape.are_few(wanted tsquery, most integer) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
@@ -239,9 +248,10 @@ begin
             select array_agg(f.id), array_agg(f.key) into ids, keys
             from soundscape.found(words, filter, order_by, page.key, page.id, most => "limit") f;
         end if;
-        -- Nobody has these words, whatever the order asks for: perhaps they are misspelt. Once only, and never in the middle of a list.
+        -- Nobody has these words, whatever the order and the filter ask for: perhaps they are misspelt. Once only, and
+        -- never in the middle of a list.
         exit when blank or ids is not null or words.misspelt or after is not null or cardinality(words.spelt) = 0
-                  or order_by in ('duration', 'tempo') and exists (select from soundscape.found(words, filter, most => 1) f);
+                  or exists (select from soundscape.found(words, most => 1) f);
         words := soundscape.respelt(words);
     end loop;
     return query
@@ -270,7 +280,7 @@ declare
     ids uuid[];
 begin
     ids := array(select f.id from soundscape.found(words, filter, 'newest', most => counted) f);
-    if ids = '{}' and cardinality(words.spelt) > 0 then
+    if ids = '{}' and cardinality(words.spelt) > 0 and not exists (select from soundscape.found(words, most => 1) f) then
         words := soundscape.respelt(words);
         ids := array(select f.id from soundscape.found(words, filter, 'newest', most => counted) f);
     end if;

@@ -89,6 +89,13 @@ def library(db: Database, alice: str, bob: str) -> str:
         ("thundr", {"Thunder over the river"}),
         ("guittar nigt", {"Guitar at night"}),
         ("guittar -night", set()),
+        ("guittar or weathr", {"Guitar at night", "Regen im Frühling"}),
+        ("guittar or weathr -rain", {"Guitar at night"}),
+        ("guittar or xylophone", {"Guitar at night"}),
+        ("guittar of nigt", {"Guitar at night"}),
+        ("guittar xylophone", set()),
+        ("guittar weathr", set()),
+        ("xylophone -guitar", set()),
         ("xylophone", set()),
         ("thundr 2020", set()),
         ("!!! ' \\ : & |", set()),
@@ -175,6 +182,17 @@ def test_a_sort_does_not_change_what_is_found(db: Database, alice: str, sort: st
     assert search(db, "rain", sort=sort) == []
     assert search(db, "raain", sort=sort) == []
     assert search(db, "traain", sort=sort) == ["Train fast"]
+
+
+def test_a_filter_makes_no_word_a_misspelt_one(db: Database, alice: str) -> None:
+    """That nothing with the word passes the filter is the answer, not another word."""
+    heard(db, alice, title="Rain", key="C", mode="major")
+    heard(db, alice, title="Train", key="D", mode="major")
+    assert search(db, "rain", key="D") == []
+    assert facets(db, "rain", key="D") == {"all": {"exactly": 0}}
+    # Nobody has this one, with or without the filter.
+    assert search(db, "traain", key="D") == ["Train"]
+    assert facets(db, "traain", key="D")["all"] == {"exactly": 1}
 
 
 def test_what_has_no_sound_is_found_by_its_owner_only(db: Database, alice: str, bob: str) -> None:
