@@ -83,10 +83,12 @@ language sql stable security definer rows 1000 set search_path = '' as $$
     from public.impressions i join public.audio_files f on f.id = i.audio_id
     where (i.shown_at, i.answer_id, i.place) > (
         coalesce(after_shown_at, '-infinity'), coalesce(after_answer, '00000000-0000-0000-0000-000000000000'), coalesce(after_place, 0))
+      -- When a transaction began is when it was shown, and whoever reads to the end would pass by one that is still open.
+      and i.shown_at < now() - interval '1 minute'
     order by i.shown_at, i.answer_id, i.place
     limit least(most, 10000)
 $$;
-comment on function soundscape.impressions_after(timestamptz, uuid, integer, integer) is 'What was shown to whom, oldest first, behind the given one, and what came of it within seven days: whether it was liked, and the sum of listen_weight.';
+comment on function soundscape.impressions_after(timestamptz, uuid, integer, integer) is 'What was shown to whom a minute ago and before, oldest first, behind the given one, and what came of it within seven days: whether it was liked, and the sum of listen_weight.';
 
 create function public.impressions_after(
     after_shown_at timestamptz default null, after_answer uuid default null, after_place integer default null, most integer default 1000
@@ -96,4 +98,4 @@ create function public.impressions_after(
 )
 language sql stable rows 1000 set search_path = ''
 as $$ select * from soundscape.impressions_after(after_shown_at, after_answer, after_place, most) $$;
-comment on function public.impressions_after(timestamptz, uuid, integer, integer) is 'Worker only: what was shown to whom, and what came of it; at most 10,000 at once.';
+comment on function public.impressions_after(timestamptz, uuid, integer, integer) is 'Worker only: what was shown to whom a minute ago and before, and what came of it; at most 10,000 at once.';

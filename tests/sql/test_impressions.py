@@ -101,3 +101,24 @@ def test_the_worker_reads_in_pages_what_came_of_it(db: Database, bob: str, sound
         (row["answer_id"], row["place"]) for row in rows
     ]
     assert [(row["liked"], row["heard"]) for row in read] == [(True, 0), (False, 1), (False, 0)]
+
+
+def test_a_page_passes_by_no_answer_that_is_still_being_written(
+    db: Database, bob: str, sounds: list[str]
+) -> None:
+    """One that began before another may be written after it."""
+    late = db.connect()
+    late.execute("select set_config('request.jwt.claims', %s, false)", (f'{{"sub": "{bob}"}}',))
+    late.execute(
+        "select soundscape.log_impressions(%s::uuid[], '{fresh}', '{0.5}', array[null]::float8[], 7, null)",
+        (sounds[:1],),
+    )
+    log(db, bob, sounds[1:2])
+    page = "select * from public.impressions_after(%s, %s, %s::int, 100)"
+    read = db.rows(page, None, None, None)
+    late.commit()
+    # A minute later; the two are as far from each other as they were.
+    db.rows("update public.impressions set shown_at = shown_at - interval '1 minute'")
+    at = (read[-1]["shown_at"], read[-1]["answer_id"], read[-1]["place"]) if read else (None, None, None)
+    read += db.rows(page, *at)
+    assert [str(row["audio_id"]) for row in read] == sounds[:2]

@@ -61,8 +61,8 @@ insert into public.likes (user_id, audio_id) values
     ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000b');
 insert into public.listening_events (user_id, audio_id) values
     ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000b');
-insert into public.impressions (answer_id, place, user_id, audio_id, reason, score, seed) values
-    ('00000000-0000-4000-8000-0000000000f1', 1, '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000d', 'fresh', 0, 1);
+insert into public.impressions (answer_id, place, user_id, audio_id, reason, score, seed, shown_at) values
+    ('00000000-0000-4000-8000-0000000000f1', 1, '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000d', 'fresh', 0, 1, now() - interval '1 hour');
 insert into public.notifications (id, user_id, kind, audio_id, trace_id) values
     ('00000000-0000-4000-8000-00000000001e', '00000000-0000-4000-8000-000000000001', 'recording_ready', '00000000-0000-4000-8000-00000000000a', 't');
 insert into public.reports (id, audio_id, reporter_id, reason) values
