@@ -14,7 +14,8 @@ LENGTH = 20
 SCORES_AT_ONCE = 1 << 22
 RESAMPLES = 1000
 
-Scorer = Callable[[sparse.csr_matrix], Float32]
+Scorer = Callable[..., Float32]
+"""Of rows of choices, a score for each item: (rows, items) of both."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,12 @@ class Interval:
         return asdict(self)
 
 
-def lists(scorer: Scorer, rows: sparse.csr_matrix, *, length: int = LENGTH) -> Int64:
+def lists(
+    scorer: Scorer, rows: sparse.csr_matrix, *, turns: sparse.csr_matrix | None = None, length: int = LENGTH
+) -> Int64:
     """The best items of each row, best first and none that the row has: (rows, length).
 
+    Where there are `turns`, `Interactions.turns` of the same rows, the scorer is told them too.
     A row with fewer items left than `length` ends in what it has; those are never right.
     """
     length = min(length, rows.shape[1])
@@ -40,7 +44,7 @@ def lists(scorer: Scorer, rows: sparse.csr_matrix, *, length: int = LENGTH) -> I
     users = max(1, SCORES_AT_ONCE // rows.shape[1])
     for start in range(0, rows.shape[0], users):
         part = rows[start : start + users]
-        scores = scorer(part).copy()
+        scores = (scorer(part) if turns is None else scorer(part, turns[start : start + users])).copy()
         scores[part.nonzero()] = -np.inf
         found = np.argpartition(-scores, length - 1, axis=1)[:, :length]
         order = np.argsort(-np.take_along_axis(scores, found, axis=1), axis=1, kind="stable")

@@ -26,6 +26,12 @@ FACTORS = 32
 NEIGHBOURS = 50
 LEAST_CHOSEN = 3
 """What fewer people chose is placed by how it sounds: too little to learn from, and too much told of them."""
+LATEST = 300
+"""So many choices make a listener: soundscape.candidates."""
+LATEST_WITH_NEIGHBOURS = 60
+LATEST_SKIPS = 6
+AGAINST_SKIPS = 0.75
+"""What sounds just like a skip loses, where the best by the factors has 1: 0.3 of 0.4 there."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +72,40 @@ class Served:
     unlocked: Float32 | None = None
     """What turns places into keys, (FACTORS, FACTORS)."""
 
-    def scores(self, rows: sparse.csr_matrix) -> Float32:
+    def scores(self, rows: sparse.csr_matrix, turns: sparse.csr_matrix | None = None) -> Float32:
         """Of rows of signed weights: what factors and neighbours say, each brought to 1 for the best that the
-        row lacks, and the cosine to the middle of what the row has, times their settings."""
-        chosen = positive(rows)
-        trust = confidence(rows, alpha=self.settings.alpha, skip=self.settings.skip)
+        row lacks, and the cosine to the middle of what the row has, times their settings.
+
+        `turns` are those of the rows, see `Interactions.turns`: with them only what was chosen late counts.
+        """
+        lately = _latest(rows, turns, LATEST)
+        trust = confidence(lately, alpha=self.settings.alpha, skip=self.settings.skip)
         total = _to_one((trust @ self.keys) @ self.places.T, rows)
         if self.neighbours is not None and self.settings.neighbours:
-            ones = chosen.copy()
-            ones.data = np.ones_like(ones.data)
-            total += self.settings.neighbours * _to_one((ones @ self.neighbours).toarray(), rows)
+            signs = _latest(rows, turns, LATEST_WITH_NEIGHBOURS).sign()
+            total += self.settings.neighbours * _to_one((signs @ self.neighbours).toarray(), rows)
         if self.settings.content and self.content is not None:
             taste = np.asarray(trust.maximum(0) @ self.content)
             taste /= np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-9)
             total += self.settings.content * np.maximum(taste @ self.content.T, 0)
         return np.asarray(total, dtype=np.float32)
+
+    def answers(self, rows: sparse.csr_matrix, turns: sparse.csr_matrix | None = None) -> Float32:
+        """The scores, less what sounds like the latest skips; without turns nobody knows which these are."""
+        total = self.scores(rows, turns)
+        if self.content is None or turns is None:
+            return total
+        skips = np.flatnonzero(rows.data < 0)
+        person = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[skips]
+        order = np.lexsort((turns.data[skips], person))
+        skips, person = skips[order], person[order]
+        since = np.arange(len(person)) - np.searchsorted(person, person)
+        closest = np.zeros_like(total)
+        for turn in range(LATEST_SKIPS):
+            those = person[since == turn]
+            cosine = self.content[rows.indices[skips[since == turn]]] @ self.content.T
+            closest[those] = np.maximum(closest[those], cosine)
+        return np.asarray(total - AGAINST_SKIPS * np.maximum(2 * closest - 1, 0), dtype=np.float32)
 
 
 @dataclass
@@ -172,7 +197,19 @@ class Fitting:
         )
 
 
+def _latest(rows: sparse.csr_matrix, turns: sparse.csr_matrix | None, most: int) -> sparse.csr_matrix:
+    """Of each row the latest `most`: all where nobody knows which these are."""
+    if turns is None or turns.data.max(initial=0) <= most:
+        return rows
+    found = rows.copy()
+    found.data = np.where(turns.data <= most, found.data, 0)
+    found.eliminate_zeros()
+    return found
+
+
 def _to_one(scores: Float32, rows: sparse.csr_matrix) -> Float32:
+    """In proportion to the best of what the row lacks; what speaks against an item is nothing."""
+    scores = np.maximum(scores, 0)
     there = rows.nonzero()
     others = scores.copy()
     others[there] = -np.inf

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -9,8 +11,8 @@ from scipy import sparse
 from benchmarks.made_choices import made
 from soundscape.errors import RecommendationError
 from soundscape.recommend import fit as fitting
-from soundscape.recommend import served
-from soundscape.recommend.cold import MOST_OF_LISTS
+from soundscape.recommend import metrics, served
+from soundscape.recommend.cold import MOST_OF_LISTS, STRETCHES
 from soundscape.recommend.interactions import Float32, Interactions
 from soundscape.recommend.models import confidence
 from soundscape.recommend.served import LEAST_CHOSEN, NEIGHBOURS, Fitting, Settings
@@ -72,6 +74,8 @@ def test_as_served_it_beats_the_references(taste: Made) -> None:
     worth = {name: figures["ndcg"] for name, figures in found.figures["models"].items()}
     assert worth["as served"] > max(worth["item-kNN"], worth["popularity"])
     assert found.reasons == ()
+    assert found.model.sounds is not None
+    assert 0.5 < found.figures["stretch"] == found.model.sounds.stretch <= 1.5
     assert found.model.neighbours is not None
     assert np.diff(found.model.neighbours.indptr).max() <= NEIGHBOURS
 
@@ -116,6 +120,54 @@ def test_skips_take_away_what_is_alike(taste: Made) -> None:
         assert ((listener @ model.places[near].T) < 0).all() == (strength > 0)
 
 
+def test_the_latest_counts(taste: Made) -> None:
+    interactions, _ = taste
+    rows = interactions.signed
+    turns = interactions.turns(rows)
+    assert turns is not None
+    assert interactions.time is not None
+    person = 7
+    at = {
+        interactions.items[item]: time
+        for user, item, time in zip(interactions.user, interactions.item, interactions.time, strict=True)
+        if user == person
+    }
+    latest = np.argsort(turns[person].data)
+    assert turns[person].data[latest].tolist() == list(range(1, len(at) + 1))
+    assert [interactions.items[item] for item in turns[person].indices[latest]] == sorted(
+        at, key=lambda item: -at[item]
+    )
+    # At one time, by name.
+    names = ("b", "c", "a")
+    same = Interactions.of([("me", name, 1.0, 5.0) for name in names] + [("me", "c", 1.0, 9.0)])
+    found = same.turns(same.signed)
+    assert found is not None
+    assert found.toarray().tolist() == [[3, 1, 2]]
+    assert replace(interactions, time=None).turns(rows) is None
+
+
+def test_what_was_chosen_long_ago_counts_no_more(taste: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a cap of five, as if only those five had been chosen; of the neighbours the latest three."""
+    interactions, features = taste
+    model = Fitting(interactions.signed, features, 50.0, 8.0, 300.0).served(Settings(neighbours=0.7))
+    rows = interactions.signed[:20]
+    turns = interactions.turns(interactions.signed)
+    assert turns is not None
+    turns = turns[:20]
+    monkeypatch.setattr(served, "LATEST", 5)
+    monkeypatch.setattr(served, "LATEST_WITH_NEIGHBOURS", 3)
+    few, fewer = (rows.multiply(turns.toarray() <= most).tocsr() for most in (5, 3))
+    assert model.neighbours is not None
+    expected = served._to_one((confidence(few, alpha=8.0) @ model.keys) @ model.places.T, rows)
+    expected += 0.7 * served._to_one(((fewer > 0).astype(np.float32) @ model.neighbours).toarray(), rows)
+    assert model.content is not None
+    middle = np.asarray(confidence(few, alpha=8.0) @ model.content)
+    middle /= np.linalg.norm(middle, axis=1, keepdims=True)
+    expected += 0.25 * np.maximum(middle @ model.content.T, 0)
+    np.testing.assert_allclose(model.scores(rows, turns), expected, atol=1e-5)
+    assert np.abs(model.scores(rows) - expected).max() > 0.1
+
+
 def test_nothing_is_published_that_popularity_beats() -> None:
     worth = {"as served": {"ndcg": 0.2}, "popularity": {"ndcg": 0.21}}
     (reason,) = fitting._reasons(worth)
@@ -132,8 +184,24 @@ def test_too_little_is_said_so() -> None:
     assert refused.value.code == "too_few_events"
 
 
-def test_what_is_new_takes_no_more_than_its_part_of_the_lists(taste: Made) -> None:
+@pytest.mark.parametrize("share_new", [0.1, 0.3])
+def test_what_is_new_takes_its_part_of_the_lists_and_no_more(taste: Made, share_new: float) -> None:
+    """As many items as are said to be new are taken from what people chose, and guessed."""
     assert 0 < MOST_OF_LISTS < 0.5
     interactions, features = taste
-    fitted = fitting.fit(interactions, content=features, share_cold=0.3)
-    assert 0.5 < fitted.figures["stretch"] <= 1.5
+    new = np.random.default_rng(1).permutation(150)[: round(share_new * 150)]
+    choices = interactions.matrix.tolil()
+    choices[:, new] = 0
+    rows = choices.tocsr()
+    settings = Settings(neighbours=0.0, content=0.0)
+    model = Fitting(rows, features, 50.0, 8.0, 300.0, share_cold=share_new).served(settings, whole=True)
+    assert np.flatnonzero(model.cold).tolist() == sorted(new)
+    assert model.sounds is not None
+
+    def share_of_lists() -> float:
+        return float(np.isin(metrics.lists(model.scores, rows), new).mean())
+
+    # A twentieth for measuring it on other items than these.
+    assert 0.15 < share_of_lists() <= MOST_OF_LISTS + 0.05
+    model.places[new] *= STRETCHES[-1] / model.sounds.stretch
+    assert share_of_lists() > MOST_OF_LISTS + 0.05

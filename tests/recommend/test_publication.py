@@ -19,7 +19,10 @@ from typer.testing import CliRunner
 from soundscape.cli import app
 from soundscape.dev import Project
 from soundscape.errors import RecommendationError
+from soundscape.project.functions import ask
+from soundscape.project.recommendations import Recommendations, Turn
 from soundscape.recommend import fit as fitting
+from soundscape.recommend import publication
 from soundscape.settings import Settings
 from soundscape.worker.fitting import fit_once, pause_s
 from tests import embedded
@@ -147,6 +150,67 @@ def test_sql_puts_a_listener_where_they_were_measured(used: Library) -> None:
         for item, weight in zip(row["items"], row["weights"], strict=True)
     )
     np.testing.assert_allclose(json.loads(row["listener"]), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_measured_is_what_is_served_after_very_many_choices(library: Library) -> None:
+    """Whoever chose more than counts, and skipped: every score of the answer, from SQL and from the fit."""
+    fill(library.project.db_url, people=60, items=420, choices=3000)
+    person = named("user", "a diligent one")
+    library.sql("insert into auth.users (id, email) values (%s, 'diligent@example.com')", person)
+    recordings = [row["audio_id"] for row in library.sql("select audio_id from public.audio_embeddings")]
+    # Every fortieth is skipped, of the latest sixty too; forty are left. The later, the higher the number.
+    for number, recording in enumerate(recordings[40:]):
+        library.sql(
+            "insert into public.listening_events (user_id, audio_id, listened_s, started_at) "
+            "values (%s, %s, 1, now() - make_interval(hours => %s))"
+            if number % 40 == 39
+            else "insert into public.likes (user_id, audio_id, created_at) "
+            "values (%s, %s, now() - make_interval(hours => %s))",
+            person, recording, 1000 - number,
+        )  # fmt: skip
+    # Two that are left sound just like a skip: one like the latest, one like the ninth latest.
+    for left, skipped in ((0, 40 + 359), (1, 40 + 39)):
+        library.sql(
+            "update public.audio_embeddings e set embedding = s.embedding "
+            "from public.audio_embeddings s where s.audio_id = %s and e.audio_id = %s",
+            recordings[skipped], recordings[left],
+        )  # fmt: skip
+    library.fit("--force")
+    settings = {"neighbours": 0.7, "content": 0.5, "skip": 1.0}
+    library.sql(
+        "update soundscape.recommendation_models set settings = settings || %s where state = 'in_force'",
+        json.dumps(settings),
+    )
+
+    async def measured(project: Recommendations) -> dict[str, float]:
+        turn = await project.begin()
+        assert isinstance(turn, Turn)
+        interactions = await publication.history(project)
+        content = await publication._sounds(project, interactions.items, turn.space)
+        model = await publication._in_force(project, turn, interactions.items, content)
+        assert model is not None
+        signed = interactions.signed
+        turns = interactions.turns(signed)
+        assert turns is not None
+        row = interactions.users.index(person)
+        scores = model.answers(signed[row], turns[row])[0]
+        return dict(zip(interactions.items, scores.tolist(), strict=True))
+
+    expected = ask(Recommendations, measured)
+    popularity = {
+        str(row["audio_id"]): row["popularity"]
+        for row in library.sql("select audio_id, popularity from soundscape.item_factors")
+    }
+    with psycopg.connect(library.project.db_url, row_factory=dict_row) as connection:
+        connection.execute("select set_config('request.jwt.claims', %s, true)", (f'{{"sub": "{person}"}}',))
+        connection.execute("set local role authenticated")
+        rows = connection.execute("select id::text, score from public.recommended_audio(100, 1)").fetchall()
+        connection.rollback()
+    assert len(rows) == 40
+    most = max(popularity[row["id"]] for row in rows)
+    assert {row["id"]: row["score"] for row in rows} == pytest.approx(
+        {row["id"]: 0.4 * expected[row["id"]] + 0.05 * popularity[row["id"]] / most for row in rows}, abs=2e-3
+    )
 
 
 def test_a_worse_model_is_refused_unless_forced(used: Library, monkeypatch: pytest.MonkeyPatch) -> None:
