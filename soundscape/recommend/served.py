@@ -23,12 +23,13 @@ from soundscape.recommend.models import (
 )
 
 FACTORS = 32
-NEIGHBOURS = 50
+NEIGHBOURS = 20
+"""Of each recording. Served are those of the latest choices: of more choices fewer are worth more."""
 LEAST_CHOSEN = 3
 """What fewer people chose is placed by how it sounds: too little to learn from, and too much told of them."""
 LATEST = 300
 """So many choices make a listener: soundscape.candidates."""
-LATEST_WITH_NEIGHBOURS = 60
+LATEST_WITH_NEIGHBOURS = 150
 LATEST_SKIPS = 6
 AGAINST_SKIPS = 0.75
 """What sounds just like a skip loses, where the best by the factors has 1: 0.3 of 0.4 there."""

@@ -42,11 +42,12 @@ create table soundscape.item_factors (
     popularity real not null default 0 check (popularity between 0 and 1),
     is_cold boolean not null default false,
     primary key (model_id, audio_id),
+    -- For the neighbours to refer to, and what is found by recording.
+    unique (audio_id, is_listed, model_id),
     constraint item_factors_audio_id_fkey foreign key (audio_id, is_listed)
         references public.audio_files (id, is_listed) on update cascade on delete cascade
 );
 alter table soundscape.item_factors enable row level security;
-create index item_factors_by_recording on soundscape.item_factors (audio_id, is_listed);
 create index item_factors_by_popularity on soundscape.item_factors (model_id, popularity desc) where is_listed;
 create index item_factors_near_0 on soundscape.item_factors
     using hnsw (place extensions.vector_ip_ops) where is_listed and slot = 0;
@@ -63,7 +64,7 @@ comment on column soundscape.item_factors.popularity is 'The share of people who
 comment on column soundscape.item_factors.is_cold is 'Whether its place is a guess from how it sounds, too few having chosen it.';
 
 create table soundscape.item_neighbours (
-    model_id bigint not null references soundscape.recommendation_models (id) on delete cascade,
+    model_id bigint not null,
     audio_id uuid not null,
     is_listed boolean not null,
     neighbour_id uuid not null,
@@ -71,15 +72,15 @@ create table soundscape.item_neighbours (
     weight real not null,
     primary key (audio_id, is_listed, model_id, neighbour_id),
     check (audio_id <> neighbour_id),
-    constraint item_neighbours_audio_id_fkey foreign key (audio_id, is_listed)
-        references public.audio_files (id, is_listed) on update cascade on delete cascade,
+    -- One key for the model and the recording: there are twenty rows a recording, and each key is looked up for each.
+    constraint item_neighbours_audio_id_fkey foreign key (audio_id, is_listed, model_id)
+        references soundscape.item_factors (audio_id, is_listed, model_id) on update cascade on delete cascade,
     constraint item_neighbours_neighbour_id_fkey foreign key (neighbour_id, neighbour_is_listed)
         references public.audio_files (id, is_listed) on update cascade on delete cascade
 );
 alter table soundscape.item_neighbours enable row level security;
-create index item_neighbours_by_model on soundscape.item_neighbours (model_id);
 create index item_neighbours_by_neighbour on soundscape.item_neighbours (neighbour_id, neighbour_is_listed);
-comment on table soundscape.item_neighbours is 'What whoever chose a recording also chooses: the fifty that it speaks for most.';
+comment on table soundscape.item_neighbours is 'What whoever chose a recording also chooses: the twenty that it speaks for most.';
 comment on column soundscape.item_neighbours.model_id is 'The model.';
 comment on column soundscape.item_neighbours.audio_id is 'The recording that was chosen.';
 comment on column soundscape.item_neighbours.is_listed is 'Whether everybody sees it, carried along.';

@@ -232,22 +232,18 @@ end
 $$;
 comment on function soundscape.publish_model(uuid, bigint) is 'From this transaction on the staged model serves, and the one before no more.';
 
-create function soundscape.clear_models(token uuid, most integer default 20000) returns integer
+create function soundscape.clear_models(token uuid, most integer default 500) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
     gone bigint[];
-    here integer;
-    cleared integer := 0;
+    cleared integer;
 begin
     perform soundscape.hold_turn(token);
     gone := array(select m.id from soundscape.recommendation_models m where m.state in ('retired', 'refused'));
-    delete from soundscape.item_neighbours where ctid = any (array(
-        select n.ctid from soundscape.item_neighbours n where n.model_id = any (gone) limit most));
-    get diagnostics cleared = row_count;
+    -- Their neighbours go with them.
     delete from soundscape.item_factors where ctid = any (array(
-        select i.ctid from soundscape.item_factors i where i.model_id = any (gone) limit greatest(0, most - cleared)));
-    get diagnostics here = row_count;
-    cleared := cleared + here;
+        select i.ctid from soundscape.item_factors i where i.model_id = any (gone) limit most));
+    get diagnostics cleared = row_count;
     delete from soundscape.factor_maps where model_id = any (gone);
     if cleared = 0 then
         delete from soundscape.recommendation_models where id in (
@@ -256,7 +252,7 @@ begin
     return cleared;
 end
 $$;
-comment on function soundscape.clear_models(uuid, integer) is 'Delete some of what models say that serve no more; of the models themselves the latest fifty are kept. Returns how many rows went; 0: there are none left.';
+comment on function soundscape.clear_models(uuid, integer) is 'Delete some of what models say that serve no more, of so many recordings; of the models themselves the latest fifty are kept. Returns of how many; 0: there are none left.';
 
 create function soundscape.list_models(most integer default 10) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -335,7 +331,7 @@ language sql set search_path = ''
 as $$ select soundscape.publish_model(token, model) $$;
 comment on function public.publish_model(uuid, bigint) is 'Worker only: from now on this model serves.';
 
-create function public.clear_models(token uuid, most integer default 20000) returns integer
+create function public.clear_models(token uuid, most integer default 500) returns integer
 language sql set search_path = ''
 as $$ select soundscape.clear_models(token, most) $$;
 comment on function public.clear_models(uuid, integer) is 'Worker only: delete what serves no more.';

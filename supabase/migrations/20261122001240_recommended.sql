@@ -94,7 +94,7 @@ begin
     if model is not null then
         select array_agg(t.neighbour_id), array_agg(t.points) into partners, partnership from (
             select n.neighbour_id, sum(n.weight * sign(c.weight)) as points
-            from unnest(chosen[:60], weights[:60]) as c (audio_id, weight)
+            from unnest(chosen[:150], weights[:150]) as c (audio_id, weight)
             join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
             where n.neighbour_is_listed and n.neighbour_id not in (select unnest(leaving_out))
             group by n.neighbour_id having sum(n.weight * sign(c.weight)) > 0
@@ -282,7 +282,7 @@ begin
                 join public.audio_embeddings this on this.audio_id = a.audio_id and this.space = e.space
                 order by l.strength * (1 - (this.embedding operator(extensions.<=>) e.embedding)) desc, l.audio_id limit 1)
             when s.source = 'together' then (
-                select n.audio_id from unnest(chosen[:60], weights[:60]) as c (audio_id, weight)
+                select n.audio_id from unnest(chosen[:150], weights[:150]) as c (audio_id, weight)
                 join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed
                     and n.model_id = model and n.neighbour_id = a.audio_id
                 order by n.weight * c.weight desc, n.audio_id limit 1)

@@ -158,7 +158,7 @@ def test_what_is_measured_is_what_is_served_after_very_many_choices(library: Lib
     person = named("user", "a diligent one")
     library.sql("insert into auth.users (id, email) values (%s, 'diligent@example.com')", person)
     recordings = [row["audio_id"] for row in library.sql("select audio_id from public.audio_embeddings")]
-    # Every fortieth is skipped, of the latest sixty too; forty are left. The later, the higher the number.
+    # Every fortieth is skipped, of the latest 150 too; forty are left. The later, the higher the number.
     for number, recording in enumerate(recordings[40:]):
         library.sql(
             "insert into public.listening_events (user_id, audio_id, listened_s, started_at) "

@@ -225,3 +225,41 @@ def test_the_two_slots_take_turns(db: Database) -> None:
         in_force(db)
     slots = [row["slot"] for row in db.rows("select slot from soundscape.recommendation_models order by id")]
     assert slots == [0, 1, 0]
+
+
+def test_neighbours_go_with_either_recording_and_with_the_model(db: Database, alice: str) -> None:
+    sounds = [heard(db, alice, at=(1.0, 0.1 * n)) for n in range(4)]
+
+    def left() -> set[tuple[str, str]]:
+        rows = db.rows("select audio_id::text, neighbour_id::text from soundscape.item_neighbours")
+        return {(row["audio_id"], row["neighbour_id"]) for row in rows}
+
+    def pairs(*recordings: str) -> set[tuple[str, str]]:
+        return {(one, other) for one in recordings for other in recordings if one != other}
+
+    turn, model = staged(db)
+    items = [
+        {
+            "id": one, "place": ONES, "key": ONES, "popularity": 1,
+            "neighbours": [other for other in sounds if other != one], "weights": [0.5] * 3,
+        }
+        for one in sounds
+    ]  # fmt: skip
+    # In two parts: a neighbour need not have a place yet.
+    for part in (items[:2], items[2:]):
+        db.rows("select public.stage_items(%s, %s, %s)", turn, model, json.dumps(part))
+    db.rows("select public.publish_model(%s, %s)", turn, model)
+    assert left() == pairs(*sounds)
+    db.rows("update public.audio_files set is_public = false where id = %s", sounds[0])
+    assert left() == pairs(*sounds[1:])
+    db.rows("delete from public.audio_files where id = %s", sounds[1])
+    assert left() == pairs(*sounds[2:])
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        db.rows(
+            "insert into soundscape.item_neighbours values (%s, %s, true, %s, true, 1)",
+            model, sounds[0], sounds[2],
+        )  # fmt: skip
+    db.rows("update soundscape.recommendation_models set state = 'retired'")
+    assert [db.value("select public.clear_models(%s, 1)", turn) for _ in range(3)] == [1, 1, 0]
+    assert left() == set()
+    assert db.value("select count(*) from soundscape.item_factors") == 0

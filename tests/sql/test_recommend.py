@@ -301,6 +301,13 @@ def test_neighbours_of_what_was_chosen_are_a_reason(db: Database, alice: str, bo
     liked, other = heard(db, alice, title="Rain"), heard(db, alice)
     chosen_too = heard(db, alice)
     made = model(db, {})
+    # Places that say nothing: what has neighbours has one.
+    db.rows(
+        "insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key) "
+        "select %s, id, true, 0, array_fill(0, array[32])::extensions.vector, "
+        "array_fill(0, array[32])::extensions.vector from unnest(%s::uuid[]) as id",
+        made, [liked, other],
+    )  # fmt: skip
     for one, neighbour, weight in ((liked, chosen_too, 0.5), (other, liked, 0.9)):
         db.rows(
             "insert into soundscape.item_neighbours values (%s, %s, true, %s, true, %s)",
