@@ -2,26 +2,27 @@
 
 -- name: take_requests
 delete from net.http_request_queue where id in (
-    select id from net.http_request_queue order by id limit %s for update skip locked)
+    select id from net.http_request_queue order by id limit %(most)s for update skip locked)
 returning id, method, url, headers, body, timeout_milliseconds
 
 -- name: keep_answer
 insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)
-values (%s, %s, %s, %s, %s, %s, %s)
+select id, status_code, headers ->> 'content-type', headers, content, coalesce(timed_out, false), error_msg
+from jsonb_populate_record(null::net._http_response, %(answer)s)
 
 -- name: forget_answers
 delete from net._http_response where created < now() - interval '6 hours'
 
 -- name: has_cron
-select to_regclass('cron.job') is not null
+select oid from pg_class where oid = to_regclass('cron.job')
 
 -- name: due_jobs
 select jobid, command, username from cron.job
-where active and cron._is_due(schedule, %s, (%s::jsonb ->> jobid::text)::timestamptz)
+where active and cron._is_due(schedule, %(now)s, (%(last_runs)s::jsonb ->> jobid::text)::timestamptz)
 
 -- name: keep_run
 with gone as (
     delete from cron.job_run_details where start_time < now() - interval '1 day'
 )
 insert into cron.job_run_details (jobid, database, username, command, status, return_message, start_time, end_time)
-values (%s, 'postgres', %s, %s, %s, %s, %s, clock_timestamp())
+values (%(jobid)s, 'postgres', %(username)s, %(command)s, %(status)s, %(message)s, %(started)s, clock_timestamp())

@@ -3,58 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import structlog
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
-from soundscape.local.queries import read_queries
+from soundscape.local.queries import Queries
 from soundscape.local.stack import Stack
 
 log = structlog.get_logger(__name__)
 
-QUERIES = read_queries(Path(__file__).with_name("background.sql"))
+QUERIES = Queries(Path(__file__).with_name("background.sql"))
 
 
 async def run(stack: Stack) -> None:
     """Run due jobs until cancelled."""
-    last_runs: dict[int, datetime] = {}
+    last_runs: dict[int, str] = {}
     running: dict[int, asyncio.Task[None]] = {}
     # The group ends the jobs that still run when this is cancelled.
     async with asyncio.TaskGroup() as group:
         while True:
-            now = datetime.now(UTC).replace(microsecond=0)
-            for job_id, command, username in await _due(stack, now, last_runs):
+            now = datetime.now(UTC).replace(microsecond=0).isoformat()
+            for job in await _due(stack, now, last_runs):
+                job_id = job["jobid"]
                 if job_id not in running or running[job_id].done():
                     last_runs[job_id] = now
-                    running[job_id] = group.create_task(_run_job(stack, job_id, command, username))
+                    running[job_id] = group.create_task(_run_job(stack, job))
             await asyncio.sleep(1)
 
 
-async def _due(stack: Stack, now: datetime, last_runs: dict[int, datetime]) -> list[tuple[Any, ...]]:
+async def _due(stack: Stack, now: str, last_runs: dict[int, str]) -> list[DictRow]:
     async with stack.admin.connection() as connection:
-        installed = await (await connection.execute(QUERIES["has_cron"].encode())).fetchone()
-        if installed is None or not installed[0]:
+        if not await QUERIES.rows(connection, "has_cron"):
             return []
-        runs = json.dumps({job_id: run.isoformat() for job_id, run in last_runs.items()})
-        return await (await connection.execute(QUERIES["due_jobs"].encode(), (now, runs))).fetchall()
+        return await QUERIES.rows(connection, "due_jobs", now=now, last_runs=Jsonb(last_runs))
 
 
-async def _run_job(stack: Stack, job_id: int, command: str, username: str) -> None:
-    started = datetime.now(UTC)
-    status, message = "succeeded", ""
+async def _run_job(stack: Stack, job: DictRow) -> None:
+    started, status, message = datetime.now(UTC), "succeeded", ""
+    dsn = stack.postgres.dsn(job["username"])
     try:
-        async with await psycopg.AsyncConnection.connect(
-            stack.postgres.dsn(username), autocommit=True
-        ) as connection:
-            cursor = await connection.execute(command.encode())
-            message = cursor.statusmessage or ""
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            message = (await connection.execute(job["command"].encode())).statusmessage or ""
     except psycopg.Error as error:
         status, message = "failed", str(error)
-        log.warning("cron job failed", job_id=job_id, error=message)
+        log.warning("cron job failed", job_id=job["jobid"], error=message)
     async with stack.admin.connection() as connection:
-        ran = (job_id, username, command, status, message, started)
-        await connection.execute(QUERIES["keep_run"].encode(), ran)
+        ran = {"status": status, "message": message, "started": started}
+        await QUERIES.rows(connection, "keep_run", **job, **ran)

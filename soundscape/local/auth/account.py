@@ -22,8 +22,7 @@ HALF_WAY = "Confirmation link accepted. Please proceed to confirm link sent to t
 
 
 async def get_user(call: Call) -> Answer:
-    user, _ = await call.signed_in()
-    return await users.wire(call, user)
+    return await users.wire(call, await call.signed_in())
 
 
 async def update_user(call: Call) -> Answer:
@@ -31,7 +30,8 @@ async def update_user(call: Call) -> Answer:
     if body.phone:
         raise AuthError("phone_provider_disabled")
     email = valid_email(body.email) if body.email else ""
-    user, session_id = await call.signed_in()
+    user = await call.signed_in()
+    session_id = user["session_id"]
     if body.app_metadata:
         raise AuthError("not_admin", "Updating app_metadata requires admin privileges")
     if body.password:
@@ -46,7 +46,7 @@ async def update_user(call: Call) -> Answer:
         metadata = users.merged(user["raw_user_meta_data"], body.data)
         user = await users.save(call, user, raw_user_meta_data=metadata)
     if email and email != user["email"]:
-        if await users.by_email(call, email) is not None:
+        if await call.one("user_by_email", email=email) is not None:
             raise AuthError("email_exists")
         if user["is_anonymous"] and not call.settings.email.enable_confirmations:
             user = await take_new_email(call, user, email)
@@ -60,8 +60,8 @@ async def logout(call: Call) -> Answer:
     scope = call.query("scope") or "global"
     if scope not in ("global", "local", "others"):
         raise invalid(f'Unsupported logout scope "{scope}"')
-    user, session_id = await call.signed_in()
-    await sessions.end(call, user, session_id, scope)
+    user = await call.signed_in()
+    await sessions.end(call, user, user["session_id"], scope)
     return Response(status_code=204)
 
 
@@ -132,13 +132,13 @@ async def _proved(call: Call, types: list[TokenType], **proof: str) -> Row | Non
     if kind == "confirmation_token" and user["invited_at"] is not None and not user["encrypted_password"]:
         user = await users.save(call, user, encrypted_password=await users.hashed("", call.settings))
     if kind == "confirmation_token" or user["email_confirmed_at"] is None:
-        await users.confirm_email(call, user)
-    return await codes.void_all(call, user)
+        await call.one("confirm_email", id=user["id"])
+    return await call.row("void_codes", id=user["id"])
 
 
 async def take_new_email(call: Call, user: Row, address: str) -> Row:
     """The address is proved: it replaces the old one, and an anonymous user is one no more."""
-    user = await users.set_email(call, user, address)
+    await users.set_email(call, user, address)
     await users.save(call, user, email_change="", email_change_confirm_status=0, is_anonymous=False)
-    await users.confirm_email(call, user)
-    return await codes.void_all(call, user)
+    await call.one("confirm_email", id=user["id"])
+    return await call.row("void_codes", id=user["id"])

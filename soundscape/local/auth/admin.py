@@ -9,10 +9,10 @@ from uuid import UUID
 from starlette.responses import JSONResponse
 
 from soundscape.local.auth import codes, mail, sessions, users
-from soundscape.local.auth.body import valid_email
+from soundscape.local.auth.body import Body, valid_email
 from soundscape.local.auth.call import Answer, Call, Row
 from soundscape.local.auth.codes import TokenType
-from soundscape.local.auth.errors import AuthError, invalid
+from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
 from soundscape.local.auth.settings import duration_s
 
 _MOST_PER_PAGE = 1000
@@ -53,8 +53,7 @@ async def get_user(call: Call) -> Answer:
 
 
 async def create_user(call: Call) -> Answer:
-    body = call.body
-    body.refuse(REFUSED)
+    body = _allowed(call)
     user = await users.create(
         call,
         body.address("Cannot create a user without either an email or phone"),
@@ -67,9 +66,7 @@ async def create_user(call: Call) -> Answer:
 
 
 async def update_user(call: Call) -> Answer:
-    body = call.body
-    changes: Row = {}
-    body.refuse(REFUSED)
+    body, changes = _allowed(call), Row()
     user = await _user(call)
     if body.app_metadata:
         changes["raw_app_meta_data"] = users.merged(user["raw_app_meta_data"], body.app_metadata)
@@ -84,13 +81,13 @@ async def update_user(call: Call) -> Answer:
 
 
 async def delete_user(call: Call) -> Answer:
-    call.body.refuse(REFUSED)
+    _allowed(call)
     await call.one("delete_user", id=(await _user(call))["id"])
     return {}
 
 
 async def invite(call: Call) -> Answer:
-    user = await _invited(call, await users.by_email(call, call.body.address()))
+    user = await _invited(call, await call.one("user_by_email", email=call.body.address()))
     return await users.wire(call, await mail.send(call, user, "invite"))
 
 
@@ -102,7 +99,7 @@ async def generate_link(call: Call) -> Answer:
     if kind == "signup" and not body.password:
         raise invalid("Signup requires a valid password")
     address = body.address()
-    user = await users.by_email(call, address)
+    user = await call.one("user_by_email", email=address)
     if user is None and kind == "magiclink":
         kind = "signup"
     if kind == "invite":
@@ -115,7 +112,7 @@ async def generate_link(call: Call) -> Answer:
         if kind == "email_change_current" and not call.settings.email.double_confirm_changes:
             raise invalid("Enable secure email change to generate link for current email")
         new_email = valid_email(body.new_email)
-        if await users.by_email(call, new_email) is not None:
+        if await call.one("user_by_email", email=new_email) is not None:
             raise AuthError("email_exists")
         address = new_email if kind == "email_change_new" else address
         user = await users.save(call, user, email_change=new_email, email_change_confirm_status=0)
@@ -152,8 +149,16 @@ async def _finished(call: Call, user: Row, changes: Row) -> Row:
     if changes:
         await users.save(call, user, **changes)
     if call.body.email_confirm and user["email"]:
-        await users.confirm_email(call, user)
+        await call.one("confirm_email", id=user["id"])
     return await users.wire(call, user)
+
+
+def _allowed(call: Call) -> Body:
+    """The body. Raises `AuthError` (`feature_disabled`) where it asks for what is not served."""
+    for name, feature in REFUSED.items():
+        if getattr(call.body, name):
+            raise feature_disabled(feature)
+    return call.body
 
 
 async def _user(call: Call) -> Row:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from hashlib import sha256
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
-from soundscape.local import strict_json
-from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
+from soundscape.local import payload
+from soundscape.local.auth.errors import AuthError, invalid
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_PASSWORD_BYTES = 72  # what bcrypt reads
@@ -52,31 +54,21 @@ class Body(BaseModel):
     @classmethod
     async def read(cls, request: Request) -> Body:
         """The request's body; an empty one has no fields. Raises `AuthError`."""
-        raw = b""
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > MAX_BODY_BYTES:
-                raise AuthError("validation_failed", "Request body too large", status=413)
+        too_large = AuthError("validation_failed", "Request body too large", status=413)
+        raw = await payload.read(request, MAX_BODY_BYTES, too_large)
         try:
-            return cls.model_validate(strict_json.parse(raw or b"{}"))
+            said = payload.parse_storable(raw or b"{}")
+            if isinstance(said, dict):
+                said = {name: value for name, value in said.items() if value is not None}
+            body = cls.model_validate(said)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise AuthError("bad_json", f"cannot unmarshal field {where}: {first['msg']}") from error
         except ValueError as error:
             raise AuthError("bad_json", f"Could not parse request body as JSON: {error}") from error
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, said: Any) -> Any:
-        if isinstance(said, dict):
-            return {name: value for name, value in said.items() if value is not None}
-        return said
-
-    @model_validator(mode="after")
-    def _challenge_is_one(self) -> Body:
-        check_challenge(self.code_challenge, self.code_challenge_method)
-        return self
+        check_challenge(body.code_challenge, body.code_challenge_method)
+        return body
 
     def address(self, without: str = "An email address is required") -> str:
         """The valid address in `email`, in lower case. Raises `AuthError`, saying `without` for none."""
@@ -85,12 +77,6 @@ class Body(BaseModel):
         if not self.email:
             raise invalid(without)
         return valid_email(self.email)
-
-    def refuse(self, features: dict[str, str]) -> None:
-        """Raises `AuthError` (`feature_disabled`) where the body asks for one of `features`."""
-        for name, feature in features.items():
-            if getattr(self, name):
-                raise feature_disabled(feature)
 
 
 def valid_email(email: str) -> str:
@@ -122,3 +108,8 @@ def check_challenge(challenge: str, method: str) -> None:
         )
     if method.lower() not in ("", "s256", "plain"):
         raise invalid(f'unsupported code_challenge method "{method}"')
+
+
+def s256(verifier: str) -> str:
+    """The S256 challenge of a verifier (RFC 7636, 4.2)."""
+    return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()

@@ -6,12 +6,11 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection, sql
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,17 +18,15 @@ from starlette.responses import Response
 from soundscape.local.auth.body import Body
 from soundscape.local.auth.errors import AuthError, invalid
 from soundscape.local.auth.limits import RateLimits
+from soundscape.local.auth.providers import Provider
 from soundscape.local.auth.redirects import Redirects
 from soundscape.local.auth.settings import Settings
-from soundscape.local.queries import read_queries
+from soundscape.local.queries import Queries
 from soundscape.local.stack import Stack
 from soundscape.local.tokens import InvalidToken
 
-if TYPE_CHECKING:
-    from soundscape.local.auth.providers import Provider
-
 Row = dict[str, Any]
-QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
+QUERIES = Queries(Path(__file__).with_name("queries.sql"))
 # What a constraint of schema `auth` says when it is violated, and the words for what a statement failed at.
 TAKEN = {
     "users_email_partial_key": "email_exists",
@@ -62,10 +59,6 @@ class Auth:
         except InvalidToken as error:
             message = f"invalid JWT: unable to parse or verify signature, {error.message}"
             raise AuthError("bad_jwt", message) from error
-
-    def require_admin(self, request: Request) -> None:
-        if self.claims(request).get("role") not in ("service_role", "supabase_admin"):
-            raise AuthError("not_admin")
 
 
 @dataclass(frozen=True)
@@ -103,12 +96,9 @@ class Call:
 
     async def many(self, query: str | sql.Composed, **values: Any) -> list[Row]:
         """What a statement of `queries.sql` gives; no rows where it returns none. Raises `AuthError`."""
-        statement = QUERIES[query].encode() if isinstance(query, str) else query
         values = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
         try:
-            async with self.connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(statement, values)
-                return await cursor.fetchall() if cursor.description else []
+            return await QUERIES.rows(self.connection, query, **values)
         except psycopg.Error as error:
             if error.diag.schema_name == "auth" and error.diag.constraint_name in TAKEN:
                 raise AuthError(TAKEN[error.diag.constraint_name]) from error
@@ -123,29 +113,24 @@ class Call:
         """The row of a statement that always has one."""
         return (await self.many(query, **values))[0]
 
-    async def signed_in(self) -> tuple[Row, UUID | None]:
-        """The bearer's user, locked, and session. Raises `AuthError` when either is gone."""
+    async def signed_in(self) -> Row:
+        """The bearer's user, locked, with the `session_id`. Raises `AuthError` when either is gone."""
         claims = self.auth.claims(self.request)
         if not claims.get("sub"):
             raise AuthError("bad_jwt", "invalid claim: missing sub claim")
-        user = await self.one("lock_user", id=_uuid(claims, "sub"))
+        session = claims.get("session_id")
+        try:
+            ids = {"id": UUID(claims["sub"]), "session_id": UUID(session) if session else None}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise AuthError("bad_jwt", "invalid claim: sub and session_id must be UUIDs") from error
+        user = await self.one("signed_in", **ids)
         if user is None:
             raise AuthError("user_not_found", "User from sub claim in JWT does not exist", status=403)
-        if not claims.get("session_id"):
-            return user, None
-        session_id = _uuid(claims, "session_id")
-        if await self.one("session_of_user", id=session_id, user_id=user["id"]) is None:
+        if session and user["session_id"] is None:
             raise AuthError("session_not_found")
-        return user, session_id
+        return user
 
 
 Answer = Response | Row | AuthError
 """A row becomes JSON. A refusal that is returned, not raised, leaves what was written."""
 Handler = Callable[[Call], Awaitable[Answer]]
-
-
-def _uuid(claims: dict[str, Any], name: str) -> UUID:
-    try:
-        return UUID(claims[name])
-    except (ValueError, AttributeError, TypeError) as error:
-        raise AuthError("bad_jwt", f"invalid claim: {name} claim must be a UUID") from error

@@ -4,23 +4,21 @@ As in the real service a code of a few digits is hashed with its address (SHA-22
 what a link carries; `pkce_` before it says that the link ends in an auth code instead of tokens.
 
 A flow of PKCE between the app and this service begins with a challenge and ends with an auth code, which
-is kept as its SHA-256, is good for five minutes, and is spent by `exchange`.
+is kept as its SHA-256 and is good for five minutes.
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha224, sha256
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Literal
+from uuid import UUID, uuid4
 
 from soundscape.local.auth import users
 from soundscape.local.auth.call import Call, Row
-from soundscape.local.auth.errors import AuthError, invalid
+from soundscape.local.auth.errors import AuthError
 
 TokenType = Literal[
     "confirmation_token", "recovery_token", "email_change_token_new", "email_change_token_current"
@@ -62,82 +60,43 @@ async def spend(
 
     Its user, locked, and its kind. Raises `AuthError` when it is wrong, too late or used before.
     """
-    refusal = AuthError("otp_expired", "Email link is invalid or has expired" if token_hash else "")
-    found, wanted = None, token_hash or _hashed(address, otp)
-    for row in await call.many("codes", token_hash=token_hash, address=address, types=types):
-        stored = row["token_hash"] if token_hash else row["token_hash"].removeprefix(PKCE_PREFIX)
-        if hmac.compare_digest(stored.encode(), wanted.encode()):
-            found = row
-    if found is None:
-        raise refusal
-    user = await call.one("lock_user", id=found["user_id"])
-    spent = await call.one("spend_code", id=found["id"], expiry_s=call.settings.email.otp_expiry_s)
-    if user is None or spent is None or not spent["is_fresh"]:
-        raise refusal
+    typed = _hashed(address, otp)
+    hashes = [token_hash] if token_hash else [typed, PKCE_PREFIX + typed]
+    lives_s = call.settings.email.otp_expiry_s
+    user = await call.one("lock_user_of_code", hashes=hashes, types=types, expiry_s=lives_s)
+    # Whoever waited for the lock may find it spent.
+    if user is None or not await call.one("spend_code", id=user["code_id"]) or not user["is_fresh"]:
+        raise AuthError("otp_expired", "Email link is invalid or has expired" if token_hash else "")
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
-    return await users.save(call, user, **{found["token_type"]: ""}), found["token_type"]
-
-
-async def void_all(call: Call, user: Row) -> Row:
-    """Nothing sent so far is good any more."""
-    await call.one("void_codes", user_id=user["id"])
-    return await users.save(call, user, **dict.fromkeys(SENT_AT, ""))
+    return await users.save(call, user, **{user["token_type"]: ""}), user["token_type"]
 
 
 def _hashed(address: str, otp: str) -> str:
     return sha224((address + otp).encode()).hexdigest()
 
 
-async def begin_flow(call: Call, method: str, challenge: str, challenge_method: str, **facts: Any) -> Row:
-    """A new row of `auth.flow_state`; `facts` are further columns of it."""
-    values = {"provider": method, "user_id": None, "referrer": None, "client_state_id": None} | facts
-    return await call.row(
-        "insert_flow",
-        method=method,
-        challenge=challenge or None,
-        challenge_method=challenge_method.lower() or None,
-        **values,
-    )
-
-
 async def issue_code(
-    call: Call, user: Row, *, flow: Row | None = None, method: str = "", **tokens: Any
+    call: Call,
+    user: Row,
+    *,
+    flow_id: UUID | None = None,
+    method: str = "",
+    access_token: str | None = None,
+    refresh_token: str | None = None,
 ) -> str:
-    """The auth code that ends `flow`, or else the newest that the user began by `method`.
+    """The auth code that ends that flow, or else the newest that the user began by `method`.
 
-    `tokens` are the provider's, `access_token` and `refresh_token`.
+    The tokens are the provider's.
     """
     code = str(uuid4())
-    values = {"access_token": None, "refresh_token": None} | tokens
-    values |= {"id": flow["id"] if flow else None, "user_id": user["id"], "method": method}
-    if await call.one("end_flow", auth_code=_fingerprint(code), **values) is None:
+    tokens = {"access_token": access_token, "refresh_token": refresh_token}
+    ended = {"id": flow_id, "user_id": user["id"], "method": method, "auth_code": fingerprint(code)}
+    if await call.one("end_flow", **ended, **tokens) is None:
         raise AuthError("flow_state_not_found", "No valid flow state found for user.")
     return code
 
 
-async def exchange(call: Call) -> Row:
-    """Spend an auth code. Raises `AuthError` (`flow_state_not_found`, `flow_state_expired`,
-    `bad_code_verifier`)."""
-    code, verifier = call.body.auth_code, call.body.code_verifier
-    if not code or not verifier:
-        raise invalid("invalid request: both auth code and code verifier should be non-empty")
-    flow = await call.one("flow_by_code", auth_code=_fingerprint(code))
-    if flow is None:
-        raise AuthError("flow_state_not_found")
-    if flow["is_expired"]:
-        raise AuthError("flow_state_expired")
-    answer = s256(verifier) if flow["code_challenge_method"] == "s256" else verifier
-    if not hmac.compare_digest(answer.encode(), flow["code_challenge"].encode()):
-        raise AuthError("bad_code_verifier")
-    await call.one("delete_flow", id=flow["id"])
-    return flow
-
-
-def s256(verifier: str) -> str:
-    """The S256 challenge of a verifier (RFC 7636, 4.2)."""
-    return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-def _fingerprint(code: str) -> str:
+def fingerprint(code: str) -> str:
+    """What is kept of an auth code."""
     return sha256(code.encode()).hexdigest()

@@ -67,10 +67,9 @@ async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
             said = f"For security purposes, you can only request this after {math.ceil(left_s)} seconds."
             raise AuthError("over_email_send_rate_limit", said)
     if body.code_challenge:
-        method = letter.flow_method
-        await codes.begin_flow(
-            call, method, body.code_challenge, body.code_challenge_method, user_id=user["id"]
-        )
+        challenge = {"challenge": body.code_challenge, "challenge_method": body.code_challenge_method}
+        flow = {"method": letter.flow_method, "provider": letter.flow_method, "user_id": user["id"]}
+        await call.one("insert_flow", **challenge, **flow, referrer=None, verifier=None)
     envelopes: list[tuple[TokenType, str]] = [(letter.token_type, user["email"])]
     if kind == "email_change":
         envelopes = [(letter.token_type, user["email_change"])]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 from uuid import UUID
 
 from starlette.responses import RedirectResponse
 
-from soundscape.local import strict_json
+from soundscape.local import payload
 from soundscape.local.auth import codes, mail, redirects, sessions, users
 from soundscape.local.auth.body import check_challenge, valid_email
 from soundscape.local.auth.call import Answer, Call, Row
@@ -27,10 +28,8 @@ async def authorize(call: Call) -> Answer:
     provider = _provider(call, name)
     challenge, method = call.query("code_challenge"), call.query("code_challenge_method")
     check_challenge(challenge, method)
-    state = await call.row("insert_client_state", provider=name, verifier=verifier)
-    flow = await codes.begin_flow(
-        call, "oauth", challenge, method, provider=name, referrer=call.target(), client_state_id=state["id"]
-    )
+    asked = {"challenge": challenge, "challenge_method": method, "referrer": call.target(), "user_id": None}
+    flow = await call.row("insert_flow", method="oauth", provider=name, verifier=verifier, **asked)
     extra = {name: value for name, value in call.request.query_params.items() if name not in _OWN_PARAMETERS}
     address = await provider.address(str(flow["id"]), verifier, call.query("scopes"), extra)
     return RedirectResponse(address, status_code=302)
@@ -80,7 +79,7 @@ async def _claimed(call: Call) -> Row:
 
 def _storable(data: dict[str, Any]) -> dict[str, Any]:
     try:
-        strict_json.check(data)
+        payload.parse_storable(json.dumps(data))
     except ValueError as error:
         raise invalid("The provider sent a profile that cannot be stored") from error
     if not data["email"]:
@@ -99,7 +98,9 @@ async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) 
         return AuthError("provider_email_needs_verification", message)
     given: dict[str, Any] = {"access_token": grant.access_token, "refresh_token": grant.refresh_token}
     if flow["code_challenge"] is not None:
-        return redirects.with_query(target, code=await codes.issue_code(call, user, flow=flow, **given))
+        return redirects.with_query(
+            target, code=await codes.issue_code(call, user, flow_id=flow["id"], **given)
+        )
     tokens = {f"provider_{name.removeprefix('access_')}": token for name, token in given.items() if token}
     return redirects.with_session(target, await sessions.start(call, user, "oauth"), **tokens)
 
@@ -107,31 +108,32 @@ async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) 
 async def _account(call: Call, name: str, data: dict[str, Any]) -> Row:
     """The user behind a profile, made or linked where needed; confirmed where its address is proved."""
     email, is_proved = valid_email(data["email"]), data["email_verified"]
-    identity = await call.one("patch_identity_of_subject", provider=name, subject=data["sub"], patch=data)
+    identity = await call.one("patch_identity", provider=name, subject=data["sub"], patch=data)
     if identity is not None:
         user = await call.row("lock_user", id=identity["user_id"])
         if user["email_confirmed_at"] is None and is_proved and user["email"] == email:
-            user = await users.confirm_email(call, user)
+            user = await call.row("confirm_email", id=user["id"])
         return await _described(call, user, data)
-    user = await users.by_email(call, email)  # type: ignore[assignment]
-    if user is None:
+    found = await call.one("user_by_email", email=email)
+    if found is None:
         if not call.settings.enable_signup:
             raise AuthError("signup_disabled")
         user = await users.create(call, email, provider=name, identity=data, user_metadata=data)
         is_confirmed = is_proved or not call.settings.email.enable_confirmations
-        return await users.confirm_email(call, user) if is_confirmed else user
+        return await call.row("confirm_email", id=user["id"]) if is_confirmed else user
     if not is_proved:
         # Whoever controls an unproved address at the provider must not walk into somebody's account.
         message = f"Unverified email with {name}. Verify the email with {name} in order to continue"
         raise AuthError("email_exists", message)
+    user = found
     if user["email_confirmed_at"] is None:
         # Somebody may have claimed the address before its owner came: their password and identity go.
         await call.one("forget_claimed_identities", user_id=user["id"])
         await sessions.end(call, user, None, "global")
         await users.save(call, user, encrypted_password="")
-    await users.add_identity(call, user, name, data)
+    await call.one("insert_identity", user_id=user["id"], provider=name, data=data)
     await _described(call, user, data)
-    await users.confirm_email(call, user)
+    await call.one("confirm_email", id=user["id"])
     return await call.row("list_providers", id=user["id"])
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import jwt
 
-from soundscape.local.auth.codes import s256
+from soundscape.local.auth.body import s256
 from soundscape.local.auth.errors import AuthError
 from soundscape.local.auth.settings import ProviderSettings, Settings, refused
 
@@ -131,20 +131,17 @@ class Provider:
 
     def _verified(self, published: Any, issuer: str, id_token: str) -> dict[str, Any]:
         try:
-            kid = jwt.get_unverified_header(id_token).get("kid")
-            keys = [key for key in jwt.PyJWKSet.from_dict(published).keys if kid in (None, key.key_id)]
-            if not keys:
-                raise _failed("the ID token is signed with an unknown key")
+            kid, known = jwt.get_unverified_header(id_token).get("kid"), jwt.PyJWKSet.from_dict(published)
             claims: dict[str, Any] = jwt.decode(
                 id_token,
-                keys[0].key,
+                known[kid] if kid else known.keys[0],
                 algorithms=ALGORITHMS,
                 audience=self.settings.client_id,
                 issuer=issuer,
                 leeway=30,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-        except (jwt.PyJWTError, AttributeError, TypeError) as error:
+        except (jwt.PyJWTError, AttributeError, KeyError, TypeError) as error:
             raise _failed(f"the ID token is not valid: {error}") from error
         return claims
 

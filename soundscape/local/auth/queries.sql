@@ -35,11 +35,6 @@ values (%(data)s::jsonb ->> 'sub', %(user_id)s, %(data)s, %(provider)s,
 
 -- name: patch_identity
 update auth.identities set identity_data = identity_data || %(patch)s
-where user_id = %(user_id)s and provider = %(provider)s
-returning *
-
--- name: patch_identity_of_subject
-update auth.identities set identity_data = identity_data || %(patch)s
 where provider = %(provider)s and provider_id = %(subject)s
 returning *
 
@@ -54,6 +49,21 @@ with identity as (
 update auth.users set email_confirmed_at = coalesce(email_confirmed_at, clock_timestamp()), confirmation_token = '',
     raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || '{"email_verified": true}',
     updated_at = clock_timestamp()
+where id = %(id)s
+returning *
+
+-- name: set_email
+-- The address, and the e-mail identity with it, which is made where there is none.
+with identity as (
+    insert into auth.identities (provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
+    values (%(id)s::text, %(id)s, %(claims)s, 'email', clock_timestamp(), clock_timestamp(), clock_timestamp())
+    on conflict (provider_id, provider) do update set
+        identity_data = identities.identity_data || jsonb_build_object('email', excluded.identity_data -> 'email')
+)
+update auth.users set email = %(claims)s::jsonb ->> 'email', updated_at = clock_timestamp(),
+    raw_app_meta_data = '{"provider": "email", "providers": []}' || coalesce(raw_app_meta_data, '{}')
+        || case when raw_app_meta_data -> 'providers' ? 'email' then '{}' else jsonb_build_object(
+            'providers', coalesce(raw_app_meta_data -> 'providers', '[]') || '["email"]') end
 where id = %(id)s
 returning *
 
@@ -131,8 +141,11 @@ update auth.users as u set last_sign_in_at = session.created_at, updated_at = cl
 from session where u.id = session.user_id
 returning u.*, session.id as session_id
 
--- name: session_of_user
-select * from auth.sessions where id = %(id)s and user_id = %(user_id)s
+-- name: signed_in
+-- Not `for update`, as in lock_user. Whoever is not signed in any more has no `session_id`.
+select u.*, s.id as session_id
+from auth.users as u left join auth.sessions as s on s.id = %(session_id)s and s.user_id = u.id
+where u.id = %(id)s for no key update of u
 
 -- name: touch_session
 update auth.sessions set refreshed_at = now() at time zone 'utc', updated_at = clock_timestamp(),
@@ -194,26 +207,41 @@ on conflict (user_id, token_type) do update set
     id = excluded.id, token_hash = excluded.token_hash, relates_to = excluded.relates_to,
     created_at = excluded.created_at, updated_at = excluded.updated_at
 
--- name: codes
-select * from auth.one_time_tokens
-where (token_hash = %(token_hash)s or relates_to = %(address)s)
-    and token_type = any(%(types)s::auth.one_time_token_type[])
+-- name: lock_user_of_code
+select u.*, t.id as code_id, t.token_type,
+    t.created_at + make_interval(secs => %(expiry_s)s) > now()::timestamp as is_fresh
+from auth.one_time_tokens as t join auth.users as u on u.id = t.user_id
+where t.token_hash = any(%(hashes)s) and t.token_type = any(%(types)s::auth.one_time_token_type[])
+for no key update of u
 
 -- name: spend_code
-delete from auth.one_time_tokens where id = %(id)s
-returning created_at + make_interval(secs => %(expiry_s)s) > now()::timestamp as is_fresh
+delete from auth.one_time_tokens where id = %(id)s returning id
 
 -- name: void_codes
-delete from auth.one_time_tokens where user_id = %(user_id)s
+-- Nothing sent so far is good any more.
+with gone as (
+    delete from auth.one_time_tokens where user_id = %(id)s
+)
+update auth.users set confirmation_token = '', recovery_token = '', email_change_token_new = '',
+    email_change_token_current = '', updated_at = clock_timestamp()
+where id = %(id)s
+returning *
 
 -- name: insert_flow
+-- `verifier` is our own secret towards a provider, where one is asked.
 with gone as (
     delete from auth.flow_state where created_at < now() - interval '1 day'
+), state as (
+    insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
+    select gen_random_uuid(), %(provider)s, verifier, clock_timestamp()
+    from (select %(verifier)s::text as verifier) as given where verifier is not null
+    returning id
 )
 insert into auth.flow_state (id, user_id, code_challenge, code_challenge_method, provider_type,
     authentication_method, referrer, oauth_client_state_id, created_at, updated_at)
-values (gen_random_uuid(), %(user_id)s, %(challenge)s, %(challenge_method)s, %(provider)s,
-    %(method)s, %(referrer)s, %(client_state_id)s, clock_timestamp(), clock_timestamp())
+values (gen_random_uuid(), %(user_id)s, nullif(%(challenge)s, ''),
+    nullif(lower(%(challenge_method)s), '')::auth.code_challenge_method, %(provider)s, %(method)s, %(referrer)s,
+    (select id from state), clock_timestamp(), clock_timestamp())
 returning *
 
 -- name: end_flow
@@ -232,11 +260,6 @@ from auth.flow_state where auth_code = %(auth_code)s for update
 
 -- name: delete_flow
 delete from auth.flow_state where id = %(id)s
-
--- name: insert_client_state
-insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
-values (gen_random_uuid(), %(provider)s, %(verifier)s, clock_timestamp())
-returning id
 
 -- name: claim_oauth_flow
 with spent as (

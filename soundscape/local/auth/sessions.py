@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from soundscape.local.auth import codes, users
+from soundscape.local.auth.body import s256
 from soundscape.local.auth.call import Answer, Call, Row
 from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
 
@@ -39,7 +41,7 @@ async def _password(call: Call) -> Answer:
         raise invalid("missing email or phone")
     if not call.settings.email.enable_signup:
         raise AuthError("email_provider_disabled")
-    user = await users.by_email(call, call.body.email)
+    user = await call.one("user_by_email", email=call.body.email)
     stored = user["encrypted_password"] if user else None
     if not await users.matches(call.body.password, stored) or user is None:
         raise AuthError("invalid_credentials")
@@ -51,14 +53,20 @@ async def _password(call: Call) -> Answer:
     return await start(call, user, "password")
 
 
-async def _refresh_token(call: Call) -> Answer:
-    if not call.body.refresh_token:
-        raise invalid("refresh_token required")
-    return await refresh(call)
-
-
 async def _pkce(call: Call) -> Answer:
-    flow = await codes.exchange(call)
+    """Spend an auth code."""
+    code, verifier = call.body.auth_code, call.body.code_verifier
+    if not code or not verifier:
+        raise invalid("invalid request: both auth code and code verifier should be non-empty")
+    flow = await call.one("flow_by_code", auth_code=codes.fingerprint(code))
+    if flow is None:
+        raise AuthError("flow_state_not_found")
+    if flow["is_expired"]:
+        raise AuthError("flow_state_expired")
+    challenge = s256(verifier) if flow["code_challenge_method"] == "s256" else verifier
+    if not hmac.compare_digest(challenge.encode(), flow["code_challenge"].encode()):
+        raise AuthError("bad_code_verifier")
+    await call.one("delete_flow", id=flow["id"])
     user = await call.one("lock_user", id=flow["user_id"])
     if user is None:
         raise AuthError("user_not_found")
@@ -82,7 +90,7 @@ async def start(call: Call, user: Row, method: str) -> Row:
     return await _answer(call, session, token, method)
 
 
-async def refresh(call: Call) -> Row | AuthError:
+async def _refresh_token(call: Call) -> Answer:
     """Swap a refresh token for a new one.
 
     A used token is good once more in two cases, both innocent: it is the parent of the token in force
@@ -90,6 +98,8 @@ async def refresh(call: Call) -> Row | AuthError:
     Anything else revokes the whole family, which stays. Raises `AuthError`.
     """
     presented = call.body.refresh_token
+    if not presented:
+        raise invalid("refresh_token required")
     # Everybody who refreshes this session waits here, then reads what the one before left behind.
     session = await call.one("lock_session_of_token", token=presented)
     if session is None:

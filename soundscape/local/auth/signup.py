@@ -22,11 +22,12 @@ async def signup(call: Call) -> Row:
         raise invalid("Signup requires a valid password")
     password_hash = await users.hashed(call.body.password, call.settings)
     await call.one("claim_email", email=email)
-    user = await users.by_email(call, email)
+    user = await call.one("user_by_email", email=email)
     if not call.settings.email.enable_confirmations:
         if user is not None:
             raise AuthError("user_already_exists")
-        user = await users.confirm_email(call, await users.sign_up(call, email, password_hash))
+        user = await users.sign_up(call, email, password_hash)
+        user = await call.row("confirm_email", id=user["id"])
         return await sessions.start(call, user, "password")
     if user is not None and user["email_confirmed_at"] is not None:
         return _look_alike(email, users.merged(None, call.body.data))
@@ -41,20 +42,21 @@ async def otp(call: Call) -> Row:
         raise AuthError("email_provider_disabled")
     random_password = await users.hashed("", call.settings)  # asked first: it takes its time
     await call.one("claim_email", email=email)
-    user = await users.by_email(call, email)
+    user = await call.one("user_by_email", email=email)
     if user is None:
         if not call.body.create_user:
             raise AuthError("otp_disabled")
         _check_sign_up(call)
         user = await users.sign_up(call, email, random_password)
         if not call.settings.email.enable_confirmations:
-            user = await users.confirm_email(call, user)
+            user = await call.row("confirm_email", id=user["id"])
     await mail.send(call, user, "signup" if user["email_confirmed_at"] is None else "magiclink")
     return {}
 
 
 async def recover(call: Call) -> Row:
-    user = await users.by_email(call, _asks_for_mail(call, "Password recovery requires an email"))
+    email = _asks_for_mail(call, "Password recovery requires an email")
+    user = await call.one("user_by_email", email=email)
     if user is not None:  # else the answer is the same: nobody learns who is registered
         await mail.send(call, user, "recovery")
     return {}
@@ -64,7 +66,7 @@ async def resend(call: Call) -> Row:
     email, kind = _asks_for_mail(call, "Type provided requires an email address"), call.body.type
     if kind not in ("signup", "email_change"):
         raise invalid("Missing one of these types: signup, email_change, sms, phone_change")
-    user = await users.by_email(call, email)
+    user = await call.one("user_by_email", email=email)
     if user and (user["email_confirmed_at"] is None if kind == "signup" else user["email_change"]):
         await mail.send(call, user, kind)
     return {}

@@ -40,10 +40,6 @@ async def matches(password: str, stored: str | None) -> bool:
     return same and bool(stored)
 
 
-async def by_email(call: Call, email: str) -> Row | None:
-    return await call.one("user_by_email", email=email)
-
-
 async def create(
     call: Call,
     email: str | None,
@@ -82,11 +78,6 @@ async def sign_up(call: Call, email: str, password_hash: str) -> Row:
     return await save(call, user, raw_user_meta_data=metadata)
 
 
-async def add_identity(call: Call, user: Row, provider: str, data: Row) -> None:
-    """`data["sub"]` is who the user is to the provider. Raises `AuthError` (`identity_already_exists`)."""
-    await call.one("insert_identity", user_id=user["id"], provider=provider, data=data)
-
-
 async def save(call: Call, user: Row, **columns: Any) -> Row:
     """Write `columns` and `updated_at`; the row afterwards."""
     assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
@@ -102,17 +93,9 @@ def merged(current: Row | None, patch: Row | None) -> Row:
     return {key: value for key, value in both.items() if value is not None}
 
 
-async def confirm_email(call: Call, user: Row) -> Row:
-    """The address is the user's own."""
-    return await call.row("confirm_email", id=user["id"])
-
-
 async def set_email(call: Call, user: Row, email: str) -> Row:
-    """Change the address, and the e-mail identity with it (made where there is none)."""
-    if not await call.one("patch_identity", user_id=user["id"], provider="email", patch={"email": email}):
-        await add_identity(call, user, "email", claims(user["id"], email))
-    await save(call, user, email=email)
-    return await call.row("list_providers", id=user["id"])
+    """Change the address, and the e-mail identity with it."""
+    return await call.row("set_email", id=user["id"], claims=claims(user["id"], email))
 
 
 def is_banned(user: Row) -> bool:

@@ -17,12 +17,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from soundscape.local import payload
 from soundscape.local.rest import schema_cache
-from soundscape.local.rest.dispatch import plan_request
 from soundscape.local.rest.errors import UNKNOWN_NAMES, RestError, from_postgres, refusal
-from soundscape.local.rest.parameters import split_query_string
-from soundscape.local.rest.request import Request, negotiate, parse_prefer
+from soundscape.local.rest.request import Request, negotiate, parse_prefer, split_query_string
 from soundscape.local.rest.schema_cache import SchemaCache
+from soundscape.local.rest.work import plan_request
 from soundscape.local.stack import Connection, Stack, become
 from soundscape.local.tokens import Caller, InvalidToken
 
@@ -70,7 +70,8 @@ class DataApi:
         caller = None
         try:
             caller = _caller(self.stack, http)
-            body = await _body(http)
+            too_large = RestError(413, "PGRST102", f"The body is larger than {MAX_BODY_BYTES} bytes")
+            body = await payload.read(http, MAX_BODY_BYTES, too_large)
             try:
                 return await self._answer(http, caller, body, self._cache or await self.reload())
             except RestError as error:
@@ -172,16 +173,6 @@ def _caller(stack: Stack, http: HttpRequest) -> Caller:
         said = refused.message.replace('"', "'")
         refused.headers["WWW-Authenticate"] = f'Bearer error="invalid_token", error_description="{said}"'
         raise refused from error
-
-
-async def _body(http: HttpRequest) -> bytes:
-    parts, size = [], 0
-    async for part in http.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise RestError(413, "PGRST102", f"The body is larger than {MAX_BODY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _refused(error: RestError) -> Response:

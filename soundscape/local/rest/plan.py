@@ -9,20 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
-from soundscape.local.rest.errors import nearest, refusal
-from soundscape.local.rest.relationships import find_relationship
+from soundscape.local.rest import syntax
+from soundscape.local.rest.errors import RestError, nearest, refusal
 from soundscape.local.rest.schema_cache import Name, Relationship, SchemaCache, Table
-from soundscape.local.rest.syntax import (
-    ColumnItem,
-    Condition,
-    EmbedItem,
-    Field,
-    Logic,
-    OrderTerm,
-    Path,
-    Query,
-    SelectItem,
-)
 
 
 @dataclass(slots=True)
@@ -32,10 +21,10 @@ class Read:
     table: Table
     place: str
     """The alias it is read under."""
-    selected: list[tuple[ColumnItem, Name | None]] = field(default_factory=list)
+    selected: list[tuple[syntax.ColumnItem, Name | None]] = field(default_factory=list)
     """Columns, and the types they are cast to."""
-    where: list[Condition] = field(default_factory=list)
-    order: tuple[OrderTerm, ...] = ()
+    where: list[syntax.Condition] = field(default_factory=list)
+    order: tuple[syntax.OrderTerm, ...] = ()
     limit: int | None = None
     offset: int = 0
     embeds: list[Embed] = field(default_factory=list)
@@ -43,11 +32,11 @@ class Read:
     def embed(self, key: str | None) -> Embed | None:
         return next((embed for embed in self.embeds if embed.item.key == key), None)
 
-    def embed_asked(self, condition_on: Field) -> Embed | None:
+    def embed_asked(self, condition_on: syntax.Field) -> Embed | None:
         """The embed that `embed=is.null` and `embed=not.is.null` ask about."""
         return None if condition_on.path else self.embed(condition_on.name)
 
-    def descend(self, path: Path) -> Read:
+    def descend(self, path: syntax.Path) -> Read:
         """What is embedded at `path`. Raises PGRST108."""
         node = self
         for name in path:
@@ -71,7 +60,7 @@ class Read:
 
 @dataclass(slots=True)
 class Embed:
-    item: EmbedItem
+    item: syntax.EmbedItem
     relationship: Relationship
     parent: str
     """The alias of the table it hangs on."""
@@ -98,7 +87,7 @@ class Planner:
         self._max_rows = max_rows
         self._numbers = count(1)
 
-    def read(self, table: Table, query: Query) -> Read:
+    def read(self, table: Table, query: syntax.Query) -> Read:
         root = self._node(table, table.name, query.select)
         for path, condition in query.conditions:
             node = root.descend(path)
@@ -116,11 +105,11 @@ class Planner:
             root.descend(path).offset = offset
         return root
 
-    def _node(self, table: Table, place: str, items: tuple[SelectItem, ...]) -> Read:
+    def _node(self, table: Table, place: str, items: tuple[syntax.SelectItem, ...]) -> Read:
         node = Read(table, place, limit=self._max_rows)
         for item in items:
-            if isinstance(item, EmbedItem):
-                relationship, number = find_relationship(self._cache, table, item), next(self._numbers)
+            if isinstance(item, syntax.EmbedItem):
+                relationship, number = _relationship(self._cache, table, item), next(self._numbers)
                 read = self._node(self._cache.tables[relationship.target], f"pgrst_{number}", item.items)
                 node.embeds.append(Embed(item, relationship, place, read, f"pgrst_embed_{number}"))
             else:
@@ -129,14 +118,73 @@ class Planner:
                     _check_column(table, item.field)
         return node
 
-    def _cast(self, item: ColumnItem) -> Name | None:
+    def _cast(self, item: syntax.ColumnItem) -> Name | None:
         found = self._cache.type_named(item.cast) if item.cast is not None else None
         if found is None and item.cast is not None:
             raise refusal("42704", item.cast)
         return found
 
 
-def _check_column(table: Table, wanted: Field) -> None:
+# -- foreign keys: PostgREST's rules ("Foreign Key Joins", "Target Disambiguation") -------------------
+
+
+def _relationship(cache: SchemaCache, parent: Table, item: syntax.EmbedItem) -> Relationship:
+    """The one relationship from `parent` that `item` names. Raises PGRST200 or PGRST201."""
+    links = cache.relationships(parent.key)
+    found = [link for link in links if _fits(link, item.name, item.hint)]
+    if len(found) > 1:
+        raise _ambiguous(parent.name, item, found)
+    if found:
+        return found[0]
+    using = f"' using the hint '{item.hint}" if item.hint else ""
+    related = {link.target[1] for link in links} - {item.name}
+    raise refusal(
+        "PGRST200",
+        parent.name,
+        item.name,
+        details=f"Searched for a foreign key relationship between '{parent.name}' and '{item.name}{using}' "
+        f"in the schema '{parent.schema}', but no matches were found.",
+        hint=nearest(item.name, related, "Perhaps you meant '", f"' instead of '{item.name}'."),
+    )
+
+
+def _fits(link: Relationship, name: str, hint: str | None) -> bool:
+    target = link.target[1]
+    if link.via is not None:
+        return name == target and hint in (None, link.hint)
+    source_column, target_column = link.near[0] if len(link.near) == 1 else (None, None)
+    if link.source == link.target:
+        # One key of a table to itself can be walked both ways: the table's name means the many,
+        # the column's name the one.
+        if hint is None:
+            return name == (source_column if link.to_one else target)
+        if link.to_one:
+            return name != target and hint in (source_column, link.hint)
+        return name == target and hint in (target_column, link.hint)
+    if hint is None:
+        return name in (target, link.hint, source_column)
+    return name == target and hint in (link.hint, source_column, target_column)
+
+
+def _ambiguous(parent: str, item: syntax.EmbedItem, found: list[Relationship]) -> RestError:
+    details = [
+        {
+            "cardinality": link.cardinality,
+            "embedding": f"{link.source[1]} with {link.target[1]}",
+            "relationship": link.described,
+        }
+        for link in found
+    ]
+    hints = ", ".join(f"'{link.target[1]}!{link.hint}'" for link in found)
+    hint = f"Try changing '{item.name}' to one of the following: {hints}. "
+    hint += "Find the desired relationship in the 'details' key."
+    return refusal("PGRST201", parent, item.name, details=details, hint=hint)
+
+
+# -- names ------------------------------------------------------------------------------------------
+
+
+def _check_column(table: Table, wanted: syntax.Field) -> None:
     """Raises 42703: PostgREST leaves unknown columns of a read to Postgres, so the code is Postgres's."""
     if wanted.name not in table.columns and wanted.name not in table.computed:
         before = f'Perhaps you meant to reference the column "{table.name}.'
@@ -144,8 +192,8 @@ def _check_column(table: Table, wanted: Field) -> None:
         raise refusal("42703", table.name, wanted.name, hint=hint)
 
 
-def _check(node: Read, condition: Condition) -> None:
-    if isinstance(condition, Logic):
+def _check(node: Read, condition: syntax.Condition) -> None:
+    if isinstance(condition, syntax.Logic):
         for term in condition.terms:
             _check(node, term)
     elif node.embed_asked(condition.field) is None:
@@ -155,7 +203,7 @@ def _check(node: Read, condition: Condition) -> None:
         raise refusal("PGRST120", condition.field.name, details=allowed)
 
 
-def _check_order(node: Read, term: OrderTerm) -> None:
+def _check_order(node: Read, term: syntax.OrderTerm) -> None:
     embed = node.embed(term.relation)
     if term.relation is None:
         _check_column(node.table, term.field)

@@ -11,11 +11,6 @@ from soundscape.local.storage.call import Answer, Call, Said, validated
 from soundscape.local.storage.errors import StorageError
 from soundscape.local.storage.names import check_bucket_name, check_mime_patterns, parse_size
 
-_SHOWN = (
-    "id", "name", "owner", "public", "type", "file_size_limit", "allowed_mime_types",
-    "created_at", "updated_at",
-)  # fmt: skip
-
 
 class ListSaid(Said):
     column: Literal["id", "name", "created_at", "updated_at"] = Field("name", alias="sortColumn")
@@ -47,7 +42,7 @@ class CreateSaid(UpdateSaid):
 
 async def list_buckets(call: Call) -> Answer:
     said = validated(ListSaid, dict(call.request.query_params))
-    return [_shown(row) for row in await call.rows("list_buckets", **said.model_dump())]
+    return await call.rows("list_buckets", **said.model_dump())
 
 
 async def create(call: Call) -> Answer:
@@ -61,8 +56,8 @@ async def create(call: Call) -> Answer:
     return {"name": name}
 
 
-async def get(call: Call) -> Answer:
-    return _shown(await _visible(call))
+async def get(call: Call) -> DictRow:
+    return await call.row("find_bucket", absent="NoSuchBucket", bucket=call.bucket_id)
 
 
 async def update(call: Call) -> Answer:
@@ -85,7 +80,7 @@ async def empty(call: Call) -> Answer:
 
     As on the real server the rest goes as the service role; there later, here before the answer.
     """
-    bucket = (await _visible(call))["id"]
+    bucket = (await get(call))["id"]
     for seen in await call.rows("delete_any_object", rollback=True, bucket=bucket):
         if not seen["may_be_deleted"]:
             said = f"Cannot delete: {seen['name']}, you may have SELECT but not DELETE permissions"
@@ -94,13 +89,3 @@ async def empty(call: Call) -> Answer:
             for row in gone:
                 call.storage.files.remove(row["version"])
     return {"message": "Empty bucket has been queued. Completion may take up to an hour."}
-
-
-async def _visible(call: Call) -> DictRow:
-    return await call.row("find_bucket", absent="NoSuchBucket", bucket=call.bucket_id)
-
-
-def _shown(row: DictRow) -> dict[str, Any]:
-    """A bucket as clients read it; supabase-py requires `owner` to be text."""
-    shown = {name: row[name] for name in _SHOWN}
-    return shown | {"owner": row["owner_id"] or str(row["owner"] or "")}

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from soundscape.local import strict_json
-from soundscape.local.queries import read_queries
+from soundscape.local import payload
+from soundscape.local.queries import Queries
 from soundscape.local.stack import Stack, become
 from soundscape.local.storage.errors import StorageError, from_database, invalid_request
 from soundscape.local.storage.files import Files
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from soundscape.local.storage.partials import Partials
 
 MAX_JSON_BYTES = 4 << 20
-QUERIES = read_queries(Path(__file__).with_name("queries.sql"))
+QUERIES = Queries(Path(__file__).with_name("queries.sql"))
 # What a unique violation of a statement means to the client.
 _TAKEN = {"insert_object": "Key", "upsert_object": "Key", "insert_bucket": "Bucket"}
 
@@ -108,13 +108,10 @@ class Call:
 
     async def said(self, kind: type[_Said]) -> _Said:
         """The request's body; an absent one is an empty object. Raises `InvalidRequest`."""
-        raw = bytearray()
-        async for chunk in self.request.stream():
-            raw += chunk
-            if len(raw) > MAX_JSON_BYTES:
-                raise StorageError("EntityTooLarge", "The body exceeded the maximum allowed size")
+        too_large = StorageError("EntityTooLarge", "The body exceeded the maximum allowed size")
+        raw = await payload.read(self.request, MAX_JSON_BYTES, too_large)
         try:
-            return validated(kind, strict_json.parse(bytes(raw)) if raw.strip() else {})
+            return validated(kind, payload.parse_storable(raw.strip() or b"{}"))
         except ValueError as error:
             raise invalid_request(f"Body is not valid JSON: {error}") from error
 
@@ -144,11 +141,9 @@ class Call:
             async with (
                 self.storage.stack.storage_admin.connection() as connection,
                 connection.transaction(force_rollback=rollback),
-                connection.cursor(row_factory=dict_row) as cursor,
             ):
                 await become(connection, SERVICE if service else self.caller, settings)
-                await cursor.execute(QUERIES[query].encode(), values)
-                return await cursor.fetchall() if cursor.description else []
+                return await QUERIES.rows(connection, query, **values)
         except psycopg.Error as error:
             raise from_database(error, taken=_TAKEN.get(query, "Resource")) from error
         except UnicodeEncodeError as error:
@@ -206,13 +201,10 @@ def validated(kind: type[_Said], values: Any) -> _Said:
 
 def decode_user_metadata(encoded: str | None, *, base64_coded: bool) -> dict[str, Any]:
     """User metadata from `x-metadata` (base64) or a form's `metadata`; malformed metadata is ignored."""
-    raw: str | bytes = encoded or ""
     try:
-        if base64_coded:
-            raw = base64.b64decode(f"{encoded or ''}==")
-        value = strict_json.parse(raw)
+        value = payload.parse_storable(base64.b64decode(f"{encoded}==") if base64_coded else encoded or "")
     except ValueError:
-        return {}
+        value = None
     return value if isinstance(value, dict) else {}
 
 

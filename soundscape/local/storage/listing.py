@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
-from soundscape.local import strict_json
 from soundscape.local.storage.call import Answer, Call, Said
 from soundscape.local.storage.errors import StorageError
 
 _OBJECT_FIELDS = ("id", "updated_at", "created_at", "last_accessed_at", "metadata")
 MAX_V2_KEYS = 1000
+_CURSOR = TypeAdapter(tuple[str, str])
 
 
 class Sort(Said):
@@ -50,49 +50,40 @@ async def list_folder(call: Call) -> Answer:
         level=folder.count("/") + 1,
         limit=said.limit,
         offset=said.offset,
-        column=said.sort.column,
-        order=said.sort.order,
+        **said.sort.model_dump(),
     )
 
 
 async def list_prefix(call: Call) -> Answer:
     said = await call.said(PrefixSaid)
-    after = _read_cursor(said.cursor)
-    limit = min(said.limit, MAX_V2_KEYS)
+    (after_rank, after_key), limit = _read_cursor(said.cursor), min(said.limit, MAX_V2_KEYS)
     rows = await call.rows(
         "list_objects_v2",
         bucket=call.bucket_id,
         prefix=said.prefix,
         delimited=said.with_delimiter,
-        after_rank=after and after[0],
-        after_key=after and after[1],
+        after_rank=after_rank,
+        after_key=after_key,
         limit=limit + 1,
-        column=said.sort.column,
-        order=said.sort.order,
+        **said.sort.model_dump(),
     )
-    page, last = rows[:limit], rows[limit - 1] if len(rows) > limit else None
-    folders = [{"key": row["key"].rstrip("/"), "name": row["key"]} for row in page if row["id"] is None]
-    objects = [
-        {"name": row["key"], **({"key": row["key"]} if said.with_delimiter else {})}
-        | {field: row[field] for field in _OBJECT_FIELDS}
-        for row in page
-        if row["id"] is not None
-    ]
-    answer = {"hasNext": last is not None, "folders": folders, "objects": objects}
-    if last is not None:
+    answer: dict[str, Any] = {"hasNext": len(rows) > limit, "folders": [], "objects": []}
+    for row in rows[:limit]:
+        if row["id"] is None:
+            answer["folders"].append({"key": row["key"].rstrip("/"), "name": row["key"]})
+        else:
+            named = {"name": row["key"]} | ({"key": row["key"]} if said.with_delimiter else {})
+            answer["objects"].append(named | {field: row[field] for field in _OBJECT_FIELDS})
+    if len(rows) > limit:
+        last = rows[limit - 1]
         cursor = json.dumps([last["rank"], last["key"]]).encode()
         answer |= {"nextCursor": base64.urlsafe_b64encode(cursor).decode(), "nextCursorKey": last["key"]}
     return answer
 
 
-def _read_cursor(text: str) -> tuple[str, str] | None:
+def _read_cursor(text: str) -> tuple[str | None, str | None]:
     """The sort value and key a page ended with. Raises `InvalidParameter` for what is no cursor of ours."""
-    if not text:
-        return None
     try:
-        rank, key = strict_json.parse(base64.urlsafe_b64decode(text.encode("ascii")))
-    except (ValueError, TypeError) as error:
+        return _CURSOR.validate_json(base64.urlsafe_b64decode(text)) if text else (None, None)
+    except ValueError as error:
         raise StorageError("InvalidParameter", "Invalid Parameter cursor") from error
-    if not isinstance(rank, str) or not isinstance(key, str):
-        raise StorageError("InvalidParameter", "Invalid Parameter cursor")
-    return rank, key

@@ -1,7 +1,9 @@
 -- What the Storage service asks of the database, one statement a name.
 
 -- name: list_buckets
-select * from storage.buckets
+select id, name, coalesce(nullif(owner_id, ''), owner::text, '') as owner, public, type, file_size_limit,
+    allowed_mime_types, created_at, updated_at
+from storage.buckets
 where %(search)s = '' or strpos(lower(name), lower(%(search)s)) > 0
 order by
     case when %(order)s = 'asc' then case %(column)s when 'id' then id when 'name' then name end end,
@@ -11,7 +13,10 @@ order by
 limit %(limit)s offset %(offset)s
 
 -- name: find_bucket
-select * from storage.buckets where id = %(bucket)s
+-- supabase-py requires `owner` to be text.
+select id, name, coalesce(nullif(owner_id, ''), owner::text, '') as owner, public, type, file_size_limit,
+    allowed_mime_types, created_at, updated_at
+from storage.buckets where id = %(bucket)s
 
 -- name: insert_bucket
 insert into storage.buckets (id, name, owner, owner_id, public, file_size_limit, allowed_mime_types)

@@ -8,7 +8,6 @@ or bad credentials are answered in JSON like everywhere else in Storage.
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -27,7 +26,8 @@ EXTENSIONS = "creation,creation-with-upload,termination,expiration"
 BODY_TYPE = "application/offset+octet-stream"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _SECONDS = re.compile(r"-?\d+", re.ASCII)
-_ID = re.compile(r"([^/]+)/(.+)/([0-9a-f-]{36})", re.ASCII)
+_NUMBERS = ("upload-offset", "upload-length")
+_EXTRAS = ("upload-defer-length", "upload-checksum", "upload-concat")
 _METADATA_KEY = re.compile(r"[!-+\--~]+", re.ASCII)
 
 
@@ -41,35 +41,33 @@ async def options(call: Call) -> Answer:
 
 
 async def create(call: Call) -> Answer:
-    header = call.request.headers.get("upload-metadata", "")
-    metadata = parse_metadata(header)
+    headers, partials = call.request.headers, call.storage.partials
+    metadata = parse_metadata(headers.get("upload-metadata", ""))
     if not metadata:
         raise StorageError("InvalidRequest", "Metadata header is required")
     name = check_key(metadata.get("objectName", ""))
-    limits = await call.bucket(metadata.get("bucketName", ""))
-    if "upload-length" not in call.request.headers:
+    bucket = await call.bucket(metadata.get("bucketName", ""))
+    if "upload-length" not in headers:
         raise _refused(400, "Upload-Length header required")
-    length = int(call.request.headers["upload-length"])
+    length, seconds = int(headers["upload-length"]), metadata.get("cacheControl", "")
     mime_type = header_text(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
-    check_mime_type(mime_type, limits["allowed_mime_types"])
-    if length > call.storage.most_bytes(limits):
+    check_mime_type(mime_type, bucket["allowed_mime_types"])
+    if length > call.storage.most_bytes(bucket):
         raise _refused(413, "Maximum size exceeded")
-    seconds = metadata.get("cacheControl", "")
-    candidate = Candidate(
-        limits["id"],
-        name,
-        mime_type=mime_type,
-        cache_control=f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache",
-        user_metadata=decode_user_metadata(metadata.get("metadata"), base64_coded=False),
-    )
+    cache_control = f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache"
+    user_metadata = decode_user_metadata(metadata.get("metadata"), base64_coded=False)
+    candidate = Candidate(bucket["id"], name, mime_type, cache_control, user_metadata)
     await candidate.probe(call, length)
-    partial = call.storage.partials.create(candidate, length, header)
-    headers = {"location": _location(call.request, partial)}
-    async with call.storage.partials.turn(partial.id):
-        if call.request.headers.get("content-type") == BODY_TYPE:
+    partial = partials.create(candidate, length, headers["upload-metadata"])
+    # Absolute, on the host the client came by, below the path it posted to.
+    identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{partial.id}".encode()).decode().rstrip("=")
+    base = str(call.request.url.replace(query="", fragment="")).rstrip("/")
+    answer = {"location": f"{base}/{identifier}"}
+    async with partials.turn(partial.id):
+        if headers.get("content-type") == BODY_TYPE:
             await _append(call, partial)
-            headers["upload-offset"] = str(call.storage.partials.offset(partial))
-        return await _advance(call, partial, 201, headers)
+            answer["upload-offset"] = str(partials.offset(partial))
+        return await _advance(call, partial, 201, answer)
 
 
 async def progress(call: Call) -> Answer:
@@ -111,9 +109,14 @@ async def terminate(call: Call) -> Answer:
 
 def _find(call: Call) -> Partial:
     """The upload that the URL names."""
-    bucket, name, identifier = _decode_id(call.request.path_params["id"])
+    try:
+        identifier = (
+            base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode().rpartition("/")[2]
+        )
+    except ValueError:
+        identifier = ""
     partial = call.storage.partials.find(identifier)
-    if partial is None or (partial.candidate.bucket, partial.candidate.name) != (bucket, name):
+    if partial is None:
         raise _refused(404, "The file for this url was not found")
     if partial.expired:
         raise _refused(410, "The file for this url no longer exists")
@@ -169,15 +172,14 @@ def parse_metadata(header: str) -> dict[str, str]:
     Raises `StorageError` (400) for anything else, a doubled key included.
     """
     found: dict[str, str] = {}
-    for pair in header.split(",") if header else ():
-        key, _, value = pair.strip().partition(" ")
-        try:
-            text = base64.b64decode(value, validate=True).decode()
-        except ValueError as error:
-            raise _refused(400, "Invalid upload-metadata") from error
-        if not _METADATA_KEY.fullmatch(key) or key in found:
-            raise _refused(400, "Invalid upload-metadata")
-        found[key] = text
+    try:
+        for pair in header.split(",") if header else ():
+            key, _, value = pair.strip().partition(" ")
+            if not _METADATA_KEY.fullmatch(key) or key in found:
+                raise ValueError(key)
+            found[key] = base64.b64decode(value, validate=True).decode()
+    except ValueError as error:
+        raise _refused(400, "Invalid upload-metadata") from error
     return found
 
 
@@ -186,33 +188,14 @@ def _check_headers(request: Request) -> None:
     headers = request.headers
     if "tus-resumable" not in headers:
         raise _refused(412, "Tus-Resumable Required")
-    numbers = ("upload-offset", "upload-length")
-    is_wrong = {
-        **{name: not _NUMBER.fullmatch(headers.get(name, "0")) for name in numbers},
-        **{name: name in headers for name in ("upload-defer-length", "upload-checksum", "upload-concat")},
-        "tus-resumable": headers["tus-resumable"] != VERSION,
-        "content-type": request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE,
-    }
-    if any(is_wrong.values()):
-        raise _refused(400, f"Invalid {' '.join(name for name, wrong in is_wrong.items() if wrong)}")
-
-
-def _decode_id(encoded: str) -> list[str]:
-    """Bucket, name and id of an upload's URL. Raises `StorageError` (404) for what is none of ours."""
-    match = None
-    with contextlib.suppress(ValueError):
-        match = _ID.fullmatch(base64.urlsafe_b64decode(encoded + "==").decode())
-    if match is None:
-        raise _refused(404, "The file for this url was not found")
-    return list(match.groups())
-
-
-def _location(request: Request, partial: Partial) -> str:
-    """Absolute, on the host the client came by, below the path it posted to."""
-    candidate = partial.candidate
-    identifier = base64.urlsafe_b64encode(f"{candidate.bucket}/{candidate.name}/{partial.id}".encode())
-    base = str(request.url.replace(query="", fragment="")).rstrip("/")
-    return f"{base}/{identifier.decode().rstrip('=')}"
+    wrong = [name for name in _EXTRAS if name in headers]
+    wrong += [name for name in _NUMBERS if not _NUMBER.fullmatch(headers.get(name, "0"))]
+    if headers["tus-resumable"] != VERSION:
+        wrong.append("tus-resumable")
+    if request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE:
+        wrong.append("content-type")
+    if wrong:
+        raise _refused(400, f"Invalid {' '.join(wrong)}")
 
 
 def _response(status: int, headers: dict[str, str]) -> Response:

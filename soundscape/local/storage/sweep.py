@@ -31,10 +31,9 @@ async def sweep(
     removed = await asyncio.to_thread(files.discard_incoming, before)
     candidates = await asyncio.to_thread(files.older_versions, grace_s)
     async with pool.connection() as connection:
-        found = await connection.execute(QUERIES["versions_not_in_use"].encode(), {"versions": candidates})
-        unused = [version for (version,) in await found.fetchall()]
-    for version in unused:
-        await asyncio.to_thread(files.remove, version)
+        unused = await QUERIES.rows(connection, "versions_not_in_use", versions=candidates)
+    for row in unused:
+        await asyncio.to_thread(files.remove, row["version"])
     if removed + len(unused):
         log.info("storage.swept", removed=removed + len(unused))
     return removed + len(unused)

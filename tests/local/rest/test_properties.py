@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from soundscape.local.rest.errors import RestError
-from soundscape.local.rest.parameters import parse_query, split_query_string
 from soundscape.local.rest.plan import Planner, Read
+from soundscape.local.rest.request import parse_query, split_query_string
 from soundscape.local.rest.schema_cache import SchemaCache
 from soundscape.local.rest.sql import OPERATORS as COMPARISONS
 from soundscape.local.rest.sql import TEXT_SEARCH
