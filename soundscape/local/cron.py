@@ -11,8 +11,7 @@ import structlog
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from soundscape.local.queries import Queries
-from soundscape.local.stack import Stack
+from soundscape.local.stack import Queries, Stack
 
 log = structlog.get_logger(__name__)
 

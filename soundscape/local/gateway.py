@@ -95,8 +95,6 @@ async def _forever(name: str, run: Callable[[Stack], Awaitable[None]], stack: St
         try:
             await run(stack)
             return
-        except asyncio.CancelledError:
-            raise
         except Exception:
             log.exception("background work failed, starting it again", service=name)
             await asyncio.sleep(RESTART_DELAY_S)

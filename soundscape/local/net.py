@@ -16,8 +16,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from soundscape.local.postgres import SUPERUSER
-from soundscape.local.queries import Queries
-from soundscape.local.stack import Stack
+from soundscape.local.stack import Queries, Stack
 
 USER_AGENT = "pg_net/0.19.5"
 CHANNEL = "soundscape_net"

@@ -1,4 +1,4 @@
-"""What every service of the embedded project shares: keys, configuration, pools, a caller's transaction."""
+"""What every service of the embedded project shares: keys, configuration, pools, SQL, transactions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection, sql
+from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from soundscape.local.config import Config
@@ -39,6 +40,22 @@ class Stack:
     storage_admin: Pool
     admin: Pool
     """Superuser: realtime and background work, never a caller's request."""
+
+
+class Queries:
+    """The statements of a file by name: `-- name: x` begins each."""
+
+    def __init__(self, path: Path) -> None:
+        parts = (part.partition("\n") for part in path.read_text().split("-- name: ")[1:])
+        self._texts = {name: text.encode() for name, _, text in parts}
+
+    async def rows(
+        self, connection: AsyncConnection[Any], query: str | sql.Composed, /, **values: Any
+    ) -> list[DictRow]:
+        """What a statement gives, one of the file's or a composed one; no rows where it returns none."""
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(self._texts[query] if isinstance(query, str) else query, values)
+            return await cursor.fetchall() if cursor.description else []
 
 
 async def become(connection: Connection, caller: Caller, settings: Mapping[str, str]) -> None:

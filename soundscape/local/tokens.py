@@ -10,6 +10,7 @@ import hmac
 import json
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -60,7 +61,7 @@ class Tokens:
         assert isinstance(private, EllipticCurvePrivateKey)
         self._private = private
         self._public = private.public_key()
-        self._verified: dict[str, dict[str, Any]] = {}
+        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._verified)
         self._known = {
             keys.publishable_key: ANONYMOUS,
             keys.secret_key: SERVICE,
@@ -78,9 +79,10 @@ class Tokens:
         The algorithm is chosen by us from two, never by the token alone: ES256 with our `kid`, or
         HS256 with the older shared secret. Raises `InvalidToken`.
         """
-        remembered = self._verified.get(token)
-        if remembered is not None and remembered["exp"] > time.time():
-            return dict(remembered)
+        claims = self._remembered(token)
+        return dict(claims if claims["exp"] > time.time() else self._verified(token))
+
+    def _verified(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError as error:
@@ -93,9 +95,8 @@ class Tokens:
         else:
             raise InvalidToken("signature verification failed", "bad_jwt")
         try:
-            claims = jwt.decode(
-                token, key, algorithms=[algorithm], options={"verify_aud": False, "require": ["exp"]}
-            )
+            options: Any = {"verify_aud": False, "require": ["exp"]}
+            claims: dict[str, Any] = jwt.decode(token, key, algorithms=[algorithm], options=options)
         except jwt.ExpiredSignatureError as error:
             raise InvalidToken('"exp" claim timestamp check failed', "expired") from error
         except jwt.MissingRequiredClaimError as error:
@@ -104,10 +105,7 @@ class Tokens:
             raise InvalidToken("signature verification failed", "bad_jwt") from error
         if algorithm == "ES256" and claims.get("iss") != self.issuer:
             raise InvalidToken('unexpected "iss" claim value', "bad_jwt")
-        if len(self._verified) >= REMEMBERED_TOKENS:
-            self._verified.clear()
-        self._verified[token] = claims
-        return dict(claims)
+        return claims
 
     def caller(self, *, apikey: str | None, authorization: str | None, key_required: bool = True) -> Caller:
         """The caller behind a request's two headers. Raises `InvalidToken`.

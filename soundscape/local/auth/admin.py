@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import JSONResponse
@@ -16,7 +15,7 @@ from soundscape.local.auth.errors import AuthError, feature_disabled, invalid
 from soundscape.local.auth.settings import duration_s
 
 _MOST_PER_PAGE = 1000
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_LONGEST_BAN_S = 1000 * 365 * 24 * 3600
 # The clients say `role: null` and `should_soft_delete: false` unasked, and mean nothing by it.
 REFUSED = {
     "phone": "A phone number",
@@ -36,15 +35,12 @@ async def list_users(call: Call) -> Answer:
     total = (await call.row("count_users"))["total"]
     found = await call.many("users_shown", id=None, limit=per_page, offset=(page - 1) * per_page)
     # RFC 8288, with `page` as the first parameter: supabase-js reads the number after the first `=`.
-    last = max(-(-total // per_page), 1)
-    links = ", ".join(
-        f'<{call.request.url.path}?{urlencode({"page": number, "per_page": per_page})}>; rel="{rel}"'
-        for rel, number in (("next", page + 1), ("last", last))
-        if number <= last
-    )
+    last, path = max(-(-total // per_page), 1), call.request.url.path
+    pages = ({"next": page + 1} if page < last else {}) | {"last": last}
+    links = (f'<{path}?page={at}&per_page={per_page}>; rel="{rel}"' for rel, at in pages.items())
     return JSONResponse(
         {"users": [row["shown"] for row in found], "aud": "authenticated"},
-        headers={"x-total-count": str(total), "link": links},
+        headers={"x-total-count": str(total), "link": ", ".join(links)},
     )
 
 
@@ -54,13 +50,15 @@ async def get_user(call: Call) -> Answer:
 
 async def create_user(call: Call) -> Answer:
     body = _allowed(call)
+    email = body.address("Cannot create a user without either an email or phone")
+    try:
+        user_id = UUID(body.id) if body.id else None
+    except ValueError as error:
+        raise invalid("ID must conform to the uuid v4 format") from error
+    password_hash = await users.hashed(body.password, call.settings)
+    metadata, facts = body.user_metadata, body.app_metadata
     user = await users.create(
-        call,
-        body.address("Cannot create a user without either an email or phone"),
-        await users.hashed(body.password, call.settings),
-        user_id=_uuid(body.id) if body.id else None,
-        user_metadata=body.user_metadata,
-        app_metadata=body.app_metadata,
+        call, email, password_hash, user_id=user_id, user_metadata=metadata, app_metadata=facts
     )
     return await _finished(call, user, {})
 
@@ -170,18 +168,9 @@ async def _user(call: Call) -> Row:
 
 def _until(ban_duration: str) -> datetime:
     try:
-        return min(datetime.now(UTC) + timedelta(seconds=duration_s(ban_duration)), _LATEST)
+        return datetime.now(UTC) + timedelta(seconds=min(duration_s(ban_duration), _LONGEST_BAN_S))
     except ValueError as error:
         raise invalid(f"invalid format for ban duration: {error}") from error
-    except OverflowError:
-        return _LATEST
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise invalid("ID must conform to the uuid v4 format") from error
 
 
 def _number(call: Call, name: str, default: int) -> int:

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from soundscape.local.auth import account, admin, oauth, sessions, signup
+from soundscape.local.auth import account, admin, oauth, sessions
 from soundscape.local.auth.body import Body
-from soundscape.local.auth.call import Answer, Auth, Call, Handler
-from soundscape.local.auth.errors import API_VERSION, AuthError, feature_disabled
+from soundscape.local.auth.call import Answer, Auth, Call, Handler, Row
+from soundscape.local.auth.errors import AuthError, feature_disabled
 from soundscape.local.auth.limits import RateLimits
 from soundscape.local.auth.providers import open_providers
 from soundscape.local.auth.redirects import Redirects
@@ -24,6 +24,7 @@ from soundscape.local.stack import Stack
 
 log = structlog.get_logger(__name__)
 
+API_VERSION_HEADER, API_VERSION = "x-supabase-api-version", "2024-01-01"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -59,12 +60,12 @@ OPEN: dict[str, Handler] = {
 }
 KEYED: dict[str, Handler] = {
     "GET /settings": _settings,
-    "POST /signup": signup.signup,
+    "POST /signup": account.signup,
     "POST /token": sessions.token,
-    "POST /otp": signup.otp,
-    "POST /magiclink": signup.otp,
-    "POST /recover": signup.recover,
-    "POST /resend": signup.resend,
+    "POST /otp": account.otp,
+    "POST /magiclink": account.otp,
+    "POST /recover": account.recover,
+    "POST /resend": account.resend,
     "POST /verify": account.verify_code,
     "GET /user": account.get_user,
     "PUT /user": account.update_user,
@@ -164,10 +165,12 @@ def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, AuthError)
     if error.status >= 500:
         log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
-    version = request.headers.get("x-supabase-api-version", "")
-    said = error.as_dict(version if _DATE.fullmatch(version) else "")
-    known = {} if "error_code" in said else {"x-supabase-api-version": API_VERSION}
-    return JSONResponse(said, status_code=error.status, headers=known)
+    version = request.headers.get(API_VERSION_HEADER, "")
+    said: Row = {"code": error.status, "error_code": error.code, "msg": error.message}
+    headers = {}
+    if _DATE.fullmatch(version) and version >= API_VERSION:
+        said, headers = {"code": error.code, "message": error.message}, {API_VERSION_HEADER: API_VERSION}
+    return JSONResponse(said | error.extra, status_code=error.status, headers=headers)
 
 
 def _http_refusal(request: Request, error: Exception) -> Response:

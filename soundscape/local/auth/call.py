@@ -21,8 +21,7 @@ from soundscape.local.auth.limits import RateLimits
 from soundscape.local.auth.providers import Provider
 from soundscape.local.auth.redirects import Redirects
 from soundscape.local.auth.settings import Settings
-from soundscape.local.queries import Queries
-from soundscape.local.stack import Stack
+from soundscape.local.stack import Queries, Stack
 from soundscape.local.tokens import InvalidToken
 
 Row = dict[str, Any]

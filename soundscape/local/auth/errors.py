@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-API_VERSION = "2024-01-01"
-
 # GoTrue's codes: the HTTP status each usually has, and its words where the place has no better ones.
 REFUSALS: dict[str, tuple[int, str]] = {
     "anonymous_provider_disabled": (422, "Anonymous sign-ins are disabled"),
@@ -57,12 +55,6 @@ class AuthError(Exception):
         self.status = status or usual_status
         self.message = message or usual_words
         self.extra = extra
-
-    def as_dict(self, api_version: str = "") -> dict[str, Any]:
-        """The body; clients that announce 2024-01-01 or later read `code` and `message`."""
-        if api_version >= API_VERSION:
-            return {"code": self.code, "message": self.message, **self.extra}
-        return {"code": self.status, "error_code": self.code, "msg": self.message, **self.extra}
 
 
 def invalid(message: str) -> AuthError:

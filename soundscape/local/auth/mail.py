@@ -99,14 +99,14 @@ async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -
             call.auth.limits.spend("email_sent", "all", code="over_email_send_rate_limit")
             await asyncio.to_thread(_send_by_smtp, smtp, mail)
         else:
-            await asyncio.to_thread(_drop, _outbox(call.auth.stack.data_dir), mail)
+            await asyncio.to_thread(_drop, call.auth.stack.data_dir / "mail", mail)
     except (OSError, smtplib.SMTPException) as error:
         raise AuthError("unexpected_failure", f"Error sending {kind} email") from error
 
 
 def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
     """The newest mails first: `{id, kind, to, subject, date, text, html, link, code}`."""
-    files = sorted(_outbox(data_dir).glob("*.json"), reverse=True)
+    files = sorted((data_dir / "mail").glob("*.json"), reverse=True)
     mails = ({"id": file.stem} | json.loads(file.read_text()) for file in files)
     return list(islice((mail for mail in mails if to is None or mail["to"] == to.lower()), MOST_SHOWN))
 
@@ -123,10 +123,6 @@ def outbox_routes(stack: Stack) -> list[Route]:
         return JSONResponse({"mail": await asyncio.to_thread(read_outbox, stack.data_dir, to)})
 
     return [Route("/api/dev/mail", listed, methods=["GET"])]
-
-
-def _outbox(data_dir: Path) -> Path:
-    return data_dir / "mail"
 
 
 def _drop(folder: Path, mail: dict[str, str]) -> None:

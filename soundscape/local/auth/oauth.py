@@ -14,7 +14,7 @@ from soundscape.local.auth import codes, mail, redirects, sessions, users
 from soundscape.local.auth.body import check_challenge, valid_email
 from soundscape.local.auth.call import Answer, Call, Row
 from soundscape.local.auth.errors import AuthError, invalid
-from soundscape.local.auth.providers import Grant, Provider
+from soundscape.local.auth.providers import Provider
 
 # What the service decides itself, or the client meant for the service.
 _OWN_PARAMETERS = {
@@ -47,10 +47,10 @@ async def callback(call: Call) -> Answer:
         if not call.query("code"):
             raise AuthError("bad_oauth_callback")
         provider = _provider(call, flow["provider_type"])
-        grant = await provider.grant(call.query("code"), flow["code_verifier"])
+        data, tokens = await provider.grant(call.query("code"), flow["code_verifier"])
         async with call.connection.transaction():
-            user = await _account(call, flow["provider_type"], _storable(grant.data))
-            onward = await _welcome(call, user, flow, grant, target)
+            user = await _account(call, flow["provider_type"], _storable(data))
+            onward = await _welcome(call, user, flow, tokens, target)
         if isinstance(onward, AuthError):
             raise onward
     except AuthError as error:
@@ -87,7 +87,7 @@ def _storable(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) -> str | AuthError:
+async def _welcome(call: Call, user: Row, flow: Row, tokens: Row, target: str) -> str | AuthError:
     """Where the browser goes now that the provider vouches for somebody; a refusal, once mail is sent."""
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
@@ -96,13 +96,12 @@ async def _welcome(call: Call, user: Row, flow: Row, grant: Grant, target: str) 
         name = flow["provider_type"]
         message = f"Unverified email with {name}. A confirmation email has been sent to your {name} email"
         return AuthError("provider_email_needs_verification", message)
-    given: dict[str, Any] = {"access_token": grant.access_token, "refresh_token": grant.refresh_token}
     if flow["code_challenge"] is not None:
         return redirects.with_query(
-            target, code=await codes.issue_code(call, user, flow_id=flow["id"], **given)
+            target, code=await codes.issue_code(call, user, flow_id=flow["id"], **tokens)
         )
-    tokens = {f"provider_{name.removeprefix('access_')}": token for name, token in given.items() if token}
-    return redirects.with_session(target, await sessions.start(call, user, "oauth"), **tokens)
+    given = {f"provider_{name.removeprefix('access_')}": token for name, token in tokens.items() if token}
+    return redirects.with_session(target, await sessions.start(call, user, "oauth"), **given)
 
 
 async def _account(call: Call, name: str, data: dict[str, Any]) -> Row:

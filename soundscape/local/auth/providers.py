@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,16 +19,8 @@ TIMEOUT_S = 10.0
 # Never an algorithm whose key is the client's own secret.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 ISSUERS = {"google": "https://accounts.google.com", "gitlab": "https://gitlab.com"}
+Document = dict[str, Any]
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Who the provider says it is, as the identity's data, and the provider's own tokens."""
-
-    data: dict[str, Any]
-    access_token: str
-    refresh_token: str | None
 
 
 def open_providers(settings: Settings, *, callback: str) -> dict[str, Provider]:
@@ -55,7 +46,7 @@ class Provider:
     """
 
     scopes: tuple[str, ...] = ("openid", "email", "profile")
-    _document: dict[str, Any] | None = None
+    _document: Document | None = None
 
     def __init__(self, settings: ProviderSettings, redirect_uri: str, url: str) -> None:
         self.settings = settings
@@ -64,8 +55,7 @@ class Provider:
 
     async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
         """Where the browser signs in."""
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-            endpoint = (await self.endpoints(http))["authorization_endpoint"]
+        endpoint = (await self.endpoints())["authorization_endpoint"]
         asked = {
             **extra,
             "client_id": self.settings.client_id,
@@ -79,30 +69,31 @@ class Provider:
         }
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
 
-    async def grant(self, code: str, verifier: str) -> Grant:
-        """What the provider gives for `code`. Raises `AuthError`."""
+    async def grant(self, code: str, verifier: str) -> tuple[Document, Document]:
+        """What the provider gives for `code`: who it is, as an identity's data, and its `access_token` and
+        `refresh_token`. Raises `AuthError`.
+        """
         client_id, secret = self.settings.client_id, self.settings.secret
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
         form |= {"redirect_uri": self.redirect_uri}
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-            endpoints = await self.endpoints(http)
-            basic: httpx.BasicAuth | None = httpx.BasicAuth(client_id, secret)
-            methods = endpoints.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-            if "client_secret_basic" not in methods:
-                form, basic = form | {"client_id": client_id, "client_secret": secret}, None
-            tokens = await _json(http, "POST", endpoints["token_endpoint"], data=form, auth=basic)
-            if not isinstance(tokens, dict) or not tokens.get("access_token"):
-                raise _failed("unable to exchange the code")
-            person = await self.person(http, endpoints, tokens, verifier)
+        endpoints, basic = await self.endpoints(), "client_secret_basic"
+        if basic in endpoints.get("token_endpoint_auth_methods_supported", [basic]):
+            auth = httpx.BasicAuth(client_id, secret)
+        else:
+            form, auth = form | {"client_id": client_id, "client_secret": secret}, None
+        tokens = await _json("POST", endpoints["token_endpoint"], data=form, auth=auth)
+        if not isinstance(tokens, dict) or not isinstance(tokens.get("access_token"), str):
+            raise _failed("unable to exchange the code")
+        person = await self.person(endpoints, tokens, verifier)
         data = {"iss": self.url, "provider_id": person["sub"], "full_name": person.get("name")}
         data = {**data, **person, "phone_verified": False}
         present = {key: value for key, value in data.items() if value is not None}
-        return Grant(present, str(tokens["access_token"]), tokens.get("refresh_token"))
+        return present, {name: tokens.get(name) for name in ("access_token", "refresh_token")}
 
-    async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
+    async def endpoints(self) -> Document:
         """As a discovery document names them."""
         if self._document is None:
-            document = await _json(http, "GET", f"{self.url}/.well-known/openid-configuration")
+            document = await _json("GET", f"{self.url}/.well-known/openid-configuration")
             if str(document.get("issuer", "")).rstrip("/") != self.url:
                 raise _failed("the discovery document is another issuer's")
             if missing := [name for name in ENDPOINTS if not isinstance(document.get(name), str)]:
@@ -110,16 +101,14 @@ class Provider:
             self._document = document
         return self._document
 
-    async def person(
-        self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
-    ) -> dict[str, Any]:
+    async def person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
         """Whom the tokens are of, `sub`, `email` and `email_verified` at least. Raises `AuthError`."""
-        published = await _json(http, "GET", endpoints["jwks_uri"])
+        published = await _json("GET", endpoints["jwks_uri"])
         claims = self._verified(published, endpoints["issuer"], str(tokens.get("id_token", "")))
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), _nonce(verifier).encode()):
             raise _failed("the ID token answers another request")
         if not claims.get("email") and "userinfo_endpoint" in endpoints:
-            said = await _json(http, "GET", endpoints["userinfo_endpoint"], bearer=tokens["access_token"])
+            said = await _json("GET", endpoints["userinfo_endpoint"], bearer=tokens["access_token"])
             claims = said | claims if said.get("sub") == claims["sub"] else claims
         return {
             "sub": str(claims["sub"]),
@@ -129,10 +118,10 @@ class Provider:
             **{name: claims.get(name) for name in ("name", "picture", "preferred_username")},
         }
 
-    def _verified(self, published: Any, issuer: str, id_token: str) -> dict[str, Any]:
+    def _verified(self, published: Any, issuer: str, id_token: str) -> Document:
         try:
             kid, known = jwt.get_unverified_header(id_token).get("kid"), jwt.PyJWKSet.from_dict(published)
-            claims: dict[str, Any] = jwt.decode(
+            claims: Document = jwt.decode(
                 id_token,
                 known[kid] if kid else known.keys[0],
                 algorithms=ALGORITHMS,
@@ -151,7 +140,7 @@ class GitHub(Provider):
 
     scopes = ("user:email",)
 
-    async def endpoints(self, http: httpx.AsyncClient) -> dict[str, Any]:
+    async def endpoints(self) -> Document:
         host = self.url or "https://github.com"
         return {
             "authorization_endpoint": f"{host}/login/oauth/authorize",
@@ -159,15 +148,13 @@ class GitHub(Provider):
             "token_endpoint_auth_methods_supported": ["client_secret_post"],
         }
 
-    async def person(
-        self, http: httpx.AsyncClient, endpoints: dict[str, Any], tokens: dict[str, Any], verifier: str
-    ) -> dict[str, Any]:
+    async def person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
         api = f"{self.url}/api/v3" if self.url else "https://api.github.com"
-        user = await _json(http, "GET", f"{api}/user", bearer=tokens["access_token"])
-        addresses = await _json(http, "GET", f"{api}/user/emails", bearer=tokens["access_token"])
+        user = await _json("GET", f"{api}/user", bearer=tokens["access_token"])
+        addresses = await _json("GET", f"{api}/user/emails", bearer=tokens["access_token"])
         if not isinstance(addresses, list) or "id" not in user:
             raise _failed("GitHub did not say who this is")
-        primary: dict[str, Any] = next((item for item in addresses if item.get("primary")), {})
+        primary: Document = next((item for item in addresses if item.get("primary")), {})
         return {
             "iss": api,
             "sub": str(user["id"]),
@@ -180,10 +167,11 @@ class GitHub(Provider):
         }
 
 
-async def _json(http: httpx.AsyncClient, method: str, address: str, *, bearer: str = "", **sent: Any) -> Any:
+async def _json(method: str, address: str, *, bearer: str = "", **sent: Any) -> Any:
     headers = {"accept": "application/json"} | ({"authorization": f"Bearer {bearer}"} if bearer else {})
     try:
-        response = await http.request(method, address, headers=headers, **sent)
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+            response = await http.request(method, address, headers=headers, **sent)
         response.raise_for_status()
         return response.json()
     except (httpx.HTTPError, ValueError) as error:

@@ -40,19 +40,19 @@ class Redirects:
         if not address or _CONTROL.search(address):
             return False
         try:
-            base, asked = urlsplit(self.site_url), urlsplit(address)
-            host, port = asked.hostname or "", asked.port
+            site, asked = urlsplit(self.site_url), urlsplit(address)
+            host, port, number = asked.hostname or "", asked.port, _number(asked.hostname)
         except ValueError:
             return False
         if asked.username is not None:
             return False
-        same_port = base.port == port or _is_loopback(host)
-        if host and (base.scheme, base.hostname) == (asked.scheme, host) and same_port:
+        is_loopback = number is not None and number.is_loopback
+        same_port = site.port == port or is_loopback
+        if host and (site.scheme, site.hostname) == (asked.scheme, host) and same_port:
             return True
-        is_web = asked.scheme in ("http", "https")
-        if host.isdigit() or (_address(host) and not _is_loopback(host)):
+        if host.isdigit() or (number and not is_loopback):
             return False
-        if is_web and not _address(host) and not _HOSTNAME.fullmatch(host):
+        if asked.scheme in ("http", "https") and not number and not _HOSTNAME.fullmatch(host):
             return False
         return any(pattern.fullmatch(address.partition("#")[0]) for pattern in self._patterns)
 
@@ -91,13 +91,9 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(piece) or re.escape(piece) for piece in pieces))
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
+def _number(host: str | None) -> IPv4Address | IPv6Address | None:
+    """The address of a host that is named by it."""
     try:
-        return ip_address(host)
+        return ip_address("127.0.0.1" if host == "localhost" else host or "")
     except ValueError:
         return None
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)

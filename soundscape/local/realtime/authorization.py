@@ -8,12 +8,11 @@ to insert two of its own; everything is rolled back. Policies see `realtime.topi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, LiteralString
 
 import psycopg
 import structlog
 
-from soundscape.local.stack import Connection, Pool, become
+from soundscape.local.stack import Pool, become
 from soundscape.local.tokens import Caller, InvalidToken, Tokens
 
 EXTENSIONS = ("broadcast", "presence")
@@ -25,8 +24,7 @@ insert into realtime.messages (topic, extension)
 select %s, extension from unnest(%s::text[]) extension
 returning id
 """
-_READ = "select extension from realtime.messages where topic = %s and id = any (%s)"
-_WRITE = "insert into realtime.messages (topic, extension) values (%s, %s)"
+_ALLOWED = "select reads, writes from realtime.allowed(%s)"
 
 
 class Refused(Exception):
@@ -69,21 +67,8 @@ async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{
             ids = [id_ async for (id_,) in planted]
             settings = {"realtime.topic": topic, "request.headers": headers, "statement_timeout": "3s"}
             await become(connection, caller, settings)
-            read = await _attempt(connection, _READ, [topic, ids])
-            write = [it for it in EXTENSIONS if await _attempt(connection, _WRITE, [topic, it]) is not None]
-            return Permissions(frozenset(it for (it,) in read or ()), frozenset(write))
+            async for reads, writes in await connection.execute(_ALLOWED, [ids]):
+                return Permissions(frozenset(reads), frozenset(writes))
     except psycopg.Error as error:
         log.warning("realtime.policy_failed", topic=topic, error=str(error).strip())
-        return Permissions()
-
-
-async def _attempt(
-    connection: Connection, statement: LiteralString, parameters: list[Any]
-) -> list[tuple[Any, ...]] | None:
-    """The rows, if any come back; None where the caller may not."""
-    try:
-        async with connection.transaction():
-            cursor = await connection.execute(statement, parameters)
-            return await cursor.fetchall() if cursor.description else []
-    except psycopg.errors.InsufficientPrivilege:
-        return None
+    return Permissions()

@@ -15,8 +15,8 @@ from soundscape.local.realtime.serializer import Message, UserBroadcast
 from soundscape.local.tokens import Caller
 
 if TYPE_CHECKING:
+    from soundscape.local.realtime.app import Service
     from soundscape.local.realtime.connection import Connection
-    from soundscape.local.realtime.service import Service
 
 
 NO_PERSIST = "persist is not supported"

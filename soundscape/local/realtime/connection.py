@@ -18,7 +18,7 @@ from soundscape.local.realtime.channel import Channel, bind, join
 from soundscape.local.realtime.serializer import MalformedFrame, Message, Serializer
 
 if TYPE_CHECKING:
-    from soundscape.local.realtime.service import Service
+    from soundscape.local.realtime.app import Service
 
 CLOSE_S = 2.0
 UNSUPPORTED, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1009, 1013, 1001

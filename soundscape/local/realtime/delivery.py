@@ -11,7 +11,7 @@ from soundscape.local.realtime.channel import Channel
 from soundscape.local.realtime.hub import Hub
 from soundscape.local.realtime.pgoutput import Change
 from soundscape.local.realtime.serializer import Payload, UserBroadcast
-from soundscape.local.realtime.visibility import Conditions, judge, shown
+from soundscape.local.realtime.visibility import Conditions, Verdict, judge, shown
 from soundscape.local.stack import Pool
 from soundscape.local.tokens import Caller
 
@@ -23,6 +23,11 @@ class Question:
     caller: Caller
     changes: dict[int, Change] = field(default_factory=dict)
     filters: dict[Conditions, None] = field(default_factory=dict)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+    async def ask(self, callers: Pool) -> None:
+        found = await judge(callers, self.caller, [*self.changes.values()], [*self.filters])
+        self.verdicts = dict(zip(self.changes, found, strict=True))
 
 
 @dataclass
@@ -46,22 +51,13 @@ class Delivery:
                 question = questions.setdefault(asked, Question(channel.caller))
                 question.changes[number] = change
                 question.filters |= dict.fromkeys(it.conditions for it in wanted)
-        answers = await asyncio.gather(
-            *(
-                judge(self.callers, it.caller, [*it.changes.values()], [*it.filters])
-                for it in questions.values()
-            )
-        )
-        verdicts = {
-            (number, token): verdict
-            for ((_, token), question), found in zip(questions.items(), answers, strict=True)
-            for number, verdict in zip(question.changes, found, strict=True)
-        }
+        await asyncio.gather(*(question.ask(self.callers) for question in questions.values()))
         for number, change in enumerate(batch):
             for channel, wanted in self._listeners(change):
-                verdict = verdicts.get((number, channel.token))
-                if verdict is None:
-                    continue
+                found = questions.get((change.relation.oid, channel.token))
+                if found is None or number not in found.verdicts:
+                    continue  # joined meanwhile, or with another token
+                verdict = found.verdicts[number]
                 passes = [it.id for it in wanted if verdict.visible and it.conditions in verdict.passes]
                 ids = [it.id for it in wanted] if verdict.error is not None else passes
                 if ids:

@@ -12,11 +12,10 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
-from soundscape.local.realtime.filter import Condition
 from soundscape.local.realtime.pgoutput import Change
 from soundscape.local.realtime.serializer import MalformedFrame, load_json
 from soundscape.local.stack import Connection, Pool, become
@@ -24,6 +23,16 @@ from soundscape.local.tokens import Caller
 
 MAX_RECORD_BYTES = 1024 * 1024
 KEPT_CELL_BYTES = 64
+
+
+class Condition(NamedTuple):
+    """One `column op value` of a filter; the value of `in` is an array in Postgres' syntax."""
+
+    column: str
+    operator: str
+    value: str
+    negated: bool = False
+
 
 Conditions = tuple[Condition, ...]
 Cells = dict[str, str]

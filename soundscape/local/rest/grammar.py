@@ -108,10 +108,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     def visit_alias(self, _: Node, children: list[Any]) -> str:
         return str(children[1])
 
-    def visit_hint(self, _: Node, children: list[Any]) -> str:
-        return str(children[1])
-
-    visit_cast = visit_hint
+    visit_hint = visit_cast = visit_alias
 
     # -- conditions ------------------------------------------------------------------------------
 

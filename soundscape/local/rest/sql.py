@@ -39,8 +39,10 @@ def array_literal(values: Iterable[str]) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
-class Composer:
-    """Composes one statement and gathers its parameters."""
+class Statement:
+    """One statement, as it is composed: what it asks for, and its parameters."""
+
+    query: Composed
 
     def __init__(self) -> None:
         self.parameters: dict[str, Any] = {}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from soundscape.local.rest.calls import Call
 from soundscape.local.rest.plan import Read
 from soundscape.local.rest.request import Media
-from soundscape.local.rest.sql import COMMA, EMPTY, Composer
+from soundscape.local.rest.sql import COMMA, EMPTY, Statement
 from soundscape.local.rest.writes import Batch, Write
 from soundscape.local.stack import identifier
 
@@ -24,12 +23,6 @@ _COUNTED = SQL(
     " (coalesce(nullif(current_setting('pgrst.inserted', true), ''), '0')::int + {})::text, true) <> ''"
 )
 _COUNTED_INSERT, _COUNTED_CONFLICT = _COUNTED.format(Literal(1)), _COUNTED.format(Literal(-1))
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    query: Composed
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,58 +44,59 @@ def read_statement(
     read: Read, shape: Shape, *, counted: bool = False, ceiling: int | None = None
 ) -> Statement:
     """The rows of a table, or of a call. Counts no further than `ceiling`, where there is one."""
-    composer, with_, total = Composer(), EMPTY, NO_TOTAL
+    statement, with_, total = Statement(), EMPTY, NO_TOTAL
     source: Composable = identifier(*read.table.key)
     if shape.call is not None:
-        with_, source = SQL("with {} as ({}) ").format(SOURCE, _call(composer, shape.call)), SOURCE
-    rows = composer.read(read, source)
+        with_, source = SQL("with {} as ({}) ").format(SOURCE, _call(statement, shape.call)), SOURCE
+    rows = statement.read(read, source)
     if counted:
-        found = composer.count(read, source)
+        found = statement.count(read, source)
         if ceiling is not None:
             found = SQL("{} limit {}").format(found, Literal(ceiling + 1))
         total = SQL("(select count(*) from ({}) as pgrst_counted)").format(found)
-    return _finish(composer, with_, rows, shape, total)
+    return _finish(statement, with_, rows, shape, total)
 
 
 def write_statement(write: Write, shape: Shape) -> Statement:
-    composer = Composer()
+    statement = Statement()
     if write.method == "DELETE":
-        parts = [_delete(composer, write)]
+        parts = [_delete(statement, write)]
     else:
         change = _insert if write.method == "POST" else _update
-        parts = [change(composer, write, batch) for batch in write.batches]
+        parts = [change(statement, write, batch) for batch in write.batches]
     names = [SQL("pgrst_write_{}").format(number) for number in range(len(parts))]
     ctes = [SQL("{} as ({})").format(name, part) for name, part in zip(names, parts, strict=True)]
     union = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
     with_ = SQL("with {}, {} as ({}) ").format(COMMA.join(ctes), SOURCE, union)
-    rows = SQL("select * from {}").format(SOURCE) if shape.empty else composer.read(write.shown, SOURCE)
-    return _finish(composer, with_, rows, shape, NO_TOTAL)
+    rows = SQL("select * from {}").format(SOURCE) if shape.empty else statement.read(write.shown, SOURCE)
+    return _finish(statement, with_, rows, shape, NO_TOTAL)
 
 
 def count_statement(read: Read) -> Statement:
     """The planner's estimate of how many rows a read has."""
-    composer = Composer()
-    counted = composer.count(read, identifier(*read.table.key))
-    return Statement(SQL("explain (format json) {}").format(counted), composer.parameters)
+    statement = Statement()
+    counted = statement.count(read, identifier(*read.table.key))
+    statement.query = SQL("explain (format json) {}").format(counted)
+    return statement
 
 
 # -- the answer ------------------------------------------------------------------------------------
 
 
 def _finish(
-    composer: Composer, with_: Composable, rows: Composable, shape: Shape, total: Composable
+    statement: Statement, with_: Composable, rows: Composable, shape: Shape, total: Composable
 ) -> Statement:
-    query = SQL(
+    statement.query = SQL(
         "{}select {} as body, count(*) as rows, {} as total,"
         " nullif(current_setting('pgrst.inserted', true), '')::int as inserted,"
         " nullif(current_setting('response.headers', true), '') as headers,"
         " nullif(current_setting('response.status', true), '') as status,"
         " {} as schema_version from ({}) as pgrst_t"
-    ).format(with_, _body(composer, shape), total, Literal(shape.version), rows)
-    return Statement(query, composer.parameters)
+    ).format(with_, _body(statement, shape), total, Literal(shape.version), rows)
+    return statement
 
 
-def _body(composer: Composer, shape: Shape) -> Composable:
+def _body(statement: Statement, shape: Shape) -> Composable:
     if shape.empty:
         return SQL("''")
     if shape.media.type == "text/csv":
@@ -110,12 +104,12 @@ def _body(composer: Composer, shape: Shape) -> Composable:
         return SQL(
             "{}::text || coalesce(string_agg("
             "substring(pgrst_t::text, 2, length(pgrst_t::text) - 2), E'\\n'), '')"
-        ).format(composer.value(",".join(shape.names) + "\n"))
-    function = shape.call.function if shape.call is not None else None
-    scalar = function is not None and function.is_scalar
+        ).format(statement.value(",".join(shape.names) + "\n"))
+    function = shape.call and shape.call.function
+    scalar = function and function.is_scalar
     rows: Composable = SQL("json_agg(pgrst_t.pgrst_scalar)" if scalar else "json_agg(pgrst_t)")
     # Without brackets where one row is asked for, or the function returns one.
-    single = shape.media.single or (function is not None and not function.returns_set)
+    single = shape.media.single or (function and not function.returns_set)
     rows = SQL("{} -> 0").format(rows) if single else rows
     rows = SQL("json_strip_nulls({})").format(rows) if shape.media.strip_nulls else rows
     return SQL("coalesce(({})::text, {})").format(rows, SQL("'null'") if single else SQL("'[]'"))
@@ -124,7 +118,7 @@ def _body(composer: Composer, shape: Shape) -> Composable:
 # -- writes ----------------------------------------------------------------------------------------
 
 
-def _insert(composer: Composer, write: Write, batch: Batch) -> Composable:
+def _insert(statement: Statement, write: Write, batch: Batch) -> Composable:
     columns, conflict = _listed(batch.columns), _listed(write.conflict)
     head = "insert into {0} ({1}) select {1} from " if batch.columns else "insert into {0} select from "
     counted, on_conflict = EMPTY, EMPTY
@@ -136,10 +130,10 @@ def _insert(composer: Composer, write: Write, batch: Batch) -> Composable:
     elif write.conflict:
         on_conflict = SQL(" on conflict ({}) do nothing").format(conflict)
     into = SQL(head).format(identifier(*write.target.table.key), columns)
-    return Composed([into, _body_rows(composer, write, batch), counted, on_conflict, _returning(write)])
+    return Composed([into, _body_rows(statement, write, batch), counted, on_conflict, _returning(write)])
 
 
-def _update(composer: Composer, write: Write, batch: Batch) -> Composable:
+def _update(statement: Statement, write: Write, batch: Batch) -> Composable:
     table, place = identifier(*write.target.table.key), identifier(write.target.place)
     if not batch.columns:
         shown = _listed(write.returning) if write.returning else SQL("1")
@@ -148,15 +142,15 @@ def _update(composer: Composer, write: Write, batch: Batch) -> Composable:
         table,
         place,
         _changes(batch, "pgrst_body"),
-        _body_rows(composer, write, batch),
-        composer.conditions(write.target),
+        _body_rows(statement, write, batch),
+        statement.conditions(write.target),
         _returning(write),
     )
 
 
-def _delete(composer: Composer, write: Write) -> Composable:
+def _delete(statement: Statement, write: Write) -> Composable:
     table, place = identifier(*write.target.table.key), identifier(write.target.place)
-    where = composer.conditions(write.target)
+    where = statement.conditions(write.target)
     return SQL("delete from {} as {}{}{}").format(table, place, where, _returning(write))
 
 
@@ -166,16 +160,16 @@ def _changes(batch: Batch, source: str) -> Composable:
     )
 
 
-def _body_rows(composer: Composer, write: Write, batch: Batch) -> Composable:
+def _body_rows(statement: Statement, write: Write, batch: Batch) -> Composable:
     """The body as rows of the table's own type, so that every column is read as Postgres reads it."""
-    body = SQL("{}::json").format(composer.value(write.text))
+    body = SQL("{}::json").format(statement.value(write.text))
     if not batch.columns:
         return SQL("json_array_elements({}) as pgrst_body").format(body)
     if batch.numbers is not None:
         body = SQL(
             "(select json_agg(e.value order by e.number) from json_array_elements({})"
             " with ordinality as e (value, number) where e.number = any({}))"
-        ).format(body, composer.value(list(batch.numbers)))
+        ).format(body, statement.value(list(batch.numbers)))
     row = identifier(*write.target.table.key)
     return SQL("json_populate_recordset(null::{}, {}) as pgrst_body").format(row, body)
 
@@ -193,11 +187,11 @@ def _listed(columns: Iterable[str]) -> Composable:
 # -- calls -----------------------------------------------------------------------------------------
 
 
-def _call(composer: Composer, call: Call) -> Composable:
+def _call(statement: Statement, call: Call) -> Composable:
     types = [SQL("{} {}").format(identifier(it.name), identifier(*it.type_name)) for it in call.arguments]
     source: Composable = SQL("(select) as pgrst_args")
     if types:
-        text = composer.value(call.text)
+        text = statement.value(call.text)
         source = SQL("json_to_record({}::json) as pgrst_args ({})").format(text, COMMA.join(types))
     arguments = [SQL("{0} => pgrst_args.{0}").format(identifier(it.name)) for it in call.arguments]
     called = SQL("{}({})").format(identifier(call.function.schema, call.function.name), COMMA.join(arguments))

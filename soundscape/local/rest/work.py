@@ -13,13 +13,8 @@ from soundscape.local.rest.errors import nearest, refusal
 from soundscape.local.rest.plan import Planner
 from soundscape.local.rest.request import Request
 from soundscape.local.rest.schema_cache import SchemaCache
-from soundscape.local.rest.statements import (
-    Shape,
-    Statement,
-    count_statement,
-    read_statement,
-    write_statement,
-)
+from soundscape.local.rest.sql import Statement
+from soundscape.local.rest.statements import Shape, count_statement, read_statement, write_statement
 from soundscape.local.rest.syntax import Query
 from soundscape.local.rest.writes import plan_write
 from soundscape.local.stack import Connection

@@ -88,6 +88,31 @@ exception
 end
 $$;
 
+-- For which extensions the current role may read `planted` messages of its topic, and write some of its own.
+create function realtime.allowed(planted uuid[], out reads text[], out writes text[])
+language plpgsql as $$
+declare
+    asked text;
+begin
+    begin
+        reads := array(select extension from realtime.messages where topic = realtime.topic() and id = any (planted));
+    exception
+        when insufficient_privilege then
+            reads := '{}';
+    end;
+    writes := '{}';
+    foreach asked in array array['broadcast', 'presence'] loop
+        begin
+            insert into realtime.messages (topic, extension) values (realtime.topic(), asked);
+            writes := writes || asked;
+        exception
+            when insufficient_privilege then
+                continue;
+        end;
+    end loop;
+end
+$$;
+
 -- What the current role may learn of changes to one table: whether it sees the row, whose primary key is
 -- selected again under row level security; which of the filters the row passes; and the cells of the columns
 -- that it may read, each as JSON. The service calls it as each subscriber, as the real one does with its

@@ -16,21 +16,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from soundscape.local.stack import Stack
-from soundscape.local.storage import buckets, downloads, listing, objects, uploads
+from soundscape.local.stack import Pool, Stack
+from soundscape.local.storage import buckets, downloads, objects, uploads
 from soundscape.local.storage import resumable as tus
-from soundscape.local.storage.call import Call, Handler, Storage
+from soundscape.local.storage.call import QUERIES, Call, Handler, Storage
 from soundscape.local.storage.errors import StorageError
-from soundscape.local.storage.files import Files, iso_time
+from soundscape.local.storage.files import Files, discard_idle, iso_time
 from soundscape.local.storage.names import parse_size
 from soundscape.local.storage.partials import Partials
 from soundscape.local.storage.resumable import plainly
 from soundscape.local.storage.signatures import Signatures
-from soundscape.local.storage.sweep import SWEEP_INTERVAL_S, sweep
 
 log = structlog.get_logger(__name__)
 DEFAULT_SIZE_LIMIT = "50MiB"
 """What the official CLI allows when `config.toml` does not say."""
+GRACE_S = 600.0
+"""How long placed bytes may wait for their row: far longer than a transaction may last."""
+SWEEP_INTERVAL_S = 300.0
+IDLE_S = 3600.0
+"""How long a body may lie half received without a further byte."""
 OBJECT = "{bucket}/{key:path}"
 OPEN = "open: "
 """Before the operation of a route that asks nobody for credentials."""
@@ -54,8 +58,8 @@ def build(stack: Stack) -> Starlette:
         ("PUT", "/bucket/{bucket}", "bucket.update", buckets.update),
         ("DELETE", "/bucket/{bucket}", "bucket.delete", buckets.delete),
         ("POST", "/bucket/{bucket}/empty", "bucket.empty", buckets.empty),
-        ("POST", "/object/list/{bucket}", "object.list", listing.list_folder),
-        ("POST", "/object/list-v2/{bucket}", "object.list_v2", listing.list_prefix),
+        ("POST", "/object/list/{bucket}", "object.list", objects.list_folder),
+        ("POST", "/object/list-v2/{bucket}", "object.list_v2", objects.list_prefix),
         ("POST", f"/object/upload/sign/{OBJECT}", "object.sign_upload_url", uploads.sign),
         ("PUT", f"/object/upload/sign/{OBJECT}", OPEN + "object.upload_signed", uploads.upload_signed),
         ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, tus.refuse_signed),
@@ -127,6 +131,26 @@ async def run(stack: Stack) -> None:
             log.warning("storage.sweep_failed", error=str(error))
         idle_since = None
         await asyncio.sleep(SWEEP_INTERVAL_S)
+
+
+async def sweep(
+    pool: Pool, files: Files, *, grace_s: float = GRACE_S, idle_since: float | None = None
+) -> int:
+    """Remove placed versions older than `grace_s` that no row names, and abandoned bodies; how many.
+
+    `idle_since` (Unix time) says since when a half-received body must have lain still: at start that is
+    now, for its sender is gone with the process before. `pool` is of the tables' owner, who sees all.
+    """
+    before = time.time() - IDLE_S if idle_since is None else idle_since
+    removed = await asyncio.to_thread(discard_idle, files.incoming, before)
+    candidates = await asyncio.to_thread(files.older_versions, grace_s)
+    async with pool.connection() as connection:
+        unused = await QUERIES.rows(connection, "versions_not_in_use", versions=candidates)
+    for row in unused:
+        await asyncio.to_thread(files.remove, row["version"])
+    if removed + len(unused):
+        log.info("storage.swept", removed=removed + len(unused))
+    return removed + len(unused)
 
 
 def _files(stack: Stack) -> Files:

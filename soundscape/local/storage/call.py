@@ -21,8 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from soundscape.local import payload
-from soundscape.local.queries import Queries
-from soundscape.local.stack import Stack, become
+from soundscape.local.stack import Queries, Stack, become
 from soundscape.local.storage.errors import StorageError, from_database, invalid_request
 from soundscape.local.storage.files import Files
 from soundscape.local.storage.names import check_bucket_name, check_key

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote
 
@@ -29,15 +31,8 @@ async def authenticated(call: Call) -> Answer:
     """The row and its bytes: when an overwrite takes them away in between, the newer pair."""
     for _ in range(OPEN_ATTEMPTS):
         row = await _find(call)
-        try:
-            file = call.storage.files.open(row["version"])
-        except FileNotFoundError:
-            continue
-        try:
-            return _bytes_response(call.request, row, file)
-        except BaseException:
-            file.close()
-            raise
+        with contextlib.suppress(FileNotFoundError):
+            return _bytes_response(call.request, row, call.storage.files.path(row["version"]))
     raise StorageError("NoSuchKey")
 
 
@@ -93,8 +88,8 @@ async def _find(call: Call, query: str = "find_object") -> DictRow:
     return await call.row(query, absent="NoSuchKey", **values)
 
 
-def _bytes_response(request: Request, row: DictRow, file: BinaryIO) -> Response:
-    metadata, size = row["metadata"] or {}, file.seek(0, 2)
+def _bytes_response(request: Request, row: DictRow, path: Path) -> Response:
+    metadata, size = row["metadata"] or {}, path.stat().st_size
     # A page served from here could act in the visitor's name: never as HTML.
     kind = header_text(str(metadata.get("mimetype", "application/octet-stream")))
     headers = {
@@ -105,7 +100,6 @@ def _bytes_response(request: Request, row: DictRow, file: BinaryIO) -> Response:
         "content-type": "text/plain" if "text/html" in kind.lower() else kind,
     }
     if _CONDITIONS.is_not_modified(Headers(headers), request.headers):
-        file.close()
         return Response(status_code=304, headers=headers)
     if encoding := header_text(str(metadata.get("contentEncoding") or "")):
         headers["content-encoding"] = encoding
@@ -118,7 +112,8 @@ def _bytes_response(request: Request, row: DictRow, file: BinaryIO) -> Response:
     if wanted:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     headers["content-length"] = str(end - start)
-    chunks = _chunks(file, start, start if request.method == "HEAD" else end)
+    # They stay readable when the version is removed meanwhile.
+    chunks = _chunks(path.open("rb"), start, start if request.method == "HEAD" else end)
     return StreamingResponse(chunks, 206 if wanted else 200, headers)
 
 

@@ -52,12 +52,8 @@ class StorageError(Exception):
         return self.status if self.status in OWN_STATUS else 400
 
     def body(self) -> dict[str, str]:
-        return {
-            "statusCode": str(self.status),
-            "error": self.error,
-            "message": self.message,
-            "code": self.code,
-        }
+        said = {"error": self.error, "message": self.message, "code": self.code}
+        return {"statusCode": str(self.status), **said}
 
 
 def invalid_request(message: str) -> StorageError:

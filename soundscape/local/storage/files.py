@@ -114,10 +114,6 @@ class Files:
             shutil.copyfile(source, target)
         self._settle(target.parent)
 
-    def open(self, version: str | None) -> BinaryIO:
-        """The bytes, for reading; they stay readable when the version is removed meanwhile."""
-        return self.path(version).open("rb")
-
     def remove(self, version: str | None) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.path(version).unlink()
@@ -125,13 +121,6 @@ class Files:
     def older_versions(self, age_s: float) -> list[str]:
         """Versions on disk that were placed at least `age_s` ago."""
         return [path.name for path in _untouched_since(time.time() - age_s, self.objects.glob("*/*"))]
-
-    def discard_incoming(self, before: float) -> int:
-        """Remove half-received bodies that got nothing more since `before` (Unix time); how many."""
-        idle = list(_untouched_since(before, self.incoming.iterdir()))
-        for path in idle:
-            path.unlink(missing_ok=True)
-        return len(idle)
 
     def _settle(self, folder: Path) -> None:
         """Make a rename outlive a power cut, where the database's commits do."""
@@ -142,6 +131,14 @@ class Files:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def discard_idle(folder: Path, before: float) -> int:
+    """Remove the files that got nothing more since `before` (Unix time); how many."""
+    idle = list(_untouched_since(before, folder.iterdir()))
+    for path in idle:
+        path.unlink(missing_ok=True)
+    return len(idle)
 
 
 def _untouched_since(moment: float, paths: Iterable[Path]) -> Iterator[Path]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from soundscape.local.storage.errors import StorageError
-from soundscape.local.storage.files import Received, gather
+from soundscape.local.storage.files import Received, discard_idle, gather
 from soundscape.local.storage.uploads import Candidate
 
 LIFETIME_S = 24 * 3600
@@ -27,12 +27,12 @@ PATIENCE_S = 10.0
 class Partial(BaseModel):
     """One upload, as its `.json` tells it."""
 
-    id: str
     candidate: Candidate
     length: int
     header: str
     """`Upload-Metadata` as it came: HEAD gives it back."""
-    expires_at: float
+    id: str = Field(default_factory=lambda: str(uuid4()))
+    expires_at: float = Field(default_factory=lambda: time.time() + LIFETIME_S)
     finished: bool = False
 
     @property
@@ -46,14 +46,6 @@ class Partials:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    def create(self, candidate: Candidate, length: int, header: str) -> Partial:
-        expires_at = time.time() + LIFETIME_S
-        partial = Partial(
-            id=str(uuid4()), candidate=candidate, length=length, header=header, expires_at=expires_at
-        )
-        self.save(partial)
-        return partial
 
     def save(self, partial: Partial) -> None:
         """Write the facts whole or not at all."""
@@ -122,19 +114,8 @@ class Partials:
         return await asyncio.to_thread(_whole, self._bytes(partial), durable)
 
     def discard_expired(self) -> int:
-        """Remove uploads whose time is over, and files that belong to none; how many."""
-        count = 0
-        for path in self.folder.iterdir():
-            partial = self.find(path.name.partition(".")[0])
-            if partial is not None and partial.expired:
-                self.remove(partial)
-                count += 1
-            elif partial is None:
-                with contextlib.suppress(FileNotFoundError):
-                    if path.stat().st_mtime < time.time() - LIFETIME_S:
-                        path.unlink()
-                        count += 1
-        return count
+        """Remove what is known of uploads whose time is over, and bytes that got no more; how many files."""
+        return discard_idle(self.folder, time.time() - LIFETIME_S)
 
 
 def _whole(path: Path, durable: bool) -> Received:

@@ -58,7 +58,8 @@ async def create(call: Call) -> Answer:
     user_metadata = decode_user_metadata(metadata.get("metadata"), base64_coded=False)
     candidate = Candidate(bucket["id"], name, mime_type, cache_control, user_metadata)
     await candidate.probe(call, length)
-    partial = partials.create(candidate, length, headers["upload-metadata"])
+    partial = Partial(candidate=candidate, length=length, header=headers["upload-metadata"])
+    partials.save(partial)
     # Absolute, on the host the client came by, below the path it posted to.
     identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{partial.id}".encode()).decode().rstrip("=")
     base = str(call.request.url.replace(query="", fragment="")).rstrip("/")

@@ -26,7 +26,7 @@ from soundscape.local.config import Config
 from soundscape.local.keys import Keys
 from soundscape.local.postgres import Postgres
 from soundscape.local.realtime import app as realtime
-from soundscape.local.realtime.service import Service, service
+from soundscape.local.realtime.app import Service, service
 from soundscape.local.stack import Stack, open_stack
 from soundscape.local.tokens import Tokens
 

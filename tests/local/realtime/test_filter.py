@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundscape.local.realtime.filter import Condition, FilterError, parse_filter
+from soundscape.local.realtime.binding import Condition, FilterError, parse_filter
 
 
 @pytest.mark.parametrize(

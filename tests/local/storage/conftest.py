@@ -25,8 +25,8 @@ from soundscape.local.keys import Keys
 from soundscape.local.postgres import Postgres
 from soundscape.local.stack import Stack, open_stack
 from soundscape.local.storage import app as storage
+from soundscape.local.storage.app import sweep
 from soundscape.local.storage.files import Files
-from soundscape.local.storage.sweep import sweep
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
 SIZE_LIMIT = 8 << 20

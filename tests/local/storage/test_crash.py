@@ -44,7 +44,7 @@ def test_killed_at(project: Project, tmp_path: Path, die: str) -> None:
     assert (now != old) == (die == "committed")
     files = Files(tmp_path / "storage")
     # The row's bytes are whole, whichever it is.
-    assert files.open(now).read() == (b"new" if die == "committed" else b"old")
+    assert files.path(now).read_bytes() == (b"new" if die == "committed" else b"old")
     asyncio.run(_sweep_all(project, files))
     assert {path.name for path in files.objects.glob("*/*")} == {now}
     assert list(files.incoming.iterdir()) == []
@@ -66,7 +66,7 @@ def test_a_resumable_upload_goes_on_after_a_restart(project: Project, tmp_path: 
     resumed = run(project, tmp_path, url=killed.stdout.strip(), body="56789")
     assert (resumed.returncode, resumed.stdout.strip()) == (0, "5"), resumed.stderr
     version = project.version("st-private", key)
-    assert Files(tmp_path / "storage").open(version).read() == b"0123456789"
+    assert Files(tmp_path / "storage").path(version).read_bytes() == b"0123456789"
 
 
 async def test_fifty_users_at_once(project: Project) -> None:

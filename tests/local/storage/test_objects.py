@@ -10,8 +10,8 @@ import httpx
 import pytest
 from storage3.utils import StorageException
 
+from soundscape.local.storage.app import GRACE_S
 from soundscape.local.storage.files import Files
-from soundscape.local.storage.sweep import GRACE_S
 
 from .conftest import SIZE_LIMIT, Project, User
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -276,6 +277,7 @@ async def test_an_expired_upload_is_gone_and_swept(
                 if p and p.candidate.name == f"{user.id}/late"]  # fmt: skip
     found.expires_at = 0
     partials.save(found)
+    os.utime(partials.folder / f"{found.id}.json", (0, 0))
     answer = await patch(http, user, url, 0, b"abc")
     assert (answer.status_code, answer.text) == (410, "The file for this url no longer exists\n")
     assert partials.discard_expired() == 1
