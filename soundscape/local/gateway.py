@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from soundscape.local.storage import app as storage
 
 log = structlog.get_logger(__name__)
 
+ANYBODY: dict[str, Any] = {"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"]}
 # What a browser's script may read of an answer; anything may be sent.
 EXPOSE_HEADERS = [
     *("content-range", "content-location", "x-total-count", "link", "location", "etag", "accept-ranges"),
@@ -75,16 +77,7 @@ def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starl
             *(Mount(prefix, app) for prefix, app in beside.items()),
             *(Route(path, _absent(what)) for path, what in ABSENT.items()),
         ],
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=["*"],
-                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-                allow_headers=["*"],
-                expose_headers=EXPOSE_HEADERS,
-                max_age=3600,
-            )
-        ],
+        middleware=[Middleware(CORSMiddleware, **ANYBODY, expose_headers=EXPOSE_HEADERS, max_age=3600)],
         lifespan=lifespan,
     )
 

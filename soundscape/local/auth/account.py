@@ -146,8 +146,7 @@ async def update_user(call: Call) -> Answer:
         user = await users.save(call, user, encrypted_password=password_hash)
         await sessions.end(call, user, session_id, "others")
     if body.data:
-        metadata = users.merged(user["raw_user_meta_data"], body.data)
-        user = await users.save(call, user, raw_user_meta_data=metadata)
+        user = await users.save(call, user, raw_user_meta_data=body.data)
     if email and email != user["email"]:
         if await call.one("user_by_email", email=email) is not None:
             raise AuthError("email_exists")

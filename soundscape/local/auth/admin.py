@@ -64,12 +64,8 @@ async def create_user(call: Call) -> Answer:
 
 
 async def update_user(call: Call) -> Answer:
-    body, changes = _allowed(call), Row()
-    user = await _user(call)
-    if body.app_metadata:
-        changes["raw_app_meta_data"] = users.merged(user["raw_app_meta_data"], body.app_metadata)
-    if body.user_metadata:
-        changes["raw_user_meta_data"] = users.merged(user["raw_user_meta_data"], body.user_metadata)
+    body, user = _allowed(call), await _user(call)
+    changes: Row = {"raw_app_meta_data": body.app_metadata, "raw_user_meta_data": body.user_metadata}
     if body.password:
         changes["encrypted_password"] = await users.hashed(body.password, call.settings)
         await sessions.end(call, user, None, "global")
@@ -136,9 +132,7 @@ async def _unconfirmed(call: Call, user: Row | None, password_hash: str) -> Row:
         return await users.create(call, call.body.address(), password_hash, user_metadata=call.body.data)
     if user["email_confirmed_at"] is not None:
         raise AuthError("email_exists")
-    return await users.save(
-        call, user, raw_user_meta_data=users.merged(user["raw_user_meta_data"], call.body.data)
-    )
+    return await users.save(call, user, raw_user_meta_data=call.body.data)
 
 
 async def _finished(call: Call, user: Row, changes: Row) -> Row:

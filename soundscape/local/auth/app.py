@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -25,6 +25,7 @@ from soundscape.local.stack import Stack
 log = structlog.get_logger(__name__)
 
 API_VERSION_HEADER, API_VERSION = "x-supabase-api-version", "2024-01-01"
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -97,20 +98,20 @@ REFUSED = {
 def build(stack: Stack) -> Starlette:
     """Raises `LocalStackError` for a `config.toml` that asks for what this service does not do."""
     settings = Settings.read(stack.config)
-    auth = Auth(
-        stack=stack,
-        settings=settings,
-        redirects=Redirects(settings.site_url, settings.additional_redirect_urls),
-        limits=RateLimits(settings.rate_limit),
-        providers=open_providers(settings, callback=f"{stack.url}/auth/v1/callback"),
-    )
+    redirects = Redirects(settings.site_url, settings.additional_redirect_urls)
+    providers = open_providers(settings, callback=f"{stack.url}/auth/v1/callback")
+    auth = Auth(stack, settings, redirects, RateLimits(settings.rate_limit), providers)
     app = Starlette(
         routes=[
             *(_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()),
             *(_route(auth, at, handler) for at, handler in KEYED.items()),
             *(_route(auth, at, handler, for_admin=True) for at, handler in ADMIN.items()),
             *(
-                Route(prefix + rest, _refusing(feature), methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+                Route(
+                    prefix + rest,
+                    partial(_refuse, feature),
+                    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                )
                 for feature, prefixes in REFUSED.items()
                 for prefix in prefixes
                 for rest in ("", "/{rest:path}")
@@ -154,11 +155,8 @@ def _without_key(auth: Auth, request: Request) -> Response | None:
     return JSONResponse({"message": message, "hint": hint}, status_code=401)
 
 
-def _refusing(feature: str) -> Callable[[Request], Response]:
-    def endpoint(_: Request) -> Response:
-        raise feature_disabled(feature)
-
-    return endpoint
+def _refuse(feature: str, _: Request) -> Response:
+    raise feature_disabled(feature)
 
 
 def _refusal(request: Request, error: Exception) -> Response:

@@ -30,6 +30,7 @@ SENT_AT: dict[TokenType, str] = {
     "email_change_token_current": "email_change_sent_at",
 }
 PKCE_PREFIX = "pkce_"
+NO_TOKENS: Row = {"access_token": None, "refresh_token": None}
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,13 @@ def _hashed(address: str, otp: str) -> str:
 
 
 async def issue_code(
-    call: Call,
-    user: Row,
-    *,
-    flow_id: UUID | None = None,
-    method: str = "",
-    access_token: str | None = None,
-    refresh_token: str | None = None,
+    call: Call, user: Row, *, flow_id: UUID | None = None, method: str = "", tokens: Row = NO_TOKENS
 ) -> str:
     """The auth code that ends that flow, or else the newest that the user began by `method`.
 
-    The tokens are the provider's.
+    `tokens` are the provider's.
     """
     code = str(uuid4())
-    tokens = {"access_token": access_token, "refresh_token": refresh_token}
     ended = {"id": flow_id, "user_id": user["id"], "method": method, "auth_code": fingerprint(code)}
     if await call.one("end_flow", **ended, **tokens) is None:
         raise AuthError("flow_state_not_found", "No valid flow state found for user.")

@@ -98,7 +98,7 @@ async def _welcome(call: Call, user: Row, flow: Row, tokens: Row, target: str) -
         return AuthError("provider_email_needs_verification", message)
     if flow["code_challenge"] is not None:
         return redirects.with_query(
-            target, code=await codes.issue_code(call, user, flow_id=flow["id"], **tokens)
+            target, code=await codes.issue_code(call, user, flow_id=flow["id"], tokens=tokens)
         )
     given = {f"provider_{name.removeprefix('access_')}": token for name, token in tokens.items() if token}
     return redirects.with_session(target, await sessions.start(call, user, "oauth"), **given)
@@ -112,7 +112,7 @@ async def _account(call: Call, name: str, data: dict[str, Any]) -> Row:
         user = await call.row("lock_user", id=identity["user_id"])
         if user["email_confirmed_at"] is None and is_proved and user["email"] == email:
             user = await call.row("confirm_email", id=user["id"])
-        return await _described(call, user, data)
+        return await users.save(call, user, raw_user_meta_data=data)
     found = await call.one("user_by_email", email=email)
     if found is None:
         if not call.settings.enable_signup:
@@ -131,10 +131,6 @@ async def _account(call: Call, name: str, data: dict[str, Any]) -> Row:
         await sessions.end(call, user, None, "global")
         await users.save(call, user, encrypted_password="")
     await call.one("insert_identity", user_id=user["id"], provider=name, data=data)
-    await _described(call, user, data)
+    await users.save(call, user, raw_user_meta_data=data)
     await call.one("confirm_email", id=user["id"])
     return await call.row("list_providers", id=user["id"])
-
-
-async def _described(call: Call, user: Row, data: dict[str, Any]) -> Row:
-    return await users.save(call, user, raw_user_meta_data=(user["raw_user_meta_data"] or {}) | data)

@@ -5,15 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+import pydantic
+from pydantic import Field
 
 from soundscape.errors import LocalStackError
 from soundscape.local.config import Config
@@ -40,13 +33,13 @@ def _switched_off(section: dict[str, Any]) -> dict[str, Any]:
     return section
 
 
-Off = Annotated[dict[str, Any], AfterValidator(_switched_off)]
+Off = Annotated[dict[str, Any], pydantic.AfterValidator(_switched_off)]
 
 
-class Section(BaseModel):
+class Section(pydantic.BaseModel):
     """A table of the file. What is no field of it is refused: nobody would notice that it does nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
 class Smtp(Section):
@@ -63,7 +56,7 @@ class Email(Section):
     enable_signup: bool = True
     enable_confirmations: bool = False
     double_confirm_changes: bool = True
-    interval_s: Annotated[float, BeforeValidator(duration_s)] = Field(1.0, alias="max_frequency")
+    interval_s: Annotated[float, pydantic.BeforeValidator(duration_s)] = Field(1.0, alias="max_frequency")
     otp_length: int = 6
     otp_expiry_s: float = Field(3600, alias="otp_expiry")
     secure_password_change: Literal[False] = False
@@ -83,7 +76,7 @@ class Hook(Section):
         """Its schema and name."""
         return self.uri.split("/")[3:]
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _is_a_function(self) -> Hook:
         if self.enabled and not re.fullmatch(r"pg-functions://[^/]+/[^/]+/[^/]+", self.uri):
             raise ValueError("needs a uri pg-functions://postgres/SCHEMA/FUNCTION")
@@ -91,7 +84,7 @@ class Hook(Section):
 
 
 class Hooks(Section):
-    model_config = ConfigDict(extra="allow")
+    model_config = pydantic.ConfigDict(extra="allow")
 
     __pydantic_extra__: dict[str, Off] = Field(init=False)
     custom_access_token: Hook = Hook()
@@ -115,7 +108,7 @@ class ProviderSettings(Section):
     skip_nonce_check: Literal[False] = False
     email_optional: Literal[False] = False
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _can_be_used(self) -> ProviderSettings:
         if self.enabled and not self.client_id:
             raise ValueError("is enabled without a client_id")
@@ -155,7 +148,7 @@ class Settings(Section):
         """Raises `LocalStackError` for a section that asks for what the embedded service does not do."""
         try:
             return cls.model_validate(config.get("auth", {}))
-        except ValidationError as error:
+        except pydantic.ValidationError as error:
             first = error.errors()[0]
             raise refused(".".join(["auth", *map(str, first["loc"])]), first["msg"]) from error
 

@@ -74,12 +74,13 @@ async def create(
 async def sign_up(call: Call, email: str, password_hash: str) -> Row:
     """A user who came by an address of their own: its claims are part of the metadata too."""
     user = await create(call, email, password_hash, user_metadata=call.body.data)
-    metadata = (user["raw_user_meta_data"] or {}) | claims(user["id"], email)
-    return await save(call, user, raw_user_meta_data=metadata)
+    return await save(call, user, raw_user_meta_data=claims(user["id"], email))
 
 
 async def save(call: Call, user: Row, **columns: Any) -> Row:
-    """Write `columns` and `updated_at`; the row afterwards."""
+    """Write `columns`, metadata as a patch of what `user` has, and `updated_at`; the row afterwards."""
+    for name in columns.keys() & {"raw_app_meta_data", "raw_user_meta_data"}:
+        columns[name] = merged(user[name], columns[name])
     assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
     statement = sql.SQL(
         "update auth.users set updated_at = clock_timestamp(), {} where id = {} returning *"

@@ -98,7 +98,7 @@ class Service:
         for it in messages:
             if not it.private or await self._may_write(request, caller, it.topic):
                 sent = {"type": "broadcast", "event": it.event, "payload": it.payload}
-                self.hub.broadcast(it.topic, it.private, sent)
+                self.hub.broadcast((it.topic, it.private), sent)
         return Response(status_code=202)
 
     async def broadcast_one(self, request: Request) -> Response:
@@ -118,7 +118,7 @@ class Service:
             raise HTTPException(422, "content type must be application/json or application/octet-stream")
         if private == "true" and not await self._may_write(request, caller, topic):
             raise HTTPException(401, "Unauthorized")
-        self.hub.broadcast(topic, private == "true", UserBroadcast(event, body, is_json))
+        self.hub.broadcast((topic, private == "true"), UserBroadcast(event, body, is_json))
         return Response(status_code=202)
 
     def _caller(self, request: Request) -> Caller:

@@ -123,7 +123,7 @@ class Channel:
                 raise Refused(NO_PERSIST)
             self._limit(len(json.dumps(payload)), "Payload")
         sender = None if self.hears_itself else self
-        self.service.hub.broadcast(self.name, self.private, payload, sender=sender)
+        self.service.hub.broadcast(self.key, payload, sender=sender)
         return self.acknowledges
 
     def _presence(self, message: Message) -> None:

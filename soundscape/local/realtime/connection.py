@@ -138,7 +138,16 @@ class Connection:
             self.reply(message, "ok", {})
 
     async def _join(self, message: Message) -> None:
-        self._admit(message)
+        """A second join of a topic replaces the first."""
+        if message.topic == "realtime:":
+            raise Refused("You must provide a topic name", "TopicNameRequired")
+        if not message.topic.startswith("realtime:"):
+            raise Refused("unmatched topic")
+        existing = self._channels.get(message.topic)
+        if existing is not None:
+            existing.close()
+        elif len(self._channels) >= self._limits.channels:
+            raise Refused("Too many channels", "ChannelRateLimitReached")
         try:
             channel = await join(self, message)
             bindings, failure = await bind(channel, message)
@@ -157,18 +166,6 @@ class Connection:
             channel.system("postgres_changes", "ok", "Subscribed to PostgreSQL")
         channel.send_presence_state()
         channel.watch_expiry()
-
-    def _admit(self, message: Message) -> None:
-        """The checks that need no database. A second join of a topic replaces the first."""
-        if not message.topic.startswith("realtime:"):
-            raise Refused("unmatched topic")
-        if message.topic == "realtime:":
-            raise Refused("You must provide a topic name", "TopicNameRequired")
-        existing = self._channels.get(message.topic)
-        if existing is not None:
-            existing.close()
-        elif len(self._channels) >= self._limits.channels:
-            raise Refused("Too many channels", "ChannelRateLimitReached")
 
 
 def policy_headers(asked: HTTPConnection) -> str:

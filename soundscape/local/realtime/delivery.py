@@ -82,7 +82,7 @@ class Delivery:
         else:
             sent = shown(row.get("payload"))
             payload = {"type": "broadcast", "event": event, "payload": sent, "meta": {"id": row["id"]}}
-        self.hub.broadcast(topic, row.get("private") == "t", payload, commit_lsn=change.commit_lsn)
+        self.hub.broadcast((topic, row.get("private") == "t"), payload, lsn=change.commit_lsn)
 
 
 def _is_message(change: Change) -> bool:

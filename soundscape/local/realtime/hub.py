@@ -44,25 +44,16 @@ class Hub:
             if not topic:
                 del self._topics[channel.key]
 
-    def broadcast(
-        self,
-        name: str,
-        private: bool,
-        payload: Payload,
-        *,
-        sender: Channel | None = None,
-        commit_lsn: int | None = None,
-    ) -> None:
+    def broadcast(self, key: Key, payload: Payload, *, sender: Channel | None = None, lsn: int = 0) -> None:
         """Send to everybody on the topic who may read broadcasts, but not to `sender`.
 
-        What was committed at `commit_lsn` is not for those who joined later.
+        What was committed at `lsn` is not for those who joined later.
         """
-        message = Message(f"realtime:{name}", "broadcast", payload)
+        message = Message(f"realtime:{key[0]}", "broadcast", payload)
         frames: dict[int, str | bytes | None] = {}
-        for channel in list(self._topics.get((name, private), ())):
-            if channel is sender or "broadcast" not in channel.permissions.read:
-                continue
-            if commit_lsn is not None and commit_lsn < channel.since_lsn:
+        for channel in list(self._topics.get(key, ())):
+            is_later = 0 < lsn < channel.since_lsn
+            if channel is sender or is_later or "broadcast" not in channel.permissions.read:
                 continue
             serializer = channel.connection.serializer
             if id(serializer) not in frames:

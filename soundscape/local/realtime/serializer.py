@@ -88,11 +88,7 @@ def _decode_v2(frame: str | bytes) -> Message:
 
 def _decode_broadcast(frame: bytes) -> Message:
     """Kind 3: lengths of join_ref, ref, topic, event, metadata; encoding; the five strings; payload."""
-    if (
-        len(frame) < 7
-        or frame[0] != BROADCAST_FROM_CLIENT
-        or frame[6] not in (BINARY_ENCODING, JSON_ENCODING)
-    ):
+    if len(frame) < 7 or frame[0] != BROADCAST_FROM_CLIENT or frame[6] > JSON_ENCODING:
         raise MalformedFrame("unknown kind of binary frame")
     strings, offset = [], 7
     for length in frame[1:6]:

@@ -38,11 +38,7 @@ Conditions = tuple[Condition, ...]
 Cells = dict[str, str]
 """Column name → JSON."""
 
-_SESSION = {
-    "search_path": "public, extensions",
-    "statement_timeout": "3s",
-    "transaction_read_only": "on",
-}
+_SESSION = {"search_path": "public, extensions", "statement_timeout": "3s", "transaction_read_only": "on"}
 _SEEN = "select passes, error, visible, columns, record, old_record from realtime.seen(%s, %s, %s)"
 _CHECK = "select realtime.check_subscription(%s, %s, %s)"
 

@@ -23,6 +23,8 @@ class Call:
 
 def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
     """The overload whose parameters fit the given names. Raises PGRST202 or PGRST203."""
+    if request.method not in ("GET", "HEAD", "POST"):
+        raise refusal("PGRST101", request.method)
     text, given = "", query.arguments
     if not request.is_read and request.body:
         text, given = request.json()
@@ -36,6 +38,8 @@ def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
         raise refusal("PGRST203", signatures, hint=hint + "can be resolved")
     if not found:
         raise _missing(cache, request, sorted(given), overloads)
+    if request.max_affected is not None and not found[0].returns_set:
+        raise refusal("PGRST128")
     arguments = tuple(argument for argument in found[0].arguments if argument.name in given)
     if request.is_read:
         # Text is read by each argument's type; JSON has to stand as itself.

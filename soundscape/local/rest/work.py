@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
+from psycopg.rows import DictRow, dict_row
 from starlette.responses import Response
 
 from soundscape.local.rest.calls import plan_call
 from soundscape.local.rest.errors import nearest, refusal
 from soundscape.local.rest.plan import Planner
 from soundscape.local.rest.request import Request
-from soundscape.local.rest.schema_cache import SchemaCache
+from soundscape.local.rest.schema_cache import SchemaCache, Table
 from soundscape.local.rest.sql import Statement
 from soundscape.local.rest.statements import Shape, count_statement, read_statement, write_statement
-from soundscape.local.rest.syntax import Query
 from soundscape.local.rest.writes import plan_write
 from soundscape.local.stack import Connection
 
 ESTIMATE_CEILING = 1000
 """Estimates are exact up to `max_rows`, or to this where no such limit is set."""
-
-
-class Result(NamedTuple):
-    """The one row of a statement."""
-
-    body: str
-    rows: int
-    total: int | None
-    inserted: int | None
-    headers: str | None
-    status: str | None
-    schema_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +39,27 @@ class Work:
 
     async def run(self, connection: Connection) -> Response:
         request = self.request
-        result = Result(*await _row(connection, self.statement))
-        total = result.total
+        result = await _row(connection, self.statement)
+        body, rows, total = result["body"], result["rows"], result["total"]
         if self.planned is not None and (self.ceiling is None or (total or 0) > self.ceiling):
-            plan = (await _row(connection, self.planned))[0]
-            total = max(total or 0, int(plan[0]["Plan"]["Plan Rows"]))
-        if request.media.single and result.rows != 1 and (request.is_read or result.body):
-            raise refusal("PGRST116", details=f"The result contains {result.rows} rows")
+            plan = await _row(connection, self.planned)
+            total = max(total or 0, int(plan["QUERY PLAN"][0]["Plan"]["Plan Rows"]))
+        if request.media.single and rows != 1 and (request.is_read or body):
+            raise refusal("PGRST116", details=f"The result contains {rows} rows")
         most = request.max_affected
-        if most is not None and result.rows > most and request.method in ("PATCH", "DELETE"):
-            raise refusal("PGRST124", details=f"The query affects {result.rows} rows")
+        if most is not None and rows > most and request.method in ("PATCH", "DELETE"):
+            raise refusal("PGRST124", details=f"The query affects {rows} rows")
         if request.is_read or request.is_call:
-            status, window = self._read(result.rows, total)
+            status, window = self._read(rows, total)
         else:
-            status, window = self._written(result)
-        response = Response(result.body, status, {"Content-Range": window})
-        if status != 204 and (result.body or request.method == "HEAD"):
+            status, window = self._written(rows, result["inserted"])
+        response = Response(body, status, {"Content-Range": window})
+        if status != 204 and (body or request.method == "HEAD"):
             response.headers["Content-Type"] = request.media.content_type
         if request.preferences:
             applied = (f"{name}={value}" for name, value in request.preferences.items())
             response.headers["Preference-Applied"] = ", ".join(applied)
-        _override(response, result)
+        _override(response, result["status"], result["headers"])
         return response
 
     def _read(self, rows: int, total: int | None) -> tuple[int, str]:
@@ -84,69 +71,68 @@ class Work:
         status = 206 if total is not None and rows < total else 200
         return 204 if self.nothing else status, f"{window}/{'*' if total is None else total}"
 
-    def _written(self, result: Result) -> tuple[int, str]:
+    def _written(self, rows: int, inserted: int | None) -> tuple[int, str]:
         status, window = 200 if self.request.shows_rows else 204, "*"
         if self.request.method == "POST":
             # An upsert counts the rows it made.
-            status = 201 if result.inserted is None or result.inserted > 0 else 200
-        elif self.request.method == "PATCH" and result.rows:
-            window = f"0-{result.rows - 1}"
-        return status, f"{window}/{result.rows if self.request.preferences.get('count') else '*'}"
+            status = 201 if inserted is None or inserted > 0 else 200
+        elif self.request.method == "PATCH" and rows:
+            window = f"0-{rows - 1}"
+        return status, f"{window}/{rows if self.request.preferences.get('count') else '*'}"
 
 
 def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: int | None) -> Work:
     """Resolve a request. Nothing has been asked of the database when this raises."""
-    query = request.query()
-    planner = Planner(cache, max_rows if request.is_read or request.is_call else None)
-    if request.is_call:
-        return _plan_call(request, query, cache, planner, version)
-    table = cache.tables.get((request.schema, request.name))
-    if table is None:
-        names = [name for schema, name in cache.tables if schema == request.schema]
-        hint = nearest(request.name, names, f"Perhaps you meant the table '{request.schema}.")
-        raise refusal("PGRST205", request.schema, request.name, hint=hint)
-    read, count = planner.read(table, query), request.preferences.get("count")
-    empty = request.method == "HEAD" if request.is_read else not request.shows_rows
-    shape = Shape(request.media, read.names, empty, version)
-    if not request.is_read:
+    query, count = request.query(), request.preferences.get("count")
+    call = plan_call(cache, request, query) if request.is_call else None
+    rows = call and call.function.rows
+    table = cache.tables.get(rows.key, rows) if rows else _table(cache, request)
+    read = Planner(cache, max_rows if request.is_read or call else None).read(table, query)
+    # supabase-js asks for a HEAD whose arguments do not fit a URL as a POST that returns nothing.
+    is_minimal = request.preferences.get("return") == "minimal"
+    nothing = call is not None and (call.function.returns_nothing or is_minimal)
+    is_write = not request.is_read and call is None
+    empty = nothing or request.method == "HEAD" or (is_write and not request.shows_rows)
+    shape = Shape(request.media, read.names, empty, version, call)
+    if is_write:
         return Work(request, write_statement(plan_write(request, query, read), shape), read_only=False)
+    if call is not None:
+        statement = read_statement(read, shape, counted=count is not None)
+        read_only = request.is_read or not call.function.volatile
+        return Work(request, statement, read_only, offset=read.offset, nothing=nothing)
     ceiling = max_rows or ESTIMATE_CEILING if count == "estimated" else None
-    counted = count in ("exact", "estimated")
-    statement = read_statement(read, shape, counted=counted, ceiling=ceiling)
+    statement = read_statement(read, shape, counted=count in ("exact", "estimated"), ceiling=ceiling)
     planned = count_statement(read) if count in ("planned", "estimated") else None
     return Work(request, statement, planned=planned, ceiling=ceiling, offset=read.offset)
 
 
-def _plan_call(request: Request, query: Query, cache: SchemaCache, planner: Planner, version: int) -> Work:
-    if request.method not in ("GET", "HEAD", "POST"):
-        raise refusal("PGRST101", request.method)
-    call = plan_call(cache, request, query)
-    function, preferences = call.function, request.preferences
-    if request.max_affected is not None and not function.returns_set:
-        raise refusal("PGRST128")
-    read = planner.read(cache.tables.get(function.rows.key, function.rows), query)
-    # supabase-js asks for a HEAD whose arguments do not fit a URL as a POST that returns nothing.
-    nothing = function.returns_nothing or preferences.get("return") == "minimal"
-    shape = Shape(request.media, read.names, nothing or request.method == "HEAD", version, call)
-    statement = read_statement(read, shape, counted="count" in preferences)
-    read_only = request.is_read or not function.volatile
-    return Work(request, statement, read_only, offset=read.offset, nothing=nothing)
+def _table(cache: SchemaCache, request: Request) -> Table:
+    """The table that is asked for. Raises PGRST205."""
+    found = cache.tables.get((request.schema, request.name))
+    if found is None:
+        names = [name for schema, name in cache.tables if schema == request.schema]
+        hint = nearest(request.name, names, f"Perhaps you meant the table '{request.schema}.")
+        raise refusal("PGRST205", request.schema, request.name, hint=hint)
+    return found
 
 
-async def _row(connection: Connection, statement: Statement) -> tuple[Any, ...]:
-    row = await (await connection.execute(statement.query, statement.parameters)).fetchone()
+async def _row(connection: Connection, statement: Statement) -> DictRow:
+    """The one row of a statement."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement.query, statement.parameters)
+        row = await cursor.fetchone()
     assert row is not None, "every statement aggregates to one row"
     return row
 
 
-def _override(response: Response, result: Result) -> None:
+def _override(response: Response, status: str | None, headers: str | None) -> None:
     """What a function or trigger set in `response.status` and `response.headers`."""
-    if result.status is not None:
-        if not (result.status.isdecimal() and 200 <= int(result.status) <= 599):
+    if status is not None:
+        if not (status.isdecimal() and 200 <= int(status) <= 599):
             raise refusal("PGRST112")
-        response.status_code = int(result.status)
+        response.status_code = int(status)
     try:
-        for entry in json.loads(result.headers or "[]"):
+        for entry in json.loads(headers or "[]"):
             ((name, value),) = entry.items()
             if not str(value).isprintable():
                 raise ValueError("control characters in a header")

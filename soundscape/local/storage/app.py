@@ -42,14 +42,9 @@ OPEN = "open: "
 
 def build(stack: Stack) -> Starlette:
     """The service over `stack`, its routes relative to `/storage/v1`."""
-    files = _files(stack)
-    storage = Storage(
-        stack=stack,
-        files=files,
-        partials=Partials(files.resumable),
-        signatures=Signatures(stack.keys.storage_secret),
-        size_limit=parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT))),
-    )
+    files, signatures = _files(stack), Signatures(stack.keys.storage_secret)
+    size_limit = parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT)))
+    storage = Storage(stack, files, Partials(files.resumable), signatures, size_limit)
     # The first that matches: at the end every longer path looks like a key.
     table: list[tuple[str, str, str, Handler]] = [
         ("GET", "/bucket", "bucket.list", buckets.list_buckets),

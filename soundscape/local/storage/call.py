@@ -200,8 +200,9 @@ def validated(kind: type[_Said], values: Any) -> _Said:
 
 def decode_user_metadata(encoded: str | None, *, base64_coded: bool) -> dict[str, Any]:
     """User metadata from `x-metadata` (base64) or a form's `metadata`; malformed metadata is ignored."""
+    raw = encoded or ""
     try:
-        value = payload.parse_storable(base64.b64decode(f"{encoded}==") if base64_coded else encoded or "")
+        value = payload.parse_storable(base64.b64decode(f"{raw}==") if base64_coded else raw)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {}

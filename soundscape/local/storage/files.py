@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID, uuid4
 
 from soundscape.local.storage.errors import StorageError
@@ -71,21 +71,22 @@ class Files:
     async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> Received:
         """Write a body aside. Raises `EntityTooLarge` past `limit` bytes; leaves nothing when it fails."""
         path = self.incoming / str(uuid4())
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
         try:
-            with path.open("xb") as file:
-                async for block in gather(chunks):
-                    size += len(block)
-                    if size > limit:
-                        raise StorageError("EntityTooLarge")
-                    await asyncio.to_thread(_write, file, block, digest)
-                if self.durable:
-                    await asyncio.to_thread(os.fsync, file.fileno())
+            if not await append(path, chunks, most=limit):
+                raise StorageError("EntityTooLarge")
+            return await asyncio.to_thread(self.whole, path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return Received(path, size, digest.hexdigest())
+
+    def whole(self, path: Path) -> Received:
+        """A body that has come to its end, hashed."""
+        with path.open("ab+") as file:
+            if self.durable:
+                os.fsync(file.fileno())
+            file.seek(0)
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+            return Received(path, file.tell(), digest.hexdigest())
 
     def path(self, version: str | None) -> Path:
         """Where a version's bytes lie. Only a uuid names a file: FileNotFoundError for anything else."""
@@ -148,7 +149,23 @@ def _untouched_since(moment: float, paths: Iterable[Path]) -> Iterator[Path]:
                 yield path
 
 
-async def gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def append(path: Path, chunks: AsyncIterator[bytes], *, most: int) -> bool:
+    """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
+
+    What arrived before the connection broke stays.
+    """
+    with path.open("ab") as file:
+        start, written = file.tell(), 0
+        async for block in _gathered(chunks):
+            written += len(block)
+            if written > most:
+                file.truncate(start)
+                return False
+            await asyncio.to_thread(file.write, block)
+    return True
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in blocks worth a thread's while; what came before a failure still comes."""
     held = bytearray()
     try:
@@ -162,8 +179,3 @@ async def gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         raise
     if held:
         yield bytes(held)
-
-
-def _write(file: BinaryIO, block: bytes, digest: Any) -> None:
-    file.write(block)
-    digest.update(block)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from weakref import WeakValueDictionary
 from pydantic import BaseModel, Field
 
 from soundscape.local.storage.errors import StorageError
-from soundscape.local.storage.files import Received, discard_idle, gather
+from soundscape.local.storage.files import discard_idle
 from soundscape.local.storage.uploads import Candidate
 
 LIFETIME_S = 24 * 3600
@@ -66,14 +64,15 @@ class Partials:
         if partial.finished:
             return partial.length
         with contextlib.suppress(FileNotFoundError):
-            return self._bytes(partial).stat().st_size
+            return self.bytes_of(partial).stat().st_size
         return 0
 
     def remove(self, partial: Partial) -> None:
-        self._bytes(partial).unlink(missing_ok=True)
+        self.bytes_of(partial).unlink(missing_ok=True)
         self._facts(partial.id).unlink(missing_ok=True)
 
-    def _bytes(self, partial: Partial) -> Path:
+    def bytes_of(self, partial: Partial) -> Path:
+        """Where what has come lies."""
         return self.folder / partial.id
 
     def _facts(self, identifier: str) -> Path:
@@ -94,34 +93,6 @@ class Partials:
         finally:
             turn.release()
 
-    async def append(self, partial: Partial, chunks: AsyncIterator[bytes], *, most: int) -> bool:
-        """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
-
-        What arrived before the connection broke stays.
-        """
-        start, written = self.offset(partial), 0
-        with self._bytes(partial).open("ab") as file:
-            async for block in gather(chunks):
-                written += len(block)
-                if written > most:
-                    file.truncate(start)
-                    return False
-                await asyncio.to_thread(file.write, block)
-        return True
-
-    async def whole(self, partial: Partial, *, durable: bool) -> Received:
-        """The finished bytes, hashed."""
-        return await asyncio.to_thread(_whole, self._bytes(partial), durable)
-
     def discard_expired(self) -> int:
         """Remove what is known of uploads whose time is over, and bytes that got no more; how many files."""
         return discard_idle(self.folder, time.time() - LIFETIME_S)
-
-
-def _whole(path: Path, durable: bool) -> Received:
-    with path.open("ab+") as file:
-        if durable:
-            os.fsync(file.fileno())
-        file.seek(0)
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-        return Received(path, file.tell(), digest.hexdigest())

@@ -7,6 +7,7 @@ or bad credentials are answered in JSON like everywhere else in Storage.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from soundscape.local.storage.call import Answer, Call, Handler, decode_user_metadata, header_text
 from soundscape.local.storage.errors import StorageError, not_enabled
+from soundscape.local.storage.files import append as append_bytes
 from soundscape.local.storage.names import check_key, check_mime_type
 from soundscape.local.storage.partials import Partial
 from soundscape.local.storage.uploads import DEFAULT_MIME_TYPE, Candidate
@@ -130,7 +132,7 @@ async def _append(call: Call, partial: Partial) -> None:
         raise _refused(413, "Maximum size exceeded")
     room, chunks = partial.length - call.storage.partials.offset(partial), call.request.stream()
     is_too_long = (call.declared_length or 0) > room
-    if is_too_long or not await call.storage.partials.append(partial, chunks, most=room):
+    if is_too_long or not await append_bytes(call.storage.partials.bytes_of(partial), chunks, most=room):
         raise _refused(413, "upload's size exceeded")
 
 
@@ -138,7 +140,7 @@ async def _advance(call: Call, partial: Partial, status: int, headers: dict[str,
     """Finish the upload when its last byte has come; else say until when it may go on."""
     if call.storage.partials.offset(partial) < partial.length:
         return _response(status, headers | _expires(partial))
-    received = await call.storage.partials.whole(partial, durable=call.storage.files.durable)
+    received = await asyncio.to_thread(call.storage.files.whole, call.storage.partials.bytes_of(partial))
     try:
         await partial.candidate.commit(call, received)
     except StorageError:
