@@ -138,9 +138,7 @@ class Postgres:
         """SQL extensions of ours, where Postgres (whatever its uid) can read them."""
         target = self._root / "share" / "extension"
         shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for source in (*EXTENSIONS.glob("*.control"), *EXTENSIONS.glob("*.sql")):
-            shutil.copyfile(source, target / source.name)
+        shutil.copytree(EXTENSIONS, target)
         _write_pgmq(target)
         _trust_vector(target)
         if os.geteuid() == 0:
@@ -155,6 +153,8 @@ class Postgres:
             # synchronous_commit stays on: the logical stream ends where the log was flushed, and the
             # background flush would make every change 200 ms late.
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
+        # The kernel ties the signal to the thread that forked, so only the main thread may ask for it.
+        may_die_with_us = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -164,7 +164,7 @@ class Postgres:
                 cwd="/",
                 # A Ctrl-C in the terminal is ours to handle: we stop Postgres after the services.
                 start_new_session=True,
-                preexec_fn=_die_with_parent if _may_die_with_parent() else None,
+                preexec_fn=_die_with_parent if may_die_with_us else None,
                 **identity(),
             )
 
@@ -210,11 +210,6 @@ class Postgres:
         self._run([
             str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
         ])  # fmt: skip
-
-
-def _may_die_with_parent() -> bool:
-    # The kernel ties the signal to the thread that forked, so only the main thread may ask for it.
-    return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
 
 
 def _die_with_parent() -> None:

@@ -9,11 +9,8 @@ from limits.strategies import MovingWindowRateLimiter
 from soundscape.local.auth.errors import AuthError
 
 WINDOW_S = {
-    "sign_in_sign_ups": 300,
-    "token_refresh": 300,
-    "token_verifications": 300,
-    "anonymous_users": 3600,
-    "email_sent": 3600,
+    **dict.fromkeys(("sign_in_sign_ups", "token_refresh", "token_verifications"), 300),
+    **dict.fromkeys(("anonymous_users", "email_sent"), 3600),
 }
 
 

@@ -87,7 +87,11 @@ class DataApi:
             return _refused(from_postgres(error, anonymous=caller is None or caller.role == "anon"))
 
     async def _answer(self, http: HttpRequest, caller: Caller, body: bytes, cache: SchemaCache) -> Response:
-        schema = self._schema(http)
+        header = "accept-profile" if http.method in ("GET", "HEAD") else "content-profile"
+        schema = http.headers.get(header, self.schemas[0])
+        if schema not in self.schemas:
+            hint = f"Only the following schemas are exposed: {', '.join(self.schemas)}"
+            raise refusal("PGRST106", schema, hint=hint)
         path: str = http.path_params["path"]
         is_call, name = path.startswith("rpc/"), path.removeprefix("rpc/")
         if "/" in name:
@@ -130,14 +134,6 @@ class DataApi:
         document = await (await connection.execute(OPENAPI, asked)).fetchone()
         assert document is not None
         return Response(document[0], headers={"Content-Type": "application/openapi+json; charset=utf-8"})
-
-    def _schema(self, http: HttpRequest) -> str:
-        header = "accept-profile" if http.method in ("GET", "HEAD") else "content-profile"
-        wanted = http.headers.get(header, self.schemas[0])
-        if wanted not in self.schemas:
-            hint = f"Only the following schemas are exposed: {', '.join(self.schemas)}"
-            raise refusal("PGRST106", wanted, hint=hint)
-        return wanted
 
 
 @cache

@@ -23,18 +23,14 @@ _PREFERENCES = {
     "handling": ("strict", "lenient"),
 }
 
-_VENDOR = "application/vnd.pgrst."
+_JSON, _VENDOR = "application/json", "application/vnd.pgrst."
 MEDIA = {
-    "*/*": "application/json",
-    "application/*": "application/json",
-    "application/json": "application/json",
-    "application/openapi+json": "application/json",
-    f"{_VENDOR}object+json": f"{_VENDOR}object+json",
-    f"{_VENDOR}object": f"{_VENDOR}object+json",
-    f"{_VENDOR}array+json": f"{_VENDOR}array+json",
-    f"{_VENDOR}array": f"{_VENDOR}array+json",
-    "text/csv": "text/csv",
-    "text/*": "text/csv",
+    **dict.fromkeys(
+        ("*/*", "application/*", "application/json", "application/openapi+json"), "application/json"
+    ),
+    **dict.fromkeys((f"{_VENDOR}object+json", f"{_VENDOR}object"), f"{_VENDOR}object+json"),
+    **dict.fromkeys((f"{_VENDOR}array+json", f"{_VENDOR}array"), f"{_VENDOR}array+json"),
+    **dict.fromkeys(("text/csv", "text/*"), "text/csv"),
 }
 """What is answered to each media range."""
 

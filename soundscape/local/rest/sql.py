@@ -16,19 +16,17 @@ from soundscape.local.rest.schema_cache import Name, Pairs
 from soundscape.local.rest.syntax import ColumnItem, Comparison, Condition, Field, Logic, OrderTerm
 from soundscape.local.stack import identifier
 
-_OPERATORS = {
-    "eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "like": "like", "ilike": "ilike",
-    "match": "~", "imatch": "~*", "cs": "@>", "cd": "<@", "ov": "&&", "sl": "<<", "sr": ">>", "nxr": "&<",
-    "nxl": "&>", "adj": "-|-", "isdistinct": "is distinct from",
+OPERATORS = {
+    "eq": SQL("="), "neq": SQL("<>"), "gt": SQL(">"), "gte": SQL(">="), "lt": SQL("<"), "lte": SQL("<="),
+    "like": SQL("like"), "ilike": SQL("ilike"), "match": SQL("~"), "imatch": SQL("~*"), "cs": SQL("@>"),
+    "cd": SQL("<@"), "ov": SQL("&&"), "sl": SQL("<<"), "sr": SQL(">>"), "nxr": SQL("&<"), "nxl": SQL("&>"),
+    "adj": SQL("-|-"), "isdistinct": SQL("is distinct from"),
 }  # fmt: skip
-_TEXT_SEARCH = {
-    "fts": "to_tsquery", "plfts": "plainto_tsquery", "phfts": "phraseto_tsquery",
-    "wfts": "websearch_to_tsquery",
+TEXT_SEARCH = {
+    "fts": SQL("to_tsquery"), "plfts": SQL("plainto_tsquery"), "phfts": SQL("phraseto_tsquery"),
+    "wfts": SQL("websearch_to_tsquery"),
 }  # fmt: skip
-
-OPERATORS = {name: SQL(word) for name, word in _OPERATORS.items()}
 IS = {name: SQL(name.replace("_", " ")) for name in ("null", "not_null", "true", "false", "unknown")}
-TEXT_SEARCH = {name: SQL(word) for name, word in _TEXT_SEARCH.items()}
 COMMA = SQL(", ")
 EMPTY: Composable = SQL("")
 

@@ -113,12 +113,10 @@ async def terminate(call: Call) -> Answer:
 def _find(call: Call) -> Partial:
     """The upload that the URL names."""
     try:
-        identifier = (
-            base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode().rpartition("/")[2]
-        )
+        named = base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode()
     except ValueError:
-        identifier = ""
-    partial = call.storage.partials.find(identifier)
+        named = ""
+    partial = call.storage.partials.find(named.rpartition("/")[2])
     if partial is None:
         raise _refused(404, "The file for this url was not found")
     if partial.expired:
