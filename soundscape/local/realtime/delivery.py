@@ -41,6 +41,8 @@ class Delivery:
     async def deliver(self, batch: list[Change]) -> None:
         """In the order of the commits. Channels see a change once, with all its matching bindings."""
         questions: dict[tuple[int, str], Question] = {}
+        # Who was asked for stays so: a channel's token may be refreshed while the database is asked.
+        listeners: list[tuple[int, Channel, list[Binding], Question]] = []
         for number, change in enumerate(batch):
             if _is_message(change):
                 self._broadcast(change)
@@ -51,17 +53,17 @@ class Delivery:
                 question = questions.setdefault(asked, Question(channel.caller))
                 question.changes[number] = change
                 question.filters |= dict.fromkeys(it.conditions for it in wanted)
+                listeners.append((number, channel, wanted, question))
         await asyncio.gather(*(question.ask(self.callers) for question in questions.values()))
-        for number, change in enumerate(batch):
-            for channel, wanted in self._listeners(change):
-                found = questions.get((change.relation.oid, channel.token))
-                if found is None or number not in found.verdicts:
-                    continue  # joined meanwhile, or with another token
-                verdict = found.verdicts[number]
-                passes = [it.id for it in wanted if verdict.visible and it.conditions in verdict.passes]
-                ids = [it.id for it in wanted] if verdict.error is not None else passes
-                if ids:
-                    channel.push("postgres_changes", {"ids": ids, "data": verdict.data(change)}, joined=False)
+        for number, channel, wanted, question in listeners:
+            if channel not in self.hub:
+                continue
+            verdict = question.verdicts[number]
+            passes = [it.id for it in wanted if verdict.visible and it.conditions in verdict.passes]
+            ids = [it.id for it in wanted] if verdict.error is not None else passes
+            if ids:
+                data = verdict.data(batch[number])
+                channel.push("postgres_changes", {"ids": ids, "data": data}, joined=False)
 
     def _listeners(self, change: Change) -> Iterator[tuple[Channel, list[Binding]]]:
         for channel in list(self.hub.channels()):

@@ -29,6 +29,9 @@ class Hub:
     def __bool__(self) -> bool:
         return bool(self._topics)
 
+    def __contains__(self, channel: Channel) -> bool:
+        return channel in self._topics.get(channel.key, ())
+
     def channels(self) -> Iterator[Channel]:
         for topic in self._topics.values():
             yield from topic
