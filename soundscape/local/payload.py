@@ -9,6 +9,9 @@ from typing import Any
 from pydantic_core import from_json
 from starlette.requests import Request
 
+MOST_LEVELS = 100
+"""What is kept is written inside other JSON, and read again by parsers that end at 200 levels."""
+_NESTS = (dict, list)
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -33,8 +36,14 @@ def parse(text: bytes | str) -> Any:
 
 
 def parse_storable(text: bytes | str) -> Any:
-    """JSON that Postgres can hold too: without NUL. Raises ValueError."""
+    """JSON that Postgres can hold too, without NUL, in `MOST_LEVELS` at most. Raises ValueError."""
     value = parse(text)
     if _NUL.search(json.dumps(value)):
         raise ValueError("\\u0000 cannot be stored")
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        parts = (list(it.values()) if isinstance(it, dict) else it for it in level if isinstance(it, _NESTS))
+        level = [inner for part in parts for inner in part]
+    if any(isinstance(it, _NESTS) for it in level):
+        raise ValueError("nested too deeply")
     return value

@@ -90,6 +90,14 @@ def test_any_bytes(door: tuple[Server, httpx.Client, str], path: str, raw: bytes
     refused_well(door[1].post(path, content=raw, headers={"content-type": "application/json"}))
 
 
+@pytest.mark.parametrize("levels", [101, 200, *range(940, 975)])
+def test_json_nested_too_deeply(door: tuple[Server, httpx.Client, str], levels: int) -> None:
+    raw = b'{"data": ' + b'{"x":' * levels + b"1" + b"}" * levels + b"}"
+    user = {"authorization": f"Bearer {door[2]}"}
+    for answer in door[1].post("signup", content=raw), door[1].put("user", content=raw, headers=user):
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_json")
+
+
 @quick
 @given(said=body)
 @example(said={"data": {"x": "\x00"}})

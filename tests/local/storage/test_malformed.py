@@ -190,6 +190,26 @@ def test_malformed_headers(project: Project, client: httpx.Client, headers: dict
     assert answer.status_code in (200, 206, 304, 416), answer.text
 
 
+@pytest.mark.parametrize("levels", [90, 101, 210, 300, *range(950, 965)])
+def test_metadata_nested_deeply(project: Project, client: httpx.Client, levels: int) -> None:
+    """Malformed metadata is ignored; an upload that is begun can go on."""
+    metadata = '{"x":' * levels + "1" + "}" * levels
+    coded = base64.b64encode(metadata.encode()).decode()
+    headers = project.service | {"x-upsert": "true"}
+    path, file = f"/object/{BUCKET}/deep", {"file": ("f", b"x", "text/plain")}
+    assert client.post(path, files=file, data={"metadata": metadata}, headers=headers).status_code == 200
+    assert client.post(path, content=b"x", headers=headers | {"x-metadata": coded}).status_code == 200
+    kept = client.get(f"/object/info/{BUCKET}/deep", headers=headers).json()["metadata"]
+    assert kept == (json.loads(metadata) if levels < 100 else {})
+
+    named = {"bucketName": BUCKET, "objectName": "deep", "metadata": metadata}
+    pairs = (f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in named.items())
+    headers |= {"tus-resumable": "1.0.0", "upload-length": "1", "upload-metadata": ",".join(pairs)}
+    created = client.post("/upload/resumable", headers=headers)
+    assert created.status_code == 201, created.text
+    assert client.head(created.headers["location"], headers=headers).status_code == 200
+
+
 # -- the pure parts -----------------------------------------------------------------------------------
 
 
