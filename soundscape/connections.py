@@ -42,6 +42,7 @@ class Connection(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _unfinished_bytes = 0
     _waiting_since_s = 0.0
+    _is_in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place, or nobody's: an aborted connection costs no memory and no answer."""
@@ -56,17 +57,33 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass it on; the deadline runs from the first byte of a head to its last."""
+        is_body = self._is_in_body
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._clear_deadline()
         elif self.transport.get_protocol() is not self:
             self._clear_deadline()  # a WebSocket, which has a protocol of its own
         else:
-            self._unfinished_bytes += len(data)
+            # The rest of a body that was answered before it came is no head, however large: a client that
+            # does not read before all is sent would never see the answer. It has as long as a head has.
+            if not is_body:
+                self._unfinished_bytes += len(data)
+            elif not self._is_in_body:
+                self._clear_deadline()
             if self._unfinished_bytes > HEAD_BYTES:
                 self.transport.abort()
             elif self._deadline is None:
                 self._set_deadline()
+
+    def on_headers_complete(self) -> None:
+        """What follows is the body."""
+        self._is_in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What follows is a head."""
+        self._is_in_body = False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The client's turn again."""

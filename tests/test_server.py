@@ -24,6 +24,7 @@ from soundscape.worker.body import BodyTooSlow, read
 
 HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
 SLOW_BODY = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+LARGE_BODY_BYTES = 5_000_000
 HOLDERS = 200
 DESCRIPTORS_MORE = 90
 """Beyond those open already; both ends of a connection are in this process, so holders are another one's."""
@@ -88,6 +89,7 @@ async def dribble(writer: asyncio.StreamWriter, text: bytes) -> None:
         (b"GET /hello HTTP/1.1\r\n", b"a: b\r\n"),
         # The answer is there before the body, which nobody wants and which never ends.
         (b"GET /hello HTTP/1.1\r\ncontent-length: 100000\r\n\r\n", b"x"),
+        (b"GET /hello HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", b"2000\r\n" + b"x" * 0x2000 + b"\r\n"),
         (HELLO + b"GET /hello HTTP/1.1\r\n", b"a: b\r\n"),
     ],
 )
@@ -107,6 +109,24 @@ async def test_a_head_without_end_of_bytes() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /hello HTTP/1.1\r\nx: " + b"x" * (connections.HEAD_BYTES + 10))
         assert await ended(reader, 2) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("framing", [f"content-length: {LARGE_BODY_BYTES}", "transfer-encoding: chunked"])
+async def test_an_answer_before_the_body_is_there_to_be_read(framing: str) -> None:
+    """As a refused upload has it: the client sends all of it first, then reads, then asks again."""
+    body = b"x" * LARGE_BODY_BYTES
+    if "chunked" in framing:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    async with server() as port, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /hello HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n".encode())
+        await asyncio.sleep(0.1)
+        writer.write(body)
+        await writer.drain()
+        for _ in range(2):
+            assert b"200" in await reader.readuntil(b"hello")
+            writer.write(HELLO)
         writer.close()
 
 
