@@ -103,6 +103,8 @@ class Tokens:
             raise InvalidToken('missing required "exp" claim', "bad_jwt") from error
         except jwt.PyJWTError as error:
             raise InvalidToken("signature verification failed", "bad_jwt") from error
+        if not isinstance(claims["exp"], int | float):  # PyJWT takes digits in a text for a number
+            raise InvalidToken('"exp" claim must be a number', "bad_jwt")
         if algorithm == "ES256" and claims.get("iss") != self.issuer:
             raise InvalidToken('unexpected "iss" claim value', "bad_jwt")
         return claims

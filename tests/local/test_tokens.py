@@ -101,6 +101,7 @@ FOREIGN = Tokens(OTHER, ISSUER)
         pytest.param("é", id="no ASCII"),
         pytest.param(TOKENS.mint(claims(exp=int(time.time()) - 1)), id="expired"),
         pytest.param(TOKENS.mint(claims(exp=None)), id="never expires"),
+        pytest.param(TOKENS.mint(claims(exp="9999999999")), id="expires at a text"),
         pytest.param(TOKENS.mint(claims(iss="http://elsewhere/auth/v1")), id="other issuer"),
         pytest.param(TOKENS.mint(claims(iss=None)), id="no issuer"),
         pytest.param(FOREIGN.mint(claims()), id="other key"),
