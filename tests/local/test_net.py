@@ -15,6 +15,7 @@ import psycopg.sql
 import pytest
 
 from soundscape.dev import Project
+from soundscape.local import net
 
 
 class Ear(BaseHTTPRequestHandler):
@@ -33,8 +34,12 @@ class Ear(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("location", "/followed")
-        self.send_header("content-type", "text/plain")
+        self.send_header("content-type", "text/plain; charset=hex" if self.path == "/odd" else "text/plain")
         self.end_headers()
+        with suppress(ConnectionError):
+            for _ in range(30 if self.path == "/drip" else 0):
+                self.wfile.write(b"x")
+                time.sleep(0.1)
         with suppress(BrokenPipeError):  # nobody waited for it
             self.wfile.write(b"heard\x00 you")
 
@@ -174,6 +179,22 @@ def test_too_slow(connection: psycopg.Connection, ear: tuple[str, list[dict[str,
     connection.commit()
     found = answer(connection, request)
     assert (found["timed_out"], found["status_code"]) == (True, None)
+
+
+def test_a_peer_that_drips_holds_nobody_up(
+    connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does an answer in a charset nobody reads."""
+    monkeypatch.setattr(net, "MOST_AT_ONCE", 2)
+    slow = post(connection, f"{ear[0]}/drip", timeout_milliseconds=1500)
+    connection.commit()
+    time.sleep(0.3)
+    others = [post(connection, f"{ear[0]}/odd") for _ in range(5)]
+    connection.commit()
+    for request in others:
+        assert answer(connection, request, within_s=0.8)["content"] == "heard you"
+    found = answer(connection, slow, within_s=2)
+    assert (found["timed_out"], found["error_msg"]) == (True, "Timeout of 1500 ms reached")
 
 
 def test_a_redirect_is_followed(
