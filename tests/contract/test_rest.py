@@ -183,6 +183,7 @@ async def test_rpc(library: Library) -> None:
     items = (await client.table("playlist_items").select("id").order("position").execute()).data
     moved = {"item": items[0]["id"], "to_position": 2}
     await client.rpc("move_playlist_item", moved).execute()
+    assert await refused(client.rpc("search_audio", asked).max_affected(0)) == "PGRST124"
     assert await refused(client.rpc("search_audo", asked)) == "PGRST202"
     assert await refused(client.rpc("search_audio", {"words": "x"})) == "PGRST202"
 
@@ -274,6 +275,7 @@ async def test_through_supabase_js(target: Target, library: Library) -> None:
         "unknown_column": "PGRST204",
         "rpc": [[{"title": RAIN}], [{"title": RAIN}]],
         "rpc_unknown": "PGRST202",
+        "rpc_too_many": "PGRST124",
         "single": {"title": RAIN},
         "not_single": "PGRST116",
         "maybe": None,

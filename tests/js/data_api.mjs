@@ -78,6 +78,7 @@ seen.unknown_column = await code(playlists().insert({ titel: 'x' }))
 const search = (options) => mine.rpc('search_audio', { query: 'bergen' }, options)
   .select('title:recording->>title').eq('id', given.rain).limit(1)
 seen.rpc = [await rows(search()), await rows(search({ get: true }))]
+seen.rpc_too_many = await code(search().maxAffected(0))
 seen.rpc_unknown = await code(mine.rpc('search_audo', { query: 'x' }))
 
 seen.single = await rows(recordings('title').eq('license', 'CC0').single())

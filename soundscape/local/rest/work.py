@@ -47,7 +47,8 @@ class Work:
         if request.media.single and rows != 1 and (request.is_read or body):
             raise refusal("PGRST116", details=f"The result contains {rows} rows")
         most = request.max_affected
-        if most is not None and rows > most and request.method in ("PATCH", "DELETE"):
+        may_exceed = request.is_call or request.method in ("PATCH", "DELETE")
+        if most is not None and rows > most and may_exceed:
             raise refusal("PGRST124", details=f"The query affects {rows} rows")
         if request.is_read or request.is_call:
             status, window = self._read(rows, total)

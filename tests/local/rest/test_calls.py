@@ -54,6 +54,20 @@ def test_call(service: httpx.Client, path: str, body: object, expected: object) 
     assert answer.json() == expected
 
 
+@pytest.mark.row("rest.rpc", by="http")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_max_affected(service: httpx.Client, method: str) -> None:
+    def call(function: str, most: int) -> httpx.Response:
+        headers = {"Prefer": f"handling=strict, max-affected={most}"}
+        given = {"params": {"artist": 1}} if method == "GET" else {"json": {"artist": 1}}
+        return service.request(method, f"/rpc/{function}", headers=headers, **given)  # type: ignore[arg-type]
+
+    answer = call("albums_of", 1)
+    assert (answer.status_code, answer.json()["code"]) == (400, "PGRST124")
+    assert answer.json()["details"] == "The query affects 2 rows"
+    assert len(call("albums_of", 2).json()) == 2
+
+
 def test_call_without_a_body(service: httpx.Client) -> None:
     assert service.post("/rpc/stats").json()[0]["albums"] == 4
 
