@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from psycopg.rows import DictRow, dict_row
@@ -18,6 +19,8 @@ from soundscape.local.rest.statements import Shape, count_statement, read_statem
 from soundscape.local.rest.writes import plan_write
 from soundscape.local.stack import Connection
 
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_FRAMING = ("content-length", "transfer-encoding")
 ESTIMATE_CEILING = 1000
 """Estimates are exact up to `max_rows`, or to this where no such limit is set."""
 
@@ -135,8 +138,8 @@ def _override(response: Response, status: str | None, headers: str | None) -> No
     try:
         for entry in json.loads(headers or "[]"):
             ((name, value),) = entry.items()
-            if not str(value).isprintable():
-                raise ValueError("control characters in a header")
+            if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING or not str(value).isprintable():
+                raise ValueError("no header, or one that the server itself sets")
             response.headers[name] = str(value)
     except (ValueError, AttributeError, TypeError) as error:
         raise refusal("PGRST111") from error

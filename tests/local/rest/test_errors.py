@@ -122,6 +122,8 @@ MISBEHAVIOUR = [
     ("nonsense", "", "PGRST111"), ('{"a": "b"}', "", "PGRST111"), ('[{"a": "b", "c": "d"}]', "", "PGRST111"),
     ('[{"X": "a\\r\\nY: b"}]', "", "PGRST111"), ('[{"X": "表"}]', "", "PGRST111"), ("", "teapot", "PGRST112"),
     ("", "99", "PGRST112"),
+    *((f'[{{"{name}": "1"}}]', "", "PGRST111")
+      for name in ("X Y", "Xé", "X:", "", "X\\n", "Content-Length", "transfer-encoding")),
 ]  # fmt: skip
 
 
