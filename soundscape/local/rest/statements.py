@@ -66,10 +66,27 @@ def write_statement(write: Write, shape: Shape) -> Statement:
         parts = [change(statement, write, batch) for batch in write.batches]
     names = [SQL("pgrst_write_{}").format(number) for number in range(len(parts))]
     ctes = [SQL("{} as ({})").format(name, part) for name, part in zip(names, parts, strict=True)]
-    union = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
+    union: Composable = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
+    if len(names) > 1 and write.returning:
+        union = _as_sent(statement, write, names)
     with_ = SQL("with {}, {} as ({}) ").format(COMMA.join(ctes), SOURCE, union)
     rows = SQL("select * from {}").format(SOURCE) if shape.empty else statement.read(write.shown, SOURCE)
     return _finish(statement, with_, rows, shape, NO_TOTAL)
+
+
+def _as_sent(statement: Statement, write: Write, names: Iterable[Composable]) -> Composable:
+    """What the batches wrote, in the order of the body's rows, which each keeps. A row that is passed over
+    leaves no mark: those of its batch after it then stand one place too early."""
+    numbered = [
+        SQL("select ({}::int[])[row_number() over ()] as pgrst_number, * from {}").format(
+            statement.value(list(batch.numbers or ())), name
+        )
+        for batch, name in zip(write.batches, names, strict=True)
+    ]
+    union = SQL(" union all ").join(numbered)
+    return SQL("select {} from ({}) as pgrst_rows order by pgrst_number").format(
+        _listed(write.returning), union
+    )
 
 
 def count_statement(read: Read) -> Statement:
