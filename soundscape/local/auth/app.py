@@ -100,7 +100,8 @@ def build(stack: Stack) -> Starlette:
     settings = Settings.read(stack.config)
     redirects = Redirects(settings.site_url, settings.additional_redirect_urls)
     providers = open_providers(settings, callback=f"{stack.url}/auth/v1/callback")
-    auth = Auth(stack, settings, redirects, RateLimits(settings.rate_limit), providers)
+    limits = RateLimits(settings.rate_limit.model_dump(exclude_none=True))
+    auth = Auth(stack, settings, redirects, limits, providers)
     app = Starlette(
         routes=[
             *(_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()),

@@ -26,13 +26,14 @@ def duration_s(text: str) -> float:
 def _switched_off(section: dict[str, Any]) -> dict[str, Any]:
     """A part of the file that this service has nothing for may stand there as long as it is off."""
     for name, value in section.items():
-        if value is True and (name.startswith("enable") or name.endswith("enabled")):
+        if value not in (False, "false") and (name.startswith("enable") or name.endswith("enabled")):
             raise ValueError(f"{name}: this is not part of the embedded Supabase")
         if isinstance(value, dict):
             _switched_off(value)
     return section
 
 
+Limit = Annotated[int | None, Field(ge=0)]
 Off = Annotated[dict[str, Any], pydantic.AfterValidator(_switched_off)]
 
 
@@ -57,8 +58,8 @@ class Email(Section):
     enable_confirmations: bool = False
     double_confirm_changes: bool = True
     interval_s: Annotated[float, pydantic.BeforeValidator(duration_s)] = Field(1.0, alias="max_frequency")
-    otp_length: int = 6
-    otp_expiry_s: float = Field(3600, alias="otp_expiry")
+    otp_length: int = Field(6, gt=0)
+    otp_expiry_s: float = Field(3600, alias="otp_expiry", ge=0)
     secure_password_change: Literal[False] = False
     template: dict[str, Any] = Field({}, max_length=0)
     notification: Off = {}
@@ -84,10 +85,12 @@ class Hook(Section):
 
 
 class Hooks(Section):
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    __pydantic_extra__: dict[str, Off] = Field(init=False)
     custom_access_token: Hook = Hook()
+    before_user_created: Off = {}
+    mfa_verification_attempt: Off = {}
+    password_verification_attempt: Off = {}
+    send_email: Off = {}
+    send_sms: Off = {}
 
 
 class Sessions(Section):
@@ -95,6 +98,19 @@ class Sessions(Section):
 
     timebox: Literal["0", "0s", "0h"] = "0"
     inactivity_timeout: Literal["0", "0s", "0h"] = "0"
+
+
+class RateLimitSettings(Section):
+    """Only what the file states is limited: a stack on loopback sees every client at one address."""
+
+    anonymous_users: Limit = None
+    email_sent: Limit = None
+    sign_in_sign_ups: Limit = None
+    token_refresh: Limit = None
+    token_verifications: Limit = None
+    sms_sent: Limit = None
+    web3: Limit = None
+    """The last two say nothing here: there is no way to either."""
 
 
 class ProviderSettings(Section):
@@ -121,7 +137,7 @@ class Settings(Section):
     enabled: Literal[True] = True
     site_url: str = "http://127.0.0.1:3000"
     additional_redirect_urls: tuple[str, ...] = ()
-    jwt_expiry_s: int = Field(3600, alias="jwt_expiry")
+    jwt_expiry_s: int = Field(3600, alias="jwt_expiry", gt=0)
     reuse_interval_s: float = Field(10, alias="refresh_token_reuse_interval")
     enable_signup: bool = True
     enable_anonymous_sign_ins: bool = False
@@ -140,8 +156,7 @@ class Settings(Section):
     sms: Off = {}
     third_party: Off = {}
     web3: Off = {}
-    rate_limit: dict[str, int] = {}
-    """Only what the file states is limited: a stack on loopback sees every client at one address."""
+    rate_limit: RateLimitSettings = RateLimitSettings()
 
     @classmethod
     def read(cls, config: Config) -> Settings:
