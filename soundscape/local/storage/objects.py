@@ -16,7 +16,7 @@ from uuid import uuid4
 from pydantic import Field, TypeAdapter
 
 from soundscape.local.storage.call import Answer, Call, Said
-from soundscape.local.storage.errors import StorageError, not_enabled
+from soundscape.local.storage.errors import StorageError, invalid_request, not_enabled
 from soundscape.local.storage.files import iso_time
 from soundscape.local.storage.names import check_bucket_name, check_key
 from soundscape.local.storage.signatures import MAX_SECONDS
@@ -90,6 +90,8 @@ async def move(call: Call) -> Answer:
 
 async def copy(call: Call) -> Answer:
     said = await call.said(MoveSaid)
+    if "x-metadata" in call.request.headers:
+        raise invalid_request("headers/x-metadata: a copy takes its metadata along")
     to_bucket, to_name = said.target()
     source = await call.object(check_bucket_name(said.bucket), said.source)
     metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"] or {}

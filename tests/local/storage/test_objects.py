@@ -63,6 +63,8 @@ async def test_copy(http: httpx.AsyncClient, project: Project, user: User) -> No
     upsert = user.headers | {"x-upsert": "true"}
     answer = (await http.post("/object/copy", json=body, headers=upsert)).json()
     assert (answer["user_metadata"], answer["metadata"]["mimetype"]) == ({"title": "C"}, "audio/flac")
+    other = await http.post("/object/copy", json=body, headers=upsert | {"x-metadata": "eyJhIjoxfQ=="})
+    assert (other.status_code, other.json()["code"]) == (400, "InvalidRequest")
     fresh = await http.post("/object/copy", json=body | {"copyMetadata": False}, headers=upsert)
     assert (fresh.status_code, fresh.json()["code"]) == (400, "InvalidRequest")
     await files.remove([name])
