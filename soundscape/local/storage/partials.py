@@ -31,6 +31,8 @@ class Partial(BaseModel):
     """`Upload-Metadata` as it came: HEAD gives it back."""
     id: str = Field(default_factory=lambda: str(uuid4()))
     expires_at: float = Field(default_factory=lambda: time.time() + LIFETIME_S)
+    version: str = ""
+    """Of the object, once all bytes have come: a row with it says that the upload is finished."""
     finished: bool = False
 
     @property

@@ -12,6 +12,7 @@ import base64
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -74,7 +75,7 @@ async def create(call: Call) -> Answer:
 
 
 async def progress(call: Call) -> Answer:
-    partial = _find(call)
+    partial = await _find(call)
     headers = {
         "cache-control": "no-store",
         "upload-offset": str(call.storage.partials.offset(partial)),
@@ -85,8 +86,8 @@ async def progress(call: Call) -> Answer:
 
 
 async def append(call: Call) -> Answer:
-    async with call.storage.partials.turn(_find(call).id):
-        partial = _find(call)
+    async with call.storage.partials.turn((await _find(call)).id):
+        partial = await _find(call)
         if partial.finished:
             raise _refused(409, "Upload-Offset conflict")
         await partial.candidate.probe(call, partial.length)
@@ -101,8 +102,8 @@ async def append(call: Call) -> Answer:
 
 
 async def terminate(call: Call) -> Answer:
-    async with call.storage.partials.turn(_find(call).id):
-        partial = _find(call)
+    async with call.storage.partials.turn((await _find(call)).id):
+        partial = await _find(call)
         if partial.finished:
             raise _refused(400, "Cannot terminate an already completed upload")
         await partial.candidate.probe(call, partial.length)
@@ -110,8 +111,8 @@ async def terminate(call: Call) -> Answer:
         return _response(204, {})
 
 
-def _find(call: Call) -> Partial:
-    """The upload that the URL names."""
+async def _find(call: Call) -> Partial:
+    """The upload that the URL names. Where a crash kept its end from being noted, the object's row tells."""
     try:
         named = base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode()
     except ValueError:
@@ -121,6 +122,10 @@ def _find(call: Call) -> Partial:
         raise _refused(404, "The file for this url was not found")
     if partial.expired:
         raise _refused(410, "The file for this url no longer exists")
+    if partial.version and not call.storage.partials.offset(partial):
+        candidate = partial.candidate
+        rows = await call.rows("find_object", service=True, bucket=candidate.bucket, name=candidate.name)
+        partial.finished = any(row["version"] == partial.version for row in rows)
     return partial
 
 
@@ -139,8 +144,10 @@ async def _advance(call: Call, partial: Partial, status: int, headers: dict[str,
     if call.storage.partials.offset(partial) < partial.length:
         return _response(status, headers | _expires(partial))
     received = await asyncio.to_thread(call.storage.files.whole, call.storage.partials.bytes_of(partial))
+    partial.version = str(uuid4())
+    call.storage.partials.save(partial)
     try:
-        await partial.candidate.commit(call, received)
+        await partial.candidate.commit(call, received, partial.version)
     except StorageError:
         # Its bytes are gone with the refused write: the client must begin again.
         call.storage.partials.remove(partial)

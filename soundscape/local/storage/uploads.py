@@ -53,12 +53,11 @@ class Candidate:
         metadata = {"mimetype": self.mime_type, "contentLength": length}
         await probe(call, self.bucket, self.name, metadata, self.user_metadata)
 
-    async def commit(self, call: Call, received: Received) -> DictRow:
+    async def commit(self, call: Call, received: Received, version: str) -> DictRow:
         """Place the bytes and write the row that makes them the object; the row. Raises `StorageError`."""
         metadata = received.metadata(self.mime_type, self.cache_control)
         if self.content_encoding:
             metadata["contentEncoding"] = self.content_encoding
-        version = str(uuid4())
         await asyncio.to_thread(call.storage.files.place, received.path, version)
         values = call.object_values(self.bucket, self.name, version, metadata, self.user_metadata)
         return await write(call, "upsert_object", values)
@@ -101,7 +100,7 @@ async def upload(call: Call) -> Answer:
     check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
     await candidate.probe(call, call.declared_length)
     received = await call.storage.files.receive(chunks, limit=call.storage.most_bytes(bucket))
-    row = await candidate.commit(call, received)
+    row = await candidate.commit(call, received, str(uuid4()))
     return {"Key": f"{bucket['id']}/{key}", "Id": row["id"]}
 
 

@@ -54,13 +54,14 @@ async def main(given: dict[str, Any]) -> None:
             elif given["url"] == "":
                 length = {"upload-length": "10", "upload-metadata": given["metadata"]}
                 created = await http.post("/upload/resumable", headers=length)
-                await _patch(http, created.headers["location"], given["body"])
                 print(created.headers["location"], flush=True)
+                await _patch(http, created.headers["location"], given["body"])
                 os._exit(9)
             else:
                 head = await http.head(given["url"])
                 print(head.headers["upload-offset"], flush=True)
-                await _patch(http, given["url"], given["body"], head.headers["upload-offset"])
+                if given["body"]:
+                    await _patch(http, given["url"], given["body"], head.headers["upload-offset"])
 
 
 async def _patch(http: httpx.AsyncClient, url: str, body: str, offset: str = "0") -> None:

@@ -57,16 +57,37 @@ async def _sweep_all(project: Project, files: Files) -> None:
     await project.sweep(files=files)
 
 
-def test_a_resumable_upload_goes_on_after_a_restart(project: Project, tmp_path: Path) -> None:
-    key = f"crash/{uuid4()}"
+def begin(project: Project, data_dir: Path, key: str, body: str, die: str = "") -> str:
+    """Ten bytes are announced and `body` is sent before the process is killed; the upload's URL."""
     pairs = {"bucketName": "st-private", "objectName": key}
     metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in pairs.items())
-    killed = run(project, tmp_path, url="", metadata=metadata, body="01234")
+    killed = run(project, data_dir, url="", metadata=metadata, body=body, die=die)
     assert killed.returncode == 9, killed.stderr
-    resumed = run(project, tmp_path, url=killed.stdout.strip(), body="56789")
+    return killed.stdout.strip()
+
+
+def test_a_resumable_upload_goes_on_after_a_restart(project: Project, tmp_path: Path) -> None:
+    key = f"crash/{uuid4()}"
+    url = begin(project, tmp_path, key, "01234")
+    resumed = run(project, tmp_path, url=url, body="56789")
     assert (resumed.returncode, resumed.stdout.strip()) == (0, "5"), resumed.stderr
     version = project.version("st-private", key)
     assert Files(tmp_path / "storage").path(version).read_bytes() == b"0123456789"
+
+
+@pytest.mark.parametrize(("die", "offset"), [("received", "10"), ("placed", "0"), ("committed", "10")])
+def test_a_resumable_upload_killed_at_its_end(
+    project: Project, tmp_path: Path, die: str, offset: str
+) -> None:
+    """Its URL says finished when the object is there, and otherwise can be gone on with."""
+    key = f"crash/{uuid4()}"
+    url = begin(project, tmp_path, key, "0123456789", die)
+    version = project.version("st-private", key)
+    assert (version is not None) == (die == "committed")
+    resumed = run(project, tmp_path, url=url, body="0123456789" if offset == "0" else "")
+    assert (resumed.returncode, resumed.stdout.strip()) == (0, offset), resumed.stderr
+    if die == "committed":
+        assert project.version("st-private", key) == version
 
 
 async def test_fifty_users_at_once(project: Project) -> None:
