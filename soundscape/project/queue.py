@@ -41,14 +41,18 @@ class Queue(Functions):
         super().__init__(client)
         self._worker = worker
 
-    async def claim(self, most: int, *, lease_s: int, holding: Collection[str] = ()) -> list[Job]:
+    async def claim(self, most: int, *, lease_s: int, holding: Collection[str] | None = None) -> list[Job]:
         """Up to `most` jobs, each ours for `lease_s` seconds.
 
         `holding`: the tokens of those we are at. What else we hold was in an answer that never arrived: it is
-        given back, and nothing is claimed.
+        given back, and nothing is claimed. None: nothing is said of it.
         """
         rows = await self._call(
-            "claim_jobs", worker=self._worker, max_jobs=most, lease_s=lease_s, holding=list(holding)
+            "claim_jobs",
+            worker=self._worker,
+            max_jobs=most,
+            lease_s=lease_s,
+            holding=None if holding is None else list(holding),
         )
         with translated("claim_jobs"):
             # By name: a newer project may answer with more than this worker knows.
