@@ -18,6 +18,9 @@ import httpx
 import psycopg
 
 from soundscape.dev import Project, running
+from soundscape.worker.identify import WARM_AFTER_S
+
+SNIPPETS_WARM_S = 4.0
 
 
 class Load:
@@ -92,6 +95,8 @@ class Load:
             async with httpx.AsyncClient() as http:
                 for _, port in started:
                     await _ready(http, f"http://127.0.0.1:{port}/api/health/ready")
+            # The children for snippets start later, and are not what is measured.
+            await asyncio.sleep(WARM_AFTER_S + SNIPPETS_WARM_S)
             yield [process for process, _ in started]
         finally:
             for process, _ in started:
