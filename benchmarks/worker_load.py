@@ -63,18 +63,19 @@ class Load:
 
     async def until_heard(self, names: list[str]) -> None:
         """Wait until all are ready. Raises `RuntimeError` where one was refused."""
-        while left := await asyncio.to_thread(self._left, names):
-            if any(status in ("failed", "rejected") for status in left):
-                raise RuntimeError(f"not all were heard: {left}")
-            await asyncio.sleep(0.1)
-
-    def _left(self, names: list[str]) -> list[str]:
+        # One connection for all looks: making one costs more than looking, on the cores that are measured.
         with self._connection() as connection:
-            rows = connection.execute(
-                "select status::text from public.audio_files where file_path = any(%s) and status <> 'ready'",
-                (names,),
-            )
-            return [row[0] for row in rows]
+            while left := await asyncio.to_thread(self._left, connection, names):
+                if any(status in ("failed", "rejected") for status in left):
+                    raise RuntimeError(f"not all were heard: {left}")
+                await asyncio.sleep(0.1)
+
+    def _left(self, connection: psycopg.Connection[Any], names: list[str]) -> list[str]:
+        rows = connection.execute(
+            "select status::text from public.audio_files where file_path = any(%s) and status <> 'ready'",
+            (names,),
+        )
+        return [row[0] for row in rows]
 
     def _connection(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.project.db_url, autocommit=True)
