@@ -103,8 +103,9 @@ def scene(served: Project) -> Any:
             content=f"RIFF {WORD}".encode() * 10,
         )
         assert stored.status_code == 200, stored.text
-        rows = http.get("/rest/v1/audio_files?select=id", headers=owner).json()
-        audio_id = rows[0]["id"]
+        # By name: what others made public is seen by the owner as well.
+        rows = http.get("/rest/v1/audio_files", params={"file_path": f"eq.{path}"}, headers=owner).json()
+        (audio_id,) = (row["id"] for row in rows)
         waveform_path = f"{audio_id}/v1/waveform.dat"
         service = {"apikey": served.keys.secret_key, "authorization": f"Bearer {served.keys.secret_key}"}
         assert (
