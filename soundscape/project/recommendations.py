@@ -1,4 +1,4 @@
-"""What people chose, and models of it. The SQL behind it: supabase/migrations/*_recommendation_fits.sql."""
+"""What people chose, and models of it. The SQL behind it: supabase/migrations/*_recommendation_models.sql."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
--- A recording is a row here and an object in the bucket audio-files.
+-- Recordings. A recording is a row here and an object in the bucket audio-files.
 
 create function soundscape.folded(words text) returns text
 language sql immutable parallel safe set search_path = ''
@@ -13,7 +13,8 @@ create function soundscape.plain(words text) returns text
 language sql immutable parallel safe set search_path = ''
 -- Left to itself, the parser makes one word of night_recording_01.wav, 2024-05-01 and AC/DC.
 return translate(soundscape.folded(words), $$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$$, repeat(' ', 32));
-comment on function soundscape.plain(text) is 'The text folded, and a blank for whatever of ASCII is neither letter nor digit: what words are made of.';
+comment on function soundscape.plain(text)
+    is 'The text folded, and a blank for whatever of ASCII is neither letter nor digit: what words are made of.';
 
 create function soundscape.search_document(title text, description text, tags text[], heard jsonb) returns tsvector
 language sql immutable parallel safe set search_path = ''
@@ -24,7 +25,8 @@ return setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(titl
     || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(description, ''))), 'C')
     || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(
         (select string_agg(label, ' ') from jsonb_object_keys(heard) as label), ''))), 'D');
-comment on function soundscape.search_document(text, text, text[], jsonb) is 'The words a recording is found by: title before tags before description before what was heard.';
+comment on function soundscape.search_document(text, text, text[], jsonb)
+    is 'The words a recording is found by: title before tags before description before what was heard.';
 
 create function soundscape.labels(tags text[], heard jsonb) returns text[]
 language sql immutable parallel safe set search_path = ''
@@ -32,7 +34,8 @@ return coalesce((
     select array_agg(distinct soundscape.folded(label))
     from (select unnest(tags) as label union all select jsonb_object_keys(heard)) as both_kinds
     where label ~ '\S'), '{}');
-comment on function soundscape.labels(text[], jsonb) is 'The owner''s tags and what was heard, in one spelling, each once.';
+comment on function soundscape.labels(text[], jsonb)
+    is 'The owner''s tags and what was heard, in one spelling, each once.';
 
 create table public.audio_files (
     id uuid primary key default gen_random_uuid(),
@@ -72,6 +75,7 @@ create table public.audio_files (
     updated_at timestamptz not null default now(),
     -- What hangs on a recording refers to this and so carries owner and visibility along.
     unique (id, user_id, is_listed),
+    unique (id, is_listed),
     check ((status in ('failed', 'rejected')) = (error_code is not null)),
     check (status <> 'ready' or analysis_version is not null),
     check ((hidden_at is null) = (hidden_reason is null))
@@ -89,13 +93,15 @@ create index audio_files_by_license on public.audio_files (license, created_at d
 create unique index audio_files_by_object on public.audio_files (object_id);
 create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued', 'analyzing');
 
-comment on table public.audio_files is 'Recordings. What people wrote about a sound, and how far its analysis has come.';
+comment on table public.audio_files
+    is 'Recordings. What people wrote about a sound, and how far its analysis has come.';
 comment on column public.audio_files.id is 'The recording.';
 comment on column public.audio_files.user_id is 'The owner; the caller unless said otherwise.';
 comment on column public.audio_files.title is 'Title, 1 to 200 characters.';
 comment on column public.audio_files.description is 'Description, at most 5000 characters.';
 comment on column public.audio_files.file_path is 'Object name in the bucket audio-files: {user_id}/… or public/….';
-comment on column public.audio_files.is_public is 'Whether everybody may find and hear it. The folder public/ by itself opens nothing.';
+comment on column public.audio_files.is_public
+    is 'Whether everybody may find and hear it. The folder public/ by itself opens nothing.';
 comment on column public.audio_files.tags is 'The owner''s own tags, at most 50.';
 comment on column public.audio_files.license is 'Licence of the recording, such as CC-BY-4.0.';
 comment on column public.audio_files.duration is 'Seconds; the client''s claim until analysis has measured it.';
@@ -106,18 +112,25 @@ comment on column public.audio_files.content_type is 'Media type of the object, 
 comment on column public.audio_files.status is 'awaiting_upload → queued → analyzing → ready | failed | rejected.';
 comment on column public.audio_files.error_code is 'Stable code of the reason when failed or rejected.';
 comment on column public.audio_files.error_message is 'The reason and what to do about it.';
-comment on column public.audio_files.trace_id is 'The latest analysis as logs and traces call it; say it when something went wrong.';
+comment on column public.audio_files.trace_id
+    is 'The latest analysis as logs and traces call it; say it when something went wrong.';
 comment on column public.audio_files.object_id is 'The object in storage.objects.';
 comment on column public.audio_files.object_version is 'Version of the object that was last enqueued.';
-comment on column public.audio_files.object_etag is 'ETag of that version: new bytes have a new one, a moved object keeps it.';
+comment on column public.audio_files.object_etag
+    is 'ETag of that version: new bytes have a new one, a moved object keeps it.';
 comment on column public.audio_files.analysis_version is 'Version of the analysis whose results are shown.';
 comment on column public.audio_files.analyzed_at is 'When those results were written.';
-comment on column public.audio_files.hidden_at is 'When a moderator hid it from everybody but its owner; null otherwise.';
+comment on column public.audio_files.hidden_at
+    is 'When a moderator hid it from everybody but its owner; null otherwise.';
 comment on column public.audio_files.hidden_reason is 'Why it was hidden, for its owner to read.';
-comment on column public.audio_files.heard is 'What the analysis heard: the strongest 30 labels of audio_tags, each with its share of the recording times its confidence, 0 to 1.';
+comment on column public.audio_files.heard
+    is 'What the analysis heard: the strongest 30 labels of audio_tags, each with its share of the recording times its '
+       'confidence, 0 to 1.';
 comment on column public.audio_files.is_listed is 'Public and not hidden: everybody may find and hear it.';
-comment on column public.audio_files.labels is 'The owner''s tags and what was heard, in lower case and without accents: what filters and facets compare.';
-comment on column public.audio_files.search is 'The words of title, tags, description and what was heard, for search_audio.';
+comment on column public.audio_files.labels
+    is 'The owner''s tags and what was heard, in lower case and without accents: what filters and facets compare.';
+comment on column public.audio_files.search
+    is 'The words of title, tags, description and what was heard, for search_audio.';
 comment on column public.audio_files.created_at is 'When the row was made.';
 comment on column public.audio_files.updated_at is 'When the row last changed.';
 
@@ -143,79 +156,9 @@ begin
     return new;
 end
 $$;
-comment on function soundscape.check_status_step() is 'Trigger: the state machine of a recording; an illegal step is an error.';
+comment on function soundscape.check_status_step()
+    is 'Trigger: the state machine of a recording; an illegal step is an error.';
 
 create trigger audio_files_status_step before update of status on public.audio_files
     for each row when (old.status is distinct from new.status)
     execute function soundscape.check_status_step();
-
-create table public.audio_features (
-    audio_id uuid primary key,
-    user_id uuid not null,
-    is_listed boolean not null,
-    object_version text not null,
-    analysis_version text not null,
-    duration_s double precision not null check (duration_s >= 0),
-    integrated_lufs real,
-    loudness_range_lu real,
-    true_peak_dbtp real,
-    sample_peak_dbfs real,
-    rms_dbfs real,
-    tempo_bpm real check (tempo_bpm > 0),
-    tempo_confidence real check (tempo_confidence between 0 and 1),
-    onset_rate_hz real check (onset_rate_hz >= 0),
-    key text check (key in ('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')),
-    mode text check (mode in ('major', 'minor')),
-    key_confidence real check (key_confidence between 0 and 1),
-    centroid_hz real check (centroid_hz >= 0),
-    bandwidth_hz real check (bandwidth_hz >= 0),
-    rolloff_hz real check (rolloff_hz >= 0),
-    flatness real check (flatness between 0 and 1),
-    zero_crossing_rate real check (zero_crossing_rate between 0 and 1),
-    sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
-    waveform_path text not null,
-    pictures jsonb not null default '{}',
-    descriptors jsonb not null,
-    created_at timestamptz not null default now(),
-    unique (audio_id, user_id, is_listed),
-    constraint audio_features_audio_id_fkey foreign key (audio_id, user_id, is_listed)
-        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
-);
-alter table public.audio_features enable row level security;
-
-create index audio_features_by_owner on public.audio_features (user_id);
-create index audio_features_by_tempo on public.audio_features (tempo_bpm);
-create index audio_features_by_key on public.audio_features (key, mode, tempo_bpm);
-create index audio_features_by_duration on public.audio_features (duration_s);
-create index audio_features_by_bytes on public.audio_features (sha256);
-
-comment on table public.audio_features is 'What the analysis measured, one row per recording. Visible to whoever sees the recording.';
-comment on column public.audio_features.audio_id is 'The recording.';
-comment on column public.audio_features.user_id is 'The recording''s owner, carried along.';
-comment on column public.audio_features.is_listed is 'Whether everybody sees the recording, carried along.';
-comment on column public.audio_features.object_version is 'Version of the object that was analysed.';
-comment on column public.audio_features.analysis_version is 'Version of the analysis.';
-comment on column public.audio_features.duration_s is 'Decoded length in seconds.';
-comment on column public.audio_features.integrated_lufs is 'Integrated loudness (EBU R128), LUFS; null for silence.';
-comment on column public.audio_features.loudness_range_lu is 'Loudness range (EBU Tech 3342), LU.';
-comment on column public.audio_features.true_peak_dbtp is 'True peak (BS.1770), dBTP.';
-comment on column public.audio_features.sample_peak_dbfs is 'Highest absolute sample value, dB relative to full scale.';
-comment on column public.audio_features.rms_dbfs is 'Root mean square over the whole recording, dB relative to full scale.';
-comment on column public.audio_features.tempo_bpm is 'Beats per minute; null when there is no tempo.';
-comment on column public.audio_features.tempo_confidence is '0 to 1.';
-comment on column public.audio_features.onset_rate_hz is 'Onsets per second.';
-comment on column public.audio_features.key is 'Tonic, sharps only; null when there is no key.';
-comment on column public.audio_features.mode is 'major or minor; null when there is no key.';
-comment on column public.audio_features.key_confidence is '0 to 1.';
-comment on column public.audio_features.centroid_hz is 'Spectral centroid, mean over frames.';
-comment on column public.audio_features.bandwidth_hz is 'Spectral bandwidth, mean over frames.';
-comment on column public.audio_features.rolloff_hz is 'Frequency below which 85 % of the energy lies, mean over frames.';
-comment on column public.audio_features.flatness is 'Spectral flatness, 0 tonal to 1 noise, mean over frames.';
-comment on column public.audio_features.zero_crossing_rate is 'Zero crossings per sample, mean over frames.';
-comment on column public.audio_features.sha256 is 'SHA-256 of the file''s bytes.';
-comment on column public.audio_features.waveform_path is 'Object name of the waveform data in the bucket waveforms (audiowaveform .dat, version 2).';
-comment on column public.audio_features.pictures is 'Object names of the pictures in the bucket waveforms, by name.';
-comment on column public.audio_features.descriptors is 'The whole record of the analysis.';
-comment on column public.audio_features.created_at is 'When these results were written.';
-
-alter publication supabase_realtime add table public.audio_files, public.audio_features;

@@ -1,10 +1,168 @@
--- Finding recordings by words and by what was measured, page by page.
+-- Search by words and by measured values, page by page.
+--
+-- The filters are the same for search, facets and similarity. The vocabulary holds the words of all listed recordings,
+-- so that a misspelt query can be corrected without reading the recordings.
+
+-- Filters
+-- =======
+
+create type soundscape.audio_filter as (
+    min_tempo_bpm double precision, max_tempo_bpm double precision,
+    key text, mode text,
+    min_duration_s double precision, max_duration_s double precision,
+    min_loudness_lufs double precision, max_loudness_lufs double precision,
+    labels text[], license text
+);
+comment on type soundscape.audio_filter
+    is 'What recordings must be; null where it does not matter. All null: every recording.';
+
+create function soundscape.audio_filter(
+    min_tempo_bpm double precision, max_tempo_bpm double precision, key text, mode text,
+    min_duration_s double precision, max_duration_s double precision,
+    min_loudness_lufs double precision, max_loudness_lufs double precision, labels text[], license text
+) returns soundscape.audio_filter
+language plpgsql stable set search_path = '' as $$
+declare
+    sharp text := case upper(left(key, 3)) when 'DB' then 'C#' when 'EB' then 'D#' when 'GB' then 'F#' when 'AB' then 'G#' when 'BB' then 'A#'
+                                  else upper(left(key, 3)) end;
+begin
+    if sharp <> all (array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B']) then
+        raise exception 'There is no key %.', left(key, 20) using errcode = '22023', hint = 'C, C# or Db, D … B.';
+    elsif lower(mode) not in ('major', 'minor') then
+        raise exception 'There is no mode %.', left(mode, 20) using errcode = '22023', hint = 'major or minor.';
+    elsif cardinality(labels) > 50 then
+        raise exception 'These are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
+    elsif exists (select from unnest(labels) as label where char_length(label) > 100) then
+        raise exception 'A label is too long.' using errcode = '22023', hint = 'At most 100 characters.';
+    elsif 'NaN' in (min_tempo_bpm, max_tempo_bpm, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs) then
+        raise exception 'NaN is no bound.' using errcode = '22023', hint = 'A number, or null.';
+    end if;
+    return row(
+        min_tempo_bpm, max_tempo_bpm, sharp, lower(mode), min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
+        nullif(array(select distinct soundscape.folded(label) from unnest(labels) as label where label is not null), '{}'),
+        license)::soundscape.audio_filter;
+end
+$$;
+comment on function soundscape.audio_filter(
+    double precision, double precision, text, text, double precision, double precision, double precision,
+    double precision, text[], text
+)
+    is 'The filter that a caller''s arguments mean, or an error that says which of them means nothing.';
+
+create function soundscape.fits(recording uuid, filter soundscape.audio_filter) returns boolean
+language sql stable set search_path = '' as $$
+    select exists (
+        select from public.audio_files f left join public.audio_features a on a.audio_id = f.id
+        where f.id = recording
+          and (filter.min_tempo_bpm is null or a.tempo_bpm >= filter.min_tempo_bpm)
+          and (filter.max_tempo_bpm is null or a.tempo_bpm <= filter.max_tempo_bpm)
+          and (filter.key is null or a.key = filter.key)
+          and (filter.mode is null or a.mode = filter.mode)
+          and (filter.min_duration_s is null or f.duration >= filter.min_duration_s)
+          and (filter.max_duration_s is null or f.duration <= filter.max_duration_s)
+          and (filter.min_loudness_lufs is null or a.integrated_lufs >= filter.min_loudness_lufs)
+          and (filter.max_loudness_lufs is null or a.integrated_lufs <= filter.max_loudness_lufs)
+          and (filter.labels is null or f.labels @> filter.labels)
+          and (filter.license is null or f.license = filter.license))
+$$;
+comment on function soundscape.fits(uuid, soundscape.audio_filter)
+    is 'Whether the caller sees this recording and it is what the filter wants.';
+
+-- The vocabulary
+-- ==============
+
+create function soundscape.is_findable(file public.audio_files) returns boolean
+language sql immutable parallel safe set search_path = ''
+-- Rows alone cost nothing: what everybody finds has bytes that are, or will be, heard.
+return (file).is_listed and ((file).status in ('queued', 'analyzing', 'ready') or (file).analyzed_at is not null);
+comment on function soundscape.is_findable(public.audio_files)
+    is 'Whether everybody finds it by its words: it is listed, and has bytes that were not refused.';
+
+create table soundscape.vocabulary (
+    word text primary key
+);
+alter table soundscape.vocabulary enable row level security;
+create index vocabulary_by_spelling on soundscape.vocabulary using gin (word extensions.gin_trgm_ops);
+comment on table soundscape.vocabulary
+    is 'Words of titles, tags and what was heard, of recordings that everybody finds. Those of a private one are not '
+       'among them.';
+comment on column soundscape.vocabulary.word is 'As search compares it: 3 to 40 characters, no digits.';
+
+create table soundscape.former_words (
+    id bigint generated always as identity primary key,
+    word text not null
+);
+alter table soundscape.former_words enable row level security;
+comment on table soundscape.former_words
+    is 'Words that a recording had and that perhaps none has any more: the sweep looks.';
+comment on column soundscape.former_words.id is 'In the order of their leaving.';
+comment on column soundscape.former_words.word is 'The word.';
+
+create function soundscape.spelt_words(search tsvector) returns text[]
+language sql immutable parallel safe set search_path = ''
+return array(
+    select word from unnest(tsvector_to_array(ts_filter(search, '{a,b,d}'))) as word
+    where char_length(word) between 3 and 40 and word !~ '[[:digit:]]');
+comment on function soundscape.spelt_words(tsvector)
+    is 'The words of a recording that somebody may mean who misspells them: not of its description, and none with '
+       'digits.';
+
+create function soundscape.on_words_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+    former text[] := '{}';
+    present text[] := '{}';
+begin
+    if tg_op <> 'INSERT' and soundscape.is_findable(old) then
+        former := soundscape.spelt_words(old.search);
+    end if;
+    if tg_op <> 'DELETE' and soundscape.is_findable(new) then
+        present := soundscape.spelt_words(new.search);
+    end if;
+    if former = present then
+        return null;
+    end if;
+    -- In one order, so that two who bring the same words do not wait for each other.
+    insert into soundscape.vocabulary (word)
+    select p.word from unnest(present) as p (word)
+    where not exists (select from soundscape.vocabulary v where v.word = p.word)
+    order by p.word on conflict do nothing;
+    insert into soundscape.former_words (word) select f.word from unnest(former) as f (word) where f.word <> all (present);
+    return null;
+end
+$$;
+comment on function soundscape.on_words_changed()
+    is 'Trigger on audio_files: the words it brings are known at once, those it takes away are looked at later.';
+
+create trigger audio_files_words after insert or delete or update of title, tags, heard, is_public, hidden_at, status, analyzed_at
+    on public.audio_files for each row execute function soundscape.on_words_changed();
+
+create function soundscape.forget_words(most integer) returns void
+language sql security definer set search_path = '' as $$
+    with looked_at as (
+        delete from soundscape.former_words w
+        where w.id in (select o.id from soundscape.former_words o order by o.id limit most) returning w.word)
+    delete from soundscape.vocabulary v
+    where v.word in (select l.word from looked_at l)
+      and not exists (
+        select from public.audio_files f
+        where f.search @@ format('''%s''', v.word)::tsquery and soundscape.is_findable(f))
+$$;
+comment on function soundscape.forget_words(integer)
+    is 'Forget words that no recording has any more, of those that one had. A word that arrives in the same moment may '
+       'be forgotten with them until a recording brings it again.';
+
+-- Search
+-- ======
 
 create type soundscape.words as (
     exact tsquery, begun tsquery, without tsquery, spelt text[], misspelt boolean,
     alike tsquery[], likeness real[], instead_of integer[]
 );
-comment on type soundscape.words is 'What a query asks for: its words, the same with the last one open-ended, what it excludes, and the words once more to be corrected. Where misspelt is true, exact and begun are the corrected ones, and alike says which, how like they are to what was written and to which word of it.';
+comment on type soundscape.words
+    is 'What a query asks for: its words, the same with the last one open-ended, what it excludes, and the words once '
+       'more to be corrected. Where misspelt is true, exact and begun are the corrected ones, and alike says which, '
+       'how like they are to what was written and to which word of it.';
 
 create function soundscape.words_of(query text) returns soundscape.words
 language plpgsql stable set search_path = '' as $$
@@ -43,7 +201,9 @@ begin
         websearch_to_tsquery('pg_catalog.simple', excluded), coalesce(spelt, '{}'), false, null, null, null)::soundscape.words;
 end
 $$;
-comment on function soundscape.words_of(text) is 'A query as a search engine on the web reads it: "quoted words" stay together, -word excludes, or is either; the last word may be its beginning only.';
+comment on function soundscape.words_of(text)
+    is 'A query as a search engine on the web reads it: "quoted words" stay together, -word excludes, or is either; '
+       'the last word may be its beginning only.';
 
 create function soundscape.respelt(words soundscape.words) returns soundscape.words
 language plpgsql stable security definer set search_path = '' as $$
@@ -90,7 +250,9 @@ begin
     return words;
 end
 $$;
-comment on function soundscape.respelt(soundscape.words) is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
+comment on function soundscape.respelt(soundscape.words)
+    is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, '
+       'the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
 
 create function soundscape.are_few(wanted tsquery, most integer) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
@@ -102,7 +264,10 @@ begin
            < most * (select c.reltuples::double precision from pg_catalog.pg_class c where c.oid = 'public.audio_files'::regclass);
 end
 $$;
-comment on function soundscape.are_few(tsquery, integer) is 'Whether to read all that have the words and sort them, rather than to read in order until enough have them: r of n recordings are fewer than most * n / r. The planner estimates r well, but thinks a comparison with words as cheap as one of numbers.';
+comment on function soundscape.are_few(tsquery, integer)
+    is 'Whether to read all that have the words and sort them, rather than to read in order until enough have them: r '
+       'of n recordings are fewer than most * n / r. The planner estimates r well, but thinks a comparison with words '
+       'as cheap as one of numbers.';
 
 create function soundscape.found(
     words soundscape.words default null, filter soundscape.audio_filter default null, sort text default null,
@@ -170,7 +335,10 @@ begin
             limit most) as r;
 end
 $$;
-comment on function soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer) is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order of sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, because the planner uses no index of words or labels below row level security: their operators are not leakproof.';
+comment on function soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer)
+    is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order of '
+       'sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, because '
+       'the planner uses no index of words or labels below row level security: their operators are not leakproof.';
 
 create type soundscape.page as (sort text, misspelt boolean, as_of timestamptz, key text, id uuid);
 comment on type soundscape.page is 'Where a page of search ended.';
@@ -178,7 +346,9 @@ comment on type soundscape.page is 'Where a page of search ended.';
 create function soundscape.cursor_of(page soundscape.page) returns text
 language sql immutable set search_path = ''
 return translate(encode(convert_to(to_jsonb(page)::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
-comment on function soundscape.cursor_of(soundscape.page) is 'The page as a client carries it, base64url. It holds nothing but the sort key and id of a row the client was given.';
+comment on function soundscape.cursor_of(soundscape.page)
+    is 'The page as a client carries it, base64url. It holds nothing but the sort key and id of a row the client was '
+       'given.';
 
 create function soundscape.page_at(cursor text, sort text) returns soundscape.page
 language plpgsql stable set search_path = '' as $$
@@ -261,7 +431,13 @@ begin
         order by r.place;
 end
 $$;
-comment on function public.search_audio(text, integer, text, text, double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text) is 'Recordings with these words in title, tags, description or what was heard, that pass the filters. "quoted words" stay together, -word excludes, or is either; the last word may be a beginning; where nobody has the words, those spelt alike. For the next page pass the last row''s cursor as after.';
+comment on function public.search_audio(
+    text, integer, text, text, double precision, double precision, text, text, double precision, double precision,
+    double precision, double precision, text[], text
+)
+    is 'Recordings with these words in title, tags, description or what was heard, that pass the filters. "quoted '
+       'words" stay together, -word excludes, or is either; the last word may be a beginning; where nobody has the '
+       'words, those spelt alike. For the next page pass the last row''s cursor as after.';
 
 create function public.search_facets(
     query text default null,
@@ -306,4 +482,9 @@ begin
         (select m.facet, m.value, m.recordings from most_frequent m where m.place <= 30 order by m.part, m.facet, m.place);
 end
 $$;
-comment on function public.search_facets(text, double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text) is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and filters as search_audio. Of more than 2,000 the newest are counted.';
+comment on function public.search_facets(
+    text, double precision, double precision, text, text, double precision, double precision, double precision,
+    double precision, text[], text
+)
+    is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and filters '
+       'as search_audio. Of more than 2,000 the newest are counted.';

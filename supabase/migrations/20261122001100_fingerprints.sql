@@ -1,5 +1,6 @@
--- Recordings found again by their sound: an inverted index of fingerprints, and what follows from it for duplicates.
--- docs/neighbours.md says how it is asked, docs/decisions/one-row-per-key.md why it is laid out so.
+-- Fingerprints: an inverted index that finds a recording by its sound, and the query for candidates.
+--
+-- docs/neighbours.md describes the query, docs/decisions/one-row-per-key.md the layout of the index.
 
 create sequence soundscape.fingerprint_numbers as integer minvalue 0 maxvalue 4194303 cycle;
 comment on sequence soundscape.fingerprint_numbers is 'Short numbers of fingerprints: 22 bits of a posting.';
@@ -29,7 +30,8 @@ create index fingerprints_by_recording on soundscape.fingerprints (audio_id, use
 create index fingerprints_by_visibility on soundscape.fingerprints (version, is_listed, user_id) include (number, key_count, audio_id);
 create index fingerprints_by_age on soundscape.fingerprints (created_at);
 create index fingerprints_unsettled on soundscape.fingerprints (created_at) where asked_in is not null;
-comment on table soundscape.fingerprints is 'The fingerprint of each recording and the keys it is indexed by. For the worker alone.';
+comment on table soundscape.fingerprints
+    is 'The fingerprint of each recording and the keys it is indexed by. For the worker alone.';
 comment on column soundscape.fingerprints.audio_id is 'The recording.';
 comment on column soundscape.fingerprints.number is 'What postings call it.';
 comment on column soundscape.fingerprints.user_id is 'The recording''s owner, carried along.';
@@ -41,7 +43,9 @@ comment on column soundscape.fingerprints.keys is 'Its keys, to take its posting
 comment on column soundscape.fingerprints.frames is 'The frame of each key.';
 comment on column soundscape.fingerprints.key_count is 'How many keys there are.';
 comment on column soundscape.fingerprints.written_in is 'The transaction that wrote it.';
-comment on column soundscape.fingerprints.asked_in is 'What could be seen of the index when it was compared with it; null once whatever arrived meanwhile was compared too.';
+comment on column soundscape.fingerprints.asked_in
+    is 'What could be seen of the index when it was compared with it; null once whatever arrived meanwhile was '
+       'compared too.';
 comment on column soundscape.fingerprints.created_at is 'When that transaction began.';
 
 create table soundscape.postings (
@@ -50,7 +54,8 @@ create table soundscape.postings (
 alter table soundscape.postings enable row level security;
 -- Only pages known to be visible to everybody are answered from the index alone.
 alter table soundscape.postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
-comment on table soundscape.postings is 'Which listed recording holds which key when: the inverted index. For the worker alone.';
+comment on table soundscape.postings
+    is 'Which listed recording holds which key when: the inverted index. For the worker alone.';
 comment on column soundscape.postings.posting is 'Key (22 bits), number of the fingerprint (22 bits), frame (20 bits).';
 
 -- Apart, so that nobody's question reads past what others keep private.
@@ -65,7 +70,8 @@ alter table soundscape.unlisted_postings set (autovacuum_vacuum_insert_scale_fac
 -- are to be looked for here, past those of others, whatever the planner thinks of it.
 create unique index unlisted_postings_by_key on soundscape.unlisted_postings (posting)
     where posting >= '-9223372036854775808'::bigint;
-comment on table soundscape.unlisted_postings is 'The same of recordings that not everybody sees, by owner. For the worker alone.';
+comment on table soundscape.unlisted_postings
+    is 'The same of recordings that not everybody sees, by owner. For the worker alone.';
 comment on column soundscape.unlisted_postings.shelf is 'The owner, in 32 bits.';
 comment on column soundscape.unlisted_postings.posting is 'As in postings.';
 
@@ -82,7 +88,8 @@ language sql immutable parallel safe set search_path = '' as $$
     -- Whatever comes after six and three quarter hours is verified, but not looked up.
     where key between 0 and 4194303 and frame between 0 and 1048575
 $$;
-comment on function soundscape.postings_of(integer, integer[], integer[]) is 'The rows of the inverted index that a fingerprint stands for.';
+comment on function soundscape.postings_of(integer, integer[], integer[])
+    is 'The rows of the inverted index that a fingerprint stands for.';
 
 create function soundscape.on_fingerprint_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -107,7 +114,8 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.on_fingerprint_changed() is 'Trigger on fingerprints: postings come, go and change places with their fingerprint.';
+comment on function soundscape.on_fingerprint_changed()
+    is 'Trigger on fingerprints: postings come, go and change places with their fingerprint.';
 create trigger fingerprints_written after insert on soundscape.fingerprints
     for each row execute function soundscape.on_fingerprint_changed();
 -- By the foreign key, in the transaction that makes the recording public, private or hidden.
@@ -124,7 +132,8 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.on_bytes_changed() is 'Trigger on audio_files: bytes that are gone are not recognised any more, whatever becomes of the new ones.';
+comment on function soundscape.on_bytes_changed()
+    is 'Trigger on audio_files: bytes that are gone are not recognised any more, whatever becomes of the new ones.';
 create trigger audio_files_bytes_changed after update of object_etag on public.audio_files
     for each row when (old.object_etag is distinct from new.object_etag)
     execute function soundscape.on_bytes_changed();
@@ -166,13 +175,14 @@ begin
             (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames, (fingerprint ->> 'asked_in')::pg_snapshot);
 end
 $$;
-comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb) is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, asked_in}, instead of what was there. None leaves none of other bytes.';
-
--- Asking.
+comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb)
+    is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, asked_in}, instead of what was there. '
+       'None leaves none of other bytes.';
 
 create function soundscape.index_moment() returns pg_snapshot
 language sql stable set search_path = '' as $$ select pg_current_snapshot() $$;
-comment on function soundscape.index_moment() is 'What can be seen of the index now, for asked_in of a fingerprint that is compared with it next.';
+comment on function soundscape.index_moment()
+    is 'What can be seen of the index now, for asked_in of a fingerprint that is compared with it next.';
 
 create function soundscape.fingerprint_candidates(
     keys integer[], frames integer[], version integer, most integer, viewer uuid, everybody boolean, besides uuid
@@ -270,7 +280,10 @@ begin
         from best b join soundscape.fingerprints f on f.number = b.place >> 32;
 end
 $$;
-comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Which recordings hold most of these keys at one offset, among how many keys: of those that viewer sees (or the owner of besides, where no viewer is given), or of everybody''s. Best first, before the count of the next offset is added.';
+comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid)
+    is 'Which recordings hold most of these keys at one offset, among how many keys: of those that viewer sees (or the '
+       'owner of besides, where no viewer is given), or of everybody''s. Best first, before the count of the next '
+       'offset is added.';
 
 create function soundscape.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
 language sql stable security definer rows 16 set search_path = '' as $$
@@ -278,267 +291,22 @@ language sql stable security definer rows 16 set search_path = '' as $$
 $$;
 comment on function soundscape.stored_fingerprints(uuid[]) is 'Fingerprints in their binary form, as base64.';
 
--- Duplicates.
-
-create function soundscape.exact_copies(file public.audio_files, result jsonb, among uuid[] default null)
-returns table (audio_id uuid, evidence jsonb)
-language sql stable security definer rows 10 set search_path = '' as $$
-    with source as (select result -> 'source' as this)
-    select f.audio_id, jsonb_strip_nulls(jsonb_build_object(
-        'sha256', case when f.sha256 = this ->> 'sha256' then f.sha256 end,
-        'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256' then this ->> 'pcm_sha256' end,
-        'offset_s', 0))
-    from source, public.audio_features f
-    where f.audio_id <> file.id and (among is null or f.audio_id = any (among))
-      -- Given other bytes, it is about to be heard anew.
-      and f.object_version = (select a.object_version from public.audio_files a where a.id = f.audio_id)
-      and (
-        f.sha256 = this ->> 'sha256'
-        or f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
-           and f.descriptors #> '{source,sample_rate}' = this -> 'sample_rate'
-           and f.descriptors #> '{source,channels}' = this -> 'channels')
-    -- Those that the owner sees come first.
-    order by f.user_id = file.user_id desc, f.is_listed desc, f.created_at limit case when among is null then 50 end
-$$;
-comment on function soundscape.exact_copies(public.audio_files, jsonb, uuid[]) is 'Recordings (among these, if any are named) of the same bytes, or of the same samples in another file.';
-
-create index audio_features_by_samples on public.audio_features ((descriptors #>> '{source,pcm_sha256}'));
-
-create function soundscape.write_claims(file public.audio_files, result jsonb) returns void
-language sql security definer set search_path = '' as $$
-    with verified as materialized (
-        select c.audio_id, c.kind, c.probability, c.evidence
-        from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches' else '[]' end)
-            as c (audio_id uuid, kind text, probability real, evidence jsonb)
-        -- It may have gone, or been given other bytes, since it was asked for.
-        where exists (select from soundscape.fingerprints f where f.audio_id = c.audio_id) and c.audio_id <> file.id)
-    insert into public.audio_matches as m (
-        id, audio_id, matched_audio_id, kind, confidence, evidence,
-        moderator_dismissed_at, owner_dismissed_at, matched_owner_dismissed_at, created_at)
-    select coalesce(said.id, gen_random_uuid()), file.id, claim.audio_id, claim.kind, claim.probability, claim.evidence,
-           said.moderator_dismissed_at,
-           case when said.audio_id = file.id then said.owner_dismissed_at else said.matched_owner_dismissed_at end,
-           case when said.audio_id = file.id then said.matched_owner_dismissed_at else said.owner_dismissed_at end,
-           coalesce(said.created_at, now())
-    from (
-        select distinct on (audio_id) audio_id, kind, probability, evidence
-        from (
-            select c.audio_id, 'identical' as kind, 1 as probability, c.evidence, 0 as place
-            from soundscape.exact_copies(file, result) c
-            union all
-            -- Those beyond the first fifty are the same bytes all the same.
-            select c.audio_id, 'identical', 1, c.evidence, 0
-            from soundscape.exact_copies(file, result, array(select v.audio_id from verified v)) c
-            union all
-            select v.audio_id, v.kind, v.probability, v.evidence, 1 from verified v
-        ) as found
-        order by audio_id, place
-    ) as claim
-    -- Said of a claim about the same bytes of both, before they were taken away and came back.
-    left join lateral (
-        select d.*
-        from soundscape.former_dismissals d
-        join public.audio_features f on f.audio_id = d.audio_id and f.sha256 = d.sha256
-        join public.audio_features o on o.audio_id = d.matched_audio_id and o.sha256 = d.matched_sha256
-        where (d.audio_id, d.matched_audio_id) in ((file.id, claim.audio_id), (claim.audio_id, file.id))
-        order by d.created_at limit 1
-    ) as said on true
-    order by claim.audio_id
-    on conflict (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id)) do update
-    -- Dismissed stays dismissed, by whom it was.
-    set audio_id = excluded.audio_id, matched_audio_id = excluded.matched_audio_id, kind = excluded.kind,
-        confidence = excluded.confidence, evidence = excluded.evidence,
-        owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at else m.matched_owner_dismissed_at end,
-        matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at else m.owner_dismissed_at end;
-    delete from soundscape.former_dismissals d using public.audio_matches m
-    where file.id in (d.audio_id, d.matched_audio_id) and m.id = d.id;
-$$;
-comment on function soundscape.write_claims(public.audio_files, jsonb) is 'Claim copies by hash and the matches that the worker verified, beside what was claimed before.';
-
-create function soundscape.claim_matches(file public.audio_files, result jsonb) returns void
-language plpgsql security definer set search_path = '' as $$
-begin
-    -- Of two that complete at once, the later one is to see the earlier one's hashes: it waits here until that has
-    -- committed, and the next statement sees what it wrote. In one order, so that no two wait for each other.
-    perform pg_advisory_xact_lock(hash.key)
-    from (select distinct hashtextextended('soundscape copies ' || h, 0) as key
-          from unnest(array[result #>> '{source,sha256}', result #>> '{source,pcm_sha256}']) as h
-          where h is not null order by 1) as hash;
-
-    -- What this recording's own analysis claimed and, asked again, does not. What somebody dismissed stays, to stay so.
-    delete from public.audio_matches m
-    where m.audio_id = file.id and m.kind <> 'identical' and jsonb_typeof(result -> 'matches') = 'array'
-      and coalesce(m.dismissed_at, m.owner_dismissed_at, m.matched_owner_dismissed_at) is null
-      and not exists (
-        select from jsonb_to_recordset(result -> 'matches') as c (audio_id uuid) where c.audio_id = m.matched_audio_id);
-    perform soundscape.write_claims(file, result);
-end
-$$;
-comment on function soundscape.claim_matches(public.audio_files, jsonb) is 'Claim what an analysis found to be elsewhere too, instead of what an earlier one found.';
-
-create function soundscape.dismiss_match(match uuid, dismissed boolean) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-    caller uuid := (select auth.uid());
-    moderates boolean := (select soundscape.authorize('recordings.moderate'));
-begin
-    update public.audio_matches m
-    set moderator_dismissed_at = case
-            when not moderates then m.moderator_dismissed_at
-            when dismissed then coalesce(m.moderator_dismissed_at, now()) end,
-        -- What a moderator says stands is taken back from the owners as well.
-        owner_dismissed_at = case
-            when moderates and dismissed or not moderates and caller <> a.user_id then m.owner_dismissed_at
-            when dismissed then coalesce(m.owner_dismissed_at, now()) end,
-        matched_owner_dismissed_at = case
-            when moderates and dismissed or not moderates and caller <> b.user_id then m.matched_owner_dismissed_at
-            when dismissed then coalesce(m.matched_owner_dismissed_at, now()) end
-    from public.audio_files a, public.audio_files b
-    where m.id = match and a.id = m.audio_id and b.id = m.matched_audio_id and (
-        moderates
-        or caller in (a.user_id, b.user_id)
-           and (a.is_listed or a.user_id = caller) and (b.is_listed or b.user_id = caller));
-    if not found then
-        raise exception 'There is no claim about a recording of yours with the id %.', match
-            using errcode = '42501', hint = 'Owners dismiss what they see about their own recordings.';
-    end if;
-end
-$$;
-comment on function soundscape.dismiss_match(uuid, boolean) is 'The claim is false (or stands after all), says an owner for their side, or a moderator for everybody. It stays so after another analysis.';
-
-create function public.dismiss_match(match uuid, dismissed boolean default true) returns void
-language sql set search_path = ''
-as $$ select soundscape.dismiss_match(match, dismissed) $$;
-comment on function public.dismiss_match(uuid, boolean) is 'Say that a claim about a recording of yours is false, or with dismissed => false that it stands after all. Counts for your side, a moderator''s word for everybody; the claim stays to be seen.';
-
--- Recordings analysed before there was an index.
-
-create function soundscape.unindexed_recordings(version integer, most integer, after uuid)
-returns table (audio_id uuid, object_version text, path text)
-language sql stable security definer rows 100 set search_path = '' as $$
-    select f.audio_id, f.object_version, f.descriptors #>> '{fingerprint,path}'
-    from public.audio_features f
-    where (after is null or f.audio_id > after)
-      and not exists (
-        select from soundscape.fingerprints i
-        where i.audio_id = f.audio_id and i.object_version = f.object_version and i.version >= unindexed_recordings.version)
-      and (f.descriptors #>> '{fingerprint,version}')::integer = unindexed_recordings.version
-      and f.descriptors #>> '{fingerprint,path}' is not null
-    order by f.audio_id limit least(most, 500)
-$$;
-comment on function soundscape.unindexed_recordings(integer, integer, uuid) is 'Recordings after an id whose fingerprint lies in Storage but not in the index.';
-
-create function soundscape.index_recording(recording uuid, object_version text, result jsonb) returns boolean
-language plpgsql security definer set search_path = '' as $$
-declare
-    file public.audio_files;
-    known jsonb;
-begin
-    select * into file from public.audio_files where id = recording for no key update;
-    select f.descriptors into known from public.audio_features f
-    where f.audio_id = recording and f.object_version = index_recording.object_version;
-    if known is null or file.object_version is distinct from index_recording.object_version then
-        return false;
-    end if;
-    perform soundscape.write_fingerprint(file, index_recording.object_version, result -> 'index');
-    perform soundscape.claim_matches(file, known || jsonb_build_object('matches', result -> 'matches'));
-    return true;
-end
-$$;
-comment on function soundscape.index_recording(uuid, text, jsonb) is 'Index a recording that was analysed before, and claim its matches; false where its bytes are others by now.';
-
--- Recordings that were compared at the same moment: neither was there yet when the other asked.
-
-create function soundscape.unsettled_fingerprints(most integer) returns table (audio_id uuid, others uuid[])
-language plpgsql security definer rows 10 set search_path = '' as $$
-#variable_conflict use_column
-declare
-    waiting uuid[];
-begin
-    waiting := array(
-        select f.audio_id from soundscape.fingerprints f where f.asked_in is not null
-        order by f.created_at limit least(most, 100) for update skip locked);
-    -- Whatever arrives from now on sees these.
-    return query
-        select f.audio_id, array_agg(o.audio_id)
-        from soundscape.fingerprints f
-        join soundscape.fingerprints o
-          -- Transactions are told apart by number; by time only so that not all of them are.
-          on o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-             and not pg_visible_in_snapshot(o.written_in, f.asked_in)
-        where f.audio_id = any (waiting)
-        group by f.audio_id;
-    update soundscape.fingerprints f set asked_in = null
-    where f.audio_id = any (waiting) and not exists (
-        select from soundscape.fingerprints o
-        where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-          and not pg_visible_in_snapshot(o.written_in, f.asked_in));
-end
-$$;
-comment on function soundscape.unsettled_fingerprints(integer) is 'Fingerprints with those that were written while they were compared with the index, and so were in neither comparison. Those that were alone are settled.';
-
-create function soundscape.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-    file public.audio_files;
-    known jsonb;
-begin
-    select * into file from public.audio_files where id = recording for no key update;
-    select f.descriptors into known from public.audio_features f
-    where f.audio_id = recording and f.object_version = file.object_version
-      and exists (select from soundscape.fingerprints i where i.audio_id = recording);
-    -- Gone, or given other bytes, while it was compared.
-    if known is null then
-        return;
-    end if;
-    -- With its hashes: what is the same to the bit is not to become less than that.
-    perform soundscape.write_claims(file, known || jsonb_build_object('matches', matches));
-    update soundscape.fingerprints f set asked_in = null
-    where f.audio_id = recording and not exists (
-        select from soundscape.fingerprints o
-        where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-          and o.audio_id <> all (others) and not pg_visible_in_snapshot(o.written_in, f.asked_in));
-end
-$$;
-comment on function soundscape.settle_fingerprint(uuid, uuid[], jsonb) is 'Claim what a comparison with others found. The fingerprint is settled, unless more have arrived that it was not compared with.';
-
--- The worker's door.
-
 create function public.fingerprint_candidates(
     keys integer[], frames integer[], version integer, most integer default 64, viewer uuid default null,
     everybody boolean default false, besides uuid default null
 ) returns table (audio_id uuid, lag_frames integer, pairs integer, among bigint)
 language sql stable set search_path = ''
 as $$ select * from soundscape.fingerprint_candidates(keys, frames, version, most, viewer, everybody, besides) $$;
-comment on function public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid) is 'Worker only: recordings that hold these keys; unless everybody''s are asked for, those that viewer sees.';
+comment on function public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid)
+    is 'Worker only: recordings that hold these keys; unless everybody''s are asked for, those that viewer sees.';
 
 create function public.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
 language sql stable set search_path = ''
 as $$ select * from soundscape.stored_fingerprints(recordings) $$;
 comment on function public.stored_fingerprints(uuid[]) is 'Worker only: fingerprints, to verify candidates by.';
 
-create function public.unindexed_recordings(version integer, most integer default 100, after uuid default null)
-returns table (audio_id uuid, object_version text, path text)
-language sql stable set search_path = ''
-as $$ select * from soundscape.unindexed_recordings(version, most, after) $$;
-comment on function public.unindexed_recordings(integer, integer, uuid) is 'Worker only: recordings analysed before there was an index.';
-
-create function public.index_recording(recording uuid, object_version text, result jsonb) returns boolean
-language sql set search_path = ''
-as $$ select soundscape.index_recording(recording, object_version, result) $$;
-comment on function public.index_recording(uuid, text, jsonb) is 'Worker only: index such a recording.';
-
 create function public.index_moment() returns text
 language sql stable set search_path = ''
 as $$ select soundscape.index_moment()::text $$;
-comment on function public.index_moment() is 'Worker only: what the index holds now, said before it is asked about a recording that is then written to it.';
-
-create function public.unsettled_fingerprints(most integer default 20) returns table (audio_id uuid, others uuid[])
-language sql set search_path = ''
-as $$ select * from soundscape.unsettled_fingerprints(most) $$;
-comment on function public.unsettled_fingerprints(integer) is 'Worker only: recordings that were compared with the index while others were written to it, and those others.';
-
-create function public.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
-language sql set search_path = ''
-as $$ select soundscape.settle_fingerprint(recording, others, matches) $$;
-comment on function public.settle_fingerprint(uuid, uuid[], jsonb) is 'Worker only: what came of comparing the two.';
+comment on function public.index_moment()
+    is 'Worker only: what the index holds now, said before it is asked about a recording that is then written to it.';

@@ -1,9 +1,12 @@
--- A job in a worker's hands: claimed, held, ended. Everybody locks the owner before the recording, as whoever deletes
--- an account does, and the recording before its job. The owner's row is wanted by foreign keys when a job ends.
+-- Leases: how a worker claims a job, holds it and ends it, and how an owner cancels or retries one.
+--
+-- Every function locks in the same order: the owner, the recording, the job. Deleting an account locks in this order
+-- too. The owner's row must be locked first because ending a job writes rows with a foreign key to it.
 
 create function soundscape.max_attempts() returns integer
 language sql immutable parallel safe set search_path = '' return 5;
-comment on function soundscape.max_attempts() is 'Attempts before a job is dead, those of killed workers included, excused ones not.';
+comment on function soundscape.max_attempts()
+    is 'Attempts before a job is dead, those of killed workers included, excused ones not.';
 
 create function soundscape.max_excused() returns integer
 language sql immutable parallel safe set search_path = '' return 50;
@@ -11,13 +14,16 @@ comment on function soundscape.max_excused() is 'Passing failures before a job i
 
 create function soundscape.patience() returns integer
 language sql immutable parallel safe set search_path = '' return 3;
-comment on function soundscape.patience() is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do not hold up the others.';
+comment on function soundscape.patience()
+    is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do not '
+       'hold up the others.';
 
 create function soundscape.backoff_s(base_s integer, failures integer) returns integer
 language sql volatile set search_path = ''
 -- Full jitter: anything up to the bound, so that a crowd that failed together does not return as one.
 return greatest(1, round(random() * least(300, base_s * power(2, least(failures - 1, 16)))));
-comment on function soundscape.backoff_s(integer, integer) is 'Seconds until the next try: exponential in the failures so far, at most 300, with full jitter.';
+comment on function soundscape.backoff_s(integer, integer)
+    is 'Seconds until the next try: exponential in the failures so far, at most 300, with full jitter.';
 
 create function soundscape.claim_next(
     wanted_queue text, worker text, lease_s integer, owners_held uuid[]
@@ -94,7 +100,9 @@ begin
     end loop;
 end
 $$;
-comment on function soundscape.claim_next(text, text, integer, uuid[]) is 'Take the next job of one queue; null where nothing stands there for us. owners_held: whose turns this transaction holds already.';
+comment on function soundscape.claim_next(text, text, integer, uuid[])
+    is 'Take the next job of one queue; null where nothing stands there for us. owners_held: whose turns this '
+       'transaction holds already.';
 
 create function soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[] default null)
 returns table (
@@ -144,7 +152,10 @@ begin
     end loop;
 end
 $$;
-comment on function soundscape.claim_jobs(text, integer, integer, text[]) is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token fences every later call. holding: the tokens that the worker knows of; what else it holds is given back instead.';
+comment on function soundscape.claim_jobs(text, integer, integer, text[])
+    is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token '
+       'fences every later call. holding: the tokens that the worker knows of; what else it holds is given back '
+       'instead.';
 
 create function soundscape.next_message_s() returns double precision
 language sql stable security definer set search_path = '' as $$
@@ -155,7 +166,9 @@ language sql stable security definer set search_path = '' as $$
           union all select min(b.vt) from pgmq.q_soundscape_backfill b) m
     where (select s.paused_at is null from soundscape.queue_settings s)
 $$;
-comment on function soundscape.next_message_s() is 'Seconds until a lease runs out or a job is to be tried again, whichever comes first; 0 where one stands, null where there is none or the queue is paused.';
+comment on function soundscape.next_message_s()
+    is 'Seconds until a lease runs out or a job is to be tried again, whichever comes first; 0 where one stands, null '
+       'where there is none or the queue is paused.';
 
 create function soundscape.held_job(job_id bigint, token text) returns soundscape.jobs
 language plpgsql security definer set search_path = '' as $$
@@ -178,7 +191,8 @@ begin
     return job;
 end
 $$;
-comment on function soundscape.held_job(bigint, text) is 'The job, locked, if the token still holds it; otherwise an error that ends the transaction.';
+comment on function soundscape.held_job(bigint, text)
+    is 'The job, locked, if the token still holds it; otherwise an error that ends the transaction.';
 
 create function soundscape.extend_lease(job_id bigint, token text, lease_s integer) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
@@ -191,7 +205,8 @@ begin
     return until;
 end
 $$;
-comment on function soundscape.extend_lease(bigint, text, integer) is 'Heartbeat: hold the job for lease_s more seconds.';
+comment on function soundscape.extend_lease(bigint, text, integer)
+    is 'Heartbeat: hold the job for lease_s more seconds.';
 
 create function soundscape.told(final_state text, code text, message text) returns text
 language sql immutable parallel safe set search_path = ''
@@ -243,7 +258,9 @@ begin
     perform soundscape.admit(job.user_id, job.queue);
 end
 $$;
-comment on function soundscape.end_job(soundscape.jobs, text, text, text, text) is 'Write how a job ended, in the ledger and on the recording, tell the owner, and delete its message. The caller holds the recording and the job.';
+comment on function soundscape.end_job(soundscape.jobs, text, text, text, text)
+    is 'Write how a job ended, in the ledger and on the recording, tell the owner, and delete its message. The caller '
+       'holds the recording and the job.';
 
 create function soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -289,4 +306,122 @@ begin
     return 'queued';
 end
 $$;
-comment on function soundscape.fail_job(bigint, text, text, text, text) is 'failed and rejected are final; crashed counts, passing is excused and both are tried again after a while until there were too many; released is tried again at once.';
+comment on function soundscape.fail_job(bigint, text, text, text, text)
+    is 'failed and rejected are final; crashed counts, passing is excused and both are tried again after a while until '
+       'there were too many; released is tried again at once.';
+
+-- What an owner may ask for
+-- =========================
+
+create function soundscape.cancel_job(recording uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+-- The caller holds the recording.
+declare
+    job soundscape.jobs;
+begin
+    select * into job from soundscape.jobs
+    where audio_id = recording and state in ('queued', 'running') for update;
+    if job.id is null then
+        return false;
+    end if;
+    -- A worker that has it finds its token stale at its next heartbeat.
+    perform soundscape.end_job(job, 'cancelled', 'failed', 'cancelled');
+    return true;
+end
+$$;
+comment on function soundscape.cancel_job(uuid) is 'End what is asked for a recording; false where nothing is.';
+
+create function soundscape.retry_job(recording uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+-- The caller holds the recording.
+declare
+    file public.audio_files;
+begin
+    select * into file from public.audio_files where id = recording;
+    if file.status not in ('failed', 'rejected') or file.object_version is null then
+        return false;
+    end if;
+    update public.audio_files set status = 'queued', error_code = null, error_message = null where id = recording;
+    perform soundscape.enqueue(recording, file.object_version);
+    return true;
+end
+$$;
+comment on function soundscape.retry_job(uuid)
+    is 'Ask again for the analysis of a recording that failed or was refused; false for any other.';
+
+create function soundscape.own_recording(recording uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform from public.users where id = (select auth.uid()) for key share;
+    perform from public.audio_files where id = recording and user_id = (select auth.uid()) for update;
+    if not found then
+        raise exception 'There is no recording of yours with the id %.', recording
+            using errcode = '42501', hint = 'Only the owner of a recording decides about its analysis.';
+    end if;
+end
+$$;
+comment on function soundscape.own_recording(uuid) is 'Lock a recording of the caller''s; an error where it is none.';
+
+create function soundscape.cancel_analysis(recording uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform soundscape.own_recording(recording);
+    perform soundscape.cancel_job(recording);
+    return (select status from public.audio_files where id = recording);
+end
+$$;
+comment on function soundscape.cancel_analysis(uuid) is 'The owner''s wish that a recording be left alone.';
+
+create function soundscape.retry_analysis(recording uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform soundscape.own_recording(recording);
+    perform soundscape.retry_job(recording);
+    return (select status from public.audio_files where id = recording);
+end
+$$;
+comment on function soundscape.retry_analysis(uuid) is 'The owner''s wish that a recording be tried again.';
+
+create function public.cancel_analysis(recording uuid) returns text
+language sql set search_path = ''
+as $$ select soundscape.cancel_analysis(recording) $$;
+comment on function public.cancel_analysis(uuid)
+    is 'Owners: stop the analysis of a recording that is queued or being analysed. Returns the status it has now: '
+       'failed with the code cancelled, or what it was where nothing was to be stopped.';
+
+create function public.retry_analysis(recording uuid) returns text
+language sql set search_path = ''
+as $$ select soundscape.retry_analysis(recording) $$;
+comment on function public.retry_analysis(uuid)
+    is 'Owners: analyse a recording again that failed, was rejected or was cancelled. Returns the status it has now.';
+
+-- For the worker
+-- ==============
+
+create function public.claim_jobs(
+    worker text, max_jobs integer default 1, lease_s integer default 60, holding text[] default null
+)
+returns table (
+    job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
+    object_name text, object_version text, size_bytes bigint, content_type text
+)
+language sql set search_path = ''
+as $$ select * from soundscape.claim_jobs(worker, max_jobs, lease_s, holding) $$;
+comment on function public.claim_jobs(text, integer, integer, text[]) is 'Worker only: take jobs for lease_s seconds.';
+
+create function public.next_message_s() returns double precision
+language sql stable set search_path = ''
+as $$ select soundscape.next_message_s() $$;
+comment on function public.next_message_s()
+    is 'Worker only: seconds until a claim may find something; null where nothing is on its way.';
+
+create function public.extend_lease(job_id bigint, token text, lease_s integer default 60) returns timestamptz
+language sql set search_path = ''
+as $$ select soundscape.extend_lease(job_id, token, lease_s) $$;
+comment on function public.extend_lease(bigint, text, integer) is 'Worker only: heartbeat.';
+
+create function public.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
+language sql set search_path = ''
+as $$ select soundscape.fail_job(job_id, token, kind, code, message) $$;
+comment on function public.fail_job(bigint, text, text, text, text)
+    is 'Worker only: refuse a recording, or put its job back.';

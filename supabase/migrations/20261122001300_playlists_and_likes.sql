@@ -1,4 +1,10 @@
--- Playlists. Positions run from 1 without gaps; nobody writes them but the functions here.
+-- Playlists, likes and listening events.
+--
+-- Positions in a playlist run from 1 without gaps. Only the functions here write them. Likes and listening events are
+-- visible to their user only.
+
+-- Playlists
+-- =========
 
 create table public.playlists (
     id uuid primary key default gen_random_uuid(),
@@ -17,7 +23,8 @@ comment on column public.playlists.id is 'The playlist.';
 comment on column public.playlists.user_id is 'The owner; the caller unless said otherwise.';
 comment on column public.playlists.title is 'Title, 1 to 200 characters.';
 comment on column public.playlists.description is 'Description, at most 5000 characters.';
-comment on column public.playlists.is_public is 'Whether everybody may see it. Recordings in it that are private stay so.';
+comment on column public.playlists.is_public
+    is 'Whether everybody may see it. Recordings in it that are private stay so.';
 comment on column public.playlists.created_at is 'When it was made.';
 comment on column public.playlists.updated_at is 'When title, description or visibility last changed.';
 
@@ -40,7 +47,8 @@ comment on table public.playlist_items is 'A recording''s place in a playlist. A
 comment on column public.playlist_items.id is 'The item.';
 comment on column public.playlist_items.playlist_id is 'The playlist.';
 comment on column public.playlist_items.audio_id is 'The recording.';
-comment on column public.playlist_items.position is 'From 1, without gaps. New items come last; move_playlist_item and reorder_playlist change it.';
+comment on column public.playlist_items.position
+    is 'From 1, without gaps. New items come last; move_playlist_item and reorder_playlist change it.';
 comment on column public.playlist_items.added_at is 'When it was added.';
 
 create function soundscape.append_item() returns trigger
@@ -101,7 +109,8 @@ begin
       and wanted <> from_position;
 end
 $$;
-comment on function soundscape.move_playlist_item(uuid, integer) is 'Move an item of the caller''s playlist; what lies between makes room.';
+comment on function soundscape.move_playlist_item(uuid, integer)
+    is 'Move an item of the caller''s playlist; what lies between makes room.';
 
 create function soundscape.reorder_playlist(playlist uuid, items uuid[]) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -118,14 +127,63 @@ begin
     where i.id = wanted.id and i.position <> wanted.place;
 end
 $$;
-comment on function soundscape.reorder_playlist(uuid, uuid[]) is 'Put all items of the caller''s playlist into this order.';
+comment on function soundscape.reorder_playlist(uuid, uuid[])
+    is 'Put all items of the caller''s playlist into this order.';
 
 create function public.move_playlist_item(item uuid, to_position integer) returns void
 language sql set search_path = ''
 as $$ select soundscape.move_playlist_item(item, to_position) $$;
-comment on function public.move_playlist_item(uuid, integer) is 'Move an item of your playlist to a position, counted from 1; beyond the end means last.';
+comment on function public.move_playlist_item(uuid, integer)
+    is 'Move an item of your playlist to a position, counted from 1; beyond the end means last.';
 
 create function public.reorder_playlist(playlist uuid, items uuid[]) returns void
 language sql set search_path = ''
 as $$ select soundscape.reorder_playlist(playlist, items) $$;
-comment on function public.reorder_playlist(uuid, uuid[]) is 'Put the items of your playlist into this order; all of them, each once.';
+comment on function public.reorder_playlist(uuid, uuid[])
+    is 'Put the items of your playlist into this order; all of them, each once.';
+
+-- Likes and listening
+-- ===================
+
+create table public.likes (
+    id bigint generated always as identity primary key,
+    user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
+    audio_id uuid not null references public.audio_files (id) on delete cascade,
+    created_at timestamptz not null default now(),
+    -- Not the primary key: the Data API would take the table for a second way from recordings to users.
+    unique (user_id, audio_id)
+);
+alter table public.likes enable row level security;
+create index likes_by_recording on public.likes (audio_id);
+comment on table public.likes is 'A user likes a recording. Seen by that user only.';
+comment on column public.likes.id is 'The like.';
+comment on column public.likes.user_id is 'Who likes; the caller unless said otherwise.';
+comment on column public.likes.audio_id is 'The recording.';
+comment on column public.likes.created_at is 'Since when.';
+
+create table public.listening_events (
+    id bigint generated always as identity primary key,
+    user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
+    audio_id uuid not null references public.audio_files (id) on delete cascade,
+    started_at timestamptz not null default now() check (started_at >= '2020-01-01'),
+    listened_s real not null default 0 check (listened_s >= 0 and listened_s < 'infinity'),
+    completed boolean not null default false,
+    context text check (char_length(context) between 1 and 64),
+    created_at timestamptz not null default now(),
+    -- A clock may be a little ahead.
+    check (started_at <= created_at + interval '5 minutes')
+);
+alter table public.listening_events enable row level security;
+create index listening_events_by_user on public.listening_events (user_id, started_at desc);
+create index listening_events_by_recording on public.listening_events (audio_id, started_at desc);
+comment on table public.listening_events
+    is 'A user listened to a recording. Seen by that user only, who may erase it; recommendations learn from it.';
+comment on column public.listening_events.id is 'The event.';
+comment on column public.listening_events.user_id is 'Who listened; the caller unless said otherwise.';
+comment on column public.listening_events.audio_id is 'The recording.';
+comment on column public.listening_events.started_at is 'When listening began.';
+comment on column public.listening_events.listened_s is 'Seconds heard.';
+comment on column public.listening_events.completed is 'Whether it was heard to the end.';
+comment on column public.listening_events.context
+    is 'Where the listener came from, in the frontend''s words: search, playlist, similar, ….';
+comment on column public.listening_events.created_at is 'When the event arrived.';

@@ -1,5 +1,83 @@
--- Mixes for a mood. A mood is what its rules say, one row each, about what was measured and what a recording is called:
--- nobody was asked how a sound makes them feel. docs/recommendations.md explains each.
+-- Radio and moods: playlists made from a recording or for a mood, under the caller's own rights.
+--
+-- A mood is defined by rules, one row each, about measured values and labels. Nobody was asked how a sound makes them
+-- feel. docs/recommendations.md explains each rule.
+
+-- Radio
+-- =====
+
+create function soundscape.chance(id uuid, seed bigint) returns double precision
+language sql immutable parallel safe
+-- Without a SET it is taken into the query, and 30 µs a call cheaper; the body was read when it was made, so no
+-- search path matters. 52 bits, so that neither 0 nor 1 comes out.
+return ((hashtextextended(id::text, seed) & 4503599627370495) + 0.5) / 4503599627370496.0;
+comment on function soundscape.chance(uuid, bigint)
+    is 'A number between 0 and 1 for a recording, the same for the same seed.';
+
+create function public.radio(
+    audio_id uuid, "limit" integer default 20, seed bigint default 0, played uuid[] default '{}'
+) returns table (id uuid, likeness double precision, recording public.audio_files)
+language plpgsql stable rows 20 set search_path = '' as $$
+#variable_conflict use_column
+declare
+    start public.audio_embeddings;
+    here extensions.halfvec(128);
+    ids uuid[];
+    places extensions.halfvec[];
+    near double precision[];
+    noise double precision[];
+    left_over integer[];
+    next integer;
+    walked integer[] := '{}';
+    -- Each that is left out makes the search longer.
+    lately constant uuid[] := played[greatest(1, cardinality(played) - 999):];
+begin
+    if "limit" is null or "limit" not between 0 and 100 then
+        raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
+    elsif seed is null or played is null then
+        raise exception 'seed or played is null.' using errcode = '22023';
+    end if;
+    perform from public.audio_files f where f.id = radio.audio_id;
+    if not found then
+        raise exception 'There is no such recording.' using errcode = 'PT404';
+    end if;
+    select e.* into start from public.audio_embeddings e where e.audio_id = radio.audio_id
+    order by e.created_at desc, e.space limit 1;
+    if start.audio_id is null then
+        return;
+    end if;
+    -- The walk goes on from what was played last.
+    here := coalesce(
+        (select e.embedding from public.audio_embeddings e
+         where e.audio_id = played[cardinality(played)] and e.space = start.space), start.embedding);
+    select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc, n.audio_id),
+           array_agg(e.embedding order by n.cosine desc, n.audio_id),
+           -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
+           array_agg(-0.1 * ln(-ln(soundscape.chance(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
+    into ids, near, places, noise
+    from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null) || start.audio_id) as n
+    join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
+    left_over := array(select generate_series(1, cardinality(ids)));
+    for turn in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
+        select i into next from unnest(left_over) as i
+        order by 0.5 * near[i] + 0.5 * (1 - (places[i] operator(extensions.<=>) here)) + noise[i] desc, i limit 1;
+        here := places[next];
+        left_over := array_remove(left_over, next);
+        walked := walked || next;
+    end loop;
+    return query
+        select f.id, near[w.next], f
+        from unnest(walked) with ordinality as w (next, turn) join public.audio_files f on f.id = ids[w.next]
+        order by w.turn;
+end
+$$;
+comment on function public.radio(uuid, integer, bigint, uuid[])
+    is 'A walk through what sounds like a recording: each next is drawn from what is like the start and like the one '
+       'before. The same seed draws the same; The latest 1000 of played are left out, and its last is where the walk '
+       'goes on. likeness is that to the start.';
+
+-- Moods
+-- =====
 
 create table public.mood_rules (
     mood text not null check (mood ~ '^[a-z]{1,32}$'),
@@ -14,14 +92,20 @@ create table public.mood_rules (
     check ((measure is null) = (none_at is null) and (measure is null) = (full_at is null) and none_at <> full_at)
 );
 alter table public.mood_rules enable row level security;
-comment on table public.mood_rules is 'What a mood is. A recording''s score is the sum of the points of its rules; from 0.5 on it is in the mood.';
+comment on table public.mood_rules
+    is 'What a mood is. A recording''s score is the sum of the points of its rules; from 0.5 on it is in the mood.';
 comment on column public.mood_rules.mood is 'The mood, as mood_mix knows it.';
 comment on column public.mood_rules.rule is 'What the rule says in its favour; of a rule below 0: against it.';
-comment on column public.mood_rules.points is 'What the rule gives where it holds fully. Those above 0 add up to 1 for each mood.';
-comment on column public.mood_rules.measure is 'Column of audio_features that it looks at. A tempo counts by its certainty, wholly from 0.5 on. What was not measured gives nothing.';
+comment on column public.mood_rules.points
+    is 'What the rule gives where it holds fully. Those above 0 add up to 1 for each mood.';
+comment on column public.mood_rules.measure
+    is 'Column of audio_features that it looks at. A tempo counts by its certainty, wholly from 0.5 on. What was not '
+       'measured gives nothing.';
 comment on column public.mood_rules.none_at is 'Where the measure gives nothing.';
 comment on column public.mood_rules.full_at is 'Where it gives all; in between, its share.';
-comment on column public.mood_rules.labels is 'Or: tags of the owner, and what was heard, in one spelling (as audio_files.labels). A tag gives all, what was heard all from a share of 0.3 on.';
+comment on column public.mood_rules.labels
+    is 'Or: tags of the owner, and what was heard, in one spelling (as audio_files.labels). A tag gives all, what was '
+       'heard all from a share of 0.3 on.';
 
 insert into public.mood_rules (mood, rule, points, measure, none_at, full_at) values
     ('calm', 'few onsets', 0.3, 'onset_rate_hz', 3.5, 0.8),
@@ -84,7 +168,9 @@ alter table soundscape.audio_moods enable row level security;
 create index audio_moods_by_recording on soundscape.audio_moods (audio_id, user_id, is_listed);
 create index audio_moods_listed on soundscape.audio_moods (mood, score desc, audio_id) where is_listed;
 create index audio_moods_by_owner on soundscape.audio_moods (user_id, mood);
-comment on table soundscape.audio_moods is 'Which moods a recording is in, so that a mix does not have to look at every recording. Follows the recording within its transaction.';
+comment on table soundscape.audio_moods
+    is 'Which moods a recording is in, so that a mix does not have to look at every recording. Follows the recording '
+       'within its transaction.';
 comment on column soundscape.audio_moods.audio_id is 'The recording.';
 comment on column soundscape.audio_moods.user_id is 'Its owner, carried along.';
 comment on column soundscape.audio_moods.is_listed is 'Whether everybody sees it, carried along.';
@@ -117,7 +203,8 @@ language sql stable rows 100 set search_path = '' as $$
     left join said s on s.id = a.audio_id and s.mood = r.mood and s.rule = r.rule
     where a.audio_id = any (recordings) and (of_mood is null or r.mood = of_mood)
 $$;
-comment on function soundscape.mood_points(uuid[], text) is 'What each rule of a mood, or of all, gives recordings that the caller sees.';
+comment on function soundscape.mood_points(uuid[], text)
+    is 'What each rule of a mood, or of all, gives recordings that the caller sees.';
 
 create function soundscape.write_moods(recordings uuid[]) returns void
 language sql security definer set search_path = '' as $$
@@ -132,7 +219,8 @@ language sql security definer set search_path = '' as $$
     from scores s join public.audio_files f on f.id = s.audio_id
     on conflict (audio_id, mood) do update set score = excluded.score where m.score <> excluded.score;
 $$;
-comment on function soundscape.write_moods(uuid[]) is 'Say anew which moods these recordings are in. After a change of the rules: for every recording.';
+comment on function soundscape.write_moods(uuid[])
+    is 'Say anew which moods these recordings are in. After a change of the rules: for every recording.';
 
 create function soundscape.on_moods_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -145,7 +233,8 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.on_moods_changed() is 'Trigger on what the rules look at: the moods follow in the same transaction.';
+comment on function soundscape.on_moods_changed()
+    is 'Trigger on what the rules look at: the moods follow in the same transaction.';
 
 create trigger audio_features_measured after insert on public.audio_features
     for each row execute function soundscape.on_moods_changed();
@@ -169,7 +258,8 @@ language sql stable security definer rows 1000 set search_path = '' as $$
         where not m.is_listed and m.mood = in_mood.mood and m.user_id = auth.uid()) as both_kinds
     order by score desc, audio_id limit most
 $$;
-comment on function soundscape.in_mood(text, integer) is 'Listed recordings and the caller''s own that are in a mood, most of all first.';
+comment on function soundscape.in_mood(text, integer)
+    is 'Listed recordings and the caller''s own that are in a mood, most of all first.';
 
 create function soundscape.assorted(ids uuid[], scores double precision[], diversity double precision, most integer) returns uuid[]
 language plpgsql stable set search_path = '' as $$
@@ -213,7 +303,9 @@ begin
     return chosen;
 end
 $$;
-comment on function soundscape.assorted(uuid[], double precision[], double precision, integer) is 'The ids put into an order that takes what is good and unlike what was taken before; what has no place is unlike everything.';
+comment on function soundscape.assorted(uuid[], double precision[], double precision, integer)
+    is 'The ids put into an order that takes what is good and unlike what was taken before; what has no place is '
+       'unlike everything.';
 
 create function public.mood_mix(
     mood text, "limit" integer default 20, seed bigint default 0, played uuid[] default '{}'
@@ -252,4 +344,7 @@ begin
         order by i.turn;
 end
 $$;
-comment on function public.mood_mix(text, integer, bigint, uuid[]) is 'Recordings for a mood, by rules about what was measured and heard (table mood_rules): because names those that speak for one, points what each rule gives; they sum to score. The same seed draws the same; played is left out.';
+comment on function public.mood_mix(text, integer, bigint, uuid[])
+    is 'Recordings for a mood, by rules about what was measured and heard (table mood_rules): because names those that '
+       'speak for one, points what each rule gives; they sum to score. The same seed draws the same; played is left '
+       'out.';

@@ -1,4 +1,4 @@
--- What somebody is to be told of. Written with what it tells, in one transaction, and sent by Realtime.
+-- Notifications. One is written in the transaction of the event it reports. Realtime delivers it.
 
 create table public.notifications (
     id uuid primary key default gen_random_uuid(),
@@ -14,12 +14,14 @@ alter table public.notifications enable row level security;
 create index notifications_by_user on public.notifications (user_id, created_at desc);
 create index notifications_by_recording on public.notifications (audio_id);
 create index notifications_by_age on public.notifications (created_at);
-comment on table public.notifications is 'What a user is told of. Seen by that user only, who may mark it read and delete it; deleted after 90 days.';
+comment on table public.notifications
+    is 'What a user is told of. Seen by that user only, who may mark it read and delete it; deleted after 90 days.';
 comment on column public.notifications.id is 'The notification.';
 comment on column public.notifications.user_id is 'Who is told.';
 comment on column public.notifications.kind is 'What happened: the status that a recording arrived at.';
 comment on column public.notifications.audio_id is 'The recording.';
-comment on column public.notifications.error_code is 'Why it failed or was rejected; the recording''s error_message says it in words.';
+comment on column public.notifications.error_code
+    is 'Why it failed or was rejected; the recording''s error_message says it in words.';
 comment on column public.notifications.trace_id is 'The id of the upload, job, logs and traces it comes from.';
 comment on column public.notifications.created_at is 'When it happened.';
 comment on column public.notifications.read_at is 'When the user read it; null until then.';

@@ -1,12 +1,14 @@
--- The sweep: what a disabled trigger, a lost message or a killed worker left behind.
+-- The sweep: repairs what a disabled trigger, a lost message or a killed worker left behind.
 
 create function soundscape.sweep_size() returns integer
 language sql immutable parallel safe set search_path = '' return 500;
-comment on function soundscape.sweep_size() is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
+comment on function soundscape.sweep_size()
+    is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
 
 create function soundscape.jobs_kept_for() returns interval
 language sql immutable parallel safe set search_path = '' return interval '90 days';
-comment on function soundscape.jobs_kept_for() is 'How long the ledger keeps ended jobs; the latest of each recording it keeps as long as the recording.';
+comment on function soundscape.jobs_kept_for()
+    is 'How long the ledger keeps ended jobs; the latest of each recording it keeps as long as the recording.';
 
 create function soundscape.is_adrift(recording uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -21,7 +23,9 @@ language sql stable security definer set search_path = '' as $$
     left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
     where f.id = recording
 $$;
-comment on function soundscape.is_adrift(uuid) is 'Whether a recording waits for an analysis that nobody will come to: it has no job, or its job has lost its message.';
+comment on function soundscape.is_adrift(uuid)
+    is 'Whether a recording waits for an analysis that nobody will come to: it has no job, or its job has lost its '
+       'message.';
 
 create function soundscape.reconcile() returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -139,6 +143,12 @@ begin
     return jsonb_build_object('attached', attached, 'drafted', drafted, 'resent', resent, 'discarded', discarded);
 end
 $$;
-comment on function soundscape.reconcile() is 'Find what a disabled trigger, a lost message or a killed worker left behind. Running it twice changes nothing.';
+comment on function soundscape.reconcile()
+    is 'Find what a disabled trigger, a lost message or a killed worker left behind. Running it twice changes nothing.';
 
 select cron.schedule('soundscape-reconcile', '30 seconds', 'select soundscape.reconcile()');
+
+create function public.reconcile() returns jsonb
+language sql set search_path = ''
+as $$ select soundscape.reconcile() $$;
+comment on function public.reconcile() is 'Worker only: sweep.';

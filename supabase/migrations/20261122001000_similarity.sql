@@ -1,18 +1,7 @@
--- Sounds like a sound. The nearest by embedding are found under the caller's own row level security; what else
--- they have in common is added, and each result says how much of its score comes from what.
-
--- What is compared beside the place stands in its row, ready to be compared: each answer looks at hundreds.
-alter table public.audio_embeddings
-    add column octaves real, add column octaves_certainty real, add column onsets real,
-    add column fifth smallint check (fifth between 0 and 11), add column is_minor boolean, add column fifth_certainty real,
-    add column called extensions.sparsevec(1000000000);
-comment on column public.audio_embeddings.octaves is 'Tempo as log2 of beats a minute; null where none was found.';
-comment on column public.audio_embeddings.octaves_certainty is 'Certainty of the tempo, 0 to 1.';
-comment on column public.audio_embeddings.onsets is 'ln(1 + onsets a second); null where nothing was measured.';
-comment on column public.audio_embeddings.fifth is 'The key in steps on the circle of fifths, a minor key where its relative major stands; null where there is none.';
-comment on column public.audio_embeddings.is_minor is 'Whether that key is a minor one.';
-comment on column public.audio_embeddings.fifth_certainty is 'Certainty of the key, 0 to 1.';
-comment on column public.audio_embeddings.called is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for each word.';
+-- Similar recordings.
+--
+-- The nearest embeddings are found under the caller's row level security. Tempo, key and tags are compared too, and
+-- each result says how much of its score comes from which.
 
 create function soundscape.called(tags text[], heard jsonb) returns extensions.sparsevec
 language sql immutable parallel safe set search_path = '' as $$
@@ -23,7 +12,8 @@ language sql immutable parallel safe set search_path = '' as $$
               union all select distinct 'called ' || soundscape.folded(t), 0.5::real from unnest(tags) as t) as words
         group by dimension) as vector
 $$;
-comment on function soundscape.called(text[], jsonb) is 'What a recording is called, as a vector: what was heard and what people wrote are dimensions of their own.';
+comment on function soundscape.called(text[], jsonb)
+    is 'What a recording is called, as a vector: what was heard and what people wrote are dimensions of their own.';
 
 create function soundscape.compared(recording uuid) returns table (
     octaves real, octaves_certainty real, onsets real, fifth smallint, is_minor boolean, fifth_certainty real,
@@ -48,7 +38,8 @@ begin
     return new;
 end
 $$;
-comment on function soundscape.on_place_written() is 'Trigger on audio_embeddings: what is compared beside the place is taken from the recording.';
+comment on function soundscape.on_place_written()
+    is 'Trigger on audio_embeddings: what is compared beside the place is taken from the recording.';
 create trigger audio_embeddings_written before insert on public.audio_embeddings
     for each row execute function soundscape.on_place_written();
 
@@ -69,7 +60,8 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.on_compared_changed() is 'Trigger on audio_features and audio_files: what is compared beside the place stays what it is there.';
+comment on function soundscape.on_compared_changed()
+    is 'Trigger on audio_features and audio_files: what is compared beside the place stays what it is there.';
 create trigger audio_features_compared after insert or update of tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence
     on public.audio_features for each row execute function soundscape.on_compared_changed();
 create trigger audio_files_compared after update of tags, heard on public.audio_files
@@ -148,7 +140,9 @@ begin
         select b.audio_id, 1 - b.distance from both_kinds b order by b.distance, b.audio_id limit most;
 end
 $$;
-comment on function soundscape.nearest_passing(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]) is 'The recordings nearest to a place among those that the filter lets pass: nearest, where there is a filter. Planned anew each time, since what a filter leaves aside is folded away before.';
+comment on function soundscape.nearest_passing(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
+    is 'The recordings nearest to a place among those that the filter lets pass: nearest, where there is a filter. '
+       'Planned anew each time, since what a filter leaves aside is folded away before.';
 
 create function soundscape.nearest(
     space text, place extensions.halfvec, most integer,
@@ -213,7 +207,10 @@ begin
         order by b.distance, b.audio_id limit most;
 end
 $$;
-comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[]) is 'The recordings nearest to a place, among those of its space that the caller sees and the filter lets pass: as many as asked for while there are so many. The graph serves the public catalogue, an exact scan the caller''s own and, for moderators, what is hidden.';
+comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
+    is 'The recordings nearest to a place, among those of its space that the caller sees and the filter lets pass: as '
+       'many as asked for while there are so many. The graph serves the public catalogue, an exact scan the caller''s '
+       'own and, for moderators, what is hidden.';
 
 create function soundscape.likeness(recording uuid, others uuid[])
 returns table (audio_id uuid, rhythm double precision, tonality double precision, tags double precision)
@@ -249,7 +246,9 @@ begin
         where it.audio_id = any (others) and it.space = this.space;
 end
 $$;
-comment on function soundscape.likeness(uuid, uuid[]) is 'What others of its space have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
+comment on function soundscape.likeness(uuid, uuid[])
+    is 'What others of its space have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, '
+       'key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
 
 create function soundscape.varied(
     ids uuid[], scores double precision[], space text, diversity double precision, most integer
@@ -277,7 +276,8 @@ begin
     return chosen;
 end
 $$;
-comment on function soundscape.varied(uuid[], double precision[], text, double precision, integer) is 'The ids (best first) put into an order that takes what is good and unlike what was taken before.';
+comment on function soundscape.varied(uuid[], double precision[], text, double precision, integer)
+    is 'The ids (best first) put into an order that takes what is good and unlike what was taken before.';
 
 create function soundscape.similar(
     space text, place extensions.halfvec, recording uuid, most integer, diversity double precision, filter soundscape.audio_filter
@@ -316,7 +316,10 @@ begin
         order by v.turn, b.place limit most;
 end
 $$;
-comment on function soundscape.similar(text, extensions.halfvec, uuid, integer, double precision, soundscape.audio_filter) is 'The nearest to a place and, where that is a recording''s, what else they share with it; best first.';
+comment on function soundscape.similar(
+    text, extensions.halfvec, uuid, integer, double precision, soundscape.audio_filter
+)
+    is 'The nearest to a place and, where that is a recording''s, what else they share with it; best first.';
 
 create function public.similar_audio(
     audio_id uuid, "limit" integer default 20, diversity double precision default 0,
@@ -349,7 +352,12 @@ begin
         order by s.place;
 end
 $$;
-comment on function public.similar_audio(uuid, integer, double precision, double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text) is 'Recordings that sound like this one, best first: score is the sum of timbre, rhythm, tonality and tags. diversity 0 to 1 trades likeness for variety.';
+comment on function public.similar_audio(
+    uuid, integer, double precision, double precision, double precision, text, text, double precision,
+    double precision, double precision, double precision, text[], text
+)
+    is 'Recordings that sound like this one, best first: score is the sum of timbre, rhythm, tonality and tags. '
+       'diversity 0 to 1 trades likeness for variety.';
 
 create function public.similar_to_embedding(
     space text, embedding double precision[], "limit" integer default 20, diversity double precision default 0,
@@ -384,4 +392,9 @@ begin
         order by s.place;
 end
 $$;
-comment on function public.similar_to_embedding(text, double precision[], integer, double precision, double precision, double precision, text, text, double precision, double precision, double precision, double precision, text[], text) is 'Recordings near a place that the caller brings: 128 values and the name of their space. Only timbre is compared.';
+comment on function public.similar_to_embedding(
+    text, double precision[], integer, double precision, double precision, double precision, text, text,
+    double precision, double precision, double precision, double precision, text[], text
+)
+    is 'Recordings near a place that the caller brings: 128 values and the name of their space. Only timbre is '
+       'compared.';

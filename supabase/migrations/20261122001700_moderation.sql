@@ -1,4 +1,4 @@
--- Reports, and what moderators do about them.
+-- Moderation: reports, and what moderators do about them.
 
 create table public.reports (
     id uuid primary key default gen_random_uuid(),
@@ -21,15 +21,18 @@ create unique index reports_unresolved on public.reports (audio_id, reporter_id)
 create index reports_by_recording on public.reports (audio_id);
 create index reports_by_reporter on public.reports (reporter_id);
 create index reports_waiting on public.reports (created_at) where resolved_at is null;
-comment on table public.reports is 'Somebody thinks a recording should not be public. Seen by the reporter and by moderators.';
+comment on table public.reports
+    is 'Somebody thinks a recording should not be public. Seen by the reporter and by moderators.';
 comment on column public.reports.id is 'The report.';
 comment on column public.reports.audio_id is 'The recording.';
 comment on column public.reports.reporter_id is 'Who reported it; null once that account is gone.';
 comment on column public.reports.reason is 'copyright, illegal, offensive, spam, misleading or other.';
 comment on column public.reports.details is 'In the reporter''s words, at most 5000 characters.';
-comment on column public.reports.assigned_at is 'Since when a moderator takes care of it; who that is, is in report_assignments.';
+comment on column public.reports.assigned_at
+    is 'Since when a moderator takes care of it; who that is, is in report_assignments.';
 comment on column public.reports.resolution is 'hidden: the recording was hidden. dismissed: nothing was done.';
-comment on column public.reports.resolution_reason is 'Why. When the recording was hidden, its owner reads this as hidden_reason.';
+comment on column public.reports.resolution_reason
+    is 'Why. When the recording was hidden, its owner reads this as hidden_reason.';
 comment on column public.reports.resolved_at is 'When it was resolved.';
 comment on column public.reports.status is 'open, assigned or resolved.';
 comment on column public.reports.created_at is 'When it was reported.';
@@ -56,7 +59,8 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.follow_assignment() is 'Trigger on report_assignments: the report says whether somebody takes care of it.';
+comment on function soundscape.follow_assignment()
+    is 'Trigger on report_assignments: the report says whether somebody takes care of it.';
 create trigger report_assignments_follow after insert or update or delete on public.report_assignments
     for each row execute function soundscape.follow_assignment();
 
@@ -87,7 +91,8 @@ begin
     return file;
 end
 $$;
-comment on function soundscape.moderated_recording(uuid) is 'The recording, locked, if the caller may moderate it. Private recordings are nobody''s business.';
+comment on function soundscape.moderated_recording(uuid)
+    is 'The recording, locked, if the caller may moderate it. Private recordings are nobody''s business.';
 
 create function soundscape.hide_recording(recording uuid, reason text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -98,7 +103,8 @@ begin
     where id = file.id;
 end
 $$;
-comment on function soundscape.hide_recording(uuid, text) is 'Hide a recording from everybody but its owner, who reads the reason.';
+comment on function soundscape.hide_recording(uuid, text)
+    is 'Hide a recording from everybody but its owner, who reads the reason.';
 
 create function soundscape.restore_recording(recording uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -158,11 +164,13 @@ begin
     on conflict (report_id) do nothing;
 end
 $$;
-comment on function soundscape.resolve_report(uuid, text, text) is 'End a report with a reason; hidden hides the recording in the same transaction.';
+comment on function soundscape.resolve_report(uuid, text, text)
+    is 'End a report with a reason; hidden hides the recording in the same transaction.';
 
 create function public.hide_recording(recording uuid, reason text) returns void
 language sql set search_path = '' as $$ select soundscape.hide_recording(recording, reason) $$;
-comment on function public.hide_recording(uuid, text) is 'Moderators: hide a recording from everybody but its owner, who reads the reason.';
+comment on function public.hide_recording(uuid, text)
+    is 'Moderators: hide a recording from everybody but its owner, who reads the reason.';
 
 create function public.restore_recording(recording uuid) returns void
 language sql set search_path = '' as $$ select soundscape.restore_recording(recording) $$;
@@ -170,8 +178,10 @@ comment on function public.restore_recording(uuid) is 'Moderators: show a hidden
 
 create function public.assign_report(report uuid, assignee uuid default auth.uid()) returns void
 language sql set search_path = '' as $$ select soundscape.assign_report(report, assignee) $$;
-comment on function public.assign_report(uuid, uuid) is 'Moderators: take a report, give it to another moderator, or (null) give it back.';
+comment on function public.assign_report(uuid, uuid)
+    is 'Moderators: take a report, give it to another moderator, or (null) give it back.';
 
 create function public.resolve_report(report uuid, resolution text, reason text) returns void
 language sql set search_path = '' as $$ select soundscape.resolve_report(report, resolution, reason) $$;
-comment on function public.resolve_report(uuid, text, text) is 'Moderators: end a report as hidden or dismissed, with a reason.';
+comment on function public.resolve_report(uuid, text, text)
+    is 'Moderators: end a report as hidden or dismissed, with a reason.';

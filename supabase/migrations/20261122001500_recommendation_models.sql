@@ -1,6 +1,228 @@
--- How a model comes about: the worker takes the turn, reads what people chose, writes the new model beside the one
--- in force, batch by batch, and one transaction makes it the one that serves. Every step but the first carries the
--- turn's token, so that of two fits one goes on; whatever a fit left behind is cleared by the next.
+-- Recommendation models, learnt from many people's choices. At most one is in force.
+--
+-- A model holds a place for every listed recording. Only listed recordings are learnt from, so a score never tells
+-- anything about a private one. Signed-in users may read the model in force under row level security.
+--
+-- To fit a model, the worker takes the turn, reads what people chose, and writes the new model in batches beside the
+-- one in force. One transaction then puts it in force. Each step carries the turn's token, so that only one of two fits
+-- continues. The next fit clears what an interrupted one left.
+
+-- Models
+-- ======
+
+create table soundscape.recommendation_models (
+    id bigint generated always as identity primary key,
+    state text not null default 'staged' check (state in ('staged', 'in_force', 'retired', 'refused')),
+    slot smallint not null default 0 check (slot in (0, 1)),
+    space text check (char_length(space) between 1 and 64),
+    settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object'),
+    figures jsonb not null default '{}' check (jsonb_typeof(figures) = 'object'),
+    people integer not null default 0 check (people >= 0),
+    items integer not null default 0 check (items >= 0),
+    events integer not null default 0 check (events >= 0),
+    fitted_at timestamptz not null default now(),
+    published_at timestamptz
+);
+alter table soundscape.recommendation_models enable row level security;
+create unique index recommendation_models_in_force on soundscape.recommendation_models (state) where state = 'in_force';
+comment on table soundscape.recommendation_models
+    is 'Every model that was fitted. The one in force serves; there is none, or one.';
+comment on column soundscape.recommendation_models.id is 'The model.';
+comment on column soundscape.recommendation_models.state
+    is 'staged: being written. in_force: serves. retired: served. refused: was worse than what served, or than '
+       'popularity.';
+comment on column soundscape.recommendation_models.slot
+    is 'Which of the two indexes of places is its own, so that the next model is written beside the one in force.';
+comment on column soundscape.recommendation_models.space
+    is 'The space of the audio embeddings that its map reads; null: it knows no map.';
+comment on column soundscape.recommendation_models.settings
+    is 'What it was fitted with, and how what it says is to be blended: docs/recommendations.md.';
+comment on column soundscape.recommendation_models.figures is 'What it and others were worth on what was held back.';
+comment on column soundscape.recommendation_models.people is 'How many people it was learnt from.';
+comment on column soundscape.recommendation_models.items is 'How many recordings they chose among.';
+comment on column soundscape.recommendation_models.events is 'How many pairs of both.';
+comment on column soundscape.recommendation_models.fitted_at is 'When it was fitted.';
+comment on column soundscape.recommendation_models.published_at is 'Since when it serves, or when it began to.';
+
+create table soundscape.item_factors (
+    model_id bigint not null references soundscape.recommendation_models (id) on delete cascade,
+    audio_id uuid not null,
+    is_listed boolean not null,
+    slot smallint not null check (slot in (0, 1)),
+    place extensions.vector(32) not null,
+    key extensions.vector(32) not null,
+    popularity real not null default 0 check (popularity between 0 and 1),
+    is_cold boolean not null default false,
+    primary key (model_id, audio_id),
+    -- For the neighbours to refer to, and what is found by recording.
+    unique (audio_id, is_listed, model_id),
+    constraint item_factors_audio_id_fkey foreign key (audio_id, is_listed)
+        references public.audio_files (id, is_listed) on update cascade on delete cascade
+);
+alter table soundscape.item_factors enable row level security;
+create index item_factors_by_popularity on soundscape.item_factors (model_id, popularity desc) where is_listed;
+create index item_factors_near_0 on soundscape.item_factors
+    using hnsw (place extensions.vector_ip_ops) where is_listed and slot = 0;
+create index item_factors_near_1 on soundscape.item_factors
+    using hnsw (place extensions.vector_ip_ops) where is_listed and slot = 1;
+comment on table soundscape.item_factors
+    is 'Where a model puts each listed recording. A listener is the sum of the keys of what they chose, each times its '
+       'confidence; what suits them has the largest inner product of its place with that.';
+comment on column soundscape.item_factors.model_id is 'The model.';
+comment on column soundscape.item_factors.audio_id is 'The recording.';
+comment on column soundscape.item_factors.is_listed
+    is 'Whether everybody sees the recording, carried along; rows of what is not are taken away.';
+comment on column soundscape.item_factors.slot is 'The model''s slot.';
+comment on column soundscape.item_factors.place is 'Its factors.';
+comment on column soundscape.item_factors.key is 'What choosing it adds to a listener.';
+comment on column soundscape.item_factors.popularity is 'The share of people who chose it, 0 to 1.';
+comment on column soundscape.item_factors.is_cold
+    is 'Whether its place is a guess from how it sounds, too few having chosen it.';
+
+create table soundscape.item_neighbours (
+    model_id bigint not null,
+    audio_id uuid not null,
+    is_listed boolean not null,
+    neighbour_id uuid not null,
+    neighbour_is_listed boolean not null,
+    weight real not null,
+    primary key (audio_id, is_listed, model_id, neighbour_id),
+    check (audio_id <> neighbour_id),
+    -- One key for the model and the recording: there are twenty rows a recording, and each key is looked up for each.
+    constraint item_neighbours_audio_id_fkey foreign key (audio_id, is_listed, model_id)
+        references soundscape.item_factors (audio_id, is_listed, model_id) on update cascade on delete cascade,
+    constraint item_neighbours_neighbour_id_fkey foreign key (neighbour_id, neighbour_is_listed)
+        references public.audio_files (id, is_listed) on update cascade on delete cascade
+);
+alter table soundscape.item_neighbours enable row level security;
+create index item_neighbours_by_neighbour on soundscape.item_neighbours (neighbour_id, neighbour_is_listed);
+comment on table soundscape.item_neighbours
+    is 'What whoever chose a recording also chooses: the twenty that it speaks for most.';
+comment on column soundscape.item_neighbours.model_id is 'The model.';
+comment on column soundscape.item_neighbours.audio_id is 'The recording that was chosen.';
+comment on column soundscape.item_neighbours.is_listed is 'Whether everybody sees it, carried along.';
+comment on column soundscape.item_neighbours.neighbour_id is 'The one it speaks for.';
+comment on column soundscape.item_neighbours.neighbour_is_listed is 'Whether everybody sees that one, carried along.';
+comment on column soundscape.item_neighbours.weight is 'How much; weights of several that were chosen are added.';
+
+create table soundscape.factor_maps (
+    model_id bigint not null references soundscape.recommendation_models (id) on delete cascade,
+    space text not null check (char_length(space) between 1 and 64),
+    factor smallint not null check (factor between 0 and 31),
+    weights extensions.vector(128) not null,
+    intercept real not null,
+    key_weights extensions.vector(128) not null,
+    key_intercept real not null,
+    primary key (model_id, space, factor)
+);
+alter table soundscape.factor_maps enable row level security;
+comment on table soundscape.factor_maps
+    is 'From how a recording sounds to where a model puts it: a row a factor. Read by the worker''s functions only.';
+comment on column soundscape.factor_maps.model_id is 'The model.';
+comment on column soundscape.factor_maps.space is 'The space of the embeddings.';
+comment on column soundscape.factor_maps.factor is 'Which factor, from 0.';
+comment on column soundscape.factor_maps.weights
+    is 'The place''s factor is the inner product of this with the embedding, plus the intercept.';
+comment on column soundscape.factor_maps.intercept is 'What is added.';
+comment on column soundscape.factor_maps.key_weights is 'The same for the key.';
+comment on column soundscape.factor_maps.key_intercept is 'What is added.';
+
+create function soundscape.withdraw_from_models() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    delete from soundscape.item_neighbours n where n.audio_id = old.id or n.neighbour_id = old.id;
+    delete from soundscape.item_factors i where i.audio_id = old.id;
+    return new;
+end
+$$;
+comment on function soundscape.withdraw_from_models()
+    is 'Trigger on audio_files: what is no longer listed leaves every model, in the same transaction.';
+
+-- Before: the foreign keys would carry the change to rows that are to go.
+create trigger audio_files_withdraw before update of is_public, hidden_at on public.audio_files
+    for each row when (old.is_listed and not (new.is_public and new.hidden_at is null))
+    execute function soundscape.withdraw_from_models();
+
+-- These two without a SET: they are taken into the query, and 30 µs a call cheaper. Their bodies were read when they were
+-- made, so no search path matters.
+create function soundscape.listen_weight(listened_s real, completed boolean, duration_s double precision) returns real
+language sql immutable parallel safe
+return case
+    when completed then 1
+    -- Opened, and no more is known.
+    when listened_s = 0 then 0
+    when listened_s < 30 and listened_s < 0.2 * coalesce(duration_s, 180) then -1
+    else least(1, greatest(listened_s / greatest(coalesce(duration_s, 180), 1), listened_s / 240))
+end;
+comment on function soundscape.listen_weight(real, boolean, double precision)
+    is 'What having listened says: 1 to the end, the share that was heard (or of four minutes), -1 for a skip: less '
+       'than 30 s and less than a fifth.';
+
+create function soundscape.choices(people uuid[], latest integer default null)
+returns table (user_id uuid, audio_id uuid, weight real, chosen_at timestamptz)
+language sql stable rows 100 set search_path = '' as $$
+    with done as (
+        select l.user_id, l.audio_id, true as liked, false as kept, null::real as listened_s, null::boolean as completed, l.created_at as at
+        from public.likes l where l.user_id = any (people)
+        union all
+        select p.user_id, i.audio_id, false, true, null, null, i.added_at
+        from public.playlists p join public.playlist_items i on i.playlist_id = p.id where p.user_id = any (people)
+        union all
+        select h.user_id, h.audio_id, false, false, h.listened_s, h.completed, h.started_at
+        from unnest(people) as one (id) cross join lateral (
+            select * from public.listening_events e where e.user_id = one.id order by e.started_at desc limit latest) as h)
+    select d.user_id, d.audio_id,
+           greatest(
+               case when bool_or(d.liked) then 3 else 0 end + case when bool_or(d.kept) then 2 else 0 end
+               + least(3, coalesce(sum(soundscape.listen_weight(d.listened_s, d.completed, f.duration)) filter (where d.listened_s is not null), 0)),
+               -- A skip does not take a like back.
+               case when bool_or(d.liked or d.kept) then 1 else -3 end)::real,
+           max(d.at)
+    from done d join public.audio_files f on f.id = d.audio_id
+    where f.is_listed and f.user_id <> d.user_id
+    group by d.user_id, d.audio_id
+$$;
+comment on function soundscape.choices(uuid[], integer)
+    is 'How much people chose each listed recording of others, under the caller''s own rights: 3 for a like, 2 for a '
+       'playlist of theirs, up to 3 for listening (all of it, or the latest so many times), less one for each skip. '
+       'Models learn from it, and serving folds the caller in by it.';
+
+create function soundscape.confidence(weight real, alpha real, skip real) returns real
+language sql immutable parallel safe
+return case when weight > 0 then 1 + alpha * ln(1 + weight) / ln(2) else skip * weight end;
+comment on function soundscape.confidence(real, real, real)
+    is 'How much a choice moves a listener: 1 + alpha · log2(1 + weight), or skip times a weight below 0. alpha and '
+       'skip are a model''s settings.';
+
+create function soundscape.listener(model bigint, chosen uuid[], weights real[]) returns extensions.vector
+language sql stable set search_path = '' as $$
+    select extensions.sum(i.key operator(extensions.*) array_fill(
+        soundscape.confidence(c.weight, (m.settings ->> 'alpha')::real, (m.settings ->> 'skip')::real), array[32])::extensions.vector)
+    from unnest(chosen, weights) as c (audio_id, weight)
+    join soundscape.recommendation_models m on m.id = model
+    join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
+$$;
+comment on function soundscape.listener(bigint, uuid[], real[])
+    is 'Where a model puts whoever chose these: the sum of their keys, each times the confidence of its weight. Null '
+       'where it knows none of them.';
+
+create function soundscape.middle(model bigint, chosen uuid[], weights real[])
+returns table (space text, place extensions.halfvec)
+language sql stable rows 1 set search_path = '' as $$
+    select e.space, extensions.l2_normalize(extensions.sum(e.embedding::extensions.vector operator(extensions.*) array_fill(
+        soundscape.confidence(c.weight, (m.settings ->> 'alpha')::real, 0), array[128])::extensions.vector))::extensions.halfvec
+    from unnest(chosen, weights) as c (audio_id, weight)
+    join soundscape.recommendation_models m on m.id = model
+    join public.audio_embeddings e on e.audio_id = c.audio_id and e.space = m.space
+    where c.weight > 0
+    group by e.space
+$$;
+comment on function soundscape.middle(bigint, uuid[], real[])
+    is 'The middle of how what somebody chose sounds, in the space of a model, each times the confidence of its '
+       'weight; a row, or none.';
+
+-- Fitting
+-- =======
 
 create table soundscape.recommendation_turn (
     only_row boolean primary key default true check (only_row),
@@ -15,7 +237,8 @@ comment on column soundscape.recommendation_turn.only_row is 'There is one row.'
 comment on column soundscape.recommendation_turn.token is 'Whoever knows it may write; null: nobody is fitting.';
 comment on column soundscape.recommendation_turn.held_until is 'Until when, unless it is extended: each step does.';
 comment on column soundscape.recommendation_turn.begun_at is 'When the latest fit began.';
-comment on column soundscape.recommendation_turn.ended_at is 'When the latest fit that came to an end did so, whatever came of it.';
+comment on column soundscape.recommendation_turn.ended_at
+    is 'When the latest fit that came to an end did so, whatever came of it.';
 insert into soundscape.recommendation_turn default values;
 
 create function soundscape.begin_fit(every_h double precision default null) returns jsonb
@@ -43,7 +266,9 @@ begin
         'in_force', case when model.id is not null then to_jsonb(model) end);
 end
 $$;
-comment on function soundscape.begin_fit(double precision) is 'Take the turn: its token, the space most recordings are in, how many are listed, and the model in force. Without a token: who has the turn is given until held_until, or every_h hours have not passed before due_at.';
+comment on function soundscape.begin_fit(double precision)
+    is 'Take the turn: its token, the space most recordings are in, how many are listed, and the model in force. '
+       'Without a token: who has the turn is given until held_until, or every_h hours have not passed before due_at.';
 
 create function soundscape.hold_turn(holder uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -56,7 +281,8 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.hold_turn(uuid) is 'Go on holding the turn; an error once somebody else has it. The row stays locked until the step is done.';
+comment on function soundscape.hold_turn(uuid)
+    is 'Go on holding the turn; an error once somebody else has it. The row stays locked until the step is done.';
 
 create function soundscape.end_fit(token uuid) returns void
 language sql security definer set search_path = '' as $$
@@ -78,7 +304,9 @@ language sql stable security definer set search_path = '' as $$
     from soundscape.choices(array(select p.id from people p)) as c
     join public.audio_files f on f.id = c.audio_id and f.status = 'ready'
 $$;
-comment on function soundscape.fit_history(uuid, integer) is 'What the next people after an id chose among listed recordings of others, in columns; after is null past the last.';
+comment on function soundscape.fit_history(uuid, integer)
+    is 'What the next people after an id chose among listed recordings of others, in columns; after is null past the '
+       'last.';
 
 create function soundscape.fit_embeddings(recordings uuid[], space text) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -98,7 +326,8 @@ language sql stable security definer set search_path = '' as $$
         from soundscape.item_neighbours n where n.audio_id = i.audio_id and n.model_id = i.model_id) as n
     where i.model_id = model and i.audio_id = any (recordings)
 $$;
-comment on function soundscape.model_items(bigint, uuid[]) is 'What a model says of recordings, so that it can be asked what another is asked.';
+comment on function soundscape.model_items(bigint, uuid[])
+    is 'What a model says of recordings, so that it can be asked what another is asked.';
 
 create function soundscape.stage_model(token uuid, model jsonb, map jsonb default '[]', refused boolean default false) returns bigint
 language plpgsql security definer set search_path = '' as $$
@@ -120,7 +349,8 @@ begin
     return found_id;
 end
 $$;
-comment on function soundscape.stage_model(uuid, jsonb, jsonb, boolean) is 'Begin to write a model beside the one in force, or note one that was refused; returns which.';
+comment on function soundscape.stage_model(uuid, jsonb, jsonb, boolean)
+    is 'Begin to write a model beside the one in force, or note one that was refused; returns which.';
 
 create function soundscape.staged(model bigint) returns soundscape.recommendation_models
 language plpgsql stable security definer set search_path = '' as $$
@@ -163,7 +393,8 @@ begin
     return written;
 end
 $$;
-comment on function soundscape.stage_items(uuid, bigint, jsonb) is 'Write places and neighbours of some recordings into a staged model, those that are still listed.';
+comment on function soundscape.stage_items(uuid, bigint, jsonb)
+    is 'Write places and neighbours of some recordings into a staged model, those that are still listed.';
 
 create function soundscape.guess(model bigint, space text, embedding extensions.halfvec)
 returns table (place extensions.vector, key extensions.vector)
@@ -173,7 +404,8 @@ language sql stable rows 1 set search_path = '' as $$
     from soundscape.factor_maps m where m.model_id = model and m.space = guess.space
     having count(*) = 32
 $$;
-comment on function soundscape.guess(bigint, text, extensions.halfvec) is 'Where a model would put a recording that sounds like this; nothing where it has no map of that space.';
+comment on function soundscape.guess(bigint, text, extensions.halfvec)
+    is 'Where a model would put a recording that sounds like this; nothing where it has no map of that space.';
 
 create function soundscape.stage_cold(token uuid, model bigint, after uuid default null, most integer default 500) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -202,11 +434,15 @@ begin
     return jsonb_build_object('after', last_id, 'placed', written);
 end
 $$;
-comment on function soundscape.stage_cold(uuid, bigint, uuid, integer) is 'Place the next listed recordings that a staged model has not learnt of by how they sound; after is null past the last.';
+comment on function soundscape.stage_cold(uuid, bigint, uuid, integer)
+    is 'Place the next listed recordings that a staged model has not learnt of by how they sound; after is null past '
+       'the last.';
 
 create function soundscape.publishing() returns bigint
 language sql immutable parallel safe set search_path = '' return 7306861441::bigint;
-comment on function soundscape.publishing() is 'The advisory lock between publishing a model (exclusive) and placing one recording in the one in force (shared).';
+comment on function soundscape.publishing()
+    is 'The advisory lock between publishing a model (exclusive) and placing one recording in the one in force '
+       '(shared).';
 
 create function soundscape.publish_model(token uuid, model bigint) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -230,7 +466,8 @@ begin
     update soundscape.recommendation_models set state = 'in_force', published_at = clock_timestamp() where id = model;
 end
 $$;
-comment on function soundscape.publish_model(uuid, bigint) is 'From this transaction on the staged model serves, and the one before no more.';
+comment on function soundscape.publish_model(uuid, bigint)
+    is 'From this transaction on the staged model serves, and the one before no more.';
 
 create function soundscape.clear_models(token uuid, most integer default 500) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -252,7 +489,9 @@ begin
     return cleared;
 end
 $$;
-comment on function soundscape.clear_models(uuid, integer) is 'Delete some of what models say that serve no more, of so many recordings; of the models themselves the latest fifty are kept. Returns of how many; 0: there are none left.';
+comment on function soundscape.clear_models(uuid, integer)
+    is 'Delete some of what models say that serve no more, of so many recordings; of the models themselves the latest '
+       'fifty are kept. Returns of how many; 0: there are none left.';
 
 create function soundscape.list_models(most integer default 10) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -263,7 +502,8 @@ language sql stable security definer set search_path = '' as $$
                    from soundscape.item_factors i where i.model_id = m.id) end as recordings
         from soundscape.recommendation_models m order by m.state = 'in_force' desc, m.id desc limit most) as l
 $$;
-comment on function soundscape.list_models(integer) is 'The model in force and the latest others, with what they were worth.';
+comment on function soundscape.list_models(integer)
+    is 'The model in force and the latest others, with what they were worth.';
 
 create function soundscape.place_in_model() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -281,7 +521,9 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.place_in_model() is 'Trigger on audio_embeddings: a listed recording that nobody chose yet has a place in the model in force from the transaction that completes its analysis, or that makes it public.';
+comment on function soundscape.place_in_model()
+    is 'Trigger on audio_embeddings: a listed recording that nobody chose yet has a place in the model in force from '
+       'the transaction that completes its analysis, or that makes it public.';
 
 create trigger audio_embeddings_place after insert or update of embedding, is_listed on public.audio_embeddings
     for each row when (new.is_listed) execute function soundscape.place_in_model();

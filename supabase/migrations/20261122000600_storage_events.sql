@@ -1,0 +1,346 @@
+-- What happens when an object is uploaded, moved or deleted, and when a recording or a user is deleted.
+--
+-- A recording and its object may arrive in either order. The second one enqueues the analysis. Storage first tests
+-- permission with a write that it rolls back, so everything here must be transactional. SQL may not delete objects:
+-- the table removals lists them, and the worker deletes them through the Storage API.
+
+-- Deletions
+-- =========
+
+create table soundscape.removals (
+    id bigint generated always as identity primary key,
+    bucket_id text not null,
+    name text not null,
+    requested_at timestamptz not null default now(),
+    taken_at timestamptz,
+    attempts integer not null default 0,
+    is_final boolean not null default false,
+    unique (bucket_id, name)
+);
+alter table soundscape.removals enable row level security;
+comment on column soundscape.removals.id is 'The removal.';
+comment on column soundscape.removals.bucket_id is 'The bucket.';
+comment on column soundscape.removals.name is 'The object''s name.';
+comment on column soundscape.removals.requested_at is 'Since when it is to go.';
+comment on column soundscape.removals.taken_at
+    is 'When a worker took it; the name is out of use until that worker is done or the grace is over.';
+comment on column soundscape.removals.attempts
+    is 'How often a worker took it; each time the next one waits twice as long.';
+comment on column soundscape.removals.is_final
+    is 'Nobody may take the name back before the object is gone: a moderator had hidden it.';
+comment on table soundscape.removals
+    is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
+
+create function soundscape.removal_grace() returns interval
+language sql immutable parallel safe set search_path = '' return interval '2 minutes';
+comment on function soundscape.removal_grace() is 'How long a worker that took a removal has it to itself.';
+
+create function soundscape.lock_name(object_name text) returns void
+language sql volatile set search_path = '' as $$
+    -- Row and object may arrive in two transactions at once, neither seeing the other. The second waits here.
+    select pg_advisory_xact_lock(hashtextextended('audio-files/' || object_name, 0))
+$$;
+comment on function soundscape.lock_name(text)
+    is 'Serialise what happens to one object name until the transaction ends.';
+
+create function soundscape.keep_name(object_name text) returns void
+language plpgsql security definer set search_path = '' as $$
+-- The caller holds the lock of the name. The Storage API deletes by name alone: once a worker is about to,
+-- new bytes under that name would go with the old ones.
+begin
+    delete from soundscape.removals
+    where bucket_id = 'audio-files' and name = object_name and not is_final
+      and (taken_at is null or taken_at < clock_timestamp() - soundscape.removal_grace());
+    if exists (select from soundscape.removals where bucket_id = 'audio-files' and name = object_name) then
+        raise exception 'The name % is being cleared.', object_name
+            using errcode = '42501', hint = 'Try again in a moment, or choose another name.';
+    end if;
+end
+$$;
+comment on function soundscape.keep_name(text)
+    is 'A name is in use again: what was to be removed under it stays, unless it is being removed this moment.';
+
+create function soundscape.pending_removals(most integer) returns table (bucket_id text, names text[])
+language plpgsql security definer set search_path = '' as $$
+#variable_conflict use_column
+declare
+    removal soundscape.removals;
+    taken bigint[] := '{}';
+begin
+    for removal in
+        select * from soundscape.removals
+        -- What could not be removed waits: 2 minutes, 4, 8 …, up to 17 hours, and never before what is new.
+        where taken_at is null
+           or taken_at < clock_timestamp() - soundscape.removal_grace() * power(2, least(attempts, 10) - 1)
+        order by attempts, id limit least(most, 500)
+    loop
+        -- Uploads and rows take this lock before they look: from here on they see that the name is taken.
+        perform soundscape.lock_name(removal.name);
+        -- Another worker may have taken it while we waited.
+        update soundscape.removals set taken_at = clock_timestamp(), attempts = attempts + 1
+        where id = removal.id and taken_at is not distinct from removal.taken_at;
+        if found then
+            taken := taken || removal.id;
+        end if;
+    end loop;
+    return query
+        select r.bucket_id, array_agg(r.name) from soundscape.removals r where r.id = any(taken)
+        -- One name that cannot be removed fails its whole batch: from the second time on each goes alone.
+        group by r.bucket_id, case when r.attempts > 1 then r.id end;
+end
+$$;
+comment on function soundscape.pending_removals(integer)
+    is 'Take objects to delete, in batches of one bucket; until they are forgotten or the grace is over nobody may use '
+       'their names.';
+
+create function soundscape.forget_removals(bucket text, removed text[]) returns void
+language sql security definer set search_path = '' as $$
+    delete from soundscape.removals where bucket_id = bucket and name = any(removed)
+$$;
+comment on function soundscape.forget_removals(text, text[]) is 'These objects are gone.';
+
+create function public.pending_removals(most integer default 100) returns table (bucket_id text, names text[])
+language sql set search_path = ''
+as $$ select * from soundscape.pending_removals(most) $$;
+comment on function public.pending_removals(integer) is 'Worker only: objects to delete.';
+
+create function public.forget_removals(bucket text, removed text[]) returns void
+language sql set search_path = ''
+as $$ select soundscape.forget_removals(bucket, removed) $$;
+comment on function public.forget_removals(text, text[]) is 'Worker only: those objects are deleted.';
+
+-- Uploads
+-- =======
+
+create function soundscape.owner_of(object_name text, owner_id text) returns uuid
+language sql immutable parallel safe set search_path = ''
+-- Uploads with a secret key carry no owner: then the first folder names it.
+return coalesce(soundscape.uuid_or_null(owner_id), soundscape.uuid_or_null(split_part(object_name, '/', 1)));
+comment on function soundscape.owner_of(text, text) is 'Whose object this is.';
+
+create function soundscape.attach_object(recording uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+-- The caller holds the lock of the name.
+declare
+    file public.audio_files;
+    object storage.objects;
+begin
+    select * into file from public.audio_files where id = recording for update;
+    select * into object from storage.objects
+    where bucket_id = 'audio-files' and name = file.file_path and metadata ? 'eTag';
+    if object.id is null or soundscape.owner_of(object.name, object.owner_id) is distinct from file.user_id then
+        return;
+    end if;
+    update public.audio_files
+    set object_id = object.id, object_version = object.version, object_etag = object.metadata ->> 'eTag',
+        size_bytes = (object.metadata ->> 'size')::bigint, content_type = left(object.metadata ->> 'mimetype', 255),
+        status = 'queued', error_code = null, error_message = null
+    where id = recording;
+    perform soundscape.enqueue(recording, object.version);
+end
+$$;
+comment on function soundscape.attach_object(uuid)
+    is 'Join a recording with its object, if that lies there, and enqueue it.';
+
+create function soundscape.title_or_null(candidate text) returns text
+language sql immutable parallel safe set search_path = ''
+return nullif(left(regexp_replace(candidate, '^\s+|\s+$', '', 'g'), 200), '');
+comment on function soundscape.title_or_null(text) is 'The text as a title, or null where it holds none.';
+
+create function soundscape.describe_object(object storage.objects, draft_title text default null) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    said jsonb := coalesce(object.user_metadata, '{}');
+    tags text[] := '{}';
+begin
+    if jsonb_typeof(said -> 'tags') = 'array' then
+        select coalesce(array_agg(left(tag, 50)), '{}') into tags
+        from (select tag from jsonb_array_elements_text(said -> 'tags') as tag where tag is not null limit 50) said_tags;
+    end if;
+    insert into public.audio_files (user_id, title, description, file_path, is_public, tags, license)
+    values (
+        soundscape.owner_of(object.name, object.owner_id),
+        coalesce(soundscape.title_or_null(said ->> 'title'), soundscape.title_or_null(draft_title), 'Untitled'),
+        left(said ->> 'description', 5000),
+        object.name,
+        -- A draft is nobody's description yet: it stays private whatever was said beside it.
+        draft_title is null and coalesce(said -> 'is_public' in ('true', '"true"'), false),
+        tags,
+        left(said ->> 'license', 100))
+    on conflict (file_path) do nothing;
+end
+$$;
+comment on function soundscape.describe_object(storage.objects, text)
+    is 'Make the row of an object from what its upload said about it.';
+
+create function soundscape.on_object_written() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+    file public.audio_files;
+begin
+    perform soundscape.lock_name(new.name);
+    perform soundscape.keep_name(new.name);
+    select * into file from public.audio_files where file_path = new.name;
+    if file.id is not null and file.user_id is distinct from soundscape.owner_of(new.name, new.owner_id) then
+        raise exception 'The name % belongs to another user''s recording.', new.name
+            using errcode = '42501', hint = 'Choose another name.';
+    end if;
+
+    if tg_op = 'UPDATE' and old.metadata ->> 'eTag' = new.metadata ->> 'eTag' then
+        -- Moved, or the same bytes once more: nothing to hear that was not heard. The same bytes for a
+        -- recording that failed are somebody asking to try again.
+        update public.audio_files set file_path = new.name, object_version = new.version
+        where object_id = new.id
+          and (old.name is distinct from new.name or status in ('queued', 'analyzing', 'ready'));
+        if found then
+            update soundscape.jobs set object_version = new.version
+            where state in ('queued', 'running')
+              and audio_id = (select id from public.audio_files where object_id = new.id);
+            update public.audio_features set object_version = new.version
+            where object_version = old.version
+              and audio_id = (select id from public.audio_files where object_id = new.id);
+            update soundscape.fingerprints set object_version = new.version
+            where object_version = old.version
+              and audio_id = (select id from public.audio_files where object_id = new.id);
+            return null;
+        end if;
+    end if;
+
+    if file.id is not null then
+        perform soundscape.attach_object(file.id);
+    elsif soundscape.title_or_null(new.user_metadata ->> 'title') is not null
+          and exists (select from public.users where id = soundscape.owner_of(new.name, new.owner_id)) then
+        perform soundscape.describe_object(new);  -- its own trigger attaches and enqueues
+    end if;
+    return null;
+end
+$$;
+comment on function soundscape.on_object_written() is 'Trigger on storage.objects: bytes have arrived whole, or moved.';
+
+create trigger soundscape_object_written after insert or update on storage.objects
+    for each row when (new.bucket_id = 'audio-files' and new.metadata ? 'eTag')
+    execute function soundscape.on_object_written();
+
+create function soundscape.on_recording_coming() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- Before the row exists: an upload that describes itself holds this lock while it waits for the name.
+    perform soundscape.lock_name(new.file_path);
+    return new;
+end
+$$;
+comment on function soundscape.on_recording_coming()
+    is 'Trigger on audio_files: rows and objects of one name come one after the other.';
+
+create function soundscape.on_recording_made() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if exists (
+        select from storage.objects o
+        where o.bucket_id = 'audio-files' and o.name = new.file_path and o.metadata ? 'eTag'
+          and soundscape.owner_of(o.name, o.owner_id) is distinct from new.user_id)
+    then
+        raise exception 'The object % belongs to another user.', new.file_path
+            using errcode = '42501', hint = 'Upload your own file under another name.';
+    end if;
+    perform soundscape.keep_name(new.file_path);
+    perform soundscape.attach_object(new.id);
+    return null;
+end
+$$;
+comment on function soundscape.on_recording_made()
+    is 'Trigger on audio_files: if the bytes were there first, enqueue now.';
+
+create trigger audio_files_coming before insert on public.audio_files
+    for each row execute function soundscape.on_recording_coming();
+create trigger audio_files_made after insert on public.audio_files
+    for each row execute function soundscape.on_recording_made();
+
+-- Deleted and moved
+-- =================
+
+create function soundscape.on_object_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+    recording uuid;
+begin
+    select id into recording from public.audio_files where object_id = old.id for update;
+    if recording is null then
+        return null;
+    end if;
+    update soundscape.jobs set state = 'cancelled', finished_at = now()
+    where state in ('queued', 'running') and audio_id = recording;
+    perform soundscape.forget_findings(recording);
+    insert into soundscape.removals (bucket_id, name)
+    select 'waveforms', o.name from storage.objects o
+    where o.bucket_id = 'waveforms' and o.name like recording::text || '/%'
+    on conflict do nothing;
+    update public.audio_files
+    set status = 'awaiting_upload', object_id = null, object_version = null, object_etag = null,
+        analysis_version = null, analyzed_at = null, error_code = null, error_message = null
+    where id = recording;
+    return null;
+end
+$$;
+comment on function soundscape.on_object_deleted()
+    is 'Trigger on storage.objects: a recording without its bytes waits for new ones.';
+
+create trigger soundscape_object_deleted after delete on storage.objects
+    for each row when (old.bucket_id = 'audio-files')
+    execute function soundscape.on_object_deleted();
+
+create function soundscape.on_object_moved() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if exists (
+        select from unnest(array[old.bucket_id, new.bucket_id]) as bucket
+        where bucket in ('audio-files', 'waveforms', 'profile-images'))
+    then
+        raise exception 'Objects do not move between % and %.', old.bucket_id, new.bucket_id
+            using errcode = '42501', hint = 'Upload the file to the other bucket.';
+    end if;
+    return new;
+end
+$$;
+comment on function soundscape.on_object_moved()
+    is 'Trigger on storage.objects: a move would pass by the limits and types of the bucket it goes to.';
+
+create trigger soundscape_object_moved before update of bucket_id on storage.objects
+    for each row when (old.bucket_id is distinct from new.bucket_id)
+    execute function soundscape.on_object_moved();
+
+create function soundscape.on_recording_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- What a moderator hid must not come back as a new row about the same bytes: that removal stands.
+    insert into soundscape.removals (bucket_id, name, is_final)
+    select o.bucket_id, o.name, old.hidden_at is not null from storage.objects o
+    where (o.id = old.object_id and o.bucket_id = 'audio-files')
+       or (o.bucket_id = 'waveforms' and o.name like old.id::text || '/%')
+    on conflict (bucket_id, name) do update set is_final = removals.is_final or excluded.is_final;
+    if found then
+        perform soundscape.ring();
+    end if;
+    delete from soundscape.former_dismissals d where old.id in (d.audio_id, d.matched_audio_id);
+    return null;
+end
+$$;
+comment on function soundscape.on_recording_deleted()
+    is 'Trigger on audio_files: the objects follow the row, and what was said of its former bytes.';
+create trigger audio_files_deleted after delete on public.audio_files
+    for each row execute function soundscape.on_recording_deleted();
+
+create function soundscape.on_user_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    insert into soundscape.removals (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id in ('audio-files', 'profile-images') and o.name like old.id::text || '/%'
+    on conflict do nothing;
+    return null;
+end
+$$;
+comment on function soundscape.on_user_deleted()
+    is 'Trigger on users: a user''s folders go with the user, described or not.';
+create trigger users_deleted after delete on public.users
+    for each row execute function soundscape.on_user_deleted();

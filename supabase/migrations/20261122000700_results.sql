@@ -1,0 +1,305 @@
+-- Results of the analysis: features, tags and embeddings, and the function that writes them and ends the job.
+--
+-- Each row repeats the recording's owner and visibility. A foreign key with "on update cascade" keeps them equal:
+-- docs/decisions/visibility-by-foreign-key.md.
+
+-- Features
+-- ========
+
+create table public.audio_features (
+    audio_id uuid primary key,
+    user_id uuid not null,
+    is_listed boolean not null,
+    object_version text not null,
+    analysis_version text not null,
+    duration_s double precision not null check (duration_s >= 0),
+    integrated_lufs real,
+    loudness_range_lu real,
+    true_peak_dbtp real,
+    sample_peak_dbfs real,
+    rms_dbfs real,
+    tempo_bpm real check (tempo_bpm > 0),
+    tempo_confidence real check (tempo_confidence between 0 and 1),
+    onset_rate_hz real check (onset_rate_hz >= 0),
+    key text check (key in ('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')),
+    mode text check (mode in ('major', 'minor')),
+    key_confidence real check (key_confidence between 0 and 1),
+    centroid_hz real check (centroid_hz >= 0),
+    bandwidth_hz real check (bandwidth_hz >= 0),
+    rolloff_hz real check (rolloff_hz >= 0),
+    flatness real check (flatness between 0 and 1),
+    zero_crossing_rate real check (zero_crossing_rate between 0 and 1),
+    sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+    waveform_path text not null,
+    pictures jsonb not null default '{}',
+    descriptors jsonb not null,
+    created_at timestamptz not null default now(),
+    unique (audio_id, user_id, is_listed),
+    constraint audio_features_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
+);
+alter table public.audio_features enable row level security;
+
+create index audio_features_by_owner on public.audio_features (user_id);
+create index audio_features_by_tempo on public.audio_features (tempo_bpm);
+create index audio_features_by_key on public.audio_features (key, mode, tempo_bpm);
+create index audio_features_by_duration on public.audio_features (duration_s);
+create index audio_features_by_bytes on public.audio_features (sha256);
+
+comment on table public.audio_features
+    is 'What the analysis measured, one row per recording. Visible to whoever sees the recording.';
+comment on column public.audio_features.audio_id is 'The recording.';
+comment on column public.audio_features.user_id is 'The recording''s owner, carried along.';
+comment on column public.audio_features.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_features.object_version is 'Version of the object that was analysed.';
+comment on column public.audio_features.analysis_version is 'Version of the analysis.';
+comment on column public.audio_features.duration_s is 'Decoded length in seconds.';
+comment on column public.audio_features.integrated_lufs is 'Integrated loudness (EBU R128), LUFS; null for silence.';
+comment on column public.audio_features.loudness_range_lu is 'Loudness range (EBU Tech 3342), LU.';
+comment on column public.audio_features.true_peak_dbtp is 'True peak (BS.1770), dBTP.';
+comment on column public.audio_features.sample_peak_dbfs is 'Highest absolute sample value, dB relative to full scale.';
+comment on column public.audio_features.rms_dbfs
+    is 'Root mean square over the whole recording, dB relative to full scale.';
+comment on column public.audio_features.tempo_bpm is 'Beats per minute; null when there is no tempo.';
+comment on column public.audio_features.tempo_confidence is '0 to 1.';
+comment on column public.audio_features.onset_rate_hz is 'Onsets per second.';
+comment on column public.audio_features.key is 'Tonic, sharps only; null when there is no key.';
+comment on column public.audio_features.mode is 'major or minor; null when there is no key.';
+comment on column public.audio_features.key_confidence is '0 to 1.';
+comment on column public.audio_features.centroid_hz is 'Spectral centroid, mean over frames.';
+comment on column public.audio_features.bandwidth_hz is 'Spectral bandwidth, mean over frames.';
+comment on column public.audio_features.rolloff_hz
+    is 'Frequency below which 85 % of the energy lies, mean over frames.';
+comment on column public.audio_features.flatness is 'Spectral flatness, 0 tonal to 1 noise, mean over frames.';
+comment on column public.audio_features.zero_crossing_rate is 'Zero crossings per sample, mean over frames.';
+comment on column public.audio_features.sha256 is 'SHA-256 of the file''s bytes.';
+comment on column public.audio_features.waveform_path
+    is 'Object name of the waveform data in the bucket waveforms (audiowaveform .dat, version 2).';
+comment on column public.audio_features.pictures is 'Object names of the pictures in the bucket waveforms, by name.';
+comment on column public.audio_features.descriptors is 'The whole record of the analysis.';
+comment on column public.audio_features.created_at is 'When these results were written.';
+
+create index audio_features_by_samples on public.audio_features ((descriptors #>> '{source,pcm_sha256}'));
+
+alter publication supabase_realtime add table public.audio_files, public.audio_features;
+
+-- Tags
+-- ====
+
+create table public.audio_tags (
+    audio_id uuid not null,
+    user_id uuid not null,
+    is_listed boolean not null,
+    label text not null check (char_length(label) between 1 and 100),
+    confidence real not null check (confidence between 0 and 1),
+    start_s double precision not null check (start_s >= 0),
+    end_s double precision not null check (end_s < 'infinity'),
+    -- No number counted up: a gap would tell of somebody's private recording.
+    primary key (audio_id, label, start_s),
+    check (start_s <= end_s),
+    constraint audio_tags_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
+);
+alter table public.audio_tags enable row level security;
+create index audio_tags_by_recording on public.audio_tags (audio_id, user_id, is_listed);
+create index audio_tags_by_owner on public.audio_tags (user_id);
+create index audio_tags_by_label on public.audio_tags (label, confidence desc);
+comment on table public.audio_tags is 'What is heard, and from when to when. Visible to whoever sees the recording.';
+comment on column public.audio_tags.audio_id is 'The recording.';
+comment on column public.audio_tags.user_id is 'The recording''s owner, carried along.';
+comment on column public.audio_tags.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_tags.label is 'Name of the AudioSet class.';
+comment on column public.audio_tags.confidence is 'Mean score over the span, 0 to 1.';
+comment on column public.audio_tags.start_s is 'Begin, seconds.';
+comment on column public.audio_tags.end_s is 'End, seconds.';
+
+create function soundscape.heard_in(recording uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_object_agg(label, weight), '{}') from (
+        select label, round((case when whole.end_s > 0 then sum(confidence * (t.end_s - t.start_s)) / whole.end_s
+                             else max(confidence) end)::numeric, 3) as weight
+        from public.audio_tags t,
+        -- The network scores every moment, so the last span ends where the recording does, more or less.
+        (select max(end_s) as end_s from public.audio_tags where audio_id = recording) as whole
+        where t.audio_id = recording
+        group by label, whole.end_s order by weight desc, label limit 30) as strongest
+$$;
+comment on function soundscape.heard_in(uuid)
+    is 'The tags of a recording in one object: label and share of the time, weighted by confidence.';
+
+create function soundscape.on_tags_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    update public.audio_files f set heard = now_heard.heard
+    from (select c.audio_id, soundscape.heard_in(c.audio_id) as heard
+          from (select distinct audio_id from changed) as c) as now_heard
+    where f.id = now_heard.audio_id and f.heard <> now_heard.heard;
+    return null;
+end
+$$;
+comment on function soundscape.on_tags_changed()
+    is 'Trigger on audio_tags: what was heard stands with the recording, in the same transaction.';
+
+create trigger audio_tags_added after insert on public.audio_tags
+    referencing new table as changed for each statement execute function soundscape.on_tags_changed();
+create trigger audio_tags_changed after update on public.audio_tags
+    referencing new table as changed for each statement execute function soundscape.on_tags_changed();
+create trigger audio_tags_removed after delete on public.audio_tags
+    referencing old table as changed for each statement execute function soundscape.on_tags_changed();
+
+-- Embeddings
+-- ==========
+
+create table public.audio_embeddings (
+    audio_id uuid not null,
+    space text not null check (char_length(space) between 1 and 64),
+    user_id uuid not null,
+    is_listed boolean not null,
+    embedding extensions.halfvec(128) not null check (extensions.l2_norm(embedding) > 0.5),
+    created_at timestamptz not null default now(),
+    -- Similarity compares these too. They stand in the same row because each answer looks at hundreds of rows.
+    octaves real,
+    octaves_certainty real,
+    onsets real,
+    fifth smallint check (fifth between 0 and 11),
+    is_minor boolean,
+    fifth_certainty real,
+    called extensions.sparsevec(1000000000),
+    primary key (audio_id, space),
+    constraint audio_embeddings_audio_id_fkey foreign key (audio_id, user_id, is_listed)
+        references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
+);
+alter table public.audio_embeddings enable row level security;
+create index audio_embeddings_by_recording on public.audio_embeddings (audio_id, user_id, is_listed);
+-- A user's own recordings are few and searched exactly; the public catalogue has the graph.
+create index audio_embeddings_by_owner on public.audio_embeddings (user_id, space);
+create index audio_embeddings_public_by_space on public.audio_embeddings (space) where is_listed;
+-- Sounds lie in clusters: with pgvector's usual 64, one in forty of 100,000 was searched in the wrong one.
+create index audio_embeddings_public on public.audio_embeddings
+    using hnsw (embedding extensions.halfvec_cosine_ops) with (ef_construction = 200) where is_listed;
+comment on table public.audio_embeddings
+    is 'A place among sounds: near means alike. Only one space compares with itself.';
+comment on column public.audio_embeddings.audio_id is 'The recording.';
+comment on column public.audio_embeddings.space is 'Name and version of the space.';
+comment on column public.audio_embeddings.user_id is 'The recording''s owner, carried along.';
+comment on column public.audio_embeddings.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_embeddings.embedding is '128 values of unit length.';
+comment on column public.audio_embeddings.created_at is 'When it was written.';
+
+comment on column public.audio_embeddings.octaves is 'Tempo as log2 of beats a minute; null where none was found.';
+comment on column public.audio_embeddings.octaves_certainty is 'Certainty of the tempo, 0 to 1.';
+comment on column public.audio_embeddings.onsets is 'ln(1 + onsets a second); null where nothing was measured.';
+comment on column public.audio_embeddings.fifth
+    is 'The key in steps on the circle of fifths, a minor key where its relative major stands; null where there is '
+       'none.';
+comment on column public.audio_embeddings.is_minor is 'Whether that key is a minor one.';
+comment on column public.audio_embeddings.fifth_certainty is 'Certainty of the key, 0 to 1.';
+comment on column public.audio_embeddings.called
+    is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for each '
+       'word.';
+
+-- Written with the end of a job
+-- =============================
+
+create function soundscape.write_tags_and_place(file public.audio_files, result jsonb) returns void
+language sql security definer set search_path = '' as $$
+    delete from public.audio_tags where audio_id = file.id;
+    insert into public.audio_tags (audio_id, user_id, is_listed, label, confidence, start_s, end_s)
+    select file.id, file.user_id, file.is_listed, heard.label, heard.confidence, heard.start_s, heard.end_s
+    from jsonb_to_recordset(case jsonb_typeof(result -> 'tags') when 'array' then result -> 'tags' else '[]' end)
+        as heard (label text, confidence real, start_s double precision, end_s double precision);
+
+    delete from public.audio_embeddings where audio_id = file.id;
+    insert into public.audio_embeddings (audio_id, space, user_id, is_listed, embedding)
+    select file.id, result #>> '{embedding,space}', file.user_id, file.is_listed,
+           (result #>> '{embedding,values}')::extensions.halfvec(128)
+    where jsonb_typeof(result -> 'embedding') = 'object';
+$$;
+comment on function soundscape.write_tags_and_place(public.audio_files, jsonb)
+    is 'Tags and embedding of a finished analysis, instead of what was there. A skipped stage leaves none.';
+
+create function soundscape.complete_job(job_id bigint, token text, result jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    job soundscape.jobs := soundscape.held_job(job_id, token);
+    file public.audio_files;
+    source jsonb := result -> 'source';
+    spectral jsonb := result -> 'spectral';
+    pictures_prefix text := regexp_replace(result #>> '{waveform,path}', '[^/]*$', '');
+begin
+    -- Locked, so that owner and visibility stay what is written beside the results.
+    select * into file from public.audio_files where id = job.audio_id for no key update;
+    if not exists (
+        select from public.audio_features f
+        where f.audio_id = job.audio_id
+          -- Another way of uploading gives the same bytes another ETag.
+          and (f.object_version = job.object_version or f.sha256 = source ->> 'sha256'))
+    then
+        perform soundscape.forget_claims(job.audio_id);
+    end if;
+    perform soundscape.write_tags_and_place(file, result);
+
+    insert into public.audio_features as f (
+        audio_id, user_id, is_listed, object_version, analysis_version, duration_s,
+        integrated_lufs, loudness_range_lu, true_peak_dbtp, sample_peak_dbfs, rms_dbfs,
+        tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence,
+        centroid_hz, bandwidth_hz, rolloff_hz, flatness, zero_crossing_rate,
+        sha256, waveform_path, pictures, descriptors)
+    values (
+        job.audio_id, file.user_id, file.is_listed, job.object_version, result ->> 'analysis_version', (source ->> 'duration_s')::double precision,
+        (result #>> '{loudness,integrated_lufs}')::real, (result #>> '{loudness,range_lu}')::real,
+        (result #>> '{loudness,true_peak_dbtp}')::real, (result #>> '{loudness,sample_peak_dbfs}')::real,
+        (spectral #>> '{rms_dbfs,mean}')::real,
+        (result #>> '{rhythm,tempo_bpm}')::real, (result #>> '{rhythm,tempo_confidence}')::real,
+        (result #>> '{rhythm,onset_rate_hz}')::real,
+        result #>> '{tonality,key}', result #>> '{tonality,mode}', (result #>> '{tonality,confidence}')::real,
+        (spectral #>> '{centroid_hz,mean}')::real, (spectral #>> '{bandwidth_hz,mean}')::real,
+        (spectral #>> '{rolloff_hz,mean}')::real, (spectral #>> '{flatness,mean}')::real,
+        (spectral #>> '{zero_crossing_rate,mean}')::real,
+        source ->> 'sha256', result #>> '{waveform,path}', coalesce(result -> 'pictures', '{}'),
+        result - '{index,matches}'::text[])
+    on conflict (audio_id) do update set
+        object_version = excluded.object_version, analysis_version = excluded.analysis_version,
+        duration_s = excluded.duration_s, integrated_lufs = excluded.integrated_lufs,
+        loudness_range_lu = excluded.loudness_range_lu, true_peak_dbtp = excluded.true_peak_dbtp,
+        sample_peak_dbfs = excluded.sample_peak_dbfs, rms_dbfs = excluded.rms_dbfs,
+        tempo_bpm = excluded.tempo_bpm, tempo_confidence = excluded.tempo_confidence,
+        onset_rate_hz = excluded.onset_rate_hz, key = excluded.key, mode = excluded.mode,
+        key_confidence = excluded.key_confidence, centroid_hz = excluded.centroid_hz,
+        bandwidth_hz = excluded.bandwidth_hz, rolloff_hz = excluded.rolloff_hz, flatness = excluded.flatness,
+        zero_crossing_rate = excluded.zero_crossing_rate, sha256 = excluded.sha256,
+        waveform_path = excluded.waveform_path, pictures = excluded.pictures,
+        descriptors = excluded.descriptors, created_at = now();
+
+    perform soundscape.write_fingerprint(file, job.object_version, result -> 'index');
+    perform soundscape.claim_matches(file, result);
+
+    update public.audio_files
+    set duration = (source ->> 'duration_s')::double precision, sample_rate = (source ->> 'sample_rate')::integer,
+        channels = (source ->> 'channels')::smallint, analysis_version = result ->> 'analysis_version',
+        analyzed_at = now(), trace_id = job.trace_id
+    where id = job.audio_id;
+    perform soundscape.end_job(job, 'succeeded', 'ready');
+
+    -- What is shown from now on is not to go. Once a worker was to remove it, it may be gone already.
+    delete from soundscape.removals
+    where bucket_id = 'waveforms' and starts_with(name, pictures_prefix) and taken_at is null;
+    if exists (select from soundscape.removals where bucket_id = 'waveforms' and starts_with(name, pictures_prefix)) then
+        raise exception 'Pictures under % are being removed.', pictures_prefix
+            using errcode = '55P03', hint = 'The next attempt stores them anew.';
+    end if;
+    -- Pictures of earlier attempts are nobody's any more.
+    insert into soundscape.removals (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
+      and not starts_with(o.name, pictures_prefix)
+    on conflict do nothing;
+end
+$$;
+comment on function soundscape.complete_job(bigint, text, jsonb)
+    is 'Results, state and the end of the message in one transaction, refused to a stale token.';
+
+create function public.complete_job(job_id bigint, token text, result jsonb) returns void
+language sql set search_path = ''
+as $$ select soundscape.complete_job(job_id, token, result) $$;
+comment on function public.complete_job(bigint, text, jsonb) is 'Worker only: write the results and end the job.';
