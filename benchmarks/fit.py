@@ -46,7 +46,7 @@ def main() -> int:
             }
             for _ in range(2):
                 began = time.perf_counter()
-                command = [sys.executable, "-m", "soundscape.cli", "recommend", "fit"]
+                command = [sys.executable, "-m", "soundscape", "recommend", "fit"]
                 status = subprocess.run(command, env=environment, check=False).returncode
                 took_s = time.perf_counter() - began
                 print(f"the whole command {took_s:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)

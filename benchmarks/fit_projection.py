@@ -22,11 +22,11 @@ import numpy.typing as npt
 import soundfile
 from sound_corpus import Segment, segments
 
-from soundscape.audio import models
 from soundscape.audio.analysis import analyze
-from soundscape.audio.embedding import SIZE, descriptor_features
 from soundscape.audio.spectrum import MonoSignal
-from soundscape.audio.tagging import Tagger
+from soundscape.audio.tagging import models
+from soundscape.audio.tagging.embedding import SIZE, descriptor_features
+from soundscape.audio.tagging.tagger import Tagger
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "soundscape/audio/data"

@@ -61,7 +61,7 @@ from soundscape.audio.fingerprint import (
 from soundscape.audio.fingerprint.index import spaced_out
 from soundscape.audio.fingerprint.match import SPEEDS
 from soundscape.deploy.database import apply
-from soundscape.worker.recognition import CANDIDATES_PER_HIT, FIRST_ONE_IN, MOST_KEYS_ASKED, entry
+from soundscape.worker.duplicates import CANDIDATES_PER_HIT, FIRST_ONE_IN, MOST_KEYS_ASKED, entry
 from tests import cluster
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "audio"

@@ -30,7 +30,7 @@ import numpy as np
 import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 
-from soundscape.demo import sounds
+from soundscape.cli.demo import sounds
 from soundscape.project.visitor import Visitor, signed_up
 
 CLIP_S = 10.0
@@ -120,7 +120,7 @@ async def measure(url: str, key: str, clips: int) -> tuple[list[dict[str, float]
 
 def project(folder: Path, clips: int) -> tuple[list[dict[str, float]], dict[str, float]]:
     """Start the project, measure, stop it."""
-    command = [sys.executable, "-m", "soundscape.cli"]
+    command = [sys.executable, "-m", "soundscape"]
     data_dir = str(folder / "project")
     with subprocess.Popen(
         [*command, "dev", "--port", "0", "--data-dir", data_dir],

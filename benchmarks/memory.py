@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from soundscape.worker.sandbox import Sandbox
+from soundscape.sandbox.parent import Sandbox
 
 LIMIT_MB = 500
 RATE = 44_100

@@ -23,11 +23,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from soundscape.audio.k_weighting import WeightedEnergy
-from soundscape.audio.loudness import LoudnessMeter
-from soundscape.audio.rhythm import OnsetEnvelope, rhythm
-from soundscape.audio.tonality import ToneProfile
-from soundscape.audio.true_peak import TruePeakMeter
+from soundscape.audio.loudness.k_weighting import WeightedEnergy
+from soundscape.audio.loudness.meter import LoudnessMeter
+from soundscape.audio.loudness.true_peak import TruePeakMeter
+from soundscape.audio.rhythm.meter import OnsetEnvelope, rhythm
+from soundscape.audio.tonality.meter import ToneProfile
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDING = ROOT.parent / "shared" / "audio" / "vibe_ace.ogg"

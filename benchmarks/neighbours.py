@@ -50,14 +50,14 @@ import uvicorn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import queries, sound_corpus
+from embedded_supabase.config import Config
+from embedded_supabase.keys import Keys
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import Postgres
+from embedded_supabase.rest import app as rest
+from embedded_supabase.stack import open_stack
 from soundscape.audio.analysis import analyze
 from soundscape.deploy.database import apply as deploy
-from soundscape.local.config import Config
-from soundscape.local.keys import Keys
-from soundscape.local.platform import install_platform
-from soundscape.local.postgres import Postgres
-from soundscape.local.rest import app as rest
-from soundscape.local.stack import open_stack
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ME = "00000000-0000-4000-8000-000000000001"

@@ -26,8 +26,8 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from embedded_supabase.postgres import Postgres
 from soundscape.deploy.database import apply
-from soundscape.local.postgres import Postgres
 from tests import cluster
 
 LIMIT_MS = 20.0

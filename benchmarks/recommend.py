@@ -34,7 +34,8 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.made_choices import made
-from soundscape.recommend import features, tables
+from soundscape.cli import recommend_tables as tables
+from soundscape.recommend import features
 from soundscape.recommend.evaluation import REFERENCE, Evaluation, evaluate
 from soundscape.recommend.fit import fit
 from soundscape.recommend.interactions import Float32, Interactions, read

@@ -27,13 +27,13 @@ import psycopg
 import uvicorn
 from fastapi import FastAPI, Response
 
-from soundscape.local.config import Config
-from soundscape.local.keys import Keys
-from soundscape.local.platform import install_platform
-from soundscape.local.postgres import Postgres
-from soundscape.local.rest import app as rest
-from soundscape.local.stack import open_stack
-from soundscape.local.tokens import Caller
+from embedded_supabase.config import Config
+from embedded_supabase.keys import Keys
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import Postgres
+from embedded_supabase.rest import app as rest
+from embedded_supabase.stack import open_stack
+from embedded_supabase.tokens import Caller
 
 OWNER = "00000000-0000-0000-0000-00000000000a"
 WANTED_RATIO = 0.5

@@ -33,7 +33,7 @@ import soundfile
 from worker_load import Load, a_project, machine
 
 from soundscape.audio.analysis import analyze
-from soundscape.demo import sounds
+from soundscape.cli.demo import sounds
 
 WANTED = 1.8
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from soundscape.audio import models, yamnet
-from soundscape.audio.tagging import Tagger
+from soundscape.audio.tagging import models, yamnet
+from soundscape.audio.tagging.tagger import Tagger
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK_SAMPLES = 65_536

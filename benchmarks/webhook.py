@@ -41,10 +41,10 @@ from fastapi.responses import JSONResponse
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from soundscape import logs
-from soundscape.dev import running
+from soundscape.api.app import build
+from soundscape.cli.dev import running
 from soundscape.settings import Settings
-from soundscape.worker.app import build
+from soundscape.telemetry import logs
 
 WAYS = ("bare", "signed", "rejected")
 PATHS = {"bare": "/bare/", "signed": "/api/webhooks/storage", "rejected": "/api/webhooks/storage"}

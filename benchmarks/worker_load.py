@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from soundscape.dev import Project, running
-from soundscape.worker.identify import WARM_AFTER_S
+from soundscape.api.identify import WARM_AFTER_S
+from soundscape.cli.dev import Project, running
 
 SNIPPETS_WARM_S = 4.0
 
@@ -88,7 +88,7 @@ class Load:
         try:
             for _ in range(count):
                 port = _free_port()
-                command = (sys.executable, "-m", "soundscape.cli", "worker", "--port", str(port))
+                command = (sys.executable, "-m", "soundscape", "worker", "--port", str(port))
                 process = subprocess.Popen(  # noqa: ASYNC220 - a moment, before anything is measured
                     command, env=environment | {"SOUNDSCAPE_WORKERS": "1"}, stderr=subprocess.DEVNULL
                 )

@@ -15,8 +15,7 @@
     ├── FilterError              a filter of the operator's that cannot be read
     ├── RecommendationError      data that no recommendations can be made of
     ├── DeployError              a deploy step failed; running deploy again is safe
-    ├── ServingError             the port is taken, or the app did not start
-    └── LocalStackError          the embedded Supabase cannot start or stop
+    └── ServingError             the port is taken, or the app did not start
 
 Each carries a stable `code` (programs match on it), a `message` (people read it) and a
 `remedy` (what to do next).
@@ -156,9 +155,3 @@ class ServingError(SoundScapeError):
     """The port is taken, or the app did not start."""
 
     code = "not_served"
-
-
-class LocalStackError(SoundScapeError):
-    """The embedded Supabase cannot start or stop."""
-
-    code = "local_stack"

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from soundscape.local.platform import install_platform
-from soundscape.local.postgres import SUPERUSER, Postgres
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import SUPERUSER, Postgres
 
 
 @contextmanager

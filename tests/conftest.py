@@ -13,9 +13,9 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from soundscape.dev import Project
-from soundscape.local.platform import install_platform
-from soundscape.local.postgres import Postgres
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import Postgres
+from soundscape.cli.dev import Project
 from tests import embedded
 
 # A first example may compile a kernel or start a connection; a hang is what the time limit of CI is for.

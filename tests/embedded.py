@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from soundscape.dev import Project, running
+from soundscape.cli.dev import Project, running
 
 
 @contextmanager

@@ -13,24 +13,17 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 import numpy as np
 
-from soundscape.audio import (
-    embedding,
-    fingerprint,
-    loudness,
-    models,
-    pictures,
-    record,
-    rhythm,
-    waveform,
-    yamnet,
-)
-from soundscape.audio.decode import AudioFile, Source, open_audio, opened
+from soundscape.audio import fingerprint, record
+from soundscape.audio.decode.file import AudioFile, Source, open_audio, opened
 from soundscape.audio.descriptors import DescriptorMeter
 from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
 from soundscape.audio.fingerprint.exact import PcmDigest
 from soundscape.audio.limits import Limits
+from soundscape.audio.loudness import meter as loudness
 from soundscape.audio.record import Record, Stage
-from soundscape.audio.spectrogram import Spectrogram
+from soundscape.audio.render import pictures, waveform
+from soundscape.audio.render.spectrogram import Spectrogram
+from soundscape.audio.rhythm import meter as rhythm
 from soundscape.audio.spectrum import (
     FRAME_RATE_HZ,
     HOP_LENGTH,
@@ -40,13 +33,14 @@ from soundscape.audio.spectrum import (
     MonoSignal,
     Spectrum,
 )
-from soundscape.audio.tagging import VERSION as TAGGING_VERSION
-from soundscape.audio.tagging import Tagger
-from soundscape.audio.tonality import ToneProfile
+from soundscape.audio.tagging import embedding, models, yamnet
+from soundscape.audio.tagging.tagger import VERSION as TAGGING_VERSION
+from soundscape.audio.tagging.tagger import Tagger
+from soundscape.audio.tonality.meter import ToneProfile
 from soundscape.errors import ModelError
 
 if TYPE_CHECKING:
-    from soundscape.audio.readers import Samples
+    from soundscape.audio.decode.readers import Samples
 
 # A stage's version counts up when its results change; the stages are in the order in which they are reported.
 STAGES = {
@@ -111,8 +105,8 @@ def analyze(
     models_dir: where pulled models lie; None: where `soundscape models pull` puts them.
     progress: called after each block.
 
-    Raises `UnreadableAudio` or `PolicyRefusal` with a code of the table in `soundscape.audio.decode`, and
-    `OSError` where the source cannot be read.
+    Raises `UnreadableAudio` or `PolicyRefusal` with a code of the table in `soundscape.audio.decode.file`,
+    and `OSError` where the source cannot be read.
     """
     with opened(source) as file:
         listening = _Pass(out_dir=out_dir, draw=draw)

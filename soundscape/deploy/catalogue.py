@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from soundscape.deploy.door import Door, Part, literal
+from soundscape.deploy.connection import Door, Part, literal
 
 _HERE = Path(__file__).parent
 

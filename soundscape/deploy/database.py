@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from soundscape.deploy import catalogue, record, secrets, sources
 from soundscape.deploy.catalogue import Catalogue
-from soundscape.deploy.door import PRELUDE, connected
+from soundscape.deploy.connection import PRELUDE, connected
 from soundscape.deploy.plan import Rehearsal, script
 from soundscape.deploy.repair import repair
 from soundscape.errors import DeployError

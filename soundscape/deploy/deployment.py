@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundscape.deploy import catalogue, hooks, plan, preflight, record, secrets
-from soundscape.deploy.door import PRELUDE, Door, ManagementApi
+from soundscape.deploy.connection import PRELUDE, Door, ManagementApi
 from soundscape.deploy.drift import Difference
 from soundscape.deploy.plan import Plan
 from soundscape.deploy.preflight import Preflight

@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 from soundscape.deploy import sources
-from soundscape.deploy.door import ManagementApi
+from soundscape.deploy.connection import ManagementApi
 
 
 def wanted() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundscape.deploy.door import Part, literal
+from soundscape.deploy.connection import Part, literal
 from soundscape.deploy.sources import Migration
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from soundscape.deploy import catalogue, hooks, migrations, policies, record, secrets
 from soundscape.deploy.catalogue import Catalogue, Entry
-from soundscape.deploy.door import Door, ManagementApi, Part
+from soundscape.deploy.connection import Door, ManagementApi, Part
 from soundscape.deploy.drift import Difference, Wanted, after_deploy
 from soundscape.deploy.record import State
 from soundscape.deploy.target import Target

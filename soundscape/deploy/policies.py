@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from soundscape.deploy import sources
-from soundscape.deploy.door import Part
+from soundscape.deploy.connection import Part
 
 
 def parts() -> list[Part]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from soundscape.deploy import hooks
-from soundscape.deploy.door import Door, ManagementApi
+from soundscape.deploy.connection import Door, ManagementApi
 from soundscape.deploy.record import MIGRATION_CHANGED, State
 from soundscape.deploy.target import TRANSACTION_POOLER_PORT, Target
 

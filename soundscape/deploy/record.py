@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from soundscape.deploy import sources
 from soundscape.deploy.catalogue import PLAIN, Catalogue, keeping
-from soundscape.deploy.door import Door, Part, literal
+from soundscape.deploy.connection import Door, Part, literal
 from soundscape.deploy.drift import Wanted
 from soundscape.deploy.sources import digest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from soundscape.deploy.door import PRELUDE, Door, Part, SqlFailed
+from soundscape.deploy.connection import PRELUDE, Door, Part, SqlFailed
 from soundscape.deploy.drift import Difference
 
 LOST = "SQL cannot bring it back. Restore a backup, or write a migration."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from soundscape.deploy.door import PRELUDE, Door, Part, literal
+from soundscape.deploy.connection import PRELUDE, Door, Part, literal
 
 WORKER_URL = "soundscape_worker_url"
 WEBHOOK_SECRET = "soundscape_webhook_secret"  # noqa: S105 - the name of one

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from soundscape.deploy.door import API_URL, Door, ManagementApi, connected, managed
+from soundscape.deploy.connection import API_URL, Door, ManagementApi, connected, managed
 from soundscape.errors import SettingsError
 from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
+from soundscape.sandbox.parent import PASSED_ON, SINGLE_THREAD
 from soundscape.settings import Settings
-from soundscape.worker.sandbox import PASSED_ON, SINGLE_THREAD
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ async def fit_once(settings: Settings, folder: Path, *, every_h: float) -> int |
     """Fit where it is due, in a child that may take an hour; its exit status, None if it took longer."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-I", "-m", "soundscape.cli", "recommend", "fit", "--json", "--every", str(every_h)),
+        *("-I", "-m", "soundscape", "recommend", "fit", "--json", "--every", str(every_h)),
         env=SINGLE_THREAD
         | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         | {"SUPABASE_URL": settings.supabase_url, "SUPABASE_SECRET_KEY": settings.secret_key},

@@ -14,11 +14,11 @@ from soundscape.errors import AnalysisCrashed, DataRefused, LeaseLost, ProjectEr
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
-from soundscape.worker.answers import Analysis
-from soundscape.worker.recognition import fingerprint_of, recognised, settle
+from soundscape.sandbox.parent import Sandbox
+from soundscape.sandbox.protocol import Analysis
+from soundscape.sandbox.scratch import Scratch
+from soundscape.worker.duplicates import fingerprint_of, recognised, settle
 from soundscape.worker.results import CONTENT_TYPES, Results, placed
-from soundscape.worker.sandbox import Sandbox
-from soundscape.worker.scratch import Scratch
 
 log = structlog.get_logger(__name__)
 

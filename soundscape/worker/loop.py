@@ -18,16 +18,21 @@ from soundscape.errors import AnalysisCrashed, ProjectError, ProjectUnreachable
 from soundscape.project.client import connect
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.queue import Job
+from soundscape.sandbox.confinement import hide_environment
+from soundscape.sandbox.parent import Sandbox
+from soundscape.sandbox.scratch import Scratch, folder_of_ours
 from soundscape.settings import Settings
-from soundscape.worker import traces
-from soundscape.worker.confinement import hide_environment
+from soundscape.telemetry import traces
+from soundscape.telemetry.instrumented import (
+    ObservedFingerprints,
+    ObservedObjects,
+    ObservedQueue,
+    ObservedSandbox,
+)
+from soundscape.worker.duplicates import index_former, settle, warm_up
 from soundscape.worker.fitting import keep_fitting
-from soundscape.worker.health import Check, ProjectHealth, models_check, sandbox_check
 from soundscape.worker.job import Attempt
-from soundscape.worker.observed import ObservedFingerprints, ObservedObjects, ObservedQueue, ObservedSandbox
-from soundscape.worker.recognition import index_former, settle, warm_up
-from soundscape.worker.sandbox import Sandbox
-from soundscape.worker.scratch import Scratch, folder_of_ours
+from soundscape.worker.readiness import Check, ProjectHealth, models_check, sandbox_check
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from signals import Samples, tone
 
-from soundscape.audio.decode import open_audio
+from soundscape.audio.decode.file import open_audio
 from soundscape.audio.descriptors import ACTIVE_DBFS, DescriptorMeter
 from soundscape.audio.record import Spectral, Summary
 from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum

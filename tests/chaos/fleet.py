@@ -88,7 +88,7 @@ class Fleet:
         passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with (self.folder / f"worker-{port}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "soundscape.cli", "worker", "--port", str(port)],
+                [sys.executable, "-m", "soundscape", "worker", "--port", str(port)],
                 env={**passed_on, **self.environment},
                 cwd=self.folder,
                 stdout=log,

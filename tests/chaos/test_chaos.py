@@ -31,8 +31,8 @@ import pytest
 import soundfile
 from storage3.utils import StorageException
 
+from soundscape.cli.dev import Project
 from soundscape.deploy.database import apply
-from soundscape.dev import Project
 from soundscape.project.visitor import Visitor, signed_up
 from tests import embedded
 

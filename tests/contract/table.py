@@ -47,7 +47,14 @@ def documented() -> list[Row]:
 def driven() -> dict[str, Drivers]:
     """What the tests drive by row, as their `row` markers say. Collects the tests, without running them."""
     collector = _Collector()
-    arguments = ["--collect-only", "-qq", "-p", "no:cacheprovider", "tests/contract", "tests/local"]
+    arguments = [
+        "--collect-only",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+        "tests/contract",
+        "tests/embedded_supabase",
+    ]
     assert pytest.main([f"--rootdir={ROOT}", *arguments], plugins=[collector]) == 0
     anywhere: defaultdict[str, set[str]] = defaultdict(set)
     here: defaultdict[str, set[str]] = defaultdict(set)

@@ -7,7 +7,7 @@ import secrets
 import psycopg
 import pytest
 
-from soundscape.dev import Project
+from soundscape.cli.dev import Project
 
 from .conftest import User, tone
 

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from soundscape.dev import Project, running
-from soundscape.local.platform import install_platform
-from soundscape.local.postgres import SUPERUSER, Postgres
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import SUPERUSER, Postgres
+from soundscape.cli.dev import Project, running
 
 from .projects import told
 

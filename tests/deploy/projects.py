@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from embedded_supabase.postgres import SUPERUSER
 from soundscape.deploy import catalogue, sources
+from soundscape.deploy.connection import connected
 from soundscape.deploy.deployment import Outcome, deploy
-from soundscape.deploy.door import connected
 from soundscape.deploy.target import Target
-from soundscape.local.postgres import SUPERUSER
 
 WEBHOOK_SECRET = "whsec_" + "c29tZSAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RpbmchIQ=="
 NOTHING_CHANGED = "Nothing changed: the project is as it should be."

@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from embedded_supabase.postgres import Postgres
 from soundscape.deploy import sources
 from soundscape.deploy.database import apply
 from soundscape.errors import DeployError
-from soundscape.local.postgres import Postgres
 from tests import cluster
 
 

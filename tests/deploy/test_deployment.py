@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from soundscape.deploy import catalogue, database, record, sources
+from soundscape.deploy.connection import Connection, Door, Part, Rows, connected
 from soundscape.deploy.deployment import deploy, through
-from soundscape.deploy.door import Connection, Door, Part, Rows, connected
 from soundscape.deploy.target import Target
 from soundscape.errors import DeployError, SettingsError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from embedded_supabase.postgres import SUPERUSER
 from soundscape.deploy import migrations, policies, record, sources
-from soundscape.deploy.door import PRELUDE, connected
-from soundscape.local.postgres import SUPERUSER
+from soundscape.deploy.connection import PRELUDE, connected
 
 from .projects import NOTHING_CHANGED, more_sources, picture, run, told
 

@@ -20,9 +20,9 @@ import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from embedded_supabase.postgres import SUPERUSER
+from soundscape.cli.dev import Project
 from soundscape.deploy import functions
-from soundscape.dev import Project
-from soundscape.local.postgres import SUPERUSER
 
 WORD = f"canary{secrets.token_hex(8)}"
 PASSWORD = "correct horse battery staple"

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.made_choices import made
-from soundscape.cli import app
+from soundscape.cli.app import app
 from soundscape.errors import RecommendationError
 from soundscape.recommend.evaluation import REFERENCE, evaluate, evaluate_cold
 from soundscape.recommend.interactions import Float32, Interactions

@@ -16,8 +16,8 @@ from psycopg.rows import dict_row
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from soundscape.cli import app
-from soundscape.dev import Project
+from soundscape.cli.app import app
+from soundscape.cli.dev import Project
 from soundscape.errors import RecommendationError
 from soundscape.project.functions import ask
 from soundscape.project.recommendations import Recommendations, Turn

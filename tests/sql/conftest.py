@@ -16,8 +16,8 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from embedded_supabase.postgres import Postgres
 from soundscape.deploy.database import apply
-from soundscape.local.postgres import Postgres
 from tests import cluster
 
 Row = dict[str, Any]

@@ -13,7 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from soundscape.audio.fingerprint import Fingerprint, Keys, query_keys, stored_keys
-from soundscape.worker.recognition import entry
+from soundscape.worker.duplicates import entry
 
 from .conftest import RESULT, Database, Row
 

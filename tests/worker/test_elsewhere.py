@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from soundscape.api.keyring import Keyring
 from soundscape.errors import ProjectError, UnreadableAudio
 from soundscape.project.client import connect
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Job, Queue
-from soundscape.worker.keyring import Keyring
-from tests.worker.service import Answer, Request, Service, serving
+from tests.service import Answer, Request, Service, serving
 
 JOB = Job(1, "t", "0" * 32, 1, "a", "u", "u/x.wav", "v", 1, "audio/wav")
 SECRET = "sb_secret_of_the_worker"

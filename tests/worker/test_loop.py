@@ -24,20 +24,19 @@ import soundfile
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from soundscape import logs
-from soundscape.dev import Project
+from embedded_supabase.postgres import SUPERUSER
+from soundscape.api.app import build
+from soundscape.cli.dev import Project
 from soundscape.errors import ProjectUnreachable
-from soundscape.local.postgres import SUPERUSER
 from soundscape.settings import Settings
+from soundscape.telemetry import logs, traces
 from soundscape.worker import job as job_module
 from soundscape.worker import loop as loop_module
-from soundscape.worker import traces
-from soundscape.worker.app import build
 from soundscape.worker.loop import Worker
 from tests import embedded
-from tests.worker import bombs
-from tests.worker.service import serving
-from tests.worker.test_traces import accepted, collected
+from tests.sandbox import bombs
+from tests.service import serving
+from tests.telemetry.test_traces import accepted, collected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops processes")
 

@@ -62,7 +62,7 @@ def start(project: Bench, tmp_path: Path) -> Iterator[Callable[[], Process]]:
             port = server.getsockname()[1]
         environment = os.environ | project.project.environment()
         environment |= {"SOUNDSCAPE_POLL_MAX_S": "1", "SOUNDSCAPE_SCRATCH_DIR": str(tmp_path)}
-        command = (sys.executable, "-m", "soundscape.cli", "worker", "--port", str(port))
+        command = (sys.executable, "-m", "soundscape", "worker", "--port", str(port))
         process = Process(subprocess.Popen(command, env=environment), f"http://127.0.0.1:{port}")
         started.append(process)
         until(lambda: _answers(process) and process.ready()["status"] == 200)

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from embedded_supabase.postgres import Postgres
 from soundscape.deploy import sources
 from soundscape.deploy.database import apply
-from soundscape.local.postgres import Postgres
 from tests import cluster, supabase_cli
 
 HERE = Path(__file__).parent

@@ -1,0 +1,177 @@
+"""The ASGI app of `/auth/v1`."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from embedded_supabase.auth import account, admin, oauth, sessions
+from embedded_supabase.auth.body import Body
+from embedded_supabase.auth.call import Answer, Auth, Call, Handler, Row
+from embedded_supabase.auth.errors import AuthError, feature_disabled
+from embedded_supabase.auth.limits import RateLimits
+from embedded_supabase.auth.providers import open_providers
+from embedded_supabase.auth.redirects import Redirects
+from embedded_supabase.auth.settings import Settings
+from embedded_supabase.stack import Stack
+
+log = structlog.get_logger(__name__)
+
+API_VERSION_HEADER, API_VERSION = "x-supabase-api-version", "2024-01-01"
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+async def _health(call: Call) -> Answer:
+    return {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
+
+
+async def _jwks(call: Call) -> Answer:
+    return JSONResponse(call.auth.stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+
+
+async def _settings(call: Call) -> Answer:
+    settings = call.settings
+    kinds = {"anonymous_users": settings.enable_anonymous_sign_ins, "email": settings.email.enable_signup}
+    return {
+        "external": {**kinds, "phone": False, **dict.fromkeys(call.auth.providers, True)},
+        "disable_signup": not settings.enable_signup,
+        "mailer_autoconfirm": not settings.email.enable_confirmations,
+        "phone_autoconfirm": False,
+        "sms_provider": "",
+        "saml_enabled": False,
+        "passkeys_enabled": False,
+    }
+
+
+# A browser follows these without a key in hand.
+OPEN: dict[str, Handler] = {
+    "GET /health": _health,
+    "GET /.well-known/jwks.json": _jwks,
+    "GET /verify": account.verify_link,
+    "GET /authorize": oauth.authorize,
+    "GET /callback": oauth.callback,
+}
+KEYED: dict[str, Handler] = {
+    "GET /settings": _settings,
+    "POST /signup": account.signup,
+    "POST /token": sessions.token,
+    "POST /otp": account.otp,
+    "POST /magiclink": account.otp,
+    "POST /recover": account.recover,
+    "POST /resend": account.resend,
+    "POST /verify": account.verify_code,
+    "GET /user": account.get_user,
+    "PUT /user": account.update_user,
+    "POST /logout": account.logout,
+    "GET /reauthenticate": account.reauthenticate,
+    "GET /user/identities/authorize": account.link_identity,
+    "DELETE /user/identities/{identity_id}": account.link_identity,
+}
+ADMIN: dict[str, Handler] = {
+    "POST /invite": admin.invite,
+    "POST /admin/generate_link": admin.generate_link,
+    "GET /admin/users": admin.list_users,
+    "POST /admin/users": admin.create_user,
+    "GET /admin/users/{user_id:uuid}": admin.get_user,
+    "PUT /admin/users/{user_id:uuid}": admin.update_user,
+    "DELETE /admin/users/{user_id:uuid}": admin.delete_user,
+}
+REFUSED = {
+    "Multi-factor authentication": ("/factors", "/admin/users/{user_id}/factors"),
+    "Single sign-on": ("/sso", "/saml", "/admin/sso"),
+    "SCIM": ("/scim",),
+    "Signing in with passkeys": ("/passkeys", "/admin/users/{user_id}/passkeys"),
+    "The OAuth 2.1 server": ("/oauth", "/user/oauth", "/admin/oauth"),
+    "Managing providers over the API": ("/admin/custom-providers",),
+    "The audit log": ("/admin/audit",),
+}
+
+
+def build(stack: Stack) -> Starlette:
+    """Raises `EmbeddedError` for a `config.toml` that asks for what this service does not do."""
+    settings = Settings.read(stack.config)
+    redirects = Redirects(settings.site_url, settings.additional_redirect_urls)
+    providers = open_providers(settings, callback=f"{stack.url}/auth/v1/callback")
+    limits = RateLimits(settings.rate_limit.model_dump(exclude_none=True))
+    auth = Auth(stack, settings, redirects, limits, providers)
+    app = Starlette(
+        routes=[
+            *(_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()),
+            *(_route(auth, at, handler) for at, handler in KEYED.items()),
+            *(_route(auth, at, handler, for_admin=True) for at, handler in ADMIN.items()),
+            *(
+                Route(
+                    prefix + rest,
+                    partial(_refuse, feature),
+                    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                )
+                for feature, prefixes in REFUSED.items()
+                for prefix in prefixes
+                for rest in ("", "/{rest:path}")
+            ),
+        ],
+        exception_handlers={AuthError: _refusal, HTTPException: _http_refusal},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_admin: bool = False) -> Route:
+    method, path = at.split()
+
+    async def endpoint(request: Request) -> Response:
+        if keyed and (refusal := _without_key(auth, request)):
+            return refusal
+        if for_admin and auth.claims(request).get("role") not in ("service_role", "supabase_admin"):
+            raise AuthError("not_admin")
+        body = await Body.read(request)
+        async with auth.stack.auth_admin.connection() as connection, connection.transaction():
+            answer = await handler(Call(auth, request, body, connection))
+        if isinstance(answer, AuthError):
+            raise answer
+        return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+    route = Route(path, endpoint, methods=[method])
+    # A preview that asks for the head of a link must not use it up.
+    route.methods = {method}
+    return route
+
+
+def _without_key(auth: Auth, request: Request) -> Response | None:
+    """What a project's gateway answers a request that carries none of its keys."""
+    key = request.headers.get("apikey") or request.query_params.get("apikey")
+    if auth.stack.tokens.by_key(key):
+        return None
+    message, hint = "No API key found in request", "No `apikey` request header or url param was found."
+    if key:
+        message, hint = "Invalid API key", "Double check your Supabase `anon` or `service_role` API key."
+    return JSONResponse({"message": message, "hint": hint}, status_code=401)
+
+
+def _refuse(feature: str, _: Request) -> Response:
+    raise feature_disabled(feature)
+
+
+def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AuthError)
+    if error.status >= 500:
+        log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    version = request.headers.get(API_VERSION_HEADER, "")
+    said: Row = {"code": error.status, "error_code": error.code, "msg": error.message}
+    headers = {}
+    if _DATE.fullmatch(version) and version >= API_VERSION:
+        said, headers = {"code": error.code, "message": error.message}, {API_VERSION_HEADER: API_VERSION}
+    return JSONResponse(said | error.extra, status_code=error.status, headers=headers)
+
+
+def _http_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _refusal(request, AuthError("not_found", str(error.detail), status=error.status_code))

@@ -1,0 +1,135 @@
+"""One request to the service: who asks, what they say, and the transaction it is answered in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.types.json import Jsonb
+from starlette.requests import Request
+from starlette.responses import Response
+
+from embedded_supabase.auth.body import Body
+from embedded_supabase.auth.errors import AuthError, invalid
+from embedded_supabase.auth.limits import RateLimits
+from embedded_supabase.auth.providers import Provider
+from embedded_supabase.auth.redirects import Redirects
+from embedded_supabase.auth.settings import Settings
+from embedded_supabase.stack import Queries, Stack
+from embedded_supabase.tokens import InvalidToken
+
+Row = dict[str, Any]
+QUERIES = Queries(Path(__file__).with_name("queries.sql"))
+# What a constraint of schema `auth` says when it is violated, and the words for what a statement failed at.
+TAKEN = {
+    "users_email_partial_key": "email_exists",
+    "users_pkey": "user_already_exists",
+    "identities_provider_id_provider_unique": "identity_already_exists",
+}
+FAILED = {"insert_user": "Database error saving new user", "delete_user": "Database error deleting user"}
+_BEARER = re.compile(r"[Bb]earer (\S+)")
+
+
+@dataclass(frozen=True)
+class Auth:
+    """The service of one stack."""
+
+    stack: Stack
+    settings: Settings
+    redirects: Redirects
+    limits: RateLimits
+    providers: dict[str, Provider]
+
+    def claims(self, request: Request) -> dict[str, Any]:
+        """The verified claims of the bearer. Raises `AuthError` 401 or 403."""
+        match = _BEARER.fullmatch(request.headers.get("authorization", ""))
+        if match is None:
+            raise AuthError("no_authorization")
+        tokens = self.stack.tokens
+        try:
+            known = tokens.by_key(match[1])
+            return known.claims if known else tokens.verify(match[1])
+        except InvalidToken as error:
+            message = f"invalid JWT: unable to parse or verify signature, {error.message}"
+            raise AuthError("bad_jwt", message) from error
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request inside its transaction, which is `supabase_auth_admin`'s."""
+
+    auth: Auth
+    request: Request
+    body: Body
+    connection: AsyncConnection[Any]
+
+    @property
+    def settings(self) -> Settings:
+        return self.auth.settings
+
+    @property
+    def address(self) -> str:
+        """The peer's address. Forwarding headers are a client's own words here: nothing sits in front."""
+        return self.request.client.host if self.request.client else "127.0.0.1"
+
+    def spend(self, limit: str) -> None:
+        """Count one use of a rate limit. Raises `AuthError` 429."""
+        self.auth.limits.spend(limit, self.address)
+
+    def query(self, name: str) -> str:
+        """A query parameter, or ''. Raises `AuthError` where Postgres could not hold it."""
+        value = self.request.query_params.get(name, "")
+        if "\x00" in value:
+            raise invalid(f"Invalid value for {name}")
+        return value
+
+    def target(self) -> str:
+        """Where the browser goes afterwards."""
+        return self.auth.redirects.target(self.request, self.body.redirect_to)
+
+    async def many(self, query: str | sql.Composed, **values: Any) -> list[Row]:
+        """What a statement of `queries.sql` gives; no rows where it returns none. Raises `AuthError`."""
+        values = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
+        try:
+            return await QUERIES.rows(self.connection, query, **values)
+        except psycopg.Error as error:
+            if error.diag.schema_name == "auth" and error.diag.constraint_name in TAKEN:
+                raise AuthError(TAKEN[error.diag.constraint_name]) from error
+            raise AuthError("unexpected_failure", FAILED.get(str(query), "")) from error
+
+    async def one(self, query: str | sql.Composed, **values: Any) -> Row | None:
+        """The first row, or None."""
+        found = await self.many(query, **values)
+        return found[0] if found else None
+
+    async def row(self, query: str | sql.Composed, **values: Any) -> Row:
+        """The row of a statement that always has one."""
+        return (await self.many(query, **values))[0]
+
+    async def signed_in(self) -> Row:
+        """The bearer's user, locked, with the `session_id`. Raises `AuthError` when either is gone."""
+        claims = self.auth.claims(self.request)
+        if not claims.get("sub"):
+            raise AuthError("bad_jwt", "invalid claim: missing sub claim")
+        session = claims.get("session_id")
+        try:
+            ids = {"id": UUID(claims["sub"]), "session_id": UUID(session) if session else None}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise AuthError("bad_jwt", "invalid claim: sub and session_id must be UUIDs") from error
+        user = await self.one("signed_in", **ids)
+        if user is None:
+            raise AuthError("user_not_found", "User from sub claim in JWT does not exist", status=403)
+        if session and user["session_id"] is None:
+            raise AuthError("session_not_found")
+        return user
+
+
+Answer = Response | Row | AuthError
+"""A row becomes JSON. A refusal that is returned, not raised, leaves what was written."""
+Handler = Callable[[Call], Awaitable[Answer]]

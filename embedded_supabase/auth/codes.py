@@ -1,0 +1,96 @@
+"""One-time codes and links: made, kept as hashes, spent once.
+
+As in the real service a code of a few digits is hashed with its address (SHA-224), and the hash is
+what a link carries; `pkce_` before it says that the link ends in an auth code instead of tokens.
+
+A flow of PKCE between the app and this service begins with a challenge and ends with an auth code, which
+is kept as its SHA-256 and is good for five minutes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha224, sha256
+from typing import Literal
+from uuid import UUID, uuid4
+
+from embedded_supabase.auth import users
+from embedded_supabase.auth.call import Call, Row
+from embedded_supabase.auth.errors import AuthError
+
+TokenType = Literal[
+    "confirmation_token", "recovery_token", "email_change_token_new", "email_change_token_current"
+]
+SENT_AT: dict[TokenType, str] = {
+    "confirmation_token": "confirmation_sent_at",
+    "recovery_token": "recovery_sent_at",
+    "email_change_token_new": "email_change_sent_at",
+    "email_change_token_current": "email_change_sent_at",
+}
+PKCE_PREFIX = "pkce_"
+NO_TOKENS: Row = {"access_token": None, "refresh_token": None}
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a mail carries: the digits to type, and the hash for a link."""
+
+    otp: str
+    token_hash: str
+
+
+async def make(
+    call: Call, user: Row, token_type: TokenType, address: str, *, pkce: bool = False
+) -> tuple[Row, Code]:
+    """A new code, stored; an earlier one of the same kind is void. The user afterwards, and the code."""
+    otp = "".join(secrets.choice("0123456789") for _ in range(call.settings.email.otp_length))
+    token_hash = (PKCE_PREFIX if pkce else "") + _hashed(address, otp)
+    await call.one(
+        "keep_code", user_id=user["id"], token_type=token_type, token_hash=token_hash, address=address
+    )
+    sent = {token_type: token_hash, SENT_AT[token_type]: datetime.now(UTC)}
+    return await users.save(call, user, **sent), Code(otp, token_hash)
+
+
+async def spend(
+    call: Call, types: list[TokenType], *, token_hash: str = "", address: str = "", otp: str = ""
+) -> tuple[Row, TokenType]:
+    """Use up the code of a link's hash, or the one typed that was sent to `address`.
+
+    Its user, locked, and its kind. Raises `AuthError` when it is wrong, too late or used before.
+    """
+    typed = _hashed(address, otp)
+    hashes = [token_hash] if token_hash else [typed, PKCE_PREFIX + typed]
+    lives_s = call.settings.email.otp_expiry_s
+    user = await call.one("lock_user_of_code", hashes=hashes, types=types, expiry_s=lives_s)
+    # Whoever waited for the lock may find it spent.
+    if user is None or not await call.one("spend_code", id=user["code_id"]) or not user["is_fresh"]:
+        raise AuthError("otp_expired", "Email link is invalid or has expired" if token_hash else "")
+    if users.is_banned(user):
+        raise AuthError("user_banned", status=403)
+    return await users.save(call, user, **{user["token_type"]: ""}), user["token_type"]
+
+
+def _hashed(address: str, otp: str) -> str:
+    return sha224((address + otp).encode()).hexdigest()
+
+
+async def issue_code(
+    call: Call, user: Row, *, flow_id: UUID | None = None, method: str = "", tokens: Row = NO_TOKENS
+) -> str:
+    """The auth code that ends that flow, or else the newest that the user began by `method`.
+
+    `tokens` are the provider's.
+    """
+    code = str(uuid4())
+    ended = {"id": flow_id, "user_id": user["id"], "method": method, "auth_code": fingerprint(code)}
+    if await call.one("end_flow", **ended, **tokens) is None:
+        raise AuthError("flow_state_not_found", "No valid flow state found for user.")
+    return code
+
+
+def fingerprint(code: str) -> str:
+    """What is kept of an auth code."""
+    return sha256(code.encode()).hexdigest()

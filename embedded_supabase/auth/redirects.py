@@ -1,0 +1,99 @@
+"""Where a browser may be sent: `site_url` and `additional_redirect_urls`, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
+
+from starlette.requests import Request
+
+from embedded_supabase.auth.errors import AuthError
+
+_HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+_CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
+OAUTH_ERRORS = {
+    400: "invalid_request",
+    401: "unauthorized_client",
+    403: "access_denied",
+    500: "server_error",
+    503: "temporarily_unavailable",
+}
+
+
+class Redirects:
+    """The allow list of one project."""
+
+    def __init__(self, site_url: str, patterns: tuple[str, ...]) -> None:
+        self.site_url = site_url
+        self._patterns = [_glob(pattern) for pattern in patterns]
+
+    def target(self, request: Request, asked: str = "") -> str:
+        """The address asked for (else parameter or header `redirect_to`, else the Referer) where it is
+        allowed, and `site_url` otherwise."""
+        asked = asked or request.headers.get("redirect_to") or request.query_params.get("redirect_to", "")
+        allowed = filter(self.allows, (asked, request.headers.get("referer", "")))
+        return next(allowed, self.site_url)
+
+    def allows(self, address: str) -> bool:
+        if not address or _CONTROL.search(address):
+            return False
+        try:
+            site, asked = urlsplit(self.site_url), urlsplit(address)
+            host, port, number = asked.hostname or "", asked.port, _number(asked.hostname)
+        except ValueError:
+            return False
+        if asked.username is not None:
+            return False
+        is_loopback = number is not None and number.is_loopback
+        same_port = site.port == port or is_loopback
+        if host and (site.scheme, site.hostname) == (asked.scheme, host) and same_port:
+            return True
+        if host.isdigit() or (number and not is_loopback):
+            return False
+        if asked.scheme in ("http", "https") and not number and not _HOSTNAME.fullmatch(host):
+            return False
+        return any(pattern.fullmatch(address.partition("#")[0]) for pattern in self._patterns)
+
+
+def with_query(address: str, **parameters: str) -> str:
+    parts = urlsplit(address)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+def with_session(address: str, session: dict[str, Any], **more: str) -> str:
+    """A session in the fragment, where only the browser sees it."""
+    names = ("access_token", "token_type", "expires_in", "expires_at", "refresh_token")
+    carried = sorted({**{name: session[name] for name in names}, **more}.items())
+    return urlunsplit(urlsplit(address)._replace(fragment=urlencode(carried)))
+
+
+def with_error(address: str, error: AuthError, *, in_query: bool) -> str:
+    """The error in the fragment, and in the query too for a client that waits for a code there."""
+    said = {"error_code": error.code, "error_description": error.message}
+    if error.status in OAUTH_ERRORS:
+        said = {"error": OAUTH_ERRORS[error.status]} | said
+    text = urlencode(said)
+    return urlunsplit(urlsplit(address)._replace(query=text if in_query else "", fragment=text))
+
+
+def with_message(address: str, message: str, *, in_query: bool) -> str:
+    moved = with_query(address, message=message) if in_query else address
+    return urlunsplit(urlsplit(moved)._replace(fragment=f"message={quote_plus(message)}"))
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """`*` stops at `.` and `/`, `**` at nothing, `?` is one character that is neither."""
+    wild = {"**": ".*", "*": "[^./]*", "?": "[^./]"}
+    pieces = re.split(r"(\*\*|\*|\?)", pattern)
+    return re.compile("".join(wild.get(piece) or re.escape(piece) for piece in pieces))
+
+
+def _number(host: str | None) -> IPv4Address | IPv6Address | None:
+    """The address of a host that is named by it."""
+    try:
+        return ip_address("127.0.0.1" if host == "localhost" else host or "")
+    except ValueError:
+        return None

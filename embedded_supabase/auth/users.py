@@ -1,0 +1,113 @@
+"""Users and their identities: rows of `auth.users` and `auth.identities`, and the form clients see."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import bcrypt
+from psycopg import sql
+
+from embedded_supabase.auth.body import MAX_PASSWORD_BYTES, check_password
+from embedded_supabase.auth.call import Call, Row
+from embedded_supabase.auth.settings import Settings
+
+WORK_FACTOR = 10
+# A hash nobody has the password of: an unknown address costs as long to refuse as a wrong password.
+_DUMMY_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZBnkFSpCTXDrTWGmHmCGRQX1mrzOW2"
+
+
+async def hashed(password: str, settings: Settings) -> str:
+    """bcrypt, off the event loop; of a password nobody knows for ''. Raises `AuthError` for a weak one."""
+    if password:
+        check_password(password, settings.minimum_password_length)
+    raw = (password or secrets.token_urlsafe(36)).encode()
+    return (await asyncio.to_thread(bcrypt.hashpw, raw, bcrypt.gensalt(WORK_FACTOR))).decode()
+
+
+async def matches(password: str, stored: str | None) -> bool:
+    """Whether `password` is the one behind `stored`; takes as long for a user without any."""
+    given = password.encode()
+    if len(given) > MAX_PASSWORD_BYTES:
+        given, stored = b"", None
+    try:
+        same = await asyncio.to_thread(bcrypt.checkpw, given, (stored or _DUMMY_HASH).encode())
+    except ValueError:  # a hash written by hand that is no bcrypt hash
+        return False
+    return same and bool(stored)
+
+
+async def create(
+    call: Call,
+    email: str | None,
+    password_hash: str = "",
+    *,
+    user_id: UUID | None = None,
+    provider: str = "email",
+    identity: Row | None = None,
+    user_metadata: Row | None = None,
+    app_metadata: Row | None = None,
+) -> Row:
+    """Insert a user with an identity; without an address it is anonymous, and has none.
+
+    The product's triggers fire here. Raises `AuthError`: `email_exists` for a taken address,
+    `unexpected_failure` (500) where a trigger refuses, as the hosted service says it.
+    """
+    user_id, user_metadata = user_id or uuid4(), merged(None, user_metadata)
+    named = {"provider": provider, "providers": [provider]} if email else {}
+    await call.one(
+        "insert_user",
+        id=user_id,
+        email=email,
+        password_hash=password_hash,
+        provider=provider if email else None,
+        identity=identity or user_metadata | claims(user_id, email),
+        user_metadata=user_metadata,
+        app_metadata=named | merged(None, app_metadata),
+    )
+    return await call.row("lock_user", id=user_id)  # a trigger may have changed what was inserted
+
+
+async def sign_up(call: Call, email: str, password_hash: str) -> Row:
+    """A user who came by an address of their own: its claims are part of the metadata too."""
+    user = await create(call, email, password_hash, user_metadata=call.body.data)
+    return await save(call, user, raw_user_meta_data=claims(user["id"], email))
+
+
+async def save(call: Call, user: Row, **columns: Any) -> Row:
+    """Write `columns`, metadata as a patch of what `user` has, and `updated_at`; the row afterwards."""
+    for name in columns.keys() & {"raw_app_meta_data", "raw_user_meta_data"}:
+        columns[name] = merged(user[name], columns[name])
+    assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
+    statement = sql.SQL(
+        "update auth.users set updated_at = clock_timestamp(), {} where id = {} returning *"
+    ).format(sql.SQL(", ").join(assignments), sql.Placeholder("user_id"))
+    return await call.row(statement, user_id=user["id"], **columns)
+
+
+def merged(current: Row | None, patch: Row | None) -> Row:
+    """Metadata after a patch: a null takes its key away."""
+    both = (current or {}) | (patch or {})
+    return {key: value for key, value in both.items() if value is not None}
+
+
+async def set_email(call: Call, user: Row, email: str) -> Row:
+    """Change the address, and the e-mail identity with it."""
+    return await call.row("set_email", id=user["id"], claims=claims(user["id"], email))
+
+
+def is_banned(user: Row) -> bool:
+    return user["banned_until"] is not None and user["banned_until"] > datetime.now(UTC)
+
+
+async def wire(call: Call, user: Row) -> Row:
+    """The user object of the protocol."""
+    shown = await call.row("users_shown", id=user["id"], limit=1, offset=0)
+    return dict(shown["shown"])
+
+
+def claims(user_id: UUID, email: str | None) -> Row:
+    return {"sub": str(user_id), "email": email, "email_verified": False, "phone_verified": False}

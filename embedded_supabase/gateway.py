@@ -1,0 +1,99 @@
+"""One ASGI app on one port: the four Supabase services, and whatever the caller mounts beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from embedded_supabase import cron, net
+from embedded_supabase.auth import app as auth
+from embedded_supabase.auth import mail
+from embedded_supabase.realtime import app as realtime
+from embedded_supabase.rest import app as rest
+from embedded_supabase.stack import Stack
+from embedded_supabase.storage import app as storage
+
+log = structlog.get_logger(__name__)
+
+ANYBODY: dict[str, Any] = {"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"]}
+# What a browser's script may read of an answer; anything may be sent.
+EXPOSE_HEADERS = [
+    *("content-range", "content-location", "x-total-count", "link", "location", "etag", "accept-ranges"),
+    *("upload-offset", "upload-length", "upload-expires", "tus-resumable", "tus-version", "tus-extension"),
+    *("tus-max-size", "tus-complete", "upload-metadata", "upload-defer-length", "content-disposition"),
+    *("expires", "x-supabase-api-version"),
+]
+
+BACKGROUND: Mapping[str, Callable[[Stack], Awaitable[None]]] = {
+    "net": net.run,
+    "cron": cron.run,
+    "rest": rest.run,
+    "storage": storage.run,
+    "realtime": realtime.run,
+}
+RESTART_DELAY_S = 1.0
+ABSENT = {"/functions/v1/{path:path}": "Edge Functions are", "/graphql/v1{path:path}": "GraphQL is"}
+
+
+def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starlette:
+    """The gateway over an open `stack`; `beside` maps further prefixes to apps.
+
+    Background work of the services runs from start-up to shutdown. The apps in `beside` have their
+    own lifespans, entered here, since a mounted app's lifespan is not run by its parent.
+    """
+    beside = beside or {}
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as entered, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_forever(name, run, stack)) for name, run in BACKGROUND.items()]
+            for app in beside.values():
+                if isinstance(app, Starlette):
+                    await entered.enter_async_context(app.router.lifespan_context(app))
+            try:
+                yield
+            finally:
+                await entered.aclose()
+                for task in tasks:
+                    task.cancel()
+
+    return Starlette(
+        routes=[
+            Mount("/auth/v1", auth.build(stack)),
+            Mount("/rest/v1", rest.build(stack)),
+            Mount("/storage/v1", storage.build(stack)),
+            Mount("/realtime/v1", realtime.build(stack)),
+            *mail.outbox_routes(stack),
+            *(Mount(prefix, app) for prefix, app in beside.items()),
+            *(Route(path, _absent(what)) for path, what in ABSENT.items()),
+        ],
+        middleware=[Middleware(CORSMiddleware, **ANYBODY, expose_headers=EXPOSE_HEADERS, max_age=3600)],
+        lifespan=lifespan,
+    )
+
+
+async def _forever(name: str, run: Callable[[Stack], Awaitable[None]], stack: Stack) -> None:
+    """Keep one piece of background work going: a lost database connection must not end it for good."""
+    while True:
+        try:
+            await run(stack)
+            return
+        except Exception:
+            log.exception("background work failed, starting it again", service=name)
+            await asyncio.sleep(RESTART_DELAY_S)
+
+
+def _absent(what: str) -> JSONResponse:
+    """Itself an application, so that every method is answered."""
+    message = f"{what} not part of the embedded project."
+    return JSONResponse({"code": "NOT_FOUND", "message": message}, status_code=404)

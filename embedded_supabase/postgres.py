@@ -1,0 +1,260 @@
+"""A real Postgres of our own: made, started and stopped on loopback."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg
+
+from embedded_supabase.binaries import REACHABLE_HOME, UNPRIVILEGED_UID, binaries, identity, reachable
+from embedded_supabase.errors import EmbeddedError
+
+SUPERUSER = "supabase_admin"
+EXTENSIONS = Path(__file__).parent / "extensions"
+CONFIGURATION = Path(__file__).with_name("postgresql.conf")
+NOBODYS_PID = 999_999_999  # above any kernel's limit
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+
+
+@dataclass
+class Postgres:
+    """A cluster in `home`, running while this object is started.
+
+    Raises `EmbeddedError` when the binaries are missing or the server does not come up; the
+    server's own words are in `home/postgres.log`.
+    """
+
+    home: Path
+    password: str
+    durable: bool = True
+    """False turns fsync off: for tests, whose data nobody will miss."""
+    port: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def dsn(self, role: str = "postgres", *, dbname: str = "postgres") -> str:
+        """The connection string of `role` on this cluster."""
+        return f"postgresql://{role}:{self.password}@127.0.0.1:{self.port}/{dbname}"
+
+    @property
+    def log_path(self) -> Path:
+        return self._root / "postgres.log"
+
+    def start(self) -> None:
+        """Make the cluster if there is none, take over from a dead owner, and start."""
+        if ":" in str(self._root):
+            raise EmbeddedError(
+                f"Postgres separates folders by colons, and there is one in {self._root}.",
+                code="postgres_failed",
+                remedy="Name another --data-dir.",
+            )
+        self._root.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(self._root, UNPRIVILEGED_UID, -1)
+        self._root.chmod(0o700)
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        self._end_orphan()
+        self._place_extensions()
+        self.port = self.port or _free_port()
+        self._launch()
+        self._await_ready()
+
+    def stop(self) -> None:
+        """Fast shutdown: sessions end, data is checkpointed."""
+        if self._process is None:
+            return
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            self._process.send_signal(how)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._process = None
+
+    def erase(self) -> None:
+        """Forget the cluster in `home`, ending what a killed owner left running on it."""
+        if self._data.exists():
+            self._end_orphan()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    # -- where things lie ---------------------------------------------------------------------
+
+    @property
+    def _root(self) -> Path:
+        """`home`, or a place the unprivileged uid can enter when `home` is not one."""
+        if os.geteuid() != 0 or reachable(self.home.parent.resolve()):
+            return self.home
+        name = sha256(str(self.home.resolve()).encode()).hexdigest()[:16]
+        return REACHABLE_HOME / name
+
+    @property
+    def _data(self) -> Path:
+        return self._root / "data"
+
+    def _run(self, command: list[str]) -> None:
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/", **identity())  # noqa: S603
+        if result.returncode != 0:
+            raise EmbeddedError(
+                f"{Path(command[0]).name} failed: {result.stderr.strip() or result.stdout.strip()}",
+                code="postgres_failed",
+                remedy=f"Remove {self.home} to start afresh, or name a Postgres in SOUNDSCAPE_POSTGRES_BIN.",
+            )
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def _initialise(self) -> None:
+        # A half-made cluster (killed inside initdb) has no PG_VERSION or no configuration: begin again.
+        shutil.rmtree(self._data, ignore_errors=True)
+        making = self._root / f"making-{secrets.token_hex(4)}"
+        with tempfile.NamedTemporaryFile("w", dir=self._root, suffix=".pw") as password_file:
+            password_file.write(self.password)
+            password_file.flush()
+            if os.geteuid() == 0:
+                os.chown(password_file.name, UNPRIVILEGED_UID, -1)
+            self._run([
+                str(binaries() / "initdb"), "-D", str(making), "-U", SUPERUSER, "--auth=scram-sha-256",
+                f"--pwfile={password_file.name}", "--encoding=UTF8", "--locale-provider=builtin",
+                "--locale=C.UTF-8", "--no-sync",
+            ])  # fmt: skip
+        making.rename(self._data)
+
+    def _place_extensions(self) -> None:
+        """SQL extensions of ours, where Postgres (whatever its uid) can read them."""
+        target = self._root / "share" / "extension"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(EXTENSIONS, target)
+        _write_pgmq(target)
+        _trust_vector(target)
+        if os.geteuid() == 0:
+            for path in (target.parent, target, *target.iterdir()):
+                os.chown(path, UNPRIVILEGED_UID, -1)
+
+    def _launch(self) -> None:
+        shutil.copyfile(CONFIGURATION, self._data / "postgresql.conf")
+        command = [str(binaries() / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+        command += ["-c", f"extension_control_path={self._root / 'share'}:$system"]
+        if not self.durable:
+            # synchronous_commit stays on: the logical stream ends where the log was flushed, and the
+            # background flush would make every change 200 ms late.
+            command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
+        # The kernel ties the signal to the thread that forked, so only the main thread may ask for it.
+        may_die_with_us = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                # A Ctrl-C in the terminal is ours to handle: we stop Postgres after the services.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if may_die_with_us else None,
+                **identity(),
+            )
+
+    def _await_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                psycopg.connect(self.dsn(SUPERUSER), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    tail = self.log_path.read_text(errors="replace")[-2000:]
+                    raise EmbeddedError(
+                        f"Postgres did not start: {error}\n{tail}",
+                        code="postgres_failed",
+                        remedy=f"The log is {self.log_path}.",
+                    ) from error
+            time.sleep(0.02)
+
+    def _end_orphan(self) -> None:
+        """Stop the server that a killed predecessor left running on this directory.
+
+        Our caller holds the lock of the data directory, so no living owner is robbed.
+        """
+        pid_file = self._data / "postmaster.pid"
+        try:
+            first, _, rest = pid_file.read_text().partition("\n")
+            pid = int(first)
+        except FileNotFoundError:
+            return
+        except ValueError:
+            pid_file.unlink()  # the disk was full, or power failed: Postgres refuses to start over it
+            return
+        command_line = _command_line(pid)
+        if str(self._data) not in command_line:
+            # After a reboot the number may be anybody's: `pg_ctl stop` would signal them, and Postgres
+            # take them for a living server. The rest of the file helps it look for the dead one's children.
+            if command_line:
+                pid_file.write_text(f"{NOBODYS_PID}\n{rest}")
+            return
+        self._run([
+            str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
+        ])  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    """PR_SET_PDEATHSIG: a kill -9 of ours becomes a fast shutdown of Postgres."""
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+def _command_line(pid: int) -> str:
+    """How process `pid` was started; empty when there is none."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    asked = ["ps", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_pgmq(target: Path) -> None:
+    """`create extension pgmq` from the SQL that the PyPI package carries."""
+    import pgmq.sql
+
+    folder = Path(pgmq.sql.__file__).parent
+    version = (folder / "pgmq.sql.version").read_text().strip().removeprefix("v")
+    (target / "pgmq.control").write_text(
+        f"comment = 'A lightweight message queue (PyPI pgmq)'\ndefault_version = '{version}'\n"
+        "relocatable = false\nschema = pgmq\nsuperuser = true\ntrusted = true\n"
+    )
+    # Hosted projects hand the queue's objects to `postgres` after creating the extension.
+    hand_over = (EXTENSIONS / "pgmq.after").read_text()
+    (target / f"pgmq--{version}.sql").write_text((folder / "pgmq.sql").read_text() + "\n" + hand_over)
+
+
+def _trust_vector(target: Path) -> None:
+    """Hosted projects let `postgres` (no superuser) create pgvector; the wheel's control file does not."""
+    shipped = binaries().parent / "share" / "extension"
+    control = (shipped / "vector.control").read_text()
+    match = re.search(r"default_version = '([^']+)'", control)
+    if match is None:
+        raise EmbeddedError("This Postgres has no pgvector.", code="postgres_missing")
+    shutil.copyfile(shipped / f"vector--{match[1]}.sql", target / f"vector--{match[1]}.sql")
+    (target / "vector.control").write_text(control + "trusted = true\n")

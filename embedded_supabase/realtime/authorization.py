@@ -1,0 +1,74 @@
+"""Who joins a topic, and what the policies on `realtime.messages` allow there when it is private.
+
+As the real service does: two rows are inserted, then read back as the caller, and the caller tries
+to insert two of its own; everything is rolled back. Policies see `realtime.topic()` and the row's
+`extension`, which is `broadcast` or `presence`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+
+from embedded_supabase.stack import Pool, become
+from embedded_supabase.tokens import Caller, InvalidToken, Tokens
+
+EXTENSIONS = ("broadcast", "presence")
+
+log = structlog.get_logger("embedded_supabase.realtime")
+
+_PLANT = """
+insert into realtime.messages (topic, extension)
+select %s, extension from unnest(%s::text[]) extension
+returning id
+"""
+_ALLOWED = "select reads, writes from realtime.allowed(%s)"
+
+
+class Refused(Exception):
+    """What a client asked for is answered with an error, in the real service's words."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(f"{code}: {message}" if code else message)
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What a channel may do with each of the two extensions."""
+
+    read: frozenset[str] = frozenset()
+    write: frozenset[str] = frozenset()
+
+
+EVERYTHING = Permissions(frozenset(EXTENSIONS), frozenset(EXTENSIONS))
+"""A public topic's."""
+
+
+def identify(tokens: Tokens, token: str) -> Caller:
+    """The caller behind a project key or a user's token. Raises `Refused`."""
+    try:
+        return tokens.caller(apikey=None, authorization=f"Bearer {token}", key_required=False)
+    except InvalidToken as error:
+        if error.code == "expired":
+            raise Refused("Token has expired", "InvalidJWTToken") from error
+        if token.count(".") != 2:
+            raise Refused("The token provided is not a valid JWT", "MalformedJWT") from error
+        raise Refused("Failed to validate JWT signature", "JwtSignatureError") from error
+
+
+async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
+    """Ask the policies. A policy that fails allows nothing. `headers` is a JSON object."""
+    try:
+        async with admin.connection() as connection, connection.transaction(force_rollback=True):
+            planted = await connection.execute(_PLANT, [topic, list(EXTENSIONS)])
+            ids = [id_ async for (id_,) in planted]
+            settings = {"realtime.topic": topic, "request.headers": headers, "statement_timeout": "3s"}
+            await become(connection, caller, settings)
+            async for reads, writes in await connection.execute(_ALLOWED, [ids]):
+                return Permissions(frozenset(reads), frozenset(writes))
+    except psycopg.Error as error:
+        log.warning("realtime.policy_failed", topic=topic, error=str(error).strip())
+    return Permissions()

@@ -1,0 +1,191 @@
+"""A plan as SQL: composed of known identifiers, fixed words and parameters, never of text.
+
+Shapes follow PostgREST's: an embed is a lateral subquery, a to-one becomes `row_to_json`, a to-many
+`json_agg`, so that Postgres writes the answer's JSON itself; `!inner` asks that there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Composed, Placeholder
+
+from embedded_supabase.rest.plan import Embed, Read
+from embedded_supabase.rest.schema_cache import Name, Pairs
+from embedded_supabase.rest.syntax import ColumnItem, Comparison, Condition, Field, Logic, OrderTerm
+from embedded_supabase.stack import identifier
+
+OPERATORS = {
+    "eq": SQL("="), "neq": SQL("<>"), "gt": SQL(">"), "gte": SQL(">="), "lt": SQL("<"), "lte": SQL("<="),
+    "like": SQL("like"), "ilike": SQL("ilike"), "match": SQL("~"), "imatch": SQL("~*"), "cs": SQL("@>"),
+    "cd": SQL("<@"), "ov": SQL("&&"), "sl": SQL("<<"), "sr": SQL(">>"), "nxr": SQL("&<"), "nxl": SQL("&>"),
+    "adj": SQL("-|-"), "isdistinct": SQL("is distinct from"),
+}  # fmt: skip
+TEXT_SEARCH = {
+    "fts": SQL("to_tsquery"), "plfts": SQL("plainto_tsquery"), "phfts": SQL("phraseto_tsquery"),
+    "wfts": SQL("websearch_to_tsquery"),
+}  # fmt: skip
+IS = {name: SQL(name.replace("_", " ")) for name in ("null", "not_null", "true", "false", "unknown")}
+COMMA = SQL(", ")
+EMPTY: Composable = SQL("")
+
+
+def array_literal(values: Iterable[str]) -> str:
+    """Postgres's text form of an array; as a parameter of unknown type it takes the column's own."""
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return "{" + ",".join(quoted) + "}"
+
+
+class Statement:
+    """One statement, as it is composed: what it asks for, and its parameters."""
+
+    query: Composed
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, Any] = {}
+
+    def value(self, value: Any) -> Composable:
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return Placeholder(name)
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def read(self, node: Read, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
+        """`select … from source as place …`; `joined` ties the rows to the query around it."""
+        outputs = [self._selected(node, item, cast) for item, cast in node.selected]
+        shown = [embed for embed in node.embeds if not embed.is_empty]
+        for embed in shown:
+            outputs += [identifier(embed.lateral, name) for name in embed.names]
+        parts = [
+            SQL("select {} from {} as {}").format(COMMA.join(outputs), source, identifier(node.place)),
+            *map(self._join, shown),
+            self.conditions(node, joined),
+        ]
+        if node.order:
+            terms = [self._order(node, term) for term in node.order]
+            parts.append(SQL(" order by {}").format(COMMA.join(terms)))
+        if node.limit is not None:
+            parts.append(SQL(" limit {}::bigint").format(self.value(node.limit)))
+        if node.offset:
+            parts.append(SQL(" offset {}::bigint").format(self.value(node.offset)))
+        return Composed(parts)
+
+    def count(self, node: Read, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
+        """The rows `read` would find without limits: `select 1 …`."""
+        head = SQL("select 1 from {} as {}").format(source, identifier(node.place))
+        return Composed([head, self.conditions(node, joined)])
+
+    def conditions(self, node: Read, joined: Iterable[Composable] = ()) -> Composable:
+        conditions = [*joined, *(self._condition(node, condition) for condition in node.where)]
+        conditions += [self._exists(embed) for embed in node.embeds if embed.item.inner]
+        return SQL(" where {}").format(SQL(" and ").join(conditions)) if conditions else EMPTY
+
+    # -- columns ---------------------------------------------------------------------------------
+
+    def _column(self, node: Read, field: Field) -> Composable:
+        plain: Composable = identifier(node.place, field.name)
+        if not field.path:
+            return plain
+        if node.table.columns.get(field.name) not in ("json", "jsonb"):
+            plain = SQL("to_jsonb({})").format(plain)
+        steps = [plain]
+        for step in field.path:
+            arrow = SQL(" ->> ") if step.as_text else SQL(" -> ")
+            key = SQL("{}::int") if isinstance(step.key, int) else SQL("{}::text")
+            steps += [arrow, key.format(self.value(step.key))]
+        return SQL("({})").format(Composed(steps))
+
+    def _selected(self, node: Read, item: ColumnItem, cast: Name | None) -> Composable:
+        if item.field.name == "*":
+            return SQL("{}.*").format(identifier(node.place))
+        expression = self._column(node, item.field)
+        if cast is not None:
+            expression = SQL("cast({} as {})").format(expression, identifier(*cast))
+        return SQL("{} as {}").format(expression, identifier(item.key))
+
+    def _order(self, node: Read, term: OrderTerm) -> Composable:
+        embed = node.embed(term.relation)
+        if embed is None:
+            expression = self._column(node, term.field)
+        else:
+            source, joined = self._source(embed)
+            expression = SQL("(select {} from {} as {}{})").format(
+                self._column(embed.read, term.field),
+                source,
+                identifier(embed.read.place),
+                self.conditions(embed.read, joined),
+            )
+        nulls = {None: EMPTY, "first": SQL(" nulls first"), "last": SQL(" nulls last")}[term.nulls]
+        return Composed([expression, SQL(" desc") if term.descending else SQL(" asc"), nulls])
+
+    # -- conditions ------------------------------------------------------------------------------
+
+    def _condition(self, node: Read, condition: Condition) -> Composable:
+        negated = condition.negated
+        if isinstance(condition, Logic):
+            word = SQL(" and ") if condition.operator == "and" else SQL(" or ")
+            found: Composable = word.join(self._condition(node, term) for term in condition.terms)
+        elif (embed := node.embed_asked(condition.field)) is not None:
+            found, negated = self._exists(embed), negated != (condition.value == "null")
+        else:
+            found = self._comparison(node, condition)
+        return (SQL("not ({})") if negated else SQL("({})")).format(found)
+
+    def _comparison(self, node: Read, comparison: Comparison) -> Composable:
+        field, operator, value = self._column(node, comparison.field), comparison.operator, comparison.value
+        if operator == "in":
+            values: Iterable[str] = () if value == ("",) else value
+            return SQL("{} = any({})").format(field, self.value(array_literal(values)))
+        assert isinstance(value, str)
+        if operator == "is":
+            return SQL("{} is {}").format(field, IS[value])
+        if operator in TEXT_SEARCH:
+            configuration: Composable = EMPTY
+            if comparison.configuration:
+                configuration = SQL("{}::regconfig, ").format(self.value(comparison.configuration))
+            if node.table.columns.get(comparison.field.name) != "tsvector":
+                field = SQL("to_tsvector({}{})").format(configuration, field)
+            return SQL("{} @@ {}({}{})").format(
+                field, TEXT_SEARCH[operator], configuration, self.value(value)
+            )
+        if operator in ("like", "ilike"):
+            value = value.replace("*", "%")
+        quantified = {None: SQL("{} {} {}"), "any": SQL("{} {} any({})"), "all": SQL("{} {} all({})")}
+        return quantified[comparison.quantifier].format(field, OPERATORS[operator], self.value(value))
+
+    # -- embeds ----------------------------------------------------------------------------------
+
+    def _source(self, embed: Embed) -> tuple[Composable, list[Composable]]:
+        """What an embed reads from, to be followed by its alias, and how it hangs on its parent."""
+        link, place = embed.relationship, embed.read.place
+        source: Composable = identifier(*link.target)
+        if link.via is None:
+            return source, _equal(embed.parent, place, link.near)
+        via = f"{place}_via"
+        source = SQL("{} as {}, {}").format(identifier(*link.via), identifier(via), source)
+        return source, [*_equal(embed.parent, via, link.near), *_equal(via, place, link.far)]
+
+    def _exists(self, embed: Embed) -> Composable:
+        source, joined = self._source(embed)
+        return SQL("exists ({})").format(self.count(embed.read, source, joined))
+
+    def _join(self, embed: Embed) -> Composable:
+        """A lateral subquery of one row: a column of JSON, or one for each that is spread."""
+        source, joined = self._source(embed)
+        row = SQL("row_to_json(pgrst_row)")
+        shape = SQL("{}") if embed.relationship.to_one else SQL("coalesce(json_agg({}), '[]')")
+        columns = [
+            SQL("{} as {}").format(
+                shape.format(identifier("pgrst_row", name) if embed.item.spread else row), identifier(name)
+            )
+            for name in embed.names
+        ]
+        return SQL(" left join lateral (select {} from ({}) as pgrst_row) as {} on true").format(
+            COMMA.join(columns), self.read(embed.read, source, joined), identifier(embed.lateral)
+        )
+
+
+def _equal(left: str, right: str, pairs: Pairs) -> list[Composable]:
+    return [SQL("{} = {}").format(identifier(left, here), identifier(right, there)) for here, there in pairs]

@@ -1,0 +1,217 @@
+"""Whole statements: one row that holds the body, the counts and what the database says of the response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composable, Composed, Literal
+
+from embedded_supabase.rest.calls import Call
+from embedded_supabase.rest.plan import Read
+from embedded_supabase.rest.request import Media
+from embedded_supabase.rest.sql import COMMA, EMPTY, Statement
+from embedded_supabase.rest.writes import Batch, Write
+from embedded_supabase.stack import identifier
+
+SOURCE = SQL("pgrst_source")
+NO_TOTAL: Composable = SQL("null::bigint")
+
+# An upsert says 201 only when it made a row: count what goes in, take back what met a conflict.
+_COUNTED = SQL(
+    " where set_config('pgrst.inserted',"
+    " (coalesce(nullif(current_setting('pgrst.inserted', true), ''), '0')::int + {})::text, true) <> ''"
+)
+_COUNTED_INSERT, _COUNTED_CONFLICT = _COUNTED.format(Literal(1)), _COUNTED.format(Literal(-1))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How rows become the body."""
+
+    media: Media
+    names: list[str]
+    """The columns, for the first line of a CSV."""
+    empty: bool
+    """Nothing is to be shown."""
+    version: int
+    """Of the schema cache: a new one is a new text, so that nothing prepared before it is used again."""
+    call: Call | None = None
+    """Whose rows they are."""
+
+
+def read_statement(
+    read: Read, shape: Shape, *, counted: bool = False, ceiling: int | None = None
+) -> Statement:
+    """The rows of a table, or of a call. Counts no further than `ceiling`, where there is one."""
+    statement, with_, total = Statement(), EMPTY, NO_TOTAL
+    source: Composable = identifier(*read.table.key)
+    if shape.call is not None:
+        with_, source = SQL("with {} as ({}) ").format(SOURCE, _call(statement, shape.call)), SOURCE
+    rows = statement.read(read, source)
+    if counted:
+        found = statement.count(read, source)
+        if ceiling is not None:
+            found = SQL("{} limit {}").format(found, Literal(ceiling + 1))
+        total = SQL("(select count(*) from ({}) as pgrst_counted)").format(found)
+    return _finish(statement, with_, rows, shape, total)
+
+
+def write_statement(write: Write, shape: Shape) -> Statement:
+    statement = Statement()
+    if write.method == "DELETE":
+        parts = [_delete(statement, write)]
+    else:
+        change = _insert if write.method == "POST" else _update
+        parts = [change(statement, write, batch) for batch in write.batches]
+    names = [SQL("pgrst_write_{}").format(number) for number in range(len(parts))]
+    ctes = [SQL("{} as ({})").format(name, part) for name, part in zip(names, parts, strict=True)]
+    union: Composable = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
+    if len(names) > 1 and write.returning:
+        union = _as_sent(statement, write, names)
+    with_ = SQL("with {}, {} as ({}) ").format(COMMA.join(ctes), SOURCE, union)
+    rows = SQL("select * from {}").format(SOURCE) if shape.empty else statement.read(write.shown, SOURCE)
+    return _finish(statement, with_, rows, shape, NO_TOTAL)
+
+
+def _as_sent(statement: Statement, write: Write, names: Iterable[Composable]) -> Composable:
+    """What the batches wrote, in the order of the body's rows, which each keeps. A row that is passed over
+    leaves no mark: those of its batch after it then stand one place too early."""
+    numbered = [
+        SQL("select ({}::int[])[row_number() over ()] as pgrst_number, * from {}").format(
+            statement.value(list(batch.numbers or ())), name
+        )
+        for batch, name in zip(write.batches, names, strict=True)
+    ]
+    union = SQL(" union all ").join(numbered)
+    return SQL("select {} from ({}) as pgrst_rows order by pgrst_number").format(
+        _listed(write.returning), union
+    )
+
+
+def count_statement(read: Read) -> Statement:
+    """The planner's estimate of how many rows a read has."""
+    statement = Statement()
+    counted = statement.count(read, identifier(*read.table.key))
+    statement.query = SQL("explain (format json) {}").format(counted)
+    return statement
+
+
+# -- the answer ------------------------------------------------------------------------------------
+
+
+def _finish(
+    statement: Statement, with_: Composable, rows: Composable, shape: Shape, total: Composable
+) -> Statement:
+    statement.query = SQL(
+        "{}select {} as body, count(*) as rows, {} as total,"
+        " nullif(current_setting('pgrst.inserted', true), '')::int as inserted,"
+        " nullif(current_setting('response.headers', true), '') as headers,"
+        " nullif(current_setting('response.status', true), '') as status,"
+        " {} as schema_version from ({}) as pgrst_t"
+    ).format(with_, _body(statement, shape), total, Literal(shape.version), rows)
+    return statement
+
+
+def _body(statement: Statement, shape: Shape) -> Composable:
+    if shape.empty:
+        return SQL("''")
+    if shape.media.type == "text/csv":
+        # A row's own text form is already a line of CSV, but for its parentheses.
+        return SQL(
+            "{}::text || coalesce(string_agg("
+            "substring(pgrst_t::text, 2, length(pgrst_t::text) - 2), E'\\n'), '')"
+        ).format(statement.value(",".join(shape.names) + "\n"))
+    function = shape.call and shape.call.function
+    scalar = function and function.is_scalar
+    rows: Composable = SQL("json_agg(pgrst_t.pgrst_scalar)" if scalar else "json_agg(pgrst_t)")
+    # Without brackets where one row is asked for, or the function returns one.
+    single = shape.media.single or (function and not function.returns_set)
+    rows = SQL("{} -> 0").format(rows) if single else rows
+    rows = SQL("json_strip_nulls({})").format(rows) if shape.media.strip_nulls else rows
+    return SQL("coalesce(({})::text, {})").format(rows, SQL("'null'") if single else SQL("'[]'"))
+
+
+# -- writes ----------------------------------------------------------------------------------------
+
+
+def _insert(statement: Statement, write: Write, batch: Batch) -> Composable:
+    columns, conflict = _listed(batch.columns), _listed(write.conflict)
+    head = "insert into {0} ({1}) select {1} from " if batch.columns else "insert into {0} select from "
+    counted, on_conflict = EMPTY, EMPTY
+    if write.conflict and write.merge and batch.columns:
+        counted = _COUNTED_INSERT
+        on_conflict = SQL(" on conflict ({}) do update set {}{}").format(
+            conflict, _changes(batch, "excluded"), _COUNTED_CONFLICT
+        )
+    elif write.conflict:
+        on_conflict = SQL(" on conflict ({}) do nothing").format(conflict)
+    into = SQL(head).format(identifier(*write.target.table.key), columns)
+    return Composed([into, _body_rows(statement, write, batch), counted, on_conflict, _returning(write)])
+
+
+def _update(statement: Statement, write: Write, batch: Batch) -> Composable:
+    table, place = identifier(*write.target.table.key), identifier(write.target.place)
+    if not batch.columns:
+        shown = _listed(write.returning) if write.returning else SQL("1")
+        return SQL("select {} from {} where false").format(shown, table)
+    return SQL("update {} as {} set {} from {}{}{}").format(
+        table,
+        place,
+        _changes(batch, "pgrst_body"),
+        _body_rows(statement, write, batch),
+        statement.conditions(write.target),
+        _returning(write),
+    )
+
+
+def _delete(statement: Statement, write: Write) -> Composable:
+    table, place = identifier(*write.target.table.key), identifier(write.target.place)
+    where = statement.conditions(write.target)
+    return SQL("delete from {} as {}{}{}").format(table, place, where, _returning(write))
+
+
+def _changes(batch: Batch, source: str) -> Composable:
+    return COMMA.join(
+        SQL("{} = {}").format(identifier(column), identifier(source, column)) for column in batch.columns
+    )
+
+
+def _body_rows(statement: Statement, write: Write, batch: Batch) -> Composable:
+    """The body as rows of the table's own type, so that every column is read as Postgres reads it."""
+    body = SQL("{}::json").format(statement.value(write.text))
+    if not batch.columns:
+        return SQL("json_array_elements({}) as pgrst_body").format(body)
+    if batch.numbers is not None:
+        body = SQL(
+            "(select json_agg(e.value order by e.number) from json_array_elements({})"
+            " with ordinality as e (value, number) where e.number = any({}))"
+        ).format(body, statement.value(list(batch.numbers)))
+    row = identifier(*write.target.table.key)
+    return SQL("json_populate_recordset(null::{}, {}) as pgrst_body").format(row, body)
+
+
+def _returning(write: Write) -> Composable:
+    names = [identifier(write.target.table.name, column) for column in write.returning]
+    # A constant asks for no SELECT privilege and no SELECT policy.
+    return SQL(" returning {}").format(COMMA.join(names) if names else SQL("1"))
+
+
+def _listed(columns: Iterable[str]) -> Composable:
+    return COMMA.join(map(identifier, columns))
+
+
+# -- calls -----------------------------------------------------------------------------------------
+
+
+def _call(statement: Statement, call: Call) -> Composable:
+    types = [SQL("{} {}").format(identifier(it.name), identifier(*it.type_name)) for it in call.arguments]
+    source: Composable = SQL("(select) as pgrst_args")
+    if types:
+        text = statement.value(call.text)
+        source = SQL("json_to_record({}::json) as pgrst_args ({})").format(text, COMMA.join(types))
+    arguments = [SQL("{0} => pgrst_args.{0}").format(identifier(it.name)) for it in call.arguments]
+    called = SQL("{}({})").format(identifier(call.function.schema, call.function.name), COMMA.join(arguments))
+    if call.function.is_scalar:
+        return SQL("select {} as pgrst_scalar from {}").format(called, source)
+    return SQL("select pgrst_call.* from {}, lateral {} as pgrst_call").format(source, called)

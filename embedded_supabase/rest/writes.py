@@ -1,0 +1,110 @@
+"""Plans of insert, upsert, update and delete: which columns, which rows, what comes back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from embedded_supabase.rest.errors import nearest, refusal
+from embedded_supabase.rest.plan import Read
+from embedded_supabase.rest.request import Request
+from embedded_supabase.rest.schema_cache import Table
+from embedded_supabase.rest.syntax import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that name the same columns."""
+
+    columns: tuple[str, ...]
+    numbers: tuple[int, ...] | None = None
+    """Which rows of the body, counted from 1; None for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    method: str
+    target: Read
+    """The table, and which rows are meant where it is not an insert."""
+    shown: Read
+    """What the answer holds."""
+    returning: tuple[str, ...]
+    text: str = "[]"
+    """A JSON array of objects."""
+    batches: tuple[Batch, ...] = ()
+    """One for an update."""
+    conflict: tuple[str, ...] = ()
+    """Columns of the unique key to watch; none for a plain insert."""
+    merge: bool = False
+
+
+def plan_write(request: Request, query: Query, read: Read) -> Write:
+    """`read` says which rows are meant, and what the answer holds of those that were written."""
+    method, table, preferences = request.method, read.table, request.preferences
+    if method not in ("POST", "PATCH", "DELETE"):
+        raise refusal("PGRST117", method)
+    if method != "POST" and not read.where:
+        # Hosted projects load pg-safeupdate into the API's sessions; this is its answer.
+        raise refusal("21000", "UPDATE" if method == "PATCH" else "DELETE")
+    shown = replace(read, where=[], limit=None, offset=0)
+    returning = _returning(shown) if request.shows_rows else ()
+    if method == "DELETE":
+        return Write(method, read, shown, returning)
+    text, rows = _rows(request)
+    uneven = query.columns is None and any(row.keys() != rows[0].keys() for row in rows)
+    if len(rows) != 1 if method == "PATCH" else uneven:
+        raise refusal("PGRST102", "All object keys must match")
+    columns = _known(table, query.columns or (key for row in rows for key in row))
+    batches: tuple[Batch, ...] = (Batch(columns),)
+    if preferences.get("missing") == "default":
+        if method == "PATCH":
+            raise refusal("PGRST127", details="missing=default applies to inserts here, not to updates.")
+        batches = _by_columns(rows, columns) or batches
+    resolution, conflict = preferences.get("resolution"), tuple[str, ...]()
+    if resolution is not None and method == "POST":
+        conflict = _known(table, query.on_conflict or table.primary_key)
+    return Write(method, read, shown, returning, text, batches, conflict, resolution == "merge-duplicates")
+
+
+def _rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
+    """The body as a JSON array and as its objects. Raises PGRST102 for anything else."""
+    text, value = request.json()
+    if isinstance(value, dict):
+        return f"[{text}]", [value]
+    if not isinstance(value, list):
+        raise refusal("PGRST102", "Empty or invalid json")
+    if not all(isinstance(row, dict) for row in value):
+        raise refusal("PGRST102", "All object keys must match")
+    return text, value
+
+
+def _returning(shown: Read) -> tuple[str, ...]:
+    """The columns the answer needs, and no others: each needs the SELECT privilege."""
+    names: list[str] = []
+    for item, _ in shown.selected:
+        names += shown.table.columns if item.field.name == "*" else [item.field.name]
+    names += [term.field.name for term in shown.order if term.relation is None]
+    for embed in shown.embeds:
+        names += [here for here, _ in embed.relationship.near]
+    return tuple(dict.fromkeys(names))
+
+
+def _known(table: Table, columns: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(columns))
+    for name in names:
+        if name not in table.columns:
+            hint = nearest(name, table.columns, "Perhaps you meant the column '")
+            raise refusal("PGRST204", name, table.name, hint=hint)
+    return names
+
+
+def _by_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[Batch, ...]:
+    """One batch for each set of given columns: what a batch does not name, Postgres defaults."""
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, row in enumerate(rows, start=1):
+        groups[tuple(column for column in columns if column in row)].append(number)
+    return tuple(
+        Batch(given, tuple(numbers) if len(groups) > 1 else None) for given, numbers in groups.items()
+    )

@@ -1,0 +1,174 @@
+"""The Storage service: its routes, its errors, its sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from embedded_supabase.stack import Pool, Stack
+from embedded_supabase.storage import buckets, downloads, objects, uploads
+from embedded_supabase.storage import resumable as tus
+from embedded_supabase.storage.call import QUERIES, Call, Handler, Storage
+from embedded_supabase.storage.errors import StorageError
+from embedded_supabase.storage.files import Files, discard_idle, iso_time
+from embedded_supabase.storage.names import parse_size
+from embedded_supabase.storage.partials import Partials
+from embedded_supabase.storage.resumable import plainly
+from embedded_supabase.storage.signatures import Signatures
+
+log = structlog.get_logger(__name__)
+DEFAULT_SIZE_LIMIT = "50MiB"
+"""What the official CLI allows when `config.toml` does not say."""
+GRACE_S = 600.0
+"""How long placed bytes may wait for their row: far longer than a transaction may last."""
+SWEEP_INTERVAL_S = 300.0
+IDLE_S = 3600.0
+"""How long a body may lie half received without a further byte."""
+OBJECT = "{bucket}/{key:path}"
+OPEN = "open: "
+"""Before the operation of a route that asks nobody for credentials."""
+
+
+def build(stack: Stack) -> Starlette:
+    """The service over `stack`, its routes relative to `/storage/v1`."""
+    files, signatures = _files(stack), Signatures(stack.keys.storage_secret)
+    size_limit = parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT)))
+    storage = Storage(stack, files, Partials(files.resumable), signatures, size_limit)
+    # The first that matches: at the end every longer path looks like a key.
+    table: list[tuple[str, str, str, Handler]] = [
+        ("GET", "/bucket", "bucket.list", buckets.list_buckets),
+        ("POST", "/bucket", "bucket.create", buckets.create),
+        ("GET", "/bucket/{bucket}", "bucket.get", buckets.get),
+        ("PUT", "/bucket/{bucket}", "bucket.update", buckets.update),
+        ("DELETE", "/bucket/{bucket}", "bucket.delete", buckets.delete),
+        ("POST", "/bucket/{bucket}/empty", "bucket.empty", buckets.empty),
+        ("POST", "/object/list/{bucket}", "object.list", objects.list_folder),
+        ("POST", "/object/list-v2/{bucket}", "object.list_v2", objects.list_prefix),
+        ("POST", f"/object/upload/sign/{OBJECT}", "object.sign_upload_url", uploads.sign),
+        ("PUT", f"/object/upload/sign/{OBJECT}", OPEN + "object.upload_signed", uploads.upload_signed),
+        ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, tus.refuse_signed),
+        ("OPTIONS", "/upload/resumable{rest:path}", OPEN, tus.options),
+        ("POST", "/upload/resumable", "tus.upload.create", plainly(tus.create)),
+        ("POST", "/upload/resumable/", "tus.upload.create", plainly(tus.create)),
+        ("HEAD", "/upload/resumable/{id}", "tus.upload.get", plainly(tus.progress)),
+        ("PATCH", "/upload/resumable/{id}", "tus.upload.part", plainly(tus.append)),
+        ("DELETE", "/upload/resumable/{id}", "tus.upload.delete", plainly(tus.terminate)),
+        ("POST", "/object/move", "object.move", objects.move),
+        ("POST", "/object/copy", "object.copy", objects.copy),
+        ("POST", "/object/sign/{bucket}", "object.sign_many", objects.sign_many),
+        ("POST", f"/object/sign/{OBJECT}", "object.sign", objects.sign),
+        ("DELETE", "/object/{bucket}", "object.delete_many", objects.remove_many),
+        ("GET", f"/object/public/{OBJECT}", OPEN + "object.get_public", downloads.public),
+        ("GET", f"/object/authenticated/{OBJECT}", "object.get_authenticated", downloads.authenticated),
+        ("GET", f"/object/sign/{OBJECT}", OPEN + "object.get_signed", downloads.signed),
+        ("GET", f"/object/info/public/{OBJECT}", OPEN + "object.info_public", downloads.public_info),
+        ("GET", f"/object/info/authenticated/{OBJECT}", "object.info_authenticated", downloads.info),
+        ("GET", f"/object/info/{OBJECT}", "object.info_authenticated", downloads.info),
+        ("GET", "/render/{rest:path}", OPEN, downloads.render_image),
+        ("POST", f"/object/{OBJECT}", "object.upload", uploads.upload),
+        ("PUT", f"/object/{OBJECT}", "object.upload_update", uploads.update),
+        ("GET", f"/object/{OBJECT}", OPEN + "object.get_authenticated", downloads.any_caller),
+        ("DELETE", f"/object/{OBJECT}", "object.delete", objects.remove),
+    ]  # fmt: skip
+    return Starlette(
+        routes=[_route(storage, *row) for row in table],
+        exception_handlers={
+            StorageError: _answer_storage_error,
+            HTTPException: _answer_http_error,
+            ClientDisconnect: _answer_disconnect,
+            Exception: _answer_failure,
+        },
+    )
+
+
+def _route(storage: Storage, methods: str, path: str, operation: str, handler: Handler) -> Route:
+    async def endpoint(request: Request) -> Response:
+        if operation.startswith(OPEN):
+            call = Call(storage, request, f"storage.{operation.removeprefix(OPEN)}")
+        else:
+            call = storage.call(request, f"storage.{operation}")
+        answer = await handler(call)
+        return answer if isinstance(answer, Response) else _json(answer)
+
+    return Route(path, endpoint, methods=methods.split())
+
+
+def _json(said: Any, status: int = 200) -> Response:
+    """Rows as the real server writes them, ids as text."""
+    text = json.dumps(
+        said,
+        default=lambda value: iso_time(value) if isinstance(value, datetime) else str(value),
+        separators=(",", ":"),
+    )
+    return Response(text, status, media_type="application/json; charset=utf-8")
+
+
+async def run(stack: Stack) -> None:
+    """Sweep at start and now and then, until cancelled."""
+    files = _files(stack)
+    idle_since: float | None = time.time()
+    while True:
+        try:
+            await sweep(stack.storage_admin, files, idle_since=idle_since)
+            await asyncio.to_thread(Partials(files.resumable).discard_expired)
+        except psycopg.Error as error:  # begun anew, this would take living uploads for abandoned ones
+            log.warning("storage.sweep_failed", error=str(error))
+        idle_since = None
+        await asyncio.sleep(SWEEP_INTERVAL_S)
+
+
+async def sweep(
+    pool: Pool, files: Files, *, grace_s: float = GRACE_S, idle_since: float | None = None
+) -> int:
+    """Remove placed versions older than `grace_s` that no row names, and abandoned bodies; how many.
+
+    `idle_since` (Unix time) says since when a half-received body must have lain still: at start that is
+    now, for its sender is gone with the process before. `pool` is of the tables' owner, who sees all.
+    """
+    before = time.time() - IDLE_S if idle_since is None else idle_since
+    removed = await asyncio.to_thread(discard_idle, files.incoming, before)
+    candidates = await asyncio.to_thread(files.older_versions, grace_s)
+    async with pool.connection() as connection:
+        unused = await QUERIES.rows(connection, "versions_not_in_use", versions=candidates)
+    for row in unused:
+        await asyncio.to_thread(files.remove, row["version"])
+    if removed + len(unused):
+        log.info("storage.swept", removed=removed + len(unused))
+    return removed + len(unused)
+
+
+def _files(stack: Stack) -> Files:
+    return Files(stack.data_dir / "storage", durable=stack.postgres.durable)
+
+
+async def _answer_storage_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StorageError)
+    if error.http_status >= 500:
+        log.warning("storage.error", path=request.url.path, cause=repr(error.__cause__ or error))
+    return _json(error.body(), error.http_status)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    message = f"Route {request.method}:{request.url.path} not found"
+    return _json({"message": message, "error": "Not Found", "statusCode": "404"}, 404)
+
+
+async def _answer_disconnect(request: Request, error: Exception) -> Response:
+    """Nobody is left to read this; 499 is what the real server logs."""
+    return Response(status_code=499)
+
+
+async def _answer_failure(request: Request, error: Exception) -> Response:
+    log.error("storage.failure", path=request.url.path, exc_info=error)
+    return _json(StorageError("InternalError").body(), 500)

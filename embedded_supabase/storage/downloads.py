@@ -1,0 +1,151 @@
+"""Reading objects: authenticated, public and signed, whole or in part, and what is known of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, unquote
+
+from psycopg.rows import DictRow
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
+
+from embedded_supabase.storage.call import Answer, Call, header_text
+from embedded_supabase.storage.errors import StorageError, invalid_request, not_enabled
+
+CHUNK_BYTES = 256 << 10
+OPEN_ATTEMPTS = 5
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
+_CONDITIONS = StaticFiles(check_dir=False)
+
+
+async def authenticated(call: Call) -> Answer:
+    """The row and its bytes: when an overwrite takes them away in between, the newer pair."""
+    for _ in range(OPEN_ATTEMPTS):
+        row = await _find(call)
+        with contextlib.suppress(FileNotFoundError):
+            return _bytes_response(call.request, row, call.storage.files.path(row["version"]))
+    raise StorageError("NoSuchKey")
+
+
+async def any_caller(call: Call) -> Answer:
+    """Like `authenticated`; and a public bucket answers those without good credentials too."""
+    try:
+        call = call.storage.call(call.request, call.operation)
+    except StorageError as error:
+        if not (await call.bucket())["public"]:
+            raise error if error.code == "AccessDenied" else StorageError("NoSuchBucket") from error
+    return await authenticated(call)
+
+
+async def public(call: Call) -> Answer:
+    if not (await call.bucket())["public"]:
+        raise StorageError("NoSuchBucket")
+    return await authenticated(call)
+
+
+async def signed(call: Call) -> Answer:
+    token = call.request.query_params.get("token")
+    if token is None:
+        raise invalid_request("querystring must have required property 'token'")
+    # supabase-js encodes the URL it was given once more; a key never holds a percent sign itself.
+    call.request.path_params["key"] = unquote(call.request.path_params["key"])
+    path = f"{call.request.path_params['bucket']}/{call.request.path_params['key']}"
+    claims = call.storage.signatures.verify(token, path, "download")
+    answer = await authenticated(call)
+    assert isinstance(answer, Response)
+    del answer.headers["cache-control"]
+    answer.headers["expires"] = format_datetime(datetime.fromtimestamp(claims["exp"], UTC), usegmt=True)
+    return answer
+
+
+async def info(call: Call) -> Answer:
+    return await _find(call, "describe_object")
+
+
+async def public_info(call: Call) -> Answer:
+    if not (await call.bucket())["public"]:
+        raise StorageError("NoSuchBucket")
+    return await info(call)
+
+
+async def render_image(call: Call) -> Answer:
+    raise not_enabled("imageTransformation")
+
+
+async def _find(call: Call, query: str = "find_object") -> DictRow:
+    """The object's row as the caller sees it; in a public bucket everybody sees it."""
+    bucket = await call.bucket()
+    values = {"service": bool(bucket["public"]), "bucket": bucket["id"], "name": call.key}
+    return await call.row(query, absent="NoSuchKey", **values)
+
+
+def _bytes_response(request: Request, row: DictRow, path: Path) -> Response:
+    metadata, size = row["metadata"] or {}, path.stat().st_size
+    # A page served from here could act in the visitor's name: never as HTML.
+    kind = header_text(str(metadata.get("mimetype", "application/octet-stream")))
+    headers = {
+        "accept-ranges": "bytes",
+        "etag": header_text(str(metadata.get("eTag", ""))),
+        "last-modified": format_datetime(row["updated_at"].astimezone(UTC), usegmt=True),
+        "cache-control": header_text(str(metadata.get("cacheControl", "no-cache"))),
+        "content-type": "text/plain" if "text/html" in kind.lower() else kind,
+    }
+    if _CONDITIONS.is_not_modified(Headers(headers), request.headers):
+        return Response(status_code=304, headers=headers)
+    if encoding := header_text(str(metadata.get("contentEncoding") or "")):
+        headers["content-encoding"] = encoding
+    if (filename := request.query_params.get("download")) is not None:
+        encoded = quote(filename, safe="!'()*", errors="replace")
+        named = f" filename={encoded}; filename*=UTF-8''{encoded};" if filename else ""
+        headers["content-disposition"] = f"attachment;{named}"
+    wanted = wanted_bytes(request.headers, size=size, etag=headers["etag"])
+    start, end = wanted or (0, size)
+    if wanted:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    headers["content-length"] = str(end - start)
+    # They stay readable when the version is removed meanwhile.
+    chunks = _chunks(path.open("rb"), start, start if request.method == "HEAD" else end)
+    return StreamingResponse(chunks, 206 if wanted else 200, headers)
+
+
+async def _chunks(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
+    """That part of the file, read by a thread as fast as the client takes it."""
+    with file:
+        file.seek(start)
+        while start < end:
+            chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, end - start))
+            if not chunk:
+                # Too late for an error status: an answer shorter than promised is one to the client.
+                raise OSError(f"{file.name} is shorter than its row says")
+            start += len(chunk)
+            yield chunk
+
+
+def wanted_bytes(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, int] | None:
+    """The half-open range `[start, end)` a request asks for (RFC 9110); None for the whole object.
+
+    Raises `InvalidRange` for a range outside the object, a malformed one, and several at once, which
+    the real server refuses too. A unit other than bytes is ignored, as is a range whose `If-Range`
+    names another version.
+    """
+    header = headers.get("range", "").strip()
+    if not header.lower().startswith("bytes") or headers.get("if-range") not in (None, etag):
+        return None
+    match = _RANGE.fullmatch(header)
+    first, last = match.groups() if match else ("", "")
+    if first:
+        start, end = int(first), min(size, int(last) + 1 if last else size)
+    else:
+        start, end = max(0, size - int(last or 0)), size
+    if start >= end:
+        raise StorageError("InvalidRange")
+    return start, end

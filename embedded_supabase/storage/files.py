@@ -1,0 +1,181 @@
+"""Bytes on disk: received aside, placed under their version, never under a name a client chose.
+
+    storage/incoming/<uuid>            being received; nobody reads it
+    storage/resumable/<uuid>(.json)    uploads that may go on later (see resumable.py)
+    storage/objects/<xx>/<version>     whole and immutable; <xx> begins the version
+
+An object's new bytes are placed before its row commits and its old bytes are removed after: a crash
+between leaves bytes without a row, which the sweep removes, and never a row without bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from embedded_supabase.storage.errors import StorageError
+
+WRITE_BYTES = 1 << 20
+"""Received chunks are gathered to this much before a thread writes them."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A whole body, lying aside."""
+
+    path: Path
+    size: int
+    md5: str
+
+    def metadata(self, mime_type: str, cache_control: str) -> dict[str, Any]:
+        """`storage.objects.metadata` as the real server writes it; the eTag carries its quotes."""
+        return {
+            "eTag": f'"{self.md5}"',
+            "size": self.size,
+            "mimetype": mime_type,
+            "cacheControl": cache_control,
+            "lastModified": iso_time(datetime.now(UTC)),
+            "contentLength": self.size,
+            "httpStatusCode": 200,
+        }
+
+
+def iso_time(moment: datetime) -> str:
+    """As the real server writes times: in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Files:
+    """The folder of bytes of one project."""
+
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
+        self.incoming = root / "incoming"
+        self.resumable = root / "resumable"
+        self.objects = root / "objects"
+        self.durable = durable
+        # Private recordings are nobody else's on this machine either.
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.incoming, self.resumable, self.objects):
+            folder.mkdir(exist_ok=True)
+
+    async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> Received:
+        """Write a body aside. Raises `EntityTooLarge` past `limit` bytes; leaves nothing when it fails."""
+        path = self.incoming / str(uuid4())
+        try:
+            if not await append(path, chunks, most=limit):
+                raise StorageError("EntityTooLarge")
+            return await asyncio.to_thread(self.whole, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def whole(self, path: Path) -> Received:
+        """A body that has come to its end, hashed."""
+        with path.open("ab+") as file:
+            if self.durable:
+                os.fsync(file.fileno())
+            file.seek(0)
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+            return Received(path, file.tell(), digest.hexdigest())
+
+    def path(self, version: str | None) -> Path:
+        """Where a version's bytes lie. Only a uuid names a file: FileNotFoundError for anything else."""
+        try:
+            name = str(UUID(version or ""))
+        except ValueError as error:
+            raise FileNotFoundError(version) from error
+        return self.objects / name[:2] / name
+
+    def place(self, source: Path, version: str) -> None:
+        """Move received bytes to their version, so that a row may name it."""
+        target = self.path(version)
+        target.parent.mkdir(exist_ok=True)
+        os.utime(source)  # the sweep spares what has only just arrived
+        source.rename(target)
+        self._settle(target.parent)
+
+    def duplicate(self, version: str | None, new_version: str) -> None:
+        """Give `new_version` the same bytes. They never change, so a second name for them is enough."""
+        source, target = self.path(version), self.path(new_version)
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.utime(source)
+            target.hardlink_to(source)
+        except (OSError, NotImplementedError):  # a file system without hard links
+            shutil.copyfile(source, target)
+        self._settle(target.parent)
+
+    def remove(self, version: str | None) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.path(version).unlink()
+
+    def older_versions(self, age_s: float) -> list[str]:
+        """Versions on disk that were placed at least `age_s` ago."""
+        return [path.name for path in _untouched_since(time.time() - age_s, self.objects.glob("*/*"))]
+
+    def _settle(self, folder: Path) -> None:
+        """Make a rename outlive a power cut, where the database's commits do."""
+        if not self.durable or os.name == "nt":
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def discard_idle(folder: Path, before: float) -> int:
+    """Remove the files that got nothing more since `before` (Unix time); how many."""
+    idle = list(_untouched_since(before, folder.iterdir()))
+    for path in idle:
+        path.unlink(missing_ok=True)
+    return len(idle)
+
+
+def _untouched_since(moment: float, paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime <= moment:
+                yield path
+
+
+async def append(path: Path, chunks: AsyncIterator[bytes], *, most: int) -> bool:
+    """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
+
+    What arrived before the connection broke stays.
+    """
+    with path.open("ab") as file:
+        start, written = file.tell(), 0
+        async for block in _gathered(chunks):
+            written += len(block)
+            if written > most:
+                file.truncate(start)
+                return False
+            await asyncio.to_thread(file.write, block)
+    return True
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in blocks worth a thread's while; what came before a failure still comes."""
+    held = bytearray()
+    try:
+        async for chunk in chunks:
+            held += chunk
+            if len(held) >= WRITE_BYTES:
+                block, held = bytes(held), bytearray()
+                yield block
+    except (Exception, asyncio.CancelledError):
+        yield bytes(held)
+        raise
+    if held:
+        yield bytes(held)

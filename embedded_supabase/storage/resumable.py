@@ -1,0 +1,224 @@
+"""Resumable uploads: TUS 1.0 as tus-js-client speaks it and Supabase Storage answers it.
+
+https://tus.io/protocols/resumable-upload: creation, creation-with-upload, termination, expiration. Refusals
+are plain text with their true status, worded as `@tus/server` words them, which Supabase runs; only missing
+or bad credentials are answered in JSON like everywhere else in Storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from embedded_supabase.storage.call import Answer, Call, Handler, decode_user_metadata, header_text
+from embedded_supabase.storage.errors import StorageError, not_enabled
+from embedded_supabase.storage.files import append as append_bytes
+from embedded_supabase.storage.names import check_key, check_mime_type
+from embedded_supabase.storage.partials import Partial
+from embedded_supabase.storage.uploads import DEFAULT_MIME_TYPE, Candidate
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,termination,expiration"
+BODY_TYPE = "application/offset+octet-stream"
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_SECONDS = re.compile(r"-?\d+", re.ASCII)
+_NUMBERS = ("upload-offset", "upload-length")
+_EXTRAS = ("upload-defer-length", "upload-checksum", "upload-concat")
+_METADATA_KEY = re.compile(r"[!-+\--~]+", re.ASCII)
+
+
+def _refused(status: int, text: str) -> StorageError:
+    return StorageError("InvalidRequest", text + "\n", status=status)
+
+
+async def options(call: Call) -> Answer:
+    spoken = {"tus-version": VERSION, "tus-extension": EXTENSIONS}
+    return _response(204, spoken | {"tus-max-size": str(call.storage.size_limit)})
+
+
+async def create(call: Call) -> Answer:
+    headers, partials = call.request.headers, call.storage.partials
+    metadata = parse_metadata(headers.get("upload-metadata", ""))
+    if not metadata:
+        raise StorageError("InvalidRequest", "Metadata header is required")
+    name = check_key(metadata.get("objectName", ""))
+    bucket = await call.bucket(metadata.get("bucketName", ""))
+    if "upload-length" not in headers:
+        raise _refused(400, "Upload-Length header required")
+    length, seconds = int(headers["upload-length"]), metadata.get("cacheControl", "")
+    mime_type = header_text(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
+    check_mime_type(mime_type, bucket["allowed_mime_types"])
+    if length > call.storage.most_bytes(bucket):
+        raise _refused(413, "Maximum size exceeded")
+    cache_control = f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache"
+    user_metadata = decode_user_metadata(metadata.get("metadata"), base64_coded=False)
+    candidate = Candidate(bucket["id"], name, mime_type, cache_control, user_metadata)
+    await candidate.probe(call, length)
+    partial = Partial(candidate=candidate, length=length, header=headers["upload-metadata"])
+    partials.save(partial)
+    # Absolute, on the host the client came by, below the path it posted to.
+    identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{partial.id}".encode()).decode().rstrip("=")
+    base = str(call.request.url.replace(query="", fragment="")).rstrip("/")
+    answer = {"location": f"{base}/{identifier}"}
+    async with partials.turn(partial.id):
+        if headers.get("content-type") == BODY_TYPE:
+            await _append(call, partial)
+            answer["upload-offset"] = str(partials.offset(partial))
+        return await _advance(call, partial, 201, answer)
+
+
+async def progress(call: Call) -> Answer:
+    partial = await _find(call)
+    offset = call.storage.partials.offset(partial)
+    if offset == partial.length and not partial.finished:
+        # Nothing is missing, says the client to itself: then the object must be there.
+        async with call.storage.partials.turn(partial.id):
+            partial = await _find(call)
+            if not partial.finished:
+                await partial.candidate.probe(call, partial.length)
+                await _advance(call, partial, 200, {})
+        offset = call.storage.partials.offset(partial)
+    headers = {
+        "cache-control": "no-store",
+        "upload-offset": str(offset),
+        "upload-length": str(partial.length),
+        "upload-metadata": partial.header,
+    }
+    return _response(200, headers if partial.finished else headers | _expires(partial))
+
+
+async def append(call: Call) -> Answer:
+    async with call.storage.partials.turn((await _find(call)).id):
+        partial = await _find(call)
+        if partial.finished:
+            raise _refused(409, "Upload-Offset conflict")
+        await partial.candidate.probe(call, partial.length)
+        for name in ("Content-Type", "Upload-Offset"):
+            if name not in call.request.headers:
+                raise _refused(403, f"{name} header required")
+        if int(call.request.headers["upload-offset"]) != call.storage.partials.offset(partial):
+            raise _refused(409, "Upload-Offset conflict")
+        await _append(call, partial)
+        headers = {"upload-offset": str(call.storage.partials.offset(partial))}
+        return await _advance(call, partial, 204, headers)
+
+
+async def terminate(call: Call) -> Answer:
+    async with call.storage.partials.turn((await _find(call)).id):
+        partial = await _find(call)
+        if partial.finished:
+            raise _refused(400, "Cannot terminate an already completed upload")
+        await partial.candidate.probe(call, partial.length)
+        call.storage.partials.remove(partial)
+        return _response(204, {})
+
+
+async def _find(call: Call) -> Partial:
+    """The upload that the URL names. Where a crash kept its end from being noted, the object's row tells."""
+    try:
+        named = base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode()
+    except ValueError:
+        named = ""
+    partial = call.storage.partials.find(named.rpartition("/")[2])
+    if partial is None:
+        raise _refused(404, "The file for this url was not found")
+    if partial.expired:
+        raise _refused(410, "The file for this url no longer exists")
+    if partial.version and not call.storage.partials.offset(partial):
+        candidate = partial.candidate
+        rows = await call.rows("find_object", service=True, bucket=candidate.bucket, name=candidate.name)
+        partial.finished = any(row["version"] == partial.version for row in rows)
+    return partial
+
+
+async def _append(call: Call, partial: Partial) -> None:
+    limits = await call.bucket(partial.candidate.bucket)
+    if partial.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
+        raise _refused(413, "Maximum size exceeded")
+    room, chunks = partial.length - call.storage.partials.offset(partial), call.request.stream()
+    is_too_long = (call.declared_length or 0) > room
+    if is_too_long or not await append_bytes(call.storage.partials.bytes_of(partial), chunks, most=room):
+        raise _refused(413, "upload's size exceeded")
+
+
+async def _advance(call: Call, partial: Partial, status: int, headers: dict[str, str]) -> Response:
+    """Finish the upload when its last byte has come; else say until when it may go on."""
+    if call.storage.partials.offset(partial) < partial.length:
+        return _response(status, headers | _expires(partial))
+    received = await asyncio.to_thread(call.storage.files.whole, call.storage.partials.bytes_of(partial))
+    partial.version = str(uuid4())
+    call.storage.partials.save(partial)
+    try:
+        await partial.candidate.commit(call, received, partial.version)
+    except StorageError:
+        # Its bytes are gone with the refused write: the client must begin again.
+        call.storage.partials.remove(partial)
+        raise
+    partial.finished = True
+    call.storage.partials.save(partial)
+    return _response(status, headers | {"tus-complete": "1"})
+
+
+async def refuse_signed(call: Call) -> Answer:
+    raise not_enabled("signedResumableUpload")
+
+
+def plainly(handler: Handler) -> Handler:
+    """The handler, its refusals in the protocol's way: a status and a line of text."""
+
+    async def answer(call: Call) -> Answer:
+        try:
+            _check_headers(call.request)
+            return await handler(call)
+        except StorageError as error:
+            return PlainTextResponse(error.message, error.status, headers={"tus-resumable": VERSION})
+
+    return answer
+
+
+def parse_metadata(header: str) -> dict[str, str]:
+    """`Upload-Metadata`: comma-separated pairs of a key and a base64 value, or a key alone.
+
+    Raises `StorageError` (400) for anything else, a doubled key included.
+    """
+    found: dict[str, str] = {}
+    try:
+        for pair in header.split(",") if header else ():
+            key, _, value = pair.strip().partition(" ")
+            if not _METADATA_KEY.fullmatch(key) or key in found:
+                raise ValueError(key)
+            found[key] = base64.b64decode(value, validate=True).decode()
+    except ValueError as error:
+        raise _refused(400, "Invalid upload-metadata") from error
+    return found
+
+
+def _check_headers(request: Request) -> None:
+    """What the protocol asks of each request's headers, before anything is looked up."""
+    headers = request.headers
+    if "tus-resumable" not in headers:
+        raise _refused(412, "Tus-Resumable Required")
+    wrong = [name for name in _EXTRAS if name in headers]
+    wrong += [name for name in _NUMBERS if not _NUMBER.fullmatch(headers.get(name, "0"))]
+    if headers["tus-resumable"] != VERSION:
+        wrong.append("tus-resumable")
+    if request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE:
+        wrong.append("content-type")
+    if wrong:
+        raise _refused(400, f"Invalid {' '.join(wrong)}")
+
+
+def _response(status: int, headers: dict[str, str]) -> Response:
+    return Response(status_code=status, headers={"tus-resumable": VERSION, **headers})
+
+
+def _expires(partial: Partial) -> dict[str, str]:
+    expires = datetime.fromtimestamp(partial.expires_at, UTC)
+    return {"upload-expires": format_datetime(expires, usegmt=True)}

@@ -1,0 +1,223 @@
+"""Standard uploads: raw or multipart, by a caller or by a signed URL; and the two steps every upload takes.
+
+A *probe* writes the row as the caller and rolls back: the policies and triggers decide before bytes
+move. The *final* write happens as the service role once the bytes lie whole. This is how the real server
+does it, so triggers see here what they see there.
+
+supabase-js puts a form's file under the empty field name after `cacheControl` and `metadata`; supabase-py
+under `file`. Whatever its name, the first part with a file name is the file, and as on the real server
+fields after it are not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import DictRow
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from embedded_supabase.storage.call import Answer, Call, decode_user_metadata, header_text
+from embedded_supabase.storage.errors import StorageError, invalid_request
+from embedded_supabase.storage.files import Received
+from embedded_supabase.storage.names import check_mime_type
+from embedded_supabase.storage.signatures import UPLOAD_SECONDS
+
+PROBE_VERSION = "1"
+DEFAULT_MIME_TYPE = "application/octet-stream"
+MAX_FIELDS_BYTES = 1 << 20
+EVENT_BYTES = 64
+"""What each event counts towards that limit, so that empty parts are not endless."""
+_KINDS = ("part_data", "part_end", "header_field", "header_value", "header_end", "headers_finished", "end")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An object that somebody wants to write, known before its bytes."""
+
+    bucket: str
+    name: str
+    mime_type: str
+    cache_control: str
+    user_metadata: dict[str, Any]
+    content_encoding: str = ""
+
+    async def probe(self, call: Call, length: int | None) -> None:
+        """Ask the policies and triggers whether the caller may write it. Raises `StorageError`."""
+        metadata = {"mimetype": self.mime_type, "contentLength": length}
+        await probe(call, self.bucket, self.name, metadata, self.user_metadata)
+
+    async def commit(self, call: Call, received: Received, version: str) -> DictRow:
+        """Place the bytes and write the row that makes them the object; the row. Raises `StorageError`."""
+        metadata = received.metadata(self.mime_type, self.cache_control)
+        if self.content_encoding:
+            metadata["contentEncoding"] = self.content_encoding
+        await asyncio.to_thread(call.storage.files.place, received.path, version)
+        values = call.object_values(self.bucket, self.name, version, metadata, self.user_metadata)
+        return await write(call, "upsert_object", values)
+
+
+async def probe(call: Call, bucket: str, name: str, metadata: Any = None, user_metadata: Any = None) -> None:
+    """Ask the policies and triggers whether the caller may write this object. Raises `StorageError`."""
+    values = call.object_values(bucket, name, PROBE_VERSION, metadata, user_metadata)
+    await call.rows("upsert_object" if call.upserts else "insert_object", rollback=True, **values)
+
+
+async def write(call: Call, query: str, values: dict[str, Any]) -> DictRow:
+    """The final write of a version whose bytes lie in place; the row.
+
+    Of two first uploads at once both succeed, the later as an overwrite. The bytes of a refused write
+    are removed, as are those that a successful one replaces. Raises `StorageError`.
+    """
+    try:
+        row = await call.row(query, absent="NoSuchKey", service=True, **values)
+    except StorageError as error:
+        if _certainly_rolled_back(error):
+            call.storage.files.remove(values["version"])
+        raise
+    call.storage.files.remove(row.pop("replaced_version"))
+    return row
+
+
+def _certainly_rolled_back(error: StorageError) -> bool:
+    """Whether the database said no. A lost connection leaves it open: then the sweep decides by the row."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error):
+        return error.code == "NoSuchKey"
+    return cause.sqlstate is not None and cause.sqlstate[:2] != "57"
+
+
+async def upload(call: Call) -> Answer:
+    """`POST` makes an object, or overwrites with `x-upsert`; `PUT`, and a signed URL, as they say."""
+    bucket, key = await call.bucket(), call.key
+    candidate, chunks = await _candidate(call)
+    check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
+    await candidate.probe(call, call.declared_length)
+    received = await call.storage.files.receive(chunks, limit=call.storage.most_bytes(bucket))
+    row = await candidate.commit(call, received, str(uuid4()))
+    return {"Key": f"{bucket['id']}/{key}", "Id": row["id"]}
+
+
+async def update(call: Call) -> Answer:
+    return await upload(replace(call, upserts=True))
+
+
+async def sign(call: Call) -> Answer:
+    path = f"{(await call.bucket())['id']}/{call.key}"
+    await probe(call, call.bucket_id, call.key)
+    claims = {"owner": call.owner_id, "upsert": call.upserts}
+    token = call.storage.signatures.sign(path, "upload", UPLOAD_SECONDS, **claims)
+    return {"url": signed_path("/object/upload/sign", path, token), "token": token}
+
+
+async def upload_signed(call: Call) -> Answer:
+    token, path = call.request.query_params.get("token", ""), f"{call.bucket_id}/{call.key}"
+    claims = call.storage.signatures.verify(token, path, "upload")
+    return await upload(replace(call, owner_id=claims.get("owner"), upserts=claims.get("upsert") is True))
+
+
+def signed_path(route: str, path: str, token: str) -> str:
+    """Clients encode the rest themselves; a question mark would begin the query."""
+    return f"{route}/{path.replace('?', '%3F')}?token={token}"
+
+
+async def _candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
+    headers = call.request.headers
+    content_type = headers.get("content-type", "")
+    if content_type.lower().startswith("multipart/form-data"):
+        form = Form(call.request.stream(), content_type)
+        await form.read_fields()
+        said, chunks = form.fields, form.file()
+        mime_type, encoding = said.get("contentType") or form.mime_type, said.get("contentEncoding", "")
+        cache_control = f"max-age={said['cacheControl']}" if said.get("cacheControl") else ""
+        metadata = said.get("metadata", said.get("userMetadata"))
+        user_metadata = decode_user_metadata(metadata, base64_coded=False)
+    else:
+        chunks = call.request.stream()
+        mime_type, encoding = content_type, headers.get("content-encoding", "")
+        cache_control = headers.get("cache-control", "")
+        user_metadata = decode_user_metadata(headers.get("x-metadata"), base64_coded=True)
+    mime_type = header_text(mime_type) or DEFAULT_MIME_TYPE
+    cache_control = header_text(cache_control) or "no-cache"
+    encoding = header_text(encoding)
+    return Candidate(call.bucket_id, call.key, mime_type, cache_control, user_metadata, encoding), chunks
+
+
+# -- forms, read as a stream: the fields before the file, then its bytes as they arrive ---------------
+
+
+class Form:
+    """A form read as far as its file."""
+
+    def __init__(self, body: AsyncIterator[bytes], content_type: str) -> None:
+        self.fields: dict[str, str] = {}
+        self.mime_type = ""
+        self._events = _events(body, parse_options_header(content_type)[1].get(b"boundary", b""))
+
+    async def read_fields(self) -> None:
+        """Read on until the file begins. Raises `InvalidRequest` where there is none."""
+        headers: defaultdict[bytes, bytes] = defaultdict(bytes)
+        header = name = value = b""
+        size = 0
+        async for kind, data in self._events:
+            size += len(data) + EVENT_BYTES
+            if size > MAX_FIELDS_BYTES:
+                raise StorageError("EntityTooLarge", "The user_metadata exceeded the maximum allowed size")
+            if kind == "header_field":
+                header += data
+            elif kind == "header_value":
+                headers[header.lower()] += data
+            elif kind == "header_end":
+                header = b""
+            elif kind == "headers_finished":
+                options = parse_options_header(headers[b"content-disposition"])[1]
+                if b"filename" in options or b"filename*" in options:
+                    self.mime_type = parse_options_header(headers[b"content-type"])[0].decode("latin-1")
+                    return
+                name = options.get(b"name", b"")
+            elif kind == "part_data":
+                value += data
+            elif kind == "part_end":
+                self.fields[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+                headers, value = defaultdict(bytes), b""
+        raise invalid_request("No content provided")
+
+    async def file(self) -> AsyncIterator[bytes]:
+        """The file's bytes; then the rest of the body, which is read and forgotten.
+
+        Raises `InvalidRequest` when the body stops before its closing boundary.
+        """
+        in_file, ended = True, False
+        async for kind, data in self._events:
+            if in_file and kind == "part_data":
+                yield data
+            in_file = in_file and kind != "part_end"
+            ended = ended or kind == "end"
+        if not ended:
+            raise invalid_request("Unexpected end of multipart data")
+
+
+async def _events(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[tuple[str, bytes]]:
+    """What the parser finds, by the name of its callback."""
+    found: deque[tuple[str, bytes]] = deque()
+
+    def noting(kind: str) -> Callable[..., None]:
+        return lambda data=b"", start=0, end=None: found.append((kind, data[start:end]))
+
+    if not boundary:
+        raise invalid_request("No content provided")
+    callbacks: Any = {f"on_{kind}": noting(kind) for kind in _KINDS}
+    try:
+        parser = MultipartParser(boundary, callbacks)
+        async for chunk in body:
+            parser.write(chunk)
+            while found:
+                yield found.popleft()
+    except FormParserError as error:
+        raise invalid_request(f"Malformed multipart body: {error}") from error

@@ -1,0 +1,5 @@
+"""`python -m soundscape`: the command line."""
+
+from soundscape.cli.app import main
+
+main()

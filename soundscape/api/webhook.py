@@ -1,0 +1,142 @@
+"""The doorbell: proof that a wake-up comes from our project. Its payload is never read.
+
+Two forms are accepted: our own trigger's call, signed by Standard Webhooks 1.0
+(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md), and
+Supabase's Database Webhook, which cannot sign but can carry a shared secret in a header.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from fastapi.responses import JSONResponse, Response
+from standardwebhooks import Webhook, WebhookVerificationError
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from soundscape.api import errors as problems
+from soundscape.api.body import read
+from soundscape.errors import RequestRefused
+from soundscape.settings import Settings
+from soundscape.telemetry import metrics
+
+MAX_BODY_BYTES = 64 << 10
+DATABASE_WEBHOOK_HEADER = "x-webhook-secret"
+SIGNATURE_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+TOLERANCE_S = 300
+REMEMBERED_IDS = 20_000
+_READ = {name.encode(): name for name in (*SIGNATURE_HEADERS, DATABASE_WEBHOOK_HEADER)}
+
+
+class Unsigned(RequestRefused):
+    """The call proves nothing: no signature, a wrong one, or one too old."""
+
+    code = "webhook_unsigned"
+    status = 401
+
+
+class Replayed(Unsigned):
+    """Signed, but seen before."""
+
+    code = "webhook_replayed"
+
+
+class Signatures:
+    """Knows our project's calls. Remembers their ids, in this process only: a doorbell merely wakes."""
+
+    def __init__(self, secrets: tuple[str, ...], database_webhook_secret: str | None = None) -> None:
+        """`secrets`: current first, previous (while rotating) after it."""
+        self._webhooks = [Webhook(secret) for secret in secrets]
+        self._shared = None if database_webhook_secret is None else database_webhook_secret.encode()
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Return when the call is authentic and new. Raises `Unsigned` or `Replayed`.
+
+        `headers` have names in lower case and values as HTTP decodes them (Latin-1).
+        """
+        shared = headers.get(DATABASE_WEBHOOK_HEADER)
+        if shared is not None and self._shared is not None:
+            if hmac.compare_digest(shared.encode("latin-1", "replace"), self._shared):
+                return
+            raise Unsigned(
+                "The shared secret is wrong.", remedy="Compare SOUNDSCAPE_DATABASE_WEBHOOK_SECRET."
+            )
+        if not self._is_signed(body, headers):
+            raise Unsigned(
+                "The webhook signature is missing, wrong, or older than five minutes.",
+                remedy="Deploy again, so that Vault and SOUNDSCAPE_WEBHOOK_SECRET agree; check the clocks.",
+            )
+        if self._is_known(headers["webhook-id"]):
+            raise Replayed("This message has come before.", remedy="Send each message once.")
+
+    def _is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        signed = {name: headers.get(name, "") for name in SIGNATURE_HEADERS}
+        if "" in signed.values():
+            return False
+        for webhook in self._webhooks:
+            try:
+                webhook.verify(body, signed, json_parse=False)
+            # What the library lets through on malformed input is as unsigned as a wrong signature.
+            except (WebhookVerificationError, ValueError, binascii.Error, OverflowError, OSError):
+                continue
+            return True
+        return False
+
+    def _is_known(self, message_id: str) -> bool:
+        """Whether the id was seen while its message could still pass; remembers it."""
+        now = time.monotonic()
+        # A clock ahead of ours by the tolerance is believed: then a message passes for twice as long.
+        while self._seen and next(iter(self._seen.values())) < now - 2 * TOLERANCE_S:
+            self._seen.popitem(last=False)
+        name = hashlib.blake2b(message_id.encode(), digest_size=16).digest()
+        if name in self._seen:
+            return True
+        if len(self._seen) >= REMEMBERED_IDS:
+            self._seen.popitem(last=False)
+        self._seen[name] = now
+        return False
+
+
+class Doorbell:
+    """The route itself, as plain ASGI: strangers may ring all day, so that saying no must cost little."""
+
+    def __init__(self, settings: Settings, ring: Callable[[], None]) -> None:
+        self._signatures = Signatures(settings.webhook_secrets, settings.database_webhook_secret)
+        self._ring = ring
+        self._accepted = Outcome("accepted", JSONResponse({"status": "accepted"}, status_code=202))
+        self._refused: dict[str, Outcome] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """202 to an authentic call, which wakes the worker; 401, 408 or 413 to any other."""
+        try:
+            body = await read(Request(scope, receive), most_bytes=MAX_BODY_BYTES, code="webhook_too_large")
+            self._signatures.verify(body, _headers(scope))
+        except RequestRefused as refused:
+            # Each of the few sentences is put into JSON once.
+            outcome = self._refused.get(refused.message)
+            if outcome is None:
+                outcome = Outcome(refused.code.partition("_")[2], problems.of(refused))
+                self._refused[refused.message] = outcome
+        else:
+            self._ring()
+            outcome = self._accepted
+        outcome.count.inc()
+        await outcome.answer(scope, receive, send)
+
+
+class Outcome:
+    """How a call may end: its answer, and who counts it."""
+
+    def __init__(self, name: str, answer: Response) -> None:
+        self.count = metrics.DOORBELLS.labels(name)
+        self.answer = answer
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {_READ[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}

@@ -1,0 +1,1 @@
+"""From a file or stream to blocks of samples."""

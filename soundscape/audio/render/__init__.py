@@ -1,0 +1,1 @@
+"""Waveform peaks, spectrogram and pictures."""

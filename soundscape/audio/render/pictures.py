@@ -1,0 +1,237 @@
+"""Pictures of a recording as PNG: the waveform and the mel spectrogram, for light and for dark pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from soundscape.audio.render.spectrogram import LONG_COLUMNS, Spectrogram, mel_height
+from soundscape.audio.render.waveform import levels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from soundscape.audio.record import Pictures, SpectrogramTiles
+    from soundscape.audio.render.waveform import Peaks
+
+WIDTH_PX = 1600
+WAVEFORM_HEIGHT_PX = 320
+SPECTROGRAM_HEIGHT_PX = 480
+TILE_WIDTH_PX = 1024
+RANGE_DB = 80.0
+# Twice as fast as the default, and the file is a tenth larger.
+_COMPRESSION = 3
+
+# Bars are drawn this much larger and averaged, which softens their round ends.
+_OVERSAMPLING = 2
+_BAR_PX = 4
+_GAP_PX = 2
+
+_PLOT_LEFT, _PLOT_TOP, _PLOT_RIGHT, _PLOT_BOTTOM = 90, 20, WIDTH_PX - 108, SPECTROGRAM_HEIGHT_PX - 50
+_LEGEND_LEFT, _LEGEND_WIDTH = WIDTH_PX - 88, 14
+_FONT_PX = 20
+# A palette instead of true colour is a quarter of the bytes to compress: shades, ink by opacity, lines.
+_HEAT_COLOURS = 224
+_INK_COLOURS = range(224, 255)
+_GRID_COLOUR = 255
+_FREQUENCIES_HZ = (200, 500, 1000, 2000, 4000, 8000)
+_TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+_MAX_TIME_TICKS = 9
+
+Colour = tuple[int, int, int]
+Shades = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours for one kind of page. `heat`: the spectrogram's from nothing to loudest, at equal steps."""
+
+    edge: Colour
+    middle: Colour
+    text: Colour
+    grid: Colour
+    heat: tuple[Colour, ...]
+
+
+LIGHT = Theme(
+    edge=(79, 70, 229),
+    middle=(14, 165, 233),
+    text=(71, 85, 105),
+    grid=(203, 213, 225),
+    heat=((248, 250, 252), (219, 234, 254), (147, 197, 253), (79, 120, 240), (67, 56, 202), (30, 20, 90)),
+)
+DARK = Theme(
+    edge=(129, 140, 248),
+    middle=(94, 234, 212),
+    text=(148, 163, 184),
+    grid=(51, 65, 85),
+    heat=((8, 11, 26), (38, 24, 92), (112, 31, 130), (205, 56, 104), (248, 142, 83), (253, 243, 190)),
+)
+
+
+def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: float) -> Pictures:
+    """Draw everything into `out_dir`: `waveform.png`, `spectrogram.png`, both `_dark`, and the tiles.
+
+    peaks: int16, shape (pixels, channels, 2).
+    """
+    from soundscape.audio.record import Pictures
+
+    bars = waveform_bars(levels(peaks)[-1])
+    shades = spectrogram_shades(spectrogram)
+    for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
+        paint_waveform(bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
+        painted = paint_spectrogram(shades, duration_s=duration_s, theme=theme)
+        painted.save(out_dir / f"spectrogram{suffix}.png", compress_level=_COMPRESSION)
+    return Pictures(
+        waveform="waveform.png",
+        waveform_dark="waveform_dark.png",
+        spectrogram="spectrogram.png",
+        spectrogram_dark="spectrogram_dark.png",
+        spectrogram_tiles=_write_tiles(spectrogram, out_dir),
+    )
+
+
+def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | None:
+    """Bare pictures, a pixel a column and a mel band, dark page's colours; None for a short recording."""
+    from PIL import Image
+
+    from soundscape.audio.record import SpectrogramTiles
+
+    columns = spectrogram.columns()
+    if len(columns) <= LONG_COLUMNS:
+        return None
+    paths = []
+    for index, start in enumerate(range(0, len(columns), TILE_WIDTH_PX)):
+        shades = spectrogram.shades(columns[start : start + TILE_WIDTH_PX], range_db=RANGE_DB)
+        tile = Image.fromarray(np.ascontiguousarray(np.flipud(shades.T)))
+        tile.putpalette(heat_palette(DARK).tobytes())
+        paths.append(f"spectrogram_{index:03}.png")
+        tile.save(out_dir / paths[-1], compress_level=_COMPRESSION)
+    return SpectrogramTiles(
+        paths=tuple(paths),
+        seconds_per_pixel=spectrogram.seconds_per_column,
+        width_px=TILE_WIDTH_PX,
+        height_px=columns.shape[1],
+    )
+
+
+def waveform_bars(peaks: Peaks) -> Shades:
+    """Peaks, int16, shape (pixels, channels, 2), as bars about a middle line: opacity, shape (320, 1600).
+
+    Every bar reaches the largest absolute peak of its stretch; the loudest touches the edges, so quiet
+    recordings are as readable as loud ones (the record has the level).
+    """
+    bar, step = _BAR_PX * _OVERSAMPLING, (_BAR_PX + _GAP_PX) * _OVERSAMPLING
+    height = WAVEFORM_HEIGHT_PX * _OVERSAMPLING
+    # A capsule: the ends of a bar are half circles, and the quietest bar is a dot.
+    radius = bar / 2
+    across = np.abs(np.arange(bar) + 0.5 - radius)
+    down = np.abs(np.arange(height) + 0.5 - height / 2)
+    inside = np.zeros((height, WIDTH_PX * _OVERSAMPLING), dtype=np.uint16)
+    for index, share in enumerate(_bar_heights(peaks, WIDTH_PX // (_BAR_PX + _GAP_PX))):
+        beyond = np.maximum(down[:, np.newaxis] - share * (height / 2 - radius), 0.0)
+        inside[:, index * step : index * step + bar] = beyond**2 + across**2 <= radius**2
+    parts = range(_OVERSAMPLING)
+    covered = np.zeros((WAVEFORM_HEIGHT_PX, WIDTH_PX), dtype=np.uint16)
+    for y, x in product(parts, parts):
+        covered += inside[y::_OVERSAMPLING, x::_OVERSAMPLING]
+    return (covered * 255 // _OVERSAMPLING**2).astype(np.uint8)
+
+
+def paint_waveform(bars: Shades, *, theme: Theme) -> Image:
+    """Bars in the theme's colours, from the middle line to the edges, on a transparent ground."""
+    from PIL import Image
+
+    height, width = bars.shape
+    mix = (np.abs(np.arange(height) + 0.5 - height / 2) / (height / 2))[:, np.newaxis]
+    colours = np.rint((1 - mix) * np.array(theme.middle) + mix * np.array(theme.edge)).astype(np.uint8)
+    rgba = np.empty((height, width, 4), dtype=np.uint8)
+    rgba[..., :3] = colours[:, np.newaxis]
+    rgba[..., 3] = bars
+    return Image.fromarray(rgba)
+
+
+def spectrogram_shades(spectrogram: Spectrogram) -> Shades:
+    """The whole recording fitted to the plot, from 80 dB below the loudest (0) to the loudest (255)."""
+    from PIL import Image
+
+    width, height = _PLOT_RIGHT - _PLOT_LEFT, _PLOT_BOTTOM - _PLOT_TOP
+    overview = Image.fromarray(np.flipud(spectrogram.overview(width).T))
+    fitted = overview.resize((width, height), Image.Resampling.BICUBIC)
+    return spectrogram.shades(np.asarray(fitted), range_db=RANGE_DB)
+
+
+def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Image:
+    """Shades with axes for time, frequency (mel scale) and level, on a transparent ground."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = shades.shape
+    indices = np.full((SPECTROGRAM_HEIGHT_PX, WIDTH_PX), _INK_COLOURS.start, dtype=np.uint8)
+    ink = Image.new("L", (WIDTH_PX, SPECTROGRAM_HEIGHT_PX))
+    pen = ImageDraw.Draw(ink)
+    font = ImageFont.load_default(_FONT_PX)
+    for frequency_hz in _FREQUENCIES_HZ:
+        y = _PLOT_BOTTOM - mel_height(frequency_hz) * height
+        label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
+        pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=255)
+        pen.text((_PLOT_LEFT - 12, y), label, fill=255, font=font, anchor="rm")
+    for time_s, label in time_ticks(duration_s):
+        x = _PLOT_LEFT + time_s / duration_s * width
+        pen.line((x, _PLOT_BOTTOM + 1, x, _PLOT_BOTTOM + 6), fill=255)
+        pen.text((x, _PLOT_BOTTOM + 12), label, fill=255, font=font, anchor="ma")
+    for down_db in range(0, int(RANGE_DB) + 1, 20):
+        y = _PLOT_TOP + down_db / RANGE_DB * height
+        label = "0 dB" if down_db == 0 else f"-{down_db}"
+        pen.text((_LEGEND_LEFT + _LEGEND_WIDTH + 8, y), label, fill=255, font=font, anchor="lm")
+    indices += np.rint(np.asarray(ink) * ((len(_INK_COLOURS) - 1) / 255)).astype(np.uint8)
+    steps = np.linspace(255, 0, height)[:, np.newaxis].repeat(_LEGEND_WIDTH, axis=1)
+    for left, colours in ((_PLOT_LEFT, shades), (_LEGEND_LEFT, steps)):
+        right = left + colours.shape[1]
+        indices[_PLOT_TOP - 1 : _PLOT_BOTTOM + 1, left - 1 : right + 1] = _GRID_COLOUR
+        indices[_PLOT_TOP:_PLOT_BOTTOM, left:right] = np.rint(colours * ((_HEAT_COLOURS - 1) / 255))
+    picture = Image.fromarray(indices)
+    inks = [theme.text] * len(_INK_COLOURS)
+    palette = np.concatenate([heat_palette(theme, _HEAT_COLOURS), inks, [theme.grid]])
+    picture.putpalette(palette.astype(np.uint8).tobytes())
+    opacities = np.full(256, 255)
+    opacities[_INK_COLOURS.start : _INK_COLOURS.stop] = np.linspace(0, 255, len(_INK_COLOURS))
+    picture.info["transparency"] = opacities.astype(np.uint8).tobytes()
+    return picture
+
+
+def heat_palette(theme: Theme, colours: int = 256) -> Shades:
+    """From nothing to loudest, uint8, shape (colours, 3)."""
+    stops = np.array(theme.heat, dtype=np.float64)
+    at = np.linspace(0, len(stops) - 1, colours)
+    channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def time_ticks(duration_s: float) -> list[tuple[float, str]]:
+    """Round times from 0 to the end with labels, at most nine or so."""
+    step = next((s for s in _TIME_STEPS_S if duration_s / s <= _MAX_TIME_TICKS), _TIME_STEPS_S[-1])
+    times = [index * step for index in range(int(duration_s / step) + 1)]
+    return [(time_s, _clock(time_s, step)) for time_s in times]
+
+
+def _clock(time_s: float, step: float) -> str:
+    if step < 1:
+        return f"{time_s:.1f} s"
+    hours, rest = divmod(round(time_s), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _bar_heights(peaks: Peaks, bars: int) -> npt.NDArray[np.float64]:
+    """The largest absolute value of each of `bars` equal stretches, the loudest scaled to 1."""
+    if len(peaks) == 0:
+        return np.zeros(bars)
+    loudest = np.abs(peaks.astype(np.int32)).max(axis=(1, 2))
+    starts = (np.arange(bars) * len(loudest)) // bars
+    heights = np.maximum.reduceat(loudest, starts) if len(loudest) >= bars else loudest[starts]
+    return heights / max(int(heights.max()), 1)

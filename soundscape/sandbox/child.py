@@ -1,0 +1,149 @@
+"""The analysis child: the process that decodes strangers' bytes, so that no other has to.
+
+It imports and compiles everything first, then gives up what `confinement` lists, analyses a tone once more to
+see that it still can, and only then takes a file.
+
+Started by `sandbox` as `python -m soundscape.sandbox.child FD USER`. FD is a Unix socket; USER is the user id
+to become, or `-`. The working directory is the child's own folder; results go to `out` in it, which is the
+parent's to make. Each request is one line of JSON with the input's descriptor beside it (SCM_RIGHTS):
+`{"cpu_s": …, "limits": {…}}`, and `"snippet_s": …` where only the fingerprint of that much is wanted. The
+answer is one line: `{"record": …}`,
+`{"refusal": {status, code, message, remedy}}` or `{"crash": …}`. Before the first request the child says
+`{"ready": {"on": […], "off": {…}}}`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import socket
+import sys
+import wave
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from soundscape.errors import Refusal
+from soundscape.sandbox import limits
+from soundscape.sandbox.confinement import confine
+
+REQUEST_BYTES = 1 << 16
+OUT = Path("out")
+FINGERPRINT = "fingerprint.bin"
+
+
+def main() -> None:
+    """Serve requests until the parent closes the socket."""
+    descriptor, user = sys.argv[1:]
+    with socket.socket(fileno=int(descriptor)) as parent, _open_status() as status:
+        models_dir = _models_dir()
+        os.umask(0o077)
+        _warm_up()
+        _keep_compiled_code_in_memory()
+        protections = confine(Path.cwd(), user=None if user == "-" else int(user), read=[models_dir])
+        _warm_up()
+        _send(parent, {"ready": protections.as_dict()})
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(parent, REQUEST_BYTES, 1)
+            if not message:
+                return
+            request = json.loads(message)
+            with os.fdopen(descriptors[0], "rb") as file:
+                answer = _answer(file, request)
+            _send(parent, answer | {"max_rss_bytes": _peak_rss_bytes(status)})
+
+
+def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
+    from soundscape.audio.analysis import analyze
+    from soundscape.audio.limits import Limits
+
+    limits.allow_cpu(int(request["cpu_s"]))
+    most_s = request.get("snippet_s")
+    try:
+        if most_s is not None:
+            return {"record": _listen(file, float(most_s), Limits(**request["limits"]))}
+        record = analyze(file, out_dir=OUT, limits=Limits(**request["limits"]))
+    except Refusal as refusal:
+        return {"refusal": {"status": refusal.status, **refusal.as_dict()}}
+    except MemoryError:
+        return {"crash": "out of memory"}
+    return {"record": record.as_dict()}
+
+
+def _listen(file: Any, most_s: float, limits: Any) -> dict[str, Any]:
+    from soundscape.audio.snippet import listen
+
+    heard = listen(file, most_s=most_s, limits=limits)
+    (OUT / FINGERPRINT).write_bytes(heard.fingerprint.to_bytes())
+    return {"fingerprint": {"path": FINGERPRINT}, "heard_s": heard.heard_s}
+
+
+def _models_dir() -> Path:
+    """Where models lie, made if missing: a folder can only be opened to the child while it is there."""
+    from soundscape.audio.tagging.models import models_directory
+
+    folder = models_directory()
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _open_status() -> Any:
+    """The kernel's account of this process, opened while /proc can be."""
+    return Path("/proc/self/status" if sys.platform == "linux" else os.devnull).open()
+
+
+def _peak_rss_bytes(status: Any) -> int:
+    """The largest resident memory of this process so far."""
+    status.seek(0)
+    # Not ru_maxrss: that starts from what the parent had when it forked.
+    for line in status:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _warm_up() -> None:
+    """Import and compile everything once, on a second of a quiet tone, so that no job waits for it."""
+    import numpy as np
+
+    from soundscape.audio import snippet
+    from soundscape.audio.analysis import analyze
+
+    tone = (1000 * np.sin(np.arange(22050) * (2 * np.pi * 440 / 22050))).astype("<i2")
+    path = OUT / "tone.wav"
+    for channels, decoder in ((1, "sndfile"), (2, "sndfile"), (2, "av")):
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(2)
+            file.setframerate(22050)
+            file.writeframes(np.repeat(tone, channels).tobytes())
+        if decoder == "av":
+            with path.open("r+b") as file:
+                # A WAV that states no length is read by FFmpeg.
+                file.seek(40)
+                file.write(bytes(4))
+        analyze(path, out_dir=OUT)
+        snippet.listen(path, most_s=1.0)
+    for left in OUT.iterdir():
+        left.unlink()
+
+
+def _keep_compiled_code_in_memory() -> None:
+    """Compiled functions are loaded from disk by later children and by the worker: none is written there by
+    a process that has seen strangers' bytes.
+    """
+    from numba.core.caching import Cache
+
+    for cache in [each for each in gc.get_objects() if isinstance(each, Cache)]:
+        cache.disable()
+
+
+def _send(parent: socket.socket, message: dict[str, Any]) -> None:
+    parent.sendall(json.dumps(message).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What an analysis child gives up, for good, once it is warm and before it sees a stranger's bytes.
+
+Each protection stands by itself, so that a kernel that lacks one still gives the others:
+
+| name | what it takes away | by |
+|---|---|---|
+| `memory` | memory, file size, open files, core files, hours of computing | rlimits |
+| `network` | every network, loopback included | a network namespace; else no sockets (seccomp) |
+| `user` | being the worker's user | a user id of its own, where the worker is root |
+| `privileges` | capabilities, and gaining any | capset(2), no_new_privs |
+| `files` | all files but Python, the models and its own folder | Landlock |
+| `calls` | processes, programs, sockets, signals, shared memory, file modes | seccomp |
+
+docs/decisions/analysis-sandbox.md says what holds on which kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import site
+import struct
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from soundscape.sandbox import landlock, limits, seccomp
+
+NAMES = ("memory", "network", "user", "privileges", "files", "calls")
+FIRST_USER, LAST_USER = 61_184, 65_519
+"""User ids that systemd keeps for services that have one only while they run."""
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_CAPABILITY_VERSION_3 = 0x2008_0522
+_SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+
+
+@dataclass(frozen=True)
+class Protections:
+    """Which are on, and why each of the others is not."""
+
+    on: tuple[str, ...]
+    off: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ()) -> Protections:
+    """Give up everything that analysis does not need; returns what the kernel granted.
+
+    folder: the one to write in. user: the user and group id to become, where privileged. read: what may be
+    read besides Python itself.
+
+    Nothing of this raises for want of a kernel's support: what is missing is in `off`.
+    """
+    if sys.platform != "linux":
+        limits.set_limits()
+        return Protections((), dict.fromkeys(NAMES, "only Linux has it"))
+    on: list[str] = []
+    off: dict[str, str] = {}
+
+    def attempt(name: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except OSError as error:
+            off[name] = error.strerror or str(error)
+        else:
+            on.append(name)
+
+    attempt("memory", limits.set_limits)
+    rules: landlock.Ruleset | None = None
+    try:
+        # Its folders are opened now, by a user who may.
+        rules = _file_rules(folder, read)
+    except OSError as error:
+        off["files"] = str(error)
+    attempt("network", _leave_network)
+    if user is None:
+        off["user"] = "no other user id was given"
+    else:
+        attempt("user", lambda: _become(user))
+    attempt("privileges", _drop_privileges)
+    if rules is not None:
+        attempt("files", rules.restrict)
+    # After the calls that it refuses.
+    _die_with_parent()
+    _prctl(_PR_SET_DUMPABLE, 0)
+    attempt("calls", seccomp.install)
+    if "network" in off and "calls" in on:
+        del off["network"]
+        on.append("network")
+    return Protections(tuple(name for name in NAMES if name in on), off)
+
+
+def python_folders() -> list[Path]:
+    """Where Python, its packages and the libraries they load lie; never a folder that may hold a `.env`."""
+    paths = sysconfig.get_paths()
+    named = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    named |= {entry for entry in sys.path if entry.endswith(("-packages", "lib-dynload"))}
+    named |= {*site.getsitepackages(), *_SYSTEM_LIBRARIES, *_DEVICES}
+    # A checkout's package is beside its .env: the folder of the package, not the one on the path.
+    return [*map(Path, sorted(named)), Path(__file__).resolve().parents[1]]
+
+
+def unreachable_for_others(paths: Iterable[Path]) -> Path | None:
+    """The first folder on the way to any of `paths` that another user may not enter; None: all are open."""
+    for path in paths:
+        for step in (path.resolve(), *path.resolve().parents):
+            if step.is_dir() and not step.stat().st_mode & 0o001:
+                return step
+    return None
+
+
+def hide_environment() -> None:
+    """Keep this process's memory and environment, with the keys in it, from others of the same user."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _file_rules(folder: Path, read: Iterable[Path]) -> landlock.Ruleset:
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads > 1:
+        # Landlock binds only the thread that asks.
+        raise OSError(f"{threads} threads run already")
+    return landlock.Ruleset(read=[*python_folders(), *read], write=[folder])
+
+
+def _leave_network() -> None:
+    # Not even a loopback that is up. Ordinary users need a user namespace for it; some kernels forbid those.
+    flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
+    _check(_libc().unshare(flags), "unshare")
+
+
+def _become(user: int) -> None:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def _drop_privileges() -> None:
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    # struct __user_cap_header_struct and two __user_cap_data_struct: effective, permitted, inheritable.
+    header, nothing = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
+    _check(_libc().capset(header, nothing), "capset")
+
+
+def _die_with_parent() -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    _check(_libc().prctl(option, value, 0, 0, 0), "prctl")
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,281 @@
+"""Analysis in a child process: pre-warmed, confined, killed when it must be, replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+
+from soundscape.audio.limits import Limits
+from soundscape.audio.tagging.models import models_directory
+from soundscape.errors import AnalysisCrashed, Refusal
+from soundscape.sandbox import protocol as answers
+from soundscape.sandbox.confinement import (
+    FIRST_USER,
+    LAST_USER,
+    Protections,
+    python_folders,
+    unreachable_for_others,
+)
+from soundscape.sandbox.limits import LIFE_CPU_S
+from soundscape.sandbox.protocol import Analysis
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT_S = 120.0
+JOBS_PER_CHILD = 200
+ANSWER_BYTES = 64 << 20
+FOLDER_BYTES = 1 << 30
+FOLDER_FILES = 2_000
+"""What a child may leave on disk at once."""
+LOOK_AT_FOLDER_EVERY_S = 1.0
+EPITAPH_S = 2.0
+LAST_WORDS_LINES = 20
+# The whole environment of a child: no key, no proxy, no path of ours.
+PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_CACHE_DIR", "SOUNDSCAPE_MODELS_DIR", "HOME")
+SINGLE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+
+
+class Sandbox:
+    """One child process. Not for concurrent use: one file at a time."""
+
+    def __init__(self, scratch_dir: Path, *, jobs_per_child: int = JOBS_PER_CHILD) -> None:
+        self._scratch_dir = scratch_dir
+        self._jobs_per_child = jobs_per_child
+        self._process: asyncio.subprocess.Process | None = None
+        self._socket: socket.socket | None = None
+        self._folder: Path | None = None
+        self._user: int | None = None
+        self._last_words: deque[str] = deque(maxlen=LAST_WORDS_LINES)
+        self._listening: asyncio.Task[None] | None = None
+        self._overdrawn = False
+        self._jobs = 0
+        self._busy_s = 0.0
+        self.protections = Protections((), {})
+
+    @property
+    def spent(self) -> bool:
+        """Whether the next file needs a new child: there is none, it died, or it has heard its share."""
+        ended = self._process is None or self._process.returncode is not None
+        # Well before the kernel ends it: half of its processor time is more than any file is granted.
+        return ended or self._jobs >= self._jobs_per_child or self._busy_s > LIFE_CPU_S / 2
+
+    async def start(self) -> None:
+        """Start a child and wait until it is warm. Raises `AnalysisCrashed`; then no child is left."""
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        self._jobs = 0
+        self._busy_s = 0.0
+        self._overdrawn = False
+        self._last_words.clear()
+        try:
+            self._user, why_none = _own_user()
+            self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
+            # Not the child's own: it could put a link in the place of `out`, for the worker to follow.
+            self._folder.chmod(0o711)
+            self._empty_folder()
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-I", "-m", "soundscape.sandbox.child", str(theirs.fileno())),
+                    "-" if self._user is None else str(self._user),
+                    pass_fds=(theirs.fileno(),),
+                    env=SINGLE_THREAD | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                    cwd=self._folder,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    # Not ours: a child that a stranger has taken over would write lines into our log.
+                    stderr=asyncio.subprocess.PIPE,
+                    # A session of its own: a Ctrl-C in the terminal is for the parent to handle.
+                    start_new_session=True,
+                )
+            self._listening = asyncio.create_task(self._listen(self._process.stderr))
+            self.protections = answers.protections(await self._read(START_TIMEOUT_S), why_no_user=why_none)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def analyze(self, file: BinaryIO, *, wall_s: float, limits: Limits | None = None) -> Analysis:
+        """Analyse an open file.
+
+        Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died, outlived
+        `wall_s` or filled its folder; a new child is there for the next call either way.
+        """
+        return await self._ask(file, {"limits": asdict(limits or Limits())}, wall_s)
+
+    async def listen(self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits) -> Analysis:
+        """Only the fingerprint of the first `snippet_s` seconds, and how many there were, as `heard_s`.
+
+        Raises as `analyze` does.
+        """
+        return await self._ask(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
+
+    async def _ask(self, file: BinaryIO, wanted: dict[str, Any], wall_s: float) -> Analysis:
+        if self.spent:
+            await self.stop()
+            await self.start()
+        assert self._socket is not None
+        self._jobs += 1
+        request = wanted | {"cpu_s": int(wall_s) + 1}
+        watching: asyncio.Task[None] | None = None
+        began = asyncio.get_running_loop().time()
+        try:
+            out_dir = self._empty_folder()
+            socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
+            watching = asyncio.create_task(self._watch(out_dir))
+            return answers.understood(await self._read(wall_s), out_dir)
+        except Refusal:
+            raise
+        except OSError as error:
+            crashed = await self._crashed()
+            await self.stop()
+            raise crashed from error
+        except BaseException:
+            # Dead, hanging, cancelled half-way, or talking nonsense: the next file gets a new one.
+            await self.stop()
+            raise
+        finally:
+            self._busy_s += asyncio.get_running_loop().time() - began
+            if watching is not None:
+                watching.cancel()
+
+    def clear(self) -> None:
+        """Remove what the latest analysis left; nothing where the child is gone, and its folder with it."""
+        if self._folder is not None:
+            self._empty_folder()
+
+    def _empty_folder(self) -> Path:
+        """Remove what is in the child's folder; returns the place for the next results."""
+        assert self._folder is not None
+        out_dir = self._folder / "out"
+        for left in self._folder.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        out_dir.mkdir(mode=0o700)
+        if self._user is not None:
+            os.chown(out_dir, self._user, self._user, follow_symlinks=False)
+        return out_dir
+
+    async def stop(self) -> None:
+        """End the child, whatever it is doing."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.wait()
+            self._process = None
+        if self._listening is not None:
+            await asyncio.wait({self._listening}, timeout=EPITAPH_S)
+            self._listening.cancel()
+            self._listening = None
+        if self._folder is not None:
+            folder, self._folder = self._folder, None
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _read(self, timeout_s: float) -> dict[str, Any]:
+        """One line from the child. Raises `AnalysisCrashed` when it dies or takes longer."""
+        assert self._socket is not None
+        loop = asyncio.get_running_loop()
+        line = bytearray()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not line.endswith(b"\n"):
+                    chunk = await loop.sock_recv(self._socket, 1 << 18)
+                    if not chunk or len(line) > ANSWER_BYTES:
+                        raise await self._crashed()
+                    line += chunk
+        except TimeoutError as error:
+            raise AnalysisCrashed(
+                f"The analysis took longer than {timeout_s:.0f} s.",
+                code="analysis_timeout",
+                remedy="It is tried again.",
+            ) from error
+        return answers.parsed(line)
+
+    async def _watch(self, out_dir: Path) -> None:
+        """End the child when it fills the disk: a kernel's limit on one file is none on their number."""
+        while True:
+            await asyncio.sleep(LOOK_AT_FOLDER_EVERY_S)
+            if _overdraws(out_dir.parent):
+                break
+        self._overdrawn = True
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _listen(self, errors: asyncio.StreamReader | None) -> None:
+        """Keep the last lines of what the child says on standard error; it may say any amount."""
+        assert errors is not None
+        begun = b""
+        while chunk := await errors.read(1 << 14):
+            *lines, begun = (begun + chunk).split(b"\n")
+            begun = begun[: 1 << 14]
+            self._last_words.extend(line.decode(errors="replace") for line in lines)
+        if begun:
+            self._last_words.append(begun.decode(errors="replace"))
+
+    async def _crashed(self) -> AnalysisCrashed:
+        epitaph = await self._epitaph()
+        if self._listening is not None:
+            await asyncio.wait({self._listening}, timeout=EPITAPH_S)
+        log.warning("analysis child ended", reason=epitaph, said=list(self._last_words))
+        if self._overdrawn:
+            return AnalysisCrashed(
+                f"The analysis wrote more than {FOLDER_BYTES / 1e9:.1f} GB or {FOLDER_FILES} files.",
+                code="analysis_disk",
+                remedy="It is tried again.",
+            )
+        return AnalysisCrashed(epitaph, remedy="It is tried again.")
+
+    async def _epitaph(self) -> str:
+        """How the child that no longer answers came to its end."""
+        assert self._process is not None
+        try:
+            code = await asyncio.wait_for(self._process.wait(), EPITAPH_S)
+        except TimeoutError:
+            return "The analysis child stopped talking."
+        if code < 0:
+            return f"The analysis child was ended by {signal.Signals(-code).name}."
+        return f"The analysis child ended with status {code}."
+
+
+def _own_user() -> tuple[int | None, str]:
+    """A user id for a child, or None and why."""
+    if os.geteuid() != 0:
+        return None, "the worker does not run as root"
+    closed = unreachable_for_others([*python_folders(), models_directory()])
+    if closed is not None:
+        return None, f"only root may enter {closed}"
+    # Children of one worker, and workers of one machine, hardly ever share one.
+    return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
+
+
+def _overdraws(folder: Path) -> bool:
+    """Whether there lie too many files or bytes. It stops counting there: a child can make files for ever."""
+    size_bytes = 0
+    entries = (Path(where) / name for where, folders, files in os.walk(folder) for name in (*folders, *files))
+    for count, path in enumerate(entries, start=1):
+        with suppress(OSError):  # gone meanwhile
+            size_bytes += path.lstat().st_blocks * 512
+        if count > FOLDER_FILES or size_bytes > FOLDER_BYTES:
+            return True
+    return False

@@ -1,0 +1,206 @@
+"""The server under callers that hold on to it, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
+
+from soundscape.api import connections
+from soundscape.api import errors as problems
+from soundscape.api.body import BodyTooSlow, read
+from soundscape.api.server import listen, serving
+
+HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
+SLOW_BODY = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+LARGE_BODY_BYTES = 5_000_000
+HOLDERS = 200
+DESCRIPTORS_MORE = 90
+"""Beyond those open already; both ends of a connection are in this process, so holders are another one's."""
+
+
+async def hello(_: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+async def body(request: Request) -> Response:
+    try:
+        return PlainTextResponse(f"{len(await read(request, most_bytes=2000, within_s=0.5))}")
+    except BodyTooSlow as refused:
+        return problems.of(refused)
+
+
+async def echo(socket: WebSocket) -> None:
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+
+
+@asynccontextmanager
+async def server() -> AsyncIterator[int]:
+    app = Starlette(
+        routes=[Route("/hello", hello), Route("/body", body, methods=["POST"]), WebSocketRoute("/echo", echo)]
+    )
+    with listen("127.0.0.1", 0) as listener:
+        async with serving(app, listener):
+            yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def short_heads(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.4)
+    return 0.4
+
+
+async def ended(reader: asyncio.StreamReader, within_s: float) -> bytes:
+    """What still came until the server hung up."""
+    async with asyncio.timeout(within_s):
+        try:
+            return await reader.read()
+        except ConnectionError:
+            return b""
+
+
+async def dribble(writer: asyncio.StreamWriter, text: bytes) -> None:
+    try:
+        while True:
+            writer.write(text)
+            await asyncio.sleep(0.05)
+    except ConnectionError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("first", "dribbled"),
+    [
+        (b"", b""),
+        (b"GET /hello HTTP/1.1\r\nx", b"x"),
+        (b"GET /hello HTTP/1.1\r\n", b"a: b\r\n"),
+        # The answer is there before the body, which nobody wants and which never ends.
+        (b"GET /hello HTTP/1.1\r\ncontent-length: 100000\r\n\r\n", b"x"),
+        (b"GET /hello HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", b"2000\r\n" + b"x" * 0x2000 + b"\r\n"),
+        (HELLO + b"GET /hello HTTP/1.1\r\n", b"a: b\r\n"),
+    ],
+)
+async def test_a_head_that_never_ends(short_heads: float, first: bytes, dribbled: bytes) -> None:
+    async with server() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(first)
+        dribbling = asyncio.create_task(dribble(writer, dribbled))
+        answer = await ended(reader, short_heads + 2)
+        assert answer.startswith(b"HTTP/1.1 200") == (b"\r\n\r\n" in first)
+        dribbling.cancel()
+        writer.close()
+
+
+async def test_a_head_without_end_of_bytes() -> None:
+    async with server() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /hello HTTP/1.1\r\nx: " + b"x" * (connections.HEAD_BYTES + 10))
+        assert await ended(reader, 2) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("framing", [f"content-length: {LARGE_BODY_BYTES}", "transfer-encoding: chunked"])
+async def test_an_answer_before_the_body_is_there_to_be_read(framing: str) -> None:
+    """As a refused upload has it: the client sends all of it first, then reads, then asks again."""
+    body = b"x" * LARGE_BODY_BYTES
+    if "chunked" in framing:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    async with server() as port, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /hello HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n".encode())
+        await asyncio.sleep(0.1)
+        writer.write(body)
+        await writer.drain()
+        for _ in range(2):
+            assert b"200" in await reader.readuntil(b"hello")
+            writer.write(HELLO)
+        writer.close()
+
+
+async def test_a_slow_body_is_refused() -> None:
+    async with server() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(SLOW_BODY)
+        dribbling = asyncio.create_task(dribble(writer, b"x"))
+        answer = await ended(reader, 3)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b'"body_too_slow"' in answer
+        dribbling.cancel()
+        writer.close()
+
+
+async def test_whoever_speaks_in_time_is_left_alone(short_heads: float) -> None:
+    """Connections that stay open between requests, and WebSockets, outlive the deadline of a head."""
+    async with server() as port, connect(f"ws://127.0.0.1:{port}/echo") as socket:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(HELLO)
+            assert b"200" in await reader.readuntil(b"hello")
+            await asyncio.sleep(2 * short_heads)
+        await socket.send("still here")
+        assert await socket.recv() == "still here"
+        writer.close()
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_open = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (is_open + DESCRIPTORS_MORE, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+HOLD = """
+import resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
+held = []
+for _ in range(int(sys.argv[2])):
+    held.append(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+    held[-1].send(bytes.fromhex(sys.argv[3]))
+print("held", flush=True)
+while True:
+    time.sleep(0.2)
+    for each in held:
+        try:
+            each.send(b"x")
+        except OSError:
+            pass
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="reads /proc")
+@pytest.mark.parametrize("sent", [b"", b"GET /hello HTTP/1.1\r\nx", SLOW_BODY])
+@pytest.mark.usefixtures("few_descriptors")
+async def test_holders_do_not_keep_others_out(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """More of them than there are descriptors: others are answered, and nothing is short of a descriptor."""
+    async with server() as port, AsyncExitStack() as opened:
+        holder = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOLD, str(port), str(HOLDERS), sent.hex(), stdout=asyncio.subprocess.PIPE
+        )
+        opened.callback(holder.kill)
+        assert holder.stdout is not None
+        async with asyncio.timeout(10):
+            assert await holder.stdout.readline() == b"held\n"
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HELLO)
+            async with asyncio.timeout(2):
+                assert b"200" in await reader.readuntil(b"hello")
+            writer.close()
+        assert not [record for record in caplog.records if "accept" in record.getMessage()]
+        with open(os.devnull):
+            pass

@@ -1,0 +1,134 @@
+"""Waveform data: audiowaveform's formats, and windows that stay small."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from signals import Samples, tone
+
+from soundscape.audio.record import Waveform, WaveformLevel
+from soundscape.audio.render import waveform
+
+
+def peaks_of(y: Samples, cuts: tuple[int, ...] = (65536,), samples_per_pixel: int = 256) -> waveform.Peaks:
+    meter = waveform.PeakMeter(channels=len(y), samples_per_pixel=samples_per_pixel)
+    start = turn = 0
+    while start < y.shape[1]:
+        length = cuts[turn % len(cuts)]
+        meter.push(y[:, start : start + length])
+        start, turn = start + length, turn + 1
+    return meter.result()
+
+
+def test_peaks_are_the_extremes_of_each_pixel() -> None:
+    samples = np.array([[0, 100, -200, 50, 7, -32768, 32767, 3, -9]], dtype=np.int16)
+    found = peaks_of((samples / 32768).astype(np.float32), samples_per_pixel=4)
+    assert found.tolist() == [[[-200, 100]], [[-32768, 32767]], [[-9, -9]]]
+
+
+def test_floats_beyond_full_scale_are_clipped() -> None:
+    found = peaks_of(np.array([[1.5, -7.0]], np.float32), samples_per_pixel=2)
+    assert found.tolist() == [[[-32768, 32767]]]
+
+
+@pytest.mark.parametrize("cuts", [(1, 255, 256, 257, 0), (1000,), (100_000,)])
+def test_cuts_change_nothing(cuts: tuple[int, ...]) -> None:
+    y = tone(seconds=0.3, sample_rate=44_100, channels=3)
+    assert np.array_equal(peaks_of(y, cuts), peaks_of(y))
+
+
+@given(st.integers(0, 40), st.integers(1, 3), st.integers(2, 5))
+@settings(max_examples=50, deadline=None)
+def test_coarser_is_the_same_as_measured_coarser(pixels: int, channels: int, ratio: int) -> None:
+    y = np.random.default_rng(pixels).uniform(-1, 1, (channels, pixels * 8 + 3)).astype(np.float32)
+    fine = peaks_of(y, samples_per_pixel=8)
+    assert np.array_equal(waveform.coarser(fine, ratio), peaks_of(y, samples_per_pixel=8 * ratio))
+
+
+def test_the_dat_file_is_audiowaveforms_version_2() -> None:
+    # By hand, from the format: version, flags, rate, samples per pixel, length, channels.
+    peaks = np.array([[[-1, 2], [-3, 4]], [[-5, 6], [-7, 8]]], dtype=np.int16)
+    expected = struct.pack("<iIiiIi8h", 2, 0, 44_100, 256, 2, 2, -1, 2, -3, 4, -5, 6, -7, 8)
+    assert waveform.dat_bytes(peaks, sample_rate=44_100, samples_per_pixel=256) == expected
+
+
+def test_the_json_says_the_same() -> None:
+    peaks = np.array([[[-1, 2], [-3, 4]]], dtype=np.int16)
+    found = json.loads(waveform.as_json(peaks, sample_rate=48_000, samples_per_pixel=512))
+    assert found == {
+        "version": 2,
+        "channels": 2,
+        "sample_rate": 48_000,
+        "samples_per_pixel": 512,
+        "bits": 16,
+        "length": 1,
+        "data": [-1, 2, -3, 4],
+    }
+
+
+def test_written_levels_are_complete_files(tmp_path: Path) -> None:
+    y = tone(seconds=60, sample_rate=44_100)
+    peaks = peaks_of(y)
+    written = waveform.write(peaks, tmp_path, sample_rate=44_100)
+    assert written.levels[-1].path == written.path == "waveform.dat"
+    assert [level.samples_per_pixel for level in written.levels] == [256, 1024]
+    for level in written.levels:
+        data = (tmp_path / level.path).read_bytes()
+        assert len(data) == level.size_bytes == 24 + level.length * 2 * 4
+        assert struct.unpack("<iIiiIi", data[:24]) == (2, 0, 44_100, level.samples_per_pixel, level.length, 2)
+    overview = json.loads((tmp_path / written.json_path).read_text())
+    assert overview["length"] == written.levels[-1].length
+
+
+def test_a_window_reads_exactly_its_pixels(tmp_path: Path) -> None:
+    y = tone(seconds=60, sample_rate=44_100)
+    peaks = peaks_of(y)
+    written = waveform.write(peaks, tmp_path, sample_rate=44_100)
+    found = waveform.window(written, start_s=10, end_s=12, width_px=300)
+    assert found.samples_per_pixel == 256
+    data = (tmp_path / found.path).read_bytes()[found.start_byte : found.end_byte]
+    first, last = 441_000 // 256, -(-529_200 // 256)
+    assert np.array_equal(np.frombuffer(data, "<i2").reshape(-1, 2, 2), peaks[first:last])
+
+
+def six_hours(channels: int, sample_rate: int) -> Waveform:
+    """The levels a recording of six hours has, without the recording."""
+    covers = waveform.FINEST_SAMPLES_PER_PIXEL
+    length = -(-6 * 3600 * sample_rate // covers)
+    levels = []
+    while True:
+        size = 24 + length * channels * 4
+        levels.append(WaveformLevel("waveform.dat", covers, length, size))
+        if length <= waveform.OVERVIEW_MAX_PIXELS:
+            break
+        covers, length = covers * waveform.LEVEL_RATIO, -(-length // waveform.LEVEL_RATIO)
+    return Waveform("waveform.dat", "waveform.json", sample_rate, channels, 16, tuple(levels))
+
+
+@given(
+    start_s=st.floats(0, 6 * 3600),
+    span_s=st.floats(0.001, 6 * 3600),
+    sample_rate=st.sampled_from([8_000, 44_100, 48_000, 192_000]),
+    width_px=st.integers(100, 2500),
+)
+def test_any_window_of_six_hours_takes_at_most_200_kb(
+    start_s: float, span_s: float, sample_rate: int, width_px: int
+) -> None:
+    recording = six_hours(2, sample_rate)
+    end_s = min(start_s + span_s, 6 * 3600.0)
+    found = waveform.window(recording, start_s=start_s, end_s=end_s, width_px=width_px)
+    assert 0 <= found.end_byte - found.start_byte <= 200_000
+    # Enough to draw with, as far as the finest level goes.
+    finest = (end_s - start_s) * sample_rate / waveform.FINEST_SAMPLES_PER_PIXEL
+    assert found.pixels >= min(width_px, finest) - 1
+
+
+def test_the_overview_is_small_as_well() -> None:
+    assert six_hours(8, 192_000).levels[-1].size_bytes <= 200_000
+    assert six_hours(2, 44_100).levels[-1].size_bytes <= 50_000

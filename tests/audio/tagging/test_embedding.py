@@ -1,0 +1,267 @@
+"""Both maps: frozen, of unit length, deaf to level, and near for what sounds alike."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import asdict
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from soundscape.audio import record
+from soundscape.audio.decode.file import open_audio
+from soundscape.audio.descriptors import DescriptorMeter
+from soundscape.audio.spectrum import MonoSignal, Spectrum
+from soundscape.audio.tagging import embedding
+from soundscape.audio.tagging.tagger import Tagger
+
+MODEL = Path(__file__).resolve().parents[4] / "shared/models/yamnet.tflite"
+needs_model = pytest.mark.skipif(
+    not MODEL.exists() or find_spec("ai_edge_litert") is None,
+    reason="needs ../shared/models/yamnet.tflite and soundscape[models]",
+)
+SUMMARY = {"mean": 2.0, "std": 1.0, "min": 0.5, "max": 4.0, "median": 1.5}
+SPECTRAL: dict[str, Any] = {
+    **dict.fromkeys(("centroid_hz", "bandwidth_hz", "rolloff_hz", "flatness", "flux"), SUMMARY),
+    "zero_crossing_rate": SUMMARY,
+    "rms_dbfs": {"mean": -20.0, "std": 3.0, "min": -30.0, "max": -10.0, "median": -19.0},
+    "mfcc": {"mean": [float(n) for n in range(20)], "std": [1.0] * 20},
+    "contrast_db": [20.0] * 7,
+    "active_share": 1.0,
+}
+TONALITY = {"key": "C", "mode": "major", "confidence": 0.8, "chroma": [1.0, *[0.1] * 11], "tuning_cents": 0.0}
+RHYTHM = {"tempo_bpm": 120.0, "tempo_confidence": 0.9, "beats_s": [], "onset_rate_hz": 2.0}
+LOUDNESS = {"integrated_lufs": -14.0, "true_peak_dbtp": -1.0, "range_lu": 6.0}
+
+
+def place(**changed: Any) -> embedding.Embedding:
+    parts = {"spectral": SPECTRAL, "tonality": TONALITY, "rhythm": RHYTHM, "loudness": LOUDNESS, **changed}
+    found = embedding.from_descriptors(**parts)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("file", "version", "digest"),
+    [
+        ("yamnet_128.npz", 1, "c5b7856453321d90ccd0f5c5509145406a927adc07113552a549354309de481f"),
+        ("descriptors_128.npz", 1, "323299eee995f402b1115d75f10fff26a47e53d333b035e7c680fdad111f8f3f"),
+    ],
+)
+def test_maps_are_frozen(file: str, version: int, digest: str) -> None:
+    """Vectors lie in databases: other bytes need another version, and a row of their own here."""
+    stored = resources.files("soundscape.audio").joinpath(f"data/{file}")
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == digest
+    name = file.removesuffix(".npz").replace("_", "-")
+    assert embedding.projection(name).space == f"{name}-v{version}"
+
+
+@pytest.mark.parametrize("name", ["yamnet-128", "descriptors-128"])
+def test_no_axis_is_wasted(name: str) -> None:
+    """No axis in use is a mixture of others, not even after rounding to half precision."""
+    matrix = embedding.projection(name).matrix
+    used = matrix[:, np.abs(matrix).sum(axis=0) > 0]
+    assert np.isfinite(matrix).all()
+    assert np.linalg.matrix_rank(used) == used.shape[1]
+
+
+def test_project() -> None:
+    heard = np.abs(np.random.default_rng(0).standard_normal(1024)).astype(np.float32)
+    found = embedding.project(heard)
+    assert found is not None
+    assert (found.space, found.version) == ("yamnet-128-v1", 1)
+    assert found.values.shape == (128,)
+    assert found.values.dtype == np.float32
+    assert np.linalg.norm(found.values) == pytest.approx(1, abs=1e-6)
+    frozen = embedding.projection("yamnet-128")
+    expected = (np.sqrt(heard.astype(float)) - frozen.centre) @ frozen.matrix.astype(float)
+    np.testing.assert_allclose(found.values, expected / np.linalg.norm(expected), atol=1e-5)
+    again = embedding.project(heard)
+    assert again is not None
+    np.testing.assert_array_equal(found.values, again.values)
+
+
+def test_nothing_heard_has_no_place() -> None:
+    assert embedding.project(np.zeros(1024, dtype=np.float32)) is None
+
+
+def test_from_descriptors() -> None:
+    found = place()
+    assert (found.space, found.version) == ("descriptors-128-v1", 1)
+    assert found.values.shape == (128,)
+    assert found.values.dtype == np.float32
+    assert np.linalg.norm(found.values) == pytest.approx(1, abs=1e-6)
+    np.testing.assert_array_equal(found.values, place().values)
+
+
+def test_silence_has_no_place() -> None:
+    assert (
+        embedding.from_descriptors(spectral=None, tonality=TONALITY, rhythm=RHYTHM, loudness=LOUDNESS) is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "same_as"),
+    [
+        # what is missing, and the neutral value it stands for
+        ("tonality", None, {"tonality": {"chroma": [1.0] * 12, "confidence": 0.0}}),
+        ("tonality", {"chroma": [0.0] * 12, "confidence": 0.0}, {"tonality": None}),
+        ("rhythm", None, {"rhythm": {"tempo_bpm": None, "tempo_confidence": 0.0, "onset_rate_hz": 0.0}}),
+        ("rhythm", {**RHYTHM, "tempo_bpm": None}, {"rhythm": {**RHYTHM, "tempo_confidence": 0.0}}),
+        ("loudness", None, {"loudness": {**LOUDNESS, "range_lu": 0.0, "true_peak_dbtp": -2.0}}),
+        ("loudness", {**LOUDNESS, "range_lu": None}, {"loudness": {**LOUDNESS, "range_lu": 0.0}}),
+    ],
+)
+def test_what_is_missing_is_neutral(section: str, value: Any, same_as: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(place(**{section: value}).values, place(**same_as).values)
+
+
+@pytest.mark.parametrize(("tempo_bpm", "same"), [(60.0, True), (240.0, True), (85.0, False), (170.0, False)])
+def test_tempo_is_the_same_an_octave_apart(tempo_bpm: float, same: bool) -> None:
+    other = place(rhythm={**RHYTHM, "tempo_bpm": tempo_bpm})
+    assert np.allclose(other.values, place().values, atol=1e-5) is same
+
+
+def test_every_name_is_one_of_the_record() -> None:
+    """The keys read here are those the record is made of."""
+    fields = {
+        kind: set(kind.__dataclass_fields__)
+        for kind in (record.Spectral, record.Tonality, record.Rhythm, record.Loudness, record.Summary)
+    }
+    assert set(SPECTRAL) <= fields[record.Spectral]
+    assert set(TONALITY) <= fields[record.Tonality]
+    assert set(RHYTHM) <= fields[record.Rhythm]
+    assert set(LOUDNESS) <= fields[record.Loudness]
+    assert set(SUMMARY) <= fields[record.Summary]
+
+
+number = st.floats(-1e4, 1e4)
+positive = st.floats(0, 1e5)
+summary = st.fixed_dictionaries(dict.fromkeys(SUMMARY, positive))
+
+
+@given(
+    spectral=st.fixed_dictionaries(
+        {
+            **dict.fromkeys(
+                ("centroid_hz", "bandwidth_hz", "rolloff_hz", "flatness", "flux", "zero_crossing_rate"),
+                summary,
+            ),
+            "rms_dbfs": st.fixed_dictionaries(dict.fromkeys(SUMMARY, number)),
+            "mfcc": st.fixed_dictionaries(
+                {
+                    "mean": st.lists(number, min_size=20, max_size=20),
+                    "std": st.lists(positive, min_size=20, max_size=20),
+                }
+            ),
+            "contrast_db": st.lists(positive, min_size=7, max_size=7),
+            "active_share": st.floats(0, 1),
+        }
+    ),
+    tempo_bpm=st.none() | st.floats(20, 400),
+    chroma=st.lists(st.floats(0, 1), min_size=12, max_size=12),
+    integrated_lufs=st.none() | number,
+)
+@settings(max_examples=100, deadline=None)
+def test_any_record_has_a_place(
+    spectral: dict[str, Any], tempo_bpm: float | None, chroma: list[float], integrated_lufs: float | None
+) -> None:
+    found = place(
+        spectral=spectral,
+        tonality={"chroma": chroma, "confidence": 0.5},
+        rhythm={"tempo_bpm": tempo_bpm, "tempo_confidence": 0.5, "onset_rate_hz": 1.0},
+        loudness={"integrated_lufs": integrated_lufs, "true_peak_dbtp": -1.0, "range_lu": None},
+    )
+    assert np.isfinite(found.values).all()
+    assert np.linalg.norm(found.values) == pytest.approx(1, abs=1e-5)
+
+
+def spectral_of(y: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
+    meter, spectrum = DescriptorMeter(), Spectrum()
+    for frames in [*spectrum.push(y), *spectrum.finish()]:
+        meter.push(frames)
+    found = meter.result()
+    assert found is not None
+    return asdict(found)
+
+
+@pytest.mark.parametrize("gain_db", [-20.0, -6.0, 3.0])
+def test_level_does_not_matter(gain_db: float) -> None:
+    random = np.random.default_rng(4)
+    y = (random.standard_normal(22_050 * 3) * np.linspace(0.05, 0.1, 22_050 * 3)).astype(np.float32)
+    plain, scaled = spectral_of(y), spectral_of(y * np.float32(10 ** (gain_db / 20)))
+    loud = {**LOUDNESS, "integrated_lufs": -14 + gain_db, "true_peak_dbtp": -1 + gain_db}
+    assert place(spectral=plain).values @ place(spectral=scaled, loudness=loud).values > 0.999
+
+
+# Long enough to be cut in two, and the same sound in both halves.
+STEADY = [
+    "applause.wav",
+    "arcade_music_f32.wav",
+    "birds1.flac",
+    "car_engine.mp3",
+    "jazz_guitar.flac",
+    "lets_go_fishin_excerpt.m4a",
+    "rain.ogg",
+    "snoring.ogg",
+    "speech_a.ogg",
+    "speech_b_16k.ogg",
+    "typing_22k.wav",
+    "vibe_ace.ogg",
+]
+
+
+def halves(path: Path, rate: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    with path.open("rb") as file, open_audio(file) as audio:
+        mono = MonoSignal(
+            sample_rate=audio.header.sample_rate, channels=audio.header.channels, target_rate=rate
+        )
+        y = np.concatenate([*[mono.push(block) for block in audio.blocks()], mono.finish()])[: 24 * rate]
+    return [y[: y.size // 2], y[y.size // 2 :]]
+
+
+def found_again(first: list[Any], second: list[Any]) -> float:
+    """Share of the recordings whose two halves are nearest to one another."""
+    a, b = (np.array([each.values for each in side]) for side in (first, second))
+    nearness = a @ b.T
+    here = np.arange(len(a))
+    return float(np.mean((nearness.argmax(axis=0) == here) & (nearness.argmax(axis=1) == here)))
+
+
+@needs_model
+def test_halves_of_a_recording_find_each_other_by_what_is_heard(shared_audio: Path) -> None:
+    sides: list[list[Any]] = [[], []]
+    for name in STEADY:
+        for side, y in zip(sides, halves(shared_audio / name, 16_000), strict=True):
+            tagger = Tagger(MODEL)
+            tagger.push(y)
+            side.append(embedding.project(tagger.result().mean_embedding))
+    assert found_again(*sides) >= 0.9
+
+
+def test_halves_of_a_recording_find_each_other_by_descriptors(shared_audio: Path) -> None:
+    sides: list[list[Any]] = [[], []]
+    for name in STEADY:
+        for side, y in zip(sides, halves(shared_audio / name, 22_050), strict=True):
+            side.append(place(spectral=spectral_of(y), tonality=None, rhythm=None, loudness=None))
+    assert found_again(*sides) >= 0.75
+
+
+def test_likeness_is_graded() -> None:
+    """White noise lies nearer to a darker noise than to a tone."""
+    random, t = np.random.default_rng(1), np.arange(22_050 * 3) / 22_050
+    white = random.standard_normal(t.size)
+    darker = np.convolve(random.standard_normal(t.size), np.ones(4) / 4, mode="same")
+    tone = np.sin(2 * math.pi * 440 * t)
+    noise, dark, sine = (
+        place(spectral=spectral_of((y * 0.1).astype(np.float32)), tonality=None, rhythm=None).values
+        for y in (white, darker, tone)
+    )
+    assert noise @ dark > noise @ sine + 0.3

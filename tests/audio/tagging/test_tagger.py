@@ -1,0 +1,298 @@
+"""Tags: the hysteresis on made-up scores, the tagger on real sound."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from soundscape.audio.decode.file import open_audio
+from soundscape.audio.spectrum import MonoSignal
+from soundscape.audio.tagging import models, yamnet
+from soundscape.audio.tagging.tagger import Segments, Tag, Tagger, TagResult
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+MODEL = SHARED / "models/yamnet.tflite"
+needs_model = pytest.mark.skipif(
+    not MODEL.exists() or find_spec("ai_edge_litert") is None,
+    reason="needs ../shared/models/yamnet.tflite and soundscape[models]",
+)
+
+H, M, L = 0.6, 0.2, 0.05  # at `on`, between the two, below `off`
+
+
+def segments(*, gap_windows: int = 1, minimum_windows: int = 1, limit: int = 100) -> Segments:
+    return Segments(on=0.3, off=0.15, gap_windows=gap_windows, minimum_windows=minimum_windows, limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("scores", "gap", "minimum", "expected"),
+    [
+        ([L, L, L], 1, 1, []),
+        ([M, M, M], 1, 1, []),  # never reached `on`
+        ([L, H, L, L], 1, 1, [(1, 1)]),
+        ([H, H, H], 1, 1, [(0, 2)]),  # open at the end
+        ([M, H, M, M, L, L], 1, 1, [(1, 3)]),  # starts at `on`, lasts at `off`
+        ([H, L, H], 1, 1, [(0, 2)]),  # bridged
+        ([H, L, M, L, L], 1, 1, [(0, 2)]),  # what comes back need not reach `on`
+        ([H, L, L, H], 1, 1, [(0, 0), (3, 3)]),  # too long to bridge
+        ([H, L, L, H], 2, 1, [(0, 3)]),
+        ([H, L, L, H], 0, 1, [(0, 0), (3, 3)]),
+        ([H, L, H], 0, 1, [(0, 0), (2, 2)]),
+        ([L, H, L, L, H, H, L], 1, 2, [(4, 5)]),  # too short is dropped
+        ([L, H, L, H, L, L], 1, 3, [(1, 3)]),  # a bridged gap counts as length
+        ([L, H, L], 1, 2, []),  # a gap at the end does not
+        ([H], 1, 2, [(0, 0)]),  # but the whole recording is long enough
+        ([H, H, L], 1, 4, []),
+        ([H, H, H], 1, 4, [(0, 2)]),
+        ([0.3, 0.15, 0.1499], 0, 1, [(0, 1)]),  # thresholds are inclusive
+        ([], 1, 1, []),
+    ],
+)
+def test_hysteresis(scores: list[float], gap: int, minimum: int, expected: list[tuple[int, int]]) -> None:
+    found = segments(gap_windows=gap, minimum_windows=minimum)
+    found.push(np.array(scores, dtype=np.float32).reshape(-1, 1))
+    spans = sorted((first, last) for _, first, last, _ in found.finish())
+    assert spans == expected
+
+
+def test_confidence_is_the_mean_over_the_stretch_without_its_tail() -> None:
+    found = segments()
+    found.push(np.array([[0.4], [0.1], [0.7], [0.1], [0.0]], dtype=np.float32))
+    ((_, first, last, mean),) = found.finish()
+    assert (first, last) == (0, 2)
+    assert mean == pytest.approx(0.4)
+
+
+def test_classes_do_not_mix() -> None:
+    found = segments(gap_windows=0)
+    found.push(np.array([[H, L, L], [L, H, M], [L, H, H]], dtype=np.float32))
+    assert sorted((label, first, last) for label, first, last, _ in found.finish()) == [
+        (0, 0, 0),
+        (1, 1, 2),
+        (2, 2, 2),
+    ]
+
+
+def test_limit_keeps_the_strongest_and_counts_the_rest() -> None:
+    found = segments(gap_windows=0, limit=2)
+    scores = np.zeros((12, 1), dtype=np.float32)
+    scores[[0, 2, 5, 6, 9], 0] = [0.5, 0.4, 0.5, 0.5, 0.9]
+    found.push(scores)
+    assert sorted(first for _, first, _, _ in found.finish()) == [5, 9]
+    assert found.dropped == 2
+
+
+@pytest.mark.parametrize(("on", "off"), [(0.2, 0.3), (1.1, 0.3), (0.3, 0.0)])
+def test_senseless_thresholds(on: float, off: float) -> None:
+    with pytest.raises(ValueError, match="thresholds"):
+        Segments(on=on, off=off, gap_windows=1, minimum_windows=1, limit=1)
+
+
+def by_hand(scores: list[float], gap: int, minimum: int) -> list[tuple[int, int]]:
+    """The same rule, written with the whole series at hand."""
+    spans, at = [], 0
+    while at < len(scores):
+        if scores[at] < 0.3:
+            at += 1
+            continue
+        last = at
+        for ahead in range(at + 1, len(scores)):
+            if ahead - last > gap + 1:
+                break
+            if scores[ahead] >= 0.15:
+                last = ahead
+        if last - at + 1 >= min(minimum, len(scores)):
+            spans.append((at, last))
+        # The stretch is given up once the gap is too long; a new one may start right after.
+        at = last + gap + 2
+    return spans
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.31, 0.9]), max_size=40),
+    gap=st.integers(0, 3),
+    minimum=st.integers(1, 4),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_series_in_any_pieces(scores: list[float], gap: int, minimum: int, cuts: list[int]) -> None:
+    found = segments(gap_windows=gap, minimum_windows=minimum)
+    series = np.array(scores, dtype=np.float32).reshape(-1, 1)
+    for piece in np.split(series, sorted(min(cut, len(scores)) for cut in cuts)):
+        found.push(piece)
+    assert sorted((first, last) for _, first, last, _ in found.finish()) == by_hand(scores, gap, minimum)
+
+
+def read_16k(path: Path) -> yamnet.Float32:
+    with path.open("rb") as file, open_audio(file) as audio:
+        mono = MonoSignal(
+            sample_rate=audio.header.sample_rate, channels=audio.header.channels, target_rate=16_000
+        )
+        blocks = [mono.push(block) for block in audio.blocks()]
+        return np.concatenate([*blocks, mono.finish()])
+
+
+def heard(y: yamnet.Float32, *, block: int | None = None) -> TagResult:
+    tagger = Tagger(MODEL)
+    for at in range(0, y.size, block or max(y.size, 1)):
+        tagger.push(y[at : at + (block or y.size)])
+    return tagger.result()
+
+
+def span(tags: tuple[Tag, ...], label: str) -> float:
+    return sum(tag.end_s - tag.start_s for tag in tags if tag.label == label)
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("name", "label", "share", "foreign"),
+    [
+        # file, a tag that a listener would give, the least share of it, tags that nobody would
+        ("speech_a.ogg", "Speech", 0.95, {"Music", "Animal", "Rain"}),
+        ("speech_b_16k.ogg", "Speech", 0.95, {"Music", "Animal", "Rain"}),
+        ("vibe_ace.ogg", "Music", 0.95, {"Speech", "Animal", "Rain"}),
+        ("lets_go_fishin.ogg", "Music", 0.95, {"Animal", "Rain"}),
+        ("hungarian_dance_5.ogg", "Music", 0.8, {"Speech", "Rain"}),
+        ("jazz_guitar.flac", "Guitar", 0.8, {"Speech", "Rain"}),
+        ("trumpet_F_90bpm.ogg", "Trumpet", 0.65, {"Speech", "Rain"}),
+        ("loop_amen.flac", "Music", 0.95, {"Speech", "Rain"}),
+        ("birds1.flac", "Bird", 0.9, {"Speech", "Music"}),
+        ("robin.ogg", "Bird vocalization, bird call, bird song", 0.75, {"Speech", "Music"}),
+        ("rain.ogg", "Rain", 0.6, {"Speech", "Music"}),
+        ("applause.wav", "Applause", 0.95, {"Speech", "Rain"}),
+        ("snoring.ogg", "Snoring", 0.3, {"Music", "Rain"}),
+        ("train.m4a", "Rail transport", 0.4, {"Music", "Animal"}),
+        ("car_engine.mp3", "Engine", 0.9, {"Music", "Animal"}),
+        ("typing_22k.wav", "Typing", 0.95, {"Music", "Animal"}),
+        ("silence.flac", "Silence", 0.95, {"Music", "Speech"}),
+    ],
+)
+def test_recordings_read_true(
+    name: str, label: str, share: float, foreign: set[str], shared_audio: Path
+) -> None:
+    result = heard(read_16k(shared_audio / name))
+    assert span(result.tags, label) >= share * result.duration_s
+    assert not foreign & {tag.label for tag in result.tags}
+    assert yamnet.class_names()[int(result.mean_scores.argmax())] in {tag.label for tag in result.tags}
+    assert all(0 <= tag.start_s < tag.end_s <= round(result.duration_s, 3) for tag in result.tags)
+    assert all(0 < tag.confidence <= 1 for tag in result.tags)
+    assert list(result.tags) == sorted(result.tags, key=lambda tag: (tag.start_s, -tag.confidence, tag.label))
+
+
+@needs_model
+@pytest.mark.parametrize("start_s", [2.0, 2.2, 2.37])
+def test_a_sound_is_placed_where_it_is(start_s: float, shared_audio: Path) -> None:
+    """Seconds of speech and of typing in digital silence, at offsets that fall on and between windows."""
+    y = np.zeros(16_000 * 20, dtype=np.float32)
+    for name, at_s in (("speech_b_16k.ogg", start_s), ("typing_22k.wav", start_s + 9)):
+        sound = read_16k(shared_audio / name)[16_000 : 16_000 * 6]
+        y[int(at_s * 16_000) :][: sound.size] = sound
+    result = heard(y)
+    for label, expected_s in (("Speech", start_s), ("Typing", start_s + 9)):
+        tags = [tag for tag in result.tags if tag.label == label]
+        assert min(tag.start_s for tag in tags) == pytest.approx(expected_s, abs=0.6)
+        assert max(tag.end_s for tag in tags) == pytest.approx(expected_s + 5, abs=0.75)
+    assert span(result.tags, "Silence") > 5
+
+
+@needs_model
+@pytest.mark.parametrize("block", [1, 997, 7680, 15_600, 65_536, 130_800, 130_801])
+def test_blocks_do_not_matter(block: int, shared_audio: Path) -> None:
+    y = read_16k(shared_audio / "trumpet_F_90bpm.ogg")
+    y = np.concatenate([y, y, y])[: 16_000 if block == 1 else None]
+    expected, result = heard(y), heard(y, block=block)
+    assert result.tags == expected.tags
+    np.testing.assert_array_equal(result.mean_embedding, expected.mean_embedding)
+    np.testing.assert_array_equal(result.std_embedding, expected.std_embedding)
+    np.testing.assert_array_equal(result.mean_scores, expected.mean_scores)
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("samples", "windows"),
+    [
+        (0, 0),
+        (1, 1),
+        (15_599, 1),
+        (15_600, 1),
+        (15_601, 2),  # the rest is padded to a window of its own
+        (23_280, 2),
+        (23_281, 3),
+        (15_600 + 15 * 7_680, 16),  # exactly one batch
+        (15_600 + 15 * 7_680 + 1, 17),
+        (15_600 + 31 * 7_680, 32),  # exactly two
+        (15_600 + 31 * 7_680 + 7_681, 34),
+    ],
+)
+def test_window_count(samples: int, windows: int) -> None:
+    y = np.random.default_rng(1).standard_normal(samples).astype(np.float32) * 0.1
+    result = heard(y)
+    assert result.windows == windows
+    assert result.duration_s == samples / 16_000
+    assert all(tag.end_s <= result.duration_s + 5e-4 for tag in result.tags)
+
+
+@needs_model
+def test_statistics_are_those_of_the_windows() -> None:
+    y = np.random.default_rng(1).standard_normal(15_600 + 39 * 7_680).astype(np.float32) * 0.1
+    scores, embeddings = yamnet.Yamnet(MODEL).predict(y)
+    result = heard(y)
+    np.testing.assert_allclose(result.mean_scores, scores.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(result.mean_embedding, embeddings.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(result.std_embedding, embeddings.std(axis=0), atol=1e-4)
+
+
+@needs_model
+def test_empty_recording() -> None:
+    result = heard(np.zeros(0, dtype=np.float32))
+    assert result.tags == ()
+    assert not result.mean_embedding.any()
+    assert not result.mean_scores.any()
+
+
+def test_stereo_is_refused() -> None:
+    with pytest.raises(ValueError, match="mono"):
+        Tagger(MODEL).push(np.zeros((2, 100), dtype=np.float32))
+
+
+def feed(tagger: Tagger, samples: int) -> None:
+    tagger.push(np.zeros(samples, dtype=np.float32))
+    tagger.result()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        Tagger.load,
+        lambda tagger: feed(tagger, 100),  # by the result of a short recording
+        lambda tagger: feed(tagger, 200_000),  # by a push
+    ],
+)
+def test_without_the_model_nothing_is_guessed(use: Callable[[Tagger], None], tmp_path: Path) -> None:
+    with pytest.raises((models.ModelMissing, models.ModelRuntimeMissing)):
+        use(Tagger(tmp_path / "yamnet.tflite"))
+
+
+@needs_model
+def test_memory_does_not_grow_with_length() -> None:
+    """Ten minutes of sound that changes all the time, after one that warmed up."""
+    random = np.random.default_rng(2)
+    minute = np.concatenate(
+        [random.standard_normal(48_000).astype(np.float32) * level for level in (0.3, 0, 0.01, 0, 1)] * 4
+    )
+    tagger = Tagger(MODEL, limit=10)
+    tagger.push(minute)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(9):
+        tagger.push(minute)
+    result = tagger.result()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 4096
+    assert len(result.tags) <= 10
+    assert result.dropped_tags > 0

@@ -1,0 +1,191 @@
+"""`soundscape analyze` as people and scripts use it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from signals import tone, wav
+from typer.testing import CliRunner, Result
+
+from soundscape.cli.analyze import Job, _Display, _in_parallel, analyze
+from soundscape.errors import AnalysisCrashed
+
+app = typer.Typer()
+app.command()(analyze)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Two recordings, one of them in a folder of its own, beside a cover and a text."""
+    folder = tmp_path / "recordings"
+    (folder / "inner").mkdir(parents=True)
+    data = wav(tone(seconds=1, sample_rate=22_050), 22_050)
+    (folder / "b.wav").write_bytes(data)
+    (folder / "inner" / "b.wav").write_bytes(data)
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a sound")
+    (folder / "notes.mp3").write_bytes(b"these are only words\n" * 100)
+    return folder
+
+
+def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["--no-tags", *map(str, arguments)], input=stdin)
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_one_file_as_json(recordings: Path) -> None:
+    result = run(recordings / "b.wav", "--json")
+    assert result.exit_code == 0
+    (record,) = lines(result)
+    assert record["file"] == str(recordings / "b.wav")
+    assert record["source"]["duration_s"] == 1.0  # type: ignore[index]
+
+
+def test_a_directory_is_searched_and_refusals_are_named(recordings: Path) -> None:
+    result = run(recordings, "--json")
+    assert result.exit_code == 1
+    found = lines(result)
+    assert [Path(str(record["file"])).relative_to(recordings).as_posix() for record in found] == [
+        *("b.wav", "inner/b.wav", "notes.mp3")
+    ]
+    assert found[2]["error"]["code"] == "not_audio"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("pattern", ["*.wav", "**/*.wav"])
+def test_globs(recordings: Path, pattern: str) -> None:
+    result = run(recordings / pattern, "--json")
+    assert result.exit_code == 0
+    assert len(lines(result)) == (2 if "**" in pattern else 1)
+
+
+def test_standard_input(recordings: Path) -> None:
+    result = run("-", "--json", stdin=(recordings / "b.wav").read_bytes())
+    assert result.exit_code == 0
+    assert lines(result)[0]["file"] == "standard input"
+
+
+def test_out_has_a_directory_for_each_file(recordings: Path, tmp_path: Path) -> None:
+    result = run(recordings / "b.wav", recordings / "inner" / "b.wav", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.wav", "b.wav-2"}
+    record = json.loads((tmp_path / "out" / "b.wav-2" / "record.json").read_text())
+    assert (tmp_path / "out" / "b.wav-2" / record["waveform"]["path"]).exists()
+
+
+def test_for_people(recordings: Path) -> None:
+    result = run(recordings / "b.wav", recordings / "notes.mp3")
+    assert result.exit_code == 1
+    assert "0:01.0, pcm_s16 in wav, 22050 Hz, stereo" in result.stdout
+    assert "not_audio" in result.stderr
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    result = run(tmp_path / "nowhere.wav", "--json")
+    assert result.exit_code == 1
+    assert lines(result)[0]["error"]["code"] == "file_unreadable"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_results_that_cannot_be_written(recordings: Path, tmp_path: Path, jobs: str) -> None:
+    (tmp_path / "out").write_text("a file, where a directory is wanted")
+    result = run(recordings / "b.wav", "--out", tmp_path / "out", "--json", "--jobs", jobs)
+    assert result.exit_code == 1
+    assert lines(result)[0]["error"]["code"] == "io_failed"  # type: ignore[index]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_a_pipe_by_its_name(recordings: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes((recordings / "b.wav").read_bytes()))
+    writer.start()
+    result = run(pipe, "--json")
+    writer.join(timeout=10)
+    assert result.exit_code == 0
+    assert lines(result)[0]["source"]["duration_s"] == 1.0  # type: ignore[index]
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    assert run(tmp_path).exit_code == 2
+    assert run(tmp_path / "*.wav").exit_code == 2
+
+
+def test_several_at_a_time_keep_the_order(recordings: Path) -> None:
+    result = run(recordings, "--json", "--jobs", "2")
+    assert result.exit_code == 1
+    assert [record["file"] for record in lines(result)] == [
+        record["file"] for record in lines(run(recordings, "--json"))
+    ]
+
+
+def test_a_child_that_dies_costs_one_file(recordings: Path) -> None:
+    jobs = [Job(f"{n}", recordings / "b.wav", None, False, False, None) for n in range(3)]
+
+    def kill_the_first() -> None:
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    with _Display(as_json=True, files=len(jobs)) as display:
+        results = list(_in_parallel(jobs, 2, display))
+    killer.join(timeout=10)
+    assert [job for job, _ in results] == jobs
+    assert sum(isinstance(result, AnalysisCrashed) for _, result in results) == 1
+    assert sum(isinstance(result, dict) for _, result in results) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_bar_on_a_terminal(recordings: Path) -> None:
+    import pty
+
+    controller, terminal = pty.openpty()
+    code = "import sys, typer; from soundscape.cli.analyze import analyze; typer.run(analyze)"
+    arguments = [
+        sys.executable,
+        "-c",
+        code,
+        "--no-tags",
+        str(recordings / "b.wav"),
+        str(recordings / "inner"),
+    ]
+    child = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal ends with the child
+        while piece := os.read(controller, 1024):
+            shown += piece
+    output, _ = child.communicate(timeout=60)
+    os.close(controller)
+    assert child.returncode == 0, shown.decode()
+    assert output.count(b"pcm_s16 in wav") == 2
+    assert b"1/2 b.wav" in shown
+    assert b"x real time" in shown
+
+
+def test_importing_the_command_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, soundscape.audio, soundscape.cli.analyze\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'librosa', 'av', 'soundfile', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or None)"
+    )
+    begin = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    # Under a second on an idle machine; this is a guard against the heavy imports' several.
+    assert time.perf_counter() - begin < 5

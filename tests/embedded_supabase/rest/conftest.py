@@ -1,0 +1,155 @@
+"""A cluster with the record shop of `schema.sql`, served by the Data API alone on a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from embedded_supabase.config import Config
+from embedded_supabase.keys import Keys
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import Postgres
+from embedded_supabase.rest import app as rest
+from embedded_supabase.rest.schema_cache import SchemaCache, load
+from embedded_supabase.stack import Stack, open_stack
+
+A = "00000000-0000-0000-0000-00000000000a"
+B = "00000000-0000-0000-0000-00000000000b"
+SCHEMA = Path(__file__).with_name("schema.sql")
+
+
+@dataclass
+class Shop:
+    """The served project."""
+
+    url: str
+    stack: Stack
+
+    def token(self, user: str, *, lifetime_s: int = 600) -> str:
+        return self.stack.tokens.mint(
+            {
+                "sub": user,
+                "role": "authenticated",
+                "aud": "authenticated",
+                "exp": int(time.time()) + lifetime_s,
+                "iss": self.stack.tokens.issuer,
+            }
+        )
+
+    def client(self, bearer: str | None = None, key: str | None = None) -> httpx.Client:
+        key = key or self.stack.keys.publishable_key
+        headers = {"apikey": key, "authorization": f"Bearer {bearer or key}"}
+        return httpx.Client(base_url=f"{self.url}/rest/v1", headers=headers, timeout=20)
+
+    def sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Look behind the API's back, as superuser."""
+        with psycopg.connect(self.stack.postgres.dsn("supabase_admin"), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+class Server(uvicorn.Server):
+    """A server in a thread, which cannot take the process's signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    folder = tmp_path_factory.mktemp("rest")
+    if os.geteuid() == 0:
+        for parent in (folder, *folder.parents):
+            if parent.name.startswith("pytest-"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+    postgres = Postgres(home=folder / "postgres", password="for-tests-only", durable=False)
+    postgres.start()
+    try:
+        install_platform(postgres)
+        with psycopg.connect(postgres.dsn("postgres")) as connection:
+            connection.execute(SCHEMA.read_bytes())
+        yield postgres
+    finally:
+        postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    started: Future[Shop] = Future()
+    loop = asyncio.new_event_loop()
+    finished = asyncio.Event()
+
+    async def serve() -> None:
+        stack_settings = {
+            "data_dir": tmp_path_factory.mktemp("data"),
+            "url": "http://127.0.0.1",
+            "keys": Keys.make(),
+            "config": Config({"api": {"max_rows": 50, "schemas": ["public", "graphql_public"]}}),
+            "postgres": cluster,
+        }
+        async with open_stack(**stack_settings) as stack:
+            app = Starlette(routes=[Mount("/rest/v1", rest.build(stack))])
+            server = Server(
+                uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_keep_alive=75)
+            )
+            tasks = [asyncio.create_task(server.serve()), asyncio.create_task(rest.run(stack))]
+            while not server.started:
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            started.set_result(Shop(f"http://127.0.0.1:{port}", stack))
+            await finished.wait()
+            server.should_exit = True
+            await tasks[0]
+            tasks[1].cancel()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield started.result(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(finished.set)
+        thread.join(timeout=30)
+        loop.close()
+
+
+@pytest.fixture
+def anon(shop: Shop) -> Iterator[httpx.Client]:
+    with shop.client() as client:
+        yield client
+
+
+@pytest.fixture
+def user(shop: Shop) -> Iterator[httpx.Client]:
+    """Signed in as A."""
+    with shop.client(shop.token(A)) as client:
+        yield client
+
+
+@pytest.fixture
+def service(shop: Shop) -> Iterator[httpx.Client]:
+    with shop.client(key=shop.stack.keys.secret_key) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def cache(cluster: Postgres) -> SchemaCache:
+    async def read() -> SchemaCache:
+        async with await psycopg.AsyncConnection.connect(cluster.dsn("authenticator")) as connection:
+            return await load(connection, ["public"], ["public", "extensions"])
+
+    return asyncio.run(read())
