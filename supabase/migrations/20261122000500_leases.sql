@@ -104,7 +104,9 @@ comment on function soundscape.claim_next(text, text, integer, uuid[])
     is 'Take the next job of one queue; null where nothing stands there for us. owners_held: whose turns this '
        'transaction holds already.';
 
-create function soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[] default null)
+create function soundscape.claim_jobs(
+    worker text, max_jobs integer default 1, lease_s integer default 60, holding text[] default null
+)
 returns table (
     job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
     object_name text, object_version text, size_bytes bigint, content_type text
@@ -153,9 +155,9 @@ begin
 end
 $$;
 comment on function soundscape.claim_jobs(text, integer, integer, text[])
-    is 'Take up to max_jobs jobs for lease_s seconds, as docs/decisions/fair-turns.md shares them out. The token '
-       'fences every later call. holding: the tokens that the worker knows of; what else it holds is given back '
-       'instead.';
+    is 'Worker only. Claims up to max_jobs jobs for lease_s seconds; docs/decisions/fair-turns.md says whose jobs come '
+       'first. Every later call needs the token. holding lists the tokens that the worker knows of. Other claims of '
+       'this worker are released, because the response to them was lost.';
 
 create function soundscape.next_message_s() returns double precision
 language sql stable security definer set search_path = '' as $$
@@ -167,8 +169,8 @@ language sql stable security definer set search_path = '' as $$
     where (select s.paused_at is null from soundscape.queue_settings s)
 $$;
 comment on function soundscape.next_message_s()
-    is 'Seconds until a lease runs out or a job is to be tried again, whichever comes first; 0 where one stands, null '
-       'where there is none or the queue is paused.';
+    is 'Worker only. Seconds until a lease expires or a job is due, whichever comes first. 0 when a job is waiting, '
+       'null when there is none or the queue is paused.';
 
 create function soundscape.held_job(job_id bigint, token text) returns soundscape.jobs
 language plpgsql security definer set search_path = '' as $$
@@ -194,7 +196,7 @@ $$;
 comment on function soundscape.held_job(bigint, text)
     is 'The job, locked, if the token still holds it; otherwise an error that ends the transaction.';
 
-create function soundscape.extend_lease(job_id bigint, token text, lease_s integer) returns timestamptz
+create function soundscape.extend_lease(job_id bigint, token text, lease_s integer default 60) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs := soundscape.held_job(job_id, token);
@@ -206,7 +208,7 @@ begin
 end
 $$;
 comment on function soundscape.extend_lease(bigint, text, integer)
-    is 'Heartbeat: hold the job for lease_s more seconds.';
+    is 'Worker only. The heartbeat: holds the job for lease_s more seconds.';
 
 create function soundscape.told(final_state text, code text, message text) returns text
 language sql immutable parallel safe set search_path = ''
@@ -307,8 +309,8 @@ begin
 end
 $$;
 comment on function soundscape.fail_job(bigint, text, text, text, text)
-    is 'failed and rejected are final; crashed counts, passing is excused and both are tried again after a while until '
-       'there were too many; released is tried again at once.';
+    is 'Worker only. Says how an attempt failed. failed and rejected are final. crashed counts as an attempt; passing '
+       'does not. Both are retried after a delay until the limit is reached. released is retried at once.';
 
 -- What an owner may ask for
 -- =========================
@@ -370,7 +372,9 @@ begin
     return (select status from public.audio_files where id = recording);
 end
 $$;
-comment on function soundscape.cancel_analysis(uuid) is 'The owner''s wish that a recording be left alone.';
+comment on function soundscape.cancel_analysis(uuid)
+    is 'For owners. Stops the analysis of a recording that is queued or being analysed. Returns the status afterwards: '
+       'failed with the code cancelled, or the same as before if there was nothing to stop.';
 
 create function soundscape.retry_analysis(recording uuid) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -380,48 +384,6 @@ begin
     return (select status from public.audio_files where id = recording);
 end
 $$;
-comment on function soundscape.retry_analysis(uuid) is 'The owner''s wish that a recording be tried again.';
-
-create function public.cancel_analysis(recording uuid) returns text
-language sql set search_path = ''
-as $$ select soundscape.cancel_analysis(recording) $$;
-comment on function public.cancel_analysis(uuid)
-    is 'Owners: stop the analysis of a recording that is queued or being analysed. Returns the status it has now: '
-       'failed with the code cancelled, or what it was where nothing was to be stopped.';
-
-create function public.retry_analysis(recording uuid) returns text
-language sql set search_path = ''
-as $$ select soundscape.retry_analysis(recording) $$;
-comment on function public.retry_analysis(uuid)
-    is 'Owners: analyse a recording again that failed, was rejected or was cancelled. Returns the status it has now.';
-
--- For the worker
--- ==============
-
-create function public.claim_jobs(
-    worker text, max_jobs integer default 1, lease_s integer default 60, holding text[] default null
-)
-returns table (
-    job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
-    object_name text, object_version text, size_bytes bigint, content_type text
-)
-language sql set search_path = ''
-as $$ select * from soundscape.claim_jobs(worker, max_jobs, lease_s, holding) $$;
-comment on function public.claim_jobs(text, integer, integer, text[]) is 'Worker only: take jobs for lease_s seconds.';
-
-create function public.next_message_s() returns double precision
-language sql stable set search_path = ''
-as $$ select soundscape.next_message_s() $$;
-comment on function public.next_message_s()
-    is 'Worker only: seconds until a claim may find something; null where nothing is on its way.';
-
-create function public.extend_lease(job_id bigint, token text, lease_s integer default 60) returns timestamptz
-language sql set search_path = ''
-as $$ select soundscape.extend_lease(job_id, token, lease_s) $$;
-comment on function public.extend_lease(bigint, text, integer) is 'Worker only: heartbeat.';
-
-create function public.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
-language sql set search_path = ''
-as $$ select soundscape.fail_job(job_id, token, kind, code, message) $$;
-comment on function public.fail_job(bigint, text, text, text, text)
-    is 'Worker only: refuse a recording, or put its job back.';
+comment on function soundscape.retry_analysis(uuid)
+    is 'For owners. Analyses a recording again that failed, was rejected or was cancelled. Returns the status '
+       'afterwards.';

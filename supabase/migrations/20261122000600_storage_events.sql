@@ -60,7 +60,7 @@ $$;
 comment on function soundscape.keep_name(text)
     is 'A name is in use again: what was to be removed under it stays, unless it is being removed this moment.';
 
-create function soundscape.pending_removals(most integer) returns table (bucket_id text, names text[])
+create function soundscape.pending_removals(most integer default 100) returns table (bucket_id text, names text[])
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
@@ -90,24 +90,14 @@ begin
 end
 $$;
 comment on function soundscape.pending_removals(integer)
-    is 'Take objects to delete, in batches of one bucket; until they are forgotten or the grace is over nobody may use '
-       'their names.';
+    is 'Worker only. Takes objects to delete, in batches of one bucket. Nobody may use their names until the worker '
+       'reports them deleted or the grace period ends.';
 
 create function soundscape.forget_removals(bucket text, removed text[]) returns void
 language sql security definer set search_path = '' as $$
     delete from soundscape.removals where bucket_id = bucket and name = any(removed)
 $$;
-comment on function soundscape.forget_removals(text, text[]) is 'These objects are gone.';
-
-create function public.pending_removals(most integer default 100) returns table (bucket_id text, names text[])
-language sql set search_path = ''
-as $$ select * from soundscape.pending_removals(most) $$;
-comment on function public.pending_removals(integer) is 'Worker only: objects to delete.';
-
-create function public.forget_removals(bucket text, removed text[]) returns void
-language sql set search_path = ''
-as $$ select soundscape.forget_removals(bucket, removed) $$;
-comment on function public.forget_removals(text, text[]) is 'Worker only: those objects are deleted.';
+comment on function soundscape.forget_removals(text, text[]) is 'Worker only. Reports these objects as deleted.';
 
 -- Uploads
 -- =======

@@ -297,9 +297,5 @@ begin
 end
 $$;
 comment on function soundscape.complete_job(bigint, text, jsonb)
-    is 'Results, state and the end of the message in one transaction, refused to a stale token.';
-
-create function public.complete_job(job_id bigint, token text, result jsonb) returns void
-language sql set search_path = ''
-as $$ select soundscape.complete_job(job_id, token, result) $$;
-comment on function public.complete_job(bigint, text, jsonb) is 'Worker only: write the results and end the job.';
+    is 'Worker only. Writes the results, ends the job and deletes its message in one transaction. A stale token is '
+       'refused.';

@@ -179,13 +179,15 @@ comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb
     is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, asked_in}, instead of what was there. '
        'None leaves none of other bytes.';
 
-create function soundscape.index_moment() returns pg_snapshot
-language sql stable set search_path = '' as $$ select pg_current_snapshot() $$;
+create function soundscape.index_moment() returns text
+language sql stable set search_path = '' as $$ select pg_current_snapshot()::text $$;
 comment on function soundscape.index_moment()
-    is 'What can be seen of the index now, for asked_in of a fingerprint that is compared with it next.';
+    is 'Worker only. The snapshot of the index. The worker takes it before it compares a recording with the index, and '
+       'stores it with the fingerprint.';
 
 create function soundscape.fingerprint_candidates(
-    keys integer[], frames integer[], version integer, most integer, viewer uuid, everybody boolean, besides uuid
+    keys integer[], frames integer[], version integer, most integer default 64, viewer uuid default null,
+    everybody boolean default false, besides uuid default null
 ) returns table (audio_id uuid, lag_frames integer, pairs integer, among bigint)
 language plpgsql stable security definer rows 64
 set search_path = '' set work_mem = '32MB' set jit = off set plan_cache_mode = force_custom_plan as $$
@@ -281,32 +283,12 @@ begin
 end
 $$;
 comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid)
-    is 'Which recordings hold most of these keys at one offset, among how many keys: of those that viewer sees (or the '
-       'owner of besides, where no viewer is given), or of everybody''s. Best first, before the count of the next '
-       'offset is added.';
+    is 'Worker only. The recordings that hold most of these keys at one offset, best first, and the number of keys in '
+       'the index. Only recordings that viewer sees (without viewer: the owner of besides), or everybody''s.';
 
 create function soundscape.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
 language sql stable security definer rows 16 set search_path = '' as $$
     select f.audio_id, encode(f.peaks, 'base64') from soundscape.fingerprints f where f.audio_id = any (recordings)
 $$;
-comment on function soundscape.stored_fingerprints(uuid[]) is 'Fingerprints in their binary form, as base64.';
-
-create function public.fingerprint_candidates(
-    keys integer[], frames integer[], version integer, most integer default 64, viewer uuid default null,
-    everybody boolean default false, besides uuid default null
-) returns table (audio_id uuid, lag_frames integer, pairs integer, among bigint)
-language sql stable set search_path = ''
-as $$ select * from soundscape.fingerprint_candidates(keys, frames, version, most, viewer, everybody, besides) $$;
-comment on function public.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid)
-    is 'Worker only: recordings that hold these keys; unless everybody''s are asked for, those that viewer sees.';
-
-create function public.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
-language sql stable set search_path = ''
-as $$ select * from soundscape.stored_fingerprints(recordings) $$;
-comment on function public.stored_fingerprints(uuid[]) is 'Worker only: fingerprints, to verify candidates by.';
-
-create function public.index_moment() returns text
-language sql stable set search_path = ''
-as $$ select soundscape.index_moment()::text $$;
-comment on function public.index_moment()
-    is 'Worker only: what the index holds now, said before it is asked about a recording that is then written to it.';
+comment on function soundscape.stored_fingerprints(uuid[])
+    is 'Worker only. Fingerprints in their binary form, as base64, to verify candidates with.';

@@ -99,7 +99,6 @@ language sql security definer set search_path = '' as $$
 $$;
 comment on function soundscape.forget_findings(uuid) is 'Forget what analysis found in bytes that are gone.';
 
-
 -- Claims
 -- ======
 
@@ -200,7 +199,7 @@ $$;
 comment on function soundscape.claim_matches(public.audio_files, jsonb)
     is 'Claim what an analysis found to be elsewhere too, instead of what an earlier one found.';
 
-create function soundscape.dismiss_match(match uuid, dismissed boolean) returns void
+create function soundscape.dismiss_match(match uuid, dismissed boolean default true) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     caller uuid := (select auth.uid());
@@ -229,21 +228,14 @@ begin
 end
 $$;
 comment on function soundscape.dismiss_match(uuid, boolean)
-    is 'The claim is false (or stands after all), says an owner for their side, or a moderator for everybody. It stays '
-       'so after another analysis.';
-
-create function public.dismiss_match(match uuid, dismissed boolean default true) returns void
-language sql set search_path = ''
-as $$ select soundscape.dismiss_match(match, dismissed) $$;
-comment on function public.dismiss_match(uuid, boolean)
-    is 'Say that a claim about a recording of yours is false, or with dismissed => false that it stands after all. '
-       'Counts for your side, a moderator''s word for everybody; the claim stays to be seen.';
-
+    is 'For owners and moderators. Says that a match of your recording is false, or with dismissed => false that it is '
+       'true after all. An owner speaks for their side, a moderator for everybody. The match stays visible, and a '
+       'later analysis does not change it.';
 
 -- Recordings analysed before there was an index
 -- =============================================
 
-create function soundscape.unindexed_recordings(version integer, most integer, after uuid)
+create function soundscape.unindexed_recordings(version integer, most integer default 100, after uuid default null)
 returns table (audio_id uuid, object_version text, path text)
 language sql stable security definer rows 100 set search_path = '' as $$
     select f.audio_id, f.object_version, f.descriptors #>> '{fingerprint,path}'
@@ -257,7 +249,7 @@ language sql stable security definer rows 100 set search_path = '' as $$
     order by f.audio_id limit least(most, 500)
 $$;
 comment on function soundscape.unindexed_recordings(integer, integer, uuid)
-    is 'Recordings after an id whose fingerprint lies in Storage but not in the index.';
+    is 'Worker only. Recordings, in order of id from after on, whose fingerprint is in Storage but not in the index.';
 
 create function soundscape.index_recording(recording uuid, object_version text, result jsonb) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -277,15 +269,15 @@ begin
 end
 $$;
 comment on function soundscape.index_recording(uuid, text, jsonb)
-    is 'Index a recording that was analysed before, and claim its matches; false where its bytes are others by now.';
-
+    is 'Worker only. Adds a recording that was analysed earlier to the index and writes its matches. False if its '
+       'bytes have changed since.';
 
 -- Recordings compared at the same moment
 -- ======================================
 --
 -- Neither was in the index when the other was compared with it, so the two must be compared afterwards.
 
-create function soundscape.unsettled_fingerprints(most integer) returns table (audio_id uuid, others uuid[])
+create function soundscape.unsettled_fingerprints(most integer default 20) returns table (audio_id uuid, others uuid[])
 language plpgsql security definer rows 10 set search_path = '' as $$
 #variable_conflict use_column
 declare
@@ -312,8 +304,8 @@ begin
 end
 $$;
 comment on function soundscape.unsettled_fingerprints(integer)
-    is 'Fingerprints with those that were written while they were compared with the index, and so were in neither '
-       'comparison. Those that were alone are settled.';
+    is 'Worker only. Fingerprints that were compared with the index while others were being written to it, each with '
+       'those others.';
 
 create function soundscape.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -339,28 +331,4 @@ begin
 end
 $$;
 comment on function soundscape.settle_fingerprint(uuid, uuid[], jsonb)
-    is 'Claim what a comparison with others found. The fingerprint is settled, unless more have arrived that it was '
-       'not compared with.';
-
-create function public.unindexed_recordings(version integer, most integer default 100, after uuid default null)
-returns table (audio_id uuid, object_version text, path text)
-language sql stable set search_path = ''
-as $$ select * from soundscape.unindexed_recordings(version, most, after) $$;
-comment on function public.unindexed_recordings(integer, integer, uuid)
-    is 'Worker only: recordings analysed before there was an index.';
-
-create function public.index_recording(recording uuid, object_version text, result jsonb) returns boolean
-language sql set search_path = ''
-as $$ select soundscape.index_recording(recording, object_version, result) $$;
-comment on function public.index_recording(uuid, text, jsonb) is 'Worker only: index such a recording.';
-
-create function public.unsettled_fingerprints(most integer default 20) returns table (audio_id uuid, others uuid[])
-language sql set search_path = ''
-as $$ select * from soundscape.unsettled_fingerprints(most) $$;
-comment on function public.unsettled_fingerprints(integer)
-    is 'Worker only: recordings that were compared with the index while others were written to it, and those others.';
-
-create function public.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
-language sql set search_path = ''
-as $$ select soundscape.settle_fingerprint(recording, others, matches) $$;
-comment on function public.settle_fingerprint(uuid, uuid[], jsonb) is 'Worker only: what came of comparing the two.';
+    is 'Worker only. Writes the matches that the comparison with those others found.';

@@ -110,7 +110,7 @@ begin
 end
 $$;
 comment on function soundscape.move_playlist_item(uuid, integer)
-    is 'Move an item of the caller''s playlist; what lies between makes room.';
+    is 'For owners. Moves an item of a playlist to a position, counted from 1. A position past the end means last.';
 
 create function soundscape.reorder_playlist(playlist uuid, items uuid[]) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -128,19 +128,7 @@ begin
 end
 $$;
 comment on function soundscape.reorder_playlist(uuid, uuid[])
-    is 'Put all items of the caller''s playlist into this order.';
-
-create function public.move_playlist_item(item uuid, to_position integer) returns void
-language sql set search_path = ''
-as $$ select soundscape.move_playlist_item(item, to_position) $$;
-comment on function public.move_playlist_item(uuid, integer)
-    is 'Move an item of your playlist to a position, counted from 1; beyond the end means last.';
-
-create function public.reorder_playlist(playlist uuid, items uuid[]) returns void
-language sql set search_path = ''
-as $$ select soundscape.reorder_playlist(playlist, items) $$;
-comment on function public.reorder_playlist(uuid, uuid[])
-    is 'Put the items of your playlist into this order; all of them, each once.';
+    is 'For owners. Puts the items of a playlist into this order. items must hold all of them, each once.';
 
 -- Likes and listening
 -- ===================

@@ -267,8 +267,9 @@ begin
 end
 $$;
 comment on function soundscape.begin_fit(double precision)
-    is 'Take the turn: its token, the space most recordings are in, how many are listed, and the model in force. '
-       'Without a token: who has the turn is given until held_until, or every_h hours have not passed before due_at.';
+    is 'Worker only. Takes the turn to fit a model. Returns its token, the space of most recordings, how many are '
+       'listed, and the model in force. Without a token: held_until says how long another fit has the turn, due_at '
+       'when every_h hours have passed.';
 
 create function soundscape.hold_turn(holder uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -289,7 +290,7 @@ language sql security definer set search_path = '' as $$
     update soundscape.recommendation_turn t set token = null, held_until = null, ended_at = clock_timestamp()
     where t.token = end_fit.token
 $$;
-comment on function soundscape.end_fit(uuid) is 'Give the turn back.';
+comment on function soundscape.end_fit(uuid) is 'Worker only. Gives the turn back.';
 
 create function soundscape.fit_history(after uuid default null, most integer default 500) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -305,8 +306,8 @@ language sql stable security definer set search_path = '' as $$
     join public.audio_files f on f.id = c.audio_id and f.status = 'ready'
 $$;
 comment on function soundscape.fit_history(uuid, integer)
-    is 'What the next people after an id chose among listed recordings of others, in columns; after is null past the '
-       'last.';
+    is 'Worker only. What the next people (in order of id from after on) chose among listed recordings of others, in '
+       'columns. after is null past the last.';
 
 create function soundscape.fit_embeddings(recordings uuid[], space text) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -314,7 +315,7 @@ language sql stable security definer set search_path = '' as $$
     from public.audio_embeddings e
     where e.audio_id = any (recordings) and e.space = fit_embeddings.space and e.is_listed
 $$;
-comment on function soundscape.fit_embeddings(uuid[], text) is 'Where listed recordings lie among sounds.';
+comment on function soundscape.fit_embeddings(uuid[], text) is 'Worker only. Embeddings of listed recordings.';
 
 create function soundscape.model_items(model bigint, recordings uuid[]) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -327,7 +328,7 @@ language sql stable security definer set search_path = '' as $$
     where i.model_id = model and i.audio_id = any (recordings)
 $$;
 comment on function soundscape.model_items(bigint, uuid[])
-    is 'What a model says of recordings, so that it can be asked what another is asked.';
+    is 'Worker only. What a model holds about these recordings, to compare it with another model.';
 
 create function soundscape.stage_model(token uuid, model jsonb, map jsonb default '[]', refused boolean default false) returns bigint
 language plpgsql security definer set search_path = '' as $$
@@ -350,7 +351,7 @@ begin
 end
 $$;
 comment on function soundscape.stage_model(uuid, jsonb, jsonb, boolean)
-    is 'Begin to write a model beside the one in force, or note one that was refused; returns which.';
+    is 'Worker only. Starts writing a model beside the one in force, or records a refused one. Returns its id.';
 
 create function soundscape.staged(model bigint) returns soundscape.recommendation_models
 language plpgsql stable security definer set search_path = '' as $$
@@ -394,7 +395,8 @@ begin
 end
 $$;
 comment on function soundscape.stage_items(uuid, bigint, jsonb)
-    is 'Write places and neighbours of some recordings into a staged model, those that are still listed.';
+    is 'Worker only. Writes factors and neighbours of recordings into a staged model. Recordings that are no longer '
+       'listed are left out.';
 
 create function soundscape.guess(model bigint, space text, embedding extensions.halfvec)
 returns table (place extensions.vector, key extensions.vector)
@@ -435,8 +437,8 @@ begin
 end
 $$;
 comment on function soundscape.stage_cold(uuid, bigint, uuid, integer)
-    is 'Place the next listed recordings that a staged model has not learnt of by how they sound; after is null past '
-       'the last.';
+    is 'Worker only. Adds the next listed recordings that nobody has chosen to a staged model, by how they sound. '
+       'after is null past the last.';
 
 create function soundscape.publishing() returns bigint
 language sql immutable parallel safe set search_path = '' return 7306861441::bigint;
@@ -467,7 +469,7 @@ begin
 end
 $$;
 comment on function soundscape.publish_model(uuid, bigint)
-    is 'From this transaction on the staged model serves, and the one before no more.';
+    is 'Worker only. Puts the staged model in force and retires the one before, in one transaction.';
 
 create function soundscape.clear_models(token uuid, most integer default 500) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -490,8 +492,8 @@ begin
 end
 $$;
 comment on function soundscape.clear_models(uuid, integer)
-    is 'Delete some of what models say that serve no more, of so many recordings; of the models themselves the latest '
-       'fifty are kept. Returns of how many; 0: there are none left.';
+    is 'Worker only. Deletes some items of models that are no longer in force, and keeps the latest fifty models '
+       'themselves. Returns the number of items deleted; 0 when none is left.';
 
 create function soundscape.list_models(most integer default 10) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -503,7 +505,7 @@ language sql stable security definer set search_path = '' as $$
         from soundscape.recommendation_models m order by m.state = 'in_force' desc, m.id desc limit most) as l
 $$;
 comment on function soundscape.list_models(integer)
-    is 'The model in force and the latest others, with what they were worth.';
+    is 'Worker only. The model in force and the latest others, with their figures.';
 
 create function soundscape.place_in_model() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -527,58 +529,3 @@ comment on function soundscape.place_in_model()
 
 create trigger audio_embeddings_place after insert or update of embedding, is_listed on public.audio_embeddings
     for each row when (new.is_listed) execute function soundscape.place_in_model();
-
-create function public.begin_fit(every_h double precision default null) returns jsonb
-language sql set search_path = ''
-as $$ select soundscape.begin_fit(every_h) $$;
-comment on function public.begin_fit(double precision) is 'Worker only: take the turn to fit a model.';
-
-create function public.end_fit(token uuid) returns void
-language sql set search_path = ''
-as $$ select soundscape.end_fit(token) $$;
-comment on function public.end_fit(uuid) is 'Worker only: give the turn back.';
-
-create function public.fit_history(after uuid default null, most integer default 500) returns jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.fit_history(after, most) $$;
-comment on function public.fit_history(uuid, integer) is 'Worker only: what people chose.';
-
-create function public.fit_embeddings(recordings uuid[], space text) returns jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.fit_embeddings(recordings, space) $$;
-comment on function public.fit_embeddings(uuid[], text) is 'Worker only: how recordings sound.';
-
-create function public.model_items(model bigint, recordings uuid[]) returns jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.model_items(model, recordings) $$;
-comment on function public.model_items(bigint, uuid[]) is 'Worker only: what a model says of recordings.';
-
-create function public.stage_model(token uuid, model jsonb, map jsonb default '[]', refused boolean default false) returns bigint
-language sql set search_path = ''
-as $$ select soundscape.stage_model(token, model, map, refused) $$;
-comment on function public.stage_model(uuid, jsonb, jsonb, boolean) is 'Worker only: begin to write a model.';
-
-create function public.stage_items(token uuid, model bigint, items jsonb) returns integer
-language sql set search_path = ''
-as $$ select soundscape.stage_items(token, model, items) $$;
-comment on function public.stage_items(uuid, bigint, jsonb) is 'Worker only: write places and neighbours.';
-
-create function public.stage_cold(token uuid, model bigint, after uuid default null, most integer default 500) returns jsonb
-language sql set search_path = ''
-as $$ select soundscape.stage_cold(token, model, after, most) $$;
-comment on function public.stage_cold(uuid, bigint, uuid, integer) is 'Worker only: place what nobody chose yet.';
-
-create function public.publish_model(token uuid, model bigint) returns void
-language sql set search_path = ''
-as $$ select soundscape.publish_model(token, model) $$;
-comment on function public.publish_model(uuid, bigint) is 'Worker only: from now on this model serves.';
-
-create function public.clear_models(token uuid, most integer default 500) returns integer
-language sql set search_path = ''
-as $$ select soundscape.clear_models(token, most) $$;
-comment on function public.clear_models(uuid, integer) is 'Worker only: delete what serves no more.';
-
-create function public.list_models(most integer default 10) returns jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.list_models(most) $$;
-comment on function public.list_models(integer) is 'Worker only: the models there are.';

@@ -76,7 +76,10 @@ comment on function soundscape.forget_impressions()
     is 'Delete what was shown too long ago, at most 100,000 rows at once; returns how many.';
 select cron.schedule('soundscape-forget-impressions', '17 * * * *', 'select soundscape.forget_impressions()');
 
-create function soundscape.impressions_after(after_shown_at timestamptz, after_answer uuid, after_place integer, most integer)
+create function soundscape.impressions_after(
+    after_shown_at timestamptz default null, after_answer uuid default null, after_place integer default null,
+    most integer default 1000
+)
 returns table (
     shown_at timestamptz, answer_id uuid, place smallint, user_id uuid, audio_id uuid, reason text, score real,
     propensity real, seed bigint, model_id bigint, liked boolean, heard real
@@ -98,19 +101,8 @@ language sql stable security definer rows 1000 set search_path = '' as $$
     limit least(most, 10000)
 $$;
 comment on function soundscape.impressions_after(timestamptz, uuid, integer, integer)
-    is 'What was shown to whom a minute ago and before, oldest first, behind the given one, and what came of it within '
-       'seven days: whether it was liked, and the sum of listen_weight.';
-
-create function public.impressions_after(
-    after_shown_at timestamptz default null, after_answer uuid default null, after_place integer default null, most integer default 1000
-) returns table (
-    shown_at timestamptz, answer_id uuid, place smallint, user_id uuid, audio_id uuid, reason text, score real,
-    propensity real, seed bigint, model_id bigint, liked boolean, heard real
-)
-language sql stable rows 1000 set search_path = ''
-as $$ select * from soundscape.impressions_after(after_shown_at, after_answer, after_place, most) $$;
-comment on function public.impressions_after(timestamptz, uuid, integer, integer)
-    is 'Worker only: what was shown to whom a minute ago and before, and what came of it; at most 10,000 at once.';
+    is 'Worker only. Impressions that are at least a minute old, oldest first, after the given one, and what came of '
+       'each within seven days: whether the recording was liked, and the sum of listen_weight. At most 10,000 rows.';
 
 -- Recommendations
 -- ===============

@@ -104,7 +104,7 @@ begin
 end
 $$;
 comment on function soundscape.hide_recording(uuid, text)
-    is 'Hide a recording from everybody but its owner, who reads the reason.';
+    is 'For moderators. Hides a recording from everybody but its owner, who can read the reason.';
 
 create function soundscape.restore_recording(recording uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -114,9 +114,9 @@ begin
     update public.audio_files set hidden_at = null, hidden_reason = null where id = file.id;
 end
 $$;
-comment on function soundscape.restore_recording(uuid) is 'Undo hide_recording.';
+comment on function soundscape.restore_recording(uuid) is 'For moderators. Shows a hidden recording again.';
 
-create function soundscape.assign_report(report uuid, assignee uuid) returns void
+create function soundscape.assign_report(report uuid, assignee uuid default auth.uid()) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
     perform soundscape.demand('reports.handle');
@@ -138,7 +138,8 @@ begin
     insert into public.report_assignments (report_id, assignee_id) select report, assignee where assignee is not null;
 end
 $$;
-comment on function soundscape.assign_report(uuid, uuid) is 'Give a report to a moderator, or back to everybody.';
+comment on function soundscape.assign_report(uuid, uuid)
+    is 'For moderators. Takes a report, gives it to another moderator, or (assignee null) gives it back.';
 
 create function soundscape.resolve_report(report uuid, resolution text, reason text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -165,23 +166,5 @@ begin
 end
 $$;
 comment on function soundscape.resolve_report(uuid, text, text)
-    is 'End a report with a reason; hidden hides the recording in the same transaction.';
-
-create function public.hide_recording(recording uuid, reason text) returns void
-language sql set search_path = '' as $$ select soundscape.hide_recording(recording, reason) $$;
-comment on function public.hide_recording(uuid, text)
-    is 'Moderators: hide a recording from everybody but its owner, who reads the reason.';
-
-create function public.restore_recording(recording uuid) returns void
-language sql set search_path = '' as $$ select soundscape.restore_recording(recording) $$;
-comment on function public.restore_recording(uuid) is 'Moderators: show a hidden recording again.';
-
-create function public.assign_report(report uuid, assignee uuid default auth.uid()) returns void
-language sql set search_path = '' as $$ select soundscape.assign_report(report, assignee) $$;
-comment on function public.assign_report(uuid, uuid)
-    is 'Moderators: take a report, give it to another moderator, or (null) give it back.';
-
-create function public.resolve_report(report uuid, resolution text, reason text) returns void
-language sql set search_path = '' as $$ select soundscape.resolve_report(report, resolution, reason) $$;
-comment on function public.resolve_report(uuid, text, text)
-    is 'Moderators: end a report as hidden or dismissed, with a reason.';
+    is 'For moderators. Ends a report as hidden or dismissed, with a reason. hidden hides the recording in the same '
+       'transaction.';

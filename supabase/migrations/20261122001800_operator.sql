@@ -3,7 +3,8 @@
 -- A backfill analyses recordings again at low priority. The former results stay readable until the new ones are there.
 
 create function soundscape.list_jobs(
-    states text[], recording uuid, owner uuid, code text, before bigint, most integer
+    states text[] default null, recording uuid default null, owner uuid default null, code text default null,
+    before bigint default null, most integer default 50
 ) returns setof jsonb
 language sql stable security definer set search_path = '' as $$
     select to_jsonb(j) || jsonb_build_object('title', f.title, 'status', f.status, 'file_path', f.file_path)
@@ -16,7 +17,7 @@ language sql stable security definer set search_path = '' as $$
     order by j.id desc limit least(most, 1000)
 $$;
 comment on function soundscape.list_jobs(text[], uuid, uuid, text, bigint, integer)
-    is 'Jobs, newest first; each null asks for nothing.';
+    is 'Worker only. Jobs, newest first. A null argument does not filter.';
 
 create function soundscape.show_job(job_id bigint) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -33,7 +34,8 @@ language sql stable security definer set search_path = '' as $$
     from soundscape.jobs j join public.audio_files f on f.id = j.audio_id where j.id = job_id
 $$;
 comment on function soundscape.show_job(bigint)
-    is 'One job with its recording, its message and the recording''s other jobs; null where there is none.';
+    is 'Worker only. One job with its recording, its message and the recording''s other jobs. Null if there is no such '
+       'job.';
 
 create function soundscape.queue_stats() returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -69,9 +71,12 @@ language sql stable security definer set search_path = '' as $$
         'settings', (select to_jsonb(s) - 'only_row' from soundscape.queue_settings s))
 $$;
 comment on function soundscape.queue_stats()
-    is 'How much stands, waits and runs, how the last day''s jobs ended, what is dead, and the settings.';
+    is 'Worker only. Counts of jobs by queue and state, how the jobs of the last day ended, dead jobs by error code, '
+       'and the settings.';
 
-create function soundscape.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer) returns jsonb
+create function soundscape.set_queue(
+    paused boolean default null, in_flight_per_owner integer default null, backfill_every integer default null
+) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     was_paused boolean := (select s.paused_at is not null from soundscape.queue_settings s);
@@ -89,7 +94,8 @@ begin
     return settings;
 end
 $$;
-comment on function soundscape.set_queue(boolean, integer, integer) is 'Change what is not null; returns the settings.';
+comment on function soundscape.set_queue(boolean, integer, integer)
+    is 'Worker only. Changes each setting that is not null, and returns all of them. Pausing stops claims.';
 
 create function soundscape.retry_jobs(jobs bigint[]) returns bigint[]
 language plpgsql security definer set search_path = '' as $$
@@ -124,8 +130,8 @@ begin
 end
 $$;
 comment on function soundscape.retry_jobs(bigint[])
-    is 'Ask again for what these jobs did not bring, as far as each is the latest of its recording; returns the new '
-       'jobs.';
+    is 'Worker only. Re-queues jobs that failed. A job that is not the latest of its recording is skipped. Returns the '
+       'new jobs.';
 
 create function soundscape.cancel_jobs(jobs bigint[]) returns bigint[]
 language plpgsql security definer set search_path = '' as $$
@@ -151,43 +157,8 @@ begin
     return cancelled;
 end
 $$;
-comment on function soundscape.cancel_jobs(bigint[]) is 'End these jobs; returns those that were still asked for.';
-
-create function public.list_jobs(
-    states text[] default null, recording uuid default null, owner uuid default null, code text default null,
-    before bigint default null, most integer default 50
-) returns setof jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.list_jobs(states, recording, owner, code, before, most) $$;
-comment on function public.list_jobs(text[], uuid, uuid, text, bigint, integer) is 'Worker only: jobs, newest first.';
-
-create function public.show_job(job_id bigint) returns jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.show_job(job_id) $$;
-comment on function public.show_job(bigint) is 'Worker only: one job with all that belongs to it.';
-
-create function public.queue_stats() returns jsonb
-language sql stable set search_path = ''
-as $$ select soundscape.queue_stats() $$;
-comment on function public.queue_stats() is 'Worker only: the queue in figures.';
-
-create function public.set_queue(
-    paused boolean default null, in_flight_per_owner integer default null, backfill_every integer default null
-) returns jsonb
-language sql set search_path = ''
-as $$ select soundscape.set_queue(paused, in_flight_per_owner, backfill_every) $$;
-comment on function public.set_queue(boolean, integer, integer)
-    is 'Worker only: pause the queue, or share it out otherwise.';
-
-create function public.retry_jobs(jobs bigint[]) returns bigint[]
-language sql set search_path = ''
-as $$ select soundscape.retry_jobs(jobs) $$;
-comment on function public.retry_jobs(bigint[]) is 'Worker only: ask again for what these jobs did not bring.';
-
-create function public.cancel_jobs(jobs bigint[]) returns bigint[]
-language sql set search_path = ''
-as $$ select soundscape.cancel_jobs(jobs) $$;
-comment on function public.cancel_jobs(bigint[]) is 'Worker only: end these jobs.';
+comment on function soundscape.cancel_jobs(bigint[])
+    is 'Worker only. Cancels these jobs. Returns those that were still queued or running.';
 
 -- Backfills
 -- =========
@@ -318,7 +289,10 @@ return file.object_version is not null and file.status <> 'awaiting_upload'
 comment on function soundscape.wants_analysis(public.audio_files, text)
     is 'Whether this version of the analysis is still to be asked for.';
 
-create function soundscape.reanalyze(version text, filters jsonb, most integer, after uuid, plan boolean) returns jsonb
+create function soundscape.reanalyze(
+    version text, filters jsonb default '[]', most integer default 500, after uuid default null,
+    plan boolean default false
+) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     seen integer := 0;
@@ -371,13 +345,5 @@ begin
 end
 $$;
 comment on function soundscape.reanalyze(text, jsonb, integer, uuid, boolean)
-    is 'Ask for this version of the analysis for up to so many recordings that lack it. Safe to repeat: what is asked '
-       'for is not asked again.';
-
-create function public.reanalyze(
-    version text, filters jsonb default '[]', most integer default 500, after uuid default null, plan boolean default false
-) returns jsonb
-language sql set search_path = ''
-as $$ select soundscape.reanalyze(version, filters, most, after, plan) $$;
-comment on function public.reanalyze(text, jsonb, integer, uuid, boolean)
-    is 'Worker only: backfill a batch of recordings, those after an id; plan only counts them.';
+    is 'Worker only. Queues this version of the analysis for a batch of recordings that do not have it, in order of id '
+       'from after on. plan only counts them. Safe to repeat: a queued recording is not queued again.';

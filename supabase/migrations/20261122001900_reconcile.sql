@@ -144,11 +144,7 @@ begin
 end
 $$;
 comment on function soundscape.reconcile()
-    is 'Find what a disabled trigger, a lost message or a killed worker left behind. Running it twice changes nothing.';
+    is 'Worker only. Repairs what a disabled trigger, a lost message or a killed worker left behind. Running it twice '
+       'changes nothing.';
 
 select cron.schedule('soundscape-reconcile', '30 seconds', 'select soundscape.reconcile()');
-
-create function public.reconcile() returns jsonb
-language sql set search_path = ''
-as $$ select soundscape.reconcile() $$;
-comment on function public.reconcile() is 'Worker only: sweep.';

@@ -1,87 +1,91 @@
--- Every function that anybody but its owner may execute. What is not named here is out of reach.
+-- Every function that a role of the API may call. What is not named here is out of reach.
 revoke all on schema soundscape from public, anon, authenticated, service_role, supabase_auth_admin;
 revoke all on all tables in schema soundscape from public, anon, authenticated, service_role;
 revoke all on all sequences in schema soundscape from public, anon, authenticated, service_role;
 revoke all on all functions in schema soundscape from public, anon, authenticated, service_role, supabase_auth_admin;
 grant usage on schema soundscape to anon, authenticated, service_role;
 
--- Policies and generated columns call these under the caller's role.
+-- Policies and generated columns call these with the rights of the role that reads or writes.
 grant execute on function
-    soundscape.uuid_or_null(text),
-    soundscape.owner_of(text, text)
+    soundscape.uuid_or_null,
+    soundscape.owner_of,
+    soundscape.folded,
+    soundscape.labels,
+    soundscape.plain,
+    soundscape.search_document
     to anon, authenticated, service_role;
-grant execute on function
-    soundscape.folded(text),
-    soundscape.labels(text[], jsonb),
-    soundscape.plain(text),
-    soundscape.search_document(text, text, text[], jsonb)
-    to anon, authenticated, service_role;
-grant execute on function soundscape.authorize(public.app_permission) to authenticated;
+grant execute on function soundscape.authorize to authenticated;
 
--- Auth calls this when it makes a token.
-revoke all on function public.custom_access_token_hook(jsonb) from public, anon, authenticated, service_role;
-grant execute on function public.custom_access_token_hook(jsonb) to supabase_auth_admin;
+-- Auth calls this when it issues a token.
+revoke all on function public.custom_access_token_hook from public, anon, authenticated, service_role;
+grant execute on function public.custom_access_token_hook to supabase_auth_admin;
 
--- Users, on what is theirs; moderators, on what is public. Each checks by itself who calls.
+-- Search, similarity, radio and moods: for everybody, with the caller's own rights. Two private functions run with
+-- their owner's rights, found and in_mood. They return only listed recordings and the caller's own.
 revoke all on function
-    public.move_playlist_item(uuid, integer),
-    public.reorder_playlist(uuid, uuid[]),
-    public.hide_recording(uuid, text),
-    public.restore_recording(uuid),
-    public.assign_report(uuid, uuid),
-    public.resolve_report(uuid, text, text),
-    public.cancel_analysis(uuid),
-    public.retry_analysis(uuid)
+    public.search_audio,
+    public.search_facets,
+    public.similar_audio,
+    public.similar_to_embedding,
+    public.radio,
+    public.mood_mix
     from public, anon, authenticated, service_role;
 grant execute on function
-    soundscape.move_playlist_item(uuid, integer), public.move_playlist_item(uuid, integer),
-    soundscape.reorder_playlist(uuid, uuid[]), public.reorder_playlist(uuid, uuid[]),
-    soundscape.hide_recording(uuid, text), public.hide_recording(uuid, text),
-    soundscape.restore_recording(uuid), public.restore_recording(uuid),
-    soundscape.assign_report(uuid, uuid), public.assign_report(uuid, uuid),
-    soundscape.resolve_report(uuid, text, text), public.resolve_report(uuid, text, text),
-    soundscape.cancel_analysis(uuid), public.cancel_analysis(uuid),
-    soundscape.retry_analysis(uuid), public.retry_analysis(uuid)
+    public.search_audio,
+    public.search_facets,
+    public.similar_audio,
+    public.similar_to_embedding,
+    public.radio,
+    public.mood_mix,
+    soundscape.audio_filter,
+    soundscape.fits,
+    soundscape.words_of,
+    soundscape.respelt,
+    soundscape.found,
+    soundscape.cursor_of,
+    soundscape.page_at,
+    soundscape.nearest,
+    soundscape.nearest_passing,
+    soundscape.likeness,
+    soundscape.varied,
+    soundscape.similar,
+    soundscape.chance,
+    soundscape.mood_points,
+    soundscape.in_mood,
+    soundscape.assorted
+    to anon, authenticated, service_role;
+
+-- Recommendations: for signed-in users, with the caller's own rights. log_impressions writes down what was returned.
+revoke all on function public.recommended_audio from public, anon, authenticated, service_role;
+grant execute on function
+    public.recommended_audio,
+    soundscape.listen_weight,
+    soundscape.choices,
+    soundscape.confidence,
+    soundscape.listener,
+    soundscape.middle,
+    soundscape.labelled,
+    soundscape.reason_of,
+    soundscape.because,
+    soundscape.candidates,
+    soundscape.log_impressions
     to authenticated;
 
--- The worker.
-revoke all on function
-    public.claim_jobs(text, integer, integer, text[]),
-    public.next_message_s(),
-    public.extend_lease(bigint, text, integer),
-    public.complete_job(bigint, text, jsonb),
-    public.fail_job(bigint, text, text, text, text),
-    public.reconcile(),
-    public.pending_removals(integer),
-    public.forget_removals(text, text[])
-    from public, anon, authenticated, service_role;
-grant execute on function
-    soundscape.claim_jobs(text, integer, integer, text[]), public.claim_jobs(text, integer, integer, text[]),
-    soundscape.next_message_s(), public.next_message_s(),
-    soundscape.extend_lease(bigint, text, integer), public.extend_lease(bigint, text, integer),
-    soundscape.complete_job(bigint, text, jsonb), public.complete_job(bigint, text, jsonb),
-    soundscape.fail_job(bigint, text, text, text, text), public.fail_job(bigint, text, text, text, text),
-    soundscape.reconcile(), public.reconcile(),
-    soundscape.pending_removals(integer), public.pending_removals(integer),
-    soundscape.forget_removals(text, text[]), public.forget_removals(text, text[])
-    to service_role;
+-- For users on what is theirs, and for moderators on what is public. Each function checks who calls it.
+select soundscape.expose(name, 'authenticated') from unnest(array[
+    'cancel_analysis', 'retry_analysis',
+    'dismiss_match',
+    'move_playlist_item', 'reorder_playlist',
+    'hide_recording', 'restore_recording', 'assign_report', 'resolve_report'
+]) as name;
 
--- The operator, who has the worker's key.
-revoke all on function
-    public.list_jobs(text[], uuid, uuid, text, bigint, integer),
-    public.show_job(bigint),
-    public.queue_stats(),
-    public.set_queue(boolean, integer, integer),
-    public.retry_jobs(bigint[]),
-    public.cancel_jobs(bigint[]),
-    public.reanalyze(text, jsonb, integer, uuid, boolean)
-    from public, anon, authenticated, service_role;
-grant execute on function
-    soundscape.list_jobs(text[], uuid, uuid, text, bigint, integer), public.list_jobs(text[], uuid, uuid, text, bigint, integer),
-    soundscape.show_job(bigint), public.show_job(bigint),
-    soundscape.queue_stats(), public.queue_stats(),
-    soundscape.set_queue(boolean, integer, integer), public.set_queue(boolean, integer, integer),
-    soundscape.retry_jobs(bigint[]), public.retry_jobs(bigint[]),
-    soundscape.cancel_jobs(bigint[]), public.cancel_jobs(bigint[]),
-    soundscape.reanalyze(text, jsonb, integer, uuid, boolean), public.reanalyze(text, jsonb, integer, uuid, boolean)
-    to service_role;
+-- For the worker, and for the operator, who has the worker's key.
+select soundscape.expose(name, 'service_role') from unnest(array[
+    'claim_jobs', 'next_message_s', 'extend_lease', 'complete_job', 'fail_job', 'reconcile',
+    'pending_removals', 'forget_removals',
+    'list_jobs', 'show_job', 'queue_stats', 'set_queue', 'retry_jobs', 'cancel_jobs', 'reanalyze',
+    'fingerprint_candidates', 'stored_fingerprints', 'unindexed_recordings', 'index_recording', 'index_moment',
+    'unsettled_fingerprints', 'settle_fingerprint',
+    'begin_fit', 'end_fit', 'fit_history', 'fit_embeddings', 'model_items', 'stage_model', 'stage_items', 'stage_cold',
+    'publish_model', 'clear_models', 'list_models', 'impressions_after'
+]) as name;
