@@ -10,18 +10,30 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import SUPERUSER, Postgres
+from tests import templates
 
 
 @contextmanager
 def started(folder: Path) -> Iterator[Postgres]:
     """A cluster whose database `postgres` has the platform's roles and schemas, and nothing of ours."""
     folder.mkdir(mode=0o711)
-    postgres = Postgres(home=folder / "postgres", password="for-tests-only", durable=False)
+    templates.copy_platform(folder / "postgres")
+    postgres = Postgres(home=folder / "postgres", password=templates.PASSWORD, durable=False)
     postgres.start()
     try:
-        install_platform(postgres)
+        yield postgres
+    finally:
+        postgres.stop()
+
+
+@contextmanager
+def deployed(folder: Path) -> Iterator[Postgres]:
+    """A cluster whose database `postgres` has every migration and policy applied."""
+    templates.copy_project(folder)
+    postgres = Postgres(home=folder / "postgres", password=templates.PASSWORD, durable=False)
+    postgres.start()
+    try:
         yield postgres
     finally:
         postgres.stop()

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 from hypothesis import settings
 
-from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
 from soundscape.cli.dev import Project
-from tests import embedded
+from tests import cluster, embedded, templates
+from tests.waiting import LIMIT_S
 
 # A first example may compile a kernel or start a connection; a hang is what the time limit of CI is for.
 settings.register_profile("soundscape", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
+
+# Whoever does not say how long to wait for an answer waits five seconds: too little on a busy machine.
+_PATIENCE = inspect.signature(httpx.Client).parameters["timeout"].default
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(_PATIENCE, _phase, LIMIT_S)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -37,12 +45,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let librosa compile what it compiles when imported, before several processes import it at once.
-
-    numba keeps two files for each of those functions, and takes no care that both come from one process:
-    mixed, they crash whoever loads them.
-    """
-    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+    """Prepare what the processes of this run share."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="soundscape-templates-"))
+    folder.chmod(0o711)
+    config.add_cleanup(lambda: shutil.rmtree(folder))
+    os.environ[templates.FOLDER_VARIABLE] = str(folder)
+    if config.getoption("numprocesses", None):
+        # The longest group first, as `pytest_collection_modifyitems` orders them.
+        config.option.loadscopereorder = False
+        # numba keeps two files for each function that librosa compiles when it is imported. It takes no care
+        # that both come from one process: mixed, they crash whoever loads them.
         for name in ("util.utils", "beat", "core.audio", "core.pitch"):
             importlib.import_module(f"librosa.{name}")
 
@@ -92,14 +106,8 @@ def data_dirs() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def platform(data_dirs: Path) -> Iterator[Postgres]:
     """A cluster with a hosted project's roles and schemas, and nothing of ours."""
-    postgres = Postgres(home=data_dirs / "platform" / "postgres", password="for-tests-only", durable=False)
-    postgres.home.parent.mkdir(mode=0o711)
-    postgres.start()
-    try:
-        install_platform(postgres)
+    with cluster.started(data_dirs / "platform") as postgres:
         yield postgres
-    finally:
-        postgres.stop()
 
 
 @pytest.fixture(scope="session")

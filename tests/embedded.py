@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from soundscape.cli.dev import Project, running
+from tests import templates
+from tests.waiting import LIMIT_S
 
 
 @contextmanager
 def served(data_dir: Path, *, with_worker: bool = True) -> Iterator[Project]:
-    """The project in `data_dir`, up until the block ends."""
+    """The project in `data_dir`, a copy of the run's template, up until the block ends."""
+    templates.copy_project(data_dir)
     started: Future[Project] = Future()
     loop = asyncio.new_event_loop()
     finished = asyncio.Event()
@@ -32,8 +35,8 @@ def served(data_dir: Path, *, with_worker: bool = True) -> Iterator[Project]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="embedded project")
     thread.start()
     try:
-        yield started.result(timeout=60)
+        yield started.result(timeout=LIMIT_S)
     finally:
         loop.call_soon_threadsafe(finished.set)
-        thread.join(timeout=60)
+        thread.join(timeout=LIMIT_S)
         loop.close()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from embedded_supabase.platform import install_platform
+import tests.cluster
 from embedded_supabase.postgres import SUPERUSER, Postgres
-from soundscape.cli.dev import Project, running
+from soundscape.cli.dev import Project
+from tests import embedded
 
 from .projects import told
 
@@ -23,14 +21,8 @@ from .projects import told
 @pytest.fixture(scope="session")
 def cluster(data_dirs: Path) -> Iterator[Postgres]:
     """A cluster whose database `postgres` is an untouched project: the template of every other."""
-    postgres = Postgres(home=data_dirs / "deploy" / "postgres", password="for-tests-only", durable=False)
-    postgres.home.parent.mkdir(mode=0o711)
-    postgres.start()
-    try:
-        install_platform(postgres)
+    with tests.cluster.started(data_dirs / "deploy") as postgres:
         yield postgres
-    finally:
-        postgres.stop()
 
 
 @pytest.fixture
@@ -88,26 +80,6 @@ def deployed(fresh: Callable[..., str], template: str) -> str:
 
 @pytest.fixture(scope="session")
 def served(data_dirs: Path) -> Iterator[Project]:
-    """An embedded project without a worker, served by a thread of its own."""
-    started: Future[Project] = Future()
-    finished = asyncio.Event()
-
-    async def serve() -> None:
-        try:
-            async with running(data_dirs / "checked", port=0, durable=False, with_worker=False) as project:
-                started.set_result(project)
-                await finished.wait()
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        yield started.result(timeout=60)
-    finally:
-        loop.call_soon_threadsafe(finished.set)
-        thread.join(timeout=60)
-        loop.close()
+    """An embedded project without a worker."""
+    with embedded.served(data_dirs / "checked", with_worker=False) as project:
+        yield project

@@ -17,7 +17,6 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from embedded_supabase.postgres import Postgres
-from soundscape.deploy.database import apply
 from tests import cluster
 
 Row = dict[str, Any]
@@ -222,22 +221,32 @@ class Database:
 def deployed(data_dirs: Path) -> Iterator[Database]:
     """A database with every migration and policy applied."""
     with (
-        cluster.started(data_dirs / "sql") as postgres,
-        cluster.database(postgres) as name,
+        cluster.deployed(data_dirs / "sql") as postgres,
+        psycopg.connect(postgres.dsn(), autocommit=True, row_factory=dict_row) as connection,
     ):
-        dsn = postgres.dsn(dbname=name)
-        apply(dsn, worker_url="http://127.0.0.1:9", webhook_secret="whsec_AAAA")
-        with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
-            yield Database(postgres, name, connection)
+        yield Database(postgres, "postgres", connection)
+
+
+MANY_RECORDINGS = 50
+"""Beyond this, truncating all tables is quicker than deleting what is in them."""
+
+BLANK_TABLES = """
+select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'r' and n.nspname in ('public', 'soundscape', 'auth') and c.relname not in
+    ('mood_rules', 'role_permissions', 'queue_settings', 'recommendation_turn')
+"""
 
 
 def empty(deployed: Database) -> None:
     """Nobody and nothing is left, and the queue is as it was deployed."""
-    deployed.rows("delete from auth.users")
-    with deployed.connection.transaction():
-        deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
-        deployed.rows("delete from storage.objects")
     with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
+        if deployed.value("select count(*) from public.audio_files") > MANY_RECORDINGS:
+            tables = ", ".join(row[0] for row in connection.execute(BLANK_TABLES).fetchall())
+            connection.execute(f"truncate {tables}".encode())
+        deployed.rows("delete from auth.users")
+        with deployed.connection.transaction():
+            deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
+            deployed.rows("delete from storage.objects")
         for schema, name in (
             ("soundscape", "removals"),
             ("soundscape", "vocabulary"),

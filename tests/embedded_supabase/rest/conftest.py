@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+import tests.cluster
 from embedded_supabase.config import Config
 from embedded_supabase.keys import Keys
-from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.rest import app as rest
 from embedded_supabase.rest.schema_cache import SchemaCache, load
@@ -71,21 +70,11 @@ class Server(uvicorn.Server):
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    folder = tmp_path_factory.mktemp("rest")
-    if os.geteuid() == 0:
-        for parent in (folder, *folder.parents):
-            if parent.name.startswith("pytest-"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    postgres = Postgres(home=folder / "postgres", password="for-tests-only", durable=False)
-    postgres.start()
-    try:
-        install_platform(postgres)
+def cluster(data_dirs: Path) -> Iterator[Postgres]:
+    with tests.cluster.started(data_dirs / "rest") as postgres:
         with psycopg.connect(postgres.dsn("postgres")) as connection:
             connection.execute(SCHEMA.read_bytes())
         yield postgres
-    finally:
-        postgres.stop()
 
 
 @pytest.fixture(scope="session")

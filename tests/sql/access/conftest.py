@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from soundscape.deploy.database import apply
 from tests import cluster
 
 from .matrix import NAMES, ROLES, Cell
@@ -75,16 +74,17 @@ def _outcome(answer: str) -> str:
 
 @pytest.fixture(scope="package")
 def world(data_dirs: Path) -> Iterator[World]:
-    with cluster.started(data_dirs / "access") as postgres:
-        apply(postgres.dsn(), worker_url="http://127.0.0.1:9", webhook_secret="whsec_AAAA")
-        with psycopg.connect(postgres.dsn()) as connection:
-            connection.execute((HERE / "world.sql").read_bytes())
-            connection.execute((HERE / "probe.sql").read_bytes())
-            connection.execute("set local storage.allow_delete_query = 'true'")
-            job = connection.execute(
-                "select id, msg_id || '.1' from soundscape.jobs where state = 'running'"
-            ).fetchone()
-            assert job is not None
-            names = NAMES | {"job": str(job[0]), "token": job[1], "result": json.dumps(RESULT)}
-            yield World(connection, postgres.dsn(), names)
-            connection.rollback()
+    with (
+        cluster.deployed(data_dirs / "access") as postgres,
+        psycopg.connect(postgres.dsn()) as connection,
+    ):
+        connection.execute((HERE / "world.sql").read_bytes())
+        connection.execute((HERE / "probe.sql").read_bytes())
+        connection.execute("set local storage.allow_delete_query = 'true'")
+        job = connection.execute(
+            "select id, msg_id || '.1' from soundscape.jobs where state = 'running'"
+        ).fetchone()
+        assert job is not None
+        names = NAMES | {"job": str(job[0]), "token": job[1], "result": json.dumps(RESULT)}
+        yield World(connection, postgres.dsn(), names)
+        connection.rollback()
