@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/fit.py [--people 2000] [--recordings 3000] [--choices 70000]
 
-An embedded project is filled with made choices (likes, listening and playlists; benchmarks/made_choices.py)
+An embedded Supabase is filled with made choices (likes, listening and playlists; benchmarks/made_choices.py)
 and embeddings that tell of the same taste with as much noise. Then the command runs twice, as an operator
 would type it: the second time there is a model in force to be compared with.
 """

@@ -51,11 +51,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import queries, sound_corpus
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.rest import app as rest
-from embedded_supabase.stack import open_stack
 from soundscape.audio.analysis import analyze
 from soundscape.deploy.database import apply as deploy
 
@@ -452,7 +452,7 @@ def timed(connection: psycopg.Connection[Any], text: Any, values: dict[str, Any]
 
 
 def over_rest(case: Case, dsn: str, seeds: list[int], plain: Calls) -> list[str]:
-    """The same through the Data API of the embedded project, one request after the other."""
+    """The same through the Data API of the embedded Supabase, one request after the other."""
     found: dict[str, Calls] = {}
     with served(dsn) as (url, headers), httpx.Client(base_url=url, headers=headers) as client:
 
@@ -494,9 +494,9 @@ def served(dsn: str) -> Iterator[tuple[str, dict[str, str]]]:
     async def serve() -> None:
         keys = Keys.make()
         arguments: dict[str, Any] = {"data_dir": Path(), "url": "http://127.0.0.1", "keys": keys}
-        async with open_stack(**arguments, config=Config({}), postgres=postgres) as stack:
+        async with open_embedded(**arguments, config=Config({}), postgres=postgres) as embedded:
             server = uvicorn.Server(
-                uvicorn.Config(rest.build(stack), port=0, log_level="warning", access_log=False)
+                uvicorn.Config(rest.build(embedded), port=0, log_level="warning", access_log=False)
             )
             task = asyncio.create_task(server.serve())
             while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
@@ -505,10 +505,10 @@ def served(dsn: str) -> Iterator[tuple[str, dict[str, str]]]:
                 "role": "authenticated",
                 "sub": ME,
                 "exp": int(time.time()) + 3600,
-                "iss": stack.tokens.issuer,
+                "iss": embedded.tokens.issuer,
             }
             told["url"] = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-            token = stack.tokens.mint(claims)
+            token = embedded.tokens.mint(claims)
             told["headers"] = {"apikey": keys.publishable_key, "authorization": f"Bearer {token}"}
             ready.set()
             await asyncio.to_thread(over.wait)

@@ -28,11 +28,11 @@ import uvicorn
 from fastapi import FastAPI, Response
 
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.rest import app as rest
-from embedded_supabase.stack import open_stack
 from embedded_supabase.tokens import Caller
 
 OWNER = "00000000-0000-0000-0000-00000000000a"
@@ -65,22 +65,22 @@ async def serve(postgres: Postgres) -> None:
     """Both ways on one port, until the process is ended."""
     keys = Keys.make()
     arguments: dict[str, Any] = {"data_dir": Path(), "url": "http://127.0.0.1", "keys": keys}
-    async with open_stack(**arguments, config=Config({}), postgres=postgres) as stack:
+    async with open_embedded(**arguments, config=Config({}), postgres=postgres) as embedded:
         app = FastAPI()
         caller = Caller("authenticated", {"sub": OWNER, "role": "authenticated"})
         claims = json.dumps(caller.claims)
 
         @app.get("/bare")
         async def bare() -> Response:
-            async with stack.authenticator.connection() as connection:
+            async with embedded.authenticator.connection() as connection:
                 await connection.execute(SET_CALLER, (claims,))
                 row = await (await connection.execute(BARE, (OWNER,))).fetchone()
             assert row is not None
             return Response(row[0], media_type="application/json")
 
-        app.mount("/rest/v1", rest.build(stack))
-        token = stack.tokens.mint(
-            caller.claims | {"exp": int(time.time()) + 3600, "iss": stack.tokens.issuer}
+        app.mount("/rest/v1", rest.build(embedded))
+        token = embedded.tokens.mint(
+            caller.claims | {"exp": int(time.time()) + 3600, "iss": embedded.tokens.issuer}
         )
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
         task = asyncio.create_task(server.serve())

@@ -3,7 +3,7 @@
     python benchmarks/scaling.py                       # 8 recordings of 10 minutes, three rounds
     python benchmarks/scaling.py --recordings 16 --minutes 5 --json
 
-Worker processes with one child each, against an embedded project (which takes its share of the same cores).
+Worker processes with one child each, against an embedded Supabase (which takes its share of the same cores).
 All are ready before anything is queued, and everything is queued at once. No two recordings are alike: copies
 would be compared with each other, at length, and that is not analysis. Rounds alternate between one worker
 and two; the ratio is of the medians. Beside them the same recordings are analysed by one and by two bare

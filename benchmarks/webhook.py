@@ -1,12 +1,12 @@
 """The doorbell under load: signed calls, and calls with a wrong signature, beside a bare FastAPI POST.
 
-A worker as `soundscape worker` serves it, with its claim loop running, against an embedded project in another
-process: every accepted call wakes the loop, which claims in a transaction there. In the worker's process, on
-the same port, stands a bare FastAPI app whose route reads the body and answers the same bytes, and checks
-nothing. The three are asked in short turns by 32 keep-alive connections, so that whatever else the machine
-does strikes all of them; a ratio is the median of those of neighbouring turns. CPU is that of the worker's
-whole process by request, its claims included. The client writes requests that were signed beforehand and
-looks for the end of each answer, nothing else; the share of one core it took is printed.
+A worker as `soundscape worker` serves it, with its claim loop running, against an embedded Supabase in
+another process: every accepted call wakes the loop, which claims in a transaction there. In the worker's
+process, on the same port, stands a bare FastAPI app whose route reads the body and answers the same bytes,
+and checks nothing. The three are asked in short turns by 32 keep-alive connections, so that whatever else the
+machine does strikes all of them; a ratio is the median of those of neighbouring turns. CPU is that of the
+worker's whole process by request, its claims included. The client writes requests that were signed beforehand
+and looks for the end of each answer, nothing else; the share of one core it took is printed.
 
     python benchmarks/webhook.py [--seconds 0.25] [--rounds 40] [--connections 32] [--json]
 
@@ -56,7 +56,7 @@ _numbers = itertools.count()
 
 
 async def serve_project(folder: str) -> None:
-    """The embedded project without a worker, until the process is ended."""
+    """The embedded Supabase without a worker, until the process is ended."""
     async with running(Path(folder), port=0, durable=False, with_worker=False) as project:
         print(json.dumps(project.environment()), flush=True)
         await asyncio.Event().wait()

@@ -108,7 +108,7 @@ class Load:
 
 @asynccontextmanager
 async def a_project(data_dir: Path) -> AsyncIterator[Load]:
-    """An embedded project without a worker of its own."""
+    """An embedded Supabase without a worker of its own."""
     await asyncio.to_thread(data_dir.chmod, 0o711)
     async with running(data_dir / "project", port=0, durable=False, with_worker=False) as project:
         yield Load(project)

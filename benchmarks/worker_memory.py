@@ -3,7 +3,7 @@
     python benchmarks/worker_memory.py                 # 1,000 jobs
     python benchmarks/worker_memory.py --jobs 10000 --json
 
-One worker process with one child, against an embedded project; clips of a second, in portions of fifty. The
+One worker process with one child, against an embedded Supabase; clips of a second, in portions of fifty. The
 worker's resident memory after each portion is compared with that after the first hundred jobs, by which time
 its connections and caches are there. Wanted: less than 5 % more at the end.
 """

@@ -11,14 +11,15 @@ import structlog
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from embedded_supabase.stack import Queries, Stack
+from embedded_supabase.database import Queries
+from embedded_supabase.embedded import EmbeddedSupabase
 
 log = structlog.get_logger(__name__)
 
 QUERIES = Queries(Path(__file__).with_name("background.sql"))
 
 
-async def run(stack: Stack) -> None:
+async def run(embedded: EmbeddedSupabase) -> None:
     """Run due jobs until cancelled."""
     last_runs: dict[int, str] = {}
     running: dict[int, asyncio.Task[None]] = {}
@@ -26,30 +27,30 @@ async def run(stack: Stack) -> None:
     async with asyncio.TaskGroup() as group:
         while True:
             now = datetime.now(UTC).replace(microsecond=0).isoformat()
-            for job in await _due(stack, now, last_runs):
+            for job in await _due(embedded, now, last_runs):
                 job_id = job["jobid"]
                 if job_id not in running or running[job_id].done():
                     last_runs[job_id] = now
-                    running[job_id] = group.create_task(_run_job(stack, job))
+                    running[job_id] = group.create_task(_run_job(embedded, job))
             await asyncio.sleep(1)
 
 
-async def _due(stack: Stack, now: str, last_runs: dict[int, str]) -> list[DictRow]:
-    async with stack.admin.connection() as connection:
+async def _due(embedded: EmbeddedSupabase, now: str, last_runs: dict[int, str]) -> list[DictRow]:
+    async with embedded.admin.connection() as connection:
         if not await QUERIES.rows(connection, "has_cron"):
             return []
         return await QUERIES.rows(connection, "due_jobs", now=now, last_runs=Jsonb(last_runs))
 
 
-async def _run_job(stack: Stack, job: DictRow) -> None:
+async def _run_job(embedded: EmbeddedSupabase, job: DictRow) -> None:
     started, status, message = datetime.now(UTC), "succeeded", ""
-    dsn = stack.postgres.dsn(job["username"])
+    dsn = embedded.postgres.dsn(job["username"])
     try:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             message = (await connection.execute(job["command"].encode())).statusmessage or ""
     except psycopg.Error as error:
         status, message = "failed", str(error)
         log.warning("cron job failed", job_id=job["jobid"], error=message)
-    async with stack.admin.connection() as connection:
+    async with embedded.admin.connection() as connection:
         ran = {"status": status, "message": message, "started": started}
         await QUERIES.rows(connection, "keep_run", **job, **ran)

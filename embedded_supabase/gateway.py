@@ -18,9 +18,9 @@ from starlette.types import ASGIApp
 from embedded_supabase import cron, net
 from embedded_supabase.auth import app as auth
 from embedded_supabase.auth import mail
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.realtime import app as realtime
 from embedded_supabase.rest import app as rest
-from embedded_supabase.stack import Stack
 from embedded_supabase.storage import app as storage
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ EXPOSE_HEADERS = [
     *("expires", "x-supabase-api-version"),
 ]
 
-BACKGROUND: Mapping[str, Callable[[Stack], Awaitable[None]]] = {
+BACKGROUND: Mapping[str, Callable[[EmbeddedSupabase], Awaitable[None]]] = {
     "net": net.run,
     "cron": cron.run,
     "rest": rest.run,
@@ -45,8 +45,8 @@ RESTART_DELAY_S = 1.0
 ABSENT = {"/functions/v1/{path:path}": "Edge Functions are", "/graphql/v1{path:path}": "GraphQL is"}
 
 
-def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starlette:
-    """The gateway over an open `stack`; `beside` maps further prefixes to apps.
+def build(embedded: EmbeddedSupabase, *, beside: Mapping[str, ASGIApp] | None = None) -> Starlette:
+    """The gateway over an open `embedded`; `beside` maps further prefixes to apps.
 
     Background work of the services runs from start-up to shutdown. The apps in `beside` have their
     own lifespans, entered here, since a mounted app's lifespan is not run by its parent.
@@ -56,7 +56,7 @@ def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starl
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as entered, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_forever(name, run, stack)) for name, run in BACKGROUND.items()]
+            tasks = [group.create_task(_forever(name, run, embedded)) for name, run in BACKGROUND.items()]
             for app in beside.values():
                 if isinstance(app, Starlette):
                     await entered.enter_async_context(app.router.lifespan_context(app))
@@ -69,11 +69,11 @@ def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starl
 
     return Starlette(
         routes=[
-            Mount("/auth/v1", auth.build(stack)),
-            Mount("/rest/v1", rest.build(stack)),
-            Mount("/storage/v1", storage.build(stack)),
-            Mount("/realtime/v1", realtime.build(stack)),
-            *mail.outbox_routes(stack),
+            Mount("/auth/v1", auth.build(embedded)),
+            Mount("/rest/v1", rest.build(embedded)),
+            Mount("/storage/v1", storage.build(embedded)),
+            Mount("/realtime/v1", realtime.build(embedded)),
+            *mail.outbox_routes(embedded),
             *(Mount(prefix, app) for prefix, app in beside.items()),
             *(Route(path, _absent(what)) for path, what in ABSENT.items()),
         ],
@@ -82,11 +82,13 @@ def build(stack: Stack, *, beside: Mapping[str, ASGIApp] | None = None) -> Starl
     )
 
 
-async def _forever(name: str, run: Callable[[Stack], Awaitable[None]], stack: Stack) -> None:
+async def _forever(
+    name: str, run: Callable[[EmbeddedSupabase], Awaitable[None]], embedded: EmbeddedSupabase
+) -> None:
     """Keep one piece of background work going: a lost database connection must not end it for good."""
     while True:
         try:
-            await run(stack)
+            await run(embedded)
             return
         except Exception:
             log.exception("background work failed, starting it again", service=name)
@@ -95,5 +97,5 @@ async def _forever(name: str, run: Callable[[Stack], Awaitable[None]], stack: St
 
 def _absent(what: str) -> JSONResponse:
     """Itself an application, so that every method is answered."""
-    message = f"{what} not part of the embedded project."
+    message = f"{what} not part of the embedded Supabase."
     return JSONResponse({"code": "NOT_FOUND", "message": message}, status_code=404)

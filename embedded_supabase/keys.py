@@ -1,4 +1,4 @@
-"""The keys of one embedded project: made on first start, kept in the data directory, mode 0600."""
+"""The keys of one embedded Supabase: made on first start, kept in the data directory, mode 0600."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEN_YEARS_S = 10 * 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class Keys:
-    """Everything secret about an embedded project."""
+    """Everything secret about an embedded Supabase."""
 
     publishable_key: str
     """`sb_publishable_…`: what a browser carries; role `anon` until somebody signs in."""

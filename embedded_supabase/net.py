@@ -16,8 +16,9 @@ import structlog
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
+from embedded_supabase.database import Queries
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.postgres import SUPERUSER
-from embedded_supabase.stack import Queries, Stack
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +31,9 @@ POLL_S = 5.0
 QUERIES = Queries(Path(__file__).with_name("background.sql"))
 
 
-async def run(stack: Stack) -> None:
+async def run(embedded: EmbeddedSupabase) -> None:
     """Send until cancelled."""
-    dsn, headers = stack.postgres.dsn(SUPERUSER), {"User-Agent": USER_AGENT}
+    dsn, headers = embedded.postgres.dsn(SUPERUSER), {"User-Agent": USER_AGENT}
     running: set[asyncio.Task[None]] = set()
     async with (
         httpx.AsyncClient(follow_redirects=True, trust_env=False, headers=headers) as client,
@@ -45,7 +46,7 @@ async def run(stack: Stack) -> None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             asked = await QUERIES.rows(connection, "take_requests", most=MOST_AT_ONCE - len(running))
             for each in asked:
-                task = group.create_task(_send(stack, client, each))
+                task = group.create_task(_send(embedded, client, each))
                 running.add(task)
                 task.add_done_callback(running.discard)
             if asked:
@@ -55,7 +56,7 @@ async def run(stack: Stack) -> None:
                 pass
 
 
-async def _send(stack: Stack, client: httpx.AsyncClient, asked: DictRow) -> None:
+async def _send(embedded: EmbeddedSupabase, client: httpx.AsyncClient, asked: DictRow) -> None:
     answer, timeout_ms = {"id": asked["id"]}, asked["timeout_milliseconds"]
     try:
         # pg_net passes every value of a header on as its text.
@@ -75,7 +76,7 @@ async def _send(stack: Stack, client: httpx.AsyncClient, asked: DictRow) -> None
         if not isinstance(error, httpx.HTTPError):
             log.exception("a request could not be sent or its answer not be read", request_id=asked["id"])
         answer["error_msg"] = str(error) or type(error).__name__
-    async with stack.admin.connection() as connection:
+    async with embedded.admin.connection() as connection:
         await QUERIES.rows(connection, "keep_answer", answer=Jsonb(answer))
 
 

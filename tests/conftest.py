@@ -1,4 +1,4 @@
-"""Fixtures shared by every test: a cluster, a running embedded project, Node, the shared recordings."""
+"""Fixtures shared by every test: a cluster, a running embedded Supabase, Node, the shared recordings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hypothesis import settings
 
 from embedded_supabase.postgres import Postgres
 from soundscape.cli.dev import Project
-from tests import cluster, embedded, templates
+from tests import cluster, templates
+from tests.embedded import served
 from tests.waiting import LIMIT_S
 
 # A first example may compile a kernel or start a connection; a hang is what the time limit of CI is for.
@@ -111,12 +112,12 @@ def platform(data_dirs: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def stack(data_dirs: Path) -> Iterator[Project]:
-    """The whole embedded project on a free port, deployed, its worker running, served by a thread of its own.
+def embedded(data_dirs: Path) -> Iterator[Project]:
+    """The whole embedded Supabase on a free port, deployed, with its worker, served by a thread of its own.
 
-    `stack.url`, `stack.keys`, `stack.db_url`, `stack.stack.postgres.dsn(role)`.
+    `embedded.url`, `embedded.keys`, `embedded.db_url`, `embedded.supabase.postgres.dsn(role)`.
     """
-    with embedded.served(data_dirs / "project") as project:
+    with served(data_dirs / "project") as project:
         yield project
 
 

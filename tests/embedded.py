@@ -1,4 +1,4 @@
-"""The whole embedded project on a free port, served by a thread of its own."""
+"""The whole embedded Supabase on a free port, served by a thread of its own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def served(data_dir: Path, *, with_worker: bool = True) -> Iterator[Project]:
                 raise
             started.set_exception(error)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="embedded project")
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="embedded Supabase")
     thread.start()
     try:
         yield started.result(timeout=LIMIT_S)

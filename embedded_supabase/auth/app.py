@@ -20,7 +20,7 @@ from embedded_supabase.auth.limits import RateLimits
 from embedded_supabase.auth.providers import open_providers
 from embedded_supabase.auth.redirects import Redirects
 from embedded_supabase.auth.settings import Settings
-from embedded_supabase.stack import Stack
+from embedded_supabase.embedded import EmbeddedSupabase
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ async def _health(call: Call) -> Answer:
 
 
 async def _jwks(call: Call) -> Answer:
-    return JSONResponse(call.auth.stack.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+    return JSONResponse(call.auth.embedded.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
 
 
 async def _settings(call: Call) -> Answer:
@@ -95,13 +95,13 @@ REFUSED = {
 }
 
 
-def build(stack: Stack) -> Starlette:
+def build(embedded: EmbeddedSupabase) -> Starlette:
     """Raises `EmbeddedError` for a `config.toml` that asks for what this service does not do."""
-    settings = Settings.read(stack.config)
+    settings = Settings.read(embedded.config)
     redirects = Redirects(settings.site_url, settings.additional_redirect_urls)
-    providers = open_providers(settings, callback=f"{stack.url}/auth/v1/callback")
+    providers = open_providers(settings, callback=f"{embedded.url}/auth/v1/callback")
     limits = RateLimits(settings.rate_limit.model_dump(exclude_none=True))
-    auth = Auth(stack, settings, redirects, limits, providers)
+    auth = Auth(embedded, settings, redirects, limits, providers)
     app = Starlette(
         routes=[
             *(_route(auth, at, handler, keyed=False) for at, handler in OPEN.items()),
@@ -133,7 +133,7 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
         if for_admin and auth.claims(request).get("role") not in ("service_role", "supabase_admin"):
             raise AuthError("not_admin")
         body = await Body.read(request)
-        async with auth.stack.auth_admin.connection() as connection, connection.transaction():
+        async with auth.embedded.auth_admin.connection() as connection, connection.transaction():
             answer = await handler(Call(auth, request, body, connection))
         if isinstance(answer, AuthError):
             raise answer
@@ -148,7 +148,7 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
 def _without_key(auth: Auth, request: Request) -> Response | None:
     """What a project's gateway answers a request that carries none of its keys."""
     key = request.headers.get("apikey") or request.query_params.get("apikey")
-    if auth.stack.tokens.by_key(key):
+    if auth.embedded.tokens.by_key(key):
         return None
     message, hint = "No API key found in request", "No `apikey` request header or url param was found."
     if key:

@@ -21,7 +21,8 @@ from embedded_supabase.auth.limits import RateLimits
 from embedded_supabase.auth.providers import Provider
 from embedded_supabase.auth.redirects import Redirects
 from embedded_supabase.auth.settings import Settings
-from embedded_supabase.stack import Queries, Stack
+from embedded_supabase.database import Queries
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.tokens import InvalidToken
 
 Row = dict[str, Any]
@@ -38,9 +39,9 @@ _BEARER = re.compile(r"[Bb]earer (\S+)")
 
 @dataclass(frozen=True)
 class Auth:
-    """The service of one stack."""
+    """What every request of the service needs."""
 
-    stack: Stack
+    embedded: EmbeddedSupabase
     settings: Settings
     redirects: Redirects
     limits: RateLimits
@@ -51,7 +52,7 @@ class Auth:
         match = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if match is None:
             raise AuthError("no_authorization")
-        tokens = self.stack.tokens
+        tokens = self.embedded.tokens
         try:
             known = tokens.by_key(match[1])
             return known.claims if known else tokens.verify(match[1])

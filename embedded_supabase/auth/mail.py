@@ -28,7 +28,7 @@ from embedded_supabase.auth.call import Call, Row
 from embedded_supabase.auth.codes import SENT_AT, Code, TokenType
 from embedded_supabase.auth.errors import AuthError
 from embedded_supabase.auth.settings import Smtp
-from embedded_supabase.stack import Stack
+from embedded_supabase.embedded import EmbeddedSupabase
 
 SMTP_TIMEOUT_S = 10
 MOST_SHOWN = 200
@@ -84,7 +84,7 @@ async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
 def link(call: Call, kind: str, code: Code, target: str) -> str:
     """The address that verifies a code and then sends the browser to `target`."""
     query = urlencode({"token": code.token_hash, "type": kind, "redirect_to": target})
-    return f"{call.auth.stack.url}/auth/v1/verify?{query}"
+    return f"{call.auth.embedded.url}/auth/v1/verify?{query}"
 
 
 async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -> None:
@@ -99,7 +99,7 @@ async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -
             call.auth.limits.spend("email_sent", "all", code="over_email_send_rate_limit")
             await asyncio.to_thread(_send_by_smtp, smtp, mail)
         else:
-            await asyncio.to_thread(_drop, call.auth.stack.data_dir / "mail", mail)
+            await asyncio.to_thread(_drop, call.auth.embedded.data_dir / "mail", mail)
     except (OSError, smtplib.SMTPException) as error:
         raise AuthError("unexpected_failure", f"Error sending {kind} email") from error
 
@@ -111,16 +111,16 @@ def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
     return list(islice((mail for mail in mails if to is None or mail["to"] == to.lower()), MOST_SHOWN))
 
 
-def outbox_routes(stack: Stack) -> list[Route]:
+def outbox_routes(embedded: EmbeddedSupabase) -> list[Route]:
     """`GET /api/dev/mail`, for the gateway to mount; `?to=` narrows the list."""
 
     async def listed(request: Request) -> Response:
         # Mail holds codes that open accounts: no other site's page in the developer's browser reads it.
-        origin = request.headers.get("origin", stack.url)
-        if origin != stack.url or request.url.hostname not in ("127.0.0.1", "localhost"):
+        origin = request.headers.get("origin", embedded.url)
+        if origin != embedded.url or request.url.hostname not in ("127.0.0.1", "localhost"):
             return Response(status_code=403)
         to = request.query_params.get("to")
-        return JSONResponse({"mail": await asyncio.to_thread(read_outbox, stack.data_dir, to)})
+        return JSONResponse({"mail": await asyncio.to_thread(read_outbox, embedded.data_dir, to)})
 
     return [Route("/api/dev/mail", listed, methods=["GET"])]
 

@@ -132,7 +132,7 @@ def _device(call: Call) -> Row:
 
 async def _answer(call: Call, user: Row, refresh_token: str, method: str) -> Row:
     """`user` is a row of `auth.users` with a `session_id`."""
-    now, lives_s, tokens = int(time.time()), call.settings.jwt_expiry_s, call.auth.stack.tokens
+    now, lives_s, tokens = int(time.time()), call.settings.jwt_expiry_s, call.auth.embedded.tokens
     found = await call.row("claims", session_id=user["session_id"])
     claims = {"iss": tokens.issuer, "iat": now, "exp": now + lives_s, **found["claims"]}
     claims = await hooked(call, claims, method)

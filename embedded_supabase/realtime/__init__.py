@@ -10,7 +10,7 @@ authorization   who a token is, and what the policies on realtime.messages allow
 channel         one joined topic of one client
 connection      one websocket: its channels, its queue, its limits
 hub             topics, who is on them and who is present
-app             routes, and what they share with the background work of one stack
+app             routes, and what they share with the background work
 
 What a row shows to whom and which filters it passes is decided in SQL: `realtime.seen` in
 `schema/40_realtime.sql`.

@@ -1,4 +1,4 @@
-"""Realtime for one stack: its routes, the websocket and broadcasting over HTTP, and what they share."""
+"""Realtime: its routes, the websocket, broadcasts over HTTP, and what they share."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from embedded_supabase import payload
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.realtime.authorization import permissions
 from embedded_supabase.realtime.connection import Connection, policy_headers
 from embedded_supabase.realtime.delivery import Delivery
 from embedded_supabase.realtime.feed import Feed
 from embedded_supabase.realtime.hub import Hub
 from embedded_supabase.realtime.serializer import SERIALIZERS, UserBroadcast
-from embedded_supabase.stack import Stack
 from embedded_supabase.tokens import Caller, InvalidToken
 
 # A topic may hold slashes, escaped or not.
@@ -63,18 +63,18 @@ class Batch(BaseModel):
 class Service:
     """Lives from the first request for it until the process ends."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+    def __init__(self, embedded: EmbeddedSupabase) -> None:
+        self.embedded = embedded
         self.limits = Limits()
         self.hub = Hub()
-        self.feed = Feed(stack, self.hub, Delivery(self.hub, stack.authenticator))
+        self.feed = Feed(embedded, self.hub, Delivery(self.hub, embedded.authenticator))
 
     async def websocket(self, websocket: WebSocket) -> None:
         """Refuse at the handshake what can never work; then serve frames until the client goes."""
         key = websocket.headers.get("x-api-key") or websocket.query_params.get("apikey") or ""
         serializer = SERIALIZERS.get(websocket.query_params.get("vsn", "1.0.0"))
         try:
-            self.stack.tokens.caller(apikey=key, authorization=None)
+            self.embedded.tokens.caller(apikey=key, authorization=None)
         except InvalidToken as error:
             log.info("realtime.refused", reason=error.message)
             raise WebSocketException(1008, error.message) from error
@@ -124,28 +124,28 @@ class Service:
     def _caller(self, request: Request) -> Caller:
         key, bearer = request.headers.get("apikey"), request.headers.get("authorization")
         try:
-            return self.stack.tokens.caller(apikey=key, authorization=bearer)
+            return self.embedded.tokens.caller(apikey=key, authorization=bearer)
         except InvalidToken as error:
             raise HTTPException(401, "Unauthorized") from error
 
     async def _may_write(self, request: Request, caller: Caller, topic: str) -> bool:
-        admin, headers = self.stack.admin, policy_headers(request)
+        admin, headers = self.embedded.admin, policy_headers(request)
         return "broadcast" in (await permissions(admin, caller, topic, headers)).write
 
 
 @cache
-def service(stack: Stack) -> Service:
-    """The one service of a stack, made when first asked for."""
-    return Service(stack)
+def service(embedded: EmbeddedSupabase) -> Service:
+    """The one service of an embedded Supabase, made at the first call."""
+    return Service(embedded)
 
 
-async def run(stack: Stack) -> None:
-    await service(stack).feed.run()
+async def run(embedded: EmbeddedSupabase) -> None:
+    await service(embedded).feed.run()
 
 
-def build(stack: Stack) -> Starlette:
+def build(embedded: EmbeddedSupabase) -> Starlette:
     """The routes, relative to /realtime/v1."""
-    served = service(stack)
+    served = service(embedded)
     return Starlette(
         routes=[
             WebSocketRoute("/websocket", served.websocket),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 import structlog
 
-from embedded_supabase.stack import Pool, become
+from embedded_supabase.database import Pool, become
 from embedded_supabase.tokens import Caller, InvalidToken, Tokens
 
 EXTENSIONS = ("broadcast", "presence")

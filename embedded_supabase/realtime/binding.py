@@ -15,10 +15,10 @@ from typing import Any
 
 import psycopg
 
+from embedded_supabase.database import Pool
 from embedded_supabase.realtime.authorization import Refused
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.visibility import Condition, count_tables
-from embedded_supabase.stack import Pool
 from embedded_supabase.tokens import Caller
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")

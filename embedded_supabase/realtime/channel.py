@@ -151,14 +151,14 @@ class Channel:
         """A new token: who it is now, what the policies say now. The old one counts until then."""
         if not isinstance(token, str) or token == self.token or token.startswith("sb_"):
             return
-        stack = self.service.stack
+        embedded = self.service.embedded
         try:
-            caller = identify(stack.tokens, token)
+            caller = identify(embedded.tokens, token)
         except Refused as refused:
             self.close(refused.message)
             return
         if self.private:
-            allowed = await permissions(stack.admin, caller, self.name, self.connection.headers)
+            allowed = await permissions(embedded.admin, caller, self.name, self.connection.headers)
             if self.permissions.read - allowed.read:
                 self.close(f"You no longer have permission to read from this Channel topic: {self.name}")
                 return
@@ -169,11 +169,11 @@ class Channel:
 
 async def join(connection: Connection, message: Message) -> Channel:
     """The channel a `phx_join` asks for, not yet on its topic. Raises `Refused`."""
-    stack, config = connection.service.stack, _at(message.payload, "config")
+    embedded, config = connection.service.embedded, _at(message.payload, "config")
     token = _at(message.payload, "access_token")
     if not isinstance(token, str) or token.startswith("sb_"):
         token = connection.key
-    caller = identify(stack.tokens, token)
+    caller = identify(embedded.tokens, token)
     if _at(config, "broadcast", "replay") is not None:
         raise Refused("Realtime was unable to replay messages", "UnableToReplayMessages")
     if _at(config, "broadcast", "persist"):
@@ -192,7 +192,7 @@ async def join(connection: Connection, message: Message) -> Channel:
         presence_key=key if isinstance(key, str) and key else str(uuid.uuid4()),
     )
     if channel.private:
-        channel.permissions = await permissions(stack.admin, caller, channel.name, connection.headers)
+        channel.permissions = await permissions(embedded.admin, caller, channel.name, connection.headers)
         if not channel.permissions.read:
             reason = f"You do not have permissions to read from this Channel topic: {channel.name}"
             raise Refused(reason, "Unauthorized")
@@ -212,7 +212,7 @@ async def bind(channel: Channel, message: Message) -> tuple[list[dict[str, Any]]
     try:
         for entry in given:
             bindings.append(parse_binding(entry))
-            await check_binding(bindings[-1], channel.caller, channel.service.stack.authenticator)
+            await check_binding(bindings[-1], channel.caller, channel.service.embedded.authenticator)
     except Refused as error:
         if _at(config, "postgres_changes_options", "wait") is True:
             raise Refused(str(error), "RealtimeDisabledForConfiguration") from error

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from embedded_supabase.database import Pool
 from embedded_supabase.realtime.binding import Binding
 from embedded_supabase.realtime.channel import Channel
 from embedded_supabase.realtime.hub import Hub
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.serializer import Payload, UserBroadcast
 from embedded_supabase.realtime.visibility import Conditions, Verdict, judge, shown
-from embedded_supabase.stack import Pool
 from embedded_supabase.tokens import Caller
 
 

@@ -19,11 +19,12 @@ from typing import LiteralString
 import psycopg
 import structlog
 
+from embedded_supabase.database import Connection
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.postgres import SUPERUSER
 from embedded_supabase.realtime.delivery import Delivery
 from embedded_supabase.realtime.hub import Hub
 from embedded_supabase.realtime.pgoutput import Change, Decoder, MalformedStream
-from embedded_supabase.stack import Connection, Stack
 
 PUBLICATIONS = "supabase_realtime,supabase_realtime_messages_publication"
 POLL_S = 0.01
@@ -55,7 +56,7 @@ _POSITION = "select pg_current_wal_flush_lsn() - '0/0'"
 class Feed:
     """Reads the stream, and gives what somebody asked for to `delivery` in batches."""
 
-    stack: Stack
+    embedded: EmbeddedSupabase
     hub: Hub
     delivery: Delivery
 
@@ -66,7 +67,7 @@ class Feed:
     async def position(self) -> int:
         """Where the log ends now: later commits lie behind it. Raises `TimeoutError` while down."""
         await asyncio.wait_for(self.ready.wait(), READY_TIMEOUT_S)
-        async with self.stack.admin.connection() as connection:
+        async with self.embedded.admin.connection() as connection:
             return await _number(connection, _END)
 
     def wake(self) -> None:
@@ -78,7 +79,7 @@ class Feed:
         while True:
             try:
                 # As superuser: the stream holds every published row.
-                dsn = self.stack.postgres.dsn(SUPERUSER)
+                dsn = self.embedded.postgres.dsn(SUPERUSER)
                 async with await psycopg.AsyncConnection.connect(
                     dsn, autocommit=True, options=SESSION, application_name="realtime"
                 ) as connection:

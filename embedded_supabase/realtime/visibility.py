@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from embedded_supabase.database import Connection, Pool, become
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.serializer import MalformedFrame, load_json
-from embedded_supabase.stack import Connection, Pool, become
 from embedded_supabase.tokens import Caller
 
 MAX_RECORD_BYTES = 1024 * 1024

@@ -1,4 +1,4 @@
-"""The Data API of the embedded project: PostgREST's protocol over the same Postgres.
+"""The Data API of the embedded Supabase: PostgREST's protocol over the same Postgres.
 
 request → grammar (a typed tree, no database needed) → plan (names looked up in the schema cache) →
 sql (composed, with parameters) → response. Each part can be tried without the ones after it.

@@ -18,12 +18,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from embedded_supabase import payload
+from embedded_supabase.database import Connection, become
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.rest import schema_cache
 from embedded_supabase.rest.errors import UNKNOWN_NAMES, RestError, from_postgres, refusal
 from embedded_supabase.rest.request import Request, negotiate, parse_prefer, split_query_string
 from embedded_supabase.rest.schema_cache import SchemaCache
 from embedded_supabase.rest.work import plan_request
-from embedded_supabase.stack import Connection, Stack, become
 from embedded_supabase.tokens import Caller, InvalidToken
 
 log = structlog.get_logger(__name__)
@@ -41,12 +42,12 @@ OPENAPI = Path(__file__).with_name("openapi.sql").read_text()
 class DataApi:
     """One project's Data API and the schema cache it answers from."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        exposed = stack.config.get("api.schemas", ["public"])
+    def __init__(self, embedded: EmbeddedSupabase) -> None:
+        self.embedded = embedded
+        exposed = embedded.config.get("api.schemas", ["public"])
         self.schemas: list[str] = [schema for schema in exposed if schema != "graphql_public"] or ["public"]
-        self.extra: list[str] = stack.config.get("api.extra_search_path", ["public", "extensions"])
-        self.max_rows: int | None = stack.config.get("api.max_rows", 1000)
+        self.extra: list[str] = embedded.config.get("api.extra_search_path", ["public", "extensions"])
+        self.max_rows: int | None = embedded.config.get("api.max_rows", 1000)
         # Quoted once: Postgres reads this setting as a list of identifiers.
         self._search_paths = {
             schema: SQL(", ").join(map(Identifier, (schema, *self.extra))).as_string()
@@ -57,7 +58,7 @@ class DataApi:
         self._loaded_at = 0.0
 
     async def reload(self) -> SchemaCache:
-        async with self.stack.authenticator.connection() as connection:
+        async with self.embedded.authenticator.connection() as connection:
             found = await schema_cache.load(connection, self.schemas, self.extra)
         self._loaded_at = time.monotonic()
         if found != self._cache:
@@ -69,7 +70,7 @@ class DataApi:
     async def answer(self, http: HttpRequest) -> Response:
         caller = None
         try:
-            caller = _caller(self.stack, http)
+            caller = _caller(self.embedded, http)
             too_large = RestError(413, "PGRST102", f"The body is larger than {MAX_BODY_BYTES} bytes")
             body = await payload.read(http, MAX_BODY_BYTES, too_large)
             try:
@@ -122,7 +123,7 @@ class DataApi:
         }
         if caller.role in cache.timeouts:
             settings["statement_timeout"] = cache.timeouts[caller.role]
-        async with self.stack.authenticator.connection() as connection:
+        async with self.embedded.authenticator.connection() as connection:
             await become(connection, caller, settings)
             response = await (self._describe(connection, schema) if work is None else work.run(connection))
         if len(self.schemas) > 1:
@@ -130,26 +131,26 @@ class DataApi:
         return response
 
     async def _describe(self, connection: Connection, schema: str) -> Response:
-        asked = {"schema": schema, "host": urlsplit(self.stack.url).netloc}
+        asked = {"schema": schema, "host": urlsplit(self.embedded.url).netloc}
         document = await (await connection.execute(OPENAPI, asked)).fetchone()
         assert document is not None
         return Response(document[0], headers={"Content-Type": "application/openapi+json; charset=utf-8"})
 
 
 @cache
-def _api(stack: Stack) -> DataApi:
+def _api(embedded: EmbeddedSupabase) -> DataApi:
     """The app and its listener share one."""
-    return DataApi(stack)
+    return DataApi(embedded)
 
 
-def build(stack: Stack) -> Starlette:
+def build(embedded: EmbeddedSupabase) -> Starlette:
     """The ASGI app, relative to `/rest/v1`."""
-    return Starlette(routes=[Route("/{path:path}", _api(stack).answer, methods=METHODS)])
+    return Starlette(routes=[Route("/{path:path}", _api(embedded).answer, methods=METHODS)])
 
 
-async def run(stack: Stack) -> None:
+async def run(embedded: EmbeddedSupabase) -> None:
     """Reload the schema cache on `notify pgrst`, for as long as the project runs."""
-    api, dsn = _api(stack), stack.postgres.dsn("authenticator")
+    api, dsn = _api(embedded), embedded.postgres.dsn("authenticator")
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("listen pgrst")
         await api.reload()
@@ -158,10 +159,10 @@ async def run(stack: Stack) -> None:
                 await api.reload()
 
 
-def _caller(stack: Stack, http: HttpRequest) -> Caller:
+def _caller(embedded: EmbeddedSupabase, http: HttpRequest) -> Caller:
     key, bearer = http.headers.get("apikey"), http.headers.get("authorization")
     try:
-        return stack.tokens.caller(apikey=key, authorization=bearer)
+        return embedded.tokens.caller(apikey=key, authorization=bearer)
     except InvalidToken as error:
         if error.code in KEY_HINTS:
             raise refusal("PGRST302", error.message, hint=KEY_HINTS[error.code]) from error

@@ -11,10 +11,10 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed, Placeholder
 
+from embedded_supabase.database import identifier
 from embedded_supabase.rest.plan import Embed, Read
 from embedded_supabase.rest.schema_cache import Name, Pairs
 from embedded_supabase.rest.syntax import ColumnItem, Comparison, Condition, Field, Logic, OrderTerm
-from embedded_supabase.stack import identifier
 
 OPERATORS = {
     "eq": SQL("="), "neq": SQL("<>"), "gt": SQL(">"), "gte": SQL(">="), "lt": SQL("<"), "lte": SQL("<="),

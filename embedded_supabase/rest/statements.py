@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
+from embedded_supabase.database import identifier
 from embedded_supabase.rest.calls import Call
 from embedded_supabase.rest.plan import Read
 from embedded_supabase.rest.request import Media
 from embedded_supabase.rest.sql import COMMA, EMPTY, Statement
 from embedded_supabase.rest.writes import Batch, Write
-from embedded_supabase.stack import identifier
 
 SOURCE = SQL("pgrst_source")
 NO_TOTAL: Composable = SQL("null::bigint")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from psycopg.rows import DictRow, dict_row
 from starlette.responses import Response
 
+from embedded_supabase.database import Connection
 from embedded_supabase.rest.calls import plan_call
 from embedded_supabase.rest.errors import nearest, refusal
 from embedded_supabase.rest.plan import Planner
@@ -17,7 +18,6 @@ from embedded_supabase.rest.schema_cache import SchemaCache, Table
 from embedded_supabase.rest.sql import Statement
 from embedded_supabase.rest.statements import Shape, count_statement, read_statement, write_statement
 from embedded_supabase.rest.writes import plan_write
-from embedded_supabase.stack import Connection
 
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _FRAMING = ("content-length", "transfer-encoding")

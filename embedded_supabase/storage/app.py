@@ -16,7 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from embedded_supabase.stack import Pool, Stack
+from embedded_supabase.database import Pool
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.storage import buckets, downloads, objects, uploads
 from embedded_supabase.storage import resumable as tus
 from embedded_supabase.storage.call import QUERIES, Call, Handler, Storage
@@ -40,11 +41,11 @@ OPEN = "open: "
 """Before the operation of a route that asks nobody for credentials."""
 
 
-def build(stack: Stack) -> Starlette:
-    """The service over `stack`, its routes relative to `/storage/v1`."""
-    files, signatures = _files(stack), Signatures(stack.keys.storage_secret)
-    size_limit = parse_size(str(stack.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT)))
-    storage = Storage(stack, files, Partials(files.resumable), signatures, size_limit)
+def build(embedded: EmbeddedSupabase) -> Starlette:
+    """The service over `embedded`, its routes relative to `/storage/v1`."""
+    files, signatures = _files(embedded), Signatures(embedded.keys.storage_secret)
+    size_limit = parse_size(str(embedded.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT)))
+    storage = Storage(embedded, files, Partials(files.resumable), signatures, size_limit)
     # The first that matches: at the end every longer path looks like a key.
     table: list[tuple[str, str, str, Handler]] = [
         ("GET", "/bucket", "bucket.list", buckets.list_buckets),
@@ -114,13 +115,13 @@ def _json(said: Any, status: int = 200) -> Response:
     return Response(text, status, media_type="application/json; charset=utf-8")
 
 
-async def run(stack: Stack) -> None:
+async def run(embedded: EmbeddedSupabase) -> None:
     """Sweep at start and now and then, until cancelled."""
-    files = _files(stack)
+    files = _files(embedded)
     idle_since: float | None = time.time()
     while True:
         try:
-            await sweep(stack.storage_admin, files, idle_since=idle_since)
+            await sweep(embedded.storage_admin, files, idle_since=idle_since)
             await asyncio.to_thread(Partials(files.resumable).discard_expired)
         except psycopg.Error as error:  # begun anew, this would take living uploads for abandoned ones
             log.warning("storage.sweep_failed", error=str(error))
@@ -148,8 +149,8 @@ async def sweep(
     return removed + len(unused)
 
 
-def _files(stack: Stack) -> Files:
-    return Files(stack.data_dir / "storage", durable=stack.postgres.durable)
+def _files(embedded: EmbeddedSupabase) -> Files:
+    return Files(embedded.data_dir / "storage", durable=embedded.postgres.durable)
 
 
 async def _answer_storage_error(request: Request, error: Exception) -> Response:

@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from embedded_supabase import payload
-from embedded_supabase.stack import Queries, Stack, become
+from embedded_supabase.database import Queries, become
+from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.storage.errors import StorageError, from_database, invalid_request
 from embedded_supabase.storage.files import Files
 from embedded_supabase.storage.names import check_bucket_name, check_key
@@ -50,7 +51,7 @@ _Said = TypeVar("_Said", bound=Said)
 class Storage:
     """What every route of the service works with."""
 
-    stack: Stack
+    embedded: EmbeddedSupabase
     files: Files
     partials: Partials
     signatures: Signatures
@@ -65,7 +66,7 @@ class Storage:
         """The caller's request. Raises `InvalidRequest` without credentials, `AccessDenied` for bad ones."""
         given = {name: request.headers.get(name) for name in ("apikey", "authorization")}
         try:
-            caller = self.stack.tokens.caller(**given, key_required=False)
+            caller = self.embedded.tokens.caller(**given, key_required=False)
         except InvalidToken as error:
             if error.code == "no_api_key":
                 raise invalid_request("headers must have required property 'authorization'") from error
@@ -138,7 +139,7 @@ class Call:
         }
         try:
             async with (
-                self.storage.stack.storage_admin.connection() as connection,
+                self.storage.embedded.storage_admin.connection() as connection,
                 connection.transaction(force_rollback=rollback),
             ):
                 await become(connection, SERVICE if service else self.caller, settings)

@@ -61,7 +61,7 @@ def invalid_request(message: str) -> StorageError:
 
 
 def not_enabled(feature: str) -> StorageError:
-    """What this stack leaves out and the real server can switch off."""
+    """Refuse a feature that is not served here and that the real server can switch off."""
     return StorageError("FeatureNotEnabled", f"The feature {feature} is not enabled for this resource")
 
 

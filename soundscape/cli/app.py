@@ -34,7 +34,7 @@ app.command()(jobs.reanalyze)
 app.add_typer(recommend.app, name="recommend")
 
 DEFAULT_DATA_DIR = Path(".soundscape")
-DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the embedded project lives.")]
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the embedded Supabase lives.")]
 
 
 def _version(wanted: bool) -> None:
@@ -78,7 +78,7 @@ def dev(
 
 @app.command()
 def env(data_dir: DataDir = DEFAULT_DATA_DIR / "dev") -> None:
-    """Print the running embedded project's settings as a .env file."""
+    """Print the running embedded Supabase's settings as a .env file."""
     from soundscape.cli.dev import environment_of
 
     for name, value in environment_of(data_dir).items():

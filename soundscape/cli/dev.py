@@ -1,4 +1,4 @@
-"""The embedded project as one thing: Postgres, the four services, deployed, with the worker in it."""
+"""The embedded Supabase as one thing: Postgres, the four services, deployed, with the worker in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fastapi import FastAPI
 
 from embedded_supabase import gateway, lock
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
 from embedded_supabase.errors import EmbeddedError
 from embedded_supabase.keys import Keys
 from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
-from embedded_supabase.stack import Stack, open_stack
 from soundscape.api.server import listen, serving
 from soundscape.deploy import sources
 from soundscape.deploy.database import Applied, apply
@@ -28,13 +28,13 @@ DEFAULT_PORT = 8000
 
 @dataclass(frozen=True)
 class Project:
-    """A running embedded project, as an outsider sees it."""
+    """A running embedded Supabase, as an outsider sees it."""
 
     url: str
     data_dir: Path
     keys: Keys
     db_url: str
-    stack: Stack
+    supabase: EmbeddedSupabase
     applied: Applied
 
     def environment(self) -> dict[str, str]:
@@ -67,13 +67,13 @@ def environment_of(data_dir: Path) -> dict[str, str]:
     owner = lock.read(data_dir)
     if owner is not None and "db_url" not in owner:
         raise EmbeddedError(
-            f"The embedded project in {data_dir} is still starting.",
+            f"The embedded Supabase in {data_dir} is still starting.",
             code="not_running",
             remedy="Ask again in a moment.",
         )
     if owner is None:
         raise EmbeddedError(
-            f"No embedded project runs in {data_dir}.",
+            f"No embedded Supabase runs in {data_dir}.",
             code="not_running",
             remedy=f"Start one: {command()} dev --data-dir {data_dir}",
         )
@@ -99,7 +99,7 @@ async def running(
     durable: bool = True,
     with_worker: bool = True,
 ) -> AsyncIterator[Project]:
-    """Start the embedded project in `data_dir` and stop it when the block ends.
+    """Start the embedded Supabase in `data_dir` and stop it when the block ends.
 
     `port` 0 takes any free one. Raises `EmbeddedError` when the directory is owned by another
     process, `ServingError` when the port is taken, `DeployError` when the SQL does not apply.
@@ -121,16 +121,16 @@ async def running(
         tell(db_url=postgres.dsn())
         applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
         config = Config.read(sources.folder() / "config.toml")
-        async with open_stack(
+        async with open_embedded(
             data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
-        ) as stack:
-            project = Project(url, data_dir, keys, postgres.dsn(), stack, applied)
+        ) as embedded:
+            project = Project(url, data_dir, keys, postgres.dsn(), embedded, applied)
             beside: dict[str, FastAPI] = {}
             if with_worker:
                 from soundscape.api.app import build as build_worker
 
                 beside["/api"] = build_worker(worker_settings(project.environment(), load_environment()))
-            async with serving(gateway.build(stack, beside=beside), listener):
+            async with serving(gateway.build(embedded, beside=beside), listener):
                 try:
                     yield project
                 finally:

@@ -1,4 +1,4 @@
-"""A database brought to the wanted state without questions: what the embedded project does at each start."""
+"""A database brought to the wanted state without questions: what the embedded Supabase does at each start."""
 
 from __future__ import annotations
 

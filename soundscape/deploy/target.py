@@ -90,7 +90,7 @@ class Target:
                 code="settings_missing",
                 remedy="Copy the session pooler's connection string (Connect, in the dashboard), or "
                 "make a token at https://supabase.com/dashboard/account/tokens. "
-                "For the embedded project: soundscape env > .env",
+                "For the embedded Supabase: soundscape env > .env",
             )
         with ExitStack() as opened:
             api = None

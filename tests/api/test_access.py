@@ -473,18 +473,18 @@ async def test_browsers_from_elsewhere() -> None:
         assert "access-control-allow-origin" not in stranger.headers
 
 
-async def test_a_token_of_the_embedded_project(stack: Project) -> None:
+async def test_a_token_of_the_embedded_supabase(embedded: Project) -> None:
     """Signed up as a user does; the project's own JWKS, issuer and audience."""
     async with httpx.AsyncClient(
-        base_url=stack.url, headers={"apikey": stack.keys.publishable_key}
+        base_url=embedded.url, headers={"apikey": embedded.keys.publishable_key}
     ) as visitor:
         signed_up = await visitor.post(
             "/auth/v1/signup",
             json={"email": f"{time.time_ns()}@example.com", "password": "long enough a password"},
         )
     session = signed_up.json()
-    async with door(supabase_url=stack.url) as client:
+    async with door(supabase_url=embedded.url) as client:
         whoami = await client.get("/whoami", headers=bearing(session["access_token"]))
         assert whoami.json() == {"user_id": session["user"]["id"]}
-        for key in (stack.keys.anon_jwt, stack.keys.service_role_jwt, stack.keys.publishable_key):
+        for key in (embedded.keys.anon_jwt, embedded.keys.service_role_jwt, embedded.keys.publishable_key):
             assert (await client.get("/whoami", headers=bearing(key))).status_code == 401

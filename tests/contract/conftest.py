@@ -136,8 +136,8 @@ def target(request: pytest.FixtureRequest) -> Target:
         public = next(os.environ[name] for name in PUBLIC_KEY_NAMES if os.environ.get(name))
         secret = next(os.environ[name] for name in SECRET_KEY_NAMES if os.environ.get(name))
         return Target(url, public, secret)
-    stack = request.getfixturevalue("stack")
-    return Target(stack.url, stack.keys.publishable_key, stack.keys.secret_key)
+    embedded = request.getfixturevalue("embedded")
+    return Target(embedded.url, embedded.keys.publishable_key, embedded.keys.secret_key)
 
 
 @dataclass(frozen=True)

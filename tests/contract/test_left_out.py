@@ -1,4 +1,4 @@
-"""Calls of both clients that the embedded project refuses by name, and a hosted one may serve."""
+"""Calls of both clients that the embedded Supabase refuses by name, and a hosted one may serve."""
 
 from __future__ import annotations
 

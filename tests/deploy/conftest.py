@@ -80,6 +80,6 @@ def deployed(fresh: Callable[..., str], template: str) -> str:
 
 @pytest.fixture(scope="session")
 def served(data_dirs: Path) -> Iterator[Project]:
-    """An embedded project without a worker."""
+    """An embedded Supabase without a worker."""
     with embedded.served(data_dirs / "checked", with_worker=False) as project:
         yield project

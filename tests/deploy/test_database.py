@@ -1,4 +1,4 @@
-"""`apply`, as the embedded project runs it at each start, and the history the official CLI would find."""
+"""`apply`, as the embedded Supabase runs it at each start, and the history the official CLI would find."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_a_mistake_in_a_migration_shows_before_anything_is_touched(
     assert picture(deployed) == before
 
 
-def test_the_embedded_projects_own_start_agrees(project: str) -> None:
+def test_the_start_of_the_embedded_supabase_agrees(project: str) -> None:
     """`soundscape dev` deploys by itself; a deploy after that finds nothing to do."""
     for expected in (len(sources.migrations()), 0):
         applied = database.apply(project, worker_url="http://worker.test", webhook_secret=WEBHOOK_SECRET)

@@ -54,7 +54,7 @@ class Scene:
 
     def kept(self) -> list[Any]:
         """The private rows and objects, as they are."""
-        with psycopg.connect(self.project.stack.postgres.dsn(SUPERUSER)) as connection:
+        with psycopg.connect(self.project.supabase.postgres.dsn(SUPERUSER)) as connection:
             return connection.execute(
                 "select to_jsonb(f) - 'updated_at',"
                 " (select count(*) from storage.objects where name in (%s, %s)),"
@@ -128,7 +128,7 @@ def scene(served: Project) -> Any:
         ):
             answer = http.post(f"/rest/v1/{table}", headers=owner, json=row)
             assert answer.status_code == 201, answer.text
-        with psycopg.connect(served.stack.postgres.dsn(SUPERUSER)) as connection:
+        with psycopg.connect(served.supabase.postgres.dsn(SUPERUSER)) as connection:
             connection.execute(
                 "insert into public.audio_features (audio_id, user_id, is_listed, object_version,"
                 " analysis_version, duration_s, sha256, waveform_path, descriptors)"
@@ -372,7 +372,7 @@ def _signed(answer: httpx.Response) -> list[str]:
 
 def test_the_same_calls_do_read_it_for_the_owner(scene: Scene) -> None:
     """Else the test above would prove nothing."""
-    with psycopg.connect(scene.project.stack.postgres.dsn(SUPERUSER)) as connection:
+    with psycopg.connect(scene.project.supabase.postgres.dsn(SUPERUSER)) as connection:
         connection.execute(
             "update public.audio_files set is_public = true, analyzed_at = now() where id = %s",
             (scene.audio_id,),
@@ -447,7 +447,7 @@ async def heard(scene: Scene, who: str, wanted: list[list[Subscription]]) -> tup
 
         await listen(1.0)
         joined = sum('"phx_reply"' in frame and '"ok"' in frame for frame in arrived)
-        with psycopg.connect(scene.project.stack.postgres.dsn(SUPERUSER)) as connection:
+        with psycopg.connect(scene.project.supabase.postgres.dsn(SUPERUSER)) as connection:
             for statement in (
                 "update public.audio_files set updated_at = now() where user_id = %s",
                 "update public.audio_features set created_at = now() where user_id = %s",

@@ -22,8 +22,8 @@ NOON = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def connection(stack: Project) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(stack.db_url, autocommit=True) as connection:
+def connection(embedded: Project) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(embedded.db_url, autocommit=True) as connection:
         yield connection
 
 
@@ -117,12 +117,12 @@ def test_any_text_is_a_schedule_or_is_refused(connection: psycopg.Connection, sc
 
 
 @asynccontextmanager
-async def running(stack: Project) -> AsyncIterator[asyncio.Task[None]]:
-    """The runner on this test's loop, over a stack whose pools belong to it."""
-    from embedded_supabase.stack import open_stack
+async def running(embedded: Project) -> AsyncIterator[asyncio.Task[None]]:
+    """The runner on this test's loop, over an embedded Supabase whose pools belong to it."""
+    from embedded_supabase.embedded import open_embedded
 
-    whole = stack.stack
-    async with open_stack(
+    whole = embedded.supabase
+    async with open_embedded(
         data_dir=whole.data_dir, url=whole.url, keys=whole.keys, config=whole.config, postgres=whole.postgres
     ) as opened:
         task = asyncio.create_task(cron.run(opened))
@@ -133,28 +133,28 @@ async def running(stack: Project) -> AsyncIterator[asyncio.Task[None]]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def sql(stack: Project, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    dsn = stack.stack.postgres.dsn("supabase_admin")
+def sql(embedded: Project, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    dsn = embedded.supabase.postgres.dsn("supabase_admin")
     with psycopg.connect(dsn, autocommit=True) as connection:
         cursor = connection.execute(query, values or None)
         return cursor.fetchall() if cursor.description else []
 
 
 @pytest.mark.row("database.pg-cron", by="sql")
-async def test_one_bad_job_stops_no_other(stack: Project) -> None:
+async def test_one_bad_job_stops_no_other(embedded: Project) -> None:
     """A statement that fails, and one that works."""
     sql(
-        stack,
+        embedded,
         "insert into cron.job (jobname, schedule, command, username) values"
         " ('t-fails', '1 second', 'select 1/0', 'postgres'),"
         " ('t-works', '1 second', 'select 1', 'postgres')",
     )
     try:
-        async with running(stack) as runner, asyncio.timeout(20):
+        async with running(embedded) as runner, asyncio.timeout(20):
             while True:
                 outcomes = set(
                     sql(
-                        stack,
+                        embedded,
                         "select j.jobname, d.status from cron.job_run_details d join cron.job j using (jobid)"
                         " where j.jobname like 't-%'",
                     )
@@ -164,25 +164,25 @@ async def test_one_bad_job_stops_no_other(stack: Project) -> None:
                 assert not runner.done()
                 await asyncio.sleep(0.1)
     finally:
-        sql(stack, "delete from cron.job where jobname like 't-%'")
+        sql(embedded, "delete from cron.job where jobname like 't-%'")
 
 
 @pytest.mark.row("database.pg-cron", by="sql")
-def test_a_paused_job_stays_paused_when_it_is_scheduled_anew(stack: Project) -> None:
+def test_a_paused_job_stays_paused_when_it_is_scheduled_anew(embedded: Project) -> None:
     """As in pg_cron itself: who wants it to run again unschedules it first."""
 
     def scheduled(schedule: str) -> list[tuple[Any, ...]]:
-        sql(stack, "select cron.schedule('t-paused', %s, 'select 1')", schedule)
-        return sql(stack, "select schedule, active from cron.job where jobname = 't-paused'")
+        sql(embedded, "select cron.schedule('t-paused', %s, 'select 1')", schedule)
+        return sql(embedded, "select schedule, active from cron.job where jobname = 't-paused'")
 
     try:
         assert scheduled("0 3 * * *") == [("0 3 * * *", True)]
-        sql(stack, "update cron.job set active = false where jobname = 't-paused'")
+        sql(embedded, "update cron.job set active = false where jobname = 't-paused'")
         assert scheduled("0 4 * * *") == [("0 4 * * *", False)]
-        sql(stack, "select cron.unschedule('t-paused')")
+        sql(embedded, "select cron.unschedule('t-paused')")
         assert scheduled("0 5 * * *") == [("0 5 * * *", True)]
     finally:
-        sql(stack, "delete from cron.job where jobname = 't-paused'")
+        sql(embedded, "delete from cron.job where jobname = 't-paused'")
 
 
 SLEEPING = (
@@ -191,23 +191,23 @@ SLEEPING = (
 )
 
 
-async def test_a_job_that_runs_ends_with_the_runner(stack: Project) -> None:
+async def test_a_job_that_runs_ends_with_the_runner(embedded: Project) -> None:
     sql(
-        stack,
+        embedded,
         "insert into cron.job (jobname, schedule, command, username)"
         " values ('t-long', '1 second', 'select pg_sleep(60) /* of the test */', 'postgres')",
     )
     before = asyncio.all_tasks()
     try:
-        async with running(stack), asyncio.timeout(20):
-            # The embedded project has a runner of its own, which takes the job as well.
-            while len(sql(stack, SLEEPING)) < 2:
+        async with running(embedded), asyncio.timeout(20):
+            # The embedded Supabase has a runner of its own, which takes the job as well.
+            while len(sql(embedded, SLEEPING)) < 2:
                 await asyncio.sleep(0.1)
-            sql(stack, "delete from cron.job where jobname = 't-long'")
+            sql(embedded, "delete from cron.job where jobname = 't-long'")
         assert asyncio.all_tasks() <= before
         async with asyncio.timeout(10):
-            while len(sql(stack, SLEEPING)) > 1:
+            while len(sql(embedded, SLEEPING)) > 1:
                 await asyncio.sleep(0.1)
     finally:
-        sql(stack, f"select pg_terminate_backend(pid) from ({SLEEPING}) as sleeping")
-        sql(stack, "delete from cron.job where jobname like 't-%'")
+        sql(embedded, f"select pg_terminate_backend(pid) from ({SLEEPING}) as sleeping")
+        sql(embedded, "delete from cron.job where jobname like 't-%'")

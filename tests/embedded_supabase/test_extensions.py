@@ -1,4 +1,4 @@
-"""The extensions our SQL uses behave as documented where this stack brings its own."""
+"""The extensions our SQL uses behave as documented where the embedded Supabase brings its own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ sql = pytest.mark.row.with_args(by="sql")
 
 
 @pytest.fixture
-def connection(stack: Project) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(stack.db_url) as connection:
+def connection(embedded: Project) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(embedded.db_url) as connection:
         yield connection
         connection.rollback()
 

@@ -28,25 +28,25 @@ from soundscape.cli.dev import Project
         ("/nothing", 404),
     ],
 )
-def test_where_things_are(stack: Project, path: str, status: int) -> None:
-    answer = httpx.get(f"{stack.url}{path}", headers={"apikey": stack.keys.publishable_key})
+def test_where_things_are(embedded: Project, path: str, status: int) -> None:
+    answer = httpx.get(f"{embedded.url}{path}", headers={"apikey": embedded.keys.publishable_key})
     assert answer.status_code == status
 
 
 @pytest.mark.row("project.no-functions", "project.no-graphql", by="http")
 @pytest.mark.parametrize("path", ["/functions/v1/x", "/functions/v1/x/y", "/graphql/v1", "/graphql/v1/"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_what_is_no_part_of_it(stack: Project, method: str, path: str) -> None:
-    answer = httpx.request(method, f"{stack.url}{path}", headers={"apikey": stack.keys.publishable_key})
+def test_what_is_no_part_of_it(embedded: Project, method: str, path: str) -> None:
+    answer = httpx.request(method, f"{embedded.url}{path}", headers={"apikey": embedded.keys.publishable_key})
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize(
     "path", ["/rest/v1/users", "/storage/v1/object/x", "/auth/v1/user", "/api/webhooks/storage"]
 )
-def test_any_page_may_ask(stack: Project, path: str) -> None:
+def test_any_page_may_ask(embedded: Project, path: str) -> None:
     asked = httpx.options(
-        f"{stack.url}{path}",
+        f"{embedded.url}{path}",
         headers={
             "origin": "http://a.page",
             "access-control-request-method": "POST",
@@ -57,14 +57,14 @@ def test_any_page_may_ask(stack: Project, path: str) -> None:
     assert asked.headers["access-control-allow-origin"] == "*"
     allowed = asked.headers["access-control-allow-headers"].lower()
     assert "tus-resumable" in allowed
-    answer = httpx.get(f"{stack.url}{path}", headers={"origin": "http://a.page"})
+    answer = httpx.get(f"{embedded.url}{path}", headers={"origin": "http://a.page"})
     exposed = answer.headers["access-control-expose-headers"].lower()
     assert {"content-range", "location", "upload-offset"} <= {name.strip() for name in exposed.split(",")}
     assert "access-control-allow-credentials" not in answer.headers
 
 
 async def test_background_work_that_fails_begins_again(
-    stack: Project, monkeypatch: pytest.MonkeyPatch
+    embedded: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One service fails at its start and later; the others, and the door itself, do not notice."""
     monkeypatch.setattr(gateway, "RESTART_DELAY_S", 0.01)
@@ -87,14 +87,14 @@ async def test_background_work_that_fails_begins_again(
             raise
 
     monkeypatch.setattr(gateway, "BACKGROUND", {"flaky": flaky, "sound": sound})
-    app = gateway.build(stack.stack)
+    app = gateway.build(embedded.supabase)
     async with app.router.lifespan_context(app):
         async with asyncio.timeout(5):
             await steady.wait()
     assert (began, cancelled) == (["flaky"] * 4, ["sound"])
 
 
-async def test_an_app_beside_that_does_not_start(stack: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_app_beside_that_does_not_start(embedded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then nothing starts, and nothing is left running."""
     monkeypatch.setattr(gateway, "BACKGROUND", {"idle": lambda _: asyncio.Event().wait()})
 
@@ -103,7 +103,7 @@ async def test_an_app_beside_that_does_not_start(stack: Project, monkeypatch: py
         yield
 
     beside = Starlette(lifespan=asynccontextmanager(lifespan))
-    app = gateway.build(stack.stack, beside={"/api": beside})
+    app = gateway.build(embedded.supabase, beside={"/api": beside})
     before = asyncio.all_tasks()
     with pytest.raises(BaseExceptionGroup) as failed:
         async with app.router.lifespan_context(app):

@@ -62,8 +62,8 @@ def ear() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 @pytest.fixture
-def connection(stack: Project) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(stack.db_url) as connection:
+def connection(embedded: Project) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(embedded.db_url) as connection:
         yield connection
 
 
@@ -208,10 +208,10 @@ def test_a_redirect_is_followed(
 
 
 def test_the_connection_it_listens_on_is_lost(
-    stack: Project, connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
+    embedded: Project, connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]]
 ) -> None:
     """As when Postgres restarts: it comes back by itself."""
-    with psycopg.connect(stack.stack.postgres.dsn("supabase_admin"), autocommit=True) as admin:
+    with psycopg.connect(embedded.supabase.postgres.dsn("supabase_admin"), autocommit=True) as admin:
         ended = admin.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where query ~ 'net[.](http_request_queue|_http_response)' and usename = 'supabase_admin'"
@@ -235,9 +235,9 @@ def test_params_become_the_query(
 
 
 @pytest.fixture
-def hooked(stack: Project) -> Iterator[psycopg.Connection]:
+def hooked(embedded: Project) -> Iterator[psycopg.Connection]:
     """A table of its own to put webhooks on."""
-    with psycopg.connect(stack.db_url, autocommit=True) as connection:
+    with psycopg.connect(embedded.db_url, autocommit=True) as connection:
         connection.execute("create schema hooked create table orders (id int primary key, note text)")
         yield connection
         connection.execute("drop schema hooked cascade")

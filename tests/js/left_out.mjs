@@ -1,4 +1,4 @@
-// Calls of supabase-js that the embedded project refuses and a hosted one may serve; prints what each was told.
+// Calls of supabase-js that the embedded Supabase refuses and a hosted one may serve; prints what each was told.
 // argv: the folder whose node_modules hold supabase-js; stdin: {url, key, secret, token, refresh, user}.
 import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'

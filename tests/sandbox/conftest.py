@@ -26,7 +26,7 @@ def no_leaks() -> Iterator[None]:
 
 
 def _descriptors() -> int:
-    """Open descriptors but for TCP sockets: the embedded project of other tests, in a thread, opens such."""
+    """Open descriptors but for TCP sockets: the embedded Supabase of other tests, in a thread, opens such."""
     local = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
     count = 0
     for number in os.listdir("/proc/self/fd"):

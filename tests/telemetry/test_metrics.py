@@ -220,8 +220,8 @@ def test_seconds_of_stages(stages: Any, found: dict[str, float]) -> None:
     assert stage_seconds({"stages": stages}) == found
 
 
-async def test_the_queue_of_a_real_project(stack: Project) -> None:
-    async with httpx.AsyncClient(base_url=stack.url) as client:
+async def test_the_queue_of_a_real_project(embedded: Project) -> None:
+    async with httpx.AsyncClient(base_url=embedded.url) as client:
         found = samples((await client.get("/api/metrics")).text)
     assert found["soundscape_queue_readable", ()] == 1
     for queue in ("uploads", "backfill"):

@@ -1,4 +1,4 @@
-"""Recordings that were there before are recognised: by the worker, on the embedded project."""
+"""Recordings that were there before are recognised: by the worker, on the embedded Supabase."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ async def claims(visitor: Visitor) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", rows)
 
 
-def test_an_owner_is_told_what_was_there_before(stack: Project) -> None:
+def test_an_owner_is_told_what_was_there_before(embedded: Project) -> None:
     async def scenario() -> None:
         async with (
-            signed_up(stack.url, stack.keys.publishable_key, called="first") as first,
-            signed_up(stack.url, stack.keys.publishable_key, called="second") as second,
+            signed_up(embedded.url, embedded.keys.publishable_key, called="first") as first,
+            signed_up(embedded.url, embedded.keys.publishable_key, called="second") as second,
         ):
             y = melody(401, 24.0)
             whole = await added(first, wav(y), title="whole.wav", public=True)
@@ -104,20 +104,20 @@ def test_an_owner_is_told_what_was_there_before(stack: Project) -> None:
 
 
 def test_what_a_claim_says_does_not_depend_on_what_is_private(
-    stack: Project, monkeypatch: pytest.MonkeyPatch
+    embedded: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everybody reads the probability of a claim about two public recordings."""
 
     async def scenario() -> None:
         async with (
-            signed_up(stack.url, stack.keys.publishable_key, called="first") as first,
-            signed_up(stack.url, stack.keys.publishable_key, called="second") as second,
-            connect(stack.url, stack.keys.secret_key) as (client, _),
+            signed_up(embedded.url, embedded.keys.publishable_key, called="first") as first,
+            signed_up(embedded.url, embedded.keys.publishable_key, called="second") as second,
+            connect(embedded.url, embedded.keys.secret_key) as (client, _),
         ):
             y = melody(441, 24.0)
             whole = await added(first, wav(y), title="whole.wav", public=True)
             copy = await added(second, mp3(y), title="copy.mp3", public=True)
-            with psycopg.connect(stack.db_url, autocommit=True) as connection:
+            with psycopg.connect(embedded.db_url, autocommit=True) as connection:
                 listed = connection.execute(
                     "select sum(key_count) from soundscape.fingerprints where is_listed"
                 ).fetchone()
@@ -144,16 +144,16 @@ def test_what_a_claim_says_does_not_depend_on_what_is_private(
     asyncio.run(scenario())
 
 
-def test_what_was_analysed_before_is_indexed(stack: Project) -> None:
+def test_what_was_analysed_before_is_indexed(embedded: Project) -> None:
     async def scenario() -> None:
         async with (
-            signed_up(stack.url, stack.keys.publishable_key, called="owner") as owner,
-            connect(stack.url, stack.keys.secret_key) as (client, http),
+            signed_up(embedded.url, embedded.keys.publishable_key, called="owner") as owner,
+            connect(embedded.url, embedded.keys.secret_key) as (client, http),
         ):
             y = melody(421, 24.0)
             first = await added(owner, wav(y), title="first.wav")
             second = await added(owner, mp3(y), title="second.mp3")
-            with psycopg.connect(stack.db_url, autocommit=True) as connection:
+            with psycopg.connect(embedded.db_url, autocommit=True) as connection:
                 connection.execute("delete from soundscape.fingerprints")
                 connection.execute("delete from public.audio_matches")
             indexed = await index_former(Fingerprints(client), Objects(client, http))
@@ -179,17 +179,17 @@ async def asked(visitor: Visitor, url: str, data: bytes, *, form: bool = False) 
         return await http.post(f"{url}/api/identify", headers=headers, content=data)
 
 
-def test_a_snippet_is_identified_among_what_its_asker_sees(stack: Project) -> None:
+def test_a_snippet_is_identified_among_what_its_asker_sees(embedded: Project) -> None:
     async def scenario() -> None:
         async with (
-            signed_up(stack.url, stack.keys.publishable_key, called="owner") as owner,
-            signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker,
+            signed_up(embedded.url, embedded.keys.publishable_key, called="owner") as owner,
+            signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker,
         ):
             y = melody(411, 24.0)
             whole = await added(owner, wav(y), title="song.wav")
             snippet = mp3(part(y, 6.0, 10.0))
 
-            mine = (await asked(owner, stack.url, snippet)).json()
+            mine = (await asked(owner, embedded.url, snippet)).json()
             assert (mine["answer"], mine["threshold"]) == ("match", 0.7)
             assert [found["audio_id"] for found in mine["matches"]] == [whole]
             best = mine["matches"][0]
@@ -198,36 +198,38 @@ def test_a_snippet_is_identified_among_what_its_asker_sees(stack: Project) -> No
             assert best["probability"] >= 0.7
 
             # What is private is answered as what is not there at all.
-            private = (await asked(asker, stack.url, snippet)).json()
-            foreign = (await asked(asker, stack.url, mp3(part(melody(412), 3.0, 10.0)))).json()
+            private = (await asked(asker, embedded.url, snippet)).json()
+            foreign = (await asked(asker, embedded.url, mp3(part(melody(412), 3.0, 10.0)))).json()
             assert private == foreign | {"heard_s": private["heard_s"]}
             assert (foreign["answer"], foreign["matches"]) == ("no_match", [])
 
             await owner.client.table("audio_files").update({"is_public": True}).eq("id", whole).execute()
-            public = (await asked(asker, stack.url, snippet, form=True)).json()
+            public = (await asked(asker, embedded.url, snippet, form=True)).json()
             assert [found["audio_id"] for found in public["matches"]] == [whole]
 
-            faster_than_it_was = (await asked(asker, stack.url, wav(faster(part(y, 4.0, 12.0), 1.03)))).json()
+            faster_than_it_was = (
+                await asked(asker, embedded.url, wav(faster(part(y, 4.0, 12.0), 1.03)))
+            ).json()
             assert abs(faster_than_it_was["matches"][0]["speed"] - 1.03) < 0.003
 
-            long = (await asked(asker, stack.url, mp3(np.tile(melody(413), 3)))).json()
+            long = (await asked(asker, embedded.url, mp3(np.tile(melody(413), 3)))).json()
             assert abs(long["heard_s"] - 30.0) < 0.01
-            little = (await asked(asker, stack.url, wav(np.zeros(5 * SAMPLE_RATE, np.float32)))).json()
+            little = (await asked(asker, embedded.url, wav(np.zeros(5 * SAMPLE_RATE, np.float32)))).json()
             assert (little["answer"], little["matches"]) == ("not_enough_content", [])
 
             await owner.client.table("audio_files").delete().eq("id", whole).execute()
-            assert (await asked(asker, stack.url, snippet)).json()["answer"] == "no_match"
+            assert (await asked(asker, embedded.url, snippet)).json()["answer"] == "no_match"
 
     asyncio.run(scenario())
 
 
-def test_a_form_that_cannot_be_read(stack: Project) -> None:
+def test_a_form_that_cannot_be_read(embedded: Project) -> None:
     async def scenario() -> list[tuple[int, str]]:
-        async with signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker:
+        async with signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker:
             session = await asker.client.auth.get_session()
             assert session is not None
             named = b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n'
-            async with httpx.AsyncClient(base_url=stack.url) as http:
+            async with httpx.AsyncClient(base_url=embedded.url) as http:
                 answers = [
                     await http.post(
                         "/api/identify",
@@ -252,7 +254,7 @@ def test_a_form_that_cannot_be_read(stack: Project) -> None:
     assert {*asyncio.run(scenario())} <= {(400, "form_invalid"), (422, "snippet_missing")}
 
 
-def test_nothing_is_kept_of_snippets_that_have_no_place(stack: Project) -> None:
+def test_nothing_is_kept_of_snippets_that_have_no_place(embedded: Project) -> None:
     """Whoever sends many slowly fills no memory: the third is refused while two are still arriving."""
 
     async def slowly(finish: asyncio.Event) -> AsyncIterator[bytes]:
@@ -262,8 +264,8 @@ def test_nothing_is_kept_of_snippets_that_have_no_place(stack: Project) -> None:
     async def scenario() -> tuple[list[int], int]:
         finish = asyncio.Event()
         async with (
-            signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker,
-            httpx.AsyncClient(base_url=stack.url, timeout=60) as http,
+            signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker,
+            httpx.AsyncClient(base_url=embedded.url, timeout=60) as http,
         ):
             session = await asker.client.auth.get_session()
             assert session is not None
@@ -291,24 +293,24 @@ def test_nothing_is_kept_of_snippets_that_have_no_place(stack: Project) -> None:
     assert (arrived, refused) == ([422] * MOST_WAITING_PER_CALLER, 429)
 
 
-def test_what_is_no_snippet_is_refused_by_name(stack: Project) -> None:
+def test_what_is_no_snippet_is_refused_by_name(embedded: Project) -> None:
     async def scenario() -> list[tuple[int, str]]:
-        async with signed_up(stack.url, stack.keys.publishable_key, called="asker") as asker:
+        async with signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker:
             answers = [
-                await asked(asker, stack.url, b""),
-                await asked(asker, stack.url, b"no sound at all" * 100),
-                await asked(asker, stack.url, b"no sound at all" * 100, form=True),
-                await asked(asker, stack.url, bytes(MOST_BYTES + 1)),
-                await asked(asker, stack.url, bytes(MOST_BYTES + 1), form=True),
+                await asked(asker, embedded.url, b""),
+                await asked(asker, embedded.url, b"no sound at all" * 100),
+                await asked(asker, embedded.url, b"no sound at all" * 100, form=True),
+                await asked(asker, embedded.url, bytes(MOST_BYTES + 1)),
+                await asked(asker, embedded.url, bytes(MOST_BYTES + 1), form=True),
             ]
             together = await asyncio.gather(
-                *(asked(asker, stack.url, wav(melody(431))) for _ in range(MOST_WAITING_PER_CALLER + 1))
+                *(asked(asker, embedded.url, wav(melody(431))) for _ in range(MOST_WAITING_PER_CALLER + 1))
             )
             answers.append(max(together, key=lambda answer: answer.status_code))
         async with httpx.AsyncClient() as http:
-            answers.append(await http.post(f"{stack.url}/api/identify", content=b"sound"))
-            session = {"authorization": f"Bearer {stack.keys.anon_jwt}"}
-            answers.append(await http.post(f"{stack.url}/api/identify", content=b"sound", headers=session))
+            answers.append(await http.post(f"{embedded.url}/api/identify", content=b"sound"))
+            session = {"authorization": f"Bearer {embedded.keys.anon_jwt}"}
+            answers.append(await http.post(f"{embedded.url}/api/identify", content=b"sound", headers=session))
         return [(answer.status_code, answer.json()["code"]) for answer in answers]
 
     told = asyncio.run(scenario())

@@ -257,7 +257,7 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
 
 async def test_an_object_that_cannot_be_removed_holds_up_no_other(bench: Bench, start: Start) -> None:
     (_, stubborn), (_, behind) = bench.recording(), bench.recording()
-    with psycopg.connect(bench.project.stack.postgres.dsn(SUPERUSER), autocommit=True) as connection:
+    with psycopg.connect(bench.project.supabase.postgres.dsn(SUPERUSER), autocommit=True) as connection:
         connection.execute(
             "create function public.refuse() returns trigger language plpgsql as "
             "$$ begin raise exception 'not this one'; end $$"

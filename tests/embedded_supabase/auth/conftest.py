@@ -26,9 +26,9 @@ from embedded_supabase.auth import users
 from embedded_supabase.auth.app import build
 from embedded_supabase.auth.mail import outbox_routes, read_outbox
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
-from embedded_supabase.stack import open_stack
 
 PASSWORD = "correct horse"
 _numbers = itertools.count()
@@ -129,10 +129,10 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        async with open_stack(
+        async with open_embedded(
             data_dir=data_dir, url=url, keys=keys, config=Config(values), postgres=postgres
-        ) as stack:
-            app = Starlette(routes=[Mount("/auth/v1", build(stack)), *outbox_routes(stack)])
+        ) as embedded:
+            app = Starlette(routes=[Mount("/auth/v1", build(embedded)), *outbox_routes(embedded)])
             running = uvicorn.Server(
                 uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False)
             )

@@ -23,11 +23,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.realtime import app as realtime
 from embedded_supabase.realtime.app import Service, service
-from embedded_supabase.stack import Stack, open_stack
 from embedded_supabase.tokens import Tokens
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
@@ -75,14 +75,14 @@ def server(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     web: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        async with open_stack(
+        async with open_embedded(
             data_dir=tmp_path_factory.mktemp("realtime"),
             url="http://127.0.0.1",
             keys=keys,
             config=Config({}),
             postgres=platform,
-        ) as stack:
-            await _serve(stack, started, loop, web)
+        ) as embedded:
+            await _serve(embedded, started, loop, web)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
@@ -95,14 +95,19 @@ def server(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 async def _serve(
-    stack: Stack, started: Future[Server], loop: asyncio.AbstractEventLoop, web: list[uvicorn.Server]
+    embedded: EmbeddedSupabase,
+    started: Future[Server],
+    loop: asyncio.AbstractEventLoop,
+    web: list[uvicorn.Server],
 ) -> None:
-    app = Starlette(routes=[Mount("/realtime/v1", realtime.build(stack))])
-    background = asyncio.create_task(realtime.run(stack))
+    app = Starlette(routes=[Mount("/realtime/v1", realtime.build(embedded))])
+    background = asyncio.create_task(realtime.run(embedded))
     listener = socket.create_server(("127.0.0.1", 0))
     web.append(uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    started.set_result(Server(url, stack.keys, stack.tokens, stack.postgres, service(stack), loop))
+    started.set_result(
+        Server(url, embedded.keys, embedded.tokens, embedded.postgres, service(embedded), loop)
+    )
     await web[0].serve(sockets=[listener])
     background.cancel()
     with contextlib.suppress(asyncio.CancelledError):

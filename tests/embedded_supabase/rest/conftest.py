@@ -20,11 +20,11 @@ from starlette.routing import Mount
 
 import tests.cluster
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.rest import app as rest
 from embedded_supabase.rest.schema_cache import SchemaCache, load
-from embedded_supabase.stack import Stack, open_stack
 
 A = "00000000-0000-0000-0000-00000000000a"
 B = "00000000-0000-0000-0000-00000000000b"
@@ -36,27 +36,27 @@ class Shop:
     """The served project."""
 
     url: str
-    stack: Stack
+    embedded: EmbeddedSupabase
 
     def token(self, user: str, *, lifetime_s: int = 600) -> str:
-        return self.stack.tokens.mint(
+        return self.embedded.tokens.mint(
             {
                 "sub": user,
                 "role": "authenticated",
                 "aud": "authenticated",
                 "exp": int(time.time()) + lifetime_s,
-                "iss": self.stack.tokens.issuer,
+                "iss": self.embedded.tokens.issuer,
             }
         )
 
     def client(self, bearer: str | None = None, key: str | None = None) -> httpx.Client:
-        key = key or self.stack.keys.publishable_key
+        key = key or self.embedded.keys.publishable_key
         headers = {"apikey": key, "authorization": f"Bearer {bearer or key}"}
         return httpx.Client(base_url=f"{self.url}/rest/v1", headers=headers, timeout=20)
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         """Look behind the API's back, as superuser."""
-        with psycopg.connect(self.stack.postgres.dsn("supabase_admin"), autocommit=True) as connection:
+        with psycopg.connect(self.embedded.postgres.dsn("supabase_admin"), autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -84,23 +84,23 @@ def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     finished = asyncio.Event()
 
     async def serve() -> None:
-        stack_settings = {
+        settings = {
             "data_dir": tmp_path_factory.mktemp("data"),
             "url": "http://127.0.0.1",
             "keys": Keys.make(),
             "config": Config({"api": {"max_rows": 50, "schemas": ["public", "graphql_public"]}}),
             "postgres": cluster,
         }
-        async with open_stack(**stack_settings) as stack:
-            app = Starlette(routes=[Mount("/rest/v1", rest.build(stack))])
+        async with open_embedded(**settings) as embedded:
+            app = Starlette(routes=[Mount("/rest/v1", rest.build(embedded))])
             server = Server(
                 uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_keep_alive=75)
             )
-            tasks = [asyncio.create_task(server.serve()), asyncio.create_task(rest.run(stack))]
+            tasks = [asyncio.create_task(server.serve()), asyncio.create_task(rest.run(embedded))]
             while not server.started:
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
-            started.set_result(Shop(f"http://127.0.0.1:{port}", stack))
+            started.set_result(Shop(f"http://127.0.0.1:{port}", embedded))
             await finished.wait()
             server.should_exit = True
             await tasks[0]
@@ -131,7 +131,7 @@ def user(shop: Shop) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def service(shop: Shop) -> Iterator[httpx.Client]:
-    with shop.client(key=shop.stack.keys.secret_key) as client:
+    with shop.client(key=shop.embedded.keys.secret_key) as client:
         yield client
 
 

@@ -15,7 +15,7 @@ ROUNDS = 3
 
 async def test_callers_never_mix(shop: Shop) -> None:
     users = [str(uuid.uuid4()) for _ in range(CALLERS)]
-    key = shop.stack.keys.publishable_key
+    key = shop.embedded.keys.publishable_key
 
     async def live(user: str) -> None:
         headers = {"apikey": key, "authorization": f"Bearer {shop.token(user)}"}
@@ -49,5 +49,5 @@ async def test_callers_never_mix(shop: Shop) -> None:
 
 
 def shop_client(shop: Shop) -> httpx.AsyncClient:
-    headers = {"apikey": shop.stack.keys.publishable_key}
+    headers = {"apikey": shop.embedded.keys.publishable_key}
     return httpx.AsyncClient(base_url=f"{shop.url}/rest/v1", headers=headers, timeout=60)

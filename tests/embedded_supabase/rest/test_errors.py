@@ -177,10 +177,12 @@ def test_forged_tokens(shop: Shop) -> None:
 
 def test_older_keys_and_tokens(shop: Shop) -> None:
     """The two JWT keys, and users' tokens under the shared secret, are as good as the new ones."""
-    with shop.client(key=shop.stack.keys.service_role_jwt) as client:
+    with shop.client(key=shop.embedded.keys.service_role_jwt) as client:
         assert client.get("/diaries?select=id", headers={"Prefer": "count=exact"}).status_code == 200
     claims = {"sub": A, "role": "authenticated", "exp": 4102444800}
-    with shop.client(jwt.encode(claims, shop.stack.keys.jwt_secret), shop.stack.keys.anon_jwt) as client:
+    with shop.client(
+        jwt.encode(claims, shop.embedded.keys.jwt_secret), shop.embedded.keys.anon_jwt
+    ) as client:
         assert [row["entry"] for row in client.get("/diaries").json()] == ["of a"]
 
 

@@ -388,7 +388,7 @@ preferences = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def writer(shop: Shop) -> Iterator[httpx.Client]:
-    with shop.client(key=shop.stack.keys.secret_key) as opened:
+    with shop.client(key=shop.embedded.keys.secret_key) as opened:
         yield opened
     shop.sql("delete from public.albums where id not between 1 and 4")
 

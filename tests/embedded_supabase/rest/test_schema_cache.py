@@ -68,7 +68,7 @@ def wait_for(condition: Callable[[], bool], *, seconds: float = 5) -> None:
 
 
 def as_postgres(shop: Shop, statement: str) -> None:
-    with psycopg.connect(shop.stack.postgres.dsn("postgres"), autocommit=True) as connection:
+    with psycopg.connect(shop.embedded.postgres.dsn("postgres"), autocommit=True) as connection:
         connection.execute(statement.encode())
 
 

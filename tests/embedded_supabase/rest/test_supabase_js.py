@@ -14,7 +14,7 @@ from .conftest import A, Shop
 
 @pytest.fixture(scope="module")
 def seen(shop: Shop) -> Iterator[dict[str, Any]]:
-    keys = shop.stack.keys
+    keys = shop.embedded.keys
     given = {"url": shop.url, "key": keys.publishable_key, "secret": keys.secret_key, "token": shop.token(A)}
     yield node.run("rest.mjs", given)
     shop.sql("update public.labels set founded = null where id = 3")

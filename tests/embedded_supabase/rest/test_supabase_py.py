@@ -18,7 +18,7 @@ def _client(shop: Shop, key: str, bearer: str | None = None) -> AsyncPostgrestCl
 
 @pytest.fixture
 async def api(shop: Shop) -> AsyncIterator[AsyncPostgrestClient]:
-    async with _client(shop, shop.stack.keys.secret_key) as client:
+    async with _client(shop, shop.embedded.keys.secret_key) as client:
         yield client
 
 
@@ -153,11 +153,11 @@ async def test_calls(api: AsyncPostgrestClient) -> None:
 
 
 async def test_as_a_user(shop: Shop) -> None:
-    async with _client(shop, shop.stack.keys.anon_jwt, shop.token(A)) as client:
+    async with _client(shop, shop.embedded.keys.anon_jwt, shop.token(A)) as client:
         assert [row["entry"] for row in (await client.from_("diaries").select("entry").execute()).data] == [
             "of a"
         ]
-    async with _client(shop, shop.stack.keys.publishable_key) as client:
+    async with _client(shop, shop.embedded.keys.publishable_key) as client:
         with pytest.raises(APIError) as refused:
             await client.from_("diaries").select("entry").execute()
     assert refused.value.code == "42501"

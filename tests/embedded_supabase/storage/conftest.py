@@ -21,9 +21,9 @@ from starlette.routing import Mount
 from storage3 import AsyncStorageClient
 
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
-from embedded_supabase.stack import Stack, open_stack
 from embedded_supabase.storage import app as storage
 from embedded_supabase.storage.app import sweep
 from embedded_supabase.storage.files import Files
@@ -34,30 +34,30 @@ SIZE_LIMIT = 8 << 20
 
 @dataclass
 class Project:
-    """The service as outsiders reach it, and the stack behind it."""
+    """The service as outsiders reach it, and the embedded Supabase behind it."""
 
     url: str
-    stack: Stack
+    embedded: EmbeddedSupabase
     loop: asyncio.AbstractEventLoop
 
     @property
     def folder(self) -> Path:
-        return self.stack.data_dir / "storage"
+        return self.embedded.data_dir / "storage"
 
     def user(self) -> User:
         return User(self)
 
     def headers(self, token: str | None = None) -> dict[str, str]:
-        key = self.stack.keys.publishable_key
+        key = self.embedded.keys.publishable_key
         return {"apikey": key, "authorization": f"Bearer {token or key}"}
 
     @property
     def service(self) -> dict[str, str]:
-        key = self.stack.keys.secret_key
+        key = self.embedded.keys.secret_key
         return {"apikey": key, "authorization": f"Bearer {key}"}
 
     def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
-        dsn = self.stack.postgres.dsn("supabase_admin")
+        dsn = self.embedded.postgres.dsn("supabase_admin")
         with psycopg.connect(dsn, autocommit=True) as connection:
             cursor = connection.execute(query, params)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
@@ -75,7 +75,7 @@ class Project:
     async def sweep(self, *, grace_s: float = 0, files: Files | None = None) -> int:
         """One sweep, on the service's own loop."""
         files = files or Files(self.folder, durable=False)
-        sweeping = sweep(self.stack.storage_admin, files, grace_s=grace_s)
+        sweeping = sweep(self.embedded.storage_admin, files, grace_s=grace_s)
         swept = asyncio.run_coroutine_threadsafe(sweeping, self.loop)
         return await asyncio.wrap_future(swept)
 
@@ -89,7 +89,7 @@ class User:
     id: str = field(default_factory=lambda: str(uuid4()))
 
     def token(self, *, lives_s: int = 600, **claims: Any) -> str:
-        now, tokens = int(time.time()), self.project.stack.tokens
+        now, tokens = int(time.time()), self.project.embedded.tokens
         return tokens.mint({
             "sub": self.id, "role": "authenticated", "aud": "authenticated", "iss": tokens.issuer,
             "iat": now, "exp": now + lives_s, **claims,
@@ -114,22 +114,22 @@ def project(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
     async def serve() -> None:
         try:
-            async with open_stack(
+            async with open_embedded(
                 # Two folders down, so that what is around it is nobody else's.
                 data_dir=tmp_path_factory.mktemp("storage") / "around" / "project",
                 url="http://127.0.0.1",
                 keys=Keys.make(),
                 config=Config({"storage": {"file_size_limit": f"{SIZE_LIMIT}B"}}),
                 postgres=platform,
-            ) as stack:
-                app = Starlette(routes=[Mount("/storage/v1", storage.build(stack))])
+            ) as embedded:
+                app = Starlette(routes=[Mount("/storage/v1", storage.build(embedded))])
                 config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
                 servers.append(uvicorn.Server(config))
                 serving = asyncio.create_task(servers[0].serve())
                 while not servers[0].started:
                     await asyncio.sleep(0.01)
                 port = servers[0].servers[0].sockets[0].getsockname()[1]
-                started.set_result(Project(f"http://127.0.0.1:{port}/storage/v1", stack, loop))
+                started.set_result(Project(f"http://127.0.0.1:{port}/storage/v1", embedded, loop))
                 await serving
         except BaseException as error:
             if started.done():

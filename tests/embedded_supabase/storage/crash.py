@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from embedded_supabase.config import Config
+from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
-from embedded_supabase.stack import open_stack
 from embedded_supabase.storage import app as storage
 from embedded_supabase.storage import uploads
 from embedded_supabase.storage.files import Files
@@ -43,10 +43,10 @@ async def main(given: dict[str, Any]) -> None:
         uploads.Candidate.commit = _dying(lambda *_, **__: None)  # type: ignore[method-assign]
     postgres = Postgres(home=Path(given["home"]), password=given["password"], port=given["port"])
     keys = Keys.load_or_make(Path(given["data_dir"]) / "keys.json")
-    async with open_stack(
+    async with open_embedded(
         data_dir=Path(given["data_dir"]), url="http://local", keys=keys, config=Config({}), postgres=postgres
-    ) as stack:
-        transport = httpx.ASGITransport(app=storage.build(stack))
+    ) as embedded:
+        transport = httpx.ASGITransport(app=storage.build(embedded))
         headers = {"apikey": keys.secret_key, "x-upsert": "true", "tus-resumable": "1.0.0"}
         async with httpx.AsyncClient(transport=transport, base_url="http://local", headers=headers) as http:
             if given["url"] is None:

@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).with_name("crash.py")
 
 
 def run(project: Project, data_dir: Path, **given: Any) -> subprocess.CompletedProcess[str]:
-    postgres = project.stack.postgres
+    postgres = project.embedded.postgres
     facts = {
         "home": str(postgres.home), "password": postgres.password, "port": postgres.port,
         "data_dir": str(data_dir), "die": "", "url": None, "body": "", "key": "", **given,

@@ -174,7 +174,7 @@ async def test_signed_urls(http: httpx.AsyncClient, user: User, name: str) -> No
 async def test_signatures_that_do_not_hold(
     http: httpx.AsyncClient, project: Project, user: User, path: str
 ) -> None:
-    signatures = Signatures(project.stack.keys.storage_secret)
+    signatures = Signatures(project.embedded.keys.storage_secret)
     for token, code in [
         (signatures.sign(path, "download", -1), "InvalidJWT"),
         (signatures.sign(f"{path}x", "download", 60), "InvalidSignature"),

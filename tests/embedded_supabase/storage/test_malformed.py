@@ -40,7 +40,7 @@ def client(project: Project) -> Iterator[httpx.Client]:
 
 def outside(project: Project) -> set[Path]:
     """Everything in the data directory and around it that is not Storage's own."""
-    root = project.stack.data_dir
+    root = project.embedded.data_dir
     above = {*root.parent.iterdir(), *root.parent.parent.iterdir()}
     return above | {path for path in root.rglob("*") if project.folder not in path.parents}
 
