@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from embedded_supabase.errors import EmbeddedError
+from embedded_supabase.requirements import check_requirements
 from soundscape import __version__
 from soundscape.cli import jobs as jobs
 from soundscape.cli import recommend as recommend
@@ -59,6 +60,7 @@ def dev(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is there and begin anew.")] = False,
 ) -> None:
     """Run the embedded Supabase, deployed, with the worker in it, until Ctrl-C."""
+    check_requirements()
     from soundscape.cli.dev import command, running
     from soundscape.telemetry import logs
 
@@ -79,6 +81,7 @@ def dev(
 @app.command()
 def env(data_dir: DataDir = DEFAULT_DATA_DIR / "dev") -> None:
     """Print the running embedded Supabase's settings as a .env file."""
+    check_requirements()
     from soundscape.cli.dev import environment_of
 
     for name, value in environment_of(data_dir).items():
@@ -94,6 +97,7 @@ def demo(
     data_dir: DataDir = DEFAULT_DATA_DIR / "demo",
 ) -> None:
     """Take recordings the whole way, as a user would, and show what came out."""
+    check_requirements()
     from rich.console import Console
 
     from soundscape.cli.demo.run import run
