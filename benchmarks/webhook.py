@@ -42,7 +42,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from soundscape.api.app import build
-from soundscape.cli.dev import running
+from soundscape.cli.embedded_project import run_project
 from soundscape.settings import Settings
 from soundscape.telemetry import logs
 
@@ -57,7 +57,7 @@ _numbers = itertools.count()
 
 async def serve_project(folder: str) -> None:
     """The embedded Supabase without a worker, until the process is ended."""
-    async with running(Path(folder), port=0, durable=False, with_worker=False) as project:
+    async with run_project(Path(folder), port=0, durable=False, with_worker=False) as project:
         print(json.dumps(project.environment()), flush=True)
         await asyncio.Event().wait()
 

@@ -18,7 +18,7 @@ import httpx
 import psycopg
 
 from soundscape.api.identify import WARM_AFTER_S
-from soundscape.cli.dev import Project, running
+from soundscape.cli.embedded_project import Project, run_project
 
 SNIPPETS_WARM_S = 4.0
 
@@ -110,7 +110,7 @@ class Load:
 async def a_project(data_dir: Path) -> AsyncIterator[Load]:
     """An embedded Supabase without a worker of its own."""
     await asyncio.to_thread(data_dir.chmod, 0o711)
-    async with running(data_dir / "project", port=0, durable=False, with_worker=False) as project:
+    async with run_project(data_dir / "project", port=0, durable=False, with_worker=False) as project:
         yield Load(project)
 
 

@@ -17,7 +17,7 @@ import structlog
 from hypothesis import settings
 
 from embedded_supabase.postgres import Postgres
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from tests import cluster, templates
 from tests.embedded import served
 from tests.waiting import LIMIT_S

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from soundscape.cli.dev import Project, running
+from soundscape.cli.embedded_project import Project, run_project
 from tests import templates
 from tests.waiting import LIMIT_S
 
@@ -24,7 +24,7 @@ def served(data_dir: Path, *, with_worker: bool = True) -> Iterator[Project]:
 
     async def serve() -> None:
         try:
-            async with running(data_dir, port=0, durable=False, with_worker=with_worker) as project:
+            async with run_project(data_dir, port=0, durable=False, with_worker=with_worker) as project:
                 started.set_result(project)
                 await finished.wait()
         except BaseException as error:

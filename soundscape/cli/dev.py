@@ -1,156 +1,41 @@
-"""The embedded Supabase as one thing: Postgres, the four services, deployed, with the worker in it."""
+"""`soundscape dev`."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import asyncio
+from typing import Annotated
 
-from fastapi import FastAPI
+import typer
 
-from embedded_supabase import gateway, lock
-from embedded_supabase.config import Config
-from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
-from embedded_supabase.errors import EmbeddedError
-from embedded_supabase.keys import Keys
-from embedded_supabase.platform import install_platform
-from embedded_supabase.postgres import Postgres
-from soundscape.api.server import listen, serving
-from soundscape.deploy import sources
-from soundscape.deploy.database import Applied, apply
-from soundscape.settings import Settings, load_environment
+from embedded_supabase.requirements import check_requirements
+from soundscape.cli.options import DEFAULT_DATA_DIR, DataDir
+from soundscape.cli.signals import run_until_signalled
 
-DEFAULT_PORT = 8000
+PATHS = ("auth/v1", "rest/v1", "storage/v1", "realtime/v1", "api/docs")
 
 
-@dataclass(frozen=True)
-class Project:
-    """A running embedded Supabase, as an outsider sees it."""
+def dev(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1. 0 takes any free one.")] = 8000,
+    data_dir: DataDir = DEFAULT_DATA_DIR / "dev",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the project's data first.")] = False,
+) -> None:
+    """Run the embedded Supabase with a worker until Ctrl-C.
 
-    url: str
-    data_dir: Path
-    keys: Keys
-    db_url: str
-    supabase: EmbeddedSupabase
-    applied: Applied
-
-    def environment(self) -> dict[str, str]:
-        """The settings any client of this project needs, by their usual names."""
-        return environment(self.url, self.keys, self.db_url)
-
-
-def command() -> str:
-    """What to type for this program: from a checkout it is `scripts/soundscape`, which its scripts say."""
-    return os.environ.get("SOUNDSCAPE_COMMAND", "soundscape")
-
-
-def environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
-    """What `soundscape env` prints."""
-    return {
-        "SUPABASE_URL": url,
-        "SUPABASE_ANON_KEY": keys.anon_jwt,
-        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
-        "SUPABASE_SERVICE_ROLE_KEY": keys.service_role_jwt,
-        "SUPABASE_SECRET_KEY": keys.secret_key,
-        "SUPABASE_JWT_SECRET": keys.jwt_secret,
-        "SUPABASE_DB_URL": db_url,
-        "SOUNDSCAPE_WEBHOOK_SECRET": keys.webhook_secret,
-        "SOUNDSCAPE_WORKER_URL": url,
-    }
-
-
-def environment_of(data_dir: Path) -> dict[str, str]:
-    """The settings of the project that runs in `data_dir`. Raises `EmbeddedError` when none does."""
-    owner = lock.read(data_dir)
-    if owner is not None and "db_url" not in owner:
-        raise EmbeddedError(
-            f"The embedded Supabase in {data_dir} is still starting.",
-            code="not_running",
-            remedy="Ask again in a moment.",
-        )
-    if owner is None:
-        raise EmbeddedError(
-            f"No embedded Supabase runs in {data_dir}.",
-            code="not_running",
-            remedy=f"Start one: {command()} dev --data-dir {data_dir}",
-        )
-    keys = Keys.load_or_make(data_dir / "keys.json")
-    return environment(str(owner["url"]), keys, str(owner["db_url"]))
-
-
-def worker_settings(project: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Settings of the worker in it: how it works is for the environment to say, which project it serves is
-    not.
+    It is for development: it listens on this machine only, and the SQL is deployed at each start.
     """
-    own = ("SOUNDSCAPE_", "OTEL_EXPORTER_OTLP_")
-    tuning = {name: value for name, value in environment.items() if name.startswith(own)}
-    return Settings.from_environment({**tuning, **project})
+    check_requirements()
+    from soundscape.cli.embedded_project import get_command, run_project
+    from soundscape.telemetry import logs
 
+    logs.configure()
 
-@asynccontextmanager
-async def running(
-    data_dir: Path,
-    *,
-    port: int = DEFAULT_PORT,
-    fresh: bool = False,
-    durable: bool = True,
-    with_worker: bool = True,
-) -> AsyncIterator[Project]:
-    """Start the embedded Supabase in `data_dir` and stop it when the block ends.
+    async def serve(ended: asyncio.Event) -> None:
+        async with run_project(data_dir, port=port, fresh=fresh) as project:
+            typer.echo(f"SoundScape is up at {project.url}, data in {project.data_dir}")
+            for path in PATHS:
+                typer.echo(f"  {project.url}/{path}")
+            typer.echo(f"Ready when {project.url}/api/health/ready answers 200.")
+            typer.echo(f"Settings: {get_command()} env --data-dir {data_dir}")
+            await ended.wait()
 
-    `port` 0 takes any free one. Raises `EmbeddedError` when the directory is owned by another
-    process, `ServingError` when the port is taken, `DeployError` when the SQL does not apply.
-    """
-    data_dir = _made(data_dir)
-    with ExitStack() as held:
-        tell = held.enter_context(lock.hold(data_dir))
-        listener = held.enter_context(listen("127.0.0.1", port))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        tell(url=url)
-        if fresh:
-            Postgres(home=data_dir / "postgres", password="").erase()
-            _clear(data_dir)
-        keys = Keys.load_or_make(data_dir / "keys.json")
-        postgres = Postgres(home=data_dir / "postgres", password=keys.db_password, durable=durable)
-        held.callback(postgres.stop)
-        postgres.start()
-        install_platform(postgres)
-        tell(db_url=postgres.dsn())
-        applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
-        config = Config.read(sources.folder() / "config.toml")
-        async with open_embedded(
-            data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
-        ) as embedded:
-            project = Project(url, data_dir, keys, postgres.dsn(), embedded, applied)
-            beside: dict[str, FastAPI] = {}
-            if with_worker:
-                from soundscape.api.app import build as build_worker
-
-                beside["/api"] = build_worker(worker_settings(project.environment(), load_environment()))
-            async with serving(gateway.build(embedded, beside=beside), listener):
-                try:
-                    yield project
-                finally:
-                    # While the project still answers it: its jobs are finished or given back.
-                    for app in beside.values():
-                        await app.state.worker.stop()
-
-
-def _made(data_dir: Path) -> Path:
-    # As root, Postgres runs under another uid and must be able to pass through.
-    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-    return data_dir.absolute()
-
-
-def _clear(data_dir: Path) -> None:
-    """Forget everything but the lock we hold."""
-    for path in data_dir.iterdir():
-        if path.name == "lock":
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    run_until_signalled(serve)

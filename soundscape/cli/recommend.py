@@ -10,13 +10,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-app = typer.Typer(
-    help="Recommendations: fitted, in force, and what they would have been worth.", no_args_is_help=True
-)
+from soundscape.cli.options import AsJson
 
+app = typer.Typer(help="Fit, show and evaluate recommendation models.", no_args_is_help=True)
 
 T = TypeVar("T")
-AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
 
 class SplitBy(StrEnum):
@@ -28,28 +26,41 @@ class SplitBy(StrEnum):
 
 @app.callback()
 def root() -> None:
-    """Recommendations: fitted, in force, and what they would have been worth."""
+    """Fit, show and evaluate recommendation models."""
 
 
 @app.command()
 def evaluate(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="CSV or Parquet of user, item, weight, time.")
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="Events as CSV or Parquet: user, item, weight, time."
+        ),
     ],
     features: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="CSV or Parquet of item and what is known of it."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Item features as CSV or Parquet: item, then one column per feature.",
+        ),
     ] = None,
     split: Annotated[
-        SplitBy, typer.Option(help="A fifth of each user's items, or the latest fifth of all events.")
+        SplitBy,
+        typer.Option(
+            help="Hold back a random fifth of each user's items, or the latest fifth of all events."
+        ),
     ] = SplitBy.random,
-    seeds: Annotated[int, typer.Option(help="How often, each time otherwise.", min=1, max=100)] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Number of repetitions, each with another random split.", min=1, max=100)
+    ] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Hold back a part of what people chose, and see how much of it each model finds.
+    """Evaluate models on a file of events.
 
-    Popularity and item-kNN are what EASE and ALS have to beat. With --features, also how well items that
-    nobody chose yet are placed.
+    Part of what each user chose is held back, and each model is measured by how much of it it finds.
+    Popularity and item-kNN are the baselines for EASE and ALS. With --features, cold items (chosen by nobody
+    yet) are evaluated too.
     """
     from rich.console import Console
 
@@ -72,7 +83,7 @@ def evaluate(
         console.print(table)
 
 
-def _with_project(work: Callable[[Any], Awaitable[T]]) -> T:
+def _run_with_project(work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work(recommendations)` against the project that the environment names."""
     from soundscape.project.functions import ask
     from soundscape.project.recommendations import Recommendations
@@ -83,19 +94,21 @@ def _with_project(work: Callable[[Any], Awaitable[T]]) -> T:
 @app.command()
 def fit(
     force: Annotated[
-        bool, typer.Option("--force", help="Let it serve even if it is worse than what serves.")
+        bool, typer.Option("--force", help="Publish the model even if it is worse than the one in use.")
     ] = False,
     every_h: Annotated[
         float | None,
-        typer.Option("--every", help="Only if so many hours passed since the last fit began.", min=0),
+        typer.Option(
+            "--every", help="Fit only if this many hours have passed since the last fit began.", min=0
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn from what people chose in the project, and let the new model serve.
+    """Fit a model on what people chose in the project, and publish it.
 
-    Refused, with exit status 2, when it is more than 3 % worse in nDCG@20 than the model in force or worse
-    than popularity, both on the same tenth of all choices, which no model learns from. With too few choices
-    nothing is fitted. What served goes on serving.
+    A tenth of all choices is held back from every model. The new model is refused if, on those, its nDCG@20
+    is more than 3 % below the model in use, or below popularity. With too few choices nothing is fitted. In
+    both cases the exit status is 2, and the model in use stays in use.
     """
     from rich.console import Console
 
@@ -104,7 +117,7 @@ def fit(
     from soundscape.recommend import publication
 
     with Console(stderr=True).status("") as status:
-        found = _with_project(
+        found = _run_with_project(
             lambda project: publication.publish(project, force=force, every_h=every_h, tell=status.update)
         )
     if isinstance(found, NotNow):
@@ -121,24 +134,26 @@ def fit(
         console = Console()
         console.print(tables.figures(found.as_dict()))
         seconds = ", ".join(f"{name} {value:.1f} s" for name, value in found.seconds.items())
-        console.print(f"Model {found.model_id} {'serves' if found.published else 'was refused'}; {seconds}.")
+        console.print(
+            f"Model {found.model_id} {'is published' if found.published else 'was refused'}; {seconds}."
+        )
     if not found.published:
         raise publication.refusal(found)
 
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
-    """The model in force and what it was worth; the latest others."""
+    """Show the model in use with its figures, and the latest other models."""
     from rich.console import Console
 
     from soundscape.cli import recommend_tables as tables
 
-    models = _with_project(lambda project: project.models())
+    models = _run_with_project(lambda project: project.models())
     if as_json:
         typer.echo(json.dumps(models, indent=2))
         return
     console = Console()
     if not any(model["in_force"] for model in models):
-        console.print("No model is in force: soundscape recommend fit")
+        console.print("No model is in use. Fit one: soundscape recommend fit")
     for table in tables.models(models):
         console.print(table)

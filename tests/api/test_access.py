@@ -30,7 +30,7 @@ from soundscape.api.rates import neighbourhood
 from soundscape.api.server import listen
 from soundscape.api.server import serving as serving_app
 from soundscape.api.tokens import NotSignedIn, Tokens
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import RequestRefused
 from soundscape.settings import Settings
 from tests.service import Answer, Service, serving

@@ -31,7 +31,7 @@ import pytest
 import soundfile
 from storage3.utils import StorageException
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.deploy.database import apply
 from soundscape.project.visitor import Visitor, signed_up
 from tests import embedded

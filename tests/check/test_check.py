@@ -22,7 +22,7 @@ from embedded_supabase.postgres import SUPERUSER
 from soundscape.check import people
 from soundscape.check.runner import Capability, Line, _line, _wanted, check
 from soundscape.check.session import Visit
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.deploy import database, functions, sources
 from soundscape.deploy.deployment import deploy
 from soundscape.deploy.target import Target

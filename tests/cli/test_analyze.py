@@ -12,12 +12,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
-from signals import tone, wav
 from typer.testing import CliRunner, Result
 
-from soundscape.cli.analyze import Job, _Display, _in_parallel, analyze
+from soundscape.cli.analysis_display import AnalysisDisplay
+from soundscape.cli.analyze import analyze
+from soundscape.cli.file_analysis import FileAnalysis, analyze_in_parallel
 from soundscape.errors import AnalysisCrashed
 
 app = typer.Typer()
@@ -29,9 +32,10 @@ def recordings(tmp_path: Path) -> Path:
     """Two recordings, one of them in a folder of its own, beside a cover and a text."""
     folder = tmp_path / "recordings"
     (folder / "inner").mkdir(parents=True)
-    data = wav(tone(seconds=1, sample_rate=22_050), 22_050)
-    (folder / "b.wav").write_bytes(data)
-    (folder / "inner" / "b.wav").write_bytes(data)
+    time_s = np.arange(22_050) / 22_050
+    y = 0.25 * np.sin(2 * np.pi * 440 * time_s)
+    for path in (folder / "b.wav", folder / "inner" / "b.wav"):
+        soundfile.write(path, np.stack([y, 0.7 * y], axis=1), 22_050)
     (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a sound")
     (folder / "notes.mp3").write_bytes(b"these are only words\n" * 100)
     return folder
@@ -105,6 +109,17 @@ def test_results_that_cannot_be_written(recordings: Path, tmp_path: Path, jobs: 
     assert lines(result)[0]["error"]["code"] == "io_failed"  # type: ignore[index]
 
 
+def test_results_beside_the_recordings(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No directory can have the name of a file that is there: the recording's, or that of its namesake."""
+    monkeypatch.chdir(recordings)
+    for _ in range(2):  # the second time into the same directories
+        result = run("b.wav", "inner/b.wav", "--out", ".", "--json")
+        assert result.exit_code == 0, result.output
+        assert [(Path(name) / "record.json").exists() for name in ("b.wav-2", "b.wav-3")] == [True, True]
+        assert not (recordings / "b.wav-4").exists()
+    assert (recordings / "b.wav").is_file()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
 def test_a_pipe_by_its_name(recordings: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
@@ -131,7 +146,7 @@ def test_several_at_a_time_keep_the_order(recordings: Path) -> None:
 
 
 def test_a_child_that_dies_costs_one_file(recordings: Path) -> None:
-    jobs = [Job(f"{n}", recordings / "b.wav", None, False, False, None) for n in range(3)]
+    files = [FileAnalysis(f"{n}", recordings / "b.wav", None, False, False, None) for n in range(3)]
 
     def kill_the_first() -> None:
         while not (children := multiprocessing.active_children()):
@@ -140,10 +155,10 @@ def test_a_child_that_dies_costs_one_file(recordings: Path) -> None:
 
     killer = threading.Thread(target=kill_the_first)
     killer.start()
-    with _Display(as_json=True, files=len(jobs)) as display:
-        results = list(_in_parallel(jobs, 2, display))
+    with AnalysisDisplay(as_json=True, files=len(files)) as display:
+        results = list(analyze_in_parallel(files, 2, display.begin))
     killer.join(timeout=10)
-    assert [job for job, _ in results] == jobs
+    assert [file for file, _ in results] == files
     assert sum(isinstance(result, AnalysisCrashed) for _, result in results) == 1
     assert sum(isinstance(result, dict) for _, result in results) == 2
 

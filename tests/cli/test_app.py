@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from soundscape import __version__
@@ -39,7 +42,7 @@ def test_help_loads_nothing_heavy() -> None:
     program = (
         "import json, sys\n"
         "from typer.testing import CliRunner\n"
-        "from soundscape.cli import app\n"
+        "from soundscape.cli.app import app\n"
         "answer = CliRunner().invoke(app, ['--help'])\n"
         "assert answer.exit_code == 0, answer.output\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
@@ -52,19 +55,29 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & set(HEAVY) == set()
 
 
-def _commands() -> list[str]:
-    return sorted(str(command.name or command.callback.__name__) for command in app.registered_commands)  # type: ignore[union-attr]
+def _commands(group: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command and group below `group`, by the words that call it."""
+    for word, command in getattr(group, "commands", {}).items():
+        yield f"{name} {word}".strip(), command
+        yield from _commands(command, f"{name} {word}")
 
 
-@pytest.mark.parametrize("command", _commands())
+COMMANDS = dict(_commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    answer = CliRunner().invoke(app, [command, "--help"])
+    answer = CliRunner().invoke(app, [*command.split(), "--help"])
     assert answer.exit_code == 0
     assert "Usage" in answer.output
+    assert COMMANDS[command].help
+    for parameter in COMMANDS[command].params:
+        assert getattr(parameter, "help", None), f"{parameter.name} explains nothing"
 
 
 def test_the_commands_that_are_promised() -> None:
-    assert {"dev", "env", "demo", "worker", "deploy"} <= set(_commands())
+    promised = "dev env demo analyze worker deploy check models jobs reanalyze recommend"
+    assert set(promised.split()) <= set(COMMANDS)
 
 
 def test_version() -> None:

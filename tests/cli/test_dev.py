@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from embedded_supabase.keys import Keys
-from soundscape.cli.dev import environment, worker_settings
+from soundscape.cli.embedded_project import make_environment, make_worker_settings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -192,7 +192,7 @@ def test_what_env_prints_works(start: Start) -> None:
 
 def test_stopped_while_the_worker_warms_up(start: Start) -> None:
     dev = start()
-    while not any("worker.child" in command for command in processes_of(dev.data_dir).values()):
+    while not any("sandbox.child" in command for command in processes_of(dev.data_dir).values()):
         time.sleep(0.02)
     began = time.monotonic()
     assert dev.end(signal.SIGTERM) == 0
@@ -208,7 +208,7 @@ def test_a_second_signal_waits_for_no_job(start: Start) -> None:
         time.sleep(0.05)
     # One for recordings, one for snippets: whichever it is.
     for pid, command in processes_of(dev.data_dir).items():
-        if "worker.child" in command:
+        if "sandbox.child" in command:
             os.kill(pid, signal.SIGSTOP)
     key = {"apikey": settings["SUPABASE_PUBLISHABLE_KEY"]}
     person = {"email": "somebody@example.com", "password": "correct horse battery"}
@@ -255,7 +255,7 @@ def test_a_second_signal_waits_for_no_job(start: Start) -> None:
 
 
 def test_the_worker_in_it_heeds_the_environment() -> None:
-    project = environment("http://127.0.0.1:1", Keys.make(), "postgresql://")
+    project = make_environment("http://127.0.0.1:1", Keys.make(), "postgresql://")
     elsewhere = {
         "SUPABASE_URL": "https://another.supabase.co",
         "SUPABASE_SECRET_KEY": "sb_secret_of_another",
@@ -263,7 +263,7 @@ def test_the_worker_in_it_heeds_the_environment() -> None:
         "SOUNDSCAPE_WORKERS": "3",
         "SOUNDSCAPE_LEASE_S": "7",
     }
-    settings = worker_settings(project, elsewhere)
+    settings = make_worker_settings(project, elsewhere)
     assert (settings.workers, settings.lease_s) == (3, 7)
     assert settings.supabase_url == "http://127.0.0.1:1"
     assert settings.secret_key == project["SUPABASE_SECRET_KEY"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundscape.cli.job_filters import parse
+from soundscape.cli.job_filters import parse_filter
 from soundscape.errors import FilterError
 
 
@@ -26,17 +26,17 @@ from soundscape.errors import FilterError
     ],
 )
 def test_parsed(text: str, column: str, op: str, value: str) -> None:
-    assert parse(text) == {"column": column, "op": op, "value": value}
+    assert parse_filter(text) == {"column": column, "op": op, "value": value}
 
 
 @pytest.mark.parametrize("text", ["", "status", "status=", "status=eq", "=eq.x", "status=.x", "true"])
 def test_what_is_no_filter(text: str) -> None:
     with pytest.raises(FilterError) as refused:
-        parse(text)
+        parse_filter(text)
     assert "column=operator.value" in refused.value.remedy
 
 
 @given(st.text())
 def test_anything_is_a_filter_or_an_error_of_ours(text: str) -> None:
     with suppress(FilterError):
-        assert set(parse(text)) == {"column", "op", "value"}
+        assert set(parse_filter(text)) == {"column", "op", "value"}

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from soundscape.cli.app import app
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import SettingsError
 from tests import embedded
 

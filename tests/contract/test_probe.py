@@ -7,7 +7,7 @@ import secrets
 import psycopg
 import pytest
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 
 from .conftest import User, tone
 

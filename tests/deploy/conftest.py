@@ -12,7 +12,7 @@ from psycopg import sql
 
 import tests.cluster
 from embedded_supabase.postgres import SUPERUSER, Postgres
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from tests import embedded
 
 from .projects import told

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedded_supabase.postgres import SUPERUSER
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.deploy import functions
 
 WORD = f"canary{secrets.token_hex(8)}"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedded_supabase import cron
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 
 # A Tuesday.
 NOON = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ import psycopg
 import psycopg.sql
 import pytest
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 
 sql = pytest.mark.row.with_args(by="sql")
 

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from embedded_supabase import gateway
 from embedded_supabase.errors import EmbeddedError
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 
 
 @pytest.mark.parametrize(

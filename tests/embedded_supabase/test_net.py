@@ -15,7 +15,7 @@ import psycopg.sql
 import pytest
 
 from embedded_supabase import net
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 
 
 class Ear(BaseHTTPRequestHandler):

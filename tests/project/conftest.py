@@ -14,7 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 from supabase import AsyncClient
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.project.client import connect
 from soundscape.project.objects import Objects
 from soundscape.project.queue import Queue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import PolicyRefusal, ProjectError, ProjectUnreachable
 from soundscape.project.client import connect
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import LeaseLost, PolicyRefusal, ProjectError, UnreadableAudio
 from soundscape.project.client import connect
 from soundscape.project.queue import Queue

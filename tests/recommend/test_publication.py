@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from soundscape.cli.app import app
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import RecommendationError
 from soundscape.project.functions import ask
 from soundscape.project.recommendations import Recommendations, Turn

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from soundscape.api.app import build
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import AnalysisCrashed, LeaseLost, ProjectUnreachable, UnreadableAudio
 from soundscape.project.queue import Queue
 from soundscape.sandbox.parent import Sandbox

@@ -18,7 +18,7 @@ from supabase import AsyncClient
 
 from soundscape.api.identify import MOST_BYTES, MOST_WAITING_PER_CALLER
 from soundscape.audio.fingerprint import score
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.project.client import connect
 from soundscape.project.fingerprints import Fingerprints
 from soundscape.project.objects import Objects

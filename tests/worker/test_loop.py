@@ -26,7 +26,7 @@ from psycopg.rows import dict_row
 
 from embedded_supabase.postgres import SUPERUSER
 from soundscape.api.app import build
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.errors import ProjectUnreachable
 from soundscape.settings import Settings
 from soundscape.telemetry import logs, traces

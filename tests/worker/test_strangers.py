@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from soundscape.project.visitor import signed_up
 from tests import embedded
 

@@ -22,7 +22,7 @@ from rich.progress import (
 from embedded_supabase.errors import EmbeddedError
 from soundscape.cli.demo import report, sounds
 from soundscape.cli.demo.journey import Guest, Recording, selected, trespass
-from soundscape.cli.dev import Project, command, running
+from soundscape.cli.embedded_project import Project, get_command, run_project
 from soundscape.project.visitor import signed_up
 
 READY_TIMEOUT_S = 180.0
@@ -43,7 +43,7 @@ async def run(files: Sequence[Path], *, data_dir: Path, keep: bool, console: Con
             files = await asyncio.to_thread(sounds.write_all, Path(folder))
         async with AsyncExitStack() as opened:
             with console.status("Starting the embedded Supabase …") as status:
-                project = await opened.enter_async_context(running(data_dir, port=0))
+                project = await opened.enter_async_context(run_project(data_dir, port=0))
                 status.update("Warming up the analysis (the first start compiles it) …")
                 await _await_ready(project)
             console.print(f"Postgres, Auth, REST, Storage, Realtime and the worker are up at {project.url}")
@@ -129,4 +129,4 @@ def _print_environment(project: Project, console: Console) -> None:
     console.print("\nThe project keeps running; Ctrl-C ends it. Its settings:\n")
     for name in ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY"):
         console.print(f"{name}={project.environment()[name]}", soft_wrap=True, highlight=False)
-    console.print(f"\nAll of them: {command()} env --data-dir {project.data_dir}", highlight=False)
+    console.print(f"\nAll of them: {get_command()} env --data-dir {project.data_dir}", highlight=False)

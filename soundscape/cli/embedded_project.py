@@ -1,0 +1,182 @@
+"""An embedded Supabase project: Postgres and the four services, deployed, with the worker beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from embedded_supabase import gateway, lock
+from embedded_supabase.config import Config
+from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
+from embedded_supabase.errors import EmbeddedError
+from embedded_supabase.keys import Keys
+from embedded_supabase.platform import install_platform
+from embedded_supabase.postgres import Postgres
+from soundscape.api.server import listen, serving
+from soundscape.deploy import sources
+from soundscape.deploy.database import Applied, apply
+from soundscape.settings import Settings, load_environment
+
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True)
+class Project:
+    """A running embedded Supabase project, as an outsider sees it."""
+
+    url: str
+    data_dir: Path
+    keys: Keys
+    db_url: str
+    supabase: EmbeddedSupabase
+    applied: Applied
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that a client of this project needs, by their usual names."""
+        return make_environment(self.url, self.keys, self.db_url)
+
+
+def get_command() -> str:
+    """Return what people type to run this program; in a checkout that is `scripts/soundscape`."""
+    return os.environ.get("SOUNDSCAPE_COMMAND", "soundscape")
+
+
+def make_environment(url: str, keys: Keys, db_url: str) -> dict[str, str]:
+    """Return what `soundscape env` prints."""
+    return {
+        "SUPABASE_URL": url,
+        "SUPABASE_ANON_KEY": keys.anon_jwt,
+        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
+        "SUPABASE_SERVICE_ROLE_KEY": keys.service_role_jwt,
+        "SUPABASE_SECRET_KEY": keys.secret_key,
+        "SUPABASE_JWT_SECRET": keys.jwt_secret,
+        "SUPABASE_DB_URL": db_url,
+        "SOUNDSCAPE_WEBHOOK_SECRET": keys.webhook_secret,
+        "SOUNDSCAPE_WORKER_URL": url,
+    }
+
+
+def read_environment(data_dir: Path) -> dict[str, str]:
+    """Return the settings of the project that runs in `data_dir`.
+
+    Raises
+    ------
+    EmbeddedError
+        No project runs there, or it is still starting.
+    """
+    owner = lock.read(data_dir)
+    if owner is not None and "db_url" not in owner:
+        raise EmbeddedError(
+            f"The embedded Supabase in {data_dir} is still starting.",
+            code="not_running",
+            remedy="Ask again in a moment.",
+        )
+    if owner is None:
+        raise EmbeddedError(
+            f"No embedded Supabase runs in {data_dir}.",
+            code="not_running",
+            remedy=f"Start one: {get_command()} dev --data-dir {data_dir}",
+        )
+    keys = Keys.load_or_make(data_dir / "keys.json")
+    return make_environment(str(owner["url"]), keys, str(owner["db_url"]))
+
+
+def make_worker_settings(project: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Return the settings of the worker in this project.
+
+    The environment says how the worker works. Which project it serves is not the environment's to say.
+    """
+    own = ("SOUNDSCAPE_", "OTEL_EXPORTER_OTLP_")
+    tuning = {name: value for name, value in environment.items() if name.startswith(own)}
+    return Settings.from_environment({**tuning, **project})
+
+
+@asynccontextmanager
+async def run_project(
+    data_dir: Path,
+    *,
+    port: int = DEFAULT_PORT,
+    fresh: bool = False,
+    durable: bool = True,
+    with_worker: bool = True,
+) -> AsyncIterator[Project]:
+    """Start the embedded Supabase in `data_dir`, and stop it when the block ends.
+
+    Parameters
+    ----------
+    data_dir
+        Where the project keeps its data. It is made if it is missing.
+    port
+        Port on 127.0.0.1; 0 takes any free one.
+    fresh
+        Delete the project's data first.
+    durable
+        Write to the disk before Postgres answers. Tests switch it off.
+    with_worker
+        Run a worker in the same process.
+
+    Raises
+    ------
+    EmbeddedError
+        Another process owns the directory, or Postgres does not start.
+    ServingError
+        The port is taken.
+    DeployError
+        The SQL does not apply.
+    """
+    data_dir = _make_directory(data_dir)
+    with ExitStack() as held:
+        note = held.enter_context(lock.hold(data_dir))
+        listener = held.enter_context(listen("127.0.0.1", port))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        note(url=url)
+        if fresh:
+            Postgres(home=data_dir / "postgres", password="").erase()
+            _delete_contents(data_dir)
+        keys = Keys.load_or_make(data_dir / "keys.json")
+        postgres = Postgres(home=data_dir / "postgres", password=keys.db_password, durable=durable)
+        held.callback(postgres.stop)
+        postgres.start()
+        install_platform(postgres)
+        note(db_url=postgres.dsn())
+        applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
+        config = Config.read(sources.folder() / "config.toml")
+        async with open_embedded(
+            data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
+        ) as embedded:
+            project = Project(url, data_dir, keys, postgres.dsn(), embedded, applied)
+            beside: dict[str, FastAPI] = {}
+            if with_worker:
+                from soundscape.api.app import build as build_worker
+
+                beside["/api"] = build_worker(make_worker_settings(project.environment(), load_environment()))
+            async with serving(gateway.build(embedded, beside=beside), listener):
+                try:
+                    yield project
+                finally:
+                    # Before the project stops: the worker finishes its jobs or re-queues them.
+                    for app in beside.values():
+                        await app.state.worker.stop()
+
+
+def _make_directory(data_dir: Path) -> Path:
+    # As root, Postgres runs under another uid and must be able to pass through.
+    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    return data_dir.absolute()
+
+
+def _delete_contents(data_dir: Path) -> None:
+    """Delete everything but the lock we hold."""
+    for path in data_dir.iterdir():
+        if path.name == "lock":
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
