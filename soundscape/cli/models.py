@@ -31,8 +31,8 @@ def list_models(as_json: AsJson = False) -> None:
         typer.echo(f"  {status.model.purpose}; {status.model.licence}, {status.model.size_bytes:,} bytes")
 
 
-@app.command("pull")
-def pull_model(
+@app.command()
+def pull(
     name: Annotated[
         str, typer.Argument(help="Name of the model, as `soundscape models list` prints it.")
     ] = "yamnet",
@@ -43,7 +43,7 @@ def pull_model(
     """Download a model. It is kept only if its SHA-256 checksum is right."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from soundscape.audio.tagging.models import pull
+    from soundscape.cli.model_download import pull_model
 
     with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn()) as progress:
         task = progress.add_task(name, total=None)
@@ -51,5 +51,5 @@ def pull_model(
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        path = pull(name, source=source, progress=show)
+        path = pull_model(name, source=source, progress=show)
     typer.echo(str(path))

@@ -1,0 +1,256 @@
+"""The download of models, against a server on loopback and a small model of known bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soundscape.audio.tagging import models
+from soundscape.cli.model_download import ModelDownloadFailed, pull_model
+from soundscape.errors import ModelError
+
+CONTENT = bytes(range(256)) * 1000
+WRONG = b"\xff" * len(CONTENT)
+TINY = models.Model(
+    name="tiny",
+    filename="tiny.bin",
+    urls=("http://127.0.0.1:9/never",),
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size_bytes=len(CONTENT),
+    licence="CC0-1.0",
+    purpose="tests",
+)
+REAL = Path(__file__).resolve().parents[3] / "shared/models/yamnet.tflite"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    requests: list[str]
+
+    def do_GET(self) -> None:
+        self.requests.append(self.path)
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/right")
+            self.end_headers()
+            return
+        body = WRONG if self.path == "/wrong" else CONTENT
+        self.send_response(200)
+        if self.path != "/endless":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.path == "/cut":
+            body = body[: len(body) // 2]
+        try:
+            self.wfile.write(body)
+            # Closes in the end, so that a client which would read on for ever fails and does not hang.
+            for _ in range(200 if self.path == "/endless" else 0):
+                self.wfile.write(body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.requests.append("hung up")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[str]]]:
+    requests: list[str] = []
+    handler = type("Handler", (_Handler,), {"requests": requests})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_address[1]}", requests
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(models.REGISTRY, "tiny", TINY)
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+
+
+@pytest.mark.parametrize("path", ["/right", "/moved"])
+def test_pull_downloads_reports_progress_and_finds(
+    path: str, server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    directory, seen = tmp_path / "not" / "there" / "yet", []
+    target = pull_model(
+        "tiny", urls=[server[0] + path], directory=directory, progress=lambda *done: seen.append(done)
+    )
+    assert target.read_bytes() == CONTENT
+    assert models.find("tiny", directory=directory) == target
+    assert files(directory) == ["tiny.bin"]
+    done = [bytes_done for bytes_done, _ in seen]
+    assert done == sorted(done)
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    # Readable by whoever runs the worker, not only by whoever pulled.
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "code"),
+    [
+        ("/wrong", models.ModelCorrupt, "model_corrupt"),  # right size, other bytes
+        ("/endless", models.ModelCorrupt, "model_corrupt"),  # more than it should be
+        ("/cut", ModelDownloadFailed, "model_download_failed"),  # connection lost half way
+        ("/missing", ModelDownloadFailed, "model_download_failed"),
+    ],
+)
+def test_refused_download_leaves_nothing_behind(
+    path: str, error: type[ModelError], code: str, server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    with pytest.raises(error) as raised:
+        pull_model("tiny", urls=[server[0] + path], directory=tmp_path)
+    assert raised.value.code == code
+    assert "--from FILE" in raised.value.remedy
+    assert files(tmp_path) == []
+
+
+def test_endless_download_is_hung_up_on(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(models.ModelCorrupt, match="more than 256000"):
+        pull_model(
+            "tiny",
+            urls=[server[0] + "/endless"],
+            directory=tmp_path,
+            progress=lambda *done: seen.append(done),
+        )
+    assert seen[-1][0] <= len(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1/closed", "failed"),  # nobody listens
+        ("gopher://127.0.0.1/", "failed"),
+        ("http://[not-an-address/", "failed"),
+        ("not a url", "failed"),
+    ],
+)
+def test_unreachable_address(url: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelDownloadFailed, match=reason):
+        pull_model("tiny", urls=[url], directory=tmp_path)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("first", ["/wrong", "/missing", "/cut"])
+def test_the_next_address_is_tried(first: str, server: tuple[str, list[str]], tmp_path: Path) -> None:
+    url, requests = server
+    target = pull_model("tiny", urls=[url + first, url + "/right"], directory=tmp_path)
+    assert target.read_bytes() == CONTENT
+    assert requests == [first, "/right"]
+
+
+def test_every_failure_is_told(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    with pytest.raises(ModelDownloadFailed) as raised:
+        pull_model("tiny", urls=[server[0] + "/missing", server[0] + "/wrong"], directory=tmp_path)
+    assert "/missing answered 404" in raised.value.message
+    assert "/wrong is not the model" in raised.value.message
+
+
+def test_pull_of_what_is_there_asks_nobody(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    url, requests = server
+    pull_model("tiny", urls=[url + "/right"], directory=tmp_path)
+    pull_model("tiny", urls=[url + "/right"], directory=tmp_path)
+    assert requests == ["/right"]
+
+
+def test_registry_addresses_are_the_default(
+    server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(models.REGISTRY, "tiny", replace(TINY, urls=(server[0] + "/right",)))
+    assert pull_model("tiny", directory=tmp_path).read_bytes() == CONTENT
+
+
+def test_corrupt_file_is_named_replaced_and_survives_a_failed_pull(
+    server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    target = tmp_path / "tiny.bin"
+    target.write_bytes(WRONG)
+    with pytest.raises(models.ModelCorrupt, match="is not the model tiny"):
+        models.find("tiny", directory=tmp_path)
+    with pytest.raises(ModelDownloadFailed):
+        pull_model("tiny", urls=[server[0] + "/missing"], directory=tmp_path)
+    assert target.read_bytes() == WRONG
+    pull_model("tiny", urls=[server[0] + "/right"], directory=tmp_path)
+    assert models.find("tiny", directory=tmp_path).read_bytes() == CONTENT
+
+
+def test_pull_from_a_file(tmp_path: Path) -> None:
+    brought = tmp_path / "brought"
+    brought.write_bytes(CONTENT)
+    target = pull_model("tiny", source=brought, directory=tmp_path / "models")
+    assert target.read_bytes() == CONTENT
+    assert brought.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (WRONG, "its SHA-256 is"),
+        (CONTENT[:-1], "it has 255999 bytes"),
+        (CONTENT + b"!", "it has more than 256000 bytes"),
+        (b"", "it has 0 bytes"),
+    ],
+)
+def test_pull_from_a_wrong_file(content: bytes, reason: str, tmp_path: Path) -> None:
+    brought, directory = tmp_path / "brought", tmp_path / "models"
+    brought.write_bytes(content)
+    with pytest.raises(models.ModelCorrupt, match=reason):
+        pull_model("tiny", source=brought, directory=directory)
+    assert files(directory) == []
+
+
+@pytest.mark.parametrize("name", ["absent", "."])  # no such file; a directory
+def test_pull_from_what_cannot_be_read(name: str, tmp_path: Path) -> None:
+    with pytest.raises(models.ModelMissing, match="cannot be read"):
+        pull_model("tiny", source=tmp_path / name, directory=tmp_path / "models")
+    assert files(tmp_path / "models") == []
+
+
+def test_interrupted_pull_leaves_nothing_behind(tmp_path: Path) -> None:
+    brought, directory = tmp_path / "brought", tmp_path / "models"
+    brought.write_bytes(CONTENT)
+
+    def interrupt(done_bytes: int, total_bytes: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull_model("tiny", source=brought, directory=directory, progress=interrupt)
+    assert files(directory) == []
+
+
+def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    brought = tmp_path / "brought"
+    brought.write_bytes(CONTENT)
+    with pytest.raises(ModelError) as raised:
+        pull_model("tiny", source=brought, directory=brought / "models")
+    assert raised.value.code == "model_directory"
+    assert "SOUNDSCAPE_MODELS_DIR" in raised.value.remedy
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/models/yamnet.tflite is not here")
+def test_the_registered_yamnet_is_the_file_it_names(tmp_path: Path) -> None:
+    target = pull_model("yamnet", source=REAL, directory=tmp_path)
+    assert models.find("yamnet", directory=tmp_path) == target
+
+
+def test_unknown_model() -> None:
+    with pytest.raises(ModelError) as raised:
+        pull_model("nobody")
+    assert raised.value.code == "model_unknown"
+    assert "yamnet" in raised.value.remedy
