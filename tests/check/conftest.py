@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from soundscape.cli.dev import Project
+from soundscape.cli.embedded_project import Project
 from tests import embedded
 
 

@@ -30,9 +30,9 @@ def demo(
     if missing:
         raise typer.BadParameter(f"no such file: {', '.join(missing)}")
     check_requirements()
-    from soundscape.cli.demo.run import run
     from rich.console import Console
 
+    from soundscape.cli.demo.run import run
     from soundscape.telemetry import logs
 
     logs.configure(level="error")
