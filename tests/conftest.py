@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import logging
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 import structlog
+from httpx._transports import default
 from hypothesis import settings
 
 from embedded_supabase.postgres import Postgres
@@ -26,7 +28,10 @@ from tests.waiting import LIMIT_S
 settings.register_profile("soundscape", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
 
-# Whoever does not say how long to wait for an answer waits five seconds: too little on a busy machine.
+# A client reads all certificates anew, which takes 30 ms of CPU. No test needs another set of them.
+default.create_ssl_context = functools.cache(default.create_ssl_context)
+
+# A client that does not say how long it waits for an answer waits five seconds: too little on a busy machine.
 _PATIENCE = inspect.signature(httpx.Client).parameters["timeout"].default
 for _phase in ("connect", "read", "write", "pool"):
     setattr(_PATIENCE, _phase, LIMIT_S)
