@@ -25,7 +25,7 @@ from sound_corpus import Segment, segments
 from soundscape.audio.analysis import analyze
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models
-from soundscape.audio.tagging.embedding import SIZE, descriptor_features
+from soundscape.audio.tagging.embedding import SIZE, list_features
 from soundscape.audio.tagging.tagger import Tagger
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +67,7 @@ def measure(segment: Segment, model: Path) -> tuple[Float64, Float64] | None:
     record = analyze(wav, tags=False, draw=False)
     if record.spectral is None:
         return None
-    described = descriptor_features(
+    described = list_features(
         spectral=asdict(record.spectral),
         tonality=asdict(record.tonality) if record.tonality else None,
         rhythm=asdict(record.rhythm) if record.rhythm else None,

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from soundscape.audio.loudness.k_weighting import WeightedEnergy
 from soundscape.audio.loudness.meter import LoudnessMeter
 from soundscape.audio.loudness.true_peak import TruePeakMeter
-from soundscape.audio.rhythm.meter import OnsetEnvelope, rhythm
-from soundscape.audio.tonality.meter import ToneProfile
+from soundscape.audio.rhythm.meter import RhythmMeter, measure_rhythm
+from soundscape.audio.tonality.meter import TonalityMeter
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDING = ROOT.parent / "shared" / "audio" / "vibe_ace.ogg"
@@ -132,13 +132,13 @@ def speed(minutes: float) -> None:
     batches = range(0, S.shape[0], 64)
 
     def our_rhythm() -> None:
-        onsets = OnsetEnvelope()
+        meter = RhythmMeter(frame_rate_hz=22_050 / 512)
         for i in batches:
-            onsets.push(log_mel[i : i + 64])
-        rhythm(onsets.result(), frame_rate_hz=22_050 / 512)
+            meter.push(log_mel[i : i + 64])
+        meter.result()
 
     def our_tonality() -> None:
-        profile = ToneProfile()
+        profile = TonalityMeter()
         for i in batches:
             profile.push(S[i : i + 64])
         profile.result()
@@ -163,7 +163,7 @@ def speed(minutes: float) -> None:
 def tempo_table() -> None:
     """50 to 200 BPM (drums 60 to 180), clean and under 20 and 6 dB of noise."""
     sys.path.insert(0, str(ROOT / "tests" / "audio"))
-    import test_rhythm as made
+    from rhythm import test_meter as made
 
     print(f"{'':12s} right double half wrong none   librosa: right double half wrong")
     for kind in ("click", "accented", "unsteady", "swing 2:1", "swing 3:2", "chords", "drums"):
@@ -172,7 +172,7 @@ def tempo_table() -> None:
         for snr_db in (None, 20.0, 6.0):
             for bpm in tempi:
                 envelope = made.envelope(made.track(kind, bpm, snr_db))
-                ours[made.verdict(rhythm(envelope, frame_rate_hz=22_050 / 512).tempo_bpm, bpm)] += 1
+                ours[made.verdict(measure_rhythm(envelope, frame_rate_hz=22_050 / 512).tempo_bpm, bpm)] += 1
                 theirs[made.verdict(float(librosa.feature.tempo(onset_envelope=envelope)[0]), bpm)] += 1
         print(
             f"{kind:12s} {ours['right']:5d} {ours['double']:6d} {ours['half']:4d} {ours['wrong']:5d}"

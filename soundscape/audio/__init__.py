@@ -13,15 +13,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundscape.audio.analysis import Progress, analysis_version, analyze
+    from soundscape.audio.analysis import Progress, analyze
     from soundscape.audio.limits import Limits
     from soundscape.audio.record import Record
+    from soundscape.audio.stages import analysis_version
 
 _HOME = {
     "Limits": "limits",
     "Progress": "analysis",
     "Record": "record",
-    "analysis_version": "analysis",
+    "analysis_version": "stages",
     "analyze": "analysis",
 }
 

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from signals import Samples, tone, wav
 
-from soundscape.audio.analysis import STAGES, Progress, analyze
+from soundscape.audio.analysis import Progress, analyze
 from soundscape.audio.limits import Limits
-from soundscape.audio.record import Record, schema
+from soundscape.audio.record import Record
+from soundscape.audio.schema import make_schema
+from soundscape.audio.stages import STAGES
 from soundscape.errors import PolicyRefusal, UnreadableAudio
 
 RATE = 44_100
@@ -30,7 +32,7 @@ def without_times(record: Record) -> Record:
 
 
 def conforms(value: Any, shape: dict[str, Any], definitions: dict[str, Any]) -> bool:
-    """A JSON Schema check of the few words that `record.schema` uses."""
+    """A JSON Schema check of the few words that `make_schema` uses."""
     if "$ref" in shape:
         return conforms(value, definitions[shape["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in shape:
@@ -50,7 +52,7 @@ def conforms(value: Any, shape: dict[str, Any], definitions: dict[str, Any]) -> 
 
 
 def assert_conforms(record: Record) -> None:
-    shape = schema()
+    shape = make_schema()
     plain = json.loads(json.dumps(record.as_dict(), allow_nan=False))
     assert conforms(plain, shape, shape["$defs"])
 

@@ -1,136 +1,136 @@
-"""Descriptors against librosa's on the same frames.
-
-Tolerances: frequencies within 0.1 Hz, rolloff within a bin, flatness within 0.2 %, contrast within 0.05 dB,
-MFCC within 0.01. librosa's clip at 80 dB below the loudest is left out on both sides, see the module.
-"""
+"""The registry of descriptors, and that everything made from it has each of its entries."""
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated, Any
 
-import librosa
-import numpy as np
 import pytest
-from signals import Samples, tone
 
-from soundscape.audio.decode.file import open_audio
-from soundscape.audio.descriptors import ACTIVE_DBFS, DescriptorMeter
-from soundscape.audio.record import Spectral, Summary
-from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum
+from soundscape.audio.descriptors import (
+    Descriptor,
+    Entry,
+    Summary,
+    list_columns,
+    list_descriptors,
+    list_filters,
+    render_table,
+)
+from soundscape.audio.measurements import Loudness, Spectral
+from soundscape.audio.record import Record
+from soundscape.audio.schema import make_page, make_schema
 
-BIN_HZ = SAMPLE_RATE / 2048
-
-
-def describe(y: Samples, cut: int = 32768) -> Spectral | None:
-    shared, meter = Spectrum(), DescriptorMeter()
-    for start in range(0, len(y), cut):
-        for frames in shared.push(y[start : start + cut]):
-            meter.push(frames)
-    for frames in shared.finish():
-        meter.push(frames)
-    return meter.result()
+ROOT = Path(__file__).parents[2]
+DESCRIPTORS = list_descriptors(Record)
 
 
-def synthetic(name: str) -> Samples:
-    random = np.random.default_rng(3)
-    noise = random.standard_normal(3 * SAMPLE_RATE).astype(np.float32) * 0.1
-    return {
-        "noise": noise,
-        "tone": tone(seconds=3, sample_rate=SAMPLE_RATE, channels=1)[0],
-        "bursts": noise * (np.arange(len(noise)) % 8000 < 3000),
-        "sweep": 0.3 * librosa.chirp(fmin=100, fmax=10_000, sr=SAMPLE_RATE, duration=3).astype(np.float32)
-        + noise * 0.05,
-        "clicks": noise * 0.01 + (np.arange(len(noise)) % 11_025 == 0),
-    }[name].astype(np.float32)
+def by_name(entries: tuple[Entry, ...]) -> dict[str, Entry]:
+    return {entry.name: entry for entry in entries}
 
 
-def assert_summary(found: Summary, expected: np.ndarray, tolerance: float) -> None:
-    assert found.mean == pytest.approx(expected.mean(), abs=tolerance)
-    assert found.std == pytest.approx(expected.std(), abs=tolerance)
-    assert found.min == pytest.approx(expected.min(), abs=tolerance)
-    assert found.max == pytest.approx(expected.max(), abs=tolerance)
-    assert found.median == pytest.approx(np.median(expected), abs=tolerance)
+@dataclass(frozen=True)
+class LoudnessWithCrest(Loudness):
+    """Loudness, and one descriptor that is made up."""
+
+    crest_db: Annotated[float | None, Descriptor("Crest factor", "dB", column="crest_db", filter="crest_db")]
 
 
-def assert_like_librosa(y: Samples) -> None:
-    found = describe(y)
-    assert found is not None
-    # The same frames: what is below float32's rounding (an empty band's valley) differs between transforms.
-    shared = Spectrum()
-    S = np.concatenate([frames.S for part in (shared.push(y), shared.finish()) for frames in part]).T
-    rms_dbfs = 20 * np.log10(np.maximum(librosa.feature.rms(y=y)[0], 1e-10))
-    active = rms_dbfs > ACTIVE_DBFS
-    feature = librosa.feature
-    assert found.active_share == active.mean()
-    assert_summary(found.rms_dbfs, rms_dbfs[active], 0.001)
-    assert_summary(found.centroid_hz, feature.spectral_centroid(S=S, sr=SAMPLE_RATE)[0][active], 0.1)
-    assert_summary(found.bandwidth_hz, feature.spectral_bandwidth(S=S, sr=SAMPLE_RATE)[0][active], 0.1)
-    assert_summary(found.rolloff_hz, feature.spectral_rolloff(S=S, sr=SAMPLE_RATE)[0][active], 1.01 * BIN_HZ)
-    flatness = feature.spectral_flatness(S=S)[0][active]
-    assert_summary(found.flatness, flatness, 0.002 * float(flatness.max()))
-    assert_summary(found.zero_crossing_rate, feature.zero_crossing_rate(y)[0][active], 1e-6)
-    log_mel_db = librosa.power_to_db(feature.melspectrogram(S=S**2, sr=SAMPLE_RATE), top_db=None)
-    flux = librosa.onset.onset_strength(S=log_mel_db, center=False)
-    assert_summary(found.flux, flux[active], 0.01)
-    mfcc = feature.mfcc(S=log_mel_db, n_mfcc=20)[:, active]
-    assert found.mfcc.mean == pytest.approx(mfcc.mean(axis=1), abs=0.01)
-    assert found.mfcc.std == pytest.approx(mfcc.std(axis=1), abs=0.01)
-    assert found.contrast_db == pytest.approx(contrast_unclipped(S)[:, active].mean(axis=1), abs=0.05)
+@dataclass(frozen=True)
+class SpectralWithMood(Spectral):
+    """The spectrum, and two descriptors that are made up."""
+
+    slope_db: Annotated[Summary, Descriptor("Spectral slope", "dB an octave", column="slope_db")]
+    mood: Annotated[str | None, Descriptor("Mood", note="null: none", column="mood", filter="mood")]
 
 
-def contrast_unclipped(S: Samples) -> np.ndarray:
-    """librosa's contrast with its clip at 80 dB switched off."""
-    unclipped = lambda power: librosa.power_to_db(power, top_db=None)  # noqa: E731
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(librosa.feature.spectral, "power_to_db", unclipped)
-        return librosa.feature.spectral_contrast(S=S, sr=SAMPLE_RATE)
+@dataclass(frozen=True)
+class RecordWithMore(Record):
+    """A record that has them."""
+
+    loudness: LoudnessWithCrest | None
+    spectral: SpectralWithMood | None
 
 
-@pytest.mark.parametrize("name", ["noise", "tone", "bursts", "sweep", "clicks"])
-def test_synthetic_sounds(name: str) -> None:
-    assert_like_librosa(synthetic(name))
+def test_a_made_up_descriptor_is_everywhere() -> None:
+    more = list_descriptors(RecordWithMore)
+    added = by_name(more).keys() - by_name(DESCRIPTORS).keys()
+    assert added == {"loudness.crest_db", "spectral.slope_db", "spectral.mood"}
+
+    assert "crest_db" in {field.name for field in fields(LoudnessWithCrest)}
+    definitions = make_schema(RecordWithMore)["$defs"]
+    crest = definitions["LoudnessWithCrest"]["properties"]["crest_db"]
+    assert crest == {"description": "Crest factor, dB", "anyOf": [{"type": "number"}, {"type": "null"}]}
+    assert definitions["SpectralWithMood"]["properties"]["mood"]["description"] == "Mood; null: none"
+
+    columns, filters = list_columns(more), list_filters(more)
+    assert columns["crest_db"] == ("loudness", "crest_db")
+    assert columns["slope_db"] == ("spectral", "slope_db", "mean")
+    assert columns["mood"] == ("spectral", "mood")
+    new_filters = {name: kind for name, kind in filters.items() if name not in list_filters(DESCRIPTORS)}
+    assert new_filters == {
+        "min_crest_db": "double precision",
+        "max_crest_db": "double precision",
+        "mood": "text",
+    }
+
+    lines = [line for line in make_page(RecordWithMore).splitlines() if line not in make_page().splitlines()]
+    assert lines == [
+        "| `loudness.crest_db` | Crest factor, dB |  | `crest_db` | `min_crest_db`, `max_crest_db` |",
+        "| `spectral.slope_db` | Spectral slope, dB an octave |  | `slope_db` |  |",
+        "| `spectral.mood` | Mood; null: none |  | `mood` | `mood` |",
+    ]
 
 
-@pytest.mark.parametrize("name", ["speech_a.ogg", "hungarian_dance_5.ogg", "humpback.ogg"])
-def test_real_recordings(shared_audio: Path, name: str) -> None:
-    with (shared_audio / name).open("rb") as file, open_audio(file) as audio:
-        mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
-        y = np.concatenate([mono.push(block) for block in audio.blocks()])
-    assert_like_librosa(y[: 10 * SAMPLE_RATE])
+@pytest.mark.parametrize(
+    ("file", "made", "command"),
+    [
+        ("record.schema.json", lambda: json.dumps(make_schema(), indent=2) + "\n", ""),
+        ("descriptors.md", make_page, " descriptors"),
+    ],
+)
+def test_the_documented_forms_are_current(file: str, made: Any, command: str) -> None:
+    path = ROOT / "docs" / "audio" / file
+    assert path.read_text() == made(), (
+        f"write it again: python -m soundscape.audio.schema{command} > docs/audio/{file}"
+    )
 
 
-@pytest.mark.parametrize("samples", [0, 1, 50_000])
-def test_silence_has_no_descriptors(samples: int) -> None:
-    assert describe(np.zeros(samples, np.float32)) is None
+def test_every_measured_field_is_an_entry() -> None:
+    """Only the five numbers of a series, the two of the MFCC and what is no measurement are left out."""
+    sections = {entry.path[0] for entry in DESCRIPTORS}
+    assert sections == {"source", "loudness", "rhythm", "tonality", "spectral"}
+    properties = make_schema()["$defs"]
+    for section in ("Loudness", "Rhythm", "Tonality", "Spectral"):
+        names = {entry.path[1] for entry in DESCRIPTORS if entry.path[0] == section.lower()}
+        assert names == set(properties[section]["properties"]), section
 
 
-def test_pauses_are_left_out() -> None:
-    y = synthetic("noise")
-    paused = np.concatenate([y, np.zeros(len(y), np.float32)])
-    alone, with_pause = describe(y), describe(paused)
-    assert alone is not None
-    assert with_pause is not None
-    assert with_pause.active_share == pytest.approx(0.5, abs=0.02)
-    assert with_pause.centroid_hz.mean == pytest.approx(alone.centroid_hz.mean, rel=0.01)
+def test_columns_and_filters_are_used_once() -> None:
+    columns = [entry.descriptor.column for entry in DESCRIPTORS if entry.descriptor.column]
+    filters = [entry.descriptor.filter for entry in DESCRIPTORS if entry.descriptor.filter]
+    assert len(columns) == len(set(columns)) == len(list_columns(DESCRIPTORS))
+    assert len(filters) == len(set(filters))
+    assert all(entry.descriptor.column for entry in DESCRIPTORS if entry.descriptor.filter)
 
 
-@pytest.mark.parametrize("cut", [777, 100_000])
-def test_cuts_change_next_to_nothing(cut: int) -> None:
-    y = synthetic("sweep")
-    whole, pieces = describe(y), describe(y, cut)
-    assert whole is not None
-    assert pieces is not None
-    assert pieces.centroid_hz == whole.centroid_hz
-    assert pieces.mfcc.mean == pytest.approx(whole.mfcc.mean, rel=1e-12)
+def test_the_database_types_have_every_column_and_filter() -> None:
+    types = (ROOT / "supabase" / "database.types.ts").read_text()
+    row = types.split("      audio_features: {")[1].split("        Row: {")[1].split("        }")[0]
+    kinds = dict(re.findall(r"(\w+): (\w+)", row))
+    for entry in DESCRIPTORS:
+        if entry.descriptor.column is not None:
+            assert kinds[entry.descriptor.column] == ("number" if entry.is_number else "string"), entry.name
+    for function in ("search_audio", "search_facets", "similar_audio", "similar_to_embedding"):
+        arguments = types.split(f"      {function}: {{")[1].split("Args: {")[1].split("}")[0]
+        found = dict(re.findall(r"(\w+)\?: (\w+)", arguments))
+        for name, kind in list_filters(DESCRIPTORS).items():
+            assert found[name] == ("string" if kind == "text" else "number"), f"{function}({name})"
 
 
-@pytest.mark.parametrize(("frequency_hz", "level"), [(100.0, 1.0), (1000.0, 0.1), (8000.0, 0.5)])
-def test_a_sine_is_where_it_is(frequency_hz: float, level: float) -> None:
-    y = (level * np.sin(2 * np.pi * frequency_hz * np.arange(SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32)
-    found = describe(y)
-    assert found is not None
-    assert found.centroid_hz.median == pytest.approx(frequency_hz, rel=0.03)
-    assert found.rolloff_hz.median == pytest.approx(frequency_hz, abs=2 * BIN_HZ)
-    assert found.flatness.median < 0.001
-    assert found.rms_dbfs.median == pytest.approx(20 * np.log10(level) - 3.01, abs=0.1)
-    assert found.zero_crossing_rate.median == pytest.approx(2 * frequency_hz / SAMPLE_RATE, rel=0.03)
+def test_the_page_has_a_line_for_each() -> None:
+    page = (ROOT / "docs" / "audio" / "descriptors.md").read_text()
+    assert render_table(DESCRIPTORS) in page
+    assert all(f"| `{entry.name}` |" in page for entry in DESCRIPTORS)

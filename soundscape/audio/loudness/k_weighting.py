@@ -22,7 +22,7 @@ from soundscape.errors import PolicyRefusal
 # case 13).
 SEGMENTS_PER_SECOND = 100
 # The shelf's corner is 1.7 kHz; below this rate there is hardly a spectrum left to weigh.
-LOWEST_SAMPLE_RATE = 4_000
+MIN_SAMPLE_RATE_HZ = 4_000
 
 _SURROUND_GAIN = 1.41
 _DENORMAL_GUARD = 1e-25
@@ -96,11 +96,11 @@ def k_filter(sample_rate: int) -> NDArray[np.float64]:
     Raises:
         PolicyRefusal: the rate is below 4 kHz.
     """
-    if sample_rate < LOWEST_SAMPLE_RATE:
+    if sample_rate < MIN_SAMPLE_RATE_HZ:
         raise PolicyRefusal(
             f"Loudness is not defined at {sample_rate} Hz.",
             code="sample_rate_unsupported",
-            remedy=f"Use a recording of at least {LOWEST_SAMPLE_RATE} Hz.",
+            remedy=f"Use a recording of at least {MIN_SAMPLE_RATE_HZ} Hz.",
         )
     corner_hz, gain_db, q = 1681.974450955533, 3.999843853973347, 0.7071752369554196
     k = math.tan(math.pi * corner_hz / sample_rate)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from soundscape.audio.compiled import compiled
 from soundscape.audio.loudness.k_weighting import SEGMENTS_PER_SECOND, WeightedEnergy
 from soundscape.audio.loudness.true_peak import TruePeakMeter
+from soundscape.audio.measurements import Loudness
 
 ABSOLUTE_GATE_LUFS = -70.0
 INTEGRATED_RELATIVE_GATE_LU = -10.0
@@ -36,29 +36,6 @@ _MOMENTARY_SEGMENTS = 40
 _SHORT_TERM_SEGMENTS = 300
 # Gating blocks overlap by 75 % of 400 ms; Tech 3342 wants windows of 3 s at least every 100 ms.
 _STEP_SEGMENTS = 10
-
-
-@dataclass(frozen=True)
-class Loudness:
-    """What the meter read. A value is `None` where the standard defines none.
-
-    Attributes:
-        integrated_lufs: gated loudness of the whole. `None` if nothing passes the absolute gate of -70 LUFS,
-            or the recording is shorter than one gating block (400 ms).
-        range_lu: spread of the short-term loudness, 10th to 95th percentile of what passes the gates.
-            `None` under 3 s, or if nothing passes.
-        true_peak_dbtp: `None` for digital silence.
-        sample_peak_dbfs: `None` for digital silence.
-        max_momentary_lufs: loudest 400 ms, ungated. `None` if shorter, or digital silence.
-        max_short_term_lufs: loudest 3 s, ungated. `None` if shorter, or digital silence.
-    """
-
-    integrated_lufs: float | None
-    range_lu: float | None
-    true_peak_dbtp: float | None
-    sample_peak_dbfs: float | None
-    max_momentary_lufs: float | None
-    max_short_term_lufs: float | None
 
 
 @compiled()

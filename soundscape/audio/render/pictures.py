@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.render.spectrogram import LONG_COLUMNS, Spectrogram, mel_height
-from soundscape.audio.render.waveform import levels
+from soundscape.audio.record import Pictures, SpectrogramTiles
+from soundscape.audio.render.spectrogram import LONG_COLUMNS, Spectrogram, locate_on_mel_axis
+from soundscape.audio.render.waveform import build_levels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from soundscape.audio.record import Pictures, SpectrogramTiles
     from soundscape.audio.render.waveform import Peaks
 
 WIDTH_PX = 1600
@@ -79,10 +79,8 @@ def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: f
 
     peaks: int16, shape (pixels, channels, 2).
     """
-    from soundscape.audio.record import Pictures
-
-    bars = waveform_bars(levels(peaks)[-1])
-    shades = spectrogram_shades(spectrogram)
+    bars = draw_bars(build_levels(peaks)[-1])
+    shades = scale_spectrogram(spectrogram)
     for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
         paint_waveform(bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
         painted = paint_spectrogram(shades, duration_s=duration_s, theme=theme)
@@ -100,16 +98,14 @@ def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | 
     """Bare pictures, a pixel a column and a mel band, dark page's colours; None for a short recording."""
     from PIL import Image
 
-    from soundscape.audio.record import SpectrogramTiles
-
-    columns = spectrogram.columns()
+    columns = spectrogram.result()
     if len(columns) <= LONG_COLUMNS:
         return None
     paths = []
     for index, start in enumerate(range(0, len(columns), TILE_WIDTH_PX)):
         shades = spectrogram.shades(columns[start : start + TILE_WIDTH_PX], range_db=RANGE_DB)
         tile = Image.fromarray(np.ascontiguousarray(np.flipud(shades.T)))
-        tile.putpalette(heat_palette(DARK).tobytes())
+        tile.putpalette(make_palette(DARK).tobytes())
         paths.append(f"spectrogram_{index:03}.png")
         tile.save(out_dir / paths[-1], compress_level=_COMPRESSION)
     return SpectrogramTiles(
@@ -120,7 +116,7 @@ def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | 
     )
 
 
-def waveform_bars(peaks: Peaks) -> Shades:
+def draw_bars(peaks: Peaks) -> Shades:
     """Peaks, int16, shape (pixels, channels, 2), as bars about a middle line: opacity, shape (320, 1600).
 
     Every bar reaches the largest absolute peak of its stretch; the loudest touches the edges, so quiet
@@ -156,7 +152,7 @@ def paint_waveform(bars: Shades, *, theme: Theme) -> Image:
     return Image.fromarray(rgba)
 
 
-def spectrogram_shades(spectrogram: Spectrogram) -> Shades:
+def scale_spectrogram(spectrogram: Spectrogram) -> Shades:
     """The whole recording fitted to the plot, from 80 dB below the loudest (0) to the loudest (255)."""
     from PIL import Image
 
@@ -176,11 +172,11 @@ def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Ima
     pen = ImageDraw.Draw(ink)
     font = ImageFont.load_default(_FONT_PX)
     for frequency_hz in _FREQUENCIES_HZ:
-        y = _PLOT_BOTTOM - mel_height(frequency_hz) * height
+        y = _PLOT_BOTTOM - locate_on_mel_axis(frequency_hz) * height
         label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
         pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=255)
         pen.text((_PLOT_LEFT - 12, y), label, fill=255, font=font, anchor="rm")
-    for time_s, label in time_ticks(duration_s):
+    for time_s, label in place_ticks(duration_s):
         x = _PLOT_LEFT + time_s / duration_s * width
         pen.line((x, _PLOT_BOTTOM + 1, x, _PLOT_BOTTOM + 6), fill=255)
         pen.text((x, _PLOT_BOTTOM + 12), label, fill=255, font=font, anchor="ma")
@@ -196,7 +192,7 @@ def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Ima
         indices[_PLOT_TOP:_PLOT_BOTTOM, left:right] = np.rint(colours * ((_HEAT_COLOURS - 1) / 255))
     picture = Image.fromarray(indices)
     inks = [theme.text] * len(_INK_COLOURS)
-    palette = np.concatenate([heat_palette(theme, _HEAT_COLOURS), inks, [theme.grid]])
+    palette = np.concatenate([make_palette(theme, _HEAT_COLOURS), inks, [theme.grid]])
     picture.putpalette(palette.astype(np.uint8).tobytes())
     opacities = np.full(256, 255)
     opacities[_INK_COLOURS.start : _INK_COLOURS.stop] = np.linspace(0, 255, len(_INK_COLOURS))
@@ -204,7 +200,7 @@ def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Ima
     return picture
 
 
-def heat_palette(theme: Theme, colours: int = 256) -> Shades:
+def make_palette(theme: Theme, colours: int = 256) -> Shades:
     """From nothing to loudest, uint8, shape (colours, 3)."""
     stops = np.array(theme.heat, dtype=np.float64)
     at = np.linspace(0, len(stops) - 1, colours)
@@ -212,7 +208,7 @@ def heat_palette(theme: Theme, colours: int = 256) -> Shades:
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
-def time_ticks(duration_s: float) -> list[tuple[float, str]]:
+def place_ticks(duration_s: float) -> list[tuple[float, str]]:
     """Round times from 0 to the end with labels, at most nine or so."""
     step = next((s for s in _TIME_STEPS_S if duration_s / s <= _MAX_TIME_TICKS), _TIME_STEPS_S[-1])
     times = [index * step for index in range(int(duration_s / step) + 1)]

@@ -36,7 +36,7 @@ class Spectrogram:
         steps = np.rint((log_mel_db - _FLOOR_DB) * np.float32(1 / _STEP_DB))
         self._add(np.clip(steps, 0, 255).astype(np.uint8))
         if self.frames_per_column == 1 and self._count > LONG_COLUMNS:
-            kept = self.columns()
+            kept = self.result()
             self.frames_per_column = LONG_FRAMES_PER_COLUMN
             self._columns, self._count = [], 0
             self._add(kept)
@@ -50,7 +50,7 @@ class Spectrogram:
         self._columns.append(frames)
         self._count += len(frames)
 
-    def columns(self) -> Levels:
+    def result(self) -> Levels:
         """All columns as stored, shape (columns, 128), lowest band first."""
         parts = list(self._columns)
         if len(self._rest):
@@ -72,7 +72,7 @@ class Spectrogram:
 
     def overview(self, width: int) -> Float32:
         """Levels, float32, shape (at most `width`, 128): neighbouring columns are averaged where need be."""
-        columns = self.columns()
+        columns = self.result()
         if len(columns) > width:
             edges = np.arange(width + 1) * len(columns) // width
             return np.stack(
@@ -81,7 +81,7 @@ class Spectrogram:
         return columns.astype(np.float32)
 
 
-def mel_height(frequency_hz: float) -> float:
+def locate_on_mel_axis(frequency_hz: float) -> float:
     """Where a frequency lies on the mel axis, 0 at 0 Hz to 1 at 11,025 Hz."""
     return _mel(frequency_hz) / _mel(SAMPLE_RATE / 2)
 

@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from soundscape.audio.compiled import compiled
+from soundscape.audio.record import Waveform, WaveformLevel
 
 if TYPE_CHECKING:
     from soundscape.audio.decode.readers import Samples
-    from soundscape.audio.record import Waveform
 
 FINEST_SAMPLES_PER_PIXEL = 256
 LEVEL_RATIO = 4
@@ -98,7 +98,7 @@ def _peaks(block: Samples, samples_per_pixel: int) -> Peaks:
     return peaks
 
 
-def coarser(peaks: Peaks, ratio: int = LEVEL_RATIO) -> Peaks:
+def coarsen(peaks: Peaks, ratio: int = LEVEL_RATIO) -> Peaks:
     """The same peaks with `ratio` pixels in one; the last may cover fewer."""
     starts = np.arange(0, len(peaks), ratio)
     merged = np.empty((len(starts), *peaks.shape[1:]), dtype=np.int16)
@@ -108,21 +108,21 @@ def coarser(peaks: Peaks, ratio: int = LEVEL_RATIO) -> Peaks:
     return merged
 
 
-def levels(peaks: Peaks) -> list[Peaks]:
+def build_levels(peaks: Peaks) -> list[Peaks]:
     """From the finest to the first that is small enough to be the overview."""
     found = [peaks]
     while len(found[-1]) > OVERVIEW_MAX_PIXELS:
-        found.append(coarser(found[-1]))
+        found.append(coarsen(found[-1]))
     return found
 
 
-def dat_bytes(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> bytes:
+def encode_dat(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> bytes:
     """One level as an audiowaveform version 2 `.dat` file."""
     header = np.array([2, 0, sample_rate, samples_per_pixel, len(peaks), peaks.shape[1]], dtype="<i4")
     return b"".join([header.tobytes(), peaks.astype("<i2", copy=False).data])
 
 
-def as_json(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> str:
+def encode_json(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> str:
     """One level as audiowaveform JSON."""
     return json.dumps(
         {
@@ -145,21 +145,19 @@ def write(
 
     peaks: int16, shape (pixels, channels, 2), at `samples_per_pixel`.
     """
-    from soundscape.audio.record import Waveform, WaveformLevel
-
     written = []
-    found = levels(peaks)
+    found = build_levels(peaks)
     for depth, level in enumerate(found):
         covers = samples_per_pixel * LEVEL_RATIO**depth
         path = "waveform.dat" if level is found[-1] else f"waveform_{covers}.dat"
-        content = dat_bytes(level, sample_rate=sample_rate, samples_per_pixel=covers)
+        content = encode_dat(level, sample_rate=sample_rate, samples_per_pixel=covers)
         (out_dir / path).write_bytes(content)
         written.append(
             WaveformLevel(path=path, samples_per_pixel=covers, length=len(level), size_bytes=len(content))
         )
     overview = written[-1]
     (out_dir / "waveform.json").write_text(
-        as_json(found[-1], sample_rate=sample_rate, samples_per_pixel=overview.samples_per_pixel)
+        encode_json(found[-1], sample_rate=sample_rate, samples_per_pixel=overview.samples_per_pixel)
     )
     return Waveform(
         path=overview.path,
@@ -171,7 +169,7 @@ def write(
     )
 
 
-def window(waveform: Waveform, *, start_s: float, end_s: float, width_px: int) -> Window:
+def find_window(waveform: Waveform, *, start_s: float, end_s: float, width_px: int) -> Window:
     """The bytes a player needs to draw [start_s, end_s) `width_px` wide.
 
     The coarsest level that still has a pixel for every pixel on the screen; the finest where none has.

@@ -4,7 +4,7 @@ Dynamic programming after Ellis, "Beat Tracking by Dynamic Programming", 2007, w
 smoothing of `librosa.beat.beat_track`. Unlike there the period is not rounded to whole frames, and the path
 may begin and end anywhere at no cost, which keeps the first and last beats on their onsets.
 
-Public surface: `beat_frames(envelope, bpm=..., frame_rate_hz=...)`. Time and memory are linear in the frames.
+Public surface: `find_beats(envelope, bpm=..., frame_rate_hz=...)`. Time and memory are linear in the frames.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _best_path(score: NDArray[np.float64], period: float) -> NDArray[np.int32]:
     return found[:count][::-1].copy()
 
 
-def beat_frames(envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: float) -> NDArray[np.int32]:
+def find_beats(envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: float) -> NDArray[np.int32]:
     """Frames of the beats, ascending.
 
     Args:

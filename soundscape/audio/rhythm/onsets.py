@@ -1,6 +1,6 @@
 """Onsets: where sounds begin, heard as a sudden rise over many mel bands at once.
 
-Public surface: `OnsetEnvelope().push(log_mel)`, `.result()`, and `onset_frames(envelope, frame_rate_hz=...)`.
+Public surface: `OnsetEnvelope().push(log_mel)`, `.result()`, and `find_onsets(envelope, frame_rate_hz=...)`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WINDOW_HALF_FRAMES = 2
 # finds.
 ONSET_RISE_DB = 1.0
 _SURROUNDINGS_S = 0.5
-_SHORTEST_GAP_S = 0.05
+_MIN_GAP_S = 0.05
 
 
 @compiled()
@@ -83,7 +83,7 @@ class OnsetEnvelope:
         return envelope
 
 
-def onset_frames(envelope: NDArray[np.float32], *, frame_rate_hz: float) -> NDArray[np.int64]:
+def find_onsets(envelope: NDArray[np.float32], *, frame_rate_hz: float) -> NDArray[np.int64]:
     """Frames of the onsets: local maxima that stand out from the half second around them."""
     if not envelope.size:
         return np.empty(0, dtype=np.int64)
@@ -91,7 +91,7 @@ def onset_frames(envelope: NDArray[np.float32], *, frame_rate_hz: float) -> NDAr
     peaks = np.flatnonzero(
         (envelope == maximum_filter1d(envelope, 3)) & (envelope >= surroundings + ONSET_RISE_DB)
     )
-    apart = _thinned(peaks, max(1, round(_SHORTEST_GAP_S * frame_rate_hz)))
+    apart = _thinned(peaks, max(1, round(_MIN_GAP_S * frame_rate_hz)))
     return peaks[apart]
 
 

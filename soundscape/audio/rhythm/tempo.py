@@ -11,7 +11,7 @@ Confidence is the comb's correlation beyond what noise of the same length reache
 
 A loop is another matter: it is too short for statistics, but was cut to length. See `_loop_tempo_bpm`.
 
-Public surface: `tempo(envelope, frame_rate_hz=..., duration_s=...) -> Tempo`.
+Public surface: `estimate_tempo(envelope, frame_rate_hz=..., duration_s=...) -> Tempo`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from soundscape.audio.compiled import compiled
 
-SLOWEST_BPM, FASTEST_BPM = 45.0, 212.0
+MIN_BPM, MAX_BPM = 45.0, 212.0
 PRIOR_CENTRE_BPM, PRIOR_WIDTH_OCTAVES = 120.0, 1.0
 # Below this there is no tempo. Measured: of 400 recordings of 4 to 60 s made of random clicks, noise,
 # irregular bursts and shuffled pieces of speech, birds, rain and typing, the highest confidence was 0.02;
@@ -38,7 +38,7 @@ _BEATS = np.array([1.0, 2.0, 3.0, 4.0])[:, np.newaxis]
 _SMOOTHING_FRAMES = 1.4
 _LEVELLING_S = 4.0
 _LOOP_BEATS = (4, 8, 16, 32, 64)
-_LOOP_LONGEST_S = 40.0
+_MAX_LOOP_S = 40.0
 _LOOP_CONFIDENCE = 0.5
 
 
@@ -62,7 +62,9 @@ def noise_correlation(duration_s: float) -> float:
     return max(0.1, 2.0 / max(duration_s, 1e-9))
 
 
-def tempo(envelope: NDArray[np.float32], *, frame_rate_hz: float, duration_s: float | None = None) -> Tempo:
+def estimate_tempo(
+    envelope: NDArray[np.float32], *, frame_rate_hz: float, duration_s: float | None = None
+) -> Tempo:
     """The one tempo that serves a recording best.
 
     Args:
@@ -73,7 +75,7 @@ def tempo(envelope: NDArray[np.float32], *, frame_rate_hz: float, duration_s: fl
     if envelope.size < frame_rate_hz:
         return Tempo(bpm=None, confidence=0.0)
     levelled = _levelled(envelope, frame_rate_hz)
-    longest_lag = min(envelope.size, int(4 * 60 * frame_rate_hz / SLOWEST_BPM) + 8)
+    longest_lag = min(envelope.size, int(4 * 60 * frame_rate_hz / MIN_BPM) + 8)
     correlation = _autocorrelation(levelled, longest_lag)
     if duration_s is not None and (loop_bpm := _loop_tempo_bpm(correlation, frame_rate_hz, duration_s)):
         return Tempo(bpm=loop_bpm, confidence=_LOOP_CONFIDENCE)
@@ -125,7 +127,7 @@ def _mean(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.f
 
 def _best(correlation: NDArray[np.float64], frame_rate_hz: float, frames: int) -> tuple[float, float]:
     """The tempo with the highest score, and its comb correlation."""
-    bpm = np.exp(np.arange(np.log(SLOWEST_BPM), np.log(FASTEST_BPM), _STEP))
+    bpm = np.exp(np.arange(np.log(MIN_BPM), np.log(MAX_BPM), _STEP))
     period = 60 * frame_rate_hz / bpm
     lags = _BEATS * period
     known = lags < 0.75 * frames
@@ -168,7 +170,7 @@ def _loop_tempo_bpm(
     first, few of these the second.
     """
     tenths = duration_s * 10
-    if duration_s > _LOOP_LONGEST_S or abs(tenths - round(tenths)) < 0.01:
+    if duration_s > _MAX_LOOP_S or abs(tenths - round(tenths)) < 0.01:
         return None
     fitting = []
     for beats in _LOOP_BEATS:

@@ -24,19 +24,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from soundscape.audio.measurements import Embedding
+
 SIZE = 128
 
 Float32 = npt.NDArray[np.float32]
 Section = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """One place. `space` says what it compares with, version included; `values`: float32 (128,), length 1."""
-
-    space: str
-    version: int
-    values: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,6 @@ class Projection:
     """
 
     space: str
-    version: int
     centre: Float32
     matrix: Float32
     location: Float32
@@ -59,7 +51,7 @@ class Projection:
         norm = float(np.linalg.norm(values))
         if not norm > 0:
             return None
-        return Embedding(self.space, self.version, (values / np.float32(norm)).astype(np.float32))
+        return Embedding(self.space, tuple((values / np.float32(norm)).tolist()))
 
 
 @lru_cache(maxsize=4)
@@ -71,7 +63,6 @@ def projection(name: str) -> Projection:
         arrays = {key: stored[key].astype(np.float32) for key in stored.files if key != "version"}
     return Projection(
         space=f"{name}-v{version}",
-        version=version,
         centre=arrays["centre"],
         matrix=arrays["matrix"],
         location=arrays.get("location", np.zeros(1, dtype=np.float32)),
@@ -96,18 +87,18 @@ def from_descriptors(
     """Place a recording by its descriptors.
 
     The sections are those of `soundscape analyze --json` under the same names, with any further keys; see
-    `descriptor_features` for the ones used. None for a recording whose spectrum is null (digital silence):
+    `list_features` for the ones used. None for a recording whose spectrum is null (digital silence):
     it sounds like nothing.
     """
     if spectral is None:
         return None
     frozen = projection("descriptors-128")
-    features = descriptor_features(spectral=spectral, tonality=tonality, rhythm=rhythm, loudness=loudness)
+    features = list_features(spectral=spectral, tonality=tonality, rhythm=rhythm, loudness=loudness)
     # The hyperbolic tangent is a soft limit: one outlandish descriptor cannot outshout the hundred others.
     return frozen(np.tanh((features - frozen.location) / frozen.scale))
 
 
-def descriptor_features(
+def list_features(
     *, spectral: Section, tonality: Section | None, rhythm: Section | None, loudness: Section | None
 ) -> Float32:
     """The 101 numbers before scaling, float32.

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from soundscape.audio.measurements import Tag
 from soundscape.audio.tagging import yamnet
 
 VERSION = 1
@@ -25,16 +26,6 @@ BATCH_WINDOWS = 16
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """One AudioSet class over one stretch of the recording. `confidence` is 0 to 1."""
-
-    label: str
-    confidence: float
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Public surface::
 
-    profile = ToneProfile(sample_rate=22_050, n_fft=2048)
+    profile = TonalityMeter(sample_rate=22_050, n_fft=2048)
     for S in batches:                  # magnitude, float32, shape (frames, 1025), in order
         profile.push(S)
     profile.result()                   # Tonality(key="G", mode="minor", confidence=0.93, ...)
@@ -18,12 +18,13 @@ relative key.
 from __future__ import annotations
 
 import cmath
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundscape.audio.tonality.partials import LOWEST_CENTS, STEP_CENTS, HeardPartials, Partials
+from soundscape.audio.measurements import Tonality
+from soundscape.audio.tonality.partials import MIN_CENTS, STEP_CENTS, PartialMeter, PartialsSummary
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 # Below this there is no key. Measured: rain, noise, applause, speech, birds, engines and single or random
@@ -33,39 +34,20 @@ PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"
 CONFIDENCE_THRESHOLD = 0.1
 
 # Steady peaks as a share of all: speech has under 0.01 and rain none, drums and voice over chords about 0.1.
-LEAST_STEADY_SHARE = 0.015
+MIN_STEADY_SHARE = 0.015
 # How much of their weight keeps to one grid of semitones: 0.1 to 0.3 in random tones and crowds, 0.5 to 1
 # in music.
-LEAST_AGREEMENT = 0.3
+MIN_AGREEMENT = 0.3
 
 _MAJOR = (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081)
 _MINOR = (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052)
 # A partial may be the second, third or fourth of a tone below: it speaks for that one too, half as loud
 # each time.
+_MODES: tuple[Literal["major", "minor"], ...] = ("major", "minor")
 _HARMONICS = ((2, 0.5), (3, 0.25), (4, 0.125))
 
 
-@dataclass(frozen=True)
-class Tonality:
-    """What the tones amount to.
-
-    Attributes:
-        key: tonic, written with sharps ("A#", not "Bb"); `None` where no key is heard.
-        mode: "major" or "minor"; `None` with the key.
-        confidence: 0 to 1; below 0.1 no key is given.
-        chroma: weight of the steady tones by pitch class from C, the largest 1; all 0 where there are none.
-        tuning_cents: how far the tones lie from A4 = 440 Hz, -50 to 50; `None` where there are none, or where
-            they keep to no common tuning.
-    """
-
-    key: str | None
-    mode: str | None
-    confidence: float
-    chroma: tuple[float, ...]
-    tuning_cents: float | None
-
-
-class ToneProfile:
+class TonalityMeter:
     """Streaming tonality of a magnitude spectrum.
 
     Args:
@@ -74,7 +56,7 @@ class ToneProfile:
     """
 
     def __init__(self, *, sample_rate: int = 22_050, n_fft: int = 2048) -> None:
-        self._partials = Partials(sample_rate=sample_rate, n_fft=n_fft)
+        self._partials = PartialMeter(sample_rate=sample_rate, n_fft=n_fft)
 
     def push(self, S: NDArray[np.float32]) -> None:
         """Take magnitude frames in order, shape (frames, n_fft / 2 + 1)."""
@@ -82,21 +64,21 @@ class ToneProfile:
 
     def result(self) -> Tonality:
         """The tonality of what was pushed so far."""
-        heard = self._partials.heard()
-        if heard.steady_share < LEAST_STEADY_SHARE:
+        heard = self._partials.result()
+        if heard.steady_share < MIN_STEADY_SHARE:
             return Tonality(key=None, mode=None, confidence=0.0, chroma=(0.0,) * 12, tuning_cents=None)
         tuning_cents = cmath.phase(heard.offset) / (2 * cmath.pi) * 100
         chroma = fold(heard.weights, tuning_cents)
-        correlations = key_correlations(fold(_with_fundamentals(heard.weights), tuning_cents))
+        correlations = correlate_keys(fold(_with_fundamentals(heard.weights), tuning_cents))
         best = int(np.argmax(correlations))
         confidence = _confidence(heard, chroma, correlations)
         known = confidence >= CONFIDENCE_THRESHOLD
         return Tonality(
             key=PITCH_CLASSES[best % 12] if known else None,
-            mode=("major", "minor")[best // 12] if known else None,
+            mode=_MODES[best // 12] if known else None,
             confidence=round(confidence, 4),
             chroma=tuple(float(c) for c in np.round(chroma / chroma.max(), 4)),
-            tuning_cents=round(tuning_cents, 1) if abs(heard.offset) >= LEAST_AGREEMENT else None,
+            tuning_cents=round(tuning_cents, 1) if abs(heard.offset) >= MIN_AGREEMENT else None,
         )
 
 
@@ -105,7 +87,7 @@ def fold(weights: NDArray[np.float64], tuning_cents: float) -> NDArray[np.float6
 
     What lies between two semitones counts little: cos^2, 1 on the semitone and 0 halfway.
     """
-    semitones = (LOWEST_CENTS + STEP_CENTS * np.arange(weights.size) - tuning_cents) / 100
+    semitones = (MIN_CENTS + STEP_CENTS * np.arange(weights.size) - tuning_cents) / 100
     nearest = np.round(semitones)
     centred = np.cos(np.pi * (semitones - nearest)) ** 2
     # A is the ninth semitone above C.
@@ -113,7 +95,7 @@ def fold(weights: NDArray[np.float64], tuning_cents: float) -> NDArray[np.float6
     return np.bincount(classes, weights * centred, minlength=12).astype(np.float64)
 
 
-def key_correlations(chroma: NDArray[np.float64]) -> NDArray[np.float64]:
+def correlate_keys(chroma: NDArray[np.float64]) -> NDArray[np.float64]:
     """Correlation with the 24 keys, shape (24,): C major to B major, then C minor to B minor.
 
     Of the roots of the weights, which keeps one long note from standing for the whole.
@@ -146,7 +128,7 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 
 def _confidence(
-    heard: HeardPartials, chroma: NDArray[np.float64], correlations: NDArray[np.float64]
+    heard: PartialsSummary, chroma: NDArray[np.float64], correlations: NDArray[np.float64]
 ) -> float:
     """All of these must hold, each from 0 (not at all) to 1.
 
@@ -158,8 +140,8 @@ def _confidence(
     classes = float(np.exp(-np.sum(share * np.log(share + 1e-12))))
     second, first = np.sort(correlations)[-2:]
     return (
-        _ramp(abs(heard.offset), LEAST_AGREEMENT, 0.6)
-        * _ramp(heard.steady_share, LEAST_STEADY_SHARE, 0.065)
+        _ramp(abs(heard.offset), MIN_AGREEMENT, 0.6)
+        * _ramp(heard.steady_share, MIN_STEADY_SHARE, 0.065)
         * _ramp(float(first), 0.6, 0.85)
         * _ramp(classes, 1.5, 3.0)
         * (0.5 + 0.5 * _ramp(float(first - second), 0.0, 0.1))

@@ -1,4 +1,4 @@
-"""Partials: the spectral peaks that belong to tones, told from noise and glides, gathered by their pitch.
+"""PartialMeter: the spectral peaks that belong to tones, told from noise and glides, gathered by their pitch.
 
 A peak counts if it stands out from the bins around it and was there, at the same pitch, 93 ms before, in a
 window that shares no sample with this one. Noise has peaks, but not again at the same place; a gliding
@@ -9,7 +9,7 @@ cannot be folded while streaming; 10 cents leave an error of at most 5 when they
 separate two semitones, and finer steps would be finer than the peaks are measured (3 cents on detuned
 chords).
 
-Public surface: `Partials(sample_rate=..., n_fft=...)`, `.push(S)`, `.heard() -> HeardPartials`.
+Public surface: `PartialMeter(sample_rate=..., n_fft=...)`, `.push(S)`, `.result() -> PartialsSummary`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from soundscape.audio.compiled import compiled
 
 STEP_CENTS = 10
-LOWEST_CENTS = -6000  # relative to A4 = 440 Hz: 13.75 Hz
+MIN_CENTS = -6000  # relative to A4 = 440 Hz: 13.75 Hz
 _STEPS = 1100
 
-_LOWEST_HZ, _HIGHEST_HZ = 100.0, 3500.0
+_MIN_HZ, _MAX_HZ = 100.0, 3500.0
 _NEIGHBOURS = 10
 _PROMINENCE = 3.0
 _LAG_FRAMES = 4
@@ -36,11 +36,11 @@ _FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
-class HeardPartials:
+class PartialsSummary:
     """What was gathered.
 
     Attributes:
-        weights: by pitch, shape (1100,); step i is the pitch `LOWEST_CENTS + i * STEP_CENTS` above A4 = 440
+        weights: by pitch, shape (1100,); step i is the pitch `MIN_CENTS + i * STEP_CENTS` above A4 = 440
             Hz. A partial weighs the root of its magnitude, so that loud passages and low notes do not speak
             for all.
         steady_share: weight of what counted, of all peaks.
@@ -97,14 +97,14 @@ def _gather(
                 or abs(before[k + 1] - frequency_hz) < near_hz
             ):
                 continue
-            step = (1200 * np.log2(frequency_hz / 440.0) - LOWEST_CENTS) / STEP_CENTS
+            step = (1200 * np.log2(frequency_hz / 440.0) - MIN_CENTS) / STEP_CENTS
             below = int(np.floor(step))
             weights[below] += weight * (below + 1 - step)
             weights[below + 1] += weight * (step - below)
             sums[0] += weight
 
 
-class Partials:
+class PartialMeter:
     """Streaming gatherer; a fixed 30 KB whatever the length.
 
     Args:
@@ -114,8 +114,8 @@ class Partials:
 
     def __init__(self, *, sample_rate: int, n_fft: int) -> None:
         self._bin_hz = sample_rate / n_fft
-        self._first = max(_NEIGHBOURS + 1, int(_LOWEST_HZ / self._bin_hz))
-        self._last = min(n_fft // 2 - _NEIGHBOURS, int(_HIGHEST_HZ / self._bin_hz))
+        self._first = max(_NEIGHBOURS + 1, int(_MIN_HZ / self._bin_hz))
+        self._last = min(n_fft // 2 - _NEIGHBOURS, int(_MAX_HZ / self._bin_hz))
         self._floor = _FLOOR * n_fft / 4
         self._earlier = np.full((_LAG_FRAMES + 1, self._last + 1), np.nan)
         self._weights = np.zeros(_STEPS)
@@ -137,12 +137,12 @@ class Partials:
         )
         self._frame += S.shape[0]
 
-    def heard(self) -> HeardPartials:
+    def result(self) -> PartialsSummary:
         """What was gathered so far."""
         steady, everything = self._sums
-        cents = LOWEST_CENTS + STEP_CENTS * np.arange(_STEPS)
+        cents = MIN_CENTS + STEP_CENTS * np.arange(_STEPS)
         offset = complex(np.sum(self._weights * np.exp(2j * np.pi * cents / 100)))
-        return HeardPartials(
+        return PartialsSummary(
             weights=self._weights.copy(),
             steady_share=float(steady / everything) if everything else 0.0,
             offset=offset / float(steady) if steady else 0j,

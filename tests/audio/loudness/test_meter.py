@@ -20,8 +20,9 @@ from scipy.signal import firwin, lfilter
 from signals import recorded
 
 from soundscape.audio.loudness.k_weighting import channel_weights, k_filter
-from soundscape.audio.loudness.meter import Loudness, LoudnessMeter
+from soundscape.audio.loudness.meter import LoudnessMeter
 from soundscape.audio.loudness.true_peak import interpolation_phases, oversampling_factor
+from soundscape.audio.measurements import Loudness
 from soundscape.errors import PolicyRefusal
 
 Signal = NDArray[np.float32]

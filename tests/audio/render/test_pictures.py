@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 
 from soundscape.audio.render import pictures
-from soundscape.audio.render.spectrogram import LONG_COLUMNS, LONG_FRAMES_PER_COLUMN, Spectrogram, mel_height
+from soundscape.audio.render.spectrogram import (
+    LONG_COLUMNS,
+    LONG_FRAMES_PER_COLUMN,
+    Spectrogram,
+    locate_on_mel_axis,
+)
 from soundscape.audio.spectrum import FRAME_RATE_HZ, MELS
 
 
@@ -30,7 +35,7 @@ def spectrogram(frames: int, band: int = 40) -> Spectrogram:
 
 
 def test_bars_follow_the_level_and_the_loudest_touches_the_edges() -> None:
-    bars = pictures.waveform_bars(ramp_peaks())
+    bars = pictures.draw_bars(ramp_peaks())
     assert bars.shape == (pictures.WAVEFORM_HEIGHT_PX, pictures.WIDTH_PX)
     heights = (bars > 127).sum(axis=0)[1::6][:-1]
     assert (np.diff(heights.astype(int)) >= 0).all()
@@ -42,14 +47,14 @@ def test_bars_follow_the_level_and_the_loudest_touches_the_edges() -> None:
 @pytest.mark.parametrize("pixels", [0, 1, 3, 265, 266, 267, 100_000])
 def test_any_length_fills_the_width(pixels: int) -> None:
     peaks = np.tile(np.array([[[-5, 5]]], dtype=np.int16), (pixels, 1, 1))
-    shown = (pictures.waveform_bars(peaks) > 127).any(axis=0)
+    shown = (pictures.draw_bars(peaks) > 127).any(axis=0)
     assert shown[:4].all()
     assert shown[-10:].any()
 
 
 @pytest.mark.parametrize("theme", [pictures.LIGHT, pictures.DARK])
 def test_the_waveform_stands_on_a_transparent_ground(theme: pictures.Theme) -> None:
-    image = np.asarray(pictures.paint_waveform(pictures.waveform_bars(ramp_peaks()), theme=theme))
+    image = np.asarray(pictures.paint_waveform(pictures.draw_bars(ramp_peaks()), theme=theme))
     assert image.shape == (320, 1600, 4)
     assert image[0, 0, 3] == 0
     assert tuple(image[160, 1, :3]) == pytest.approx(theme.middle, abs=2)
@@ -60,7 +65,7 @@ def test_every_frame_is_in_the_spectrogram(frames: int) -> None:
     filled = spectrogram(frames)
     long = frames > LONG_COLUMNS
     assert filled.frames_per_column == (LONG_FRAMES_PER_COLUMN if long else 1)
-    columns = filled.columns()
+    columns = filled.result()
     assert len(columns) == -(-frames // filled.frames_per_column)
     assert (columns.argmax(axis=1) == 40).all()
     assert filled.seconds_per_column * len(columns) == pytest.approx(frames / FRAME_RATE_HZ, abs=0.1)
@@ -68,7 +73,7 @@ def test_every_frame_is_in_the_spectrogram(frames: int) -> None:
 
 
 def test_a_band_is_drawn_at_its_height() -> None:
-    shades = pictures.spectrogram_shades(spectrogram(3000, band=40))
+    shades = pictures.scale_spectrogram(spectrogram(3000, band=40))
     row = shades.mean(axis=1).argmax()
     assert 1 - row / len(shades) == pytest.approx(40.5 / MELS, abs=0.01)
     assert shades.max() > 245
@@ -79,7 +84,7 @@ def test_a_band_is_drawn_at_its_height() -> None:
 def test_silence_is_dark() -> None:
     silent = Spectrogram()
     silent.push(np.full((500, MELS), -100.0, dtype=np.float32))
-    assert pictures.spectrogram_shades(silent).max() == 0
+    assert pictures.scale_spectrogram(silent).max() == 0
 
 
 def test_the_axis_is_the_mel_scale() -> None:
@@ -87,7 +92,7 @@ def test_the_axis_is_the_mel_scale() -> None:
 
     for frequency_hz in (0, 200, 1000, 4000, 11_025):
         expected = librosa.hz_to_mel(frequency_hz) / librosa.hz_to_mel(11_025)
-        assert mel_height(frequency_hz) == pytest.approx(expected)
+        assert locate_on_mel_axis(frequency_hz) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_the_axis_is_the_mel_scale() -> None:
     ],
 )
 def test_times_on_the_axis(duration_s: float, labels: list[str]) -> None:
-    assert [label for _, label in pictures.time_ticks(duration_s)] == labels
+    assert [label for _, label in pictures.place_ticks(duration_s)] == labels
 
 
 def test_a_long_recording_is_tiled(tmp_path: Path) -> None:

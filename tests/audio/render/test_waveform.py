@@ -48,19 +48,19 @@ def test_cuts_change_nothing(cuts: tuple[int, ...]) -> None:
 def test_coarser_is_the_same_as_measured_coarser(pixels: int, channels: int, ratio: int) -> None:
     y = np.random.default_rng(pixels).uniform(-1, 1, (channels, pixels * 8 + 3)).astype(np.float32)
     fine = peaks_of(y, samples_per_pixel=8)
-    assert np.array_equal(waveform.coarser(fine, ratio), peaks_of(y, samples_per_pixel=8 * ratio))
+    assert np.array_equal(waveform.coarsen(fine, ratio), peaks_of(y, samples_per_pixel=8 * ratio))
 
 
 def test_the_dat_file_is_audiowaveforms_version_2() -> None:
     # By hand, from the format: version, flags, rate, samples per pixel, length, channels.
     peaks = np.array([[[-1, 2], [-3, 4]], [[-5, 6], [-7, 8]]], dtype=np.int16)
     expected = struct.pack("<iIiiIi8h", 2, 0, 44_100, 256, 2, 2, -1, 2, -3, 4, -5, 6, -7, 8)
-    assert waveform.dat_bytes(peaks, sample_rate=44_100, samples_per_pixel=256) == expected
+    assert waveform.encode_dat(peaks, sample_rate=44_100, samples_per_pixel=256) == expected
 
 
 def test_the_json_says_the_same() -> None:
     peaks = np.array([[[-1, 2], [-3, 4]]], dtype=np.int16)
-    found = json.loads(waveform.as_json(peaks, sample_rate=48_000, samples_per_pixel=512))
+    found = json.loads(waveform.encode_json(peaks, sample_rate=48_000, samples_per_pixel=512))
     assert found == {
         "version": 2,
         "channels": 2,
@@ -90,7 +90,7 @@ def test_a_window_reads_exactly_its_pixels(tmp_path: Path) -> None:
     y = tone(seconds=60, sample_rate=44_100)
     peaks = peaks_of(y)
     written = waveform.write(peaks, tmp_path, sample_rate=44_100)
-    found = waveform.window(written, start_s=10, end_s=12, width_px=300)
+    found = waveform.find_window(written, start_s=10, end_s=12, width_px=300)
     assert found.samples_per_pixel == 256
     data = (tmp_path / found.path).read_bytes()[found.start_byte : found.end_byte]
     first, last = 441_000 // 256, -(-529_200 // 256)
@@ -122,7 +122,7 @@ def test_any_window_of_six_hours_takes_at_most_200_kb(
 ) -> None:
     recording = six_hours(2, sample_rate)
     end_s = min(start_s + span_s, 6 * 3600.0)
-    found = waveform.window(recording, start_s=start_s, end_s=end_s, width_px=width_px)
+    found = waveform.find_window(recording, start_s=start_s, end_s=end_s, width_px=width_px)
     assert 0 <= found.end_byte - found.start_byte <= 200_000
     # Enough to draw with, as far as the finest level goes.
     finest = (end_s - start_s) * sample_rate / waveform.FINEST_SAMPLES_PER_PIXEL

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from signals import recorded
 
-from soundscape.audio.rhythm.beats import beat_frames
-from soundscape.audio.rhythm.meter import OnsetEnvelope, Rhythm, rhythm
-from soundscape.audio.rhythm.onsets import onset_frames
-from soundscape.audio.rhythm.tempo import CONFIDENCE_THRESHOLD, tempo
+from soundscape.audio.measurements import Rhythm
+from soundscape.audio.rhythm.beats import find_beats
+from soundscape.audio.rhythm.meter import measure_rhythm
+from soundscape.audio.rhythm.onsets import OnsetEnvelope, find_onsets
+from soundscape.audio.rhythm.tempo import CONFIDENCE_THRESHOLD, estimate_tempo
 
 SR, HOP = 22_050, 512
 FRAME_RATE_HZ = SR / HOP
@@ -120,7 +121,7 @@ def test_tempo_is_right_within_4_percent_from_50_to_200_bpm(kind: str, snr_db: f
     tempi = [*range(50, 200, 10), 200]
     verdicts = Counter()
     for bpm in tempi:
-        found = rhythm(envelope(track(kind, bpm, snr_db)), frame_rate_hz=FRAME_RATE_HZ)
+        found = measure_rhythm(envelope(track(kind, bpm, snr_db)), frame_rate_hz=FRAME_RATE_HZ)
         verdicts[verdict(found.tempo_bpm, bpm)] += 1
         assert found.tempo_confidence > 2 * CONFIDENCE_THRESHOLD, f"{kind} at {bpm} BPM"
     assert verdicts == {"right": len(tempi)}
@@ -130,7 +131,9 @@ def test_drums_are_right_but_for_the_octave() -> None:
     """Hats on half beats make twice the tempo as good a guess below 80 BPM, kicks half of it above 150."""
     tempi = range(60, 181, 10)
     verdicts = Counter(
-        verdict(rhythm(envelope(track("drums", bpm, snr)), frame_rate_hz=FRAME_RATE_HZ).tempo_bpm, bpm)
+        verdict(
+            measure_rhythm(envelope(track("drums", bpm, snr)), frame_rate_hz=FRAME_RATE_HZ).tempo_bpm, bpm
+        )
         for bpm in tempi
         for snr in (None, 6.0)
     )
@@ -143,7 +146,7 @@ def test_drums_are_right_but_for_the_octave() -> None:
 def test_beats_fall_on_the_clicks(bpm: float) -> None:
     rng = np.random.default_rng(round(bpm))
     at = np.arange(0.4, DURATION_S - 0.2, 60 / bpm)
-    found = rhythm(
+    found = measure_rhythm(
         envelope(mix([(t, click(), 1.0) for t in at], DURATION_S, rng)), frame_rate_hz=FRAME_RATE_HZ
     )
     beats_s = np.array(found.beats_s)
@@ -157,7 +160,7 @@ def test_beats_fall_on_the_clicks(bpm: float) -> None:
 @pytest.mark.parametrize(("kind", "bpm"), [("click", 100), ("chords", 120), ("drums", 110)])
 def test_beats_agree_with_librosa(kind: str, bpm: float) -> None:
     it = envelope(track(kind, bpm))
-    ours = beat_frames(it, bpm=bpm, frame_rate_hz=FRAME_RATE_HZ)
+    ours = find_beats(it, bpm=bpm, frame_rate_hz=FRAME_RATE_HZ)
     _, theirs = librosa.beat.beat_track(onset_envelope=it, sr=SR, hop_length=HOP, bpm=bpm)
     distance = np.abs(ours[:, np.newaxis] - theirs)
     # librosa drops more of the first and last ones.
@@ -167,7 +170,7 @@ def test_beats_agree_with_librosa(kind: str, bpm: float) -> None:
 
 def test_onsets_agree_with_librosa_on_a_made_rhythm() -> None:
     it = envelope(track("drums", 110))
-    ours = onset_frames(it, frame_rate_hz=FRAME_RATE_HZ)
+    ours = find_onsets(it, frame_rate_hz=FRAME_RATE_HZ)
     theirs = librosa.onset.onset_detect(onset_envelope=it, sr=SR, hop_length=HOP)
     distance = np.abs(ours[:, np.newaxis] - theirs)
     assert (distance.min(axis=1) <= 1).mean() >= 0.9
@@ -195,7 +198,7 @@ def sounds_without_tempo() -> dict[str, Signal]:
 def test_no_tempo_is_an_answer() -> None:
     """The threshold is four times what the most rhythmical of these reaches."""
     for name, y in sounds_without_tempo().items():
-        found = rhythm(envelope(y), frame_rate_hz=FRAME_RATE_HZ, duration_s=y.size / SR)
+        found = measure_rhythm(envelope(y), frame_rate_hz=FRAME_RATE_HZ, duration_s=y.size / SR)
         assert found.tempo_bpm is None, name
         assert found.beats_s == (), name
         assert found.tempo_confidence <= CONFIDENCE_THRESHOLD / 4, name
@@ -205,7 +208,7 @@ def recording(name: str) -> Rhythm:
     y, sample_rate, _ = recorded(name)
     duration_s = y.shape[1] / sample_rate
     y = soxr.resample(y.mean(axis=0), sample_rate, SR, "HQ").astype(np.float32)
-    return rhythm(envelope(y), frame_rate_hz=FRAME_RATE_HZ, duration_s=duration_s)
+    return measure_rhythm(envelope(y), frame_rate_hz=FRAME_RATE_HZ, duration_s=duration_s)
 
 
 def test_the_trumpet_loop_is_90_bpm() -> None:
@@ -282,7 +285,7 @@ def test_the_division_into_batches_does_not_matter(seed: int, cuts: list[int]) -
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 3, 20, 43, 60])
 def test_recordings_too_short_for_a_tempo(frames: int) -> None:
-    found = rhythm(np.ones(frames, np.float32), frame_rate_hz=FRAME_RATE_HZ)
+    found = measure_rhythm(np.ones(frames, np.float32), frame_rate_hz=FRAME_RATE_HZ)
     assert (found.tempo_bpm, found.beats_s) == (None, ())
 
 
@@ -296,13 +299,13 @@ def test_six_hours_are_analysed_in_seconds() -> None:
 
     frames = int(6 * 3600 * FRAME_RATE_HZ)
     it = np.tile(envelope(track("click", 120)), frames // 600 + 1)[:frames]
-    rhythm(it[:5000], frame_rate_hz=FRAME_RATE_HZ)
+    measure_rhythm(it[:5000], frame_rate_hz=FRAME_RATE_HZ)
     began = time.perf_counter()
-    found = rhythm(it, frame_rate_hz=FRAME_RATE_HZ)
+    found = measure_rhythm(it, frame_rate_hz=FRAME_RATE_HZ)
     assert time.perf_counter() - began < 10
     assert found.tempo_bpm == pytest.approx(120, rel=0.04)
 
 
 def test_a_long_recording_has_the_tempo_of_its_parts() -> None:
     it = np.concatenate([envelope(track("click", 100))] * 6)
-    assert tempo(it, frame_rate_hz=FRAME_RATE_HZ).bpm == pytest.approx(100, rel=0.01)
+    assert estimate_tempo(it, frame_rate_hz=FRAME_RATE_HZ).bpm == pytest.approx(100, rel=0.01)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundscape.audio.decode.file import open_audio
+from soundscape.audio.measurements import Tag
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
-from soundscape.audio.tagging.tagger import Segments, Tag, Tagger, TagResult
+from soundscape.audio.tagging.tagger import Segments, Tagger, TagResult
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 MODEL = SHARED / "models/yamnet.tflite"

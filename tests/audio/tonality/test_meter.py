@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from signals import recorded
 
+from soundscape.audio.measurements import Tonality
 from soundscape.audio.tonality.meter import (
     CONFIDENCE_THRESHOLD,
     PITCH_CLASSES,
-    Tonality,
-    ToneProfile,
-    key_correlations,
+    TonalityMeter,
+    correlate_keys,
 )
 
 SR = 22_050
@@ -41,7 +41,7 @@ def magnitude(y: NDArray[np.floating]) -> Signal:
 
 
 def tonality(y: NDArray[np.floating]) -> Tonality:
-    profile = ToneProfile(sample_rate=SR, n_fft=2048)
+    profile = TonalityMeter(sample_rate=SR, n_fft=2048)
     profile.push(magnitude(y))
     return profile.result()
 
@@ -123,7 +123,7 @@ def test_a_profile_fits_its_own_key_best(tonic: int, mode: str) -> None:
     chroma = np.zeros(12)
     for degree in TRIADS[mode]:
         chroma[(tonic + degree) % 12] = 1.0
-    assert int(np.argmax(key_correlations(chroma))) == tonic + 12 * (mode == "minor")
+    assert int(np.argmax(correlate_keys(chroma))) == tonic + 12 * (mode == "minor")
 
 
 def glide(seed: int, duration_s: float) -> NDArray[np.float64]:
@@ -171,7 +171,7 @@ def test_no_key_is_an_answer(name: str) -> None:
 
 def test_where_no_tone_sounds_there_is_no_tuning() -> None:
     assert tonality(np.zeros(SR)) == Tonality(None, None, 0.0, (0.0,) * 12, None)
-    assert ToneProfile().result() == Tonality(None, None, 0.0, (0.0,) * 12, None)
+    assert TonalityMeter().result() == Tonality(None, None, 0.0, (0.0,) * 12, None)
 
 
 def test_tones_that_keep_to_no_scale_have_no_tuning() -> None:
@@ -251,7 +251,7 @@ def test_recordings_without_a_key(name: str) -> None:
 @given(cuts=st.lists(st.integers(0, 104), max_size=10))
 def test_the_division_into_batches_does_not_matter(cuts: list[int]) -> None:
     S = magnitude(cadence(2, "major", 15))
-    whole, parts = ToneProfile(), ToneProfile()
+    whole, parts = TonalityMeter(), TonalityMeter()
     whole.push(S)
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), S.shape[0]], strict=True):
         parts.push(S[start:stop])

@@ -1,0 +1,137 @@
+"""Descriptors against librosa's on the same frames.
+
+Tolerances: frequencies within 0.1 Hz, rolloff within a bin, flatness within 0.2 %, contrast within 0.05 dB,
+MFCC within 0.01. librosa's clip at 80 dB below the loudest is left out on both sides, see the module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+from signals import Samples, tone
+
+from soundscape.audio.decode.file import open_audio
+from soundscape.audio.descriptors import Summary
+from soundscape.audio.measurements import Spectral
+from soundscape.audio.spectral import ACTIVE_DBFS, SpectralMeter
+from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum
+
+BIN_HZ = SAMPLE_RATE / 2048
+
+
+def describe(y: Samples, cut: int = 32768) -> Spectral | None:
+    shared, meter = Spectrum(), SpectralMeter()
+    for start in range(0, len(y), cut):
+        for frames in shared.push(y[start : start + cut]):
+            meter.push(frames)
+    for frames in shared.finish():
+        meter.push(frames)
+    return meter.result()
+
+
+def synthetic(name: str) -> Samples:
+    random = np.random.default_rng(3)
+    noise = random.standard_normal(3 * SAMPLE_RATE).astype(np.float32) * 0.1
+    return {
+        "noise": noise,
+        "tone": tone(seconds=3, sample_rate=SAMPLE_RATE, channels=1)[0],
+        "bursts": noise * (np.arange(len(noise)) % 8000 < 3000),
+        "sweep": 0.3 * librosa.chirp(fmin=100, fmax=10_000, sr=SAMPLE_RATE, duration=3).astype(np.float32)
+        + noise * 0.05,
+        "clicks": noise * 0.01 + (np.arange(len(noise)) % 11_025 == 0),
+    }[name].astype(np.float32)
+
+
+def assert_summary(found: Summary, expected: np.ndarray, tolerance: float) -> None:
+    assert found.mean == pytest.approx(expected.mean(), abs=tolerance)
+    assert found.std == pytest.approx(expected.std(), abs=tolerance)
+    assert found.min == pytest.approx(expected.min(), abs=tolerance)
+    assert found.max == pytest.approx(expected.max(), abs=tolerance)
+    assert found.median == pytest.approx(np.median(expected), abs=tolerance)
+
+
+def assert_like_librosa(y: Samples) -> None:
+    found = describe(y)
+    assert found is not None
+    # The same frames: what is below float32's rounding (an empty band's valley) differs between transforms.
+    shared = Spectrum()
+    S = np.concatenate([frames.S for part in (shared.push(y), shared.finish()) for frames in part]).T
+    rms_dbfs = 20 * np.log10(np.maximum(librosa.feature.rms(y=y)[0], 1e-10))
+    active = rms_dbfs > ACTIVE_DBFS
+    feature = librosa.feature
+    assert found.active_share == active.mean()
+    assert_summary(found.rms_dbfs, rms_dbfs[active], 0.001)
+    assert_summary(found.centroid_hz, feature.spectral_centroid(S=S, sr=SAMPLE_RATE)[0][active], 0.1)
+    assert_summary(found.bandwidth_hz, feature.spectral_bandwidth(S=S, sr=SAMPLE_RATE)[0][active], 0.1)
+    assert_summary(found.rolloff_hz, feature.spectral_rolloff(S=S, sr=SAMPLE_RATE)[0][active], 1.01 * BIN_HZ)
+    flatness = feature.spectral_flatness(S=S)[0][active]
+    assert_summary(found.flatness, flatness, 0.002 * float(flatness.max()))
+    assert_summary(found.zero_crossing_rate, feature.zero_crossing_rate(y)[0][active], 1e-6)
+    log_mel_db = librosa.power_to_db(feature.melspectrogram(S=S**2, sr=SAMPLE_RATE), top_db=None)
+    flux = librosa.onset.onset_strength(S=log_mel_db, center=False)
+    assert_summary(found.flux, flux[active], 0.01)
+    mfcc = feature.mfcc(S=log_mel_db, n_mfcc=20)[:, active]
+    assert found.mfcc.mean == pytest.approx(mfcc.mean(axis=1), abs=0.01)
+    assert found.mfcc.std == pytest.approx(mfcc.std(axis=1), abs=0.01)
+    assert found.contrast_db == pytest.approx(contrast_unclipped(S)[:, active].mean(axis=1), abs=0.05)
+
+
+def contrast_unclipped(S: Samples) -> np.ndarray:
+    """librosa's contrast with its clip at 80 dB switched off."""
+    unclipped = lambda power: librosa.power_to_db(power, top_db=None)  # noqa: E731
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(librosa.feature.spectral, "power_to_db", unclipped)
+        return librosa.feature.spectral_contrast(S=S, sr=SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("name", ["noise", "tone", "bursts", "sweep", "clicks"])
+def test_synthetic_sounds(name: str) -> None:
+    assert_like_librosa(synthetic(name))
+
+
+@pytest.mark.parametrize("name", ["speech_a.ogg", "hungarian_dance_5.ogg", "humpback.ogg"])
+def test_real_recordings(shared_audio: Path, name: str) -> None:
+    with (shared_audio / name).open("rb") as file, open_audio(file) as audio:
+        mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
+        y = np.concatenate([mono.push(block) for block in audio.blocks()])
+    assert_like_librosa(y[: 10 * SAMPLE_RATE])
+
+
+@pytest.mark.parametrize("samples", [0, 1, 50_000])
+def test_silence_has_no_descriptors(samples: int) -> None:
+    assert describe(np.zeros(samples, np.float32)) is None
+
+
+def test_pauses_are_left_out() -> None:
+    y = synthetic("noise")
+    paused = np.concatenate([y, np.zeros(len(y), np.float32)])
+    alone, with_pause = describe(y), describe(paused)
+    assert alone is not None
+    assert with_pause is not None
+    assert with_pause.active_share == pytest.approx(0.5, abs=0.02)
+    assert with_pause.centroid_hz.mean == pytest.approx(alone.centroid_hz.mean, rel=0.01)
+
+
+@pytest.mark.parametrize("cut", [777, 100_000])
+def test_cuts_change_next_to_nothing(cut: int) -> None:
+    y = synthetic("sweep")
+    whole, pieces = describe(y), describe(y, cut)
+    assert whole is not None
+    assert pieces is not None
+    assert pieces.centroid_hz == whole.centroid_hz
+    assert pieces.mfcc.mean == pytest.approx(whole.mfcc.mean, rel=1e-12)
+
+
+@pytest.mark.parametrize(("frequency_hz", "level"), [(100.0, 1.0), (1000.0, 0.1), (8000.0, 0.5)])
+def test_a_sine_is_where_it_is(frequency_hz: float, level: float) -> None:
+    y = (level * np.sin(2 * np.pi * frequency_hz * np.arange(SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32)
+    found = describe(y)
+    assert found is not None
+    assert found.centroid_hz.median == pytest.approx(frequency_hz, rel=0.03)
+    assert found.rolloff_hz.median == pytest.approx(frequency_hz, abs=2 * BIN_HZ)
+    assert found.flatness.median < 0.001
+    assert found.rms_dbfs.median == pytest.approx(20 * np.log10(level) - 3.01, abs=0.1)
+    assert found.zero_crossing_rate.median == pytest.approx(2 * frequency_hz / SAMPLE_RATE, rel=0.03)
