@@ -296,8 +296,8 @@ def hide(connection: psycopg.Connection[Any], listed: list[str]) -> None:
     )
     connection.execute(table.format("enable"))
     connection.execute(
-        "insert into soundscape.unlisted_postings (shelf, posting) "
-        "select soundscape.shelf(f.user_id), p.posting from soundscape.postings p "
+        "insert into soundscape.unlisted_postings (owner_hash, posting) "
+        "select soundscape.owner_hash(f.user_id), p.posting from soundscape.postings p "
         "join soundscape.fingerprints f on f.number = (p.posting >> 20 & 4194303)::integer "
         "where not f.is_listed order by 1, 2"
     )

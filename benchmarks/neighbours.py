@@ -208,9 +208,9 @@ def describe(dsn: str, recordings: int, real: list[dict[str, Any]]) -> None:
                 copy.write_row([identity(number), vector(places[number])])
         connection.execute(
             "insert into benchmark.places (audio_id, space, user_id, is_listed, embedding, created_at, "
-            "octaves, octaves_certainty, onsets, fifth, is_minor, fifth_certainty, called) "
+            "octaves, octaves_confidence, onsets, fifth, is_minor, fifth_confidence, label_vector) "
             "select p.id, %s, %s, false, p.place::extensions.halfvec, now(), c.* "
-            "from placed p, soundscape.compared(p.id) c",
+            "from placed p, soundscape.similarity_traits(p.id) c",
             (real[0]["embedding"]["space"], OTHERS),
         )
         connection.execute("vacuum analyze")

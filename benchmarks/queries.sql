@@ -19,7 +19,7 @@ cross join lateral (select ('00000000-0000-4000-8000-' || lpad((1 + n % current_
 -- Fifty thousand words that nobody knows, as names and places are.
 cross join lateral (select left(translate(md5((n % 50000)::text), '0123456789', 'ghijklmnop'), 5 + n % 6) as w) rare;
 insert into soundscape.vocabulary (word)
-select distinct unnest(soundscape.spelt_words(f.search)) from public.audio_files f where soundscape.is_findable(f);
+select distinct unnest(soundscape.correctable_words(f.search)) from public.audio_files f where soundscape.is_findable(f);
 insert into public.audio_features (audio_id, user_id, is_listed, object_version, analysis_version, duration_s, tempo_bpm, key, mode,
                                    sha256, waveform_path, descriptors)
 select id, user_id, is_listed, '1', '1', duration, 50 + random() * 150, (array['C','C#','D','D#','E','F','F#','G','G#','A','A#','B'])[1 + (random() * 11)::int],

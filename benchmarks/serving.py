@@ -211,7 +211,7 @@ select (select jsonb_object_agg(c.reason, c.many)
         from (select reason, count(*) as many from answer group by reason) as c),
        (select bool_or(rhythm > 0) and bool_or(tonality > 0) and bool_or(tags > 0) from answer),
        exists (select from soundscape.recommendation_models m,
-               lateral soundscape.middle(m.id, array(select id from answer), array[1]::real[])
+               lateral soundscape.centroid_of_choices(m.id, array(select id from answer), array[1]::real[])
                where m.state = 'in_force')
 """
 MOODS_OF: LiteralString = (

@@ -11,11 +11,11 @@ export type Database = {
           created_at: string
           embedding: unknown
           fifth: number | null
-          fifth_certainty: number | null
+          fifth_confidence: number | null
           is_listed: boolean
           is_minor: boolean | null
           octaves: number | null
-          octaves_certainty: number | null
+          octaves_confidence: number | null
           onsets: number | null
           space: string
           user_id: string
@@ -27,11 +27,11 @@ export type Database = {
           created_at?: string
           embedding: unknown
           fifth?: number | null
-          fifth_certainty?: number | null
+          fifth_confidence?: number | null
           is_listed: boolean
           is_minor?: boolean | null
           octaves?: number | null
-          octaves_certainty?: number | null
+          octaves_confidence?: number | null
           onsets?: number | null
           space: string
           user_id: string
@@ -42,11 +42,11 @@ export type Database = {
           created_at?: string
           embedding?: unknown
           fifth?: number | null
-          fifth_certainty?: number | null
+          fifth_confidence?: number | null
           is_listed?: boolean
           is_minor?: boolean | null
           octaves?: number | null
-          octaves_certainty?: number | null
+          octaves_confidence?: number | null
           onsets?: number | null
           space?: string
           user_id?: string
@@ -932,7 +932,7 @@ export type Database = {
       }
       fit_embeddings: { Args: { recordings: string[]; space: string }; Returns: Json }
       fit_history: { Args: { after?: string; most?: number }; Returns: Json }
-      forget_removals: { Args: { bucket: string; removed: string[] }; Returns: undefined }
+      confirm_deletions: { Args: { bucket: string; removed: string[] }; Returns: undefined }
       hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
       impressions_after: {
         Args: { after_answer?: string; after_place?: number; after_shown_at?: string; most?: number }
@@ -951,7 +951,7 @@ export type Database = {
           user_id: string
         }[]
       }
-      index_moment: { Args: Record<PropertyKey, never>; Returns: string }
+      index_snapshot: { Args: Record<PropertyKey, never>; Returns: string }
       index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
       list_jobs: {
         Args: {
@@ -978,7 +978,7 @@ export type Database = {
       }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
       next_message_s: { Args: Record<PropertyKey, never>; Returns: number }
-      pending_removals: {
+      pending_deletions: {
         Args: { most?: number }
         Returns: {
           bucket_id: string
@@ -1068,7 +1068,7 @@ export type Database = {
         Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }
         Returns: Json
       }
-      settle_fingerprint: { Args: { matches: Json; others: string[]; recording: string }; Returns: undefined }
+      complete_comparison: { Args: { matches: Json; others: string[]; recording: string }; Returns: undefined }
       show_job: { Args: { job_id: number }; Returns: Json }
       similar_audio: {
         Args: {
@@ -1141,7 +1141,7 @@ export type Database = {
           path: string
         }[]
       }
-      unsettled_fingerprints: {
+      pending_comparisons: {
         Args: { most?: number }
         Returns: {
           audio_id: string

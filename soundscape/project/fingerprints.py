@@ -35,7 +35,7 @@ class Fingerprints(Functions):
 
     async def moment(self) -> str:
         """What the index holds now: said with a fingerprint that was compared with it, for `unsettled`."""
-        return str(await self._call("index_moment"))
+        return str(await self._call("index_snapshot"))
 
     async def candidates(
         self,
@@ -58,10 +58,10 @@ class Fingerprints(Functions):
             keys=keys.values.tolist(),
             frames=keys.frames.tolist(),
             version=VERSION,
-            most=most,
+            max_candidates=most,
             viewer=viewer,
-            everybody=everybody,
-            besides=besides,
+            all_owners=everybody,
+            for_recording=besides,
         )
         with translated("fingerprint_candidates"):
             return [
@@ -84,7 +84,7 @@ class Fingerprints(Functions):
         """Recordings after an id that were analysed before there was an index."""
         from soundscape.audio.fingerprint import VERSION
 
-        rows = await self._call("unindexed_recordings", version=VERSION, most=most, after=after)
+        rows = await self._call("unindexed_recordings", version=VERSION, max_recordings=most, after=after)
         with translated("unindexed_recordings"):
             return [Unindexed(row["audio_id"], row["object_version"], row["path"]) for row in rows]
 
@@ -101,12 +101,12 @@ class Fingerprints(Functions):
 
     async def unsettled(self, most: int) -> list[Unsettled]:
         """Fingerprints that were compared with the index while others were written to it."""
-        rows = await self._call("unsettled_fingerprints", most=most)
-        with translated("unsettled_fingerprints"):
+        rows = await self._call("pending_comparisons", max_fingerprints=most)
+        with translated("pending_comparisons"):
             return [Unsettled(str(row["audio_id"]), [str(other) for other in row["others"]]) for row in rows]
 
     async def settle(self, compared: Unsettled, claims: list[dict[str, Any]]) -> None:
         """Claim what came of comparing them."""
         await self._call(
-            "settle_fingerprint", recording=compared.audio_id, others=compared.others, matches=claims
+            "complete_comparison", recording=compared.audio_id, others=compared.others, matches=claims
         )

@@ -46,7 +46,7 @@ class Ledger(Functions):
             owner=owner,
             code=code,
             before=before,
-            most=most,
+            max_jobs=most,
         )
         return found
 
@@ -107,7 +107,7 @@ class Ledger(Functions):
                 "reanalyze",
                 version=version,
                 filters=list(filters),
-                most=most if left is None else min(most, left),
+                max_recordings=most if left is None else min(most, left),
                 after=after,
                 plan=plan,
             )

@@ -107,13 +107,16 @@ class Queue(Functions):
         found: dict[str, Any] = await self._call("queue_stats")
         return found
 
-    async def pending_removals(self, most: int = 100) -> list[tuple[str, list[str]]]:
+    async def pending_deletions(self, most: int = 100) -> list[tuple[str, list[str]]]:
         """Object names to delete: batches of one bucket, of one name where deleting it failed before."""
-        return [(row["bucket_id"], row["names"]) for row in await self._call("pending_removals", most=most)]
+        return [
+            (row["bucket_id"], row["names"])
+            for row in await self._call("pending_deletions", max_objects=most)
+        ]
 
-    async def forget_removals(self, bucket: str, names: list[str]) -> None:
+    async def confirm_deletions(self, bucket: str, names: list[str]) -> None:
         """Those objects are gone."""
-        await self._call("forget_removals", bucket=bucket, removed=names)
+        await self._call("confirm_deletions", bucket=bucket, removed=names)
 
 
 def _sayable(text: str) -> str:

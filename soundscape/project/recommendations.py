@@ -55,7 +55,7 @@ class Recommendations(Functions):
         """What people chose among listed recordings of others, in columns: user, item, weight, time."""
         after: str | None = None
         while True:
-            page: Row = await self._call("fit_history", after=after, most=PEOPLE_AT_ONCE)
+            page: Row = await self._call("fit_history", after=after, max_people=PEOPLE_AT_ONCE)
             if page["after"] is None:
                 return
             yield page
@@ -110,7 +110,7 @@ class Recommendations(Functions):
 
     async def models(self, most: int = 10) -> list[Row]:
         """The model in force and the latest others."""
-        found: list[Row] = await self._call("list_models", most=most)
+        found: list[Row] = await self._call("list_models", max_models=most)
         return found
 
 

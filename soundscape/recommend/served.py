@@ -1,6 +1,6 @@
 """A model as SQL serves it: places and keys, neighbours, and how something sounds, blended.
 
-What soundscape.listener and recommended_audio do for one caller is done here for many, so that what is
+What soundscape.listener_vector and recommended_audio do for one caller is done here for many, so that what is
 measured is what is served.
 """
 
@@ -28,7 +28,7 @@ NEIGHBOURS = 20
 LEAST_CHOSEN = 3
 """What fewer people chose is placed by how it sounds: too little to learn from, and too much told of them."""
 LATEST = 300
-"""So many choices make a listener: soundscape.candidates."""
+"""So many choices make a listener: soundscape.recommendation_candidates."""
 LATEST_WITH_NEIGHBOURS = 150
 LATEST_SKIPS = 6
 AGAINST_SKIPS = 0.75

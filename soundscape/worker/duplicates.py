@@ -159,7 +159,7 @@ async def recognised(fingerprints: Fingerprints, heard: Fingerprint, audio_id: s
         ).hits
     }
     written = await asyncio.to_thread(entry, heard)
-    return {"index": written | {"asked_in": asked_in}, "matches": [claim(hit) for hit in hits.values()]}
+    return {"index": written | {"compared_in": asked_in}, "matches": [claim(hit) for hit in hits.values()]}
 
 
 async def settle(fingerprints: Fingerprints) -> int:

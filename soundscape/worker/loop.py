@@ -44,7 +44,7 @@ UNREACHABLE_POLL_S = 1.5
 """How rarely a queue that does not answer is asked: it says nothing of leases that run out meanwhile."""
 REMOVALS_AT_ONCE = 100
 REMOVALS_FOR_S = 60.0
-"""With one request more well below `soundscape.removal_grace()`, after which names may be in use again."""
+"""With one request more well below `soundscape.deletion_grace()`, after which names may be in use again."""
 
 
 class Worker:
@@ -310,7 +310,7 @@ class Worker:
     async def _remove(self) -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        for bucket, names in await self._queue.pending_removals(REMOVALS_AT_ONCE):
+        for bucket, names in await self._queue.pending_deletions(REMOVALS_AT_ONCE):
             if loop.time() - began_s > REMOVALS_FOR_S:
                 break
             try:
@@ -319,4 +319,4 @@ class Worker:
                 # Whatever stays is asked for again, each time later; what stands behind it must not wait.
                 log.warning("objects were not removed", bucket=bucket, names=names[:5], error=str(error))
                 continue
-            await self._queue.forget_removals(bucket, names)
+            await self._queue.confirm_deletions(bucket, names)

@@ -131,16 +131,16 @@ comment on function public.custom_access_token_hook(jsonb)
     is 'Auth only: the claim user_role tells a frontend what to offer. What is allowed is decided by '
        'soundscape.authorize.';
 
-create function soundscape.may(somebody uuid, requested_permission public.app_permission) returns boolean
+create function soundscape.has_permission(somebody uuid, requested_permission public.app_permission) returns boolean
 language sql stable security definer set search_path = ''
 return exists (
     select from public.user_roles r join public.role_permissions p on p.role = r.role
     where r.user_id = somebody and p.permission = requested_permission);
-comment on function soundscape.may(uuid, public.app_permission) is 'Whether this user has a role with this permission.';
+comment on function soundscape.has_permission(uuid, public.app_permission) is 'Whether this user has a role with this permission.';
 
 create function soundscape.authorize(requested_permission public.app_permission) returns boolean
 language sql stable security definer set search_path = ''
 -- The claim in the token lives on for up to an hour after a role was taken away; the table does not.
-return soundscape.may((select auth.uid()), requested_permission);
+return soundscape.has_permission((select auth.uid()), requested_permission);
 comment on function soundscape.authorize(public.app_permission)
     is 'Whether the caller has a role with this permission, now.';

@@ -1,29 +1,29 @@
 -- Recordings. A recording is a row here and an object in the bucket audio-files.
 
-create function soundscape.folded(words text) returns text
+create function soundscape.fold(words text) returns text
 language sql immutable parallel safe set search_path = ''
 -- Marks are taken off their letters, the rest is put together again as it was: only Latin, Greek and Cyrillic
 -- lose anything. Letters that are no mark's bearer are spelt out. What was compatible (ﬁ, Ａ) becomes the same.
 return replace(replace(replace(replace(translate(
     lower(normalize(regexp_replace(normalize(words, nfkd), '[\u0300-\u036f]', '', 'g'), nfkc)),
     'øłđðıħŧ', 'olddiht'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th');
-comment on function soundscape.folded(text) is 'The text in lower case and without accents, as search compares it.';
+comment on function soundscape.fold(text) is 'The text in lower case and without accents, as search compares it.';
 
-create function soundscape.plain(words text) returns text
+create function soundscape.plain_words(words text) returns text
 language sql immutable parallel safe set search_path = ''
 -- Left to itself, the parser makes one word of night_recording_01.wav, 2024-05-01 and AC/DC.
-return translate(soundscape.folded(words), $$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$$, repeat(' ', 32));
-comment on function soundscape.plain(text)
+return translate(soundscape.fold(words), $$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$$, repeat(' ', 32));
+comment on function soundscape.plain_words(text)
     is 'The text folded, and a blank for whatever of ASCII is neither letter nor digit: what words are made of.';
 
 create function soundscape.search_document(title text, description text, tags text[], heard jsonb) returns tsvector
 language sql immutable parallel safe set search_path = ''
 -- Word for word ('simple'): titles come in every language. What counts more is weighted more, and what people
 -- wrote counts more than what a machine heard.
-return setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(title, ''))), 'A')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(array_to_string(tags, ' '), ''))), 'B')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(description, ''))), 'C')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain(coalesce(
+return setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(title, ''))), 'A')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(array_to_string(tags, ' '), ''))), 'B')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(description, ''))), 'C')
+    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(
         (select string_agg(label, ' ') from jsonb_object_keys(heard) as label), ''))), 'D');
 comment on function soundscape.search_document(text, text, text[], jsonb)
     is 'The words a recording is found by: title before tags before description before what was heard.';
@@ -31,7 +31,7 @@ comment on function soundscape.search_document(text, text, text[], jsonb)
 create function soundscape.labels(tags text[], heard jsonb) returns text[]
 language sql immutable parallel safe set search_path = ''
 return coalesce((
-    select array_agg(distinct soundscape.folded(label))
+    select array_agg(distinct soundscape.fold(label))
     from (select unnest(tags) as label union all select jsonb_object_keys(heard)) as both_kinds
     where label ~ '\S'), '{}');
 comment on function soundscape.labels(text[], jsonb)
@@ -87,7 +87,7 @@ create index audio_files_public on public.audio_files (created_at desc) where is
 create index audio_files_hidden on public.audio_files (hidden_at desc) where hidden_at is not null;
 create index audio_files_by_words on public.audio_files using gin (search);
 create index audio_files_by_labels on public.audio_files using gin (labels);
-create index audio_files_by_title on public.audio_files (soundscape.folded(title), id);
+create index audio_files_by_title on public.audio_files (soundscape.fold(title), id);
 create index audio_files_by_duration on public.audio_files (duration, id);
 create index audio_files_by_license on public.audio_files (license, created_at desc);
 create unique index audio_files_by_object on public.audio_files (object_id);

@@ -72,17 +72,17 @@ comment on table soundscape.jobs is 'One row per analysis asked for: the truth b
 select pgmq.create('soundscape_uploads');
 select pgmq.create('soundscape_backfill');
 
-create function soundscape.forget_message() returns trigger
+create function soundscape.delete_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     perform pgmq.delete(old.queue, old.msg_id);
     return null;
 end
 $$;
-comment on function soundscape.forget_message() is 'Trigger on jobs: a deleted recording leaves no message behind.';
+comment on function soundscape.delete_message() is 'Trigger on jobs: a deleted recording leaves no message behind.';
 create trigger jobs_deleted after delete on soundscape.jobs
     for each row when (old.msg_id is not null)
-    execute function soundscape.forget_message();
+    execute function soundscape.delete_message();
 
 create function soundscape.enqueue(
     recording uuid, version text, queue text default 'soundscape_uploads', analysis text default null
@@ -102,7 +102,7 @@ begin
     returning * into job;
     perform soundscape.admit(job.user_id, job.queue);
     if job.queue = 'soundscape_uploads' then
-        perform soundscape.ring();
+        perform soundscape.ring_doorbell();
     end if;
     return job.id;
 end
@@ -131,12 +131,12 @@ comment on column soundscape.queue_settings.paused_at is 'Since when no job is g
 comment on column soundscape.queue_settings.changed_at is 'When it was last changed.';
 insert into soundscape.queue_settings default values;
 
-create sequence soundscape.turns cycle;
-comment on sequence soundscape.turns is 'Counts turns, so that one in backfill_every is a backfill''s.';
+create sequence soundscape.claim_rounds cycle;
+comment on sequence soundscape.claim_rounds is 'Counts turns, so that one in backfill_every is a backfill''s.';
 
-create function soundscape.standing_places() returns integer
+create function soundscape.max_ready_per_owner() returns integer
 language sql immutable parallel safe set search_path = '' return 2;
-comment on function soundscape.standing_places()
+comment on function soundscape.max_ready_per_owner()
     is 'Messages of one owner that may stand in a queue at once: a newcomer has so many of each owner''s before it.';
 
 create function soundscape.admit(owner uuid, wanted_queue text) returns boolean
@@ -154,7 +154,7 @@ begin
     into in_flight, standing
     from soundscape.jobs j
     where j.user_id = owner and j.queue = wanted_queue and j.state in ('queued', 'running') and j.msg_id is not null;
-    if standing >= soundscape.standing_places()
+    if standing >= soundscape.max_ready_per_owner()
        or in_flight >= (select s.in_flight_per_owner from soundscape.queue_settings s)
     then
         return false;
@@ -208,7 +208,7 @@ comment on function soundscape.admit_waiting()
 -- The doorbell
 -- ============
 
-create function soundscape.ring() returns void
+create function soundscape.ring_doorbell() returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     worker_url text;
@@ -242,4 +242,4 @@ exception when others then
     raise warning 'The doorbell does not ring: %', sqlerrm;
 end
 $$;
-comment on function soundscape.ring() is 'Wake the worker. Sent after commit, never retried, never needed.';
+comment on function soundscape.ring_doorbell() is 'Wake the worker. Sent after commit, never retried, never needed.';

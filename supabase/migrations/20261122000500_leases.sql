@@ -8,13 +8,13 @@ language sql immutable parallel safe set search_path = '' return 5;
 comment on function soundscape.max_attempts()
     is 'Attempts before a job is dead, those of killed workers included, excused ones not.';
 
-create function soundscape.max_excused() returns integer
+create function soundscape.max_excused_failures() returns integer
 language sql immutable parallel safe set search_path = '' return 50;
-comment on function soundscape.max_excused() is 'Passing failures before a job is dead: some two hours of them.';
+comment on function soundscape.max_excused_failures() is 'Passing failures before a job is dead: some two hours of them.';
 
-create function soundscape.patience() returns integer
+create function soundscape.failures_before_requeue() returns integer
 language sql immutable parallel safe set search_path = '' return 3;
-comment on function soundscape.patience()
+comment on function soundscape.failures_before_requeue()
     is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do not '
        'hold up the others.';
 
@@ -49,7 +49,7 @@ begin
         end if;
 
         -- One claim at a time counts what an owner has running. Only who holds no other owner waits for one.
-        owner_key := hashtextextended('soundscape.turn/' || wanted_queue || '/' || job.user_id, 0);
+        owner_key := hashtextextended('soundscape.owner/' || wanted_queue || '/' || job.user_id, 0);
         if cardinality(owners_held) = 0 then
             perform pg_advisory_xact_lock(owner_key);
             owners_held := owners_held || job.user_id;
@@ -101,7 +101,7 @@ begin
 end
 $$;
 comment on function soundscape.claim_next(text, text, integer, uuid[])
-    is 'Take the next job of one queue; null where nothing stands there for us. owners_held: whose turns this '
+    is 'Take the next job of one queue; null where nothing stands there for us. owners_held: the owners whose lock this '
        'transaction holds already.';
 
 create function soundscape.claim_jobs(
@@ -115,7 +115,7 @@ language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
     settings soundscape.queue_settings;
-    turn text[];
+    queues text[];
     job soundscape.jobs;
     owners_held uuid[] := '{}';
     looked_at_lines boolean := false;
@@ -132,13 +132,13 @@ begin
     end loop;
     select * into settings from soundscape.queue_settings;
     while left_to_claim > 0 and settings.paused_at is null loop
-        turn := array['soundscape_uploads', 'soundscape_backfill'];
-        if nextval('soundscape.turns') % settings.backfill_every = 0 then
-            turn := array['soundscape_backfill', 'soundscape_uploads'];
+        queues := array['soundscape_uploads', 'soundscape_backfill'];
+        if nextval('soundscape.claim_rounds') % settings.backfill_every = 0 then
+            queues := array['soundscape_backfill', 'soundscape_uploads'];
         end if;
-        job := soundscape.claim_next(turn[1], claim_jobs.worker, lease_s, owners_held);
+        job := soundscape.claim_next(queues[1], claim_jobs.worker, lease_s, owners_held);
         if job.id is null then
-            job := soundscape.claim_next(turn[2], claim_jobs.worker, lease_s, owners_held);
+            job := soundscape.claim_next(queues[2], claim_jobs.worker, lease_s, owners_held);
         end if;
         if job.id is null then
             exit when looked_at_lines or soundscape.admit_waiting() = 0;
@@ -172,7 +172,7 @@ comment on function soundscape.next_message_s()
     is 'Worker only. Seconds until a lease expires or a job is due, whichever comes first. 0 when a job is waiting, '
        'null when there is none or the queue is paused.';
 
-create function soundscape.held_job(job_id bigint, token text) returns soundscape.jobs
+create function soundscape.lock_held_job(job_id bigint, token text) returns soundscape.jobs
 language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs;
@@ -193,13 +193,13 @@ begin
     return job;
 end
 $$;
-comment on function soundscape.held_job(bigint, text)
+comment on function soundscape.lock_held_job(bigint, text)
     is 'The job, locked, if the token still holds it; otherwise an error that ends the transaction.';
 
 create function soundscape.extend_lease(job_id bigint, token text, lease_s integer default 60) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
 declare
-    job soundscape.jobs := soundscape.held_job(job_id, token);
+    job soundscape.jobs := soundscape.lock_held_job(job_id, token);
     until timestamptz := clock_timestamp() + make_interval(secs => lease_s);
 begin
     perform pgmq.set_vt(job.queue, job.msg_id, lease_s);
@@ -210,7 +210,7 @@ $$;
 comment on function soundscape.extend_lease(bigint, text, integer)
     is 'Worker only. The heartbeat: holds the job for lease_s more seconds.';
 
-create function soundscape.told(final_state text, code text, message text) returns text
+create function soundscape.owner_message(final_state text, code text, message text) returns text
 language sql immutable parallel safe set search_path = ''
 -- A refusal is about the file and written for its owner. What broke on our side is the operator's to read.
 return case final_state
@@ -219,7 +219,7 @@ return case final_state
         'Try again later (retry_analysis), or upload the recording in another format.'
     when 'cancelled' then 'The analysis was cancelled. Ask for it again with retry_analysis.'
 end;
-comment on function soundscape.told(text, text, text) is 'What the owner reads of how a job ended.';
+comment on function soundscape.owner_message(text, text, text) is 'What the owner reads of how a job ended.';
 
 create function soundscape.end_job(
     job soundscape.jobs, final_state text, file_status text, code text default null, message text default null
@@ -234,7 +234,7 @@ begin
     -- was ready all along, while it was analysed anew, stays so however that ends.
     update public.audio_files set status = 'analyzing' where id = job.audio_id and status = 'queued' and file_status = 'ready';
     update public.audio_files
-    set status = file_status, error_code = left(code, 64), error_message = soundscape.told(final_state, code, message),
+    set status = file_status, error_code = left(code, 64), error_message = soundscape.owner_message(final_state, code, message),
         trace_id = job.trace_id
     where id = job.audio_id and status in ('queued', 'analyzing');
     -- Who cancels it knows.
@@ -250,9 +250,9 @@ begin
         select from public.audio_features f
         where f.audio_id = job.audio_id and f.object_version <> job.object_version)
     then
-        perform soundscape.forget_findings(job.audio_id);
+        perform soundscape.delete_results(job.audio_id);
         update public.audio_files set analysis_version = null, analyzed_at = null where id = job.audio_id;
-        insert into soundscape.removals (bucket_id, name)
+        insert into soundscape.deletions (bucket_id, name)
         select o.bucket_id, o.name from storage.objects o
         where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
         on conflict do nothing;
@@ -267,7 +267,7 @@ comment on function soundscape.end_job(soundscape.jobs, text, text, text, text)
 create function soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
-    job soundscape.jobs := soundscape.held_job(job_id, token);
+    job soundscape.jobs := soundscape.lock_held_job(job_id, token);
     wait_s integer;
 begin
     if kind in ('failed', 'rejected') then
@@ -278,10 +278,10 @@ begin
             then soundscape.backoff_s(2, job.attempt - job.excused) end;
     elsif kind = 'passing' then
         job.excused := job.excused + 1;
-        wait_s := case when job.excused < soundscape.max_excused() then soundscape.backoff_s(5, job.excused) end;
+        wait_s := case when job.excused < soundscape.max_excused_failures() then soundscape.backoff_s(5, job.excused) end;
     elsif kind = 'released' then
         job.excused := job.excused + 1;
-        wait_s := case when job.excused < soundscape.max_excused() then 0 end;
+        wait_s := case when job.excused < soundscape.max_excused_failures() then 0 end;
     else
         raise exception 'kind must be failed, rejected, crashed, passing or released, not %', kind using errcode = '22023';
     end if;
@@ -295,7 +295,7 @@ begin
         error_code = left(code, 64), error_message = left(message, 2000)
     where id = job.id;
     update public.audio_files set status = 'queued' where id = job.audio_id and status = 'analyzing';
-    if kind = 'passing' and job.excused % soundscape.patience() = 0 and exists (
+    if kind = 'passing' and job.excused % soundscape.failures_before_requeue() = 0 and exists (
         select from soundscape.jobs j
         where j.queue = job.queue and j.user_id = job.user_id and j.state = 'queued' and j.msg_id is null)
     then
@@ -351,7 +351,7 @@ $$;
 comment on function soundscape.retry_job(uuid)
     is 'Ask again for the analysis of a recording that failed or was refused; false for any other.';
 
-create function soundscape.own_recording(recording uuid) returns void
+create function soundscape.lock_own_recording(recording uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
     perform from public.users where id = (select auth.uid()) for key share;
@@ -362,12 +362,12 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.own_recording(uuid) is 'Lock a recording of the caller''s; an error where it is none.';
+comment on function soundscape.lock_own_recording(uuid) is 'Lock a recording of the caller''s; an error where it is none.';
 
 create function soundscape.cancel_analysis(recording uuid) returns text
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform soundscape.own_recording(recording);
+    perform soundscape.lock_own_recording(recording);
     perform soundscape.cancel_job(recording);
     return (select status from public.audio_files where id = recording);
 end
@@ -379,7 +379,7 @@ comment on function soundscape.cancel_analysis(uuid)
 create function soundscape.retry_analysis(recording uuid) returns text
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform soundscape.own_recording(recording);
+    perform soundscape.lock_own_recording(recording);
     perform soundscape.retry_job(recording);
     return (select status from public.audio_files where id = recording);
 end

@@ -2,12 +2,12 @@
 --
 -- A recording and its object may arrive in either order. The second one enqueues the analysis. Storage first tests
 -- permission with a write that it rolls back, so everything here must be transactional. SQL may not delete objects:
--- the table removals lists them, and the worker deletes them through the Storage API.
+-- the table deletions lists them, and the worker deletes them through the Storage API.
 
 -- Deletions
 -- =========
 
-create table soundscape.removals (
+create table soundscape.deletions (
     id bigint generated always as identity primary key,
     bucket_id text not null,
     name text not null,
@@ -17,87 +17,87 @@ create table soundscape.removals (
     is_final boolean not null default false,
     unique (bucket_id, name)
 );
-alter table soundscape.removals enable row level security;
-comment on column soundscape.removals.id is 'The removal.';
-comment on column soundscape.removals.bucket_id is 'The bucket.';
-comment on column soundscape.removals.name is 'The object''s name.';
-comment on column soundscape.removals.requested_at is 'Since when it is to go.';
-comment on column soundscape.removals.taken_at
+alter table soundscape.deletions enable row level security;
+comment on column soundscape.deletions.id is 'The deletion.';
+comment on column soundscape.deletions.bucket_id is 'The bucket.';
+comment on column soundscape.deletions.name is 'The object''s name.';
+comment on column soundscape.deletions.requested_at is 'Since when it is to go.';
+comment on column soundscape.deletions.taken_at
     is 'When a worker took it; the name is out of use until that worker is done or the grace is over.';
-comment on column soundscape.removals.attempts
+comment on column soundscape.deletions.attempts
     is 'How often a worker took it; each time the next one waits twice as long.';
-comment on column soundscape.removals.is_final
+comment on column soundscape.deletions.is_final
     is 'Nobody may take the name back before the object is gone: a moderator had hidden it.';
-comment on table soundscape.removals
+comment on table soundscape.deletions
     is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
 
-create function soundscape.removal_grace() returns interval
+create function soundscape.deletion_grace() returns interval
 language sql immutable parallel safe set search_path = '' return interval '2 minutes';
-comment on function soundscape.removal_grace() is 'How long a worker that took a removal has it to itself.';
+comment on function soundscape.deletion_grace() is 'How long a worker that took a deletion has it to itself.';
 
-create function soundscape.lock_name(object_name text) returns void
+create function soundscape.lock_object_name(object_name text) returns void
 language sql volatile set search_path = '' as $$
     -- Row and object may arrive in two transactions at once, neither seeing the other. The second waits here.
     select pg_advisory_xact_lock(hashtextextended('audio-files/' || object_name, 0))
 $$;
-comment on function soundscape.lock_name(text)
+comment on function soundscape.lock_object_name(text)
     is 'Serialise what happens to one object name until the transaction ends.';
 
-create function soundscape.keep_name(object_name text) returns void
+create function soundscape.cancel_deletion(object_name text) returns void
 language plpgsql security definer set search_path = '' as $$
 -- The caller holds the lock of the name. The Storage API deletes by name alone: once a worker is about to,
 -- new bytes under that name would go with the old ones.
 begin
-    delete from soundscape.removals
+    delete from soundscape.deletions
     where bucket_id = 'audio-files' and name = object_name and not is_final
-      and (taken_at is null or taken_at < clock_timestamp() - soundscape.removal_grace());
-    if exists (select from soundscape.removals where bucket_id = 'audio-files' and name = object_name) then
+      and (taken_at is null or taken_at < clock_timestamp() - soundscape.deletion_grace());
+    if exists (select from soundscape.deletions where bucket_id = 'audio-files' and name = object_name) then
         raise exception 'The name % is being cleared.', object_name
             using errcode = '42501', hint = 'Try again in a moment, or choose another name.';
     end if;
 end
 $$;
-comment on function soundscape.keep_name(text)
+comment on function soundscape.cancel_deletion(text)
     is 'A name is in use again: what was to be removed under it stays, unless it is being removed this moment.';
 
-create function soundscape.pending_removals(most integer default 100) returns table (bucket_id text, names text[])
+create function soundscape.pending_deletions(max_objects integer default 100) returns table (bucket_id text, names text[])
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
-    removal soundscape.removals;
+    deletion soundscape.deletions;
     taken bigint[] := '{}';
 begin
-    for removal in
-        select * from soundscape.removals
+    for deletion in
+        select * from soundscape.deletions
         -- What could not be removed waits: 2 minutes, 4, 8 …, up to 17 hours, and never before what is new.
         where taken_at is null
-           or taken_at < clock_timestamp() - soundscape.removal_grace() * power(2, least(attempts, 10) - 1)
-        order by attempts, id limit least(most, 500)
+           or taken_at < clock_timestamp() - soundscape.deletion_grace() * power(2, least(attempts, 10) - 1)
+        order by attempts, id limit least(max_objects, 500)
     loop
         -- Uploads and rows take this lock before they look: from here on they see that the name is taken.
-        perform soundscape.lock_name(removal.name);
+        perform soundscape.lock_object_name(deletion.name);
         -- Another worker may have taken it while we waited.
-        update soundscape.removals set taken_at = clock_timestamp(), attempts = attempts + 1
-        where id = removal.id and taken_at is not distinct from removal.taken_at;
+        update soundscape.deletions set taken_at = clock_timestamp(), attempts = attempts + 1
+        where id = deletion.id and taken_at is not distinct from deletion.taken_at;
         if found then
-            taken := taken || removal.id;
+            taken := taken || deletion.id;
         end if;
     end loop;
     return query
-        select r.bucket_id, array_agg(r.name) from soundscape.removals r where r.id = any(taken)
+        select r.bucket_id, array_agg(r.name) from soundscape.deletions r where r.id = any(taken)
         -- One name that cannot be removed fails its whole batch: from the second time on each goes alone.
         group by r.bucket_id, case when r.attempts > 1 then r.id end;
 end
 $$;
-comment on function soundscape.pending_removals(integer)
+comment on function soundscape.pending_deletions(integer)
     is 'Worker only. Takes objects to delete, in batches of one bucket. Nobody may use their names until the worker '
        'reports them deleted or the grace period ends.';
 
-create function soundscape.forget_removals(bucket text, removed text[]) returns void
+create function soundscape.confirm_deletions(bucket text, removed text[]) returns void
 language sql security definer set search_path = '' as $$
-    delete from soundscape.removals where bucket_id = bucket and name = any(removed)
+    delete from soundscape.deletions where bucket_id = bucket and name = any(removed)
 $$;
-comment on function soundscape.forget_removals(text, text[]) is 'Worker only. Reports these objects as deleted.';
+comment on function soundscape.confirm_deletions(text, text[]) is 'Worker only. Reports these objects as deleted.';
 
 -- Uploads
 -- =======
@@ -168,8 +168,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
     file public.audio_files;
 begin
-    perform soundscape.lock_name(new.name);
-    perform soundscape.keep_name(new.name);
+    perform soundscape.lock_object_name(new.name);
+    perform soundscape.cancel_deletion(new.name);
     select * into file from public.audio_files where file_path = new.name;
     if file.id is not null and file.user_id is distinct from soundscape.owner_of(new.name, new.owner_id) then
         raise exception 'The name % belongs to another user''s recording.', new.name
@@ -211,18 +211,18 @@ create trigger soundscape_object_written after insert or update on storage.objec
     for each row when (new.bucket_id = 'audio-files' and new.metadata ? 'eTag')
     execute function soundscape.on_object_written();
 
-create function soundscape.on_recording_coming() returns trigger
+create function soundscape.lock_recording_name() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     -- Before the row exists: an upload that describes itself holds this lock while it waits for the name.
-    perform soundscape.lock_name(new.file_path);
+    perform soundscape.lock_object_name(new.file_path);
     return new;
 end
 $$;
-comment on function soundscape.on_recording_coming()
+comment on function soundscape.lock_recording_name()
     is 'Trigger on audio_files: rows and objects of one name come one after the other.';
 
-create function soundscape.on_recording_made() returns trigger
+create function soundscape.attach_uploaded_object() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     if exists (
@@ -233,18 +233,18 @@ begin
         raise exception 'The object % belongs to another user.', new.file_path
             using errcode = '42501', hint = 'Upload your own file under another name.';
     end if;
-    perform soundscape.keep_name(new.file_path);
+    perform soundscape.cancel_deletion(new.file_path);
     perform soundscape.attach_object(new.id);
     return null;
 end
 $$;
-comment on function soundscape.on_recording_made()
+comment on function soundscape.attach_uploaded_object()
     is 'Trigger on audio_files: if the bytes were there first, enqueue now.';
 
 create trigger audio_files_coming before insert on public.audio_files
-    for each row execute function soundscape.on_recording_coming();
+    for each row execute function soundscape.lock_recording_name();
 create trigger audio_files_made after insert on public.audio_files
-    for each row execute function soundscape.on_recording_made();
+    for each row execute function soundscape.attach_uploaded_object();
 
 -- Deleted and moved
 -- =================
@@ -260,8 +260,8 @@ begin
     end if;
     update soundscape.jobs set state = 'cancelled', finished_at = now()
     where state in ('queued', 'running') and audio_id = recording;
-    perform soundscape.forget_findings(recording);
-    insert into soundscape.removals (bucket_id, name)
+    perform soundscape.delete_results(recording);
+    insert into soundscape.deletions (bucket_id, name)
     select 'waveforms', o.name from storage.objects o
     where o.bucket_id = 'waveforms' and o.name like recording::text || '/%'
     on conflict do nothing;
@@ -302,14 +302,14 @@ create trigger soundscape_object_moved before update of bucket_id on storage.obj
 create function soundscape.on_recording_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    -- What a moderator hid must not come back as a new row about the same bytes: that removal stands.
-    insert into soundscape.removals (bucket_id, name, is_final)
+    -- What a moderator hid must not come back as a new row about the same bytes: that deletion stands.
+    insert into soundscape.deletions (bucket_id, name, is_final)
     select o.bucket_id, o.name, old.hidden_at is not null from storage.objects o
     where (o.id = old.object_id and o.bucket_id = 'audio-files')
        or (o.bucket_id = 'waveforms' and o.name like old.id::text || '/%')
-    on conflict (bucket_id, name) do update set is_final = removals.is_final or excluded.is_final;
+    on conflict (bucket_id, name) do update set is_final = deletions.is_final or excluded.is_final;
     if found then
-        perform soundscape.ring();
+        perform soundscape.ring_doorbell();
     end if;
     delete from soundscape.former_dismissals d where old.id in (d.audio_id, d.matched_audio_id);
     return null;
@@ -323,7 +323,7 @@ create trigger audio_files_deleted after delete on public.audio_files
 create function soundscape.on_user_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    insert into soundscape.removals (bucket_id, name)
+    insert into soundscape.deletions (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
     where o.bucket_id in ('audio-files', 'profile-images') and o.name like old.id::text || '/%'
     on conflict do nothing;

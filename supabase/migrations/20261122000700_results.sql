@@ -113,7 +113,7 @@ comment on column public.audio_tags.confidence is 'Mean score over the span, 0 t
 comment on column public.audio_tags.start_s is 'Begin, seconds.';
 comment on column public.audio_tags.end_s is 'End, seconds.';
 
-create function soundscape.heard_in(recording uuid) returns jsonb
+create function soundscape.tag_weights(recording uuid) returns jsonb
 language sql stable set search_path = '' as $$
     select coalesce(jsonb_object_agg(label, weight), '{}') from (
         select label, round((case when whole.end_s > 0 then sum(confidence * (t.end_s - t.start_s)) / whole.end_s
@@ -124,14 +124,14 @@ language sql stable set search_path = '' as $$
         where t.audio_id = recording
         group by label, whole.end_s order by weight desc, label limit 30) as strongest
 $$;
-comment on function soundscape.heard_in(uuid)
+comment on function soundscape.tag_weights(uuid)
     is 'The tags of a recording in one object: label and share of the time, weighted by confidence.';
 
 create function soundscape.on_tags_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
     update public.audio_files f set heard = now_heard.heard
-    from (select c.audio_id, soundscape.heard_in(c.audio_id) as heard
+    from (select c.audio_id, soundscape.tag_weights(c.audio_id) as heard
           from (select distinct audio_id from changed) as c) as now_heard
     where f.id = now_heard.audio_id and f.heard <> now_heard.heard;
     return null;
@@ -159,12 +159,12 @@ create table public.audio_embeddings (
     created_at timestamptz not null default now(),
     -- Similarity compares these too. They stand in the same row because each answer looks at hundreds of rows.
     octaves real,
-    octaves_certainty real,
+    octaves_confidence real,
     onsets real,
     fifth smallint check (fifth between 0 and 11),
     is_minor boolean,
-    fifth_certainty real,
-    called extensions.sparsevec(1000000000),
+    fifth_confidence real,
+    label_vector extensions.sparsevec(1000000000),
     primary key (audio_id, space),
     constraint audio_embeddings_audio_id_fkey foreign key (audio_id, user_id, is_listed)
         references public.audio_files (id, user_id, is_listed) on update cascade on delete cascade
@@ -187,21 +187,21 @@ comment on column public.audio_embeddings.embedding is '128 values of unit lengt
 comment on column public.audio_embeddings.created_at is 'When it was written.';
 
 comment on column public.audio_embeddings.octaves is 'Tempo as log2 of beats a minute; null where none was found.';
-comment on column public.audio_embeddings.octaves_certainty is 'Certainty of the tempo, 0 to 1.';
+comment on column public.audio_embeddings.octaves_confidence is 'Certainty of the tempo, 0 to 1.';
 comment on column public.audio_embeddings.onsets is 'ln(1 + onsets a second); null where nothing was measured.';
 comment on column public.audio_embeddings.fifth
     is 'The key in steps on the circle of fifths, a minor key where its relative major stands; null where there is '
        'none.';
 comment on column public.audio_embeddings.is_minor is 'Whether that key is a minor one.';
-comment on column public.audio_embeddings.fifth_certainty is 'Certainty of the key, 0 to 1.';
-comment on column public.audio_embeddings.called
+comment on column public.audio_embeddings.fifth_confidence is 'Certainty of the key, 0 to 1.';
+comment on column public.audio_embeddings.label_vector
     is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for each '
        'word.';
 
 -- Written with the end of a job
 -- =============================
 
-create function soundscape.write_tags_and_place(file public.audio_files, result jsonb) returns void
+create function soundscape.write_tags_and_embedding(file public.audio_files, result jsonb) returns void
 language sql security definer set search_path = '' as $$
     delete from public.audio_tags where audio_id = file.id;
     insert into public.audio_tags (audio_id, user_id, is_listed, label, confidence, start_s, end_s)
@@ -215,13 +215,13 @@ language sql security definer set search_path = '' as $$
            (result #>> '{embedding,values}')::extensions.halfvec(128)
     where jsonb_typeof(result -> 'embedding') = 'object';
 $$;
-comment on function soundscape.write_tags_and_place(public.audio_files, jsonb)
+comment on function soundscape.write_tags_and_embedding(public.audio_files, jsonb)
     is 'Tags and embedding of a finished analysis, instead of what was there. A skipped stage leaves none.';
 
 create function soundscape.complete_job(job_id bigint, token text, result jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-    job soundscape.jobs := soundscape.held_job(job_id, token);
+    job soundscape.jobs := soundscape.lock_held_job(job_id, token);
     file public.audio_files;
     source jsonb := result -> 'source';
     spectral jsonb := result -> 'spectral';
@@ -235,9 +235,9 @@ begin
           -- Another way of uploading gives the same bytes another ETag.
           and (f.object_version = job.object_version or f.sha256 = source ->> 'sha256'))
     then
-        perform soundscape.forget_claims(job.audio_id);
+        perform soundscape.delete_claims(job.audio_id);
     end if;
-    perform soundscape.write_tags_and_place(file, result);
+    perform soundscape.write_tags_and_embedding(file, result);
 
     insert into public.audio_features as f (
         audio_id, user_id, is_listed, object_version, analysis_version, duration_s,
@@ -272,7 +272,7 @@ begin
         descriptors = excluded.descriptors, created_at = now();
 
     perform soundscape.write_fingerprint(file, job.object_version, result -> 'index');
-    perform soundscape.claim_matches(file, result);
+    perform soundscape.replace_claims(file, result);
 
     update public.audio_files
     set duration = (source ->> 'duration_s')::double precision, sample_rate = (source ->> 'sample_rate')::integer,
@@ -282,14 +282,14 @@ begin
     perform soundscape.end_job(job, 'succeeded', 'ready');
 
     -- What is shown from now on is not to go. Once a worker was to remove it, it may be gone already.
-    delete from soundscape.removals
+    delete from soundscape.deletions
     where bucket_id = 'waveforms' and starts_with(name, pictures_prefix) and taken_at is null;
-    if exists (select from soundscape.removals where bucket_id = 'waveforms' and starts_with(name, pictures_prefix)) then
+    if exists (select from soundscape.deletions where bucket_id = 'waveforms' and starts_with(name, pictures_prefix)) then
         raise exception 'Pictures under % are being removed.', pictures_prefix
             using errcode = '55P03', hint = 'The next attempt stores them anew.';
     end if;
     -- Pictures of earlier attempts are nobody's any more.
-    insert into soundscape.removals (bucket_id, name)
+    insert into soundscape.deletions (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
     where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
       and not starts_with(o.name, pictures_prefix)

@@ -39,7 +39,7 @@ begin
     end if;
     return row(
         min_tempo_bpm, max_tempo_bpm, sharp, lower(mode), min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
-        nullif(array(select distinct soundscape.folded(label) from unnest(labels) as label where label is not null), '{}'),
+        nullif(array(select distinct soundscape.fold(label) from unnest(labels) as label where label is not null), '{}'),
         license)::soundscape.audio_filter;
 end
 $$;
@@ -49,7 +49,7 @@ comment on function soundscape.audio_filter(
 )
     is 'The filter that a caller''s arguments mean, or an error that says which of them means nothing.';
 
-create function soundscape.fits(recording uuid, filter soundscape.audio_filter) returns boolean
+create function soundscape.passes_filter(recording uuid, filter soundscape.audio_filter) returns boolean
 language sql stable set search_path = '' as $$
     select exists (
         select from public.audio_files f left join public.audio_features a on a.audio_id = f.id
@@ -65,7 +65,7 @@ language sql stable set search_path = '' as $$
           and (filter.labels is null or f.labels @> filter.labels)
           and (filter.license is null or f.license = filter.license))
 $$;
-comment on function soundscape.fits(uuid, soundscape.audio_filter)
+comment on function soundscape.passes_filter(uuid, soundscape.audio_filter)
     is 'Whether the caller sees this recording and it is what the filter wants.';
 
 -- The vocabulary
@@ -98,12 +98,12 @@ comment on table soundscape.former_words
 comment on column soundscape.former_words.id is 'In the order of their leaving.';
 comment on column soundscape.former_words.word is 'The word.';
 
-create function soundscape.spelt_words(search tsvector) returns text[]
+create function soundscape.correctable_words(search tsvector) returns text[]
 language sql immutable parallel safe set search_path = ''
 return array(
     select word from unnest(tsvector_to_array(ts_filter(search, '{a,b,d}'))) as word
     where char_length(word) between 3 and 40 and word !~ '[[:digit:]]');
-comment on function soundscape.spelt_words(tsvector)
+comment on function soundscape.correctable_words(tsvector)
     is 'The words of a recording that somebody may mean who misspells them: not of its description, and none with '
        'digits.';
 
@@ -114,10 +114,10 @@ declare
     present text[] := '{}';
 begin
     if tg_op <> 'INSERT' and soundscape.is_findable(old) then
-        former := soundscape.spelt_words(old.search);
+        former := soundscape.correctable_words(old.search);
     end if;
     if tg_op <> 'DELETE' and soundscape.is_findable(new) then
-        present := soundscape.spelt_words(new.search);
+        present := soundscape.correctable_words(new.search);
     end if;
     if former = present then
         return null;
@@ -137,18 +137,18 @@ comment on function soundscape.on_words_changed()
 create trigger audio_files_words after insert or delete or update of title, tags, heard, is_public, hidden_at, status, analyzed_at
     on public.audio_files for each row execute function soundscape.on_words_changed();
 
-create function soundscape.forget_words(most integer) returns void
+create function soundscape.delete_unused_words(max_words integer) returns void
 language sql security definer set search_path = '' as $$
     with looked_at as (
         delete from soundscape.former_words w
-        where w.id in (select o.id from soundscape.former_words o order by o.id limit most) returning w.word)
+        where w.id in (select o.id from soundscape.former_words o order by o.id limit max_words) returning w.word)
     delete from soundscape.vocabulary v
     where v.word in (select l.word from looked_at l)
       and not exists (
         select from public.audio_files f
         where f.search @@ format('''%s''', v.word)::tsquery and soundscape.is_findable(f))
 $$;
-comment on function soundscape.forget_words(integer)
+comment on function soundscape.delete_unused_words(integer)
     is 'Forget words that no recording has any more, of those that one had. A word that arrives in the same moment may '
        'be forgotten with them until a recording brings it again.';
 
@@ -164,7 +164,7 @@ comment on type soundscape.words
        'more to be corrected. Where misspelt is true, exact and begun are the corrected ones, and alike says which, '
        'how like they are to what was written and to which word of it.';
 
-create function soundscape.words_of(query text) returns soundscape.words
+create function soundscape.parse_query(query text) returns soundscape.words
 language plpgsql stable set search_path = '' as $$
 declare
     whole text;
@@ -177,10 +177,10 @@ begin
     if char_length(query) > 1000 then
         raise exception 'The query has % characters.', char_length(query) using errcode = '22023', hint = 'At most 1000.';
     end if;
-    whole := soundscape.folded(query);
+    whole := soundscape.fold(query);
     with part as (
         select r.place, r.found[1] = '-' as leaves_out, r.found[2] is not null as quoted,
-               soundscape.plain(coalesce(r.found[2], r.found[3])) as words
+               soundscape.plain_words(coalesce(r.found[2], r.found[3])) as words
         from regexp_matches(whole, '(-?)(?:"([^"]*)"|([^\s"]+))', 'g') with ordinality as r (found, place)),
     worded as (select p.* from part p where numnode(plainto_tsquery('pg_catalog.simple', p.words)) > 0)
     select string_agg(case when w.leaves_out then format('-"%s"', w.words) when w.quoted then format('"%s"', w.words) else w.words end,
@@ -188,7 +188,7 @@ begin
            string_agg(format('-"%s"', w.words), ' ') filter (where w.leaves_out),
            -- Somebody is still typing: not after a blank or a quotation mark, and not what is to be left out.
            bool_or(w.place = (select max(p.place) from part p) and not w.leaves_out and not w.quoted)
-               and soundscape.plain(right(whole, 1)) ~ '\S',
+               and soundscape.plain_words(right(whole, 1)) ~ '\S',
            -- What is quoted or has digits is meant as it is spelt.
            case when whole !~ '["0-9]' then array(
                select word from unnest(tsvector_to_array(to_tsvector('pg_catalog.simple',
@@ -201,11 +201,11 @@ begin
         websearch_to_tsquery('pg_catalog.simple', excluded), coalesce(spelt, '{}'), false, null, null, null)::soundscape.words;
 end
 $$;
-comment on function soundscape.words_of(text)
+comment on function soundscape.parse_query(text)
     is 'A query as a search engine on the web reads it: "quoted words" stay together, -word excludes, or is either; '
        'the last word may be its beginning only.';
 
-create function soundscape.respelt(words soundscape.words) returns soundscape.words
+create function soundscape.correct_spelling(words soundscape.words) returns soundscape.words
 language plpgsql stable security definer set search_path = '' as $$
 #variable_conflict use_variable
 declare
@@ -219,7 +219,7 @@ begin
         select distinct w.word
         from (select f.search from public.audio_files f
               where f.user_id = me and not soundscape.is_findable(f) order by f.created_at desc limit 1000) as f,
-             unnest(soundscape.spelt_words(f.search)) as w (word));
+             unnest(soundscape.correctable_words(f.search)) as w (word));
     with candidate as (
         select s.place, c.word, c.likeness
         from unnest(words.spelt) with ordinality as s (word, place),
@@ -250,18 +250,18 @@ begin
     return words;
 end
 $$;
-comment on function soundscape.respelt(soundscape.words)
+comment on function soundscape.correct_spelling(soundscape.words)
     is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, '
        'the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
 
-create function soundscape.are_few(wanted tsquery, most integer) returns boolean
+create function soundscape.are_few(wanted tsquery, max_rows integer) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
 declare
     plan json;
 begin
     execute 'explain (format json) select from public.audio_files f where f.search @@ $1' into plan using wanted;
     return (plan #>> '{0,Plan,Plan Rows}')::double precision ^ 2
-           < most * (select c.reltuples::double precision from pg_catalog.pg_class c where c.oid = 'public.audio_files'::regclass);
+           < max_rows * (select c.reltuples::double precision from pg_catalog.pg_class c where c.oid = 'public.audio_files'::regclass);
 end
 $$;
 comment on function soundscape.are_few(tsquery, integer)
@@ -269,9 +269,9 @@ comment on function soundscape.are_few(tsquery, integer)
        'of n recordings are fewer than most * n / r. The planner estimates r well, but thinks a comparison with words '
        'as cheap as one of numbers.';
 
-create function soundscape.found(
+create function soundscape.find_recordings(
     words soundscape.words default null, filter soundscape.audio_filter default null, sort text default null,
-    after_key text default null, after_id uuid default null, as_of timestamptz default null, most integer default null
+    after_key text default null, after_id uuid default null, as_of timestamptz default null, max_rows integer default null
 ) returns table (id uuid, key text)
 language plpgsql stable security definer rows 100
 set search_path = '' set plan_cache_mode = force_custom_plan as $$
@@ -284,7 +284,7 @@ declare
     wanted constant tsquery := words.begun;
     misspelt constant boolean := coalesce(words.misspelt, false);
     in_order constant boolean := sort in ('newest', 'relevance');
-    sorted constant boolean := wanted is not null and in_order and soundscape.are_few(wanted, most);
+    sorted constant boolean := wanted is not null and in_order and soundscape.are_few(wanted, max_rows);
 begin
     return query
         select r.id, case sort
@@ -297,7 +297,7 @@ begin
                       when exact = wanted then 2 * ts_rank(r.search, exact)::double precision
                       else ts_rank(r.search, exact)::double precision + ts_rank(r.search, wanted) end)::text
             when 'newest' then to_jsonb(r.created_at) #>> '{}'
-            when 'title' then soundscape.folded(r.title)
+            when 'title' then soundscape.fold(r.title)
             when 'duration' then r.duration::text
             when 'tempo' then r.tempo_bpm::text end
         from (
@@ -320,7 +320,7 @@ begin
               and case sort when 'duration' then f.duration is not null when 'tempo' then a.tempo_bpm is not null else true end
               and (after_id is null or case sort
                    when 'newest' then (f.created_at, f.id) < (after_key::timestamptz, after_id)
-                   when 'title' then (soundscape.folded(f.title), f.id) > (after_key, after_id)
+                   when 'title' then (soundscape.fold(f.title), f.id) > (after_key, after_id)
                    when 'duration' then (f.duration, f.id) > (after_key::double precision, after_id)
                    when 'tempo' then (a.tempo_bpm, f.id) > (after_key::real, after_id)
                    else true end)
@@ -328,14 +328,14 @@ begin
             order by case when in_order and not sorted then f.created_at end desc,
                      case when in_order and sorted then f.created_at + interval '0' end desc,
                      case when in_order then f.id end desc,
-                     case when sort = 'title' then soundscape.folded(f.title) end,
+                     case when sort = 'title' then soundscape.fold(f.title) end,
                      case when sort = 'duration' then f.duration end,
                      case when sort = 'tempo' then a.tempo_bpm end,
                      case when sort in ('title', 'duration', 'tempo') then f.id end
-            limit most) as r;
+            limit max_rows) as r;
 end
 $$;
-comment on function soundscape.found(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer)
+comment on function soundscape.find_recordings(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer)
     is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order of '
        'sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, because '
        'the planner uses no index of words or labels below row level security: their operators are not leakproof.';
@@ -343,14 +343,14 @@ comment on function soundscape.found(soundscape.words, soundscape.audio_filter, 
 create type soundscape.page as (sort text, misspelt boolean, as_of timestamptz, key text, id uuid);
 comment on type soundscape.page is 'Where a page of search ended.';
 
-create function soundscape.cursor_of(page soundscape.page) returns text
+create function soundscape.encode_cursor(page soundscape.page) returns text
 language sql immutable set search_path = ''
 return translate(encode(convert_to(to_jsonb(page)::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
-comment on function soundscape.cursor_of(soundscape.page)
+comment on function soundscape.encode_cursor(soundscape.page)
     is 'The page as a client carries it, base64url. It holds nothing but the sort key and id of a row the client was '
        'given.';
 
-create function soundscape.page_at(cursor text, sort text) returns soundscape.page
+create function soundscape.decode_cursor(cursor text, sort text) returns soundscape.page
 language plpgsql stable set search_path = '' as $$
 declare
     page soundscape.page;
@@ -372,7 +372,7 @@ begin
         hint = 'Pass the cursor of the last row of the page before, with the same query, filters and sort.';
 end
 $$;
-comment on function soundscape.page_at(text, text) is 'The page that a client''s cursor means, or an error.';
+comment on function soundscape.decode_cursor(text, text) is 'The page that a client''s cursor means, or an error.';
 
 create function public.search_audio(
     query text default null, "limit" integer default 20, sort text default null, after text default null,
@@ -402,31 +402,31 @@ begin
         raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 500.';
     end if;
     if after is not null then
-        page := soundscape.page_at(after, order_by);
+        page := soundscape.decode_cursor(after, order_by);
     end if;
     if not blank then
-        words := soundscape.words_of(query);
-        words := case when page.misspelt then soundscape.respelt(words) else words end;
+        words := soundscape.parse_query(query);
+        words := case when page.misspelt then soundscape.correct_spelling(words) else words end;
     end if;
     loop
         if order_by = 'relevance' then
             select array_agg(r.id), array_agg(r.key) into ids, keys from (
-                select f.id, f.key from soundscape.found(words, filter, order_by, as_of => page.as_of, most => ranked) f
+                select f.id, f.key from soundscape.find_recordings(words, filter, order_by, as_of => page.as_of, max_rows => ranked) f
                 where page.id is null or (f.key::double precision, f.id) < (page.key::double precision, page.id)
                 order by f.key::double precision desc, f.id desc limit "limit") r;
         else
             select array_agg(f.id), array_agg(f.key) into ids, keys
-            from soundscape.found(words, filter, order_by, page.key, page.id, most => "limit") f;
+            from soundscape.find_recordings(words, filter, order_by, page.key, page.id, max_rows => "limit") f;
         end if;
         -- Nobody has these words, whatever the order and the filter ask for: perhaps they are misspelt. Once only, and
         -- never in the middle of a list.
         exit when blank or ids is not null or words.misspelt or after is not null or cardinality(words.spelt) = 0
-                  or exists (select from soundscape.found(words, most => 1) f);
-        words := soundscape.respelt(words);
+                  or exists (select from soundscape.find_recordings(words, max_rows => 1) f);
+        words := soundscape.correct_spelling(words);
     end loop;
     return query
         select f.id, case when order_by = 'relevance' then r.key::double precision else 0 end,
-               soundscape.cursor_of(row(order_by, coalesce(words.misspelt, false), page.as_of, r.key, r.id)), f
+               soundscape.encode_cursor(row(order_by, coalesce(words.misspelt, false), page.as_of, r.key, r.id)), f
         from unnest(ids, keys) with ordinality as r (id, key, place) join public.audio_files f on f.id = r.id
         order by r.place;
 end
@@ -452,13 +452,13 @@ declare
     counted constant integer := 2000;
     filter constant soundscape.audio_filter := soundscape.audio_filter(
         min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs, labels, license);
-    words soundscape.words := case when query ~ '\S' then soundscape.words_of(query) end;
+    words soundscape.words := case when query ~ '\S' then soundscape.parse_query(query) end;
     ids uuid[];
 begin
-    ids := array(select f.id from soundscape.found(words, filter, 'newest', most => counted) f);
-    if ids = '{}' and cardinality(words.spelt) > 0 and not exists (select from soundscape.found(words, most => 1) f) then
-        words := soundscape.respelt(words);
-        ids := array(select f.id from soundscape.found(words, filter, 'newest', most => counted) f);
+    ids := array(select f.id from soundscape.find_recordings(words, filter, 'newest', max_rows => counted) f);
+    if ids = '{}' and cardinality(words.spelt) > 0 and not exists (select from soundscape.find_recordings(words, max_rows => 1) f) then
+        words := soundscape.correct_spelling(words);
+        ids := array(select f.id from soundscape.find_recordings(words, filter, 'newest', max_rows => counted) f);
     end if;
     return query
         with seen as materialized (

@@ -3,47 +3,47 @@
 -- The nearest embeddings are found under the caller's row level security. Tempo, key and tags are compared too, and
 -- each result says how much of its score comes from which.
 
-create function soundscape.called(tags text[], heard jsonb) returns extensions.sparsevec
+create function soundscape.label_vector(tags text[], heard jsonb) returns extensions.sparsevec
 language sql immutable parallel safe set search_path = '' as $$
     select ('{' || coalesce(string_agg(dimension || ':' || weight, ','), '') || '}/1000000000')::extensions.sparsevec
     from (
         select 1 + ('x' || substr(md5(word), 1, 8))::bit(32)::bigint % 1000000000 as dimension, sum(weight) as weight
         from (select 'heard ' || h.label as word, h.weight::real as weight from jsonb_each_text(heard) as h (label, weight)
-              union all select distinct 'called ' || soundscape.folded(t), 0.5::real from unnest(tags) as t) as words
+              union all select distinct 'called ' || soundscape.fold(t), 0.5::real from unnest(tags) as t) as words
         group by dimension) as vector
 $$;
-comment on function soundscape.called(text[], jsonb)
+comment on function soundscape.label_vector(text[], jsonb)
     is 'What a recording is called, as a vector: what was heard and what people wrote are dimensions of their own.';
 
-create function soundscape.compared(recording uuid) returns table (
-    octaves real, octaves_certainty real, onsets real, fifth smallint, is_minor boolean, fifth_certainty real,
-    called extensions.sparsevec
+create function soundscape.similarity_traits(recording uuid) returns table (
+    octaves real, octaves_confidence real, onsets real, fifth smallint, is_minor boolean, fifth_confidence real,
+    label_vector extensions.sparsevec
 )
 language sql stable security definer rows 1 set search_path = '' as $$
     select (ln(a.tempo_bpm) / ln(2))::real, coalesce(a.tempo_confidence, 0), ln(1 + coalesce(a.onset_rate_hz, 0)),
            -- Seven semitones are a fifth, and seven times seven is one (modulo twelve).
            ((array_position(array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B'], a.key) - 1
              + case a.mode when 'minor' then 3 else 0 end) * 7 % 12)::smallint,
-           a.mode = 'minor', coalesce(a.key_confidence, 0), soundscape.called(f.tags, f.heard)
+           a.mode = 'minor', coalesce(a.key_confidence, 0), soundscape.label_vector(f.tags, f.heard)
     from public.audio_files f left join public.audio_features a on a.audio_id = f.id
     where f.id = recording
 $$;
-comment on function soundscape.compared(uuid) is 'What is compared of a recording beside its place.';
+comment on function soundscape.similarity_traits(uuid) is 'What is compared of a recording beside its place.';
 
-create function soundscape.on_place_written() returns trigger
+create function soundscape.on_embedding_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    select c.* into new.octaves, new.octaves_certainty, new.onsets, new.fifth, new.is_minor, new.fifth_certainty, new.called
-    from soundscape.compared(new.audio_id) c;
+    select c.* into new.octaves, new.octaves_confidence, new.onsets, new.fifth, new.is_minor, new.fifth_confidence, new.label_vector
+    from soundscape.similarity_traits(new.audio_id) c;
     return new;
 end
 $$;
-comment on function soundscape.on_place_written()
+comment on function soundscape.on_embedding_written()
     is 'Trigger on audio_embeddings: what is compared beside the place is taken from the recording.';
 create trigger audio_embeddings_written before insert on public.audio_embeddings
-    for each row execute function soundscape.on_place_written();
+    for each row execute function soundscape.on_embedding_written();
 
-create function soundscape.on_compared_changed() returns trigger
+create function soundscape.on_traits_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
     recording uuid;
@@ -54,22 +54,22 @@ begin
         recording := new.audio_id;
     end if;
     update public.audio_embeddings e
-    set (octaves, octaves_certainty, onsets, fifth, is_minor, fifth_certainty, called) = (
-        select c.* from soundscape.compared(recording) c)
+    set (octaves, octaves_confidence, onsets, fifth, is_minor, fifth_confidence, label_vector) = (
+        select c.* from soundscape.similarity_traits(recording) c)
     where e.audio_id = recording;
     return null;
 end
 $$;
-comment on function soundscape.on_compared_changed()
+comment on function soundscape.on_traits_changed()
     is 'Trigger on audio_features and audio_files: what is compared beside the place stays what it is there.';
 create trigger audio_features_compared after insert or update of tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence
-    on public.audio_features for each row execute function soundscape.on_compared_changed();
+    on public.audio_features for each row execute function soundscape.on_traits_changed();
 create trigger audio_files_compared after update of tags, heard on public.audio_files
     for each row when (old.tags <> new.tags or old.heard <> new.heard)
-    execute function soundscape.on_compared_changed();
+    execute function soundscape.on_traits_changed();
 
-create function soundscape.nearest_passing(
-    space text, place extensions.halfvec, most integer, filter soundscape.audio_filter, leaving_out uuid[]
+create function soundscape.nearest_filtered(
+    space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]
 ) returns table (audio_id uuid, cosine double precision)
 language plpgsql stable rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
@@ -87,65 +87,65 @@ begin
     hidden := array(
         select f.id from public.audio_files f
         where f.hidden_at is not null and f.user_id <> owner and not everything
-          and (select soundscape.fits(f.id, filter)));
+          and (select soundscape.passes_filter(f.id, filter)));
     if not everything then
-        passing := array(select f.id from soundscape.found(filter => filter, most => selective + 1) f);
+        passing := array(select f.id from soundscape.find_recordings(filter => filter, max_rows => selective + 1) f);
     end if;
     if cardinality(passing) <= selective then
         return query
             with exactly as materialized (
                 select e.audio_id, e.embedding operator(extensions.<=>) place as distance
-                from public.audio_embeddings e where e.audio_id = any (passing || hidden) and e.space = nearest_passing.space)
+                from public.audio_embeddings e where e.audio_id = any (passing || hidden) and e.space = nearest_filtered.space)
             select e.audio_id, 1 - e.distance from exactly e
             where e.audio_id <> all (leaving_out)
-            order by e.distance, e.audio_id limit most;
+            order by e.distance, e.audio_id limit max_rows;
         return;
     end if;
 
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
-            set_config('hnsw.ef_search', least(greatest(most + cardinality(leaving_out), 100), 1000)::text, true),
+            set_config('hnsw.ef_search', least(greatest(max_rows + cardinality(leaving_out), 100), 1000)::text, true),
             -- Each step on the way asks the filter: where that finds little, an exact scan is sooner done.
             set_config('hnsw.max_scan_tuples', '4000', true);
     select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
         select e.audio_id, e.embedding operator(extensions.<=>) place as distance
         from public.audio_embeddings e
-        where e.is_listed and e.space = nearest_passing.space and e.audio_id <> all (leaving_out)
+        where e.is_listed and e.space = nearest_filtered.space and e.audio_id <> all (leaving_out)
           -- One at a time, in the graph's order: not a join, which the planner could turn around.
-          and (select soundscape.fits(e.audio_id, filter))
-        order by e.embedding operator(extensions.<=>) place limit most) as n;
-    if coalesce(cardinality(listed), 0) < most then
+          and (select soundscape.passes_filter(e.audio_id, filter))
+        order by e.embedding operator(extensions.<=>) place limit max_rows) as n;
+    if coalesce(cardinality(listed), 0) < max_rows then
         -- There are no more, or the graph gave up on the way: now all of them, exactly.
-        passing := array(select f.id from soundscape.found(filter => filter) f);
+        passing := array(select f.id from soundscape.find_recordings(filter => filter) f);
         with exactly as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
-            from public.audio_embeddings e where e.is_listed and e.space = nearest_passing.space)
+            from public.audio_embeddings e where e.is_listed and e.space = nearest_filtered.space)
         select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
             select e.audio_id, e.distance from exactly e
             where e.audio_id <> all (leaving_out) and e.audio_id = any (passing)
-            order by e.distance limit most) as n;
+            order by e.distance limit max_rows) as n;
     end if;
 
     return query
         with unlisted as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
             from public.audio_embeddings e
-            where not e.is_listed and e.space = nearest_passing.space and (everything or e.user_id = owner)
-              and (select soundscape.fits(e.audio_id, filter))
+            where not e.is_listed and e.space = nearest_filtered.space and (everything or e.user_id = owner)
+              and (select soundscape.passes_filter(e.audio_id, filter))
             union all
             select e.audio_id, e.embedding operator(extensions.<=>) place
-            from public.audio_embeddings e where e.audio_id = any (hidden) and e.space = nearest_passing.space),
+            from public.audio_embeddings e where e.audio_id = any (hidden) and e.space = nearest_filtered.space),
         both_kinds as (
             select u.audio_id, u.distance from unlisted u where u.audio_id <> all (leaving_out)
             union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance))
-        select b.audio_id, 1 - b.distance from both_kinds b order by b.distance, b.audio_id limit most;
+        select b.audio_id, 1 - b.distance from both_kinds b order by b.distance, b.audio_id limit max_rows;
 end
 $$;
-comment on function soundscape.nearest_passing(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
+comment on function soundscape.nearest_filtered(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
     is 'The recordings nearest to a place among those that the filter lets pass: nearest, where there is a filter. '
        'Planned anew each time, since what a filter leaves aside is folded away before.';
 
 create function soundscape.nearest(
-    space text, place extensions.halfvec, most integer,
+    space text, place extensions.halfvec, max_rows integer,
     filter soundscape.audio_filter default null, leaving_out uuid[] default '{}'
 ) returns table (audio_id uuid, cosine double precision)
 language plpgsql stable rows 100 set search_path = '' as $$
@@ -157,28 +157,28 @@ declare
     others uuid[];
 begin
     if not (filter is null) then
-        return query select n.audio_id, n.cosine from soundscape.nearest_passing(space, place, most, filter, leaving_out) n;
+        return query select n.audio_id, n.cosine from soundscape.nearest_filtered(space, place, max_rows, filter, leaving_out) n;
         return;
     end if;
 
     -- The graph is walked on until enough of what it finds passes the policy. Going on costs as much as beginning,
     -- so what is left out anyway is asked for with the first step.
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
-            set_config('hnsw.ef_search', least(greatest(most + cardinality(leaving_out), 100), 1000)::text, true),
+            set_config('hnsw.ef_search', least(greatest(max_rows + cardinality(leaving_out), 100), 1000)::text, true),
             set_config('hnsw.max_scan_tuples', '20000', true);
     select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
         select e.audio_id, e.embedding operator(extensions.<=>) place as distance
         from public.audio_embeddings e
         where e.is_listed and e.space = nearest.space and e.audio_id <> all (leaving_out)
-        order by e.embedding operator(extensions.<=>) place limit most) as n;
-    if coalesce(cardinality(listed), 0) < most then
+        order by e.embedding operator(extensions.<=>) place limit max_rows) as n;
+    if coalesce(cardinality(listed), 0) < max_rows then
         -- There are no more, or the graph gave up on the way: now all of them, exactly.
         with exactly as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
             from public.audio_embeddings e where e.is_listed and e.space = nearest.space)
         select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
             select e.audio_id, e.distance from exactly e where e.audio_id <> all (leaving_out)
-            order by e.distance limit most) as n;
+            order by e.distance limit max_rows) as n;
     end if;
 
     if not row_security_active('public.audio_embeddings') then
@@ -204,7 +204,7 @@ begin
         select b.audio_id, 1 - b.distance from (
             select x.audio_id, x.distance from exactly x where x.audio_id <> all (leaving_out)
             union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance)) as b
-        order by b.distance, b.audio_id limit most;
+        order by b.distance, b.audio_id limit max_rows;
 end
 $$;
 comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
@@ -222,27 +222,27 @@ declare
 begin
     select e.* into this from public.audio_embeddings e where e.audio_id = recording
     order by e.created_at desc, e.space limit 1;
-    weight := this.called operator(extensions.<+>) '{}/1000000000';
+    weight := this.label_vector operator(extensions.<+>) '{}/1000000000';
     return query
         select it.audio_id,
                case when it.onsets is null or this.onsets is null then 0
                     when it.octaves is null and this.octaves is null then pace
                     when it.octaves is null or this.octaves is null then 0.4 * pace
                     else 0.4 * pace + 0.6 * greatest(0, 1 - 4 * abs(apart - round(apart)))
-                                          * least(it.octaves_certainty, this.octaves_certainty) end,
+                                          * least(it.octaves_confidence, this.octaves_confidence) end,
                case when it.onsets is null or this.onsets is null then 0
                     when it.fifth is null and this.fifth is null then 0.5
                     when it.fifth is null or this.fifth is null then 0
                     else greatest(0, 1 - (6 - abs(6 - abs(it.fifth - this.fifth))) / 6.0
                                        - case when it.is_minor = this.is_minor then 0 else 0.1 end)
-                         * least(it.fifth_certainty, this.fifth_certainty) end,
+                         * least(it.fifth_confidence, this.fifth_confidence) end,
                -- The sum of the differences is what either has and the other has not; in single precision.
                coalesce(round(1e7 * (both_weights - differences) / nullif(both_weights + differences, 0)) / 1e7, 0)
         from public.audio_embeddings it,
         lateral (select greatest(0, 1 - abs(it.onsets - this.onsets)::double precision / ln(4::double precision)) as pace,
                         it.octaves::double precision - this.octaves as apart,
-                        weight + (it.called operator(extensions.<+>) '{}/1000000000') as both_weights,
-                        it.called operator(extensions.<+>) this.called as differences) as between
+                        weight + (it.label_vector operator(extensions.<+>) '{}/1000000000') as both_weights,
+                        it.label_vector operator(extensions.<+>) this.label_vector as differences) as between
         where it.audio_id = any (others) and it.space = this.space;
 end
 $$;
@@ -250,21 +250,21 @@ comment on function soundscape.likeness(uuid, uuid[])
     is 'What others of its space have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, '
        'key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
 
-create function soundscape.varied(
-    ids uuid[], scores double precision[], space text, diversity double precision, most integer
+create function soundscape.diversify(
+    ids uuid[], scores double precision[], space text, diversity double precision, max_rows integer
 ) returns uuid[]
 language plpgsql stable set search_path = '' as $$
 -- Maximal marginal relevance: Carbonell and Goldstein, SIGIR 1998.
 declare
     places extensions.halfvec[] := array(
         select e.embedding from unnest(ids) with ordinality as i (id, rank)
-        join public.audio_embeddings e on e.audio_id = i.id and e.space = varied.space order by i.rank);
+        join public.audio_embeddings e on e.audio_id = i.id and e.space = diversify.space order by i.rank);
     closest double precision[] := array_fill(0, array[cardinality(ids)]);
     left_over integer[] := array(select generate_series(1, cardinality(ids)));
     chosen uuid[] := '{}';
     next integer;
 begin
-    while cardinality(chosen) < most and cardinality(left_over) > 0 loop
+    while cardinality(chosen) < max_rows and cardinality(left_over) > 0 loop
         select i into next from unnest(left_over) as i
         order by (1 - diversity) * scores[i] - diversity * closest[i] desc, i limit 1;
         chosen := chosen || ids[next];
@@ -276,11 +276,11 @@ begin
     return chosen;
 end
 $$;
-comment on function soundscape.varied(uuid[], double precision[], text, double precision, integer)
+comment on function soundscape.diversify(uuid[], double precision[], text, double precision, integer)
     is 'The ids (best first) put into an order that takes what is good and unlike what was taken before.';
 
-create function soundscape.similar(
-    space text, place extensions.halfvec, recording uuid, most integer, diversity double precision, filter soundscape.audio_filter
+create function soundscape.find_similar(
+    space text, place extensions.halfvec, recording uuid, max_rows integer, diversity double precision, filter soundscape.audio_filter
 ) returns table (
     id uuid, score double precision,
     timbre double precision, rhythm double precision, tonality double precision, tags double precision
@@ -288,15 +288,15 @@ create function soundscape.similar(
 language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_column
 begin
-    if most is null or most not between 0 and 500 then
-        raise exception 'limit is %.', most using errcode = '22023', hint = '0 to 500.';
+    if max_rows is null or max_rows not between 0 and 500 then
+        raise exception 'limit is %.', max_rows using errcode = '22023', hint = '0 to 500.';
     elsif diversity is null or not diversity between 0 and 1 then
         raise exception 'diversity is %.', diversity using errcode = '22023', hint = '0 (the most alike) to 1 (as unlike each other as can be).';
     end if;
     return query
         with near as materialized (
             select n.audio_id, n.cosine from soundscape.nearest(
-                space, place, greatest(4 * most, 300), filter, array_remove(array[recording], null)) as n),
+                space, place, greatest(4 * max_rows, 300), filter, array_remove(array[recording], null)) as n),
         parts as materialized (
             select n.audio_id, 0.7 * greatest(0, n.cosine) as timbre, 0.1 * coalesce(l.rhythm, 0) as rhythm,
                    0.1 * coalesce(l.tonality, 0) as tonality, 0.1 * coalesce(l.tags, 0) as tags
@@ -307,16 +307,16 @@ begin
             select s.*, row_number() over (order by s.score desc, s.audio_id) as place from scored s)
         select b.audio_id, b.score, b.timbre, b.rhythm, b.tonality, b.tags
         from best b
-        left join unnest(case when diversity > 0 then soundscape.varied(
+        left join unnest(case when diversity > 0 then soundscape.diversify(
             -- Each choice looks at all that are left: beyond so many, at those that are hardly alike.
-            array(select b.audio_id from best b where b.place <= most + 300 order by b.place),
-            array(select b.score from best b where b.place <= most + 300 order by b.place),
-            space, diversity, most) end) with ordinality as v (audio_id, turn) on v.audio_id = b.audio_id
-        where diversity = 0 or v.turn is not null
-        order by v.turn, b.place limit most;
+            array(select b.audio_id from best b where b.place <= max_rows + 300 order by b.place),
+            array(select b.score from best b where b.place <= max_rows + 300 order by b.place),
+            space, diversity, max_rows) end) with ordinality as v (audio_id, rank) on v.audio_id = b.audio_id
+        where diversity = 0 or v.rank is not null
+        order by v.rank, b.place limit max_rows;
 end
 $$;
-comment on function soundscape.similar(
+comment on function soundscape.find_similar(
     text, extensions.halfvec, uuid, integer, double precision, soundscape.audio_filter
 )
     is 'The nearest to a place and, where that is a recording''s, what else they share with it; best first.';
@@ -345,7 +345,7 @@ begin
     order by e.created_at desc, e.space limit 1;
     return query
         select s.id, s.score, s.timbre, s.rhythm, s.tonality, s.tags, f
-        from soundscape.similar(seed.space, seed.embedding, seed.audio_id, "limit", diversity, soundscape.audio_filter(
+        from soundscape.find_similar(seed.space, seed.embedding, seed.audio_id, "limit", diversity, soundscape.audio_filter(
             min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
             labels, license)) with ordinality as s (id, score, timbre, rhythm, tonality, tags, place)
         join public.audio_files f on f.id = s.id
@@ -383,7 +383,7 @@ begin
     end if;
     return query
         select s.id, s.score, s.timbre, s.rhythm, s.tonality, s.tags, f
-        from soundscape.similar(
+        from soundscape.find_similar(
             space, extensions.l2_normalize(embedding::extensions.vector)::extensions.halfvec, null, "limit", diversity,
             soundscape.audio_filter(
                 min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,

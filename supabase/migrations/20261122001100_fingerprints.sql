@@ -17,7 +17,7 @@ create table soundscape.fingerprints (
     frames integer[] not null,
     key_count integer not null generated always as (cardinality(keys)) stored,
     written_in xid8 not null default pg_current_xact_id(),
-    asked_in pg_snapshot,
+    compared_in pg_snapshot,
     created_at timestamptz not null default now(),
     check (cardinality(keys) = cardinality(frames)),
     constraint fingerprints_audio_id_fkey foreign key (audio_id, user_id, is_listed)
@@ -29,7 +29,7 @@ alter table soundscape.fingerprints alter column peaks set storage external;
 create index fingerprints_by_recording on soundscape.fingerprints (audio_id, user_id, is_listed);
 create index fingerprints_by_visibility on soundscape.fingerprints (version, is_listed, user_id) include (number, key_count, audio_id);
 create index fingerprints_by_age on soundscape.fingerprints (created_at);
-create index fingerprints_unsettled on soundscape.fingerprints (created_at) where asked_in is not null;
+create index fingerprints_to_compare on soundscape.fingerprints (created_at) where compared_in is not null;
 comment on table soundscape.fingerprints
     is 'The fingerprint of each recording and the keys it is indexed by. For the worker alone.';
 comment on column soundscape.fingerprints.audio_id is 'The recording.';
@@ -43,7 +43,7 @@ comment on column soundscape.fingerprints.keys is 'Its keys, to take its posting
 comment on column soundscape.fingerprints.frames is 'The frame of each key.';
 comment on column soundscape.fingerprints.key_count is 'How many keys there are.';
 comment on column soundscape.fingerprints.written_in is 'The transaction that wrote it.';
-comment on column soundscape.fingerprints.asked_in
+comment on column soundscape.fingerprints.compared_in
     is 'What could be seen of the index when it was compared with it; null once whatever arrived meanwhile was '
        'compared too.';
 comment on column soundscape.fingerprints.created_at is 'When that transaction began.';
@@ -60,9 +60,9 @@ comment on column soundscape.postings.posting is 'Key (22 bits), number of the f
 
 -- Apart, so that nobody's question reads past what others keep private.
 create table soundscape.unlisted_postings (
-    shelf integer not null,
+    owner_hash integer not null,
     posting bigint not null,
-    primary key (shelf, posting)
+    primary key (owner_hash, posting)
 );
 alter table soundscape.unlisted_postings enable row level security;
 alter table soundscape.unlisted_postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
@@ -71,15 +71,15 @@ alter table soundscape.unlisted_postings set (autovacuum_vacuum_insert_scale_fac
 create unique index unlisted_postings_by_key on soundscape.unlisted_postings (posting)
     where posting >= '-9223372036854775808'::bigint;
 comment on table soundscape.unlisted_postings
-    is 'The same of recordings that not everybody sees, by owner. For the worker alone.';
-comment on column soundscape.unlisted_postings.shelf is 'The owner, in 32 bits.';
+    is 'The same of recordings that not all_owners sees, by owner. For the worker alone.';
+comment on column soundscape.unlisted_postings.owner_hash is 'The owner, in 32 bits.';
 comment on column soundscape.unlisted_postings.posting is 'As in postings.';
 
-create function soundscape.shelf(user_id uuid) returns integer
+create function soundscape.owner_hash(user_id uuid) returns integer
 language sql immutable parallel safe set search_path = ''
 -- Two owners may share one: what is not the asker's is left out by its number, and only costs its reading.
 return ('x' || right(user_id::text, 8))::bit(32)::integer;
-comment on function soundscape.shelf(uuid) is 'Where the unlisted postings of an owner stand.';
+comment on function soundscape.owner_hash(uuid) is 'Where the unlisted postings of an owner stand.';
 
 create function soundscape.postings_of(number integer, keys integer[], frames integer[]) returns setof bigint
 language sql immutable parallel safe set search_path = '' as $$
@@ -101,14 +101,14 @@ begin
     elsif tg_op <> 'INSERT' then
         delete from soundscape.unlisted_postings p
         using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
-        where p.shelf = soundscape.shelf(old.user_id) and p.posting = gone.posting;
+        where p.owner_hash = soundscape.owner_hash(old.user_id) and p.posting = gone.posting;
     end if;
     if tg_op <> 'DELETE' and new.is_listed then
         insert into soundscape.postings (posting)
         select * from soundscape.postings_of(new.number, new.keys, new.frames);
     elsif tg_op <> 'DELETE' then
-        insert into soundscape.unlisted_postings (shelf, posting)
-        select soundscape.shelf(new.user_id), p.posting
+        insert into soundscape.unlisted_postings (owner_hash, posting)
+        select soundscape.owner_hash(new.user_id), p.posting
         from soundscape.postings_of(new.number, new.keys, new.frames) as p (posting);
     end if;
     return null;
@@ -138,7 +138,7 @@ create trigger audio_files_bytes_changed after update of object_etag on public.a
     for each row when (old.object_etag is distinct from new.object_etag)
     execute function soundscape.on_bytes_changed();
 
-create function soundscape.free_number() returns integer
+create function soundscape.next_fingerprint_number() returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
     candidate integer;
@@ -150,7 +150,7 @@ begin
     return candidate;
 end
 $$;
-comment on function soundscape.free_number() is 'A number that no fingerprint has.';
+comment on function soundscape.next_fingerprint_number() is 'A number that no fingerprint has.';
 
 create function soundscape.write_fingerprint(file public.audio_files, version text, fingerprint jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -170,34 +170,34 @@ begin
         return;
     end if;
     delete from soundscape.fingerprints f where f.audio_id = file.id;
-    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames, asked_in)
-    values (file.id, soundscape.free_number(), file.user_id, file.is_listed, write_fingerprint.version,
-            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames, (fingerprint ->> 'asked_in')::pg_snapshot);
+    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames, compared_in)
+    values (file.id, soundscape.next_fingerprint_number(), file.user_id, file.is_listed, write_fingerprint.version,
+            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames, (fingerprint ->> 'compared_in')::pg_snapshot);
 end
 $$;
 comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb)
-    is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, asked_in}, instead of what was there. '
+    is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, compared_in}, instead of what was there. '
        'None leaves none of other bytes.';
 
-create function soundscape.index_moment() returns text
+create function soundscape.index_snapshot() returns text
 language sql stable set search_path = '' as $$ select pg_current_snapshot()::text $$;
-comment on function soundscape.index_moment()
+comment on function soundscape.index_snapshot()
     is 'Worker only. The snapshot of the index. The worker takes it before it compares a recording with the index, and '
        'stores it with the fingerprint.';
 
 create function soundscape.fingerprint_candidates(
-    keys integer[], frames integer[], version integer, most integer default 64, viewer uuid default null,
-    everybody boolean default false, besides uuid default null
+    keys integer[], frames integer[], version integer, max_candidates integer default 64, viewer uuid default null,
+    all_owners boolean default false, for_recording uuid default null
 ) returns table (audio_id uuid, lag_frames integer, pairs integer, among bigint)
 language plpgsql stable security definer rows 64
 set search_path = '' set work_mem = '32MB' set jit = off set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
     -- A key that so many places hold tells them apart no more.
-    held_by_most constant integer := 300;
-    seer constant uuid := coalesce(viewer, (select f.user_id from public.audio_files f where f.id = besides));
-    moderates constant boolean := not everybody and soundscape.may(seer, 'recordings.moderate');
-    own_shelf constant integer := soundscape.shelf(seer);
+    max_postings_per_key constant integer := 300;
+    seer constant uuid := coalesce(viewer, (select f.user_id from public.audio_files f where f.id = for_recording));
+    moderates constant boolean := not all_owners and soundscape.has_permission(seer, 'recordings.moderate');
+    own_hash constant integer := soundscape.owner_hash(seer);
     seen integer[];
     hidden uuid[];
     keeps_any boolean;
@@ -208,25 +208,25 @@ begin
         -- Compared whole, so that nothing private is read for them: the newest, to an end.
         hidden := array(
             select f.audio_id from soundscape.fingerprints f join public.audio_files a on a.id = f.audio_id
-            where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
+            where f.version = fingerprint_candidates.version and f.audio_id is distinct from for_recording
               and a.hidden_at is not null and not f.is_listed and f.user_id <> seer
-            order by a.hidden_at desc limit held_by_most);
+            order by a.hidden_at desc limit max_postings_per_key);
     end if;
     -- Known before a key is looked up: what cannot be seen takes nobody's place.
     select array_agg(v.number), coalesce(bool_or(not v.is_listed), false),
            -- What a claim says is read by others: it must not tell how much of anybody's is private.
-           coalesce(sum(v.key_count) filter (where besides is null or v.is_listed), 0), max(v.number)
+           coalesce(sum(v.key_count) filter (where for_recording is null or v.is_listed), 0), max(v.number)
     into seen, keeps_any, keys_held, last_number
     from (
         select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
-        where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides and f.is_listed
+        where f.version = fingerprint_candidates.version and f.audio_id is distinct from for_recording and f.is_listed
         union all
         select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
-        where f.version = fingerprint_candidates.version and f.audio_id is distinct from besides
-          and not f.is_listed and (everybody or f.user_id = seer)
+        where f.version = fingerprint_candidates.version and f.audio_id is distinct from for_recording
+          and not f.is_listed and (all_owners or f.user_id = seer)
     ) as v;
     keys_held := keys_held + coalesce((
-        select sum(f.key_count) from soundscape.fingerprints f where f.audio_id = any (hidden) and besides is null), 0);
+        select sum(f.key_count) from soundscape.fingerprints f where f.audio_id = any (hidden) and for_recording is null), 0);
     return query
         with asked as (
             select a.key, a.key::bigint << 42 as first, (a.key::bigint << 42) + 4398046511103 as last, a.frame,
@@ -245,11 +245,11 @@ begin
                       order by i.posting)
                      union all
                      (select i.posting from soundscape.unlisted_postings i
-                      where keeps_any and (everybody or i.shelf = own_shelf)
-                        and (not everybody or i.posting >= '-9223372036854775808'::bigint)
+                      where keeps_any and (all_owners or i.owner_hash = own_hash)
+                        and (not all_owners or i.posting >= '-9223372036854775808'::bigint)
                         and i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
                       order by i.posting)
-                 ) as u order by u.posting limit held_by_most)
+                 ) as u order by u.posting limit max_postings_per_key)
                 union all
                 (select u.posting from (
                      (select i.posting from soundscape.postings i
@@ -257,12 +257,12 @@ begin
                       order by i.posting)
                      union all
                      (select i.posting from soundscape.unlisted_postings i
-                      where keeps_any and (everybody or i.shelf = own_shelf)
-                        and (not everybody or i.posting >= '-9223372036854775808'::bigint)
+                      where keeps_any and (all_owners or i.owner_hash = own_hash)
+                        and (not all_owners or i.posting >= '-9223372036854775808'::bigint)
                         and i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
                       order by i.posting)
-                 ) as u order by u.posting limit held_by_most)
-                limit held_by_most) as p
+                 ) as u order by u.posting limit max_postings_per_key)
+                limit max_postings_per_key) as p
             union all
             select p.posting, asked.frame
             from soundscape.fingerprints f
@@ -276,7 +276,7 @@ begin
         counted as materialized (
             select h.place, count(*)::integer as pairs from held h group by h.place having count(*) > 1),
         best as (
-            select c.place, c.pairs from counted c order by c.pairs desc, c.place limit least(most, 256))
+            select c.place, c.pairs from counted c order by c.pairs desc, c.place limit least(max_candidates, 256))
         select f.audio_id, (((b.place & 4294967295) - 1073741824) * 2 + 1)::integer,
                b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0), keys_held
         from best b join soundscape.fingerprints f on f.number = b.place >> 32;
@@ -284,7 +284,7 @@ end
 $$;
 comment on function soundscape.fingerprint_candidates(integer[], integer[], integer, integer, uuid, boolean, uuid)
     is 'Worker only. The recordings that hold most of these keys at one offset, best first, and the number of keys in '
-       'the index. Only recordings that viewer sees (without viewer: the owner of besides), or everybody''s.';
+       'the index. Only recordings that viewer sees (without viewer: the owner of for_recording), or everybody''s.';
 
 create function soundscape.stored_fingerprints(recordings uuid[]) returns table (audio_id uuid, peaks text)
 language sql stable security definer rows 16 set search_path = '' as $$

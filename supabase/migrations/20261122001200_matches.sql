@@ -45,7 +45,7 @@ comment on column public.audio_matches.matched_owner_dismissed_at
 comment on column public.audio_matches.created_at is 'When the claim was first made.';
 
 -- What was said of claims whose bytes went away, should these bytes come back. No foreign keys: they would lock one
--- recording for the removal of the other, and two removals at once would wait for each other.
+-- recording for the deletion of the other, and two deletions at once would wait for each other.
 create table soundscape.former_dismissals (
     id uuid primary key,
     audio_id uuid not null,
@@ -73,7 +73,7 @@ comment on column soundscape.former_dismissals.owner_dismissed_at is 'As in audi
 comment on column soundscape.former_dismissals.matched_owner_dismissed_at is 'As in audio_matches.';
 comment on column soundscape.former_dismissals.created_at is 'When the claim was first made.';
 
-create function soundscape.forget_claims(recording uuid) returns void
+create function soundscape.delete_claims(recording uuid) returns void
 language sql security definer set search_path = '' as $$
     with gone as (
         delete from public.audio_matches where recording in (audio_id, matched_audio_id) returning *)
@@ -86,18 +86,18 @@ language sql security definer set search_path = '' as $$
     join public.audio_features m on m.audio_id = g.matched_audio_id
     where coalesce(g.moderator_dismissed_at, g.owner_dismissed_at, g.matched_owner_dismissed_at) is not null
 $$;
-comment on function soundscape.forget_claims(uuid)
+comment on function soundscape.delete_claims(uuid)
     is 'Forget what was claimed of bytes that are gone, but not that it was dismissed. To be called while their '
        'features are there.';
 
-create function soundscape.forget_findings(recording uuid) returns void
+create function soundscape.delete_results(recording uuid) returns void
 language sql security definer set search_path = '' as $$
-    select soundscape.forget_claims(recording);
+    select soundscape.delete_claims(recording);
     delete from public.audio_features where audio_id = recording;
     delete from public.audio_tags where audio_id = recording;
     delete from public.audio_embeddings where audio_id = recording;
 $$;
-comment on function soundscape.forget_findings(uuid) is 'Forget what analysis found in bytes that are gone.';
+comment on function soundscape.delete_results(uuid) is 'Forget what analysis found in bytes that are gone.';
 
 -- Claims
 -- ======
@@ -177,7 +177,7 @@ $$;
 comment on function soundscape.write_claims(public.audio_files, jsonb)
     is 'Claim copies by hash and the matches that the worker verified, beside what was claimed before.';
 
-create function soundscape.claim_matches(file public.audio_files, result jsonb) returns void
+create function soundscape.replace_claims(file public.audio_files, result jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
     -- Of two that complete at once, the later one is to see the earlier one's hashes: it waits here until that has
@@ -196,7 +196,7 @@ begin
     perform soundscape.write_claims(file, result);
 end
 $$;
-comment on function soundscape.claim_matches(public.audio_files, jsonb)
+comment on function soundscape.replace_claims(public.audio_files, jsonb)
     is 'Claim what an analysis found to be elsewhere too, instead of what an earlier one found.';
 
 create function soundscape.dismiss_match(match uuid, dismissed boolean default true) returns void
@@ -235,7 +235,7 @@ comment on function soundscape.dismiss_match(uuid, boolean)
 -- Recordings analysed before there was an index
 -- =============================================
 
-create function soundscape.unindexed_recordings(version integer, most integer default 100, after uuid default null)
+create function soundscape.unindexed_recordings(version integer, max_recordings integer default 100, after uuid default null)
 returns table (audio_id uuid, object_version text, path text)
 language sql stable security definer rows 100 set search_path = '' as $$
     select f.audio_id, f.object_version, f.descriptors #>> '{fingerprint,path}'
@@ -246,7 +246,7 @@ language sql stable security definer rows 100 set search_path = '' as $$
         where i.audio_id = f.audio_id and i.object_version = f.object_version and i.version >= unindexed_recordings.version)
       and (f.descriptors #>> '{fingerprint,version}')::integer = unindexed_recordings.version
       and f.descriptors #>> '{fingerprint,path}' is not null
-    order by f.audio_id limit least(most, 500)
+    order by f.audio_id limit least(max_recordings, 500)
 $$;
 comment on function soundscape.unindexed_recordings(integer, integer, uuid)
     is 'Worker only. Recordings, in order of id from after on, whose fingerprint is in Storage but not in the index.';
@@ -264,7 +264,7 @@ begin
         return false;
     end if;
     perform soundscape.write_fingerprint(file, index_recording.object_version, result -> 'index');
-    perform soundscape.claim_matches(file, known || jsonb_build_object('matches', result -> 'matches'));
+    perform soundscape.replace_claims(file, known || jsonb_build_object('matches', result -> 'matches'));
     return true;
 end
 $$;
@@ -277,15 +277,15 @@ comment on function soundscape.index_recording(uuid, text, jsonb)
 --
 -- Neither was in the index when the other was compared with it, so the two must be compared afterwards.
 
-create function soundscape.unsettled_fingerprints(most integer default 20) returns table (audio_id uuid, others uuid[])
+create function soundscape.pending_comparisons(max_fingerprints integer default 20) returns table (audio_id uuid, others uuid[])
 language plpgsql security definer rows 10 set search_path = '' as $$
 #variable_conflict use_column
 declare
     waiting uuid[];
 begin
     waiting := array(
-        select f.audio_id from soundscape.fingerprints f where f.asked_in is not null
-        order by f.created_at limit least(most, 100) for update skip locked);
+        select f.audio_id from soundscape.fingerprints f where f.compared_in is not null
+        order by f.created_at limit least(max_fingerprints, 100) for update skip locked);
     -- Whatever arrives from now on sees these.
     return query
         select f.audio_id, array_agg(o.audio_id)
@@ -293,21 +293,21 @@ begin
         join soundscape.fingerprints o
           -- Transactions are told apart by number; by time only so that not all of them are.
           on o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-             and not pg_visible_in_snapshot(o.written_in, f.asked_in)
+             and not pg_visible_in_snapshot(o.written_in, f.compared_in)
         where f.audio_id = any (waiting)
         group by f.audio_id;
-    update soundscape.fingerprints f set asked_in = null
+    update soundscape.fingerprints f set compared_in = null
     where f.audio_id = any (waiting) and not exists (
         select from soundscape.fingerprints o
         where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-          and not pg_visible_in_snapshot(o.written_in, f.asked_in));
+          and not pg_visible_in_snapshot(o.written_in, f.compared_in));
 end
 $$;
-comment on function soundscape.unsettled_fingerprints(integer)
+comment on function soundscape.pending_comparisons(integer)
     is 'Worker only. Fingerprints that were compared with the index while others were being written to it, each with '
        'those others.';
 
-create function soundscape.settle_fingerprint(recording uuid, others uuid[], matches jsonb) returns void
+create function soundscape.complete_comparison(recording uuid, others uuid[], matches jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     file public.audio_files;
@@ -323,12 +323,12 @@ begin
     end if;
     -- With its hashes: what is the same to the bit is not to become less than that.
     perform soundscape.write_claims(file, known || jsonb_build_object('matches', matches));
-    update soundscape.fingerprints f set asked_in = null
+    update soundscape.fingerprints f set compared_in = null
     where f.audio_id = recording and not exists (
         select from soundscape.fingerprints o
         where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-          and o.audio_id <> all (others) and not pg_visible_in_snapshot(o.written_in, f.asked_in));
+          and o.audio_id <> all (others) and not pg_visible_in_snapshot(o.written_in, f.compared_in));
 end
 $$;
-comment on function soundscape.settle_fingerprint(uuid, uuid[], jsonb)
+comment on function soundscape.complete_comparison(uuid, uuid[], jsonb)
     is 'Worker only. Writes the matches that the comparison with those others found.';

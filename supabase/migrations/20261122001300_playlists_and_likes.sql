@@ -79,7 +79,7 @@ comment on function soundscape.close_gaps() is 'Trigger: what is left of a playl
 create trigger playlist_items_close after delete on public.playlist_items
     referencing old table as gone for each statement execute function soundscape.close_gaps();
 
-create function soundscape.own_playlist(playlist uuid) returns void
+create function soundscape.lock_own_playlist(playlist uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
     perform from public.playlists p where p.id = playlist and p.user_id = (select auth.uid()) for no key update;
@@ -88,7 +88,7 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.own_playlist(uuid) is 'Lock the playlist if it is the caller''s; an error otherwise.';
+comment on function soundscape.lock_own_playlist(uuid) is 'Lock the playlist if it is the caller''s; an error otherwise.';
 
 create function soundscape.move_playlist_item(item uuid, to_position integer) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -97,7 +97,7 @@ declare
     from_position integer;
     wanted integer;
 begin
-    perform soundscape.own_playlist(list);
+    perform soundscape.lock_own_playlist(list);
     from_position := (select i.position from public.playlist_items i where i.id = item);
     wanted := least(greatest(to_position, 1), (select max(i.position) from public.playlist_items i where i.playlist_id = list));
     update public.playlist_items i
@@ -115,7 +115,7 @@ comment on function soundscape.move_playlist_item(uuid, integer)
 create function soundscape.reorder_playlist(playlist uuid, items uuid[]) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform soundscape.own_playlist(playlist);
+    perform soundscape.lock_own_playlist(playlist);
     if (select array_agg(i.id order by i.id) from public.playlist_items i where i.playlist_id = playlist)
        is distinct from (select array_agg(x order by x) from unnest(items) as x)
     then

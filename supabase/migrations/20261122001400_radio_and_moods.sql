@@ -6,12 +6,12 @@
 -- Radio
 -- =====
 
-create function soundscape.chance(id uuid, seed bigint) returns double precision
+create function soundscape.seeded_random(id uuid, seed bigint) returns double precision
 language sql immutable parallel safe
 -- Without a SET it is taken into the query, and 30 µs a call cheaper; the body was read when it was made, so no
 -- search path matters. 52 bits, so that neither 0 nor 1 comes out.
 return ((hashtextextended(id::text, seed) & 4503599627370495) + 0.5) / 4503599627370496.0;
-comment on function soundscape.chance(uuid, bigint)
+comment on function soundscape.seeded_random(uuid, bigint)
     is 'A number between 0 and 1 for a recording, the same for the same seed.';
 
 create function public.radio(
@@ -53,12 +53,12 @@ begin
     select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc, n.audio_id),
            array_agg(e.embedding order by n.cosine desc, n.audio_id),
            -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
-           array_agg(-0.1 * ln(-ln(soundscape.chance(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
+           array_agg(-0.1 * ln(-ln(soundscape.seeded_random(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
     into ids, near, places, noise
     from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null) || start.audio_id) as n
     join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
     left_over := array(select generate_series(1, cardinality(ids)));
-    for turn in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
+    for rank in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
         select i into next from unnest(left_over) as i
         order by 0.5 * near[i] + 0.5 * (1 - (places[i] operator(extensions.<=>) here)) + noise[i] desc, i limit 1;
         here := places[next];
@@ -67,8 +67,8 @@ begin
     end loop;
     return query
         select f.id, near[w.next], f
-        from unnest(walked) with ordinality as w (next, turn) join public.audio_files f on f.id = ids[w.next]
-        order by w.turn;
+        from unnest(walked) with ordinality as w (next, rank) join public.audio_files f on f.id = ids[w.next]
+        order by w.rank;
 end
 $$;
 comment on function public.radio(uuid, integer, bigint, uuid[])
@@ -181,12 +181,12 @@ create function soundscape.mood_points(recordings uuid[], of_mood text default n
 returns table (audio_id uuid, mood text, rule text, points double precision)
 language sql stable rows 100 set search_path = '' as $$
     with words as materialized (
-        select f.id, soundscape.folded(w.label) as label, max(w.share) as share
+        select f.id, soundscape.fold(w.label) as label, max(w.share) as share
         from public.audio_files f,
         lateral (select h.label, h.share::double precision / 0.3 from jsonb_each_text(f.heard) as h (label, share)
                  union all select t, 1 from unnest(f.tags) as t) as w (label, share)
         where f.id = any (recordings)
-        group by f.id, soundscape.folded(w.label)),
+        group by f.id, soundscape.fold(w.label)),
     said as materialized (
         select w.id, r.mood, r.rule, max(w.share) as share
         from public.mood_rules r, unnest(r.labels) as l (label), words w
@@ -248,22 +248,22 @@ create trigger audio_files_called after update of tags, heard on public.audio_fi
     for each row when (old.tags <> new.tags or old.heard <> new.heard)
     execute function soundscape.on_moods_changed();
 
-create function soundscape.in_mood(mood text, most integer) returns table (audio_id uuid, score real)
+create function soundscape.recordings_in_mood(mood text, max_rows integer) returns table (audio_id uuid, score real)
 language sql stable security definer rows 1000 set search_path = '' as $$
     select * from (
-        (select m.audio_id, m.score from soundscape.audio_moods m where m.is_listed and m.mood = in_mood.mood
-         order by m.score desc, m.audio_id limit most)
+        (select m.audio_id, m.score from soundscape.audio_moods m where m.is_listed and m.mood = recordings_in_mood.mood
+         order by m.score desc, m.audio_id limit max_rows)
         union all
         select m.audio_id, m.score from soundscape.audio_moods m
-        where not m.is_listed and m.mood = in_mood.mood and m.user_id = auth.uid()) as both_kinds
-    order by score desc, audio_id limit most
+        where not m.is_listed and m.mood = recordings_in_mood.mood and m.user_id = auth.uid()) as both_kinds
+    order by score desc, audio_id limit max_rows
 $$;
-comment on function soundscape.in_mood(text, integer)
+comment on function soundscape.recordings_in_mood(text, integer)
     is 'Listed recordings and the caller''s own that are in a mood, most of all first.';
 
-create function soundscape.assorted(ids uuid[], scores double precision[], diversity double precision, most integer) returns uuid[]
+create function soundscape.diversify_mixed(ids uuid[], scores double precision[], diversity double precision, max_rows integer) returns uuid[]
 language plpgsql stable set search_path = '' as $$
--- Maximal marginal relevance, as soundscape.varied, of what need not lie in one space, or have a place at all.
+-- Maximal marginal relevance, as soundscape.diversify, of what need not lie in one space, or have a place at all.
 declare
     many constant integer := coalesce(cardinality(ids), 0);
     alike double precision[];
@@ -271,24 +271,24 @@ declare
     chosen uuid[] := '{}';
     next integer;
     worth double precision;
-    most_worth double precision;
+    max_worth double precision;
 begin
     with placed as materialized (
-        select i.turn, e.space, e.embedding from unnest(ids) with ordinality as i (id, turn)
+        select i.rank, e.space, e.embedding from unnest(ids) with ordinality as i (id, rank)
         left join lateral (
             select e.space, e.embedding from public.audio_embeddings e where e.audio_id = i.id
             order by e.created_at desc, e.space limit 1) as e on true)
-    select array_agg(coalesce(1 - (a.embedding operator(extensions.<=>) b.embedding), 0) order by a.turn, b.turn) into alike
+    select array_agg(coalesce(1 - (a.embedding operator(extensions.<=>) b.embedding), 0) order by a.rank, b.rank) into alike
     from placed a left join placed b on true;
-    while cardinality(chosen) < least(most, many) loop
-        most_worth := '-infinity';
+    while cardinality(chosen) < least(max_rows, many) loop
+        max_worth := '-infinity';
         for i in 1 .. many loop
             -- Taken before: closer than anything can be.
             if closest[i] < 2 then
                 worth := (1 - diversity) * scores[i] - diversity * closest[i];
-                if worth > most_worth then
+                if worth > max_worth then
                     next := i;
-                    most_worth := worth;
+                    max_worth := worth;
                 end if;
             end if;
         end loop;
@@ -303,7 +303,7 @@ begin
     return chosen;
 end
 $$;
-comment on function soundscape.assorted(uuid[], double precision[], double precision, integer)
+comment on function soundscape.diversify_mixed(uuid[], double precision[], double precision, integer)
     is 'The ids put into an order that takes what is good and unlike what was taken before; what has no place is '
        'unlike everything.';
 
@@ -326,11 +326,11 @@ begin
     end if;
     -- Gumbel's noise makes it a draw: chances go with exp(score / 0.1).
     select array_agg(d.audio_id order by d.drawn desc), array_agg(d.score::double precision order by d.drawn desc) into ids, scores
-    from (select m.audio_id, m.score, m.score - 0.1 * ln(-ln(soundscape.chance(m.audio_id, seed))) as drawn
-          from soundscape.in_mood(mood_mix.mood, 1000 + cardinality(played)) m
+    from (select m.audio_id, m.score, m.score - 0.1 * ln(-ln(soundscape.seeded_random(m.audio_id, seed))) as drawn
+          from soundscape.recordings_in_mood(mood_mix.mood, 1000 + cardinality(played)) m
           where m.audio_id <> all (array_remove(played, null))
           order by drawn desc limit least(3 * "limit", "limit" + 40)) as d;
-    ids := soundscape.assorted(ids, scores, 0.3, "limit");
+    ids := soundscape.diversify_mixed(ids, scores, 0.3, "limit");
     return query
         with speaking as (
             select p.audio_id, sum(p.points) as score,
@@ -338,10 +338,10 @@ begin
                    jsonb_object_agg(p.rule, round(p.points::numeric, 3)) filter (where p.points <> 0) as points
             from soundscape.mood_points(ids, mood_mix.mood) p group by p.audio_id)
         select f.id, s.score, s.because, s.points, f
-        from unnest(ids) with ordinality as i (id, turn)
+        from unnest(ids) with ordinality as i (id, rank)
         join public.audio_files f on f.id = i.id
         join speaking s on s.audio_id = i.id
-        order by i.turn;
+        order by i.rank;
 end
 $$;
 comment on function public.mood_mix(text, integer, bigint, uuid[])

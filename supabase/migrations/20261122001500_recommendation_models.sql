@@ -3,8 +3,8 @@
 -- A model holds a place for every listed recording. Only listed recordings are learnt from, so a score never tells
 -- anything about a private one. Signed-in users may read the model in force under row level security.
 --
--- To fit a model, the worker takes the turn, reads what people chose, and writes the new model in batches beside the
--- one in force. One transaction then puts it in force. Each step carries the turn's token, so that only one of two fits
+-- To fit a model, the worker takes the fit lease, reads what people chose, and writes the new model in batches beside the
+-- one in force. One transaction then puts it in force. Each step carries the token of the lease, so that only one of two fits
 -- continues. The next fit clears what an interrupted one left.
 
 -- Models
@@ -187,94 +187,95 @@ comment on function soundscape.choices(uuid[], integer)
        'playlist of theirs, up to 3 for listening (all of it, or the latest so many times), less one for each skip. '
        'Models learn from it, and serving folds the caller in by it.';
 
-create function soundscape.confidence(weight real, alpha real, skip real) returns real
+create function soundscape.choice_confidence(weight real, alpha real, skip real) returns real
 language sql immutable parallel safe
 return case when weight > 0 then 1 + alpha * ln(1 + weight) / ln(2) else skip * weight end;
-comment on function soundscape.confidence(real, real, real)
+comment on function soundscape.choice_confidence(real, real, real)
     is 'How much a choice moves a listener: 1 + alpha · log2(1 + weight), or skip times a weight below 0. alpha and '
        'skip are a model''s settings.';
 
-create function soundscape.listener(model bigint, chosen uuid[], weights real[]) returns extensions.vector
+create function soundscape.listener_vector(model bigint, chosen uuid[], weights real[]) returns extensions.vector
 language sql stable set search_path = '' as $$
     select extensions.sum(i.key operator(extensions.*) array_fill(
-        soundscape.confidence(c.weight, (m.settings ->> 'alpha')::real, (m.settings ->> 'skip')::real), array[32])::extensions.vector)
+        soundscape.choice_confidence(c.weight, (m.settings ->> 'alpha')::real, (m.settings ->> 'skip')::real), array[32])::extensions.vector)
     from unnest(chosen, weights) as c (audio_id, weight)
     join soundscape.recommendation_models m on m.id = model
     join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
 $$;
-comment on function soundscape.listener(bigint, uuid[], real[])
+comment on function soundscape.listener_vector(bigint, uuid[], real[])
     is 'Where a model puts whoever chose these: the sum of their keys, each times the confidence of its weight. Null '
        'where it knows none of them.';
 
-create function soundscape.middle(model bigint, chosen uuid[], weights real[])
+create function soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[])
 returns table (space text, place extensions.halfvec)
 language sql stable rows 1 set search_path = '' as $$
     select e.space, extensions.l2_normalize(extensions.sum(e.embedding::extensions.vector operator(extensions.*) array_fill(
-        soundscape.confidence(c.weight, (m.settings ->> 'alpha')::real, 0), array[128])::extensions.vector))::extensions.halfvec
+        soundscape.choice_confidence(c.weight, (m.settings ->> 'alpha')::real, 0), array[128])::extensions.vector))::extensions.halfvec
     from unnest(chosen, weights) as c (audio_id, weight)
     join soundscape.recommendation_models m on m.id = model
     join public.audio_embeddings e on e.audio_id = c.audio_id and e.space = m.space
     where c.weight > 0
     group by e.space
 $$;
-comment on function soundscape.middle(bigint, uuid[], real[])
+comment on function soundscape.centroid_of_choices(bigint, uuid[], real[])
     is 'The middle of how what somebody chose sounds, in the space of a model, each times the confidence of its '
        'weight; a row, or none.';
 
 -- Fitting
 -- =======
 
-create table soundscape.recommendation_turn (
+create table soundscape.fit_lease (
     only_row boolean primary key default true check (only_row),
     token uuid,
     held_until timestamptz,
     begun_at timestamptz,
     ended_at timestamptz
 );
-alter table soundscape.recommendation_turn enable row level security;
-comment on table soundscape.recommendation_turn is 'Who is fitting a model: one row.';
-comment on column soundscape.recommendation_turn.only_row is 'There is one row.';
-comment on column soundscape.recommendation_turn.token is 'Whoever knows it may write; null: nobody is fitting.';
-comment on column soundscape.recommendation_turn.held_until is 'Until when, unless it is extended: each step does.';
-comment on column soundscape.recommendation_turn.begun_at is 'When the latest fit began.';
-comment on column soundscape.recommendation_turn.ended_at
+alter table soundscape.fit_lease enable row level security;
+comment on table soundscape.fit_lease is 'Who is fitting a model: one row.';
+comment on column soundscape.fit_lease.only_row is 'There is one row.';
+comment on column soundscape.fit_lease.token is 'Whoever knows it may write; null: nobody is fitting.';
+comment on column soundscape.fit_lease.held_until is 'Until when, unless it is extended: each step does.';
+comment on column soundscape.fit_lease.begun_at is 'When the latest fit began.';
+comment on column soundscape.fit_lease.ended_at
     is 'When the latest fit that came to an end did so, whatever came of it.';
-insert into soundscape.recommendation_turn default values;
+insert into soundscape.fit_lease default values;
 
 create function soundscape.begin_fit(every_h double precision default null) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-    turn soundscape.recommendation_turn;
+    lease soundscape.fit_lease;
     model soundscape.recommendation_models;
 begin
-    select * into turn from soundscape.recommendation_turn for update;
-    if turn.token is not null and turn.held_until > clock_timestamp() then
-        return jsonb_build_object('held_until', turn.held_until);
-    elsif turn.begun_at > clock_timestamp() - make_interval(secs => every_h * 3600) then
-        return jsonb_build_object('due_at', turn.begun_at + make_interval(secs => every_h * 3600));
+    select * into lease from soundscape.fit_lease for update;
+    if lease.token is not null and lease.held_until > clock_timestamp() then
+        return jsonb_build_object('held_until', lease.held_until);
+    elsif lease.begun_at > clock_timestamp() - make_interval(secs => every_h * 3600) then
+        return jsonb_build_object('due_at', lease.begun_at + make_interval(secs => every_h * 3600));
     end if;
-    update soundscape.recommendation_turn
+    update soundscape.fit_lease
     set token = gen_random_uuid(), begun_at = clock_timestamp(), held_until = clock_timestamp() + interval '15 minutes'
-    returning * into turn;
+    returning * into lease;
     -- What a fit that broke off had staged.
     update soundscape.recommendation_models set state = 'retired' where state = 'staged';
     select * into model from soundscape.recommendation_models m where m.state = 'in_force';
     return jsonb_build_object(
-        'token', turn.token,
+        'token', lease.token,
         'space', (select e.space from public.audio_embeddings e where e.is_listed group by e.space order by count(*) desc, e.space limit 1),
         'listed', (select count(*) from public.audio_files f where f.is_listed and f.status = 'ready'),
-        'in_force', case when model.id is not null then to_jsonb(model) end);
+        'in_force', case when model.id is not null then to_jsonb(model) end,
+        'weights', (select to_jsonb(w) - 'only_row' from soundscape.recommendation_weights w));
 end
 $$;
 comment on function soundscape.begin_fit(double precision)
-    is 'Worker only. Takes the turn to fit a model. Returns its token, the space of most recordings, how many are '
-       'listed, and the model in force. Without a token: held_until says how long another fit has the turn, due_at '
+    is 'Worker only. Takes the lease to fit a model. Returns its token, the space of most recordings, how many are '
+       'listed, the model in force, and the weights of recommended_audio. Without a token: held_until says how long another fit has the lease, due_at '
        'when every_h hours have passed.';
 
-create function soundscape.hold_turn(holder uuid) returns void
+create function soundscape.extend_fit_lease(holder uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    update soundscape.recommendation_turn
+    update soundscape.fit_lease
     set held_until = greatest(held_until, clock_timestamp() + interval '15 minutes')
     where token = holder;
     if not found then
@@ -282,20 +283,20 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.hold_turn(uuid)
-    is 'Go on holding the turn; an error once somebody else has it. The row stays locked until the step is done.';
+comment on function soundscape.extend_fit_lease(uuid)
+    is 'Extends the fit lease. An error if another fit has it. The row stays locked until the step is done.';
 
 create function soundscape.end_fit(token uuid) returns void
 language sql security definer set search_path = '' as $$
-    update soundscape.recommendation_turn t set token = null, held_until = null, ended_at = clock_timestamp()
+    update soundscape.fit_lease t set token = null, held_until = null, ended_at = clock_timestamp()
     where t.token = end_fit.token
 $$;
-comment on function soundscape.end_fit(uuid) is 'Worker only. Gives the turn back.';
+comment on function soundscape.end_fit(uuid) is 'Worker only. Ends the lease.';
 
-create function soundscape.fit_history(after uuid default null, most integer default 500) returns jsonb
+create function soundscape.fit_history(after uuid default null, max_people integer default 500) returns jsonb
 language sql stable security definer set search_path = '' as $$
     with people as (
-        select u.id from public.users u where after is null or u.id > after order by u.id limit most)
+        select u.id from public.users u where after is null or u.id > after order by u.id limit max_people)
     select jsonb_build_object(
         'after', (select p.id from people p order by p.id desc limit 1),
         'user', coalesce(jsonb_agg(c.user_id order by c.user_id, c.audio_id), '[]'),
@@ -335,7 +336,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
     found_id bigint;
 begin
-    perform soundscape.hold_turn(token);
+    perform soundscape.extend_fit_lease(token);
     insert into soundscape.recommendation_models (state, slot, space, settings, figures, people, items, events)
     values (case when refused then 'refused' else 'staged' end,
             -- The slot that the one in force has not.
@@ -353,7 +354,7 @@ $$;
 comment on function soundscape.stage_model(uuid, jsonb, jsonb, boolean)
     is 'Worker only. Starts writing a model beside the one in force, or records a refused one. Returns its id.';
 
-create function soundscape.staged(model bigint) returns soundscape.recommendation_models
+create function soundscape.staged_model(model bigint) returns soundscape.recommendation_models
 language plpgsql stable security definer set search_path = '' as $$
 declare
     found_model soundscape.recommendation_models;
@@ -365,7 +366,7 @@ begin
     return found_model;
 end
 $$;
-comment on function soundscape.staged(bigint) is 'A model that is being written; an error for any other.';
+comment on function soundscape.staged_model(bigint) is 'A model that is being written; an error for any other.';
 
 create function soundscape.stage_items(token uuid, model bigint, items jsonb) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -373,8 +374,8 @@ declare
     this soundscape.recommendation_models;
     written integer;
 begin
-    perform soundscape.hold_turn(token);
-    this := soundscape.staged(model);
+    perform soundscape.extend_fit_lease(token);
+    this := soundscape.staged_model(model);
     -- The lock keeps what is written to what is listed: whoever takes a recording back waits, and then finds it here.
     with given as materialized (
         select r.* from jsonb_to_recordset(items) as r (id uuid, place text, key text, popularity real, neighbours uuid[], weights real[])),
@@ -398,37 +399,37 @@ comment on function soundscape.stage_items(uuid, bigint, jsonb)
     is 'Worker only. Writes factors and neighbours of recordings into a staged model. Recordings that are no longer '
        'listed are left out.';
 
-create function soundscape.guess(model bigint, space text, embedding extensions.halfvec)
+create function soundscape.predict_factors(model bigint, space text, embedding extensions.halfvec)
 returns table (place extensions.vector, key extensions.vector)
 language sql stable rows 1 set search_path = '' as $$
     select array_agg(m.intercept - (m.weights operator(extensions.<#>) embedding::extensions.vector) order by m.factor)::extensions.vector,
            array_agg(m.key_intercept - (m.key_weights operator(extensions.<#>) embedding::extensions.vector) order by m.factor)::extensions.vector
-    from soundscape.factor_maps m where m.model_id = model and m.space = guess.space
+    from soundscape.factor_maps m where m.model_id = model and m.space = predict_factors.space
     having count(*) = 32
 $$;
-comment on function soundscape.guess(bigint, text, extensions.halfvec)
+comment on function soundscape.predict_factors(bigint, text, extensions.halfvec)
     is 'Where a model would put a recording that sounds like this; nothing where it has no map of that space.';
 
-create function soundscape.stage_cold(token uuid, model bigint, after uuid default null, most integer default 500) returns jsonb
+create function soundscape.stage_cold(token uuid, model bigint, after uuid default null, max_recordings integer default 500) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     this soundscape.recommendation_models;
     last_id uuid;
     written integer;
 begin
-    perform soundscape.hold_turn(token);
-    this := soundscape.staged(model);
+    perform soundscape.extend_fit_lease(token);
+    this := soundscape.staged_model(model);
     with next_ones as materialized (
         select e.audio_id, e.embedding from public.audio_embeddings e
         where e.is_listed and e.space = this.space and (after is null or e.audio_id > after)
-        order by e.audio_id limit most),
+        order by e.audio_id limit max_recordings),
     listed as materialized (
         select f.id from public.audio_files f
         where f.is_listed and f.status = 'ready' and f.id in (select n.audio_id from next_ones n) order by f.id for key share),
     placed as (
         insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key, is_cold)
         select model, n.audio_id, true, this.slot, g.place, g.key, true
-        from next_ones n, lateral soundscape.guess(model, this.space, n.embedding) as g
+        from next_ones n, lateral soundscape.predict_factors(model, this.space, n.embedding) as g
         where n.audio_id in (select l.id from listed l)
         on conflict do nothing returning 1)
     select (select n.audio_id from next_ones n order by n.audio_id desc limit 1), (select count(*) from placed)
@@ -440,9 +441,9 @@ comment on function soundscape.stage_cold(uuid, bigint, uuid, integer)
     is 'Worker only. Adds the next listed recordings that nobody has chosen to a staged model, by how they sound. '
        'after is null past the last.';
 
-create function soundscape.publishing() returns bigint
+create function soundscape.publish_lock_key() returns bigint
 language sql immutable parallel safe set search_path = '' return 7306861441::bigint;
-comment on function soundscape.publishing()
+comment on function soundscape.publish_lock_key()
     is 'The advisory lock between publishing a model (exclusive) and placing one recording in the one in force '
        '(shared).';
 
@@ -451,10 +452,10 @@ language plpgsql security definer set search_path = '' as $$
 declare
     this soundscape.recommendation_models;
 begin
-    perform soundscape.hold_turn(token);
+    perform soundscape.extend_fit_lease(token);
     -- Whatever is being placed in the old model is waited for, and found below; what follows finds the new one.
-    perform pg_advisory_xact_lock(soundscape.publishing());
-    this := soundscape.staged(model);
+    perform pg_advisory_xact_lock(soundscape.publish_lock_key());
+    this := soundscape.staged_model(model);
     insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key, is_cold)
     select model, l.id, true, this.slot, g.place, g.key, true
     from (select f.id, e.embedding from public.audio_files f join public.audio_embeddings e on e.audio_id = f.id
@@ -462,7 +463,7 @@ begin
             and not exists (select from soundscape.item_factors i where i.model_id = model and i.audio_id = f.id)
           -- One that somebody is making public or taking back comes by its trigger, which waits for us.
           for key share of f skip locked) as l,
-         lateral soundscape.guess(model, this.space, l.embedding) as g
+         lateral soundscape.predict_factors(model, this.space, l.embedding) as g
     on conflict do nothing;
     update soundscape.recommendation_models set state = 'retired' where state = 'in_force';
     update soundscape.recommendation_models set state = 'in_force', published_at = clock_timestamp() where id = model;
@@ -471,17 +472,17 @@ $$;
 comment on function soundscape.publish_model(uuid, bigint)
     is 'Worker only. Puts the staged model in force and retires the one before, in one transaction.';
 
-create function soundscape.clear_models(token uuid, most integer default 500) returns integer
+create function soundscape.clear_models(token uuid, max_items integer default 500) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
     gone bigint[];
     cleared integer;
 begin
-    perform soundscape.hold_turn(token);
+    perform soundscape.extend_fit_lease(token);
     gone := array(select m.id from soundscape.recommendation_models m where m.state in ('retired', 'refused'));
     -- Their neighbours go with them.
     delete from soundscape.item_factors where ctid = any (array(
-        select i.ctid from soundscape.item_factors i where i.model_id = any (gone) limit most));
+        select i.ctid from soundscape.item_factors i where i.model_id = any (gone) limit max_items));
     get diagnostics cleared = row_count;
     delete from soundscape.factor_maps where model_id = any (gone);
     if cleared = 0 then
@@ -495,14 +496,14 @@ comment on function soundscape.clear_models(uuid, integer)
     is 'Worker only. Deletes some items of models that are no longer in force, and keeps the latest fifty models '
        'themselves. Returns the number of items deleted; 0 when none is left.';
 
-create function soundscape.list_models(most integer default 10) returns jsonb
+create function soundscape.list_models(max_models integer default 10) returns jsonb
 language sql stable security definer set search_path = '' as $$
     select coalesce(jsonb_agg(to_jsonb(l) order by l.in_force desc, l.id desc), '[]') from (
         select m.*, m.state = 'in_force' as in_force,
                case when m.state = 'in_force' then (
                    select jsonb_build_object('placed', count(*), 'cold', count(*) filter (where i.is_cold))
                    from soundscape.item_factors i where i.model_id = m.id) end as recordings
-        from soundscape.recommendation_models m order by m.state = 'in_force' desc, m.id desc limit most) as l
+        from soundscape.recommendation_models m order by m.state = 'in_force' desc, m.id desc limit max_models) as l
 $$;
 comment on function soundscape.list_models(integer)
     is 'Worker only. The model in force and the latest others, with their figures.';
@@ -512,12 +513,12 @@ language plpgsql security definer set search_path = '' as $$
 declare
     model soundscape.recommendation_models;
 begin
-    perform pg_advisory_xact_lock_shared(soundscape.publishing());
+    perform pg_advisory_xact_lock_shared(soundscape.publish_lock_key());
     select * into model from soundscape.recommendation_models m where m.state = 'in_force' and m.space = new.space;
     if model.id is not null then
         insert into soundscape.item_factors as i (model_id, audio_id, is_listed, slot, place, key, is_cold)
         select model.id, new.audio_id, true, model.slot, g.place, g.key, true
-        from soundscape.guess(model.id, new.space, new.embedding) as g
+        from soundscape.predict_factors(model.id, new.space, new.embedding) as g
         on conflict (model_id, audio_id) do update set place = excluded.place, key = excluded.key where i.is_cold;
     end if;
     return null;

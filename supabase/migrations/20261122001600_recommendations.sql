@@ -59,7 +59,7 @@ create function soundscape.impressions_kept_for() returns interval
 language sql immutable parallel safe set search_path = '' return interval '180 days';
 comment on function soundscape.impressions_kept_for() is 'How long it is kept what was shown to whom.';
 
-create function soundscape.forget_impressions() returns integer
+create function soundscape.delete_old_impressions() returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
     forgotten integer;
@@ -72,13 +72,13 @@ begin
     return forgotten;
 end
 $$;
-comment on function soundscape.forget_impressions()
+comment on function soundscape.delete_old_impressions()
     is 'Delete what was shown too long ago, at most 100,000 rows at once; returns how many.';
-select cron.schedule('soundscape-forget-impressions', '17 * * * *', 'select soundscape.forget_impressions()');
+select cron.schedule('soundscape-delete-old-impressions', '17 * * * *', 'select soundscape.delete_old_impressions()');
 
 create function soundscape.impressions_after(
     after_shown_at timestamptz default null, after_answer uuid default null, after_place integer default null,
-    most integer default 1000
+    max_rows integer default 1000
 )
 returns table (
     shown_at timestamptz, answer_id uuid, place smallint, user_id uuid, audio_id uuid, reason text, score real,
@@ -98,7 +98,7 @@ language sql stable security definer rows 1000 set search_path = '' as $$
       -- When a transaction began is when it was shown, and whoever reads to the end would pass by one that is still open.
       and i.shown_at < now() - interval '1 minute'
     order by i.shown_at, i.answer_id, i.place
-    limit least(most, 10000)
+    limit least(max_rows, 10000)
 $$;
 comment on function soundscape.impressions_after(timestamptz, uuid, integer, integer)
     is 'Worker only. Impressions that are at least a minute old, oldest first, after the given one, and what came of '
@@ -106,8 +106,63 @@ comment on function soundscape.impressions_after(timestamptz, uuid, integer, int
 
 -- Recommendations
 -- ===============
+--
+-- recommended_audio works in four steps, one function each:
+--   read_taste                   choose: what the caller chose, and the recordings to start from
+--   recommendation_candidates    candidates: collect them, and score each by every source
+--   rank_candidates              rank: order them, and draw one place in ten at random
+--   explain_recommendations      explain: why each was recommended, and what it shares with which choice
 
-create function soundscape.labelled(labels text[], most integer, leaving_out uuid[]) returns table (audio_id uuid)
+create table soundscape.recommendation_weights (
+    only_row boolean primary key default true check (only_row),
+    taste double precision not null default 0.4 check (taste > 0),
+    together double precision not null default 0.4,
+    sound double precision not null default 0.4,
+    sound_without_model double precision not null default 0.8,
+    labels double precision not null default 0.2,
+    labels_without_choices double precision not null default 0.6,
+    popular double precision not null default 0.05,
+    skipped double precision not null default 0.3,
+    noise double precision not null default 0.02,
+    diversity double precision not null default 0.3,
+    max_choices integer not null default 300,
+    max_choices_with_neighbours integer not null default 150,
+    max_skips integer not null default 6
+);
+alter table soundscape.recommendation_weights enable row level security;
+comment on table soundscape.recommendation_weights
+    is 'The weights of recommended_audio: one row. The evaluation of a new model reads the same row, so that it measures '
+       'what is served.';
+comment on column soundscape.recommendation_weights.only_row is 'There is one row.';
+comment on column soundscape.recommendation_weights.taste is 'What the best candidate gets for the model''s factors.';
+comment on column soundscape.recommendation_weights.together
+    is 'What the best candidate gets for being chosen with the caller''s choices, times the model''s setting.';
+comment on column soundscape.recommendation_weights.sound
+    is 'What a candidate gets for a cosine of 1 to the caller''s choices, times the model''s setting.';
+comment on column soundscape.recommendation_weights.sound_without_model
+    is 'The same when no model knows the caller.';
+comment on column soundscape.recommendation_weights.labels is 'What a candidate gets that has all of the wanted labels.';
+comment on column soundscape.recommendation_weights.labels_without_choices
+    is 'The same for a caller who has chosen nothing yet.';
+comment on column soundscape.recommendation_weights.popular is 'What the most popular candidate gets.';
+comment on column soundscape.recommendation_weights.skipped
+    is 'What a candidate loses that sounds exactly like a recording the caller skipped.';
+comment on column soundscape.recommendation_weights.noise is 'The most that the seed adds to a score.';
+comment on column soundscape.recommendation_weights.diversity
+    is 'How much likeness to recordings already in the list counts against a candidate, 0 to 1.';
+comment on column soundscape.recommendation_weights.max_choices is 'How many of the latest choices the model reads.';
+comment on column soundscape.recommendation_weights.max_choices_with_neighbours
+    is 'How many of the latest choices the neighbours are read of.';
+comment on column soundscape.recommendation_weights.max_skips is 'How many of the latest skips are read.';
+insert into soundscape.recommendation_weights default values;
+
+create function soundscape.recommendation_weights() returns soundscape.recommendation_weights
+language sql stable security definer set search_path = '' as $$
+    select w from soundscape.recommendation_weights w
+$$;
+comment on function soundscape.recommendation_weights() is 'The row of weights, for callers who may not read the table.';
+
+create function soundscape.newest_with_labels(labels text[], max_per_label integer, leaving_out uuid[]) returns table (audio_id uuid)
 language plpgsql stable security definer rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     label text;
@@ -118,15 +173,15 @@ begin
             select f.id from public.audio_files f
             where f.labels @> array[label] and f.is_public and f.hidden_at is null and f.status = 'ready'
               and f.user_id is distinct from auth.uid() and f.id not in (select unnest(leaving_out))
-            order by f.created_at desc, f.id limit most;
+            order by f.created_at desc, f.id limit max_per_label;
     end loop;
 end
 $$;
-comment on function soundscape.labelled(text[], integer, uuid[])
+comment on function soundscape.newest_with_labels(text[], integer, uuid[])
     is 'The newest listed recordings of others that have one of these labels, so many of each, without those that are '
-       'to be left out. With its owner''s rights, as soundscape.found.';
+       'to be left out. With its owner''s rights, as soundscape.find_recordings.';
 
-create function soundscape.reason_of(recording uuid) returns text
+create function soundscape.choice_reason(recording uuid) returns text
 language sql stable set search_path = '' as $$
     select case
         when exists (select from public.likes l where l.user_id = auth.uid() and l.audio_id = recording) then 'liked'
@@ -138,10 +193,10 @@ language sql stable set search_path = '' as $$
               and soundscape.listen_weight(h.listened_s, h.completed, f.duration) > 0) then 'heard'
         else 'opened' end
 $$;
-comment on function soundscape.reason_of(uuid)
+comment on function soundscape.choice_reason(uuid)
     is 'How the caller chose a recording: liked, kept in a playlist, heard, or only opened.';
 
-create function soundscape.because(reason text, title text, label text, shared text[]) returns text
+create function soundscape.reason_sentence(reason text, title text, label text, shared text[]) returns text
 language sql immutable parallel safe set search_path = '' as $$
     select case
         -- No single choice says so, or it is no longer to be seen.
@@ -162,133 +217,341 @@ language sql immutable parallel safe set search_path = '' as $$
             when 1 then ': similar ' || shared[1]
             else ': similar ' || array_to_string(trim_array(shared, 1), ', ') || ' and ' || shared[cardinality(shared)] end
 $$;
-comment on function soundscape.because(text, text, text, text[]) is 'A reason as a sentence.';
+comment on function soundscape.reason_sentence(text, text, text, text[]) is 'A reason as a sentence.';
 
-create function soundscape.candidates(
-    known uuid[], chosen uuid[], weights real[], leads uuid[], strengths double precision[], skips uuid[], wanted text[], model bigint
-) returns table (audio_id uuid, score double precision, source text)
-language plpgsql stable rows 500 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+create type soundscape.taste as (
+    wanted text[], known uuid[], chosen uuid[], weights real[], leads uuid[], strengths double precision[], skips uuid[]
+);
+comment on type soundscape.taste
+    is 'What a caller likes. wanted: labels. chosen, weights: their choices, latest first. known: all they know. leads, '
+       'strengths: choices whose surroundings are searched. skips: recordings they skipped.';
+
+create function soundscape.read_taste(labels text[], draw bigint, most_skips integer) returns soundscape.taste
+language plpgsql stable set search_path = '' as $$
+declare
+    me constant uuid := auth.uid();
+    caller soundscape.taste;
+begin
+    caller.wanted := array(
+        select distinct soundscape.fold(w) from unnest(coalesce(
+            labels, (select p.favourite_labels from public.user_preferences p where p.user_id = me))) as w
+        where w ~ '\S');
+    select coalesce(array_agg(c.audio_id order by c.chosen_at desc, c.audio_id), '{}'),
+           array_agg(c.weight order by c.chosen_at desc, c.audio_id)
+    into caller.chosen, caller.weights from soundscape.choices(array[me], 1000) c;
+    caller.known := caller.chosen
+        || array(select distinct h.audio_id from public.listening_events h where h.user_id = me);
+    caller.skips := '{}';
+
+    -- The leads are the three latest choices, and three of the sixty before them, drawn by weight.
+    select array_agg(l.audio_id), array_agg(0.5 + least(l.weight, 3) / 6) into caller.leads, caller.strengths from (
+        select c.audio_id, c.weight from (
+            select c.audio_id, c.weight, row_number() over (order by c.rank) as rank
+            from unnest(caller.chosen, caller.weights) with ordinality as c (audio_id, weight, rank)
+            where c.weight > 0 limit 63) as c
+        order by case when c.rank > 3 then -ln(soundscape.seeded_random(c.audio_id, draw)) / c.weight else 0 end, c.rank
+        limit 6) as l;
+    if caller.leads is not null then
+        caller.skips := array(
+            select c.audio_id from unnest(caller.chosen, caller.weights) with ordinality as c (audio_id, weight, rank)
+            where c.weight < 0 order by c.rank limit most_skips);
+    elsif caller.chosen <> '{}' then
+        -- The caller has only opened recordings and left them at once.
+        caller.leads := caller.chosen[:6];
+        caller.strengths := array_fill(0.4::double precision, array[cardinality(caller.leads)]);
+        caller.weights := array_fill(0.3::real, array[cardinality(caller.chosen)]);
+    end if;
+    return caller;
+end
+$$;
+
+comment on function soundscape.read_taste(text[], bigint, integer)
+    is 'What the caller likes, from the given labels (or their favourite ones) and from what they chose. draw selects '
+       'the leads.';
+
+create function soundscape.collect_candidates(
+    caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], leaving_out uuid[]
+) returns uuid[]
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
     me constant uuid := auth.uid();
     in_slot constant smallint := (select m.slot from soundscape.recommendation_models m where m.id = model);
-    -- How much what it says of sound and of neighbours is worth beside its factors, as the fit measured it.
-    settings constant jsonb := coalesce((select m.settings from soundscape.recommendation_models m where m.id = model), '{}');
-    listener constant extensions.vector := soundscape.listener(model, chosen[:300], weights[:300]);
     found uuid[];
-    partners uuid[];
-    partnership double precision[];
-    copies constant uuid[] := array(
-        select m.matched_audio_id from public.audio_matches m
-        where m.audio_id = any (chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null
-        union select m.audio_id from public.audio_matches m
-        where m.matched_audio_id = any (chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null);
-    -- Before anything is cut off: many copies would else take the places of all that is offered.
-    leaving_out constant uuid[] := known || copies;
 begin
     perform set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '40', true),
-            -- Whoever has heard all that is near gets something else rather than a search through everything.
+            -- A caller who knows everything near gets something else. A search through everything would take too long.
             set_config('hnsw.max_scan_tuples', '2000', true);
     found := array(
         select n.audio_id
         from public.audio_embeddings l
         cross join lateral (
             select e.audio_id from public.audio_embeddings e
-            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true) and e.audio_id not in (select unnest(leaving_out))
+            where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true)
+              and e.audio_id not in (select unnest(leaving_out))
             order by e.embedding operator(extensions.<=>) l.embedding limit 20) as n
-        where l.audio_id = any (leads) and l.is_listed);
+        where l.audio_id = any (caller.leads) and l.is_listed);
     if model is not null then
-        select array_agg(t.neighbour_id), array_agg(t.points) into partners, partnership from (
-            select n.neighbour_id, sum(n.weight * sign(c.weight)) as points
-            from unnest(chosen[:150], weights[:150]) as c (audio_id, weight)
-            join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
-            where n.neighbour_is_listed and n.neighbour_id not in (select unnest(leaving_out))
-            group by n.neighbour_id having sum(n.weight * sign(c.weight)) > 0
-            order by points desc, n.neighbour_id limit 60) as t;
         found := found || partners || array(
             select i.audio_id from soundscape.item_factors i
-            where i.model_id = model and i.is_listed and i.popularity > 0 and i.audio_id not in (select unnest(leaving_out))
+            where i.model_id = model and i.is_listed and i.popularity > 0
+              and i.audio_id not in (select unnest(leaving_out))
             order by i.popularity desc limit 30);
-        -- The largest products are harder to find in a graph than the nearest places.
+        -- The largest inner products are harder to find in a graph than the nearest places.
         perform set_config('hnsw.ef_search', '100', true);
-        -- Spelt out, since each slot has its own index.
+        -- One query for each slot, because each slot has its own index.
         if listener is not null and in_slot = 0 then
             found := found || array(
                 select i.audio_id from soundscape.item_factors i
-                where i.is_listed and i.slot = 0 and i.model_id = model and i.audio_id not in (select unnest(leaving_out))
+                where i.is_listed and i.slot = 0 and i.model_id = model
+                  and i.audio_id not in (select unnest(leaving_out))
                 order by i.place operator(extensions.<#>) listener limit 80);
         elsif listener is not null then
             found := found || array(
                 select i.audio_id from soundscape.item_factors i
-                where i.is_listed and i.slot = 1 and i.model_id = model and i.audio_id not in (select unnest(leaving_out))
+                where i.is_listed and i.slot = 1 and i.model_id = model
+                  and i.audio_id not in (select unnest(leaving_out))
                 order by i.place operator(extensions.<#>) listener limit 80);
         end if;
     end if;
-    found := found
+    return found
         || array(
             select f.id from public.audio_files f
-            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true) and f.id not in (select unnest(leaving_out))
+            where f.is_public and f.hidden_at is null and f.status = 'ready' and coalesce(f.user_id <> me, true)
+              and f.id not in (select unnest(leaving_out))
             order by f.created_at desc, f.id limit 100)
-        || array(select l.audio_id from soundscape.labelled(wanted[:8], 40, leaving_out) l);
+        || array(select l.audio_id from soundscape.newest_with_labels(caller.wanted[:8], 40, leaving_out) l);
+end
+$$;
+comment on function soundscape.collect_candidates(soundscape.taste, bigint, extensions.vector, uuid[], uuid[])
+    is 'Listed recordings of others that may be recommended: near the leads, suited to the listener by the model, its '
+       'partners of what was chosen, the popular, the newest, and the newest with the wanted labels.';
 
+create function soundscape.measure_candidates(
+    candidates uuid[], caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[],
+    partnership double precision[], leaving_out uuid[], max_choices integer
+) returns table (
+    audio_id uuid, sound double precision, skipped double precision, taste double precision,
+    together double precision, popularity double precision, labelled double precision
+)
+language plpgsql stable rows 500 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+    me constant uuid := auth.uid();
+begin
     return query
         with heard as materialized (
             select e.space, e.embedding, l.strength, l.is_skip
-            from (select u.audio_id, u.strength, false as is_skip from unnest(leads, strengths) as u (audio_id, strength)
-                  union all select u.audio_id, 1, true from unnest(skips) as u (audio_id)) as l
+            from (select u.audio_id, u.strength, false as is_skip
+                  from unnest(caller.leads, caller.strengths) as u (audio_id, strength)
+                  union all select u.audio_id, 1, true from unnest(caller.skips) as u (audio_id)) as l
             join public.audio_embeddings e on e.audio_id = l.audio_id
             where l.is_skip or listener is null
-            -- Whom the model knows is compared as they were when it was measured: with the middle of what they chose.
-            union all select m.space, m.place, 1, false from soundscape.middle(model, chosen[:300], weights[:300]) m where listener is not null),
-        -- Put together by grouping: how many there are is not known when this is planned, and joins would be nested loops.
-        measured as materialized (
-            select m.id, greatest(0, max(m.sound)) as sound, greatest(0, 2 * max(m.skipped) - 1) as skipped,
-                   greatest(0, max(m.taste)) as taste, max(m.together) as together, max(m.popularity) as popularity, max(m.labelled) as labelled
-            from (
-                select f.id, true as is_candidate, null::double precision as sound, null::double precision as skipped,
-                       null::double precision as taste, null::double precision as together, null::double precision as popularity,
-                       (select count(*) from unnest(wanted) w where w = any (f.labels))::double precision
-                           / nullif(cardinality(wanted), 0) as labelled
-                from public.audio_files f
-                where f.id = any (found) and f.is_listed and f.status = 'ready' and f.user_id <> me
-                  and f.id not in (select unnest(leaving_out))
-                union all
-                select e.audio_id, false,
-                       max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding))) filter (where not h.is_skip),
-                       max(1 - (e.embedding operator(extensions.<=>) h.embedding)) filter (where h.is_skip), null, null, null, null
-                from public.audio_embeddings e join heard h on h.space = e.space
-                where e.audio_id = any (found) and e.is_listed group by e.audio_id
-                union all
-                select i.audio_id, false, null, null, -(i.place operator(extensions.<#>) listener), null, i.popularity, null
-                from soundscape.item_factors i where i.model_id = model and i.audio_id = any (found)
-                union all
-                select t.audio_id, false, null, null, null, t.points, null, null
-                from unnest(partners, partnership) as t (audio_id, points)) as m
-            group by m.id having bool_or(m.is_candidate)),
-        -- What each source gives at most; what it gives the best candidate, where it has no measure of its own.
-        parts as materialized (
-            select k.id, 0.3 * k.skipped as against,
-                   case when listener is null then 0.8 else 0.4 * coalesce((settings ->> 'content')::double precision, 1) end * k.sound as sound,
-                   0.4 * k.taste / nullif(max(k.taste) over (), 0) as taste,
-                   0.4 * coalesce((settings ->> 'neighbours')::double precision, 0.5) * k.together / nullif(max(k.together) over (), 0) as together,
-                   case when chosen = '{}' then 0.6 else 0.2 end * nullif(k.labelled, 0) as label,
-                   0.05 * k.popularity / nullif(max(k.popularity) over (), 0) as popular
-            from measured k)
-        select p.id,
-               coalesce(p.sound, 0) + coalesce(p.taste, 0) + coalesce(p.together, 0) + coalesce(p.label, 0) + coalesce(p.popular, 0)
-                   - coalesce(p.against, 0),
+            -- A listener whom the model knows is compared by the centroid of their choices, as the evaluation does.
+            union all
+            select m.space, m.place, 1, false
+            from soundscape.centroid_of_choices(model, caller.chosen[:max_choices], caller.weights[:max_choices]) m
+            where listener is not null),
+        -- Joined by grouping. The planner does not know how many there are and would choose nested loops.
+        measures as (
+            select f.id, true as is_candidate, null::double precision as sound, null::double precision as skipped,
+                   null::double precision as taste, null::double precision as together,
+                   null::double precision as popularity,
+                   (select count(*) from unnest(caller.wanted) w where w = any (f.labels))::double precision
+                       / nullif(cardinality(caller.wanted), 0) as labelled
+            from public.audio_files f
+            where f.id = any (candidates) and f.is_listed and f.status = 'ready' and f.user_id <> me
+              and f.id not in (select unnest(leaving_out))
+            union all
+            select e.audio_id, false,
+                   max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding)))
+                       filter (where not h.is_skip),
+                   max(1 - (e.embedding operator(extensions.<=>) h.embedding)) filter (where h.is_skip),
+                   null, null, null, null
+            from public.audio_embeddings e join heard h on h.space = e.space
+            where e.audio_id = any (candidates) and e.is_listed group by e.audio_id
+            union all
+            select i.audio_id, false, null, null, -(i.place operator(extensions.<#>) listener), null, i.popularity, null
+            from soundscape.item_factors i where i.model_id = model and i.audio_id = any (candidates)
+            union all
+            select t.audio_id, false, null, null, null, t.points, null, null
+            from unnest(partners, partnership) as t (audio_id, points))
+        select m.id, greatest(0, max(m.sound)), greatest(0, 2 * max(m.skipped) - 1), greatest(0, max(m.taste)),
+               max(m.together), max(m.popularity), max(m.labelled)
+        from measures m group by m.id having bool_or(m.is_candidate);
+end
+$$;
+comment on function soundscape.measure_candidates(
+    uuid[], soundscape.taste, bigint, extensions.vector, uuid[], double precision[], uuid[], integer
+)
+    is 'What each source says of each candidate, null where it says nothing. Only recordings that may be recommended.';
+
+create function soundscape.recommendation_candidates(
+    caller soundscape.taste, model bigint, w soundscape.recommendation_weights
+) returns table (audio_id uuid, score double precision, source text)
+language plpgsql stable rows 500 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+    -- The fit measured how much neighbours and sound are worth beside the factors.
+    settings constant jsonb := coalesce(
+        (select m.settings from soundscape.recommendation_models m where m.id = model), '{}');
+    listener constant extensions.vector := soundscape.listener_vector(
+        model, caller.chosen[:w.max_choices], caller.weights[:w.max_choices]);
+    -- Copies of known recordings are left out here, before anything is cut off: many copies could take all places.
+    leaving_out constant uuid[] := caller.known || array(
+        select m.matched_audio_id from public.audio_matches m
+        where m.audio_id = any (caller.chosen) and m.kind in ('identical', 'same_recording') and m.dismissed_at is null
+        union select m.audio_id from public.audio_matches m
+        where m.matched_audio_id = any (caller.chosen) and m.kind in ('identical', 'same_recording')
+          and m.dismissed_at is null);
+    partners uuid[];
+    partnership double precision[];
+    found uuid[];
+begin
+    select array_agg(t.neighbour_id), array_agg(t.points) into partners, partnership from (
+        select n.neighbour_id, sum(n.weight * sign(c.weight)) as points
+        from unnest(caller.chosen[:w.max_choices_with_neighbours], caller.weights[:w.max_choices_with_neighbours])
+            as c (audio_id, weight)
+        join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed and n.model_id = model
+        where n.neighbour_is_listed and n.neighbour_id not in (select unnest(leaving_out))
+        group by n.neighbour_id having sum(n.weight * sign(c.weight)) > 0
+        order by points desc, n.neighbour_id limit 60) as t;
+    found := soundscape.collect_candidates(caller, model, listener, partners, leaving_out);
+    return query
+        with parts as materialized (
+            select k.audio_id, w.skipped * k.skipped as against,
+                   case when listener is null then w.sound_without_model
+                        else w.sound * coalesce((settings ->> 'content')::double precision, 1) end * k.sound as sound,
+                   w.taste * k.taste / nullif(max(k.taste) over (), 0) as taste,
+                   w.together * coalesce((settings ->> 'neighbours')::double precision, 0.5)
+                       * k.together / nullif(max(k.together) over (), 0) as together,
+                   case when caller.chosen = '{}' then w.labels_without_choices else w.labels end
+                       * nullif(k.labelled, 0) as label,
+                   w.popular * k.popularity / nullif(max(k.popularity) over (), 0) as popular
+            from soundscape.measure_candidates(
+                found, caller, model, listener, partners, partnership, leaving_out, w.max_choices) k)
+        select p.audio_id,
+               coalesce(p.sound, 0) + coalesce(p.taste, 0) + coalesce(p.together, 0) + coalesce(p.label, 0)
+                   + coalesce(p.popular, 0) - coalesce(p.against, 0),
                case greatest(p.sound, p.taste, p.together, p.label, p.popular, 1e-9)
-                   when p.sound then 'sound' when p.together then 'together' when p.taste then 'taste' when p.label then 'label'
-                   when p.popular then 'popular' else 'fresh' end
+                   when p.sound then 'sound' when p.together then 'together' when p.taste then 'taste'
+                   when p.label then 'label' when p.popular then 'popular' else 'fresh' end
         from parts p;
 end
 $$;
-comment on function soundscape.candidates(uuid[], uuid[], real[], uuid[], double precision[], uuid[], text[], bigint)
-    is 'Listed recordings of others that the caller does not know: like the leads; of the model what suits, goes '
-       'together with what was chosen, and is popular; with the wanted labels; the newest. Each with its score and '
-       'what gives most of it.';
+comment on function soundscape.recommendation_candidates(soundscape.taste, bigint, soundscape.recommendation_weights)
+    is 'Listed recordings of others that the caller does not know, each with its score and the source that gives most '
+       'of it.';
 
-create function public.recommended_audio("limit" integer default 20, seed bigint default null, labels text[] default null)
+create function soundscape.rank_candidates(
+    candidates uuid[], scores double precision[], max_rows integer, draw bigint, diversity double precision
+) returns table (audio_id uuid, place integer, propensity double precision)
+language plpgsql stable rows 20 set search_path = '' as $$
+#variable_conflict use_column
+declare
+    me constant uuid := auth.uid();
+    -- One place in ten explores.
+    exploring constant integer[] := array(
+        select p.place from generate_series(0, 9) as ten,
+        lateral (select 10 * ten + 1 + floor(10 * soundscape.seeded_random(me, draw # ten))::integer as place) as p
+        where p.place <= least(max_rows, cardinality(candidates)) order by p.place);
+    best constant integer := least(3 * max_rows, max_rows + 40);
+    ranked constant uuid[] := soundscape.diversify_mixed(
+        candidates[:best], scores[:best], diversity, max_rows - cardinality(exploring));
+begin
+    return query
+        -- What explores is drawn from all candidates that did not get a place by their score.
+        select d.audio_id, exploring[d.rank],
+               1.0::double precision / (cardinality(candidates) - cardinality(ranked) - d.rank + 1)
+        from (select u.audio_id,
+                     row_number() over (order by soundscape.seeded_random(u.audio_id, ~draw), u.audio_id) as rank
+              from unnest(candidates) as u (audio_id) where u.audio_id not in (select unnest(ranked))) as d
+        where d.rank <= cardinality(exploring)
+        union all
+        select r.audio_id, p.place, null
+        from unnest(ranked) with ordinality as r (audio_id, rank)
+        join (select place, row_number() over (order by place) as rank
+              from generate_series(1, max_rows) as place where place <> all (exploring)) as p on p.rank = r.rank;
+end
+$$;
+comment on function soundscape.rank_candidates(uuid[], double precision[], integer, bigint, double precision)
+    is 'The places of an answer. candidates is ordered by score, best first. propensity is how likely a place that explores '
+       'was to get this recording, and null elsewhere.';
+
+create function soundscape.explain_recommendations(
+    ids uuid[], propensities double precision[], candidates uuid[], scores double precision[], sources text[],
+    caller soundscape.taste, model bigint, w soundscape.recommendation_weights
+) returns table (place bigint, score double precision, reason text, because_of uuid)
+language plpgsql stable rows 20 set search_path = '' as $$
+#variable_conflict use_column
+begin
+    return query
+        select a.rank, s.score,
+               case when a.propensity is not null then 'explore' when s.source <> 'sound' then s.source
+                    -- No lead is in this space: it sounds like the centroid of older choices.
+                    when c.because_of is null then 'taste' else soundscape.choice_reason(c.because_of) end,
+               c.because_of
+        from unnest(ids, propensities) with ordinality as a (audio_id, propensity, rank)
+        join unnest(candidates, scores, sources) as s (audio_id, score, source) on s.audio_id = a.audio_id
+        cross join lateral (
+            select case when a.propensity is not null then null
+                when s.source = 'sound' then (
+                    select l.audio_id from unnest(caller.leads, caller.strengths) as l (audio_id, strength)
+                    join public.audio_embeddings e on e.audio_id = l.audio_id
+                    join public.audio_embeddings this on this.audio_id = a.audio_id and this.space = e.space
+                    order by l.strength * (1 - (this.embedding operator(extensions.<=>) e.embedding)) desc, l.audio_id
+                    limit 1)
+                when s.source = 'together' then (
+                    select n.audio_id
+                    from unnest(caller.chosen[:w.max_choices_with_neighbours],
+                                caller.weights[:w.max_choices_with_neighbours]) as c (audio_id, weight)
+                    join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed
+                        and n.model_id = model and n.neighbour_id = a.audio_id
+                    order by n.weight * c.weight desc, n.audio_id limit 1)
+                when s.source = 'taste' then (
+                    select l.audio_id
+                    from soundscape.item_factors this, unnest(caller.leads, caller.strengths) as l (audio_id, strength)
+                    join soundscape.item_factors i on i.model_id = model and i.audio_id = l.audio_id
+                    where this.model_id = model and this.audio_id = a.audio_id
+                    order by l.strength * (i.key operator(extensions.<#>) this.place), l.audio_id limit 1)
+                end as because_of) as c;
+end
+$$;
+comment on function soundscape.explain_recommendations(
+    uuid[], double precision[], uuid[], double precision[], text[], soundscape.taste, bigint,
+    soundscape.recommendation_weights
+)
+    is 'The reason of each recommendation, and the choice that it goes back to, if any.';
+
+create function soundscape.shared_traits(ids uuid[], causes uuid[])
 returns table (
+    audio_id uuid, timbre double precision, rhythm double precision, tonality double precision, tags double precision
+)
+language plpgsql stable rows 20 set search_path = '' as $$
+#variable_conflict use_column
+begin
+    return query
+        with answer as materialized (select * from unnest(ids, causes) as a (audio_id, because_of)),
+        common as materialized (
+            select g.because_of, l.* from (
+                select a.because_of, array_agg(a.audio_id) as ids from answer a
+                where a.because_of is not null group by a.because_of) as g
+            cross join lateral soundscape.likeness(g.because_of, g.ids) as l)
+        select a.audio_id,
+               case when a.because_of is not null then 0.7 * greatest(0, coalesce((
+                   select 1 - (e.embedding operator(extensions.<=>) this.embedding)
+                   from public.audio_embeddings e join public.audio_embeddings this on this.space = e.space
+                   where e.audio_id = a.because_of and this.audio_id = a.audio_id
+                   order by e.created_at desc, e.space limit 1), 0)) end,
+               0.1 * c.rhythm, 0.1 * c.tonality, 0.1 * c.tags
+        from answer a left join common c on c.because_of = a.because_of and c.audio_id = a.audio_id;
+end
+$$;
+comment on function soundscape.shared_traits(uuid[], uuid[])
+    is 'What each recording shares with its cause, as similar_audio weighs it. Null where there is no cause.';
+
+create function public.recommended_audio(
+    "limit" integer default 20, seed bigint default null, labels text[] default null
+) returns table (
     id uuid, score double precision, reason text, because text, because_of uuid,
     timbre double precision, rhythm double precision, tonality double precision, tags double precision,
     recording public.audio_files
@@ -296,23 +559,15 @@ returns table (
 language plpgsql volatile rows 20 set search_path = '' set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-    me constant uuid := auth.uid();
-    model bigint;
-    -- Short enough for JavaScript to say it again.
+    -- Short enough for JavaScript to send it back unchanged.
     draw constant bigint := coalesce(seed, floor(random() * 4294967296)::bigint);
-    wanted text[];
-    known uuid[];
-    chosen uuid[];
-    weights real[];
-    leads uuid[];
-    strengths double precision[];
-    skips uuid[] := '{}';
+    w constant soundscape.recommendation_weights := soundscape.recommendation_weights();
+    caller soundscape.taste;
+    model bigint;
     found uuid[];
-    scores double precision[];
     sources text[];
-    exploring integer[];
-    ranked uuid[];
     ids uuid[];
+    scores double precision[];
     propensities double precision[];
     reasons text[];
     causes uuid[];
@@ -320,119 +575,45 @@ begin
     if "limit" is null or "limit" not between 0 and 100 then
         raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
     elsif cardinality(labels) > 50 then
-        raise exception 'These are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
+        raise exception 'There are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
     end if;
-    wanted := array(
-        select distinct soundscape.folded(w) from unnest(coalesce(
-            labels, (select p.favourite_labels from public.user_preferences p where p.user_id = me))) as w
-        where w ~ '\S');
-    select array_agg(c.audio_id order by c.chosen_at desc, c.audio_id), array_agg(c.weight order by c.chosen_at desc, c.audio_id)
-    into chosen, weights from soundscape.choices(array[me], 1000) c;
-    chosen := coalesce(chosen, '{}');
-    known := chosen || array(select distinct h.audio_id from public.listening_events h where h.user_id = me);
-
-    -- What is looked around: the three latest choices, and three of the sixty before them, drawn by weight.
-    select array_agg(l.audio_id), array_agg(0.5 + least(l.weight, 3) / 6) into leads, strengths from (
-        select c.audio_id, c.weight from (
-            select c.audio_id, c.weight, row_number() over (order by c.turn) as turn
-            from unnest(chosen, weights) with ordinality as c (audio_id, weight, turn) where c.weight > 0 limit 63) as c
-        order by case when c.turn > 3 then -ln(soundscape.chance(c.audio_id, draw)) / c.weight else 0 end, c.turn limit 6) as l;
-    if leads is not null then
-        skips := array(
-            select c.audio_id from unnest(chosen, weights) with ordinality as c (audio_id, weight, turn)
-            where c.weight < 0 order by c.turn limit 6);
-    elsif chosen <> '{}' then
-        -- Nothing is known but what was opened, however shortly.
-        leads := chosen[:6];
-        strengths := array_fill(0.4::double precision, array[cardinality(leads)]);
-        weights := array_fill(0.3::real, array[cardinality(chosen)]);
-    end if;
-
-    -- One statement, so that the model is asked as of the moment when it was in force: a retired one shows nothing.
+    caller := soundscape.read_taste(labels, draw, w.max_skips);
+    -- One statement, so that it sees the model that was in force at one moment: a retired one shows nothing.
     with serving as materialized (select m.id from soundscape.recommendation_models m where m.state = 'in_force')
     select (select s.id from serving s), array_agg(c.audio_id order by c.drawn desc, c.audio_id),
            array_agg(c.score order by c.drawn desc, c.audio_id), array_agg(c.source order by c.drawn desc, c.audio_id)
     into model, found, scores, sources from (
-        select c.*, c.score + 0.02 * soundscape.chance(c.audio_id, draw) as drawn
-        from soundscape.candidates(known, chosen, weights, leads, strengths, skips, wanted, (select s.id from serving s)) c) as c;
-
-    -- One place in ten, whichever it is, is drawn from all that did not get one by its score.
-    exploring := array(
-        select p.place from generate_series(0, 9) as ten,
-        lateral (select 10 * ten + 1 + floor(10 * soundscape.chance(me, draw # ten))::integer as place) as p
-        where p.place <= least("limit", cardinality(found)) order by p.place);
-    ranked := soundscape.assorted(
-        found[:least(3 * "limit", "limit" + 40)], scores[:least(3 * "limit", "limit" + 40)], 0.3, "limit" - cardinality(exploring));
-    select array_agg(a.audio_id order by a.place), array_agg(a.propensity order by a.place) into ids, propensities from (
-        select d.audio_id, exploring[d.turn] as place,
-               1.0::double precision / (cardinality(found) - cardinality(ranked) - d.turn + 1) as propensity
-        from (select u.audio_id, row_number() over (order by soundscape.chance(u.audio_id, ~draw), u.audio_id) as turn
-              from unnest(found) as u (audio_id) where u.audio_id not in (select unnest(ranked))) as d
-        where d.turn <= cardinality(exploring)
-        union all
-        select r.audio_id, p.place, null
-        from unnest(ranked) with ordinality as r (audio_id, turn)
-        join (select place, row_number() over (order by place) as turn
-              from generate_series(1, "limit") as place where place <> all (exploring)) as p on p.turn = r.turn) as a;
-
-    select array_agg(s.score order by a.turn), array_agg(w.because_of order by a.turn),
-           array_agg(case when a.propensity is not null then 'explore' when s.source <> 'sound' then s.source
-                          -- Like the middle of older choices, none of the leads being of that space.
-                          when w.because_of is null then 'taste' else soundscape.reason_of(w.because_of) end order by a.turn)
-    into scores, causes, reasons
-    from unnest(ids, propensities) with ordinality as a (audio_id, propensity, turn)
-    join unnest(found, scores, sources) as s (audio_id, score, source) on s.audio_id = a.audio_id
-    cross join lateral (
-        select case when a.propensity is not null then null
-            when s.source = 'sound' then (
-                select l.audio_id from unnest(leads, strengths) as l (audio_id, strength)
-                join public.audio_embeddings e on e.audio_id = l.audio_id
-                join public.audio_embeddings this on this.audio_id = a.audio_id and this.space = e.space
-                order by l.strength * (1 - (this.embedding operator(extensions.<=>) e.embedding)) desc, l.audio_id limit 1)
-            when s.source = 'together' then (
-                select n.audio_id from unnest(chosen[:150], weights[:150]) as c (audio_id, weight)
-                join soundscape.item_neighbours n on n.audio_id = c.audio_id and n.is_listed
-                    and n.model_id = model and n.neighbour_id = a.audio_id
-                order by n.weight * c.weight desc, n.audio_id limit 1)
-            when s.source = 'taste' then (
-                select l.audio_id from soundscape.item_factors this, unnest(leads, strengths) as l (audio_id, strength)
-                join soundscape.item_factors i on i.model_id = model and i.audio_id = l.audio_id
-                where this.model_id = model and this.audio_id = a.audio_id
-                order by l.strength * (i.key operator(extensions.<#>) this.place), l.audio_id limit 1) end as because_of) as w;
-    -- Nothing can be written where it was asked for by GET, or of a replica.
+        select c.*, c.score + w.noise * soundscape.seeded_random(c.audio_id, draw) as drawn
+        from soundscape.recommendation_candidates(caller, (select s.id from serving s), w) c) as c;
+    select array_agg(r.audio_id order by r.place), array_agg(r.propensity order by r.place) into ids, propensities
+    from soundscape.rank_candidates(found, scores, "limit", draw, w.diversity) r;
+    select array_agg(e.score order by e.place), array_agg(e.reason order by e.place),
+           array_agg(e.because_of order by e.place)
+    into scores, reasons, causes
+    from soundscape.explain_recommendations(ids, propensities, found, scores, sources, caller, model, w) e;
+    -- A GET request and a replica cannot write.
     if ids is not null and not current_setting('transaction_read_only')::boolean then
         perform soundscape.log_impressions(ids, reasons, scores, propensities, draw, model);
     end if;
 
     return query
-        with answer as materialized (
-            select a.* from unnest(ids, scores, reasons, causes) with ordinality as a (audio_id, score, reason, because_of, turn)),
-        common as materialized (
-            select g.because_of, l.* from (
-                select a.because_of, array_agg(a.audio_id) as ids from answer a where a.because_of is not null group by a.because_of) as g
-            cross join lateral soundscape.likeness(g.because_of, g.ids) as l),
-        parts as materialized (
-            select a.*,
-                   case when a.because_of is not null then 0.7 * greatest(0, coalesce((
-                       select 1 - (e.embedding operator(extensions.<=>) this.embedding)
-                       from public.audio_embeddings e join public.audio_embeddings this on this.space = e.space
-                       where e.audio_id = a.because_of and this.audio_id = a.audio_id order by e.created_at desc, e.space limit 1), 0)) end as timbre,
-                   0.1 * c.rhythm as rhythm, 0.1 * c.tonality as tonality, 0.1 * c.tags as tags
-            from answer a left join common c on c.because_of = a.because_of and c.audio_id = a.audio_id)
-        select f.id, p.score, p.reason,
-               soundscape.because(p.reason, (select t.title from public.audio_files t where t.id = p.because_of),
-                   (select min(w) from unnest(wanted) as w where w = any (f.labels)),
+        select f.id, a.score, a.reason,
+               soundscape.reason_sentence(a.reason, (select t.title from public.audio_files t where t.id = a.because_of),
+                   (select min(l) from unnest(caller.wanted) as l where l = any (f.labels)),
                    array_remove(array[
-                       case when p.timbre >= 0.7 * 0.6 then 'timbre' end, case when p.rhythm >= 0.1 * 0.6 then 'tempo' end,
-                       case when p.tonality >= 0.1 * 0.7 then 'key' end, case when p.tags >= 0.1 * 0.3 then 'tags' end], null)),
-               p.because_of, p.timbre, p.rhythm, p.tonality, p.tags, f
-        from parts p join public.audio_files f on f.id = p.audio_id
-        order by p.turn;
+                       case when s.timbre >= 0.7 * 0.6 then 'timbre' end, case when s.rhythm >= 0.1 * 0.6 then 'tempo' end,
+                       case when s.tonality >= 0.1 * 0.7 then 'key' end, case when s.tags >= 0.1 * 0.3 then 'tags' end],
+                       null)),
+               a.because_of, s.timbre, s.rhythm, s.tonality, s.tags, f
+        from unnest(ids, scores, reasons, causes) with ordinality as a (audio_id, score, reason, because_of, rank)
+        join soundscape.shared_traits(ids, causes) s on s.audio_id = a.audio_id
+        join public.audio_files f on f.id = a.audio_id
+        order by a.rank;
 end
 $$;
 comment on function public.recommended_audio(integer, bigint, text[])
-    is 'Public recordings of others that the caller has neither liked, kept nor played, best first; reason and '
-       'because_of say why, because the same as a sentence, timbre, rhythm, tonality and tags what it shares with '
-       'because_of. One place in ten is drawn at random (reason explore). labels (or favourite_labels of the '
-       'preferences) are what one likes to hear. The same seed draws the same. Each answer is written to impressions, '
-       'unless it was asked for by GET.';
+    is 'Public recordings of others that the caller has neither liked, kept nor played, best first. reason and '
+       'because_of say why, because says it in a sentence. timbre, rhythm, tonality and tags say what it shares with '
+       'because_of. One place in ten is drawn at random (reason explore). labels, or favourite_labels of the '
+       'preferences, are what the caller likes to hear. The same seed draws the same. Each answer is written to '
+       'impressions, unless it was requested by GET.';

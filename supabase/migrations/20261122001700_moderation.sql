@@ -64,7 +64,7 @@ comment on function soundscape.follow_assignment()
 create trigger report_assignments_follow after insert or update or delete on public.report_assignments
     for each row execute function soundscape.follow_assignment();
 
-create function soundscape.demand(requested_permission public.app_permission) returns void
+create function soundscape.require_permission(requested_permission public.app_permission) returns void
 language plpgsql stable set search_path = '' as $$
 begin
     if not soundscape.authorize(requested_permission) then
@@ -73,14 +73,14 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.demand(public.app_permission) is 'An error unless the caller has the permission.';
+comment on function soundscape.require_permission(public.app_permission) is 'An error unless the caller has the permission.';
 
-create function soundscape.moderated_recording(recording uuid) returns public.audio_files
+create function soundscape.lock_moderated_recording(recording uuid) returns public.audio_files
 language plpgsql security definer set search_path = '' as $$
 declare
     file public.audio_files;
 begin
-    perform soundscape.demand('recordings.moderate');
+    perform soundscape.require_permission('recordings.moderate');
     select * into file from public.audio_files f
     where f.id = recording and (f.is_public or f.hidden_at is not null) for update;
     if file.id is null then
@@ -91,13 +91,13 @@ begin
     return file;
 end
 $$;
-comment on function soundscape.moderated_recording(uuid)
+comment on function soundscape.lock_moderated_recording(uuid)
     is 'The recording, locked, if the caller may moderate it. Private recordings are nobody''s business.';
 
 create function soundscape.hide_recording(recording uuid, reason text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-    file public.audio_files := soundscape.moderated_recording(recording);
+    file public.audio_files := soundscape.lock_moderated_recording(recording);
 begin
     update public.audio_files set hidden_at = coalesce(file.hidden_at, now()), hidden_reason = coalesce(reason, '')
     where id = file.id;
@@ -109,7 +109,7 @@ comment on function soundscape.hide_recording(uuid, text)
 create function soundscape.restore_recording(recording uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-    file public.audio_files := soundscape.moderated_recording(recording);
+    file public.audio_files := soundscape.lock_moderated_recording(recording);
 begin
     update public.audio_files set hidden_at = null, hidden_reason = null where id = file.id;
 end
@@ -119,8 +119,8 @@ comment on function soundscape.restore_recording(uuid) is 'For moderators. Shows
 create function soundscape.assign_report(report uuid, assignee uuid default auth.uid()) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform soundscape.demand('reports.handle');
-    if assignee is not null and not soundscape.may(assignee, 'reports.handle') then
+    perform soundscape.require_permission('reports.handle');
+    if assignee is not null and not soundscape.has_permission(assignee, 'reports.handle') then
         raise exception 'The assignee may not handle reports.' using errcode = '22023';
     end if;
     -- Whoever owns the recording learns nothing of the report: to them there is none.
@@ -146,7 +146,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
     found_report public.reports;
 begin
-    perform soundscape.demand('reports.handle');
+    perform soundscape.require_permission('reports.handle');
     select r.* into found_report from public.reports r join public.audio_files f on f.id = r.audio_id
     where r.id = report and r.resolved_at is null and f.user_id <> (select auth.uid()) for update of r;
     if found_report.id is null then

@@ -4,7 +4,7 @@
 
 create function soundscape.list_jobs(
     states text[] default null, recording uuid default null, owner uuid default null, code text default null,
-    before bigint default null, most integer default 50
+    before bigint default null, max_jobs integer default 50
 ) returns setof jsonb
 language sql stable security definer set search_path = '' as $$
     select to_jsonb(j) || jsonb_build_object('title', f.title, 'status', f.status, 'file_path', f.file_path)
@@ -14,7 +14,7 @@ language sql stable security definer set search_path = '' as $$
       and (owner is null or j.user_id = owner)
       and (code is null or j.error_code = code)
       and (before is null or j.id < before)
-    order by j.id desc limit least(most, 1000)
+    order by j.id desc limit least(max_jobs, 1000)
 $$;
 comment on function soundscape.list_jobs(text[], uuid, uuid, text, bigint, integer)
     is 'Worker only. Jobs, newest first. A null argument does not filter.';
@@ -89,7 +89,7 @@ begin
         changed_at = now()
     returning to_jsonb(s) - 'only_row' into settings;
     if was_paused and not paused then
-        perform soundscape.ring();
+        perform soundscape.ring_doorbell();
     end if;
     return settings;
 end
@@ -202,7 +202,7 @@ end
 $$;
 comment on function soundscape.compares(timestamptz, text, text) is 'A filter on a moment.';
 
-create function soundscape.matches(file public.audio_files, filters jsonb) returns boolean
+create function soundscape.passes_filters(file public.audio_files, filters jsonb) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
     wanted record;
@@ -235,7 +235,7 @@ begin
     return true;
 end
 $$;
-comment on function soundscape.matches(public.audio_files, jsonb)
+comment on function soundscape.passes_filters(public.audio_files, jsonb)
     is 'Whether a recording passes filters, each {column, op, value}. What is not named here is no filter.';
 
 create function soundscape.check_filters(filters jsonb) returns void
@@ -290,7 +290,7 @@ comment on function soundscape.wants_analysis(public.audio_files, text)
     is 'Whether this version of the analysis is still to be asked for.';
 
 create function soundscape.reanalyze(
-    version text, filters jsonb default '[]', most integer default 500, after uuid default null,
+    version text, filters jsonb default '[]', max_recordings integer default 500, after uuid default null,
     plan boolean default false
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -313,9 +313,9 @@ begin
     loop
         seen := seen + 1;
         cursor_at := file.id;
-        if soundscape.wants_analysis(file, version) and soundscape.matches(file, filters) then
+        if soundscape.wants_analysis(file, version) and soundscape.passes_filters(file, filters) then
             lacking := lacking || file.id;
-            exit when cardinality(lacking) >= least(most, 1000);
+            exit when cardinality(lacking) >= least(max_recordings, 1000);
         end if;
     end loop;
 
@@ -341,7 +341,7 @@ begin
     end if;
     return jsonb_build_object(
         'found', cardinality(lacking), 'enqueued', enqueued, 'busy', busy, 'after', cursor_at,
-        'done', seen < 5000 and cardinality(lacking) < least(most, 1000));
+        'done', seen < 5000 and cardinality(lacking) < least(max_recordings, 1000));
 end
 $$;
 comment on function soundscape.reanalyze(text, jsonb, integer, uuid, boolean)

@@ -1,8 +1,8 @@
 -- The sweep: repairs what a disabled trigger, a lost message or a killed worker left behind.
 
-create function soundscape.sweep_size() returns integer
+create function soundscape.max_repairs_per_sweep() returns integer
 language sql immutable parallel safe set search_path = '' return 500;
-comment on function soundscape.sweep_size()
+comment on function soundscape.max_repairs_per_sweep()
     is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
 
 create function soundscape.jobs_kept_for() returns interval
@@ -10,7 +10,7 @@ language sql immutable parallel safe set search_path = '' return interval '90 da
 comment on function soundscape.jobs_kept_for()
     is 'How long the ledger keeps ended jobs; the latest of each recording it keeps as long as the recording.';
 
-create function soundscape.is_adrift(recording uuid) returns boolean
+create function soundscape.has_lost_job(recording uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
     select case
         when j.id is null then f.status in ('queued', 'analyzing')
@@ -23,7 +23,7 @@ language sql stable security definer set search_path = '' as $$
     left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
     where f.id = recording
 $$;
-comment on function soundscape.is_adrift(uuid)
+comment on function soundscape.has_lost_job(uuid)
     is 'Whether a recording waits for an analysis that nobody will come to: it has no job, or its job has lost its '
        'message.';
 
@@ -48,10 +48,10 @@ begin
         join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
         where (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload')
           and soundscape.owner_of(o.name, o.owner_id) = f.user_id
-        order by f.created_at limit soundscape.sweep_size()
+        order by f.created_at limit soundscape.max_repairs_per_sweep()
     loop
         begin
-            perform soundscape.lock_name(recording.file_path);
+            perform soundscape.lock_object_name(recording.file_path);
             -- Its own transaction may have come to it while we waited for the name.
             if exists (
                 select from public.audio_files f
@@ -74,11 +74,11 @@ begin
         where o.bucket_id = 'audio-files' and o.metadata ? 'eTag' and o.created_at < now() - interval '1 minute'
           and (o.name like 'public/_%' or o.name like u.id::text || '/_%')
           and not exists (select from public.audio_files f where f.file_path = o.name)
-          and not exists (select from soundscape.removals r where r.bucket_id = 'audio-files' and r.name = o.name)
-        order by o.created_at limit soundscape.sweep_size()
+          and not exists (select from soundscape.deletions r where r.bucket_id = 'audio-files' and r.name = o.name)
+        order by o.created_at limit soundscape.max_repairs_per_sweep()
     loop
         begin
-            perform soundscape.lock_name(orphan.name);
+            perform soundscape.lock_object_name(orphan.name);
             perform soundscape.describe_object(orphan, regexp_replace(orphan.name, '^.*/', ''));
             drafted := drafted + 1;
         exception when others then
@@ -91,15 +91,15 @@ begin
         select f.id from public.audio_files f
         where f.object_version is not null and f.id in (
             select w.id from public.audio_files w
-            where w.status in ('queued', 'analyzing') and soundscape.is_adrift(w.id)
+            where w.status in ('queued', 'analyzing') and soundscape.has_lost_job(w.id)
             union
             select j.audio_id from soundscape.jobs j
-            where j.state in ('queued', 'running') and j.msg_id is not null and soundscape.is_adrift(j.audio_id))
-        order by f.created_at limit soundscape.sweep_size()
+            where j.state in ('queued', 'running') and j.msg_id is not null and soundscape.has_lost_job(j.audio_id))
+        order by f.created_at limit soundscape.max_repairs_per_sweep()
         for update of f skip locked
     loop
         -- It may have ended, or been asked for again, before it was ours.
-        if soundscape.is_adrift(recording.id) then
+        if soundscape.has_lost_job(recording.id) then
             perform soundscape.enqueue(f.id, f.object_version, coalesce(j.queue, 'soundscape_uploads'), j.analysis_version)
             from public.audio_files f
             left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
@@ -109,22 +109,22 @@ begin
         end if;
     end loop;
     perform soundscape.admit_waiting();
-    perform soundscape.forget_words(soundscape.sweep_size());
+    perform soundscape.delete_unused_words(soundscape.max_repairs_per_sweep());
 
     delete from soundscape.jobs where id in (
         select j.id from soundscape.jobs j
         where j.finished_at < now() - soundscape.jobs_kept_for()
           and exists (select from soundscape.jobs l where l.audio_id = j.audio_id and l.id > j.id)
-        order by j.finished_at limit soundscape.sweep_size() for update skip locked);
+        order by j.finished_at limit soundscape.max_repairs_per_sweep() for update skip locked);
 
     delete from public.notifications where id in (
         select n.id from public.notifications n
         where n.created_at < now() - soundscape.notifications_kept_for()
-        order by n.created_at limit soundscape.sweep_size() for update skip locked);
+        order by n.created_at limit soundscape.max_repairs_per_sweep() for update skip locked);
 
     -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
     -- hour is given to whoever is about to complete a job.
-    insert into soundscape.removals (bucket_id, name)
+    insert into soundscape.deletions (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
     where o.created_at < now() - interval '1 hour' and (
         o.bucket_id = 'waveforms' and not exists (
@@ -135,8 +135,8 @@ begin
         and soundscape.owner_of(o.name, o.owner_id) is not null
         and not exists (select from public.users u where u.id = soundscape.owner_of(o.name, o.owner_id))
         and not exists (select from public.audio_files f where f.file_path = o.name and o.bucket_id = 'audio-files'))
-    and not exists (select from soundscape.removals r where r.bucket_id = o.bucket_id and r.name = o.name)
-    limit soundscape.sweep_size()
+    and not exists (select from soundscape.deletions r where r.bucket_id = o.bucket_id and r.name = o.name)
+    limit soundscape.max_repairs_per_sweep()
     on conflict do nothing;
     get diagnostics discarded = row_count;
 

@@ -9,9 +9,9 @@ grant usage on schema soundscape to anon, authenticated, service_role;
 grant execute on function
     soundscape.uuid_or_null,
     soundscape.owner_of,
-    soundscape.folded,
+    soundscape.fold,
     soundscape.labels,
-    soundscape.plain,
+    soundscape.plain_words,
     soundscape.search_document
     to anon, authenticated, service_role;
 grant execute on function soundscape.authorize to authenticated;
@@ -38,21 +38,21 @@ grant execute on function
     public.radio,
     public.mood_mix,
     soundscape.audio_filter,
-    soundscape.fits,
-    soundscape.words_of,
-    soundscape.respelt,
-    soundscape.found,
-    soundscape.cursor_of,
-    soundscape.page_at,
+    soundscape.passes_filter,
+    soundscape.parse_query,
+    soundscape.correct_spelling,
+    soundscape.find_recordings,
+    soundscape.encode_cursor,
+    soundscape.decode_cursor,
     soundscape.nearest,
-    soundscape.nearest_passing,
+    soundscape.nearest_filtered,
     soundscape.likeness,
-    soundscape.varied,
-    soundscape.similar,
-    soundscape.chance,
+    soundscape.diversify,
+    soundscape.find_similar,
+    soundscape.seeded_random,
     soundscape.mood_points,
-    soundscape.in_mood,
-    soundscape.assorted
+    soundscape.recordings_in_mood,
+    soundscape.diversify_mixed
     to anon, authenticated, service_role;
 
 -- Recommendations: for signed-in users, with the caller's own rights. log_impressions writes down what was returned.
@@ -61,13 +61,20 @@ grant execute on function
     public.recommended_audio,
     soundscape.listen_weight,
     soundscape.choices,
-    soundscape.confidence,
-    soundscape.listener,
-    soundscape.middle,
-    soundscape.labelled,
-    soundscape.reason_of,
-    soundscape.because,
-    soundscape.candidates,
+    soundscape.choice_confidence,
+    soundscape.listener_vector,
+    soundscape.centroid_of_choices,
+    soundscape.newest_with_labels,
+    soundscape.choice_reason,
+    soundscape.reason_sentence,
+    soundscape.recommendation_weights,
+    soundscape.read_taste,
+    soundscape.collect_candidates,
+    soundscape.measure_candidates,
+    soundscape.recommendation_candidates,
+    soundscape.rank_candidates,
+    soundscape.explain_recommendations,
+    soundscape.shared_traits,
     soundscape.log_impressions
     to authenticated;
 
@@ -82,10 +89,10 @@ select soundscape.expose(name, 'authenticated') from unnest(array[
 -- For the worker, and for the operator, who has the worker's key.
 select soundscape.expose(name, 'service_role') from unnest(array[
     'claim_jobs', 'next_message_s', 'extend_lease', 'complete_job', 'fail_job', 'reconcile',
-    'pending_removals', 'forget_removals',
+    'pending_deletions', 'confirm_deletions',
     'list_jobs', 'show_job', 'queue_stats', 'set_queue', 'retry_jobs', 'cancel_jobs', 'reanalyze',
-    'fingerprint_candidates', 'stored_fingerprints', 'unindexed_recordings', 'index_recording', 'index_moment',
-    'unsettled_fingerprints', 'settle_fingerprint',
+    'fingerprint_candidates', 'stored_fingerprints', 'unindexed_recordings', 'index_recording', 'index_snapshot',
+    'pending_comparisons', 'complete_comparison',
     'begin_fit', 'end_fit', 'fit_history', 'fit_embeddings', 'model_items', 'stage_model', 'stage_items', 'stage_cold',
     'publish_model', 'clear_models', 'list_models', 'impressions_after'
 ]) as name;

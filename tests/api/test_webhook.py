@@ -308,7 +308,7 @@ async def test_a_shared_secret_of_other_letters() -> None:
 
 
 async def test_signed_as_the_database_signs(door: httpx.AsyncClient, app: FastAPI) -> None:
-    """What `soundscape.ring()` builds in SQL, here over the text that jsonb prints."""
+    """What `soundscape.ring_doorbell()` builds in SQL, here over the text that jsonb prints."""
     body = json.dumps({"type": "soundscape.queue", "timestamp": "2026-11-22T18:00:00+00:00"}).encode()
     answer = await door.post(PATH, content=body, headers=signed(body))
     assert (answer.status_code, rung(app)) == (202, True)

@@ -162,8 +162,8 @@ async def test_nobody_but_the_owner_writes_into_a_folder(
             {"job_id": 1, "token": "1.1", "kind": "failed", "code": "c", "message": "m"},
         ),
         ("reconcile", {}),
-        ("pending_removals", {"most": 1}),
-        ("forget_removals", {"bucket": "waveforms", "removed": []}),
+        ("pending_deletions", {"max_objects": 1}),
+        ("confirm_deletions", {"bucket": "waveforms", "removed": []}),
     ],
 )
 async def test_only_the_worker_may_call(

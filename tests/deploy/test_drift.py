@@ -40,8 +40,8 @@ BY_HAND = [
      "trigger soundscape_object_written on storage.objects is missing"),
     ("alter table public.audio_files disable trigger audio_files_made",
      "trigger audio_files_made on public.audio_files is changed"),
-    ("create or replace function soundscape.ring() returns void language sql as ''",
-     "function soundscape.ring() is changed"),
+    ("create or replace function soundscape.ring_doorbell() returns void language sql as ''",
+     "function soundscape.ring_doorbell() is changed"),
     ("alter publication supabase_realtime drop table public.audio_files",
      "published table public.audio_files is missing"),
     ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
@@ -307,8 +307,8 @@ BESIDE_UPGRADE = [
     ("drop index public.audio_files_by_owner", "index public.audio_files_by_owner is missing"),
     ("update cron.job set active = false where jobname = 'soundscape-reconcile'",
      "cron job soundscape-reconcile is changed"),
-    ("create or replace function soundscape.ring() returns void language sql as ''",
-     "function soundscape.ring() is changed"),
+    ("create or replace function soundscape.ring_doorbell() returns void language sql as ''",
+     "function soundscape.ring_doorbell() is changed"),
 ]  # fmt: skip
 
 

@@ -273,7 +273,7 @@ def function_calls(scene: Scene) -> st.SearchStrategy[Call]:
             ("recommended_audio", {"limit": 5}),
             ("similar_to_embedding", {"space": "descriptors-128-v1", "embedding": [0.1] * 128}),
             ("claim_jobs", {"worker": "w", "max_jobs": 10, "lease_s": 1}),
-            ("pending_removals", {"most": 100}),
+            ("pending_deletions", {"max_objects": 100}),
             ("hide_recording", {"recording": scene.audio_id, "reason": "r"}),
             ("restore_recording", {"recording": scene.audio_id}),
             ("assign_report", {"report": scene.report_id}),

@@ -24,7 +24,7 @@ RESULT = {
 def nothing_left_to_claim(door: Door) -> None:
     door.sql("delete from auth.users")
     door.sql("delete from pgmq.q_soundscape_uploads")
-    door.sql("delete from soundscape.removals")
+    door.sql("delete from soundscape.deletions")
 
 
 async def test_from_claim_to_completion(door: Door) -> None:
@@ -116,11 +116,11 @@ async def test_many_workers_share(door: Door) -> None:
 async def test_removals_are_asked_for_until_forgotten(door: Door) -> None:
     _, name = await door.recording()
     door.sql("delete from public.audio_files where file_path = %s", name)
-    assert ("audio-files", [name]) in await door.queue.pending_removals()
+    assert ("audio-files", [name]) in await door.queue.pending_deletions()
     await door.objects.remove("audio-files", [name])
-    await door.queue.forget_removals("audio-files", [name])
-    assert await door.queue.pending_removals() == []
-    assert door.sql("select 1 from soundscape.removals where name = %s", name) == []
+    await door.queue.confirm_deletions("audio-files", [name])
+    assert await door.queue.pending_deletions() == []
+    assert door.sql("select 1 from soundscape.deletions where name = %s", name) == []
 
 
 async def test_reconcile_says_what_it_mended(door: Door) -> None:

@@ -91,7 +91,7 @@ def library(project: Project, monkeypatch: pytest.MonkeyPatch) -> Library:
     library = Library(project)
     library.sql("delete from auth.users")
     library.sql("delete from soundscape.recommendation_models")
-    library.sql("update soundscape.recommendation_turn set token = null, held_until = null, begun_at = null")
+    library.sql("update soundscape.fit_lease set token = null, held_until = null, begun_at = null")
     return library
 
 
@@ -105,7 +105,7 @@ def test_too_few_choices_change_nothing(library: Library) -> None:
     refusal = library.refused()
     assert (refusal.code, library.in_force) == ("too_few_events", None)
     assert refusal.remedy
-    assert library.value("select token from soundscape.recommendation_turn") is None
+    assert library.value("select token from soundscape.fit_lease") is None
     assert "No model is in force" in library.run("show").stdout
 
 
@@ -137,7 +137,7 @@ def test_sql_puts_a_listener_where_they_were_measured(used: Library) -> None:
     settings = used.fit()["settings"]
     user = used.value("select user_id from public.likes limit 1")
     (row,) = used.sql(
-        "select soundscape.listener(%s, array_agg(audio_id), array_agg(weight))::text as listener, "
+        "select soundscape.listener_vector(%s, array_agg(audio_id), array_agg(weight))::text as listener, "
         "array_agg(audio_id::text) as items, array_agg(weight) as weights from soundscape.choices(array[%s])",
         used.in_force, user,
     )  # fmt: skip
@@ -248,7 +248,7 @@ def test_a_fit_that_broke_off_leaves_what_served_and_is_cleared(used: Library) -
     assert used.in_force == served
     assert used.models_with_rows() == {served, staged}
     assert used.refused().code == "fit_running"
-    used.sql("update soundscape.recommendation_turn set held_until = now()")
+    used.sql("update soundscape.fit_lease set held_until = now()")
     following = used.fit()["model"]
     assert used.in_force == following
     assert used.models_with_rows() == {following}

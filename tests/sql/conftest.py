@@ -161,10 +161,10 @@ class Database:
     def messages(self) -> int:
         return int(self.value("select count(*) from pgmq.q_soundscape_uploads"))
 
-    def removals(self) -> set[tuple[str, str]]:
+    def deletions(self) -> set[tuple[str, str]]:
         return {
             (row["bucket_id"], row["name"])
-            for row in self.rows("select bucket_id, name from soundscape.removals")
+            for row in self.rows("select bucket_id, name from soundscape.deletions")
         }
 
     # -- the worker -------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def empty(deployed: Database) -> None:
             deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
             deployed.rows("delete from storage.objects")
         for schema, name in (
-            ("soundscape", "removals"),
+            ("soundscape", "deletions"),
             ("soundscape", "vocabulary"),
             ("soundscape", "former_words"),
             ("soundscape", "recommendation_models"),
@@ -257,8 +257,8 @@ def empty(deployed: Database) -> None:
             ("net", "http_request_queue"),
         ):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
-    deployed.rows("select public.set_queue(false, 8, 10), setval('soundscape.turns', 1)")
-    deployed.rows("update soundscape.recommendation_turn set token = null, begun_at = null")
+    deployed.rows("select public.set_queue(false, 8, 10), setval('soundscape.claim_rounds', 1)")
+    deployed.rows("update soundscape.fit_lease set token = null, begun_at = null")
 
 
 @pytest.fixture

@@ -210,7 +210,7 @@ def copies(db: Database, owner: str, audio_id: str, count: int, *, public: bool 
         "select %s, 'A copy', %s || '/copy-' || n, %s from generate_series(1, %s) n returning id), "
         "written as (insert into soundscape.fingerprints "
         "(audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames) "
-        "select m.id, soundscape.free_number(), %s, %s, '1', 1, f.peaks, f.keys, f.frames "
+        "select m.id, soundscape.next_fingerprint_number(), %s, %s, '1', 1, f.peaks, f.keys, f.frames "
         "from made m, soundscape.fingerprints f where f.audio_id = %s returning number) "
         "select count(*) from written",
         owner, owner, public, count, owner, public, audio_id,
@@ -661,7 +661,7 @@ def test_two_that_complete_at_once_and_claim_each_other_do_not_wait_for_each_oth
     one, two = db.connect(), db.connect()
     for connection, audio_id in ((one, first), (two, second)):
         connection.execute(
-            "select soundscape.held_job(%s, %s)", (held[audio_id].job_id, held[audio_id].token)
+            "select soundscape.lock_held_job(%s, %s)", (held[audio_id].job_id, held[audio_id].token)
         )
     claim = (
         "insert into public.audio_matches (audio_id, matched_audio_id, kind, confidence) "
@@ -718,43 +718,45 @@ def test_two_copies_that_complete_at_once_know_of_each_other(db: Database, alice
 
 def test_two_sounds_that_complete_at_once_are_compared_afterwards(db: Database, alice: str) -> None:
     before = ready(db, alice, result(9))
-    moment = db.value("select public.index_moment()")
+    moment = db.value("select public.index_snapshot()")
     first, second = two_at_once(db, alice, (asked_in(result(1), moment), asked_in(result(2), moment)))
-    rows = db.rows("select * from public.unsettled_fingerprints()")
+    rows = db.rows("select * from public.pending_comparisons()")
     waiting = {str(row["audio_id"]): [str(other) for other in row["others"]] for row in rows}
     assert waiting == {first: [second], second: [first]}
     # One that arrives between the question and its answer was in no comparison yet.
     third = ready(db, alice, asked_in(result(3), moment))
     for audio_id, others in waiting.items():
         claim = Jsonb([found_by_sound(others[0])])
-        db.rows("select public.settle_fingerprint(%s, %s::uuid[], %s)", audio_id, others, claim)
+        db.rows("select public.complete_comparison(%s, %s::uuid[], %s)", audio_id, others, claim)
     (claimed,) = claims(db, alice)
     assert {str(claimed["audio_id"]), str(claimed["matched_audio_id"])} == {first, second}
     left = {str(r["audio_id"]): set(map(str, r["others"])) for r in db.rows(
-        "select * from public.unsettled_fingerprints()"
+        "select * from public.pending_comparisons()"
     )}  # fmt: skip
     assert left == {first: {second, third}, second: {first, third}, third: {first, second}}
     for audio_id, others in left.items():
-        db.rows("select public.settle_fingerprint(%s, %s::uuid[], '[]')", audio_id, list(map(str, others)))
-    assert db.rows("select * from public.unsettled_fingerprints()") == []
+        db.rows("select public.complete_comparison(%s, %s::uuid[], '[]')", audio_id, list(map(str, others)))
+    assert db.rows("select * from public.pending_comparisons()") == []
     # Whoever asks now sees them all, and is alone.
-    ready(db, alice, asked_in(result(4), db.value("select public.index_moment()")))
-    assert db.rows("select * from public.unsettled_fingerprints()") == []
-    assert db.value("select count(*) from soundscape.fingerprints where asked_in is not null") == 0
+    ready(db, alice, asked_in(result(4), db.value("select public.index_snapshot()")))
+    assert db.rows("select * from public.pending_comparisons()") == []
+    assert db.value("select count(*) from soundscape.fingerprints where compared_in is not null") == 0
     assert before not in left
 
 
 def settled(db: Database, probability: float) -> None:
     """What the worker does: each of those that wait is claimed to match each of the others by its sound."""
-    for row in db.rows("select * from public.unsettled_fingerprints()"):
+    for row in db.rows("select * from public.pending_comparisons()"):
         found = Jsonb([found_by_sound(str(other), probability=probability) for other in row["others"]])
-        db.rows("select public.settle_fingerprint(%s, %s::uuid[], %s)", row["audio_id"], row["others"], found)
-    assert db.rows("select * from public.unsettled_fingerprints()") == []
+        db.rows(
+            "select public.complete_comparison(%s, %s::uuid[], %s)", row["audio_id"], row["others"], found
+        )
+    assert db.rows("select * from public.pending_comparisons()") == []
 
 
 def test_two_copies_that_complete_at_once_stay_identical(db: Database, alice: str) -> None:
     """Their sounds are compared afterwards, which says less than their hashes did."""
-    analysis = asked_in(result(1), db.value("select public.index_moment()"))
+    analysis = asked_in(result(1), db.value("select public.index_snapshot()"))
     first, second = two_at_once(db, alice, (analysis, analysis))
     (before,) = claims(db, alice)
     assert (before["kind"], set(before["evidence"])) == ("identical", {"sha256", "pcm_sha256", "offset_s"})
@@ -783,19 +785,19 @@ def test_of_more_copies_than_are_claimed_by_hash_none_becomes_less_than_identica
 
 
 def test_what_is_gone_once_it_is_compared_is_not_claimed(db: Database, alice: str) -> None:
-    moment = db.value("select public.index_moment()")
+    moment = db.value("select public.index_snapshot()")
     first, second = two_at_once(db, alice, (asked_in(result(1), moment), asked_in(result(2), moment)))
-    db.rows("select * from public.unsettled_fingerprints()")
+    db.rows("select * from public.pending_comparisons()")
     db.store(db.file(first)["file_path"], owner=alice)
     db.rows(
-        "select public.settle_fingerprint(%s, %s::uuid[], %s)",
+        "select public.complete_comparison(%s, %s::uuid[], %s)",
         first,
         [second],
         Jsonb([found_by_sound(second)]),
     )
     db.rows("delete from public.audio_files where id = %s", first)
     db.rows(
-        "select public.settle_fingerprint(%s, %s::uuid[], %s)",
+        "select public.complete_comparison(%s, %s::uuid[], %s)",
         first,
         [second],
         Jsonb([found_by_sound(second)]),
@@ -804,4 +806,4 @@ def test_what_is_gone_once_it_is_compared_is_not_claimed(db: Database, alice: st
 
 
 def asked_in(analysis: Row, moment: str) -> Row:
-    return analysis | {"index": analysis["index"] | {"asked_in": moment}}
+    return analysis | {"index": analysis["index"] | {"compared_in": moment}}

@@ -70,10 +70,10 @@ def test_after_180_days_it_is_forgotten(db: Database, bob: str, sounds: list[str
     log(db, bob, sounds, days_ago=181)
     log(db, bob, sounds[:1])
     db.rows("update public.impressions set shown_at = now() - interval '179 days' where place = 3")
-    assert db.value("select soundscape.forget_impressions()") == 2
+    assert db.value("select soundscape.delete_old_impressions()") == 2
     assert sorted(row["place"] for row in shown(db)) == [1, 3]
-    assert db.value("select command from cron.job where jobname = 'soundscape-forget-impressions'") == (
-        "select soundscape.forget_impressions()"
+    assert db.value("select command from cron.job where jobname = 'soundscape-delete-old-impressions'") == (
+        "select soundscape.delete_old_impressions()"
     )
 
 

@@ -198,7 +198,7 @@ def test_new_bytes_while_the_worker_writes_make_no_deadlock(
     (held,) = db.claim()
     upload = db.connect()
     # The first thing an overwrite touches, held open; the rest of it comes while the worker is at work.
-    upload.execute("select soundscape.lock_name(%s)", (held.object_name,))
+    upload.execute("select soundscape.lock_object_name(%s)", (held.object_name,))
     upload.execute("select 1 from public.audio_files where id = %s for update", (audio_id,))
     outcome: list[Any] = []
 
@@ -262,7 +262,7 @@ def test_bytes_that_are_refused_take_the_former_results_with_them(db: Database, 
     file = db.file(audio_id)
     assert (file["status"], file["analysis_version"], file["analyzed_at"]) == ("failed", None, None)
     assert db.value("select count(*) from public.audio_features") == 0
-    assert ("waveforms", picture) in db.removals()
+    assert ("waveforms", picture) in db.deletions()
 
 
 @pytest.mark.parametrize("status", ["queued", "analyzing", "ready", "failed"])
@@ -450,7 +450,7 @@ def test_a_claim_beside_its_holders_last_word(db: Database, alice: str, ending: 
     (held,) = db.claim()
     db.expire_leases()
     holder = db.connect()
-    holder.execute("select soundscape.held_job(%s, %s)", (held.job_id, held.token))
+    holder.execute("select soundscape.lock_held_job(%s, %s)", (held.job_id, held.token))
     other = db.connect()
     assert db.claim(connection=other) == []
     other.commit()
@@ -509,7 +509,7 @@ def test_pictures_of_an_earlier_version_are_removed(db: Database, alice: str) ->
     for name in (ours, old):
         db.store(name, owner=None, bucket="waveforms")
     db.complete(held)
-    assert db.removals() == {("waveforms", old)}
+    assert db.deletions() == {("waveforms", old)}
 
 
 def test_pictures_that_are_shown_are_not_to_be_removed(db: Database, alice: str) -> None:
@@ -525,9 +525,9 @@ def test_pictures_that_are_shown_are_not_to_be_removed(db: Database, alice: str)
     (again,) = db.claim()
     db.store(again.picture, owner=None, bucket="waveforms")
     db.complete(again)
-    assert db.removals() == {("waveforms", cancelled.picture)}
+    assert db.deletions() == {("waveforms", cancelled.picture)}
     shown = db.value("select waveform_path from public.audio_features where audio_id = %s", audio_id)
-    assert ("waveforms", shown) not in db.removals()
+    assert ("waveforms", shown) not in db.deletions()
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -535,14 +535,14 @@ def test_a_removal_of_what_an_attempt_has_stored(db: Database, alice: str, taken
     """The sweep took it for nobody's: it is withdrawn, or the attempt fails for now where it may be gone."""
     audio_id = db.recording(alice)
     (held,) = db.claim()
-    db.rows("insert into soundscape.removals (bucket_id, name) values ('waveforms', %s)", held.picture)
+    db.rows("insert into soundscape.deletions (bucket_id, name) values ('waveforms', %s)", held.picture)
     if taken:
-        db.rows("select * from public.pending_removals()")
+        db.rows("select * from public.pending_deletions()")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             db.complete(held)
     else:
         db.complete(held)
-    assert db.removals() == ({("waveforms", held.picture)} if taken else set())
+    assert db.deletions() == ({("waveforms", held.picture)} if taken else set())
     assert db.file(audio_id)["status"] == ("analyzing" if taken else "ready")
 
 
@@ -654,7 +654,7 @@ def test_what_the_network_did_counts_against_nobody(db: Database, alice: str) ->
     """Fifty passing failures and stopped workers end it; between them five crashes would."""
     audio_id = db.recording(alice)
     endings = []
-    for number in range(db.value("select soundscape.max_excused()")):
+    for number in range(db.value("select soundscape.max_excused_failures()")):
         db.expire_leases()
         (held,) = db.claim()
         endings.append(db.fail(held, "released" if number == 7 else "passing"))
@@ -718,7 +718,7 @@ def test_results_go_with_the_object(db: Database, alice: str) -> None:
         None,
         [],
     )
-    assert db.removals() == {("waveforms", picture)}
+    assert db.deletions() == {("waveforms", picture)}
 
 
 def test_objects_follow_a_deleted_row(db: Database, alice: str, lease_is_lost: LeaseIsLost) -> None:
@@ -728,13 +728,13 @@ def test_objects_follow_a_deleted_row(db: Database, alice: str, lease_is_lost: L
     db.store(picture, owner=None, bucket="waveforms")
     db.rows("delete from public.audio_files where id = %s", audio_id)
     lease_is_lost(lambda: db.complete(held))
-    assert db.removals() == {("audio-files", held.object_name), ("waveforms", picture)}
+    assert db.deletions() == {("audio-files", held.object_name), ("waveforms", picture)}
     pending = {
-        row["bucket_id"]: row["names"] for row in db.rows("select * from public.pending_removals(100)")
+        row["bucket_id"]: row["names"] for row in db.rows("select * from public.pending_deletions(100)")
     }
     assert pending == {"audio-files": [held.object_name], "waveforms": [picture]}
-    db.rows("select public.forget_removals('audio-files', %s)", [held.object_name])
-    assert db.removals() == {("waveforms", picture)}
+    db.rows("select public.confirm_deletions('audio-files', %s)", [held.object_name])
+    assert db.deletions() == {("waveforms", picture)}
 
 
 @pytest.mark.parametrize("again", ["row", "object"])
@@ -747,7 +747,7 @@ def test_a_name_taken_again_is_not_removed(db: Database, alice: str, again: str)
         db.describe(name, owner=alice)
     else:
         db.store(name, owner=alice)
-    assert db.removals() == set()
+    assert db.deletions() == set()
 
 
 @pytest.mark.parametrize("again", ["row", "object"])
@@ -756,10 +756,10 @@ def test_a_name_that_is_being_cleared_is_out_of_use_until_then(db: Database, ali
     audio_id = db.recording(alice)
     name = db.file(audio_id)["file_path"]
     db.rows("delete from public.audio_files where id = %s", audio_id)
-    assert db.rows("select * from public.pending_removals()") == [
+    assert db.rows("select * from public.pending_deletions()") == [
         {"bucket_id": "audio-files", "names": [name]}
     ]
-    assert db.rows("select * from public.pending_removals()") == [], "it has been taken"
+    assert db.rows("select * from public.pending_deletions()") == [], "it has been taken"
 
     def use() -> None:
         if again == "row":
@@ -770,24 +770,24 @@ def test_a_name_that_is_being_cleared_is_out_of_use_until_then(db: Database, ali
     with pytest.raises(InsufficientPrivilege, match="is being cleared"):
         use()
     db.remove(name)
-    db.rows("select public.forget_removals('audio-files', %s)", [name])
+    db.rows("select public.confirm_deletions('audio-files', %s)", [name])
     use()
 
 
 def test_a_removal_whose_worker_died_is_taken_again(db: Database, alice: str) -> None:
     db.rows("delete from public.audio_files where id = %s", db.recording(alice))
-    taken = db.rows("select * from public.pending_removals()")
-    db.rows("update soundscape.removals set taken_at = now() - interval '3 minutes'")
-    assert db.rows("select * from public.pending_removals()") == taken
+    taken = db.rows("select * from public.pending_deletions()")
+    db.rows("update soundscape.deletions set taken_at = now() - interval '3 minutes'")
+    assert db.rows("select * from public.pending_deletions()") == taken
 
 
 def test_what_could_not_be_removed_waits_longer_each_time_and_goes_alone(db: Database, alice: str) -> None:
     names = [db.file(db.recording(alice))["file_path"] for _ in range(2)]
     db.rows("delete from public.audio_files")
-    pending = "select names from public.pending_removals(2)"
+    pending = "select names from public.pending_deletions(2)"
 
     def later(minutes: int) -> None:
-        db.rows("update soundscape.removals set taken_at = taken_at - make_interval(mins => %s)", minutes)
+        db.rows("update soundscape.deletions set taken_at = taken_at - make_interval(mins => %s)", minutes)
 
     assert [sorted(row["names"]) for row in db.rows(pending)] == [sorted(names)]
     later(3)
@@ -799,7 +799,7 @@ def test_what_could_not_be_removed_waits_longer_each_time_and_goes_alone(db: Dat
     new = db.file(db.recording(alice))["file_path"]
     db.rows("delete from public.audio_files")
     assert [new] in [row["names"] for row in db.rows(pending)]
-    db.rows("update soundscape.removals set attempts = 1000, taken_at = now()")
+    db.rows("update soundscape.deletions set attempts = 1000, taken_at = now()")
     later(17 * 60)
     assert db.rows(pending) == []
     later(10)
@@ -809,9 +809,9 @@ def test_what_could_not_be_removed_waits_longer_each_time_and_goes_alone(db: Dat
 def test_two_workers_do_not_take_the_same_removal(db: Database, alice: str) -> None:
     db.rows("delete from public.audio_files where id = %s", db.recording(alice))
     first = db.connect()
-    assert first.execute("select * from public.pending_removals()").fetchall()
+    assert first.execute("select * from public.pending_deletions()").fetchall()
     with ThreadPoolExecutor() as pool:
-        second = pool.submit(db.connect(autocommit=True).execute, "select * from public.pending_removals()")
+        second = pool.submit(db.connect(autocommit=True).execute, "select * from public.pending_deletions()")
         deadline = time.monotonic() + 10
         while not db.rows("select 1 from pg_locks where locktype = 'advisory' and not granted"):
             assert time.monotonic() < deadline
@@ -836,7 +836,7 @@ def test_a_deleted_user_leaves_nothing(db: Database, alice: str, bob: str) -> No
     assert [str(row["id"]) for row in db.rows("select id from public.audio_files")] == [kept]
     assert [str(row["audio_id"]) for row in db.rows("select audio_id from soundscape.jobs")] == [kept]
     assert db.rows("select * from public.audio_features") == []
-    assert db.removals() == {
+    assert db.deletions() == {
         *(("audio-files", name) for name in (*names, undescribed)),
         ("profile-images", portrait),
         ("waveforms", picture),
@@ -980,7 +980,7 @@ def test_pictures_and_bytes_of_nobody_are_discarded(db: Database, alice: str) ->
     assert db.reconcile() == NOTHING, "an hour is given to whoever is at work"
     db.rows("update storage.objects set created_at = now() - interval '2 hours'")
     assert db.reconcile() == NOTHING | {"discarded": 4}
-    assert db.removals() == orphans
+    assert db.deletions() == orphans
     assert db.reconcile() == NOTHING
 
 
@@ -1007,7 +1007,7 @@ def test_a_sweep_beside_an_upload_mends_nothing_twice(db: Database, alice: str) 
     audio_id = db.describe(f"{alice}/x.wav", owner=alice)
     _without_triggers(db, lambda: db.store(f"{alice}/x.wav", owner=alice))
     upload = db.connect()
-    upload.execute("select soundscape.lock_name(%s)", (f"{alice}/x.wav",))
+    upload.execute("select soundscape.lock_object_name(%s)", (f"{alice}/x.wav",))
     sweep = db.connect()
     swept: list[Any] = []
 

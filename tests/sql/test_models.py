@@ -136,7 +136,10 @@ def test_a_listener_is_the_sum_of_keys(db: Database, alice: str) -> None:
     model = in_force(db)
     first, second = heard(db, alice, at=(1.0,)), heard(db, alice, at=(0.0, 1.0))
     listener = db.value(
-        "select soundscape.listener(%s, %s::uuid[], %s::real[])::text", model, [first, second], [3.0, -1.0]
+        "select soundscape.listener_vector(%s, %s::uuid[], %s::real[])::text",
+        model,
+        [first, second],
+        [3.0, -1.0],
     )
     # Keys are 2 · sound + 1; 3 has the confidence 1 + 2 · log2(4), a skip -1.
     assert json.loads(listener)[:3] == pytest.approx([5 * 3 - 1, 5 * 1 - 3, 5 - 1])
@@ -146,7 +149,7 @@ def test_the_middle_of_what_was_chosen_leaves_skips_out(db: Database, alice: str
     model = in_force(db)
     first, second, skipped = (heard(db, alice, at=at) for at in ((1.0,), (0.0, 1.0), (0.0, 0.0, 1.0)))
     (found,) = db.rows(
-        "select space, place::text from soundscape.middle(%s, %s::uuid[], %s::real[])",
+        "select space, place::text from soundscape.centroid_of_choices(%s, %s::uuid[], %s::real[])",
         model, [first, second, skipped], [3.0, 1.0, -1.0],
     )  # fmt: skip
     # Confidences 1 + 2 · log2(1 + weight): 5 and 3.

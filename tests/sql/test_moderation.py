@@ -122,7 +122,7 @@ def test_deleting_the_row_does_not_bring_hidden_bytes_back(db: Database, alice: 
     do(db, alice, "delete from public.audio_files where id = %s", audio_id)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="is being cleared"):
         db.describe(name, owner=alice)
-    db.rows("select public.forget_removals('audio-files', %s)", [name])
+    db.rows("select public.confirm_deletions('audio-files', %s)", [name])
     db.describe(name, owner=alice)
 
 

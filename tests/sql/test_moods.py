@@ -153,13 +153,13 @@ def test_arguments_that_mean_nothing_are_refused(db: Database, wrong: Row) -> No
 
 def test_the_rules_are_whole(db: Database) -> None:
     rules = db.rows("select * from public.mood_rules")
-    names = {db.value("select soundscape.folded(%s)", name) for name in NAMES.read_text().splitlines()}
+    names = {db.value("select soundscape.fold(%s)", name) for name in NAMES.read_text().splitlines()}
     for mood in SOUNDS:
         full = sum(rule["points"] for rule in rules if rule["mood"] == mood and rule["points"] > 0)
         assert full == pytest.approx(1), mood
     for rule in rules:
         labels = rule["labels"] or []
-        assert all(db.value("select soundscape.folded(%s)", label) == label for label in labels), rule
+        assert all(db.value("select soundscape.fold(%s)", label) == label for label in labels), rule
         # Most are names that the analysis gives; the rest are tags that people do.
         assert len(set(labels) & names) >= len(labels) / 2, rule
     assert ask(db, "mood_mix", mood="calm") == []

@@ -101,7 +101,7 @@ def test_a_user_may_be_deleted_while_a_job_of_theirs_ends(db: Database, alice: s
     db.recording(alice)
     (held,) = db.claim()
     with db.connect("postgres") as ending, ThreadPoolExecutor(1) as others:
-        ending.execute("select soundscape.held_job(%s, %s)", (held.job_id, held.token))
+        ending.execute("select soundscape.lock_held_job(%s, %s)", (held.job_id, held.token))
         deletion = others.submit(db.rows, "delete from auth.users where id = %s", alice)
         while not db_waits(ending):
             assert not deletion.done()

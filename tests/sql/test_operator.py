@@ -30,8 +30,8 @@ def test_jobs_are_listed_newest_first_and_page_by_page(db: Database, alice: str,
     assert [job["id"] for job in jobs] == sorted((job["id"] for job in jobs), reverse=True)
     assert [job["user_id"] for job in jobs] == [alice, bob, alice]
     assert (jobs[0]["title"], jobs[0]["status"]) == ("A sound", "queued")
-    assert listed(db, most=1) == jobs[:1]
-    assert listed(db, before=jobs[0]["id"], most=1) == jobs[1:2]
+    assert listed(db, max_jobs=1) == jobs[:1]
+    assert listed(db, before=jobs[0]["id"], max_jobs=1) == jobs[1:2]
 
 
 def test_jobs_are_found_by_what_is_asked(db: Database, alice: str, bob: str) -> None:

@@ -55,13 +55,13 @@ def test_results_stay_until_the_new_ones_are_whole(db: Database, alice: str) -> 
             db.fail(held, "crashed")
     db.expire_leases()
     (held,) = db.claim()
-    assert db.removals() == set()
+    assert db.deletions() == set()
     db.rows(
         "select public.complete_job(%s, %s, %s)", held.job_id, held.token,
         json.dumps(NEW | {"waveform": {"path": f"{audio_id}/test-2/{held.object_version}/waveform.dat"}}),
     )  # fmt: skip
     assert (db.file(audio_id)["status"], db.file(audio_id)["analysis_version"]) == ("ready", "test-2")
-    assert db.removals() == {("waveforms", old["waveform_path"])}
+    assert db.deletions() == {("waveforms", old["waveform_path"])}
     assert reanalyze(db)["found"] == 0
 
 

@@ -370,7 +370,7 @@ def test_what_sounds_like_older_choices_alone_is_not_said_to_have_been_opened(
 
 @pytest.mark.parametrize("reason", ["liked", "kept", "heard", "opened", "together", "taste"])
 def test_no_sentence_quotes_a_title_that_is_not_there(db: Database, reason: str) -> None:
-    said = db.value("select soundscape.because(%s, null, null, '{}')", reason)
+    said = db.value("select soundscape.reason_sentence(%s, null, null, '{}')", reason)
     assert said == "because it goes with what you choose"
 
 

@@ -14,8 +14,8 @@ WORKER_FUNCTIONS = {
     "complete_job",
     "extend_lease",
     "fail_job",
-    "forget_removals",
-    "pending_removals",
+    "confirm_deletions",
+    "pending_deletions",
     "reconcile",
 }
 USERS_FUNCTIONS = {
@@ -97,7 +97,7 @@ def test_no_function_in_a_private_schema(db: Database, role: str, schema: str) -
         "select * from soundscape.jobs",
         "select soundscape.enqueue(gen_random_uuid(), 'v')",
         "select soundscape.attach_object(gen_random_uuid())",
-        "select soundscape.ring()",
+        "select soundscape.ring_doorbell()",
         "select soundscape.reconcile()",
         "select * from soundscape.claim_jobs('w', 1, 60)",
         "select * from public.claim_jobs('w', 1, 60)",
@@ -135,7 +135,7 @@ def test_the_worker_may_call_its_door(db: Database, function: str) -> None:
         assert found is True
 
 
-@pytest.mark.parametrize("table", ["jobs", "removals"])
+@pytest.mark.parametrize("table", ["jobs", "deletions"])
 def test_not_even_the_worker_reads_the_ledger_directly(db: Database, table: str) -> None:
     with db.acting("service_role") as worker, pytest.raises(psycopg.errors.InsufficientPrivilege):
         worker.execute(sql.SQL("select * from {}").format(sql.Identifier("soundscape", table)))

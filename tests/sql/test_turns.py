@@ -15,7 +15,7 @@ from .conftest import Database
 
 @pytest.fixture
 def standing(db: Database) -> int:
-    return int(db.value("select soundscape.standing_places()"))
+    return int(db.value("select soundscape.max_ready_per_owner()"))
 
 
 def limit(db: Database, in_flight: int) -> None:
@@ -118,7 +118,7 @@ def test_a_job_that_is_only_ever_given_back_ends(db: Database, alice: str) -> No
     endings = []
     while helds := db.claim():
         endings.append(db.fail(helds[0], "released"))
-    assert endings == ["queued"] * (db.value("select soundscape.max_excused()") - 1) + ["dead"]
+    assert endings == ["queued"] * (db.value("select soundscape.max_excused_failures()") - 1) + ["dead"]
 
 
 def test_the_ledger_forgets_what_ended_long_ago(db: Database, alice: str) -> None:
@@ -265,7 +265,7 @@ def backfill(db: Database, owner: str) -> str:
 def test_uploads_go_first_and_one_turn_in_ten_is_a_backfills(db: Database) -> None:
     uploads = {db.recording(db.sign_up()) for _ in range(30)}
     backfills = {backfill(db, db.sign_up()) for _ in range(10)}
-    db.rows("select setval('soundscape.turns', 1)")
+    db.rows("select setval('soundscape.claim_rounds', 1)")
     order = [db.claim()[0].audio_id for _ in range(30)]
     assert [place for place, audio_id in enumerate(order, start=2) if audio_id in backfills] == [10, 20, 30]
     while helds := db.claim(20):
@@ -275,7 +275,7 @@ def test_uploads_go_first_and_one_turn_in_ten_is_a_backfills(db: Database) -> No
 
 def test_a_backfills_turn_goes_to_an_upload_where_there_is_no_backfill(db: Database, alice: str) -> None:
     audio_id = db.recording(alice)
-    db.rows("select setval('soundscape.turns', 9)")
+    db.rows("select setval('soundscape.claim_rounds', 9)")
     assert [held.audio_id for held in db.claim()] == [audio_id]
 
 

@@ -52,7 +52,7 @@ CALLS: dict[str, Callable[[Queue, Objects], Any]] = {
     "refuse": lambda queue, _: queue.refuse(JOB, UnreadableAudio("no")),
     "reconcile": lambda queue, _: queue.reconcile(),
     "stats": lambda queue, _: queue.stats(),
-    "removals": lambda queue, _: queue.pending_removals(1),
+    "removals": lambda queue, _: queue.pending_deletions(1),
     "fetch": lambda _, objects: objects.fetch("audio-files", "u/x.wav", io.BytesIO(), max_bytes=10),
     "remove": lambda _, objects: objects.remove("audio-files", ["u/x.wav"]),
 }

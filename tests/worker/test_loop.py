@@ -248,7 +248,7 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
     _, gone = bench.recording()
     bench.sql("delete from public.audio_files where file_path = %s", gone)
     await eventually(lambda: not bench.sql("select 1 from storage.objects where name = %s", gone))
-    await eventually(lambda: not bench.sql("select 1 from soundscape.removals"))
+    await eventually(lambda: not bench.sql("select 1 from soundscape.deletions"))
 
     # Nothing of all this lies about: the child's empty folder only.
     (scratch,) = tmp_path.iterdir()
@@ -274,15 +274,15 @@ async def test_an_object_that_cannot_be_removed_holds_up_no_other(bench: Bench, 
         try:
             bench.sql("delete from public.audio_files where file_path in (%s, %s)", stubborn, behind)
             await start()
-            await eventually(lambda: bench.sql("select 1 from soundscape.removals having min(attempts) = 1"))
-            assert len(bench.sql("select 1 from soundscape.removals")) == 2, "one batch, which failed"
-            bench.sql("update soundscape.removals set taken_at = taken_at - interval '3 minutes'")
-            left = "select name, attempts from soundscape.removals"
+            await eventually(lambda: bench.sql("select 1 from soundscape.deletions having min(attempts) = 1"))
+            assert len(bench.sql("select 1 from soundscape.deletions")) == 2, "one batch, which failed"
+            bench.sql("update soundscape.deletions set taken_at = taken_at - interval '3 minutes'")
+            left = "select name, attempts from soundscape.deletions"
             await eventually(lambda: bench.sql(left) == [{"name": stubborn, "attempts": 2}])
             assert not bench.sql("select 1 from storage.objects where name = %s", behind)
         finally:
             connection.execute("drop function public.refuse() cascade")
-            bench.sql("delete from soundscape.removals")
+            bench.sql("delete from soundscape.deletions")
 
 
 async def test_names_that_were_taken_too_long_ago_are_left_alone(
@@ -293,10 +293,10 @@ async def test_names_that_were_taken_too_long_ago_are_left_alone(
     _, name = bench.recording()
     bench.sql("delete from public.audio_files where file_path = %s", name)
     worker = await start()
-    await eventually(lambda: bench.sql("select 1 from soundscape.removals where attempts = 1"))
+    await eventually(lambda: bench.sql("select 1 from soundscape.deletions where attempts = 1"))
     await worker.stop()
     assert bench.sql("select 1 from storage.objects where name = %s", name)
-    bench.sql("delete from soundscape.removals")
+    bench.sql("delete from soundscape.deletions")
 
 
 async def test_stopped_in_the_middle_of_a_job(
@@ -535,8 +535,8 @@ async def test_no_two_attempts_store_under_one_name(bench: Bench, start: Start) 
     shown += bench.sql("select waveform_path from public.audio_features where audio_id = %s", audio_id)
     first, second = (row["waveform_path"] for row in shown)
     assert first != second
-    removals = bench.sql("select name from soundscape.removals where bucket_id = 'waveforms'")
-    assert second not in {row["name"] for row in removals}
+    deletions = bench.sql("select name from soundscape.deletions where bucket_id = 'waveforms'")
+    assert second not in {row["name"] for row in deletions}
     assert bench.sql("select 1 from storage.objects where bucket_id = 'waveforms' and name = %s", second)
 
 

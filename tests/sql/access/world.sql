@@ -71,7 +71,7 @@ insert into public.reports (id, audio_id, reporter_id, reason) values
 insert into public.report_assignments (report_id, assignee_id) values
     ('00000000-0000-4000-8000-00000000001d', '00000000-0000-4000-8000-000000000003');
 insert into soundscape.recommendation_models (state) values ('retired'), ('in_force'), ('staged');
-update soundscape.recommendation_turn set token = '00000000-0000-4000-8000-00000000001f', held_until = now();
+update soundscape.fit_lease set token = '00000000-0000-4000-8000-00000000001f', held_until = now();
 -- Of the hidden one as if nothing had taken them away.
 insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key, popularity)
 select m.id, f.id, f.is_listed, m.slot, array_fill(0.1, array[32])::extensions.vector, array_fill(0.1, array[32])::extensions.vector, 0.5
