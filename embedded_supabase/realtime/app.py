@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any
 
 import structlog
@@ -18,12 +17,10 @@ from starlette.websockets import WebSocket
 
 from embedded_supabase import payload
 from embedded_supabase.embedded import EmbeddedSupabase
-from embedded_supabase.realtime.authorization import permissions
+from embedded_supabase.realtime.authorization import read_permissions
 from embedded_supabase.realtime.connection import Connection, policy_headers
-from embedded_supabase.realtime.delivery import Delivery
-from embedded_supabase.realtime.feed import Feed
-from embedded_supabase.realtime.hub import Hub
 from embedded_supabase.realtime.serializer import SERIALIZERS, UserBroadcast
+from embedded_supabase.realtime.service import Service, open_service
 from embedded_supabase.tokens import Caller, InvalidToken
 
 # A topic may hold slashes, escaped or not.
@@ -31,19 +28,6 @@ TOO_LARGE = "Payload size exceeded"
 _ONE = "/api/broadcast/{topic:path}/events/{event:path}"
 
 log = structlog.get_logger("embedded_supabase.realtime")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """For one connection; where the smallest hosted plan is strict, so are these."""
-
-    channels: int = 100
-    payload_bytes: int = 256 * 1024
-    frame_bytes: int = 1024 * 1024
-    queue_bytes: int = 8 * 1024 * 1024
-    """What may wait for a client that reads slowly before it is dropped."""
-    idle_s: float = 60.0
-    """Without any frame, heartbeats included, a client is gone."""
 
 
 class Outgoing(BaseModel):
@@ -56,40 +40,37 @@ class Outgoing(BaseModel):
     private: bool = False
 
 
-class Batch(BaseModel):
+class Broadcasts(BaseModel):
     messages: Annotated[list[Outgoing], Field(min_length=1)]
 
 
-class Service:
-    """Lives from the first request for it until the process ends."""
+@dataclass(frozen=True)
+class Api:
+    """The routes of one service."""
 
-    def __init__(self, embedded: EmbeddedSupabase) -> None:
-        self.embedded = embedded
-        self.limits = Limits()
-        self.hub = Hub()
-        self.feed = Feed(embedded, self.hub, Delivery(self.hub, embedded.authenticator))
+    service: Service
 
     async def websocket(self, websocket: WebSocket) -> None:
         """Refuse at the handshake what can never work; then serve frames until the client goes."""
         key = websocket.headers.get("x-api-key") or websocket.query_params.get("apikey") or ""
         serializer = SERIALIZERS.get(websocket.query_params.get("vsn", "1.0.0"))
         try:
-            self.embedded.tokens.caller(apikey=key, authorization=None)
+            self.service.embedded.tokens.caller(apikey=key, authorization=None)
         except InvalidToken as error:
             log.info("realtime.refused", reason=error.message)
             raise WebSocketException(1008, error.message) from error
         if serializer is None:
             raise WebSocketException(1008, "unsupported vsn")
         await websocket.accept()
-        await Connection(websocket, serializer, self, key).serve()
+        await Connection(websocket, serializer, self.service, key).serve()
 
     async def broadcast_many(self, request: Request) -> Response:
         """`{messages: [{topic, event, payload, private}]}`; those the caller may not write are left out."""
-        caller, limits = self._caller(request), self.limits
+        caller, limits = self._identify(request), self.service.limits
         body = await payload.read(request, limits.frame_bytes, HTTPException(422, TOO_LARGE))
-        given = _json(body, status=400)
+        given = _parse_json(body, status=400)
         try:
-            messages = Batch.model_validate(given).messages
+            messages = Broadcasts.model_validate(given).messages
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()]
             raise HTTPException(422, "; ".join(problems)) from error
@@ -98,70 +79,64 @@ class Service:
         for it in messages:
             if not it.private or await self._may_write(request, caller, it.topic):
                 sent = {"type": "broadcast", "event": it.event, "payload": it.payload}
-                self.hub.broadcast((it.topic, it.private), sent)
+                self.service.hub.broadcast((it.topic, it.private), sent)
         return Response(status_code=202)
 
     async def broadcast_one(self, request: Request) -> Response:
         """The body is the payload: JSON, or bytes as `application/octet-stream`."""
         topic, event = request.path_params["topic"], request.path_params["event"]
         private = request.query_params.get("private", "false")
-        caller, content_type = self._caller(request), request.headers.get("content-type", "")
+        caller, content_type = self._identify(request), request.headers.get("content-type", "")
         if "persist" in request.query_params or "persist[ttl]" in request.query_params:
             raise HTTPException(422, "persist is not supported")
         if private not in ("true", "false"):
             raise HTTPException(422, "private must be true or false")
-        body = await payload.read(request, self.limits.payload_bytes, HTTPException(422, TOO_LARGE))
+        body = await payload.read(request, self.service.limits.payload_bytes, HTTPException(422, TOO_LARGE))
         is_json = content_type.startswith("application/json")
         if is_json:
-            _json(body, status=422)
+            _parse_json(body, status=422)
         elif not content_type.startswith("application/octet-stream"):
             raise HTTPException(422, "content type must be application/json or application/octet-stream")
         if private == "true" and not await self._may_write(request, caller, topic):
             raise HTTPException(401, "Unauthorized")
-        self.hub.broadcast((topic, private == "true"), UserBroadcast(event, body, is_json))
+        self.service.hub.broadcast((topic, private == "true"), UserBroadcast(event, body, is_json))
         return Response(status_code=202)
 
-    def _caller(self, request: Request) -> Caller:
+    def _identify(self, request: Request) -> Caller:
         key, bearer = request.headers.get("apikey"), request.headers.get("authorization")
         try:
-            return self.embedded.tokens.caller(apikey=key, authorization=bearer)
+            return self.service.embedded.tokens.caller(apikey=key, authorization=bearer)
         except InvalidToken as error:
             raise HTTPException(401, "Unauthorized") from error
 
     async def _may_write(self, request: Request, caller: Caller, topic: str) -> bool:
-        admin, headers = self.embedded.admin, policy_headers(request)
-        return "broadcast" in (await permissions(admin, caller, topic, headers)).write
-
-
-@cache
-def service(embedded: EmbeddedSupabase) -> Service:
-    """The one service of an embedded Supabase, made at the first call."""
-    return Service(embedded)
+        admin, headers = self.service.embedded.admin, policy_headers(request)
+        return "broadcast" in (await read_permissions(admin, caller, topic, headers)).write
 
 
 async def run(embedded: EmbeddedSupabase) -> None:
-    await service(embedded).feed.run()
+    await open_service(embedded).feed.run()
 
 
 def build(embedded: EmbeddedSupabase) -> Starlette:
     """The routes, relative to /realtime/v1."""
-    served = service(embedded)
+    api = Api(open_service(embedded))
     return Starlette(
         routes=[
-            WebSocketRoute("/websocket", served.websocket),
-            Route("/api/broadcast", served.broadcast_many, methods=["POST"]),
-            Route(_ONE, served.broadcast_one, methods=["POST"]),
+            WebSocketRoute("/websocket", api.websocket),
+            Route("/api/broadcast", api.broadcast_many, methods=["POST"]),
+            Route(_ONE, api.broadcast_one, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _respond_refused},
     )
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _respond_refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"message": error.detail}, error.status_code)
 
 
-def _json(body: bytes, *, status: int) -> Any:
+def _parse_json(body: bytes, *, status: int) -> Any:
     try:
         return payload.parse(body)
     except ValueError as error:

@@ -59,7 +59,7 @@ def identify(tokens: Tokens, token: str) -> Caller:
         raise Refused("Failed to validate JWT signature", "JwtSignatureError") from error
 
 
-async def permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
+async def read_permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
     """Ask the policies. A policy that fails allows nothing. `headers` is a JSON object."""
     try:
         async with admin.connection() as connection, connection.transaction(force_rollback=True):

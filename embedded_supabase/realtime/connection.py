@@ -1,11 +1,13 @@
-"""One websocket: its channels, what waits to be sent to it, and when it is dropped."""
+"""One websocket: the channels of a client, what it sends, and when it is dropped."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 import structlog
@@ -13,15 +15,15 @@ from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from embedded_supabase.realtime.authorization import Refused
-from embedded_supabase.realtime.channel import Channel, bind, join
-from embedded_supabase.realtime.serializer import MalformedFrame, Message, Serializer
-
-if TYPE_CHECKING:
-    from embedded_supabase.realtime.app import Service
+from embedded_supabase.realtime.authorization import Refused, identify, read_permissions
+from embedded_supabase.realtime.channel import Channel
+from embedded_supabase.realtime.join import NO_PERSIST, bind, open_channel
+from embedded_supabase.realtime.send_queue import SendQueue
+from embedded_supabase.realtime.serializer import MalformedFrame, Message, Serializer, UserBroadcast
+from embedded_supabase.realtime.service import Service
 
 CLOSE_S = 2.0
-UNSUPPORTED, TOO_BIG, TRY_LATER, GOING_AWAY = 1003, 1009, 1013, 1001
+UNSUPPORTED, TOO_BIG, GOING_AWAY = 1003, 1009, 1001
 
 log = structlog.get_logger("embedded_supabase.realtime")
 
@@ -30,45 +32,16 @@ class Connection:
     """A client from handshake to close."""
 
     def __init__(self, websocket: WebSocket, serializer: Serializer, service: Service, key: str) -> None:
-        self.serializer = serializer
-        self.service = service
-        self.key = key
-        self.headers = policy_headers(websocket)
-        self._limits = service.limits
+        self._queue = SendQueue(serializer, service.limits.queue_bytes)
+        self._service = service
+        self._key = key
+        self._headers = policy_headers(websocket)
         self._websocket = websocket
         self._channels: dict[str, Channel] = {}
-        self._waiting: asyncio.Queue[str | bytes] = asyncio.Queue()
-        self._waiting_bytes = 0
-        self._dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    # -- sending --------------------------------------------------------------------------------
-
-    def send(self, message: Message) -> None:
-        self.send_frame(self.serializer.encode(message))
-
-    def send_frame(self, frame: str | bytes | None) -> None:
-        """Queue a frame. A client for whom too much waits is dropped: memory must not grow for it."""
-        if frame is None or self._dropped.done():
-            return
-        self._waiting.put_nowait(frame)
-        self._waiting_bytes += len(frame)
-        if self._waiting_bytes > self._limits.queue_bytes:
-            self._dropped.set_exception(WebSocketException(TRY_LATER, "too slow"))
-
-    def reply(self, message: Message, status: str, response: dict[str, Any]) -> None:
-        payload = {"status": status, "response": response}
-        self.send(Message(message.topic, "phx_reply", payload, message.ref, message.join_ref))
-
-    def forget(self, channel: Channel) -> None:
-        if self._channels.get(channel.topic) is channel:
-            del self._channels[channel.topic]
-        self.service.hub.remove(channel)
-
-    # -- life -----------------------------------------------------------------------------------
 
     async def serve(self) -> None:
         """Until the client goes or is dropped. Never raises for what a client sends."""
-        tasks = [asyncio.ensure_future(it) for it in (self._read(), self._write(), self._dropped)]
+        tasks = [asyncio.ensure_future(it) for it in (self._read(), self._write(), self._queue.overflow)]
         code, reason = GOING_AWAY, ""
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -78,64 +51,65 @@ class Connection:
             code, reason = dropped.code, dropped.reason
             log.info("realtime.dropped", reason=reason)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            return  # the client is gone; there is nobody to tell
+            return  # the client is gone
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for channel in list(self._channels.values()):
-                channel.close()
+                self._close(channel)
         with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
             await asyncio.wait_for(self._websocket.close(code, reason), CLOSE_S)
 
     async def _write(self) -> None:
         while True:
-            frame = await self._waiting.get()
+            frame = await self._queue.take()
             if isinstance(frame, str):
                 await self._websocket.send_text(frame)
             else:
                 await self._websocket.send_bytes(frame)
-            self._waiting_bytes -= len(frame)
+            self._queue.release(frame)
 
     async def _read(self) -> None:
+        limits = self._service.limits
         while True:
             try:
-                received = await asyncio.wait_for(self._websocket.receive(), self._limits.idle_s)
+                received = await asyncio.wait_for(self._websocket.receive(), limits.idle_s)
             except TimeoutError as error:
                 raise WebSocketException(GOING_AWAY, "no heartbeat") from error
             if received["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(received.get("code") or GOING_AWAY)
             frame = received.get("text") if received.get("text") is not None else received.get("bytes")
-            if frame is None or len(frame) > self._limits.frame_bytes:
+            if frame is None or len(frame) > limits.frame_bytes:
                 raise WebSocketException(TOO_BIG, "frame too large")
             try:
-                message = self.serializer.decode(frame)
+                message = self._queue.serializer.decode(frame)
             except MalformedFrame as error:
                 raise WebSocketException(UNSUPPORTED, f"malformed frame: {error}") from error
             try:
                 await self._handle(message)
             except Refused as refused:
-                self.reply(message, "error", {"reason": str(refused)})
+                self._queue.reply(message, "error", {"reason": str(refused)})
 
-    # -- what the client sends ------------------------------------------------------------------
+    # -- joining and leaving --------------------------------------------------------------------
 
     async def _handle(self, message: Message) -> None:
         channel = self._channels.get(message.topic)
         if message.topic == "phoenix":
             if message.event == "heartbeat":
-                self.reply(message, "ok", {})
+                self._queue.reply(message, "ok", {})
         elif message.event == "phx_join":
             await self._join(message)
         elif channel is not None and message.join_ref not in (None, channel.join_ref):
             return  # meant for an earlier join of the topic
         elif message.event == "phx_leave":
-            self.reply(message, "ok", {})
+            self._queue.reply(message, "ok", {})
             if channel is not None:
-                channel.close()
+                self._close(channel)
         elif channel is None:
             raise Refused("unmatched topic")
-        elif await channel.receive(message):
-            self.reply(message, "ok", {})
+        elif await self._receive(channel, message):
+            self._queue.reply(message, "ok", {})
 
     async def _join(self, message: Message) -> None:
         """A second join of a topic replaces the first."""
@@ -143,29 +117,130 @@ class Connection:
             raise Refused("You must provide a topic name", "TopicNameRequired")
         if not message.topic.startswith("realtime:"):
             raise Refused("unmatched topic")
-        existing = self._channels.get(message.topic)
+        existing, embedded = self._channels.get(message.topic), self._service.embedded
         if existing is not None:
-            existing.close()
-        elif len(self._channels) >= self._limits.channels:
+            self._close(existing)
+        elif len(self._channels) >= self._service.limits.channels:
             raise Refused("Too many channels", "ChannelRateLimitReached")
         try:
-            channel = await join(self, message)
-            bindings, failure = await bind(channel, message)
-            channel.since_lsn = await self.service.feed.position()
+            channel = await open_channel(embedded, message, self._queue, key=self._key, headers=self._headers)
+            bindings, failure = await bind(channel, message, embedded.authenticator)
+            channel.since_lsn = await self._service.feed.read_position()
         except (psycopg.Error, TimeoutError) as error:
             log.warning("realtime.join_failed", error=str(error).strip())
             reason = "Realtime was unable to connect to the project database"
             raise Refused(reason, "UnableToConnectToProject") from error
         self._channels[message.topic] = channel
-        self.service.hub.add(channel)
-        self.service.feed.wake()
-        self.reply(message, "ok", {"postgres_changes": bindings})
+        self._service.hub.add(channel)
+        self._service.feed.wake()
+        self._queue.reply(message, "ok", {"postgres_changes": bindings})
         if failure is not None:
-            channel.system("postgres_changes", "error", failure)
+            channel.push_system("postgres_changes", "error", failure)
         elif channel.bindings:
-            channel.system("postgres_changes", "ok", "Subscribed to PostgreSQL")
-        channel.send_presence_state()
-        channel.watch_expiry()
+            channel.push_system("postgres_changes", "ok", "Subscribed to PostgreSQL")
+        self._push_presence_state(channel)
+        self._watch_expiry(channel)
+
+    def _close(self, channel: Channel, message: str | None = None) -> None:
+        """Leave the topic; with a message, say first what went wrong."""
+        if message is not None:
+            channel.push_system("system", "error", message)
+        if channel.expiry is not None:
+            channel.expiry.cancel()
+        if self._channels.get(channel.topic) is channel:
+            del self._channels[channel.topic]
+        self._service.hub.remove(channel)
+        self._queue.send(Message(channel.topic, "phx_close", {}, channel.join_ref, channel.join_ref))
+
+    def _watch_expiry(self, channel: Channel) -> None:
+        """Close when the token expires, unless it is refreshed before. The project's keys never expire."""
+        if channel.expiry is not None:
+            channel.expiry.cancel()
+        expires = channel.caller.claims.get("exp")
+        if isinstance(expires, int | float):
+            loop, left_s = asyncio.get_running_loop(), expires - time.time()
+            channel.expiry = loop.call_later(left_s, self._close, channel, "Token has expired")
+
+    def _push_presence_state(self, channel: Channel) -> None:
+        if channel.gets_presence:
+            state = self._service.hub.read_presence(channel.key)
+            channel.push("presence_state", state, join_ref=channel.join_ref)
+
+    # -- what a client sends on a channel -------------------------------------------------------
+
+    async def _receive(self, channel: Channel, message: Message) -> bool:
+        """Whether it is to be acknowledged. Raises `Refused`."""
+        match message.event:
+            case "broadcast":
+                return self._broadcast(channel, message)
+            case "presence":
+                self._track(channel, message)
+                return True
+            case "access_token":
+                await self._refresh(channel, message.get("access_token"))
+                return False
+            case event:
+                raise Refused(f"Unknown event: {event}")
+
+    def _broadcast(self, channel: Channel, message: Message) -> bool:
+        if "broadcast" not in channel.permissions.write:
+            return False  # as the real service does; an acknowledgement would be a lie
+        payload = message.payload
+        if isinstance(payload, UserBroadcast):
+            if payload.meta.get("persist"):
+                raise Refused(NO_PERSIST)
+            self._check_size(len(payload.payload), "Payload")
+            payload = replace(payload, meta={})
+        else:
+            if not isinstance(payload.get("event"), str):
+                raise Refused("A broadcast needs an event")
+            if payload.get("persist"):
+                raise Refused(NO_PERSIST)
+            self._check_size(len(json.dumps(payload)), "Payload")
+        sender = None if channel.sends_to_itself else channel
+        self._service.hub.broadcast(channel.key, payload, sender=sender)
+        return channel.acknowledges
+
+    def _track(self, channel: Channel, message: Message) -> None:
+        event, payload = str(message.get("event")).lower(), message.get("payload") or {}
+        if event == "untrack":
+            self._service.hub.untrack(channel)
+            return
+        if event != "track":
+            raise Refused("Unknown presence event")
+        if not isinstance(payload, dict):
+            raise Refused("Presence track payload must be a map")
+        if "presence" not in channel.permissions.write:
+            raise Refused("You do not have permissions to track presence")
+        self._check_size(len(json.dumps(payload)), "Track message")
+        self._service.hub.track(channel, payload)
+        if not channel.presence_enabled:
+            channel.presence_enabled = True
+            self._push_presence_state(channel)
+
+    def _check_size(self, size_bytes: int, what: str) -> None:
+        if size_bytes > self._service.limits.payload_bytes:
+            raise Refused(f"{what} size exceeded")
+
+    async def _refresh(self, channel: Channel, token: Any) -> None:
+        """Take a new token: read again who the caller is and what the policies allow."""
+        if not isinstance(token, str) or token == channel.token or token.startswith("sb_"):
+            return
+        embedded = self._service.embedded
+        try:
+            caller = identify(embedded.tokens, token)
+        except Refused as refused:
+            self._close(channel, refused.message)
+            return
+        if channel.private:
+            allowed = await read_permissions(embedded.admin, caller, channel.name, self._headers)
+            if channel.permissions.read - allowed.read:
+                reason = f"You no longer have permission to read from this Channel topic: {channel.name}"
+                self._close(channel, reason)
+                return
+            channel.permissions = allowed
+        channel.caller, channel.token = caller, token
+        self._watch_expiry(channel)
 
 
 def policy_headers(asked: HTTPConnection) -> str:

@@ -63,7 +63,7 @@ class Delivery:
             ids = [it.id for it in wanted] if verdict.error is not None else passes
             if ids:
                 data = verdict.data(batch[number])
-                channel.push("postgres_changes", {"ids": ids, "data": data}, joined=False)
+                channel.push("postgres_changes", {"ids": ids, "data": data})
 
     def _listeners(self, change: Change) -> Iterator[tuple[Channel, list[Binding]]]:
         for channel in list(self.hub.channels()):

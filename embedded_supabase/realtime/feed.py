@@ -64,11 +64,11 @@ class Feed:
         self._wake = asyncio.Event()
         self.ready = asyncio.Event()
 
-    async def position(self) -> int:
+    async def read_position(self) -> int:
         """Where the log ends now: later commits lie behind it. Raises `TimeoutError` while down."""
         await asyncio.wait_for(self.ready.wait(), READY_TIMEOUT_S)
         async with self.embedded.admin.connection() as connection:
-            return await _number(connection, _END)
+            return await _read_number(connection, _END)
 
     def wake(self) -> None:
         """Somebody listens now."""
@@ -89,7 +89,7 @@ class Feed:
             self.ready.clear()
             for channel in list(self.hub.channels()):
                 if channel.bindings:
-                    channel.system("postgres_changes", "error", LOST)
+                    channel.push_system("postgres_changes", "error", LOST)
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, connection: Connection) -> None:
@@ -99,7 +99,7 @@ class Feed:
         self.ready.set()
         read_to = 0
         while True:
-            position = await _number(connection, _POSITION)
+            position = await _read_number(connection, _POSITION)
             if position > read_to:
                 async for batch in self._read(connection, slot):
                     await self.delivery.deliver(batch)
@@ -129,7 +129,7 @@ class Feed:
             yield batch
 
 
-async def _number(connection: Connection, query: LiteralString) -> int:
+async def _read_number(connection: Connection, query: LiteralString) -> int:
     row = await (await connection.execute(query)).fetchone()
     assert row is not None
     return int(row[0])

@@ -5,12 +5,10 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from embedded_supabase.realtime.channel import Channel
 from embedded_supabase.realtime.serializer import Message, Payload
-
-if TYPE_CHECKING:
-    from embedded_supabase.realtime.channel import Channel
 
 Key = tuple[str, bool]
 """A topic's name, and whether it is private."""
@@ -58,14 +56,14 @@ class Hub:
             is_later = 0 < lsn < channel.since_lsn
             if channel is sender or is_later or "broadcast" not in channel.permissions.read:
                 continue
-            serializer = channel.connection.serializer
+            serializer = channel.queue.serializer
             if id(serializer) not in frames:
                 frames[id(serializer)] = serializer.encode(message)
-            channel.connection.send_frame(frames[id(serializer)])
+            channel.queue.send_frame(frames[id(serializer)])
 
     # -- presence -------------------------------------------------------------------------------
 
-    def presence(self, key: Key) -> State:
+    def read_presence(self, key: Key) -> State:
         state: State = {}
         for channel in self._topics.get(key, ()):
             if channel in self._tracked:
@@ -77,28 +75,30 @@ class Hub:
         """Track, or change what is tracked; the others are told when something changed."""
         before = self._tracked.get(channel)
         # The references are ours: a client must not be able to name another's.
-        own = _own(payload)
-        if before is None or _own(before) != own:
+        own = _without_references(payload)
+        if before is None or _without_references(before) != own:
             meta = {**own, "phx_ref": secrets.token_urlsafe(12)}
             if before is not None:
                 meta["phx_ref_prev"] = before["phx_ref"]
             self._tracked[channel] = meta
-            self._tell(channel, meta, before)
+            self._push_diff(channel, meta, before)
 
     def untrack(self, channel: Channel) -> None:
         before = self._tracked.pop(channel, None)
         if before is not None:
-            self._tell(channel, None, before)
+            self._push_diff(channel, None, before)
 
-    def _tell(self, about: Channel, joins: dict[str, Any] | None, leaves: dict[str, Any] | None) -> None:
+    def _push_diff(
+        self, about: Channel, joins: dict[str, Any] | None, leaves: dict[str, Any] | None
+    ) -> None:
         difference = {
             name: {} if meta is None else {about.presence_key: {"metas": [meta]}}
             for name, meta in (("joins", joins), ("leaves", leaves))
         }
         for channel in list(self._topics[about.key]):
-            if channel.hears_presence:
-                channel.push("presence_diff", difference, joined=False)
+            if channel.gets_presence:
+                channel.push("presence_diff", difference)
 
 
-def _own(meta: dict[str, Any]) -> dict[str, Any]:
+def _without_references(meta: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name not in ("phx_ref", "phx_ref_prev")}

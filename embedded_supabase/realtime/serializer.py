@@ -49,6 +49,13 @@ class Message:
     ref: str | None = None
     join_ref: str | None = None
 
+    def get(self, *path: str) -> Any:
+        """The value at `path` in a payload of nested objects; None where there is none."""
+        found: Any = self.payload
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
 
 Encoded = str | bytes | None
 """None where a version cannot carry the message."""

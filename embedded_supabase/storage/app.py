@@ -18,15 +18,13 @@ from starlette.routing import Route
 
 from embedded_supabase.database import Pool
 from embedded_supabase.embedded import EmbeddedSupabase
-from embedded_supabase.storage import buckets, downloads, objects, uploads
-from embedded_supabase.storage import resumable as tus
+from embedded_supabase.storage import buckets, downloads, objects, tus, uploads
 from embedded_supabase.storage.call import QUERIES, Call, Handler, Storage
 from embedded_supabase.storage.errors import StorageError
 from embedded_supabase.storage.files import Files, discard_idle, iso_time
 from embedded_supabase.storage.names import parse_size
-from embedded_supabase.storage.partials import Partials
-from embedded_supabase.storage.resumable import plainly
 from embedded_supabase.storage.signatures import Signatures
+from embedded_supabase.storage.tus_store import TusStore
 
 log = structlog.get_logger(__name__)
 DEFAULT_SIZE_LIMIT = "50MiB"
@@ -45,7 +43,7 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
     """The service over `embedded`, its routes relative to `/storage/v1`."""
     files, signatures = _files(embedded), Signatures(embedded.keys.storage_secret)
     size_limit = parse_size(str(embedded.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT)))
-    storage = Storage(embedded, files, Partials(files.resumable), signatures, size_limit)
+    storage = Storage(embedded, files, TusStore(files.resumable), signatures, size_limit)
     # The first that matches: at the end every longer path looks like a key.
     table: list[tuple[str, str, str, Handler]] = [
         ("GET", "/bucket", "bucket.list", buckets.list_buckets),
@@ -60,11 +58,11 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
         ("PUT", f"/object/upload/sign/{OBJECT}", OPEN + "object.upload_signed", uploads.upload_signed),
         ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, tus.refuse_signed),
         ("OPTIONS", "/upload/resumable{rest:path}", OPEN, tus.options),
-        ("POST", "/upload/resumable", "tus.upload.create", plainly(tus.create)),
-        ("POST", "/upload/resumable/", "tus.upload.create", plainly(tus.create)),
-        ("HEAD", "/upload/resumable/{id}", "tus.upload.get", plainly(tus.progress)),
-        ("PATCH", "/upload/resumable/{id}", "tus.upload.part", plainly(tus.append)),
-        ("DELETE", "/upload/resumable/{id}", "tus.upload.delete", plainly(tus.terminate)),
+        ("POST", "/upload/resumable", "tus.upload.create", tus.in_plain_text(tus.create)),
+        ("POST", "/upload/resumable/", "tus.upload.create", tus.in_plain_text(tus.create)),
+        ("HEAD", "/upload/resumable/{id}", "tus.upload.get", tus.in_plain_text(tus.progress)),
+        ("PATCH", "/upload/resumable/{id}", "tus.upload.part", tus.in_plain_text(tus.append)),
+        ("DELETE", "/upload/resumable/{id}", "tus.upload.delete", tus.in_plain_text(tus.terminate)),
         ("POST", "/object/move", "object.move", objects.move),
         ("POST", "/object/copy", "object.copy", objects.copy),
         ("POST", "/object/sign/{bucket}", "object.sign_many", objects.sign_many),
@@ -122,7 +120,7 @@ async def run(embedded: EmbeddedSupabase) -> None:
     while True:
         try:
             await sweep(embedded.storage_admin, files, idle_since=idle_since)
-            await asyncio.to_thread(Partials(files.resumable).discard_expired)
+            await asyncio.to_thread(TusStore(files.resumable).discard_expired)
         except psycopg.Error as error:  # begun anew, this would take living uploads for abandoned ones
             log.warning("storage.sweep_failed", error=str(error))
         idle_since = None

@@ -5,12 +5,11 @@ Each transaction carries the caller and the facts that policies and triggers may
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -27,10 +26,8 @@ from embedded_supabase.storage.errors import StorageError, from_database, invali
 from embedded_supabase.storage.files import Files
 from embedded_supabase.storage.names import check_bucket_name, check_key
 from embedded_supabase.storage.signatures import Signatures
+from embedded_supabase.storage.tus_store import TusStore
 from embedded_supabase.tokens import SERVICE, Caller, InvalidToken
-
-if TYPE_CHECKING:
-    from embedded_supabase.storage.partials import Partials
 
 MAX_JSON_BYTES = 4 << 20
 QUERIES = Queries(Path(__file__).with_name("queries.sql"))
@@ -53,7 +50,7 @@ class Storage:
 
     embedded: EmbeddedSupabase
     files: Files
-    partials: Partials
+    tus_store: TusStore
     signatures: Signatures
     size_limit: int
     """Bytes no object may exceed, whatever its bucket allows."""
@@ -197,18 +194,3 @@ def validated(kind: type[_Said], values: Any) -> _Said:
         first = error.errors()[0]
         where = "/".join(["body", *map(str, first["loc"])])
         raise invalid_request(f"{where}: {first['msg']}") from error
-
-
-def decode_user_metadata(encoded: str | None, *, base64_coded: bool) -> dict[str, Any]:
-    """User metadata from `x-metadata` (base64) or a form's `metadata`; malformed metadata is ignored."""
-    raw = encoded or ""
-    try:
-        value = payload.parse_storable(base64.b64decode(f"{raw}==") if base64_coded else raw)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {}
-
-
-def header_text(value: str) -> str:
-    """`value` fit for a response header: what does not belong there is left out."""
-    return "".join(character for character in value if " " <= character <= "~")

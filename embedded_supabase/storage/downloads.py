@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from embedded_supabase.storage.call import Answer, Call, header_text
+from embedded_supabase.storage.call import Answer, Call
+from embedded_supabase.storage.candidate import clean_header
 from embedded_supabase.storage.errors import StorageError, invalid_request, not_enabled
 
 CHUNK_BYTES = 256 << 10
@@ -91,17 +92,17 @@ async def _find(call: Call, query: str = "find_object") -> DictRow:
 def _bytes_response(request: Request, row: DictRow, path: Path) -> Response:
     metadata, size = row["metadata"] or {}, path.stat().st_size
     # A page served from here could act in the visitor's name: never as HTML.
-    kind = header_text(str(metadata.get("mimetype", "application/octet-stream")))
+    kind = clean_header(str(metadata.get("mimetype", "application/octet-stream")))
     headers = {
         "accept-ranges": "bytes",
-        "etag": header_text(str(metadata.get("eTag", ""))),
+        "etag": clean_header(str(metadata.get("eTag", ""))),
         "last-modified": format_datetime(row["updated_at"].astimezone(UTC), usegmt=True),
-        "cache-control": header_text(str(metadata.get("cacheControl", "no-cache"))),
+        "cache-control": clean_header(str(metadata.get("cacheControl", "no-cache"))),
         "content-type": "text/plain" if "text/html" in kind.lower() else kind,
     }
     if _CONDITIONS.is_not_modified(Headers(headers), request.headers):
         return Response(status_code=304, headers=headers)
-    if encoding := header_text(str(metadata.get("contentEncoding") or "")):
+    if encoding := clean_header(str(metadata.get("contentEncoding") or "")):
         headers["content-encoding"] = encoding
     if (filename := request.query_params.get("download")) is not None:
         encoded = quote(filename, safe="!'()*", errors="replace")

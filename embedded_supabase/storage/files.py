@@ -1,7 +1,7 @@
 """Bytes on disk: received aside, placed under their version, never under a name a client chose.
 
     storage/incoming/<uuid>            being received; nobody reads it
-    storage/resumable/<uuid>(.json)    uploads that may go on later (see resumable.py)
+    storage/resumable/<uuid>(.json)    uploads that may go on later (see tus_store.py)
     storage/objects/<xx>/<version>     whole and immutable; <xx> begins the version
 
 An object's new bytes are placed before its row commits and its old bytes are removed after: a crash
@@ -96,7 +96,7 @@ class Files:
             raise FileNotFoundError(version) from error
         return self.objects / name[:2] / name
 
-    def place(self, source: Path, version: str) -> None:
+    def store(self, source: Path, version: str) -> None:
         """Move received bytes to their version, so that a row may name it."""
         target = self.path(version)
         target.parent.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -23,44 +23,39 @@ from psycopg.rows import DictRow
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from embedded_supabase.storage.call import Answer, Call, decode_user_metadata, header_text
+from embedded_supabase.storage.call import Answer, Call
+from embedded_supabase.storage.candidate import (
+    DEFAULT_MIME_TYPE,
+    Candidate,
+    clean_header,
+    decode_user_metadata,
+)
 from embedded_supabase.storage.errors import StorageError, invalid_request
 from embedded_supabase.storage.files import Received
 from embedded_supabase.storage.names import check_mime_type
 from embedded_supabase.storage.signatures import UPLOAD_SECONDS
 
 PROBE_VERSION = "1"
-DEFAULT_MIME_TYPE = "application/octet-stream"
 MAX_FIELDS_BYTES = 1 << 20
 EVENT_BYTES = 64
 """What each event counts towards that limit, so that empty parts are not endless."""
 _KINDS = ("part_data", "part_end", "header_field", "header_value", "header_end", "headers_finished", "end")
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """An object that somebody wants to write, known before its bytes."""
+async def probe_candidate(call: Call, candidate: Candidate, length: int | None) -> None:
+    """Ask the policies and triggers whether the caller may write it. Raises `StorageError`."""
+    metadata = {"mimetype": candidate.mime_type, "contentLength": length}
+    await probe(call, candidate.bucket, candidate.name, metadata, candidate.user_metadata)
 
-    bucket: str
-    name: str
-    mime_type: str
-    cache_control: str
-    user_metadata: dict[str, Any]
-    content_encoding: str = ""
 
-    async def probe(self, call: Call, length: int | None) -> None:
-        """Ask the policies and triggers whether the caller may write it. Raises `StorageError`."""
-        metadata = {"mimetype": self.mime_type, "contentLength": length}
-        await probe(call, self.bucket, self.name, metadata, self.user_metadata)
-
-    async def commit(self, call: Call, received: Received, version: str) -> DictRow:
-        """Place the bytes and write the row that makes them the object; the row. Raises `StorageError`."""
-        metadata = received.metadata(self.mime_type, self.cache_control)
-        if self.content_encoding:
-            metadata["contentEncoding"] = self.content_encoding
-        await asyncio.to_thread(call.storage.files.place, received.path, version)
-        values = call.object_values(self.bucket, self.name, version, metadata, self.user_metadata)
-        return await write(call, "upsert_object", values)
+async def commit(call: Call, candidate: Candidate, received: Received, version: str) -> DictRow:
+    """Store the bytes and write the row that makes them the object; return the row. Raises `StorageError`."""
+    metadata = received.metadata(candidate.mime_type, candidate.cache_control)
+    if candidate.content_encoding:
+        metadata["contentEncoding"] = candidate.content_encoding
+    await asyncio.to_thread(call.storage.files.store, received.path, version)
+    values = call.object_values(candidate.bucket, candidate.name, version, metadata, candidate.user_metadata)
+    return await write(call, "upsert_object", values)
 
 
 async def probe(call: Call, bucket: str, name: str, metadata: Any = None, user_metadata: Any = None) -> None:
@@ -96,11 +91,11 @@ def _certainly_rolled_back(error: StorageError) -> bool:
 async def upload(call: Call) -> Answer:
     """`POST` makes an object, or overwrites with `x-upsert`; `PUT`, and a signed URL, as they say."""
     bucket, key = await call.bucket(), call.key
-    candidate, chunks = await _candidate(call)
+    candidate, chunks = await _read_candidate(call)
     check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
-    await candidate.probe(call, call.declared_length)
+    await probe_candidate(call, candidate, call.declared_length)
     received = await call.storage.files.receive(chunks, limit=call.storage.most_bytes(bucket))
-    row = await candidate.commit(call, received, str(uuid4()))
+    row = await commit(call, candidate, received, str(uuid4()))
     return {"Key": f"{bucket['id']}/{key}", "Id": row["id"]}
 
 
@@ -127,7 +122,7 @@ def signed_path(route: str, path: str, token: str) -> str:
     return f"{route}/{path.replace('?', '%3F')}?token={token}"
 
 
-async def _candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
+async def _read_candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
     headers = call.request.headers
     content_type = headers.get("content-type", "")
     if content_type.lower().startswith("multipart/form-data"):
@@ -143,9 +138,9 @@ async def _candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
         mime_type, encoding = content_type, headers.get("content-encoding", "")
         cache_control = headers.get("cache-control", "")
         user_metadata = decode_user_metadata(headers.get("x-metadata"), base64_coded=True)
-    mime_type = header_text(mime_type) or DEFAULT_MIME_TYPE
-    cache_control = header_text(cache_control) or "no-cache"
-    encoding = header_text(encoding)
+    mime_type = clean_header(mime_type) or DEFAULT_MIME_TYPE
+    cache_control = clean_header(cache_control) or "no-cache"
+    encoding = clean_header(encoding)
     return Candidate(call.bucket_id, call.key, mime_type, cache_control, user_metadata, encoding), chunks
 
 

@@ -27,7 +27,7 @@ from embedded_supabase.embedded import EmbeddedSupabase, open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.realtime import app as realtime
-from embedded_supabase.realtime.app import Service, service
+from embedded_supabase.realtime.service import Service, open_service
 from embedded_supabase.tokens import Tokens
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
@@ -106,7 +106,7 @@ async def _serve(
     web.append(uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     started.set_result(
-        Server(url, embedded.keys, embedded.tokens, embedded.postgres, service(embedded), loop)
+        Server(url, embedded.keys, embedded.tokens, embedded.postgres, open_service(embedded), loop)
     )
     await web[0].serve(sockets=[listener])
     background.cancel()

@@ -20,7 +20,7 @@ from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.storage import app as storage
-from embedded_supabase.storage import uploads
+from embedded_supabase.storage import tus, uploads
 from embedded_supabase.storage.files import Files
 
 
@@ -36,11 +36,11 @@ def _dying(step: Any) -> Any:
 
 async def main(given: dict[str, Any]) -> None:
     if given["die"] == "placed":
-        Files.place = _dying(Files.place)  # type: ignore[method-assign]
+        Files.store = _dying(Files.store)  # type: ignore[method-assign]
     elif given["die"] == "committed":
         Files.remove = lambda self, version: os._exit(9)  # type: ignore[method-assign]
     elif given["die"] == "received":
-        uploads.Candidate.commit = _dying(lambda *_, **__: None)  # type: ignore[method-assign]
+        uploads.commit = tus.commit = _dying(lambda *_, **__: None)  # type: ignore[assignment]
     postgres = Postgres(home=Path(given["home"]), password=given["password"], port=given["port"])
     keys = Keys.load_or_make(Path(given["data_dir"]) / "keys.json")
     async with open_embedded(

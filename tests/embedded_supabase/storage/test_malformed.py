@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from embedded_supabase.storage.downloads import wanted_bytes
 from embedded_supabase.storage.errors import StorageError
 from embedded_supabase.storage.names import check_key, check_mime_type, parse_size
-from embedded_supabase.storage.resumable import parse_metadata
+from embedded_supabase.storage.tus import parse_metadata
 
 from .conftest import Project
 

@@ -285,7 +285,7 @@ async def test_the_sweep_removes_bytes_without_a_row(project: Project, user: Use
         stray = files.incoming / str(uuid4())
         stray.write_bytes(b"a crash came between the bytes and their row")
         version = str(uuid4())
-        files.place(stray, version)
+        files.store(stray, version)
         os.utime(files.path(version), (os.stat(files.path(version)).st_mtime - age_s,) * 2)
     assert await project.sweep(grace_s=GRACE_S) == 1
     # What has only just arrived may belong to a transaction that has not committed.

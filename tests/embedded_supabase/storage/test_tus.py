@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from embedded_supabase.storage.partials import Partials
+from embedded_supabase.storage.tus_store import TusStore
 
 from .conftest import SIZE_LIMIT, Project, User
 
@@ -124,7 +124,7 @@ async def test_a_stalled_request_keeps_its_upload(
     http: httpx.AsyncClient, project: Project, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another is refused as the protocol has it: tus-js-client tries again after a while."""
-    monkeypatch.setattr("embedded_supabase.storage.partials.PATIENCE_S", 0.1)
+    monkeypatch.setattr("embedded_supabase.storage.tus_store.LOCK_TIMEOUT_S", 0.1)
     url = await create(http, user, f"{user.id}/stalled", 8)
     let_go = asyncio.Event()
 
@@ -272,13 +272,13 @@ async def test_an_expired_upload_is_gone_and_swept(
     http: httpx.AsyncClient, project: Project, user: User
 ) -> None:
     url = await create(http, user, f"{user.id}/late", 3)
-    partials = Partials(project.folder / "resumable")
-    (found,) = [p for p in map(partials.find, (f.stem for f in partials.folder.glob("*.json")))
+    store = TusStore(project.folder / "resumable")
+    (found,) = [p for p in map(store.find, (f.stem for f in store.folder.glob("*.json")))
                 if p and p.candidate.name == f"{user.id}/late"]  # fmt: skip
     found.expires_at = 0
-    partials.save(found)
-    os.utime(partials.folder / f"{found.id}.json", (0, 0))
+    store.save(found)
+    os.utime(store.folder / f"{found.id}.json", (0, 0))
     answer = await patch(http, user, url, 0, b"abc")
     assert (answer.status_code, answer.text) == (410, "The file for this url no longer exists\n")
-    assert partials.discard_expired() == 1
+    assert store.discard_expired() == 1
     assert (await patch(http, user, url, 0, b"abc")).status_code == 404

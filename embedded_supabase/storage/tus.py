@@ -17,12 +17,18 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from embedded_supabase.storage.call import Answer, Call, Handler, decode_user_metadata, header_text
+from embedded_supabase.storage.call import Answer, Call, Handler
+from embedded_supabase.storage.candidate import (
+    DEFAULT_MIME_TYPE,
+    Candidate,
+    clean_header,
+    decode_user_metadata,
+)
 from embedded_supabase.storage.errors import StorageError, not_enabled
 from embedded_supabase.storage.files import append as append_bytes
 from embedded_supabase.storage.names import check_key, check_mime_type
-from embedded_supabase.storage.partials import Partial
-from embedded_supabase.storage.uploads import DEFAULT_MIME_TYPE, Candidate
+from embedded_supabase.storage.tus_store import TusUpload
+from embedded_supabase.storage.uploads import commit, probe_candidate
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,expiration"
@@ -34,7 +40,7 @@ _EXTRAS = ("upload-defer-length", "upload-checksum", "upload-concat")
 _METADATA_KEY = re.compile(r"[!-+\--~]+", re.ASCII)
 
 
-def _refused(status: int, text: str) -> StorageError:
+def _refusal(status: int, text: str) -> StorageError:
     return StorageError("InvalidRequest", text + "\n", status=status)
 
 
@@ -44,125 +50,125 @@ async def options(call: Call) -> Answer:
 
 
 async def create(call: Call) -> Answer:
-    headers, partials = call.request.headers, call.storage.partials
+    headers, store = call.request.headers, call.storage.tus_store
     metadata = parse_metadata(headers.get("upload-metadata", ""))
     if not metadata:
         raise StorageError("InvalidRequest", "Metadata header is required")
     name = check_key(metadata.get("objectName", ""))
     bucket = await call.bucket(metadata.get("bucketName", ""))
     if "upload-length" not in headers:
-        raise _refused(400, "Upload-Length header required")
+        raise _refusal(400, "Upload-Length header required")
     length, seconds = int(headers["upload-length"]), metadata.get("cacheControl", "")
-    mime_type = header_text(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
+    mime_type = clean_header(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
     check_mime_type(mime_type, bucket["allowed_mime_types"])
     if length > call.storage.most_bytes(bucket):
-        raise _refused(413, "Maximum size exceeded")
+        raise _refusal(413, "Maximum size exceeded")
     cache_control = f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache"
     user_metadata = decode_user_metadata(metadata.get("metadata"), base64_coded=False)
     candidate = Candidate(bucket["id"], name, mime_type, cache_control, user_metadata)
-    await candidate.probe(call, length)
-    partial = Partial(candidate=candidate, length=length, header=headers["upload-metadata"])
-    partials.save(partial)
+    await probe_candidate(call, candidate, length)
+    upload = TusUpload(candidate=candidate, length=length, header=headers["upload-metadata"])
+    store.save(upload)
     # Absolute, on the host the client came by, below the path it posted to.
-    identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{partial.id}".encode()).decode().rstrip("=")
+    identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{upload.id}".encode()).decode().rstrip("=")
     base = str(call.request.url.replace(query="", fragment="")).rstrip("/")
     answer = {"location": f"{base}/{identifier}"}
-    async with partials.turn(partial.id):
+    async with store.lock(upload.id):
         if headers.get("content-type") == BODY_TYPE:
-            await _append(call, partial)
-            answer["upload-offset"] = str(partials.offset(partial))
-        return await _advance(call, partial, 201, answer)
+            await _append(call, upload)
+            answer["upload-offset"] = str(store.offset(upload))
+        return await _advance(call, upload, 201, answer)
 
 
 async def progress(call: Call) -> Answer:
-    partial = await _find(call)
-    offset = call.storage.partials.offset(partial)
-    if offset == partial.length and not partial.finished:
+    upload = await _find(call)
+    offset = call.storage.tus_store.offset(upload)
+    if offset == upload.length and not upload.finished:
         # Nothing is missing, says the client to itself: then the object must be there.
-        async with call.storage.partials.turn(partial.id):
-            partial = await _find(call)
-            if not partial.finished:
-                await partial.candidate.probe(call, partial.length)
-                await _advance(call, partial, 200, {})
-        offset = call.storage.partials.offset(partial)
+        async with call.storage.tus_store.lock(upload.id):
+            upload = await _find(call)
+            if not upload.finished:
+                await probe_candidate(call, upload.candidate, upload.length)
+                await _advance(call, upload, 200, {})
+        offset = call.storage.tus_store.offset(upload)
     headers = {
         "cache-control": "no-store",
         "upload-offset": str(offset),
-        "upload-length": str(partial.length),
-        "upload-metadata": partial.header,
+        "upload-length": str(upload.length),
+        "upload-metadata": upload.header,
     }
-    return _response(200, headers if partial.finished else headers | _expires(partial))
+    return _response(200, headers if upload.finished else headers | _expires(upload))
 
 
 async def append(call: Call) -> Answer:
-    async with call.storage.partials.turn((await _find(call)).id):
-        partial = await _find(call)
-        if partial.finished:
-            raise _refused(409, "Upload-Offset conflict")
-        await partial.candidate.probe(call, partial.length)
+    async with call.storage.tus_store.lock((await _find(call)).id):
+        upload = await _find(call)
+        if upload.finished:
+            raise _refusal(409, "Upload-Offset conflict")
+        await probe_candidate(call, upload.candidate, upload.length)
         for name in ("Content-Type", "Upload-Offset"):
             if name not in call.request.headers:
-                raise _refused(403, f"{name} header required")
-        if int(call.request.headers["upload-offset"]) != call.storage.partials.offset(partial):
-            raise _refused(409, "Upload-Offset conflict")
-        await _append(call, partial)
-        headers = {"upload-offset": str(call.storage.partials.offset(partial))}
-        return await _advance(call, partial, 204, headers)
+                raise _refusal(403, f"{name} header required")
+        if int(call.request.headers["upload-offset"]) != call.storage.tus_store.offset(upload):
+            raise _refusal(409, "Upload-Offset conflict")
+        await _append(call, upload)
+        headers = {"upload-offset": str(call.storage.tus_store.offset(upload))}
+        return await _advance(call, upload, 204, headers)
 
 
 async def terminate(call: Call) -> Answer:
-    async with call.storage.partials.turn((await _find(call)).id):
-        partial = await _find(call)
-        if partial.finished:
-            raise _refused(400, "Cannot terminate an already completed upload")
-        await partial.candidate.probe(call, partial.length)
-        call.storage.partials.remove(partial)
+    async with call.storage.tus_store.lock((await _find(call)).id):
+        upload = await _find(call)
+        if upload.finished:
+            raise _refusal(400, "Cannot terminate an already completed upload")
+        await probe_candidate(call, upload.candidate, upload.length)
+        call.storage.tus_store.remove(upload)
         return _response(204, {})
 
 
-async def _find(call: Call) -> Partial:
+async def _find(call: Call) -> TusUpload:
     """The upload that the URL names. Where a crash kept its end from being noted, the object's row tells."""
     try:
         named = base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode()
     except ValueError:
         named = ""
-    partial = call.storage.partials.find(named.rpartition("/")[2])
-    if partial is None:
-        raise _refused(404, "The file for this url was not found")
-    if partial.expired:
-        raise _refused(410, "The file for this url no longer exists")
-    if partial.version and not call.storage.partials.offset(partial):
-        candidate = partial.candidate
+    upload = call.storage.tus_store.find(named.rpartition("/")[2])
+    if upload is None:
+        raise _refusal(404, "The file for this url was not found")
+    if upload.is_expired:
+        raise _refusal(410, "The file for this url no longer exists")
+    if upload.version and not call.storage.tus_store.offset(upload):
+        candidate = upload.candidate
         rows = await call.rows("find_object", service=True, bucket=candidate.bucket, name=candidate.name)
-        partial.finished = any(row["version"] == partial.version for row in rows)
-    return partial
+        upload.finished = any(row["version"] == upload.version for row in rows)
+    return upload
 
 
-async def _append(call: Call, partial: Partial) -> None:
-    limits = await call.bucket(partial.candidate.bucket)
-    if partial.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
-        raise _refused(413, "Maximum size exceeded")
-    room, chunks = partial.length - call.storage.partials.offset(partial), call.request.stream()
+async def _append(call: Call, upload: TusUpload) -> None:
+    limits = await call.bucket(upload.candidate.bucket)
+    if upload.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
+        raise _refusal(413, "Maximum size exceeded")
+    room, chunks = upload.length - call.storage.tus_store.offset(upload), call.request.stream()
     is_too_long = (call.declared_length or 0) > room
-    if is_too_long or not await append_bytes(call.storage.partials.bytes_of(partial), chunks, most=room):
-        raise _refused(413, "upload's size exceeded")
+    if is_too_long or not await append_bytes(call.storage.tus_store.bytes_path(upload), chunks, most=room):
+        raise _refusal(413, "upload's size exceeded")
 
 
-async def _advance(call: Call, partial: Partial, status: int, headers: dict[str, str]) -> Response:
+async def _advance(call: Call, upload: TusUpload, status: int, headers: dict[str, str]) -> Response:
     """Finish the upload when its last byte has come; else say until when it may go on."""
-    if call.storage.partials.offset(partial) < partial.length:
-        return _response(status, headers | _expires(partial))
-    received = await asyncio.to_thread(call.storage.files.whole, call.storage.partials.bytes_of(partial))
-    partial.version = str(uuid4())
-    call.storage.partials.save(partial)
+    if call.storage.tus_store.offset(upload) < upload.length:
+        return _response(status, headers | _expires(upload))
+    received = await asyncio.to_thread(call.storage.files.whole, call.storage.tus_store.bytes_path(upload))
+    upload.version = str(uuid4())
+    call.storage.tus_store.save(upload)
     try:
-        await partial.candidate.commit(call, received, partial.version)
+        await commit(call, upload.candidate, received, upload.version)
     except StorageError:
         # Its bytes are gone with the refused write: the client must begin again.
-        call.storage.partials.remove(partial)
+        call.storage.tus_store.remove(upload)
         raise
-    partial.finished = True
-    call.storage.partials.save(partial)
+    upload.finished = True
+    call.storage.tus_store.save(upload)
     return _response(status, headers | {"tus-complete": "1"})
 
 
@@ -170,7 +176,7 @@ async def refuse_signed(call: Call) -> Answer:
     raise not_enabled("signedResumableUpload")
 
 
-def plainly(handler: Handler) -> Handler:
+def in_plain_text(handler: Handler) -> Handler:
     """The handler, its refusals in the protocol's way: a status and a line of text."""
 
     async def answer(call: Call) -> Answer:
@@ -196,7 +202,7 @@ def parse_metadata(header: str) -> dict[str, str]:
                 raise ValueError(key)
             found[key] = base64.b64decode(value, validate=True).decode()
     except ValueError as error:
-        raise _refused(400, "Invalid upload-metadata") from error
+        raise _refusal(400, "Invalid upload-metadata") from error
     return found
 
 
@@ -204,7 +210,7 @@ def _check_headers(request: Request) -> None:
     """What the protocol asks of each request's headers, before anything is looked up."""
     headers = request.headers
     if "tus-resumable" not in headers:
-        raise _refused(412, "Tus-Resumable Required")
+        raise _refusal(412, "Tus-Resumable Required")
     wrong = [name for name in _EXTRAS if name in headers]
     wrong += [name for name in _NUMBERS if not _NUMBER.fullmatch(headers.get(name, "0"))]
     if headers["tus-resumable"] != VERSION:
@@ -212,13 +218,13 @@ def _check_headers(request: Request) -> None:
     if request.method == "PATCH" and headers.get("content-type", BODY_TYPE) != BODY_TYPE:
         wrong.append("content-type")
     if wrong:
-        raise _refused(400, f"Invalid {' '.join(wrong)}")
+        raise _refusal(400, f"Invalid {' '.join(wrong)}")
 
 
 def _response(status: int, headers: dict[str, str]) -> Response:
     return Response(status_code=status, headers={"tus-resumable": VERSION, **headers})
 
 
-def _expires(partial: Partial) -> dict[str, str]:
-    expires = datetime.fromtimestamp(partial.expires_at, UTC)
+def _expires(upload: TusUpload) -> dict[str, str]:
+    expires = datetime.fromtimestamp(upload.expires_at, UTC)
     return {"upload-expires": format_datetime(expires, usegmt=True)}

@@ -4,7 +4,7 @@ Both are served by one process on one pool, asked in turns by one lean client, s
 the machine does strikes both. The bare route does the least that gives the same bytes: role and
 claims set, the same query, its JSON written by Postgres; it does not even look at the token.
 
-    python benchmarks/rest.py [--seconds 2] [--rounds 5] [--connections 8]
+    python benchmarks/embedded_supabase/rest.py [--seconds 2] [--rounds 5] [--connections 8]
 
 Prints the two rates and their ratio; at least 0.5 is wanted.
 """
