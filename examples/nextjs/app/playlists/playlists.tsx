@@ -13,7 +13,7 @@ export function Playlists() {
       const { data: session } = await supabase.auth.getSession()
       const { data, error } = await supabase
         .from('playlists')
-        .select('id, title, is_public, playlist_items(count)')
+        .select('id, title, description, is_public')
         .eq('user_id', session.session!.user.id)
         .order('title')
       if (error) throw error
@@ -43,7 +43,9 @@ export function Playlists() {
         <input id="title" name="title" placeholder="Night" maxLength={200} required style={{ width: '18rem' }} />
         <button className="primary">Make a playlist</button>
       </form>
-      {add.isError && <p className="notice bad" role="alert">{add.error.message}</p>}
+      {(add.isError || list.isError) && (
+        <p className="notice bad" role="alert">{(add.error ?? list.error)?.message}</p>
+      )}
       {list.data?.length === 0 && <p className="soft" style={{ marginTop: '1rem' }}>No playlists yet.</p>}
       {list.data && list.data.length > 0 && (
         <ul className="list" style={{ marginTop: '1rem' }}>
@@ -52,7 +54,7 @@ export function Playlists() {
               <Link className="title" href={`/playlists/${playlist.id}`} dir="auto">
                 {playlist.title}
               </Link>
-              <span className="soft">{playlist.playlist_items[0]?.count ?? 0} recordings</span>
+              <span className="soft" dir="auto">{playlist.description}</span>
               <span className="soft small">{playlist.is_public ? 'Public' : 'Private'}</span>
             </li>
           ))}

@@ -12,7 +12,12 @@ export function duration(seconds: number | null | undefined): string {
 }
 
 export function loudness(lufs: number | null | undefined): string {
-  return lufs == null ? NOT_KNOWN : `${lufs.toFixed(1)} LUFS`
+  return level(lufs, 'LUFS')
+}
+
+/** A level with a real minus sign: a hyphen breaks at the end of a line. */
+export function level(value: number | null | undefined, unit: string): string {
+  return value == null ? NOT_KNOWN : `${value.toFixed(1).replace('-', '−')} ${unit}`
 }
 
 export function tempo(bpm: number | null | undefined): string {

@@ -1,6 +1,6 @@
 'use client'
 
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useRouter } from 'next/navigation'
 import { useState } from 'react'
 import { useSupabase } from '@/app/providers'
@@ -20,6 +20,7 @@ interface Props {
 export function Actions({ id, filePath, title, isPublic, isOwner, isMember, status }: Props) {
   const supabase = useSupabase()
   const router = useRouter()
+  const queries = useQueryClient()
   const [said, setSaid] = useState('')
   const playlists = useQuery({
     queryKey: ['playlists', 'mine'],
@@ -40,6 +41,7 @@ export function Actions({ id, filePath, title, isPublic, isOwner, isMember, stat
     },
     onSuccess: (done) => {
       setSaid(done)
+      void queries.invalidateQueries()
       router.refresh()
     },
     onError: (error) => setSaid(error.message),
@@ -113,6 +115,7 @@ export function Actions({ id, filePath, title, isPublic, isOwner, isMember, stat
               if (!confirm(`Delete “${title}”? This cannot be undone.`)) return
               const { error } = await supabase.from('audio_files').delete().eq('id', id)
               if (error) return setSaid(error.message)
+              await queries.invalidateQueries()
               router.push('/library')
             }}
           >

@@ -4,7 +4,7 @@ import { notFound } from 'next/navigation'
 import { cache } from 'react'
 import { Page } from '@/components/page'
 import { createClient } from '@/lib/supabase/server'
-import { bytes, duration, key, loudness, NOT_KNOWN, statusOf, tempo } from '@/lib/soundscape/words'
+import { bytes, duration, key, level, loudness, NOT_KNOWN, statusOf, tempo } from '@/lib/soundscape/words'
 import { Actions } from './actions'
 import { Player } from './player'
 import { Similar } from './similar'
@@ -41,7 +41,7 @@ export default async function RecordingPage({ params }: Props) {
     ['Loudness', loudness(features?.integrated_lufs)],
     ['Tempo', tempo(features?.tempo_bpm)],
     ['Key', key(features?.key, features?.mode)],
-    ['True peak', features?.true_peak_dbtp == null ? NOT_KNOWN : `${features.true_peak_dbtp.toFixed(1)} dBTP`],
+    ['True peak', level(features?.true_peak_dbtp, 'dBTP')],
     ['Sample rate', recording.sample_rate == null ? NOT_KNOWN : `${recording.sample_rate / 1000} kHz`],
     ['Channels', String(recording.channels ?? NOT_KNOWN)],
     ['Size', bytes(recording.size_bytes)],
