@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.decode.file import open_audio
+from soundscape.audio.decode.audio_file import open_audio
 from soundscape.errors import Refusal
 
 Float32 = npt.NDArray[np.float32]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from soundscape.audio import fingerprint, record
-from soundscape.audio.decode.file import AudioFile, Source, open_audio, opened
+from soundscape.audio.decode.audio_file import AudioFile, Source, open_audio, open_binary
 from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
 from soundscape.audio.fingerprint.exact import PcmDigest
 from soundscape.audio.limits import Limits
@@ -33,7 +33,7 @@ from soundscape.audio.tonality.meter import TonalityMeter
 from soundscape.errors import ModelError
 
 if TYPE_CHECKING:
-    from soundscape.audio.decode.readers import Samples
+    from soundscape.audio.decode.reader import Samples
 
 _NO_OUT_DIR = "There is no directory to write to; name one with --out."
 _TURNED_OFF = "Turned off for this analysis."
@@ -83,11 +83,11 @@ def analyze(
     Raises
     ------
     UnreadableAudio, PolicyRefusal
-        The recording is refused, with a code of the table in `soundscape.audio.decode.file`.
+        The recording is refused, with a code of the table in `soundscape.audio.decode.refusals`.
     OSError
         The source cannot be read.
     """
-    with opened(source) as file, open_audio(file, limits or Limits()) as audio:
+    with open_binary(source) as file, open_audio(file, limits or Limits()) as audio:
         analysis = _Analysis(audio, out_dir=out_dir, draw=draw)
         if tags:
             analysis.open_tagger(models_dir)
@@ -237,6 +237,10 @@ class _Analysis:
             claimed_duration_s=audio.claimed_duration_s,
             truncated=audio.truncated,
             damaged_packets=audio.damaged_packets,
+            holes=audio.holes,
+            track=header.track,
+            tracks=header.tracks,
+            warnings=audio.warnings,
             size_bytes=audio.size_bytes,
             sha256=sha256,
             pcm_sha256=self._pcm_digest.result(),

@@ -13,4 +13,4 @@ class Limits:
     max_size_bytes: int = 2 << 30
     max_channels: int = 8
     min_sample_rate_hz: int = 8_000
-    max_sample_rate_hz: int = 192_000
+    max_sample_rate_hz: int = 384_000

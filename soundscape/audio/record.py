@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from soundscape.audio.decode.reader import Hole, SourceWarning
 from soundscape.audio.descriptors import Descriptor
 from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tag, Tonality
 
@@ -33,13 +34,20 @@ class Source:
     bit_depth: Annotated[int | None, "Bits per sample of a lossless source; null for lossy ones"]
     duration_s: Annotated[
         float,
-        Descriptor(
-            "Duration of the sound that was decoded", "seconds", column="duration_s", filter="duration_s"
-        ),
+        Descriptor("Duration, as a player shows it", "seconds", column="duration_s", filter="duration_s"),
     ]
     claimed_duration_s: Annotated[float | None, "Duration the header states; null where it states none"]
     truncated: Annotated[bool, "The sound ended clearly before the header said it would"]
-    damaged_packets: Annotated[int, "Pieces that could not be decoded and were left out"]
+    damaged_packets: Annotated[int, "Places where the file is damaged"]
+    holes: Annotated[
+        tuple[Hole, ...],
+        "Spans for which the file holds no sound, by its time stamps; silence here and in a player",
+    ]
+    track: Annotated[int, "The audio track that was analysed, from 1: the one that players choose"]
+    tracks: Annotated[int, "Number of audio tracks in the file"]
+    warnings: Annotated[
+        tuple[SourceWarning, ...], "What the owner should know of the file; empty where all is well"
+    ]
     size_bytes: Annotated[int, "Size of the file"]
     sha256: Annotated[str, "SHA-256 of the file, hex"]
     pcm_sha256: Annotated[str, "SHA-256 of the decoded sound (float32 little-endian, interleaved), hex"]

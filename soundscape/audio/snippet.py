@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundscape.audio.decode.file import Source, open_audio, opened
+from soundscape.audio.decode.audio_file import Source, open_audio, open_binary
 from soundscape.audio.fingerprint import Fingerprint, Fingerprinter
 from soundscape.audio.limits import Limits
 from soundscape.audio.spectrum import MonoSignal, Spectrum
@@ -21,9 +21,9 @@ class Snippet:
 def listen(source: Source, *, most_s: float, limits: Limits | None = None) -> Snippet:
     """Fingerprint the first `most_s` seconds of a recording; the rest is not decoded.
 
-    Raises `UnreadableAudio` or `PolicyRefusal` with a code of the table in `soundscape.audio.decode.file`.
+    Raises `UnreadableAudio` or `PolicyRefusal` with a code of `soundscape.audio.decode.refusals`.
     """
-    with opened(source) as file, open_audio(file, limits or Limits()) as audio:
+    with open_binary(source) as file, open_audio(file, limits or Limits()) as audio:
         to_mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
         spectrum, fingerprinter = Spectrum(), Fingerprinter()
         left = round(most_s * audio.header.sample_rate)

@@ -17,7 +17,7 @@ from soundscape.audio.tagging.tagger import VERSION as TAGGING_VERSION
 
 # A stage's version counts up when its results change; the stages are in the order in which they are reported.
 STAGES = {
-    "decode": "2",
+    "decode": "3",
     "hash": "1",
     "loudness": "1",
     "spectrum": "1",

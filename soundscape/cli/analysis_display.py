@@ -93,8 +93,7 @@ def describe_record(name: str, record: dict[str, Any]) -> list[str]:
         f"  sound      {int(minutes)}:{seconds:04.1f}, {source['codec']} in {source['container']}, "
         f"{source['sample_rate']} Hz, {channels}",
     ]
-    if source["truncated"]:
-        lines[-1] += f" (cut short: the header promises {source['claimed_duration_s']:.1f} s)"
+    lines += [f"  warning    {warning['message']}" for warning in source["warnings"]]
     if loudness is not None:
         lufs, peak_dbtp = loudness["integrated_lufs"], loudness["true_peak_dbtp"]
         lines.append("  loudness   none" if lufs is None else f"  loudness   {lufs:.1f} LUFS")

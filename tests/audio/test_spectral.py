@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from signals import Samples, tone
 
-from soundscape.audio.decode.file import open_audio
+from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Spectral
 from soundscape.audio.spectral import ACTIVE_DBFS, SpectralMeter

@@ -24,7 +24,7 @@ from soundscape.audio.compiled import compiled
 from soundscape.audio.record import Waveform, WaveformLevel
 
 if TYPE_CHECKING:
-    from soundscape.audio.decode.readers import Samples
+    from soundscape.audio.decode.reader import Samples
 
 FINEST_SAMPLES_PER_PIXEL = 256
 LEVEL_RATIO = 4

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundscape.audio import descriptors, measurements
-from soundscape.audio.decode.file import open_audio
+from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectral import SpectralMeter
 from soundscape.audio.spectrum import MonoSignal, Spectrum
 from soundscape.audio.tagging import embedding

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundscape.audio.decode.file import open_audio
+from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.measurements import Tag
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from soundscape.audio.decode.file import open_audio
+from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
 

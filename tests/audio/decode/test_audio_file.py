@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signals import FORMATS, Samples, encode, tone, wav
 
-import soundscape.audio.decode.file
-from soundscape.audio.decode.containers import identify
-from soundscape.audio.decode.file import AudioFile, open_audio, opened
+from soundscape.audio.decode import refusals
+from soundscape.audio.decode.audio_file import AudioFile, open_audio, open_binary
+from soundscape.audio.decode.container import identify
 from soundscape.audio.limits import Limits
 from soundscape.errors import PolicyRefusal, Refusal, UnreadableAudio
 
 RATE = 44_100
-CODES = set(re.findall(r"^\| `(\w+)` \|", soundscape.audio.decode.file.__doc__ or "", re.MULTILINE))
+CODES = set(re.findall(r"^\| `(\w+)` \|", refusals.__doc__ or "", re.MULTILINE))
 LOSSLESS = {"wav", "wav24", "wavfloat", "aiff", "flac", "caf"}
 
 
@@ -130,7 +130,7 @@ def test_a_path_a_descriptor_and_a_file_are_the_same(tmp_path: Path, encoded: di
             for source in (path, str(path), descriptor, f"/proc/self/fd/{descriptor}"):
                 if str(source).startswith("/proc") and not Path("/proc/self/fd").exists():
                     continue
-                with opened(source) as file, open_audio(file) as audio:
+                with open_binary(source) as file, open_audio(file) as audio:
                     joined = np.concatenate(list(audio.blocks()), axis=1)
                 assert np.array_equal(joined, decode(encoded[kind])[1])
         finally:
@@ -229,7 +229,7 @@ def test_limits_hold(encoded: dict[str, bytes], kind: str, limits: Limits, code:
     assert refusal.code == code
 
 
-@pytest.mark.parametrize("sample_rate", [1, 1_000, 7_999, 192_001, 384_000])
+@pytest.mark.parametrize("sample_rate", [1, 1_000, 7_999, 384_001, 768_000])
 def test_rates_out_of_range(sample_rate: int) -> None:
     y = np.zeros((1, 400), np.float32)
     assert refusal_of(wav(y, sample_rate)).code == "sample_rate_out_of_range"

@@ -1,0 +1,342 @@
+"""FFmpeg (PyAV) as a reader: MP3, Ogg, Opus, AAC in MP4, WebM and the rest, with the sound of videos.
+
+Measured on a minute of stereo at 44.1 kHz, decoded to float32, times real time: WAV 4700 by libsndfile
+against 1700 by PyAV, FLAC 1180 / 1020, AIFF 2300 / 1600; MP3 1240 / 1100, Vorbis 710 / 840, Opus 170 / 560,
+AAC - / 1370. MP3 is left to FFmpeg: the difference is small, and it keeps encoder delays, tags and damaged
+frames right.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from soundscape.audio.decode.ogg import Link
+from soundscape.audio.decode.reader import Header, Hole, ReaderError, Samples, cut_blocks, name_speakers
+from soundscape.audio.decode.tags import clean_tags
+from soundscape.audio.decode.timeline import Timeline
+
+# Content decides what a file is, and some demuxers read *other* files or addresses named in the content
+# (hls, concat, dash, image sequences). Only formats that keep their sound to themselves are listed.
+_DEMUXERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,webm,mov,mp4,m4a,3gp,mp3,mpc,mpc8,"
+    "mpeg,mpegts,ogg,oma,rm,tak,truehd,tta,voc,w64,wav,wv"
+)
+_LOSSLESS_CODECS = {"flac", "alac", "wavpack", "tta", "ape", "tak", "truehd", "mlp"}
+# Demuxers whose time stamps are the writer's own; those of the others are counted by FFmpeg.
+_TIMED = {"matroska", "mov", "mpegts", "mpeg", "ogg", "flv", "asf", "flac"}
+_BROADCAST = {"mpegts", "mpeg"}
+# Raw streams have no length; FFmpeg divides the file by the bit rate of its beginning.
+_GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "dts", "amr"}
+# A stream that begins later than this after zero shows a clock that was running before.
+_MAX_LEAD_S = 600.0
+_MAX_DEMUX_ERRORS = 8
+# Opus decoders differ in how much of the last packet they keep.
+_MIN_END_HOLE_S = 0.05
+_SILENCE_LENGTH = 65536
+_DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
+
+
+class FfmpegReader:
+    """One audio track in FFmpeg's hands.
+
+    Attributes
+    ----------
+    header
+        The facts of the header and of the first decoded frame.
+    layout
+        FFmpeg's layout of the channels that it gives.
+    damaged_packets
+        Packets and frames that could not be decoded or failed their checksum.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        container: str | None,
+        *,
+        link: Link | None = None,
+        knows_length: bool = True,
+        target: FfmpegReader | None = None,
+    ) -> None:
+        """Open a seekable binary file and decode its first frame.
+
+        Parameters
+        ----------
+        file
+            The file, at any position.
+        container
+            Its name, where `identify` knew it.
+        link
+            What the pages of an Ogg file tell.
+        knows_length
+            Whether the length that FFmpeg finds is more than a guess.
+        target
+            Whose rate and channels to convert to; None: those of the first frame.
+
+        Raises
+        ------
+        ReaderError
+            FFmpeg does not read it, or it holds no sound.
+        """
+        import av
+
+        self.damaged_packets = link.damaged_pages if link is not None else 0
+        self._error = av.error.FFmpegError
+        self._link = link
+        self._after_damage = False
+        file.seek(0)
+        try:
+            self._container: Any = av.open(
+                file,
+                metadata_errors="surrogateescape",
+                container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
+            )
+        except (self._error, ValueError) as error:
+            raise ReaderError(str(error)) from error
+        try:
+            tracks = self._container.streams.audio
+            if not tracks:
+                raise ReaderError("no audio stream", no_audio=True)
+            self._demuxer = str(self._container.format.name).split(",")[0]
+            track = _find_default(tracks)
+            self._stream: Any = tracks[track]
+            self._frames = self._decode_frames()
+            self._first: Any = next(self._frames, None)
+            if self._first is None:
+                raise ReaderError("no frame of sound could be decoded", no_audio=False)
+            self.layout = self._first.layout
+            self._rate, self._channels = self._first.sample_rate, len(self.layout.channels)
+            start_s, claimed_s = self._measure_start(), None
+            if knows_length and self._demuxer not in _GUESSED_LENGTH:
+                claimed_s = self._measure_end(start_s)
+            self._lead_s, self._timeline = self._open_timeline(start_s, claimed_s)
+            if claimed_s is not None and self._timeline is not None:
+                claimed_s -= start_s - self._lead_s
+            self.header = self._read_header(container, claimed_s, track + 1, len(tracks))
+        except ReaderError:
+            self._container.close()
+            raise
+        except (self._error, ValueError, MemoryError) as error:
+            self._container.close()
+            raise ReaderError(str(error)) from error
+        if target is not None:
+            self.layout = target.layout
+            self._rate, self._channels = target.header.sample_rate, target.header.channels
+
+    @property
+    def holes(self) -> list[Hole]:
+        """Spans that were filled with silence, so far."""
+        return self._timeline.holes if self._timeline is not None else []
+
+    def blocks(self, block_length: int) -> Iterator[Samples]:
+        """Blocks of `block_length` frames (the last may be shorter), float32, shape (channels, n)."""
+        return cut_blocks(self.pieces(), block_length)
+
+    def pieces(self) -> Iterator[Samples]:
+        """The sound in arrays of any length, shape (channels, n); holes in the time line are silence.
+
+        A later part in another rate or layout is converted to the first one's.
+        """
+        import av
+
+        timeline = self._timeline
+        if timeline is not None and self._lead_s:
+            timeline.add_hole(self._lead_s)
+            yield from self._make_silence(self._lead_s)
+        resampler: Any = None
+        resampled_shape: tuple[str, int, str] | None = None
+        for frame in itertools.chain((self._first,), self._frames):
+            if timeline is not None:
+                time_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+                length_s = frame.samples / frame.sample_rate
+                missing_s = timeline.place(time_s, length_s, after_damage=self._after_damage)
+                self._after_damage = False
+                if missing_s:
+                    yield from self._make_silence(missing_s)
+            if (frame.sample_rate, len(frame.layout.channels)) == (self._rate, self._channels):
+                if frame.samples:
+                    yield _make_planar(frame)
+                continue
+            shape = (frame.format.name, frame.sample_rate, frame.layout.name)
+            if shape != resampled_shape:
+                yield from self._flush(resampler)
+                resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self._rate)
+                resampled_shape = shape
+            try:
+                pieces = resampler.resample(frame)
+            except (self._error, ValueError):
+                self.damaged_packets += 1
+                continue
+            yield from (_make_planar(piece) for piece in pieces if piece.samples)
+        yield from self._flush(resampler)
+        yield from self._fill_end()
+
+    def close(self) -> None:
+        """Release FFmpeg's state; the file stays open."""
+        self._container.close()
+
+    def _decode_frames(self) -> Iterator[Any]:
+        for packet in self._demux_packets():
+            try:
+                frames = packet.decode()
+            except self._error:
+                self.damaged_packets += 1
+                self._after_damage = True
+                continue
+            if packet.pts is None and packet.size and self._demuxer == "flac":
+                # Frames whose checksums do not fit come together in one packet, and FFmpeg plays them.
+                self.damaged_packets += 1
+            yield from frames
+
+    def _demux_packets(self) -> Iterator[Any]:
+        errors = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    errors = 0
+                    yield packet
+                return
+            except self._error:
+                # What follows may be whole.
+                self.damaged_packets += 1
+                self._after_damage = True
+                errors += 1
+            if errors == _MAX_DEMUX_ERRORS:
+                return
+
+    def _measure_start(self) -> float:
+        """Where the track begins by its time stamps, seconds."""
+        if self._demuxer not in _TIMED or self._stream.start_time is None:
+            return 0.0
+        return float(self._stream.start_time * self._stream.time_base)
+
+    def _measure_end(self, start_s: float) -> float | None:
+        """Where the track ends by the header, on the clock of the time stamps, seconds."""
+        stream, container = self._stream, self._container
+        if self._demuxer == "ogg" and self._link is not None:
+            granule = self._link.last_granule
+            if granule is None or stream.time_base is None:
+                return None
+            return float((granule - self._count_pre_skip()) * stream.time_base)
+        if stream.duration is not None and stream.time_base is not None:
+            duration_s = float(stream.duration * stream.time_base)
+            return duration_s if self._demuxer in ("flac", "asf") else start_s + duration_s
+        # Matroska states one duration, the longest track's; a video may go on after its sound. What its
+        # writers note beside a track is that track's own.
+        if (noted := _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
+            hours, minutes, seconds = noted.groups()
+            return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+        if container.duration is not None and len(container.streams) == 1:
+            duration_s = float(container.duration) * 1e-6
+            return duration_s if self._demuxer == "matroska" else start_s + duration_s
+        return None
+
+    def _count_pre_skip(self) -> int:
+        """Samples at 48 kHz that an Opus decoder leaves out at the beginning (RFC 7845, 5.1)."""
+        extradata = self._stream.codec_context.extradata or b""
+        return int.from_bytes(extradata[10:12], "little") if extradata[:8] == b"OpusHead" else 0
+
+    def _open_timeline(self, start_s: float, end_s: float | None) -> tuple[float, Timeline | None]:
+        """How much later than the recording the track begins, and the time line, where there is one."""
+        first, stream = self._first, self._stream
+        if self._demuxer not in _TIMED or first.pts is None:
+            return 0.0, None
+        if self._demuxer == "flac" and stream.time_base * first.sample_rate != 1:
+            # Without its header a FLAC stream's time stamps are of a rate that FFmpeg guessed.
+            return 0.0, None
+        lead_s = start_s - self._find_origin(start_s)
+        timeline = Timeline(
+            first_s=float(first.pts * first.time_base),
+            lead_s=lead_s,
+            end_s=None if end_s is None else end_s - start_s + lead_s,
+            is_broadcast=self._demuxer in _BROADCAST,
+        )
+        return lead_s, timeline
+
+    def _find_origin(self, start_s: float) -> float:
+        """The time stamp at which a player's clock shows zero."""
+        starts_at_zero = self._demuxer in ("matroska", "mov", "asf") or (
+            self._demuxer == "ogg" and self._link is not None and not self._link.starts_late
+        )
+        if starts_at_zero and 0 <= start_s < _MAX_LEAD_S:
+            return 0.0
+        start_time = self._container.start_time
+        if start_time is None or len(self._container.streams) == 1:
+            return start_s
+        return min(start_s, float(start_time) * 1e-6)
+
+    def _fill_end(self) -> Iterator[Samples]:
+        """Silence for damaged pages at the end of an Ogg file; their granule positions tell the length."""
+        claimed, timeline, link = self.header.claimed_frames, self._timeline, self._link
+        if claimed is None or timeline is None or link is None or link.is_cut or not link.damaged_pages:
+            return
+        missing_s = claimed / self.header.sample_rate - timeline.position_s
+        if missing_s > 0:
+            timeline.add_hole(missing_s)
+            yield from self._make_silence(missing_s)
+
+    def _make_silence(self, length_s: float) -> Iterator[Samples]:
+        left = round(length_s * self._rate)
+        while left > 0:
+            yield np.zeros((self._channels, min(left, _SILENCE_LENGTH)), dtype=np.float32)
+            left -= _SILENCE_LENGTH
+
+    def _flush(self, resampler: Any) -> Iterator[Samples]:
+        if resampler is not None:
+            yield from (_make_planar(piece) for piece in resampler.resample(None) if piece.samples)
+
+    def _read_header(self, container: str | None, claimed_s: float | None, track: int, tracks: int) -> Header:
+        # From the first decoded frame, not from the stream: HE-AAC declares half its rate.
+        first, stream = self._first, self._stream
+        codec = stream.codec_context.codec.name
+        codec = {"mp3float": "mp3", "libopus": "opus"}.get(codec, codec)
+        if codec.startswith("pcm_"):
+            codec = codec.removesuffix("le").removesuffix("be")
+        bits = first.format.bytes * 8 if codec.startswith("pcm_") or codec in _LOSSLESS_CODECS else None
+        layout = tuple(channel.name for channel in first.layout.channels)
+        return Header(
+            container=container or {"mov": "mp4"}.get(self._demuxer, self._demuxer),
+            codec=codec,
+            sample_rate=first.sample_rate,
+            channels=len(layout),
+            # FFmpeg's own names; the usual ones where it knows none.
+            layout=name_speakers(len(layout), None) if "NONE" in layout else layout,
+            bit_depth=bits,
+            claimed_frames=round(claimed_s * first.sample_rate) if claimed_s and claimed_s > 0 else None,
+            tags=clean_tags(
+                {**self._container.metadata, **stream.metadata},
+                # ID3v1 has one encoding; FFmpeg hands its bytes over as they are.
+                encoding="latin-1" if self._demuxer in ("mp3", "aac") else None,
+            ),
+            track=track,
+            tracks=tracks,
+        )
+
+
+def _find_default(tracks: Any) -> int:
+    """The index of the track that players choose: the first one marked as default, or else the first."""
+    from av.stream import Disposition
+
+    marked = (index for index, track in enumerate(tracks) if track.disposition & Disposition.default)
+    return next(marked, 0)
+
+
+def _make_planar(frame: Any) -> Samples:
+    """The samples of an `av.AudioFrame`, float32 with full scale at 1, shape (channels, n)."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    if samples.dtype == np.float32:
+        planar: Samples = samples
+    elif samples.dtype == np.uint8:
+        planar = (samples.astype(np.float32) - 128.0) / 128.0
+    elif samples.dtype.kind == "i":
+        planar = samples.astype(np.float32) * np.float32(2.0 ** (1 - 8 * samples.dtype.itemsize))
+    else:
+        planar = samples.astype(np.float32)
+    return planar
