@@ -9,7 +9,7 @@ the index up to `--references`. Recordings are split by name into a design and a
 synthesised sounds by seed; `table` sees nothing that `fit` saw.
 
 Every query is asked twice: of the whole index, where its own source should be found, and of the index
-without its source, where anything found is a false hit. Fingerprints are cached under the system's
+without its source, where anything found is a false match. Fingerprints are cached under the system's
 temporary folder; delete soundscape-fingerprint-benchmark there after changing a condition.
 """
 
@@ -33,19 +33,19 @@ from fingerprint_sounds import SAMPLE_RATE, Samples, Sound
 
 from soundscape.audio.fingerprint import (
     FRAME_RATE_HZ,
-    Answer,
     Candidate,
     Fingerprint,
     Fingerprinter,
-    Index,
     Keys,
-    match,
-    query_keys,
+    MemoryIndex,
+    Verdict,
+    find_matches,
+    make_query_keys,
+    make_stored_keys,
     score,
-    stored_keys,
 )
-from soundscape.audio.fingerprint.match import CANDIDATES, FEWEST_PEAKS, SPEEDS, enough_content
-from soundscape.audio.fingerprint.verify import screen, verify
+from soundscape.audio.fingerprint.match import MAX_CANDIDATES, MIN_PEAKS, SPEEDS, has_enough_content
+from soundscape.audio.fingerprint.verify import make_screen, verify
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
 CACHE = Path(tempfile.gettempdir()) / "soundscape-fingerprint-benchmark"
@@ -203,18 +203,18 @@ def cached(name: str, make: Callable[[], Any]) -> Any:
 class Without:
     """An index that does not know some sources."""
 
-    def __init__(self, index: Index, source_of: dict[str, str], excluded: set[str]) -> None:
+    def __init__(self, index: MemoryIndex, source_of: dict[str, str], excluded: set[str]) -> None:
         self._index, self._source_of, self._excluded = index, source_of, excluded
 
-    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
-        found = self._index.candidates(keys, limit + 32)
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        found = self._index.find_candidates(keys, limit + 32)
         return [c for c in found if self._source_of[c.recording_id] not in self._excluded][:limit]
 
-    def fingerprint(self, recording_id: str) -> Fingerprint:
-        return self._index.fingerprint(recording_id)
+    def read_fingerprint(self, recording_id: str) -> Fingerprint:
+        return self._index.read_fingerprint(recording_id)
 
 
-def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, Sound], list[Trial]]:
+def prepare(half: int, arguments: argparse.Namespace) -> tuple[MemoryIndex, dict[str, Sound], list[Trial]]:
     folders = [Path(folder) for folder in arguments.recordings]
     found = references(half, folders, arguments.references)
     label = hashlib.sha256(repr([half, *found]).encode()).hexdigest()[:12]
@@ -223,7 +223,7 @@ def prepare(half: int, arguments: argparse.Namespace) -> tuple[Index, dict[str, 
     asked = cached(
         f"queries-{chosen}", lambda: list(trials(half, found, arguments.queries, arguments.queries))
     )
-    index = Index()
+    index = MemoryIndex()
     for name, known in stored.items():
         index.add(name, known)
     return index, {s.name: s for s in found}, asked
@@ -233,52 +233,52 @@ def table(arguments: argparse.Namespace) -> None:
     """Print the acceptance table, asked through `match` as anyone would."""
     index, by_name, asked = prepare(EVALUATION, arguments)
     source_of = {name: sound.source for name, sound in by_name.items()}
-    hours = sum(index.fingerprint(name).duration_s for name in index) / 3600
+    hours = sum(index.read_fingerprint(name).duration_s for name in index) / 3600
     real = sum(1 for name in index if not name.startswith("synth-"))
     print(f"{len(index)} references ({real} sections of recordings), {hours:.1f} h; {len(asked)} queries")
     print(f"threshold {score.THRESHOLD}, calibration {score.CALIBRATION}\n")
     print("| condition | all | recordings | synthesised | offset ≤ 50 ms | too little to tell |")
     print("|---|---|---|---|---|---|")
-    false_hits: list[str] = []
+    false_matches: list[str] = []
     shared: list[str] = []
-    foreign = reversed_hits = 0
+    foreign = reversed_matches = 0
     for condition in CONDITIONS:
         found: dict[bool, list[bool]] = {True: [], False: []}
         offsets: list[bool] = []
         little = 0
         for trial in (t for t in asked if t.condition == condition):
-            answer = match(trial.fingerprint, index)
-            identifiable = enough_content(index.fingerprint(trial.sound.name))
-            if answer.answer is Answer.NOT_ENOUGH_CONTENT or not identifiable:
+            answer = find_matches(trial.fingerprint, index)
+            identifiable = has_enough_content(index.read_fingerprint(trial.sound.name))
+            if answer.verdict is Verdict.NOT_ENOUGH_CONTENT or not identifiable:
                 little += 1
                 continue
             own = [
                 h
-                for h in answer.hits
+                for h in answer.matches
                 if condition != "reversed" and source_of[h.recording_id] == trial.sound.source
             ]
             found[trial.real].append(bool(own))
-            for hit in own:
-                if hit.recording_id == trial.sound.name:
-                    near = (hit.offset_s, *hit.other_offsets_s)
+            for match in own:
+                if match.recording_id == trial.sound.name:
+                    near = (match.offset_s, *match.other_offsets_s)
                     offsets.append(min(abs(offset_s - trial.offset_s) for offset_s in near) <= 0.05)
-            elsewhere = match(trial.fingerprint, Without(index, source_of, trial.excluded()))
+            elsewhere = find_matches(trial.fingerprint, Without(index, source_of, trial.excluded()))
             if condition == "reversed":
-                reversed_hits += bool(elsewhere.hits)
+                reversed_matches += bool(elsewhere.matches)
                 continue
             foreign += 1
-            if not elsewhere.hits:
+            if not elsewhere.matches:
                 continue
-            hit = elsewhere.hits[0]
+            match = elsewhere.matches[0]
             told = (
-                f"{condition}: {trial.sound.name} as {hit.recording_id} at {hit.offset_s:.2f} s, "
-                f"speed {hit.speed:.3f}, probability {hit.probability:.3f}"
+                f"{condition}: {trial.sound.name} as {match.recording_id} at {match.offset_s:.2f} s, "
+                f"speed {match.speed:.3f}, probability {match.probability:.3f}"
             )
-            other, lag_s = by_name[hit.recording_id], hit.offset_s - trial.offset_s
+            other, lag_s = by_name[match.recording_id], match.offset_s - trial.offset_s
             if sounds.share_waveform(trial.sound.samples(), other.samples(), lag_s):
                 shared.append(told)
             else:
-                false_hits.append(told)
+                false_matches.append(told)
         if condition == "reversed":
             continue
         cells = [
@@ -288,16 +288,16 @@ def table(arguments: argparse.Namespace) -> None:
         right = f"{100 * np.mean(offsets):.1f} %"
         print(f"| {condition} | {' | '.join(cells)} | {right} | {little} |", flush=True)
     print(
-        f"\nfalse hits: {len(false_hits)} of {foreign} foreign queries "
-        f"({1000 * len(false_hits) / foreign:.2f} in 1,000)"
+        f"\nfalse matches: {len(false_matches)} of {foreign} foreign queries "
+        f"({1000 * len(false_matches) / foreign:.2f} in 1,000)"
     )
-    for line in false_hits:
+    for line in false_matches:
         print(f"  {line}")
-    print(f"hits elsewhere that the waveforms confirm: {len(shared)}, counted neither way")
+    print(f"matches elsewhere that the waveforms confirm: {len(shared)}, counted neither way")
     for line in shared:
         print(f"  {line}")
     backwards = sum(t.condition == "reversed" for t in asked)
-    print(f"played backwards, matched to itself or another: {reversed_hits} of {backwards}")
+    print(f"played backwards, matched to itself or another: {reversed_matches} of {backwards}")
 
 
 class Fitted:
@@ -313,7 +313,7 @@ class Fitted:
         self.conditions: list[str] = []
 
     def ask(
-        self, heard: Fingerprint, index: Index, condition: str, *, any_speed: bool
+        self, heard: Fingerprint, index: MemoryIndex, condition: str, *, any_speed: bool
     ) -> Iterator[tuple[str, float, list[bool | None]]]:
         """Verify as the worker does: one key in three first, then all, at every speed.
 
@@ -324,17 +324,19 @@ class Fitted:
         self.conditions.append(condition)
         steps = [(3, 1.0), *((1, speed) for speed in (SPEEDS if any_speed else SPEEDS[:1]))]
         for one_in, speed in steps:
-            keys = query_keys(heard, speed=speed)
+            keys = make_query_keys(heard, speed=speed)
             some = Keys(keys.values[::one_in], keys.frames[::one_in])
-            laid_out = screen(heard, speed=speed)
-            for candidate in index.candidates(some, CANDIDATES + 16):
-                evidence = verify(laid_out, index.fingerprint(candidate.recording_id), candidate.lag_frames)
-                if evidence is None or evidence.n < FEWEST_PEAKS:
+            laid_out = make_screen(heard, speed=speed)
+            for candidate in index.find_candidates(some, MAX_CANDIDATES + 16):
+                evidence = verify(
+                    laid_out, index.read_fingerprint(candidate.recording_id), candidate.lag_frames
+                )
+                if evidence is None or evidence.n < MIN_PEAKS:
                     continue
                 right: list[bool | None] = []
                 yield candidate.recording_id, evidence.lag_frames, right
                 if right[0] is not None:
-                    self.features.append(score.features(candidate, evidence))
+                    self.features.append(score.make_features(candidate, evidence))
                     self.right.append(right[0])
                     self.query.append(number)
                     self.log_size.append(np.log(max(1.0, candidate.among / score.AMONG_KEYS)))
@@ -345,7 +347,7 @@ def conditions_asked(rows: Fitted, arguments: argparse.Namespace) -> np.ndarray:
     """Every condition, of 2,000 references; which of the rows count."""
     index, by_name, asked = prepare(DESIGN, arguments)
     for trial in asked:
-        if not enough_content(trial.fingerprint):
+        if not has_enough_content(trial.fingerprint):
             continue
         excluded = trial.excluded()
         for recording_id, lag_frames, right in rows.ask(
@@ -367,14 +369,14 @@ def snippets_asked(rows: Fitted, count: int, assembled: int) -> None:
     rng = np.random.default_rng(1_000_000)
     known = list(identify.synthesised(identify.CALIBRATION, count))
     stretches = [fingerprint(sounds.synthesise(1_000_000 + seed)) for seed in range(120)]
-    index = Index()
+    index = MemoryIndex()
     for sound in known:
         index.add(sound.audio_id, sound.whole)
     for number in range(assembled):
         index.add(f"assembled-{number}", identify.assembled(rng, stretches))
     for sound in known:
         for heard, condition in ((sound.snippet, "snippet"), (sound.whole, "whole")):
-            if enough_content(heard):
+            if has_enough_content(heard):
                 for recording_id, _, right in rows.ask(
                     heard, index, condition, any_speed=condition == "snippet"
                 ):
@@ -459,22 +461,22 @@ def speed(arguments: argparse.Namespace) -> None:
         per_hour = 3600 / made.duration_s
         print(
             f"{name}: {min(times) * per_hour:.2f} s per hour, "
-            f"{len(stored_keys(made)) / made.duration_s:.1f} keys/s, "
+            f"{len(make_stored_keys(made)) / made.duration_s:.1f} keys/s, "
             f"{len(made) / made.duration_s:.0f} peaks/s, "
             f"{len(made.to_bytes()) * per_hour / 1e6:.2f} MB per hour"
         )
     index, by_name, asked = prepare(EVALUATION, arguments)
     source_of = {name: sound.source for name, sound in by_name.items()}
     ten = [t for t in asked if t.condition == "pink noise 0 dB"]
-    match(ten[0].fingerprint, index)
+    find_matches(ten[0].fingerprint, index)
     began = time.process_time()
     for trial in ten:
-        match(trial.fingerprint, Without(index, source_of, trial.excluded()))
+        find_matches(trial.fingerprint, Without(index, source_of, trial.excluded()))
     print(f"10 s query, nothing found, nine speeds: {1000 * (time.process_time() - began) / len(ten):.1f} ms")
     began = time.process_time()
     for trial in ten:
-        index.candidates(query_keys(trial.fingerprint), CANDIDATES)
-    lookups = np.mean([len(query_keys(t.fingerprint)) for t in ten])
+        index.find_candidates(make_query_keys(trial.fingerprint), MAX_CANDIDATES)
+    lookups = np.mean([len(make_query_keys(t.fingerprint)) for t in ten])
     print(
         f"candidates at one speed: {1000 * (time.process_time() - began) / len(ten):.2f} ms, "
         f"{lookups:.0f} look-ups"

@@ -47,21 +47,22 @@ from fingerprint import cached
 from soundscape.audio.fingerprint import (
     FRAME_RATE_HZ,
     THRESHOLD,
-    Answer,
     Candidate,
     Fingerprint,
     Fingerprinter,
-    Index,
     Keys,
-    Matches,
-    match,
-    query_keys,
-    stored_keys,
+    MatchResult,
+    MemoryIndex,
+    Verdict,
+    find_matches,
+    make_query_keys,
+    make_stored_keys,
 )
-from soundscape.audio.fingerprint.index import spaced_out
+from soundscape.audio.fingerprint.index import drop_near_offsets
 from soundscape.audio.fingerprint.match import SPEEDS
 from soundscape.deploy.database import apply
-from soundscape.worker.duplicates import CANDIDATES_PER_HIT, FIRST_ONE_IN, MOST_KEYS_ASKED, entry
+from soundscape.project.fingerprint_index import make_entry
+from soundscape.project.matching import CANDIDATES_PER_MATCH, FIRST_PASS_STEP, sample_keys
 from tests import cluster
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "audio"
@@ -129,26 +130,21 @@ class Asked:
     left out. `candidates` and `fingerprint` are those of the index in memory, or of the table.
     """
 
-    def __init__(self, ask: Index | Table, *, one_in: int, besides: set[str]) -> None:
+    def __init__(self, ask: MemoryIndex | Table, *, step: int, besides: set[str]) -> None:
         self._ask = ask
-        self._one_in = one_in
+        self._step = step
         self._besides = besides
 
-    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         """As the worker does."""
-        some = thinned(keys, self._one_in)
-        found = self._ask.candidates(some, CANDIDATES_PER_HIT * limit)
+        some = sample_keys(keys, step=self._step)
+        found = self._ask.find_candidates(some, CANDIDATES_PER_MATCH * limit)
         others = (candidate for candidate in found if candidate.recording_id not in self._besides)
-        return spaced_out(sorted(others, key=lambda candidate: -candidate.pairs), limit)
+        return drop_near_offsets(sorted(others, key=lambda candidate: -candidate.pairs), limit)
 
-    def fingerprint(self, recording_id: str) -> Fingerprint:
+    def read_fingerprint(self, recording_id: str) -> Fingerprint:
         """The stored one."""
-        return self._ask.fingerprint(recording_id)
-
-
-def thinned(keys: Keys, one_in: int) -> Keys:
-    step = max(one_in, -(-len(keys) // MOST_KEYS_ASKED))
-    return Keys(keys.values[::step], keys.frames[::step])
+        return self._ask.read_fingerprint(recording_id)
 
 
 class Table:
@@ -158,7 +154,7 @@ class Table:
         self._connection = connection
         self._viewer = viewer
 
-    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         """Best first."""
         rows = self._connection.execute(
             "select audio_id, lag_frames, pairs, among "
@@ -167,7 +163,7 @@ class Table:
         ).fetchall()
         return [Candidate(str(row[0]), row[1], row[2], len(keys), int(row[3])) for row in rows]
 
-    def fingerprint(self, recording_id: str) -> Fingerprint:
+    def read_fingerprint(self, recording_id: str) -> Fingerprint:
         """The stored one."""
         row = self._connection.execute(
             "select peaks from soundscape.fingerprints where audio_id = %s", (recording_id,)
@@ -176,12 +172,16 @@ class Table:
         return Fingerprint.from_bytes(row[0])
 
 
-def identified(index: Index | Table, heard: Fingerprint, besides: set[str], *, any_speed: bool) -> Matches:
+def identified(
+    index: MemoryIndex | Table, heard: Fingerprint, besides: set[str], *, any_speed: bool
+) -> MatchResult:
     """What `POST /api/identify` finds; at its own speed only, what a claim of duplicates rests on."""
-    first = match(heard, Asked(index, one_in=FIRST_ONE_IN, besides=besides), speeds=SPEEDS[:1])
-    if first.answer is not Answer.NO_MATCH:
+    first = find_matches(heard, Asked(index, step=FIRST_PASS_STEP, besides=besides), speeds=SPEEDS[:1])
+    if first.verdict is not Verdict.NO_MATCH:
         return first
-    return match(heard, Asked(index, one_in=1, besides=besides), speeds=SPEEDS if any_speed else SPEEDS[:1])
+    return find_matches(
+        heard, Asked(index, step=1, besides=besides), speeds=SPEEDS if any_speed else SPEEDS[:1]
+    )
 
 
 def synthesised(first: int, count: int) -> Iterator[Known]:
@@ -245,7 +245,7 @@ def fill(dsn: str, stored: dict[str, Fingerprint], owned: set[str]) -> None:
             ) as rows:
                 rows.set_types(["uuid", "int4", "uuid", "bool", "text", "int2", "bytea", "int4[]", "int4[]"])
                 for number, (audio_id, heard) in enumerate(stored.items()):
-                    keys = stored_keys(heard)
+                    keys = make_stored_keys(heard)
                     owner = CALLER if audio_id in owned else OWNER
                     rows.write_row(
                         (UUID(audio_id), number, UUID(owner), True, "1", 1, heard.to_bytes(),
@@ -257,7 +257,7 @@ def fill(dsn: str, stored: dict[str, Fingerprint], owned: set[str]) -> None:
         with connection.cursor().copy("copy soundscape.postings from stdin (format binary)") as rows:
             rows.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
             for number, heard in enumerate(stored.values()):
-                keys = stored_keys(heard)
+                keys = make_stored_keys(heard)
                 values = np.unique((keys.values.astype(np.int64) << 42) | (number << 20) | keys.frames)
                 packed = np.empty(
                     len(values), dtype=[("columns", ">i2"), ("length", ">i4"), ("posting", ">i8")]
@@ -323,7 +323,7 @@ def one_more(connection: psycopg.Connection[Any], heard: Fingerprint) -> None:
         "insert into public.audio_files (id, user_id, title, file_path) values (%s, %s, 't', %s)",
         (audio_id, OWNER, f"public/{audio_id}"),
     )
-    written = json.dumps(entry(heard))
+    written = json.dumps(make_entry(heard))
     for what, statement in (
         (
             "written",
@@ -352,9 +352,9 @@ def one_more(connection: psycopg.Connection[Any], heard: Fingerprint) -> None:
 def timed(table: Table, queries: list[Fingerprint], one_in: int) -> list[float]:
     times_ms = []
     for heard in queries:
-        keys = thinned(query_keys(heard), one_in)
+        keys = sample_keys(make_query_keys(heard), step=one_in)
         began = time.perf_counter()
-        table.candidates(keys, 64)
+        table.find_candidates(keys, 64)
         times_ms.append((time.perf_counter() - began) * 1000)
     return times_ms
 
@@ -380,7 +380,7 @@ def main() -> int:
     real = sum(sound.real for sound in {sound.audio_id: sound for sound in known}.values())
     print(f"{given.recordings} assembled, {real} sections of recordings, {len(stored) - real} synthesised")
     stored |= {str(uuid4()): assembled(rng, stretches) for _ in range(given.recordings)}
-    index = Index()
+    index = MemoryIndex()
     for audio_id, heard in stored.items():
         index.add(audio_id, heard)
     wrong = judged(index, known)
@@ -397,7 +397,7 @@ def main() -> int:
                 one_more(connection, assembled(rng, stretches))
                 hide(connection, listed=seen[1::2])
                 print(f"all but {len(seen)} private to somebody else, asked for what the caller sees:")
-                few = Index()
+                few = MemoryIndex()
                 for audio_id in seen:
                     few.add(audio_id, stored[audio_id])
                 unseen = stored.keys() - set(seen)
@@ -406,7 +406,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def judged(index: Index, known: list[Known]) -> list[str]:
+def judged(index: MemoryIndex, known: list[Known]) -> list[str]:
     """First rank, and foreign accepted, in memory; what is not as wished."""
     sources: dict[str, set[str]] = {}
     for sound in known:
@@ -422,16 +422,18 @@ def judged(index: Index, known: list[Known]) -> list[str]:
         for sound in (sound for sound in known if sound.real == real):
             heard = sound.whole if whole else sound.snippet
             found = identified(index, heard, set(), any_speed=not whole)
-            if found.answer is Answer.NOT_ENOUGH_CONTENT:
+            if found.verdict is Verdict.NOT_ENOUGH_CONTENT:
                 little += 1
                 continue
             asked += 1
-            right = bool(found.hits) and found.hits[0].recording_id in sources[sound.source]
+            right = bool(found.matches) and found.matches[0].recording_id in sources[sound.source]
             first += right
             foreign = identified(index, heard, sources[sound.source], any_speed=not whole)
-            accepted += bool(foreign.hits)
-            if not right or foreign.hits:
-                others = [(round(hit.probability, 3), round(hit.offset_s, 1)) for hit in foreign.hits]
+            accepted += bool(foreign.matches)
+            if not right or foreign.matches:
+                others = [
+                    (round(match.probability, 3), round(match.offset_s, 1)) for match in foreign.matches
+                ]
                 print(
                     f"  {sound.source} at {sound.start_s:.1f} s: first {right}, foreign {others}", flush=True
                 )
@@ -460,19 +462,19 @@ def interval(events: int, trials: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def measured(table: Table, chosen: list[Known], index: Index, unseen: AbstractSet[str]) -> list[str]:
+def measured(table: Table, chosen: list[Known], index: MemoryIndex, unseen: AbstractSet[str]) -> list[str]:
     """Times of the table, and whether it answers as the index in memory does; what is not as wished.
 
     unseen: what must not be found; snippets of it are asked for all the same, as foreign ones.
     """
     heard = [sound.snippet for sound in chosen]
-    index.candidates(query_keys(heard[0]), 16)
+    index.find_candidates(make_query_keys(heard[0]), 16)
     began = time.perf_counter()
     for query in heard:
-        index.candidates(query_keys(query), 16)
+        index.find_candidates(make_query_keys(query), 16)
     memory_ms = (time.perf_counter() - began) * 1000 / len(heard)
     wrong = []
-    for one_in, name in ((FIRST_ONE_IN, "one key in three"), (1, "every key")):
+    for one_in, name in ((FIRST_PASS_STEP, "one key in three"), (1, "every key")):
         timed(table, heard[:20], one_in)
         times_ms = timed(table, heard, one_in)
         p50, p99 = np.percentile(times_ms, [50, 99])
@@ -494,11 +496,13 @@ def measured(table: Table, chosen: list[Known], index: Index, unseen: AbstractSe
             times_ms.append((time.perf_counter() - began) * 1000)
             in_memory = identified(index, sound.snippet, besides, any_speed=True)
             asked += 1
-            alike += [hit.recording_id for hit in found.hits[:1]] == [
-                hit.recording_id for hit in in_memory.hits[:1]
+            alike += [match.recording_id for match in found.matches[:1]] == [
+                match.recording_id for match in in_memory.matches[:1]
             ]
             wrong += [
-                "what the caller does not see was found" for hit in found.hits if hit.recording_id in unseen
+                "what the caller does not see was found"
+                for match in found.matches
+                if match.recording_id in unseen
             ]
         p50, p99 = np.percentile(times_ms, [50, 99])
         print(

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from soundscape.api.identify import WARM_AFTER_S
+from soundscape.api.identify import WARM_UP_AFTER_S
 from soundscape.cli.embedded_project import Project, run_project
 
 SNIPPETS_WARM_S = 4.0
@@ -97,7 +97,7 @@ class Load:
                 for _, port in started:
                     await _ready(http, f"http://127.0.0.1:{port}/api/health/ready")
             # The children for snippets start later, and are not what is measured.
-            await asyncio.sleep(WARM_AFTER_S + SNIPPETS_WARM_S)
+            await asyncio.sleep(WARM_UP_AFTER_S + SNIPPETS_WARM_S)
             yield [process for process, _ in started]
         finally:
             for process, _ in started:

@@ -1,36 +1,38 @@
-"""The worker's HTTP face, mounted at /api."""
+"""The app that the worker serves at /api."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from soundscape import __version__
-from soundscape.api import errors as problems
-from soundscape.api import webhook
-from soundscape.api.access import Access, SignedIn
-from soundscape.api.identify import Identified, Identifier, most_content
+from soundscape.api import errors, health, webhook
+from soundscape.api.access import Access, OperatorAccess, SignedIn
+from soundscape.api.body import BodyReader
+from soundscape.api.identify import Identification, Identifier, describe_body
 from soundscape.settings import Settings
-from soundscape.telemetry import logs, traces
-from soundscape.telemetry.exposition import Exposition
+from soundscape.telemetry import logs, metrics, traces
 from soundscape.worker.loop import Worker
 
 
 def build(settings: Settings) -> FastAPI:
-    """The app; its lifespan runs the claim loop. `app.state.worker` is the loop.
+    """Build the app. Its lifespan runs the claim loop, which is `app.state.worker`.
 
-    Raises `SettingsError` when traces are wanted and the packages for them are missing.
+    Raises
+    ------
+    SettingsError
+        If traces are configured and their packages are not installed.
     """
     logs.hide(settings.secrets)
     traces.configure(settings)
     worker, access = Worker(settings), Access(settings)
-    identifier = Identifier(settings, worker)
-    exposition = Exposition(worker.queue_stats, token=settings.metrics_token)
+    bodies = BodyReader()
+    identifier = Identifier(settings, worker, bodies)
+    gauges = metrics.QueueGauges(worker.read_queue_stats)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,60 +52,35 @@ def build(settings: Settings) -> FastAPI:
         description="Signal processing beside a Supabase project. Everything else is Supabase itself.",
         lifespan=lifespan,
         responses={
-            status: {"model": problems.Problem, "description": "Refused, and why."}
+            status: {"model": errors.Problem, "description": "An error, and what to do."}
             for status in ("4XX", "5XX")
         },
     )
     app.state.worker = worker
     app.state.access = access
-    app.state.exposition = exposition
-    problems.install(app)
+    app.state.gauges = gauges
+    errors.install(app)
     app.router.routes.append(
-        Route("/webhooks/storage", webhook.Doorbell(settings, worker.ring), methods=["POST"])
+        Route("/webhooks/storage", webhook.Doorbell(settings, bodies, worker.ring), methods=["POST"])
     )
+    app.include_router(health.make_router(worker, OperatorAccess(settings.metrics_token), gauges))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            # A token in a header, never a cookie: no credentials in the browser's sense.
+            # The token is in a header, never in a cookie: for a browser these are not credentials.
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after"],
             max_age=3600,
         )
 
-    @app.get("/health/live", tags=["health"])
-    async def live() -> dict[str, str]:
-        """The process answers. Says nothing about what it depends on."""
-        return {"status": "ok"}
+    @app.post("/identify", tags=["identification"], openapi_extra=describe_body())
+    async def identify(caller: SignedIn, request: Request) -> Identification:
+        """Find the recordings, of those you may see, that a sound comes from, and the offset in each.
 
-    @app.get("/health/ready", tags=["health"])
-    async def ready(request: Request) -> JSONResponse:
-        """200 when nothing keeps work from this worker; else 503. Each check is named.
-
-        Reasons may name hosts and folders: they are for whoever may read the metrics.
+        The body is the sound itself, or multipart/form-data with one file. Only the first 30 s are used.
         """
-        checks = await worker.checks()
-        with_reasons = exposition.is_for(request)
-        states = {check.state for check in checks.values()}
-        healthy = "failed" not in states
-        content = {
-            "status": "unready" if not healthy else "degraded" if "degraded" in states else "ok",
-            "checks": {name: check.as_dict(with_reason=with_reasons) for name, check in checks.items()},
-        }
-        return JSONResponse(content, status_code=200 if healthy else 503)
-
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
-    async def metrics(request: Request) -> Response:
-        """What is counted, for Prometheus. For this machine, or whoever bears SOUNDSCAPE_METRICS_TOKEN."""
-        return await exposition.answer(request)
-
-    @app.post("/identify", tags=["recognition"], openapi_extra=most_content())
-    async def identify(caller: SignedIn, request: Request) -> Identified:
-        """Which of the recordings you see does this sound come from, and where in it?
-
-        The body is the sound itself, or multipart/form-data with it as a file. At most 30 s of it are heard.
-        """
-        return await identifier.answer(caller, request)
+        return await identifier.identify(caller, request)
 
     return app

@@ -1,7 +1,7 @@
-"""Every refusal over HTTP has one shape: `{"code", "message", "remedy"}`, whatever went wrong.
+"""Every error response has one form: `{"code", "message", "remedy"}`.
 
-`code` is stable and made for programs, `message` and `remedy` are for people. A route raises an error of
-the `SoundScapeError` tree and leaves the answer to this module.
+`code` is stable and for programs, `message` and `remedy` are for people. A route raises an error of the
+`SoundScapeError` tree, and this module makes the response.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _STATUSES: tuple[tuple[type[SoundScapeError], int], ...] = (
 
 
 class Problem(BaseModel):
-    """The body of every answer that is not a success."""
+    """The body of every error response."""
 
     code: str
     message: str
     remedy: str
 
 
-def answer(
+def make_response(
     status: int, code: str, message: str, remedy: str = "", *, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """A refusal as it goes over the wire."""
+    """Make an error response."""
     return JSONResponse(
         {"code": code, "message": message, "remedy": remedy},
         status_code=status,
@@ -43,42 +43,42 @@ def answer(
     )
 
 
-def of(error: SoundScapeError) -> JSONResponse:
-    """The answer to a request that ended with `error`."""
+def make_error_response(error: SoundScapeError) -> JSONResponse:
+    """Make the response to a request that ended with `error`."""
     if isinstance(error, RequestRefused):
-        return answer(error.status, error.code, error.message, error.remedy, headers=error.headers)
+        return make_response(error.status, error.code, error.message, error.remedy, headers=error.headers)
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     if status >= 500:
-        # What the project said is for the operator's log: it may name tables, hosts and keys.
-        return answer(
+        # The project's own message may name tables, hosts and keys: it is for the log only.
+        return make_response(
             status, error.code, "The project did not answer as it should.", "Try again in a moment."
         )
-    return answer(status, error.code, error.message, error.remedy)
+    return make_response(status, error.code, error.message, error.remedy)
 
 
 def install(app: FastAPI) -> None:
-    """Have `app` answer every error in this shape, those of its framework too."""
+    """Make `app` respond in this form to every error, those of its framework too."""
 
     @app.exception_handler(SoundScapeError)
     async def ours(_: Request, error: SoundScapeError) -> JSONResponse:
-        return of(error)
+        return make_error_response(error)
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         phrase = HTTPStatus(error.status_code).phrase
         code = phrase.lower().replace(" ", "_").replace("-", "_")
-        return answer(
-            error.status_code, code, f"{phrase}.", "See /api/docs for what there is.", headers=error.headers
+        return make_response(
+            error.status_code, code, f"{phrase}.", "See /api/docs for the routes.", headers=error.headers
         )
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return answer(
-            422, "request_invalid", f"{where}: {first['msg']}", "See /api/docs for what is expected."
+        return make_response(
+            422, "request_invalid", f"{where}: {first['msg']}", "See /api/docs for what the route expects."
         )
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> JSONResponse:
-        return answer(500, "internal_error", "Something of ours went wrong.", "The worker's log says what.")
+        return make_response(500, "internal_error", "Internal error.", "The worker's log says more.")

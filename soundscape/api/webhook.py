@@ -1,4 +1,4 @@
-"""The doorbell: proof that a wake-up comes from our project. Its payload is never read.
+"""The doorbell: a signed call of our project that wakes the worker. Its payload is never read.
 
 Two forms are accepted: our own trigger's call, signed by Standard Webhooks 1.0
 (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md), and
@@ -19,8 +19,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from soundscape.api import errors as problems
-from soundscape.api.body import read
+from soundscape.api.body import BodyReader
+from soundscape.api.errors import make_error_response
 from soundscape.errors import RequestRefused
 from soundscape.settings import Settings
 from soundscape.telemetry import metrics
@@ -47,18 +47,37 @@ class Replayed(Unsigned):
 
 
 class Signatures:
-    """Knows our project's calls. Remembers their ids, in this process only: a doorbell merely wakes."""
+    """Verifies the calls of our project.
+
+    Remembers the ids of calls in this process only: a replayed doorbell merely wakes the worker.
+
+    Parameters
+    ----------
+    secrets
+        The current secret first, the previous one (while rotating) after it.
+    database_webhook_secret
+        The shared secret of Supabase's Database Webhooks; None if they are not used.
+    """
 
     def __init__(self, secrets: tuple[str, ...], database_webhook_secret: str | None = None) -> None:
-        """`secrets`: current first, previous (while rotating) after it."""
         self._webhooks = [Webhook(secret) for secret in secrets]
         self._shared = None if database_webhook_secret is None else database_webhook_secret.encode()
         self._seen: OrderedDict[bytes, float] = OrderedDict()
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Return when the call is authentic and new. Raises `Unsigned` or `Replayed`.
+        """Verify that the call is authentic and new.
 
-        `headers` have names in lower case and values as HTTP decodes them (Latin-1).
+        Parameters
+        ----------
+        body
+            The raw body.
+        headers
+            Names in lower case, values as HTTP decodes them (Latin-1).
+
+        Raises
+        ------
+        Unsigned, Replayed
+            If it is not.
         """
         shared = headers.get(DATABASE_WEBHOOK_HEADER)
         if shared is not None and self._shared is not None:
@@ -73,7 +92,7 @@ class Signatures:
                 remedy="Deploy again, so that Vault and SOUNDSCAPE_WEBHOOK_SECRET agree; check the clocks.",
             )
         if self._is_known(headers["webhook-id"]):
-            raise Replayed("This message has come before.", remedy="Send each message once.")
+            raise Replayed("This message was received before.", remedy="Send each message once.")
 
     def _is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
         signed = {name: headers.get(name, "") for name in SIGNATURE_HEADERS}
@@ -82,7 +101,7 @@ class Signatures:
         for webhook in self._webhooks:
             try:
                 webhook.verify(body, signed, json_parse=False)
-            # What the library lets through on malformed input is as unsigned as a wrong signature.
+            # The library raises these for malformed input: as unsigned as a wrong signature.
             except (WebhookVerificationError, ValueError, binascii.Error, OverflowError, OSError):
                 continue
             return True
@@ -91,7 +110,7 @@ class Signatures:
     def _is_known(self, message_id: str) -> bool:
         """Whether the id was seen while its message could still pass; remembers it."""
         now = time.monotonic()
-        # A clock ahead of ours by the tolerance is believed: then a message passes for twice as long.
+        # The sender's clock may be ahead by the tolerance: then a message is valid for twice as long.
         while self._seen and next(iter(self._seen.values())) < now - 2 * TOLERANCE_S:
             self._seen.popitem(last=False)
         name = hashlib.blake2b(message_id.encode(), digest_size=16).digest()
@@ -104,38 +123,51 @@ class Signatures:
 
 
 class Doorbell:
-    """The route itself, as plain ASGI: strangers may ring all day, so that saying no must cost little."""
+    """The route itself, as plain ASGI: strangers may call it all day, so a refusal must cost little.
 
-    def __init__(self, settings: Settings, ring: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    settings
+        The secrets.
+    bodies
+        Reads the bodies.
+    ring
+        Called for every authentic call.
+    """
+
+    def __init__(self, settings: Settings, bodies: BodyReader, ring: Callable[[], None]) -> None:
+        self._bodies = bodies
         self._signatures = Signatures(settings.webhook_secrets, settings.database_webhook_secret)
         self._ring = ring
         self._accepted = Outcome("accepted", JSONResponse({"status": "accepted"}, status_code=202))
         self._refused: dict[str, Outcome] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """202 to an authentic call, which wakes the worker; 401, 408 or 413 to any other."""
+        """Answer 202 to an authentic call and wake the worker; 401, 408 or 413 to any other."""
         try:
-            body = await read(Request(scope, receive), most_bytes=MAX_BODY_BYTES, code="webhook_too_large")
+            body = await self._bodies.read(
+                Request(scope, receive), max_bytes=MAX_BODY_BYTES, code="webhook_too_large"
+            )
             self._signatures.verify(body, _headers(scope))
         except RequestRefused as refused:
-            # Each of the few sentences is put into JSON once.
+            # The response to each of the few messages is made once.
             outcome = self._refused.get(refused.message)
             if outcome is None:
-                outcome = Outcome(refused.code.partition("_")[2], problems.of(refused))
+                outcome = Outcome(refused.code.partition("_")[2], make_error_response(refused))
                 self._refused[refused.message] = outcome
         else:
             self._ring()
             outcome = self._accepted
         outcome.count.inc()
-        await outcome.answer(scope, receive, send)
+        await outcome.response(scope, receive, send)
 
 
 class Outcome:
-    """How a call may end: its answer, and who counts it."""
+    """How a call may end: its response and its counter."""
 
-    def __init__(self, name: str, answer: Response) -> None:
+    def __init__(self, name: str, response: Response) -> None:
         self.count = metrics.DOORBELLS.labels(name)
-        self.answer = answer
+        self.response = response
 
 
 def _headers(scope: Scope) -> dict[str, str]:

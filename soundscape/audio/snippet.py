@@ -18,15 +18,15 @@ class Snippet:
     heard_s: float
 
 
-def listen(source: Source, *, most_s: float, limits: Limits | None = None) -> Snippet:
-    """Fingerprint the first `most_s` seconds of a recording; the rest is not decoded.
+def fingerprint_snippet(source: Source, *, max_s: float, limits: Limits | None = None) -> Snippet:
+    """Fingerprint the first `max_s` seconds of a recording; the rest is not decoded.
 
     Raises `UnreadableAudio` or `PolicyRefusal` with a code of `soundscape.audio.decode.refusals`.
     """
     with open_binary(source) as file, open_audio(file, limits or Limits()) as audio:
         to_mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
         spectrum, fingerprinter = Spectrum(), Fingerprinter()
-        left = round(most_s * audio.header.sample_rate)
+        left = round(max_s * audio.header.sample_rate)
         heard = 0
         for block in audio.blocks():
             part = block[:, : left - heard]

@@ -1,4 +1,4 @@
-"""Jobs: claimed, held, ended. The SQL behind each call: supabase/migrations/*_leases.sql and beside it."""
+"""The queue: jobs are claimed, held and ended. The SQL behind each call: supabase/migrations/*_leases.sql."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from soundscape.project.functions import Functions
 
 Ending = Literal["refused", "dead", "queued"]
 Fault = Literal["crashed", "passing", "released"]
-"""Why an attempt came to nothing: the analysis died (it counts), the surroundings failed (excused, later
-again), or the worker was stopped (excused, at once)."""
+"""Why an attempt failed: the analysis died (the attempt counts), the environment failed (it does not count
+and is retried later), or the worker was stopped (it does not count and is retried at once)."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed analysis. `token` fences every write: it is refused once somebody else holds the job."""
+    """One claimed analysis. `token` fences its writes: they fail once another worker holds the job."""
 
     job_id: int
     token: str
@@ -41,84 +41,86 @@ class Queue(Functions):
         super().__init__(client)
         self._worker = worker
 
-    async def claim(self, most: int, *, lease_s: int, holding: Collection[str] | None = None) -> list[Job]:
-        """Up to `most` jobs, each ours for `lease_s` seconds.
+    async def claim(
+        self, limit: int, *, lease_s: int, held_tokens: Collection[str] | None = None
+    ) -> list[Job]:
+        """Claim jobs.
 
-        `holding`: the tokens of those we are at. What else we hold was in an answer that never arrived: it is
-        given back, and nothing is claimed. None: nothing is said of it.
+        Parameters
+        ----------
+        limit
+            How many jobs to claim at most.
+        lease_s
+            How long they are ours, in seconds.
+        held_tokens
+            Tokens of the jobs that this worker runs. If it holds others, the response to their claim was
+            lost. They are re-queued, and nothing is claimed. None: leave out this check.
         """
         rows = await self._call(
             "claim_jobs",
             worker=self._worker,
-            max_jobs=most,
+            max_jobs=limit,
             lease_s=lease_s,
-            holding=None if holding is None else list(holding),
+            holding=None if held_tokens is None else list(held_tokens),
         )
         with translated("claim_jobs"):
-            # By name: a newer project may answer with more than this worker knows.
+            # By name: a newer project may return columns that this worker does not know.
             return [Job(**{field.name: row[field.name] for field in fields(Job)}) for row in rows]
 
     async def next_s(self) -> float | None:
-        """Seconds until a lease runs out or a job is to be tried again; None: nothing is on its way."""
+        """Seconds until a lease runs out or a job is due for a retry; None if there is neither."""
         found: float | None = await self._call("next_message_s")
         return found
 
     async def extend(self, job: Job, *, lease_s: int) -> None:
-        """Heartbeat. Raises `LeaseLost`."""
+        """Extend the lease (heartbeat). Raises `LeaseLost`."""
         await self._call("extend_lease", job_id=job.job_id, token=job.token, lease_s=lease_s)
 
     async def complete(self, job: Job, result: dict[str, Any]) -> None:
         """Write the results and end the job, in one transaction. Raises `LeaseLost`."""
         await self._call("complete_job", job_id=job.job_id, token=job.token, result=result)
 
-    async def refuse(self, job: Job, refusal: Refusal) -> None:
-        """End the job with a reason its owner can read. Raises `LeaseLost`."""
-        await self._call(
-            "fail_job",
-            job_id=job.job_id,
-            token=job.token,
-            kind=refusal.status,
-            code=refusal.code,
-            message=_sayable(str(refusal)),
-        )
+    async def refuse(self, job: Job, refusal: Refusal) -> Ending:
+        """End the job with a reason for the owner of the recording. Raises `LeaseLost`."""
+        return await self._fail(job, kind=refusal.status, code=refusal.code, message=str(refusal))
 
     async def put_back(self, job: Job, *, fault: Fault, code: str, message: str) -> Ending:
-        """Let somebody try again; "dead" when the attempts are used up. Raises `LeaseLost`.
+        """Re-queue the job; "dead" if no attempts are left. Raises `LeaseLost`.
 
-        The database chooses when: exponential backoff with full jitter, by the fault.
+        The database chooses the time of the retry: exponential backoff with full jitter, by the fault.
         """
+        return await self._fail(job, kind=fault, code=code, message=message)
+
+    async def _fail(self, job: Job, *, kind: str, code: str, message: str) -> Ending:
         ending: Ending = await self._call(
             "fail_job",
             job_id=job.job_id,
             token=job.token,
-            kind=fault,
+            kind=kind,
             code=code,
-            message=_sayable(message),
+            message=_make_storable(message),
         )
         return ending
 
     async def reconcile(self) -> dict[str, int]:
-        """Sweep; returns how many of each kind were mended."""
+        """Re-queue and repair what was missed. Returns how many of each kind."""
         found: dict[str, int] = await self._call("reconcile")
         return found
 
-    async def stats(self) -> dict[str, Any]:
-        """The queue in figures: how many jobs stand, wait and run, how old the oldest is."""
+    async def read_stats(self) -> dict[str, Any]:
+        """Read the queue's figures: how many jobs wait and run, and the age of the oldest."""
         found: dict[str, Any] = await self._call("queue_stats")
         return found
 
-    async def pending_deletions(self, most: int = 100) -> list[tuple[str, list[str]]]:
-        """Object names to delete: batches of one bucket, of one name where deleting it failed before."""
-        return [
-            (row["bucket_id"], row["names"])
-            for row in await self._call("pending_deletions", max_objects=most)
-        ]
+    async def list_deletions(self, limit: int = 100) -> list[tuple[str, list[str]]]:
+        """List objects to delete, in batches of one bucket. A name that failed before is alone."""
+        return [(row["bucket_id"], row["names"]) for row in await self._call("pending_deletions", max_objects=limit)]
 
     async def confirm_deletions(self, bucket: str, names: list[str]) -> None:
-        """Those objects are gone."""
+        """Note that these objects are deleted."""
         await self._call("confirm_deletions", bucket=bucket, removed=names)
 
 
-def _sayable(text: str) -> str:
-    """`text` as Postgres can keep it: what a decoder quotes of a file may hold NUL or half a character."""
+def _make_storable(text: str) -> str:
+    """`text` without what Postgres cannot store: a decoder may quote NUL or half a character of a file."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()

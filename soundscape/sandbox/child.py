@@ -29,7 +29,7 @@ from soundscape.errors import Refusal
 from soundscape.sandbox import limits
 from soundscape.sandbox.confinement import confine
 
-REQUEST_BYTES = 1 << 16
+MAX_REQUEST_BYTES = 1 << 16
 OUT = Path("out")
 FINGERPRINT = "fingerprint.bin"
 
@@ -46,7 +46,7 @@ def main() -> None:
         _warm_up()
         _send(parent, {"ready": protections.as_dict()})
         while True:
-            message, descriptors, _, _ = socket.recv_fds(parent, REQUEST_BYTES, 1)
+            message, descriptors, _, _ = socket.recv_fds(parent, MAX_REQUEST_BYTES, 1)
             if not message:
                 return
             request = json.loads(message)
@@ -60,10 +60,10 @@ def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
     from soundscape.audio.limits import Limits
 
     limits.allow_cpu(int(request["cpu_s"]))
-    most_s = request.get("snippet_s")
+    max_s = request.get("snippet_s")
     try:
-        if most_s is not None:
-            return {"record": _listen(file, float(most_s), Limits(**request["limits"]))}
+        if max_s is not None:
+            return {"record": _fingerprint(file, float(max_s), Limits(**request["limits"]))}
         record = analyze(file, out_dir=OUT, limits=Limits(**request["limits"]))
     except Refusal as refusal:
         return {"refusal": {"status": refusal.status, **refusal.as_dict()}}
@@ -72,12 +72,12 @@ def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"record": record.as_dict()}
 
 
-def _listen(file: Any, most_s: float, limits: Any) -> dict[str, Any]:
-    from soundscape.audio.snippet import listen
+def _fingerprint(file: Any, max_s: float, limits: Any) -> dict[str, Any]:
+    from soundscape.audio.snippet import fingerprint_snippet
 
-    heard = listen(file, most_s=most_s, limits=limits)
-    (OUT / FINGERPRINT).write_bytes(heard.fingerprint.to_bytes())
-    return {"fingerprint": {"path": FINGERPRINT}, "heard_s": heard.heard_s}
+    snippet = fingerprint_snippet(file, max_s=max_s, limits=limits)
+    (OUT / FINGERPRINT).write_bytes(snippet.fingerprint.to_bytes())
+    return {"fingerprint": {"path": FINGERPRINT}, "heard_s": snippet.heard_s}
 
 
 def _models_dir() -> Path:
@@ -126,7 +126,7 @@ def _warm_up() -> None:
                 file.seek(40)
                 file.write(bytes(4))
         analyze(path, out_dir=OUT)
-        snippet.listen(path, most_s=1.0)
+        snippet.fingerprint_snippet(path, max_s=1.0)
     for left in OUT.iterdir():
         left.unlink()
 

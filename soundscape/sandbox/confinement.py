@@ -85,7 +85,7 @@ def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ())
     if user is None:
         off["user"] = "no other user id was given"
     else:
-        attempt("user", lambda: _become(user))
+        attempt("user", lambda: _change_user(user))
     attempt("privileges", _drop_privileges)
     if rules is not None:
         attempt("files", rules.restrict)
@@ -99,7 +99,7 @@ def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ())
     return Protections(tuple(name for name in NAMES if name in on), off)
 
 
-def python_folders() -> list[Path]:
+def list_python_folders() -> list[Path]:
     """Where Python, its packages and the libraries they load lie; never a folder that may hold a `.env`."""
     paths = sysconfig.get_paths()
     named = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -109,7 +109,7 @@ def python_folders() -> list[Path]:
     return [*map(Path, sorted(named)), Path(__file__).resolve().parents[1]]
 
 
-def unreachable_for_others(paths: Iterable[Path]) -> Path | None:
+def find_closed_folder(paths: Iterable[Path]) -> Path | None:
     """The first folder on the way to any of `paths` that another user may not enter; None: all are open."""
     for path in paths:
         for step in (path.resolve(), *path.resolve().parents):
@@ -129,7 +129,7 @@ def _file_rules(folder: Path, read: Iterable[Path]) -> landlock.Ruleset:
     if threads > 1:
         # Landlock binds only the thread that asks.
         raise OSError(f"{threads} threads run already")
-    return landlock.Ruleset(read=[*python_folders(), *read], write=[folder])
+    return landlock.Ruleset(read=[*list_python_folders(), *read], write=[folder])
 
 
 def _leave_network() -> None:
@@ -138,7 +138,7 @@ def _leave_network() -> None:
     _check(_libc().unshare(flags), "unshare")
 
 
-def _become(user: int) -> None:
+def _change_user(user: int) -> None:
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

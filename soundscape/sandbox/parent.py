@@ -27,8 +27,8 @@ from soundscape.sandbox.confinement import (
     FIRST_USER,
     LAST_USER,
     Protections,
-    python_folders,
-    unreachable_for_others,
+    find_closed_folder,
+    list_python_folders,
 )
 from soundscape.sandbox.limits import LIFE_CPU_S
 from soundscape.sandbox.protocol import Analysis
@@ -37,15 +37,21 @@ log = structlog.get_logger(__name__)
 
 START_TIMEOUT_S = 120.0
 JOBS_PER_CHILD = 200
-ANSWER_BYTES = 64 << 20
-FOLDER_BYTES = 1 << 30
-FOLDER_FILES = 2_000
+MAX_ANSWER_BYTES = 64 << 20
+MAX_FOLDER_BYTES = 1 << 30
+MAX_FOLDER_FILES = 2_000
 """What a child may leave on disk at once."""
-LOOK_AT_FOLDER_EVERY_S = 1.0
-EPITAPH_S = 2.0
-LAST_WORDS_LINES = 20
+WATCH_INTERVAL_S = 1.0
+END_TIMEOUT_S = 2.0
+STDERR_LINES = 20
 # The whole environment of a child: no key, no proxy, no path of ours.
-PASSED_ON = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_CACHE_DIR", "SOUNDSCAPE_MODELS_DIR", "HOME")
+INHERITED_VARIABLES = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "NUMBA_CACHE_DIR",
+    "SOUNDSCAPE_MODELS_DIR",
+    "HOME",
+)
 SINGLE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
@@ -61,15 +67,15 @@ class Sandbox:
         self._socket: socket.socket | None = None
         self._folder: Path | None = None
         self._user: int | None = None
-        self._last_words: deque[str] = deque(maxlen=LAST_WORDS_LINES)
-        self._listening: asyncio.Task[None] | None = None
-        self._overdrawn = False
+        self._stderr_lines: deque[str] = deque(maxlen=STDERR_LINES)
+        self._stderr_reader: asyncio.Task[None] | None = None
+        self._exceeded_disk = False
         self._jobs = 0
         self._busy_s = 0.0
         self.protections = Protections((), {})
 
     @property
-    def spent(self) -> bool:
+    def needs_new_child(self) -> bool:
         """Whether the next file needs a new child: there is none, it died, or it has heard its share."""
         ended = self._process is None or self._process.returncode is not None
         # Well before the kernel ends it: half of its processor time is more than any file is granted.
@@ -81,10 +87,10 @@ class Sandbox:
         self._socket.setblocking(False)
         self._jobs = 0
         self._busy_s = 0.0
-        self._overdrawn = False
-        self._last_words.clear()
+        self._exceeded_disk = False
+        self._stderr_lines.clear()
         try:
-            self._user, why_none = _own_user()
+            self._user, why_none = _choose_user()
             self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
             # Not the child's own: it could put a link in the place of `out`, for the worker to follow.
             self._folder.chmod(0o711)
@@ -95,7 +101,8 @@ class Sandbox:
                     *("-I", "-m", "soundscape.sandbox.child", str(theirs.fileno())),
                     "-" if self._user is None else str(self._user),
                     pass_fds=(theirs.fileno(),),
-                    env=SINGLE_THREAD | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                    env=SINGLE_THREAD
+                    | {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
                     cwd=self._folder,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
@@ -104,8 +111,10 @@ class Sandbox:
                     # A session of its own: a Ctrl-C in the terminal is for the parent to handle.
                     start_new_session=True,
                 )
-            self._listening = asyncio.create_task(self._listen(self._process.stderr))
-            self.protections = answers.protections(await self._read(START_TIMEOUT_S), why_no_user=why_none)
+            self._stderr_reader = asyncio.create_task(self._read_stderr(self._process.stderr))
+            self.protections = answers.parse_protections(
+                await self._read(START_TIMEOUT_S), why_no_user=why_none
+            )
         except BaseException:
             await self.stop()
             raise
@@ -116,17 +125,19 @@ class Sandbox:
         Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died, outlived
         `wall_s` or filled its folder; a new child is there for the next call either way.
         """
-        return await self._ask(file, {"limits": asdict(limits or Limits())}, wall_s)
+        return await self._send_request(file, {"limits": asdict(limits or Limits())}, wall_s)
 
-    async def listen(self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits) -> Analysis:
+    async def fingerprint(
+        self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits
+    ) -> Analysis:
         """Only the fingerprint of the first `snippet_s` seconds, and how many there were, as `heard_s`.
 
         Raises as `analyze` does.
         """
-        return await self._ask(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
+        return await self._send_request(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
 
-    async def _ask(self, file: BinaryIO, wanted: dict[str, Any], wall_s: float) -> Analysis:
-        if self.spent:
+    async def _send_request(self, file: BinaryIO, wanted: dict[str, Any], wall_s: float) -> Analysis:
+        if self.needs_new_child:
             await self.stop()
             await self.start()
         assert self._socket is not None
@@ -138,7 +149,7 @@ class Sandbox:
             out_dir = self._empty_folder()
             socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
             watching = asyncio.create_task(self._watch(out_dir))
-            return answers.understood(await self._read(wall_s), out_dir)
+            return answers.parse_analysis(await self._read(wall_s), out_dir)
         except Refusal:
             raise
         except OSError as error:
@@ -183,10 +194,10 @@ class Sandbox:
                 self._process.kill()
             await self._process.wait()
             self._process = None
-        if self._listening is not None:
-            await asyncio.wait({self._listening}, timeout=EPITAPH_S)
-            self._listening.cancel()
-            self._listening = None
+        if self._stderr_reader is not None:
+            await asyncio.wait({self._stderr_reader}, timeout=END_TIMEOUT_S)
+            self._stderr_reader.cancel()
+            self._stderr_reader = None
         if self._folder is not None:
             folder, self._folder = self._folder, None
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -200,7 +211,7 @@ class Sandbox:
             async with asyncio.timeout(timeout_s):
                 while not line.endswith(b"\n"):
                     chunk = await loop.sock_recv(self._socket, 1 << 18)
-                    if not chunk or len(line) > ANSWER_BYTES:
+                    if not chunk or len(line) > MAX_ANSWER_BYTES:
                         raise await self._crashed()
                     line += chunk
         except TimeoutError as error:
@@ -209,48 +220,48 @@ class Sandbox:
                 code="analysis_timeout",
                 remedy="It is tried again.",
             ) from error
-        return answers.parsed(line)
+        return answers.parse_line(line)
 
     async def _watch(self, out_dir: Path) -> None:
         """End the child when it fills the disk: a kernel's limit on one file is none on their number."""
         while True:
-            await asyncio.sleep(LOOK_AT_FOLDER_EVERY_S)
-            if _overdraws(out_dir.parent):
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            if _exceeds_disk_limit(out_dir.parent):
                 break
-        self._overdrawn = True
+        self._exceeded_disk = True
         assert self._process is not None
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    async def _listen(self, errors: asyncio.StreamReader | None) -> None:
+    async def _read_stderr(self, errors: asyncio.StreamReader | None) -> None:
         """Keep the last lines of what the child says on standard error; it may say any amount."""
         assert errors is not None
         begun = b""
         while chunk := await errors.read(1 << 14):
             *lines, begun = (begun + chunk).split(b"\n")
             begun = begun[: 1 << 14]
-            self._last_words.extend(line.decode(errors="replace") for line in lines)
+            self._stderr_lines.extend(line.decode(errors="replace") for line in lines)
         if begun:
-            self._last_words.append(begun.decode(errors="replace"))
+            self._stderr_lines.append(begun.decode(errors="replace"))
 
     async def _crashed(self) -> AnalysisCrashed:
-        epitaph = await self._epitaph()
-        if self._listening is not None:
-            await asyncio.wait({self._listening}, timeout=EPITAPH_S)
-        log.warning("analysis child ended", reason=epitaph, said=list(self._last_words))
-        if self._overdrawn:
+        epitaph = await self._describe_end()
+        if self._stderr_reader is not None:
+            await asyncio.wait({self._stderr_reader}, timeout=END_TIMEOUT_S)
+        log.warning("analysis child ended", reason=epitaph, said=list(self._stderr_lines))
+        if self._exceeded_disk:
             return AnalysisCrashed(
-                f"The analysis wrote more than {FOLDER_BYTES / 1e9:.1f} GB or {FOLDER_FILES} files.",
+                f"The analysis wrote more than {MAX_FOLDER_BYTES / 1e9:.1f} GB or {MAX_FOLDER_FILES} files.",
                 code="analysis_disk",
                 remedy="It is tried again.",
             )
         return AnalysisCrashed(epitaph, remedy="It is tried again.")
 
-    async def _epitaph(self) -> str:
+    async def _describe_end(self) -> str:
         """How the child that no longer answers came to its end."""
         assert self._process is not None
         try:
-            code = await asyncio.wait_for(self._process.wait(), EPITAPH_S)
+            code = await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
         except TimeoutError:
             return "The analysis child stopped talking."
         if code < 0:
@@ -258,24 +269,24 @@ class Sandbox:
         return f"The analysis child ended with status {code}."
 
 
-def _own_user() -> tuple[int | None, str]:
+def _choose_user() -> tuple[int | None, str]:
     """A user id for a child, or None and why."""
     if os.geteuid() != 0:
         return None, "the worker does not run as root"
-    closed = unreachable_for_others([*python_folders(), models_directory()])
+    closed = find_closed_folder([*list_python_folders(), models_directory()])
     if closed is not None:
         return None, f"only root may enter {closed}"
     # Children of one worker, and workers of one machine, hardly ever share one.
     return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
 
 
-def _overdraws(folder: Path) -> bool:
+def _exceeds_disk_limit(folder: Path) -> bool:
     """Whether there lie too many files or bytes. It stops counting there: a child can make files for ever."""
     size_bytes = 0
     entries = (Path(where) / name for where, folders, files in os.walk(folder) for name in (*folders, *files))
     for count, path in enumerate(entries, start=1):
         with suppress(OSError):  # gone meanwhile
             size_bytes += path.lstat().st_blocks * 512
-        if count > FOLDER_FILES or size_bytes > FOLDER_BYTES:
+        if count > MAX_FOLDER_FILES or size_bytes > MAX_FOLDER_BYTES:
             return True
     return False

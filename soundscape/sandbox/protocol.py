@@ -11,7 +11,7 @@ from typing import Any
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, UnreadableAudio
 from soundscape.sandbox.confinement import Protections
 
-DEEPEST = 32
+MAX_DEPTH = 32
 """Levels of a record; real ones have five."""
 
 
@@ -26,18 +26,18 @@ class Analysis:
     max_rss_bytes: int
 
 
-def parsed(line: bytes | bytearray) -> dict[str, Any]:
+def parse_line(line: bytes | bytearray) -> dict[str, Any]:
     """One line of a child, as JSON. Raises `AnalysisCrashed` where it is no object."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _unintelligible() from error
+        raise _invalid_answer() from error
     if not isinstance(answer, dict):
-        raise _unintelligible()
+        raise _invalid_answer()
     return answer
 
 
-def protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
+def parse_protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
     """What a new child says holds it. Raises `AnalysisCrashed` for anything else.
 
     why_no_user: why it was given no user id, or nothing.
@@ -47,10 +47,10 @@ def protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
             if why_no_user and "user" in off:
                 off["user"] = why_no_user
             return Protections(tuple(on), off)
-    raise _unintelligible()
+    raise _invalid_answer()
 
 
-def understood(answer: dict[str, Any], folder: Path) -> Analysis:
+def parse_analysis(answer: dict[str, Any], folder: Path) -> Analysis:
     """The answer as an analysis. Raises the `Refusal` in it, or `AnalysisCrashed` where it
     is none.
     """
@@ -67,13 +67,13 @@ def understood(answer: dict[str, Any], folder: Path) -> Analysis:
             raise AnalysisCrashed(
                 f"The analysis ended: {reason}.", code="analysis_out_of_memory", remedy="It is tried again."
             )
-    raise _unintelligible()
+    raise _invalid_answer()
 
 
 def _check_keepable(record: dict[str, Any]) -> None:
     """Raises `AnalysisCrashed` for what Postgres cannot keep: NaN, infinities, NUL, half a character."""
     level: list[Any] = [record]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, dict):
@@ -83,13 +83,13 @@ def _check_keepable(record: dict[str, Any]) -> None:
             elif (isinstance(value, float) and not math.isfinite(value)) or (
                 isinstance(value, str) and any(mark == "\0" or "\ud800" <= mark <= "\udfff" for mark in value)
             ):
-                raise _unintelligible()
+                raise _invalid_answer()
         level = inner
     if level:
-        raise _unintelligible()
+        raise _invalid_answer()
 
 
-def _unintelligible() -> AnalysisCrashed:
+def _invalid_answer() -> AnalysisCrashed:
     return AnalysisCrashed(
         "The analysis child gave an answer that makes no sense.", remedy="It is tried again."
     )

@@ -17,20 +17,20 @@ import structlog
 log = structlog.get_logger(__name__)
 
 PREFIX = "soundscape-worker-"
-_BEING_MADE = "soundscape-new-"
-FLOOR_BYTES = 256 << 20
+_NEW_PREFIX = "soundscape-new-"
+MIN_FREE_BYTES = 256 << 20
 """What is left free of the disk, for everybody else and for results."""
-LOOK_AGAIN_S = 1.0
-WAIT_AT_MOST_S = 300.0
+RETRY_S = 1.0
+MAX_WAIT_S = 300.0
 
 
 class Scratch:
     """Downloads take their size from it before they begin, and wait for room rather than fail."""
 
-    def __init__(self, folder: Path, *, budget_bytes: int, floor_bytes: int = FLOOR_BYTES) -> None:
+    def __init__(self, folder: Path, *, budget_bytes: int, min_free_bytes: int = MIN_FREE_BYTES) -> None:
         self.folder = folder
         self.budget_bytes = budget_bytes
-        self._floor_bytes = floor_bytes
+        self._floor_bytes = min_free_bytes
         self._reserved_bytes = 0
         self._freed = asyncio.Event()
 
@@ -39,19 +39,19 @@ class Scratch:
         return self._reserved_bytes
 
     @asynccontextmanager
-    async def reserved(self, size_bytes: int) -> AsyncIterator[None]:
+    async def reserve(self, size_bytes: int) -> AsyncIterator[None]:
         """Room for `size_bytes`, waited for, and given back when the block ends.
 
         What is larger than the whole budget waits until it is alone. Raises `OSError` after five minutes:
         another worker may have more room.
         """
-        deadline = asyncio.get_running_loop().time() + WAIT_AT_MOST_S
+        deadline = asyncio.get_running_loop().time() + MAX_WAIT_S
         while not self._fits(size_bytes):
             if asyncio.get_running_loop().time() > deadline:
-                raise OSError(errno.ENOSPC, self.trouble() or f"no room for {size_bytes:,} bytes")
+                raise OSError(errno.ENOSPC, self.find_problem() or f"no room for {size_bytes:,} bytes")
             # Space on the disk is freed by others without a word.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), LOOK_AGAIN_S)
+                await asyncio.wait_for(self._freed.wait(), RETRY_S)
             self._freed.clear()
         self._reserved_bytes += size_bytes
         try:
@@ -60,7 +60,7 @@ class Scratch:
             self._reserved_bytes -= size_bytes
             self._freed.set()
 
-    def trouble(self) -> str | None:
+    def find_problem(self) -> str | None:
         """Why no download can begin now, however small; None when one can."""
         try:
             free_bytes = shutil.disk_usage(self.folder).free
@@ -73,7 +73,7 @@ class Scratch:
         return None
 
     def _fits(self, size_bytes: int) -> bool:
-        if self.trouble() is not None:
+        if self.find_problem() is not None:
             return False
         wanted_bytes = self._reserved_bytes + size_bytes
         # What is reserved may be written already, and is then counted twice: that only makes it wait.
@@ -83,7 +83,7 @@ class Scratch:
 
 
 @contextmanager
-def folder_of_ours(parent: Path) -> Iterator[Path]:
+def open_worker_folder(parent: Path) -> Iterator[Path]:
     """A new folder in `parent`, removed when the block ends; those of workers that were killed go first.
 
     A living worker holds a lock on its folder, which the kernel gives back when it dies.
@@ -91,12 +91,12 @@ def folder_of_ours(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     for found in sorted(parent.glob(PREFIX + "*")):
         _remove_if_stale(found)
-    made = Path(tempfile.mkdtemp(prefix=_BEING_MADE, dir=parent))
+    made = Path(tempfile.mkdtemp(prefix=_NEW_PREFIX, dir=parent))
     lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Under the name that others look for only once it is locked.
-        folder = made.rename(parent / (PREFIX + made.name.removeprefix(_BEING_MADE)))
+        folder = made.rename(parent / (PREFIX + made.name.removeprefix(_NEW_PREFIX)))
         try:
             yield folder
         finally:

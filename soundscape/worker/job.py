@@ -11,34 +11,34 @@ import structlog
 
 from soundscape.audio.limits import Limits
 from soundscape.errors import AnalysisCrashed, DataRefused, LeaseLost, ProjectError, Refusal
-from soundscape.project.fingerprints import Fingerprints
+from soundscape.project.fingerprint_index import FingerprintIndex
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
 from soundscape.project.queue import Fault, Job, Queue
 from soundscape.sandbox.parent import Sandbox
 from soundscape.sandbox.protocol import Analysis
+from soundscape.sandbox.results import CONTENT_TYPES, Results, add_prefix
 from soundscape.sandbox.scratch import Scratch
-from soundscape.worker.duplicates import fingerprint_of, recognised, settle
-from soundscape.worker.results import CONTENT_TYPES, Results, placed
+from soundscape.worker.duplicates import compare_simultaneous, find_claims
 
 log = structlog.get_logger(__name__)
 
-# Hours of silence are a megabyte.
 WALL_BASE_S = 180.0
+"""Hours of silence are one megabyte."""
 WALL_PER_MEGABYTE_S = 1.5
 RELEASE_TIMEOUT_S = 3.0
-STORED_AT_ONCE = 8
-HEARTBEAT_AGAIN_S = 1.5
+MAX_UPLOADS = 8
+HEARTBEAT_RETRY_S = 1.5
 
 
 class Attempt:
-    """Works on claimed jobs with one sandbox."""
+    """Runs claimed jobs in one sandbox."""
 
     def __init__(
         self,
         *,
         queue: Queue,
         objects: Objects,
-        fingerprints: Fingerprints,
+        index: FingerprintIndex,
         sandbox: Sandbox,
         scratch: Scratch,
         limits: Limits,
@@ -46,17 +46,22 @@ class Attempt:
     ) -> None:
         self._queue = queue
         self._objects = objects
-        self._fingerprints = fingerprints
+        self._index = index
         self._sandbox = sandbox
         self._scratch = scratch
         self._limits = limits
         self._lease_s = lease_s
 
     async def run(self, job: Job) -> str:
-        """Do the job and return how it ended: succeeded, refused, queued, dead, lost, or unsaid.
+        """Run a job.
 
-        "unsaid": the project could not be told; the lease runs out and somebody tries again. Cancelled, it
-        gives the job back first, so that another worker need not wait for the lease.
+        If it is cancelled, it re-queues the job first: another worker need not wait for the lease.
+
+        Returns
+        -------
+        str
+            How it ended: succeeded, refused, queued, dead, lost or unsaid. "unsaid" means that the project
+            could not be reached; the lease runs out and another worker tries again.
         """
         with structlog.contextvars.bound_contextvars(
             **{"trace.id": job.trace_id, "job.id": job.job_id, "audio.id": job.audio_id}
@@ -66,7 +71,7 @@ class Attempt:
             except LeaseLost:
                 outcome = "lost"
             except ProjectError as error:
-                log.warning("the project could not be told how the job ended", error=str(error))
+                log.warning("the end of the job could not be reported", error=str(error))
                 outcome = "unsaid"
             except asyncio.CancelledError:
                 await self._release(job)
@@ -77,7 +82,7 @@ class Attempt:
     async def _attempt(self, job: Job) -> str:
         try:
             record = await self._analyze(job)
-            # The heart has stopped: it would find our own ending of the job, and take it for another's.
+            # The heartbeat has stopped: it would take our own end of the job for a lost lease.
             await self._queue.complete(job, record)
         except Refusal as refusal:
             await self._queue.refuse(job, refusal)
@@ -89,18 +94,20 @@ class Attempt:
         except ProjectError as error:
             return await self._put_back(job, "passing", error.code, str(error))
         except OSError as error:
-            # A full disk, a scratch folder that is gone: another worker may do better.
-            told = f"The worker could not keep the file: {error}"
-            return await self._put_back(job, "passing", "worker_disk", told)
+            # For example a full disk, or a deleted scratch folder: another worker may do better.
+            log.warning("the file could not be stored on disk", error=str(error))
+            return await self._put_back(
+                job, "passing", "worker_disk", f"The worker could not store the file: {error.strerror}."
+            )
         if "index" in record:
-            await self._settle()
+            await self._compare_simultaneous()
         return "succeeded"
 
-    async def _settle(self) -> None:
+    async def _compare_simultaneous(self) -> None:
         try:
-            await settle(self._fingerprints)
+            await compare_simultaneous(self._index)
         except ProjectError as error:
-            log.warning("what was analysed meanwhile is compared by the sweep", error=str(error))
+            log.warning("recordings of the same moment are left for the sweep to compare", error=str(error))
 
     async def _put_back(self, job: Job, fault: Fault, code: str, message: str) -> str:
         log.warning("attempt failed", code=code, error=message)
@@ -113,42 +120,42 @@ class Attempt:
                     job,
                     fault="released",
                     code="worker_stopped",
-                    message="The worker was stopped. It is tried again.",
+                    message="The worker was stopped. The recording is analysed again.",
                 )
         except (ProjectError, TimeoutError) as error:
-            log.warning("the job could not be given back, its lease must run out", error=str(error))
+            log.warning("the job could not be re-queued, its lease must run out", error=str(error))
 
     async def _analyze(self, job: Job) -> dict[str, Any]:
-        """What `complete` takes; everything it names is stored."""
+        """Analyse the recording and store its files. Returns what `complete` takes."""
         with tempfile.TemporaryDirectory(prefix="job-", dir=self._scratch.folder) as folder:
-            heart = asyncio.create_task(self._heartbeat(job))
+            heartbeat = asyncio.create_task(self._heartbeat(job))
             work = asyncio.create_task(self._work(job, Path(folder)))
             try:
-                await asyncio.wait({heart, work}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({heartbeat, work}, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done():
-                    await heart  # raises: the lease is lost, so the work is nobody's
+                    await heartbeat  # raises: the lease is lost
                 return await work
             finally:
-                # Both have let go of the folder before it is removed, whatever either of them raised.
-                heart.cancel()
+                # Both must have ended before the folder is removed, whatever either of them raised.
+                heartbeat.cancel()
                 work.cancel()
-                await asyncio.gather(heart, work, return_exceptions=True)
+                await asyncio.gather(heartbeat, work, return_exceptions=True)
 
     async def _work(self, job: Job, folder: Path) -> dict[str, Any]:
-        most_bytes = self._limits.max_size_bytes
+        max_bytes = self._limits.max_size_bytes
         # No more is written than was reserved.
-        async with self._scratch.reserved(min(job.size_bytes or most_bytes, most_bytes)):
+        async with self._scratch.reserve(min(job.size_bytes or max_bytes, max_bytes)):
             path = folder / "source"
             with path.open("wb") as source:
                 size_bytes = await self._objects.fetch(
                     AUDIO_BUCKET,
                     job.object_name,
                     source,
-                    max_bytes=most_bytes,
+                    max_bytes=max_bytes,
                     expected_bytes=job.size_bytes or None,
                 )
             try:
-                # Only to read, and by descriptor: the child is told no name.
+                # The child gets a read-only descriptor and no name.
                 with path.open("rb") as source:
                     analysis = await self._sandbox.analyze(
                         source,
@@ -161,10 +168,10 @@ class Attempt:
                 self._sandbox.clear()
 
     async def _store(self, job: Job, analysis: Analysis) -> dict[str, Any]:
-        # No name is used twice: a late writer cannot overwrite what is shown, nor a late removal delete it.
+        # No name is used twice: a late upload or removal cannot touch the current files.
         results = Results(analysis.record, analysis.folder)
         prefix = f"{job.audio_id}/{results.version}/{job.object_version}/{job.job_id}-{job.attempt}/"
-        gate = asyncio.Semaphore(STORED_AT_ONCE)
+        gate = asyncio.Semaphore(MAX_UPLOADS)
 
         async def store(name: str) -> None:
             async with gate:
@@ -173,28 +180,28 @@ class Attempt:
                         WAVEFORM_BUCKET, prefix + name, file, content_type=CONTENT_TYPES[Path(name).suffix]
                     )
 
-        stored = await asyncio.gather(*map(store, results.names), return_exceptions=True)
-        for outcome in stored:
-            if outcome is not None:
-                raise outcome
-        record = placed(analysis.record, prefix)
-        heard = fingerprint_of(analysis.record, results)
-        if heard is not None:
-            record |= await recognised(self._fingerprints, heard, job.audio_id)
+        errors = await asyncio.gather(*map(store, results.names), return_exceptions=True)
+        for error in errors:
+            if error is not None:
+                raise error
+        record = add_prefix(analysis.record, prefix)
+        fingerprint = results.read_fingerprint(analysis.record)
+        if fingerprint is not None:
+            record |= await find_claims(self._index, fingerprint, job.audio_id)
         return record
 
     async def _heartbeat(self, job: Job) -> None:
-        """Extend the lease until cancelled. Raises `LeaseLost`; a passing failure is tried again."""
+        """Extend the lease until cancelled. Retries after a passing failure. Raises `LeaseLost`."""
         pause_s = self._lease_s / 3
         while True:
             await asyncio.sleep(pause_s)
             pause_s = self._lease_s / 3
             try:
-                # A stalled call must leave time for another one before the lease ends.
+                # A stalled call must leave time for a retry before the lease ends.
                 async with asyncio.timeout(self._lease_s / 3):
                     await self._queue.extend(job, lease_s=self._lease_s)
             except LeaseLost:
                 raise
             except (ProjectError, TimeoutError) as error:
                 log.warning("heartbeat failed", error=str(error) or "no answer in time")
-                pause_s = min(pause_s, HEARTBEAT_AGAIN_S)
+                pause_s = min(pause_s, HEARTBEAT_RETRY_S)

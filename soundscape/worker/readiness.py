@@ -1,4 +1,4 @@
-"""What the worker stands on, each by name, as readiness tells it."""
+"""Readiness: what the worker depends on, one check each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from soundscape.sandbox.confinement import Protections
 
 State = Literal["ok", "degraded", "failed"]
 PROBE_TIMEOUT_S = 5.0
-GOOD_FOR_S = 2.0
-"""Balancers ask often, and each answer is a query."""
+CACHED_S = 2.0
+"""Load balancers ask often, and each answer costs a query."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing: `failed` keeps work from the worker, `degraded` only makes it poorer."""
+    """One check: `failed` stops the worker from working, `degraded` only makes its results poorer."""
 
     state: State
     reason: str = ""
@@ -33,25 +33,25 @@ class Check:
 
 
 class ProjectHealth:
-    """Asks the project's database and storage, at most once in two seconds."""
+    """Checks the project's database and storage, at most once in two seconds."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._asking = asyncio.Lock()
-        self._asked_at = -GOOD_FOR_S
-        self._found: dict[str, Check] = {}
+        self._lock = asyncio.Lock()
+        self._checked_at = -CACHED_S
+        self._checks: dict[str, Check] = {}
 
-    async def checks(self) -> dict[str, Check]:
-        """`database` and `storage`."""
-        async with self._asking:
+    async def run_checks(self) -> dict[str, Check]:
+        """Check `database` and `storage`."""
+        async with self._lock:
             now = asyncio.get_running_loop().time()
-            if now - self._asked_at >= GOOD_FOR_S:
+            if now - self._checked_at >= CACHED_S:
                 database, storage = await asyncio.gather(
-                    _checked(self._ask_database()), _checked(self._ask_storage())
+                    _run(self._ask_database()), _run(self._ask_storage())
                 )
-                self._found = {"database": database, "storage": storage}
-                self._asked_at = asyncio.get_running_loop().time()
-            return self._found
+                self._checks = {"database": database, "storage": storage}
+                self._checked_at = asyncio.get_running_loop().time()
+            return self._checks
 
     async def _ask_database(self) -> None:
         with translated("reading audio_files"):
@@ -63,8 +63,8 @@ class ProjectHealth:
                 await self._client.storage.get_bucket(bucket)
 
 
-def models_check() -> Check:
-    """Without its model a worker skips a stage and says so; with a wrong one something is amiss."""
+def check_models() -> Check:
+    """Check the models: without one a stage is skipped, one with the wrong bytes is a failure."""
     try:
         found = models.statuses()
     except OSError as error:
@@ -72,25 +72,25 @@ def models_check() -> Check:
     wrong = [status.model.name for status in found if status.state == "corrupt"]
     missing = [status.model.name for status in found if status.state == "missing"]
     if wrong:
-        return Check("failed", f"{', '.join(wrong)}: not the right bytes. Run `soundscape models pull`.")
+        return Check("failed", f"{', '.join(wrong)}: wrong checksum. Run `soundscape models pull`.")
     if missing:
-        return Check("degraded", f"{', '.join(missing)} is not here. Run `soundscape models pull`.")
+        return Check("degraded", f"{', '.join(missing)} is missing. Run `soundscape models pull`.")
     return Check("ok")
 
 
-def sandbox_check(protections: Protections) -> Check:
-    """Strangers' files are always decoded in a child; a kernel may not grant all that should hold it."""
-    # A worker that is not root has no other user to give: the rest holds its children.
+def check_sandbox(protections: Protections) -> Check:
+    """Check the confinement of the children: a kernel may not support every protection."""
+    # A worker that is not root cannot change the user of its children. The other protections suffice.
     missing = {name: why for name, why in protections.off.items() if name != "user"}
     if not missing and "files" in protections.on:
         return Check("ok")
     return Check("degraded", "; ".join(f"no {name}: {why}" for name, why in missing.items()))
 
 
-async def _checked(asking: Awaitable[None]) -> Check:
+async def _run(probe: Awaitable[None]) -> Check:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            await asking
+            await probe
     except ProjectError as error:
         return Check("failed", error.message)
     except TimeoutError:

@@ -27,8 +27,8 @@ from soundscape.api.access import SignedIn
 from soundscape.api.app import build
 from soundscape.api.keyring import Keyring, keys_in
 from soundscape.api.rates import neighbourhood
-from soundscape.api.server import listen
-from soundscape.api.server import serving as serving_app
+from soundscape.api.serve import listen
+from soundscape.api.serve import serving as serving_app
 from soundscape.api.tokens import NotSignedIn, Tokens
 from soundscape.cli.embedded_project import Project
 from soundscape.errors import RequestRefused

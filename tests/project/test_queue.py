@@ -116,10 +116,10 @@ async def test_many_workers_share(door: Door) -> None:
 async def test_removals_are_asked_for_until_forgotten(door: Door) -> None:
     _, name = await door.recording()
     door.sql("delete from public.audio_files where file_path = %s", name)
-    assert ("audio-files", [name]) in await door.queue.pending_deletions()
+    assert ("audio-files", [name]) in await door.queue.list_deletions()
     await door.objects.remove("audio-files", [name])
     await door.queue.confirm_deletions("audio-files", [name])
-    assert await door.queue.pending_deletions() == []
+    assert await door.queue.list_deletions() == []
     assert door.sql("select 1 from soundscape.deletions where name = %s", name) == []
 
 

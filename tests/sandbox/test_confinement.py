@@ -54,7 +54,7 @@ WAYS = {
     "another user": ("", str(A_USER)),
     "the worker's user": ("", "None"),
     "not root": (
-        f"confinement.python_folders(); os.setgroups([]);"
+        f"confinement.list_python_folders(); os.setgroups([]);"
         f" os.setresgid(*[{A_USER}] * 3); os.setresuid(*[{A_USER}] * 3)",
         "None",
     ),
@@ -181,7 +181,7 @@ def test_what_is_left_to_an_intruder(folder: Path, tmp_path: Path, way: str) -> 
     assert set(off) == expected_off
     assert set(on) | set(off) == set(confinement.NAMES)
     allowed = {"write", "read", "remove", "late_import", "thread", "own_name", "own_limits", "own_flags"}
-    if way != "the worker's user" and confinement.unreachable_for_others(confinement.python_folders()):
+    if way != "the worker's user" and confinement.find_closed_folder(confinement.list_python_folders()):
         del found["late_import"]  # Python lies where only root may look
         allowed -= {"late_import"}
     assert {name for name, outcome in found.items() if outcome != "refused"} == allowed, found
@@ -481,7 +481,7 @@ def test_a_worker_hides_its_environment_from_its_own_user(hidden: bool) -> None:
 def test_what_is_readable_holds_no_settings() -> None:
     """A checkout is on Python's path, and its .env beside the package."""
     root = Path(confinement.__file__).resolve().parents[2]
-    assert not any(root.is_relative_to(folder) for folder in confinement.python_folders())
+    assert not any(root.is_relative_to(folder) for folder in confinement.list_python_folders())
 
 
 def test_unreachable_for_others(tmp_path: Path) -> None:
@@ -489,6 +489,6 @@ def test_unreachable_for_others(tmp_path: Path) -> None:
     for folder, mode in ((open_one, 0o755), (closed, 0o750)):
         (folder / "inner").mkdir(parents=True)
         folder.chmod(mode)
-    assert confinement.unreachable_for_others([closed / "inner"]) == closed
-    found = confinement.unreachable_for_others([open_one / "inner"])
+    assert confinement.find_closed_folder([closed / "inner"]) == closed
+    found = confinement.find_closed_folder([open_one / "inner"])
     assert found is None or not found.is_relative_to(open_one)

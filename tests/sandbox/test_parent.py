@@ -21,7 +21,7 @@ import soundfile
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
 from soundscape.sandbox.confinement import FIRST_USER, LAST_USER, NAMES
 from soundscape.sandbox.parent import Sandbox
-from soundscape.sandbox.protocol import Analysis, understood
+from soundscape.sandbox.protocol import Analysis, parse_analysis
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -202,7 +202,7 @@ class Puppet(Sandbox):
                 pass_fds=(theirs.fileno(),),
                 stderr=asyncio.subprocess.PIPE,
             )
-        self._listening = asyncio.create_task(self._listen(self._process.stderr))
+        self._stderr_reader = asyncio.create_task(self._read_stderr(self._process.stderr))
         self._socket = ours
         self._jobs = 0
 
@@ -242,7 +242,7 @@ async def test_a_child_of_another_user(
     scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where that user may not enter Python's own folders: all that it needs is loaded before."""
-    monkeypatch.setattr("soundscape.sandbox.parent.unreachable_for_others", lambda _: None)
+    monkeypatch.setattr("soundscape.sandbox.parent.find_closed_folder", lambda _: None)
     models_dir = Path(tempfile.mkdtemp())
     models_dir.chmod(0o755)
     monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(models_dir))
@@ -273,8 +273,8 @@ async def test_a_child_of_another_user(
 async def test_a_child_that_fills_the_disk(
     scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch, files: int, size_bytes: int
 ) -> None:
-    monkeypatch.setattr("soundscape.sandbox.parent.FOLDER_BYTES", 1 << 20)
-    monkeypatch.setattr("soundscape.sandbox.parent.LOOK_AT_FOLDER_EVERY_S", 0.05)
+    monkeypatch.setattr("soundscape.sandbox.parent.MAX_FOLDER_BYTES", 1 << 20)
+    monkeypatch.setattr("soundscape.sandbox.parent.WATCH_INTERVAL_S", 0.05)
 
     class Writing(Puppet):
         SCRIPT = f"""
@@ -312,8 +312,8 @@ async def test_what_a_child_says_is_kept_short(scratch: Path, no_leaks: None, wa
     await box.start()
     with pytest.raises(AnalysisCrashed, match="status 3"):
         await analyze(box, wav, wall_s=30)
-    assert len(box._last_words) <= 20
-    assert "99999" in box._last_words[-1]
+    assert len(box._stderr_lines) <= 20
+    assert "99999" in box._stderr_lines[-1]
 
 
 # -- answers from a child that strangers' bytes have been through -----------------------------------------
@@ -354,7 +354,7 @@ async def test_nonsense_is_a_crash(scratch: Path, no_leaks: None, wav: Path, ans
 )
 def test_what_an_answer_means(answer: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error) as raised:
-        understood(answer, Path())
+        parse_analysis(answer, Path())
     if isinstance(raised.value, Refusal):
         assert (raised.value.message, raised.value.code, raised.value.remedy) == ("m", "c", "r")
 

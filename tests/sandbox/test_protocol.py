@@ -21,7 +21,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 def heard(record: dict[str, Any]) -> answers.Analysis:
     line = json.dumps({"record": record, "max_rss_bytes": 1}).encode()
-    return answers.understood(answers.parsed(line), Path())
+    return answers.parse_analysis(answers.parse_line(line), Path())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def heard(record: dict[str, Any]) -> answers.Analysis:
     [
         *(float("nan"), float("inf"), [-float("inf")], {"deep": [{"er": float("nan")}]}),
         *("a\x00", "\ud800", "\udfff", {"\x00": 1}, ["\udc00"]),
-        nested(answers.DEEPEST),
+        nested(answers.MAX_DEPTH),
     ],
 )
 def test_what_no_database_keeps(value: Any) -> None:
@@ -37,14 +37,14 @@ def test_what_no_database_keeps(value: Any) -> None:
         heard({"x": value})
 
 
-@pytest.mark.parametrize("value", [1e308, -1, None, "naïve ✓ 𝄞", [], nested(answers.DEEPEST - 1)])
+@pytest.mark.parametrize("value", [1e308, -1, None, "naïve ✓ 𝄞", [], nested(answers.MAX_DEPTH - 1)])
 def test_what_it_does(value: Any) -> None:
     assert heard({"x": value}).record == {"x": value}
 
 
 def test_nested_without_end() -> None:
     with pytest.raises(AnalysisCrashed):
-        answers.understood(
-            answers.parsed(b'{"max_rss_bytes": 1, "record": {"x": ' + b"[" * 3000 + b"]" * 3000 + b"}}"),
+        answers.parse_analysis(
+            answers.parse_line(b'{"max_rss_bytes": 1, "record": {"x": ' + b"[" * 3000 + b"]" * 3000 + b"}}"),
             Path(),
         )

@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 
 from soundscape.sandbox import scratch as scratch_module
-from soundscape.sandbox.scratch import PREFIX, Scratch, folder_of_ours
+from soundscape.sandbox.scratch import PREFIX, Scratch, open_worker_folder
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch_module, "LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr(scratch_module, "RETRY_S", 0.02)
 
 
 async def test_more_than_the_budget_waits(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path, budget_bytes=100, floor_bytes=0)
+    scratch = Scratch(tmp_path, budget_bytes=100, min_free_bytes=0)
     highest, running = 0, 0
 
     async def download(size_bytes: int) -> None:
         nonlocal highest, running
-        async with scratch.reserved(size_bytes):
+        async with scratch.reserve(size_bytes):
             running += size_bytes
             highest = max(highest, running)
             await asyncio.sleep(0.005)
@@ -39,9 +39,9 @@ async def test_more_than_the_budget_waits(tmp_path: Path) -> None:
 
 
 async def test_what_is_larger_than_the_budget_goes_alone(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path, budget_bytes=100, floor_bytes=0)
-    async with scratch.reserved(1):
-        large = asyncio.create_task(scratch.reserved(1000).__aenter__())
+    scratch = Scratch(tmp_path, budget_bytes=100, min_free_bytes=0)
+    async with scratch.reserve(1):
+        large = asyncio.create_task(scratch.reserve(1000).__aenter__())
         await asyncio.sleep(0.1)
         assert not large.done()
     async with asyncio.timeout(5):
@@ -50,10 +50,10 @@ async def test_what_is_larger_than_the_budget_goes_alone(tmp_path: Path) -> None
 
 
 async def test_one_that_is_cancelled_gives_its_room_back(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path, budget_bytes=100, floor_bytes=0)
+    scratch = Scratch(tmp_path, budget_bytes=100, min_free_bytes=0)
 
     async def hold() -> None:
-        async with scratch.reserved(100):
+        async with scratch.reserve(100):
             await asyncio.sleep(60)
 
     holding = asyncio.create_task(hold())
@@ -64,37 +64,38 @@ async def test_one_that_is_cancelled_gives_its_room_back(tmp_path: Path) -> None
     holding.cancel()
     await asyncio.gather(holding, waiting, return_exceptions=True)
     assert scratch.reserved_bytes == 0
-    async with asyncio.timeout(5), scratch.reserved(100):
+    async with asyncio.timeout(5), scratch.reserve(100):
         pass
 
 
 async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, waited for, and after a time left to another worker."""
-    scratch = Scratch(tmp_path, budget_bytes=100, floor_bytes=1 << 60)
-    assert "are kept" in str(scratch.trouble())
-    waiting = asyncio.create_task(scratch.reserved(10).__aenter__())
+    scratch = Scratch(tmp_path, budget_bytes=100, min_free_bytes=1 << 60)
+    assert "are kept" in str(scratch.find_problem())
+    waiting = asyncio.create_task(scratch.reserve(10).__aenter__())
     await asyncio.sleep(0.1)
     assert not waiting.done()
     scratch._floor_bytes = 0
     async with asyncio.timeout(5):
         await waiting
-    assert scratch.trouble() is None
+    assert scratch.find_problem() is None
 
-    monkeypatch.setattr(scratch_module, "WAIT_AT_MOST_S", 0.05)
+    monkeypatch.setattr(scratch_module, "MAX_WAIT_S", 0.05)
     with pytest.raises(OSError, match="no room"):
-        async with scratch.reserved(1 << 60):
+        async with scratch.reserve(1 << 60):
             pass
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    assert "No such file" in str(Scratch(tmp_path / "gone", budget_bytes=1).trouble())
+    assert "No such file" in str(Scratch(tmp_path / "gone", budget_bytes=1).find_problem())
 
 
 def test_what_killed_workers_left(tmp_path: Path) -> None:
     """The dead one's folder goes, the living one's stays, and so does what is nobody's of ours."""
     script = (
-        "import sys, time; from pathlib import Path; from soundscape.sandbox.scratch import folder_of_ours\n"
-        "with folder_of_ours(Path(sys.argv[1])) as folder:\n"
+        "import sys, time; from pathlib import Path\n"
+        "from soundscape.sandbox.scratch import open_worker_folder\n"
+        "with open_worker_folder(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'job-1').mkdir(); (folder / 'job-1' / 'source').write_bytes(bytes(1000))\n"
         "    print(folder, flush=True); time.sleep(60)\n"
     )
@@ -114,7 +115,7 @@ def test_what_killed_workers_left(tmp_path: Path) -> None:
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
         assert left.is_dir()
-        with folder_of_ours(tmp_path) as ours:
+        with open_worker_folder(tmp_path) as ours:
             assert not left.exists()
             assert (kept / "job-1" / "source").stat().st_size == 1000
             assert ours.is_dir()

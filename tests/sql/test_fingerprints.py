@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from soundscape.audio.fingerprint import Fingerprint, Keys, query_keys, stored_keys
+from soundscape.audio.fingerprint import Fingerprint, Keys, make_query_keys, make_stored_keys
 from soundscape.worker.duplicates import entry
 
 from .conftest import RESULT, Database, Row
@@ -101,14 +101,14 @@ def found_by_sound(audio_id: str, kind: str = "same_recording", probability: flo
 def test_a_recording_is_found_at_its_offset(db: Database, alice: str) -> None:
     ids = [ready(db, alice, result(seed)) for seed in range(4)]
     assert postings(db) == sum(len(set(zip(*_columns(seed), strict=True))) for seed in range(4))
-    best = candidates(db, query_keys(excerpt(heard(2), 301, 601)), everybody=True)[0]
+    best = candidates(db, make_query_keys(excerpt(heard(2), 301, 601)), everybody=True)[0]
     assert best[0] == ids[2]
     assert abs(best[1] - 301) <= 2
     assert best[2] > 50
 
 
 def _columns(seed: int) -> tuple[list[int], list[int]]:
-    keys = stored_keys(heard(seed))
+    keys = make_stored_keys(heard(seed))
     return keys.values.tolist(), keys.frames.tolist()
 
 
@@ -138,7 +138,7 @@ def test_what_lies_beyond_the_frames_of_a_posting_is_kept_but_not_looked_up(db: 
 
 def test_only_one_version_compares_with_itself(db: Database, alice: str) -> None:
     ready(db, alice, result(1) | {"index": entry(heard(1)) | {"version": 2}})
-    assert candidates(db, stored_keys(heard(1)), everybody=True) == []
+    assert candidates(db, make_stored_keys(heard(1)), everybody=True) == []
 
 
 def test_the_same_fingerprint_again_is_not_written_again(db: Database, alice: str) -> None:
@@ -147,8 +147,8 @@ def test_the_same_fingerprint_again_is_not_written_again(db: Database, alice: st
     again(db, audio_id, result(1))
     assert db.value("select number from soundscape.fingerprints") == number
     again(db, audio_id, result(1) | {"index": entry(heard(7))})
-    assert candidates(db, stored_keys(heard(1)), everybody=True) == []
-    assert candidates(db, stored_keys(heard(7)), everybody=True)[0][0] == audio_id
+    assert candidates(db, make_stored_keys(heard(1)), everybody=True) == []
+    assert candidates(db, make_stored_keys(heard(7)), everybody=True)[0][0] == audio_id
 
 
 @pytest.mark.parametrize("gone", ["recording", "user", "object", "bytes"])
@@ -164,17 +164,17 @@ def test_deletion_forgets(db: Database, alice: str, bob: str, gone: str) -> None
         db.remove(name)
     else:
         db.store(name, owner=alice)
-    assert candidates(db, stored_keys(heard(1)), everybody=True) == []
+    assert candidates(db, make_stored_keys(heard(1)), everybody=True) == []
     assert 0 < postings(db) < before
     assert db.rows("select * from public.stored_fingerprints(%s::uuid[])", [audio_id]) == []
-    assert candidates(db, stored_keys(heard(2)), everybody=True)[0][0] == kept
+    assert candidates(db, make_stored_keys(heard(2)), everybody=True)[0][0] == kept
 
 
 def test_a_moved_recording_is_not_forgotten(db: Database, alice: str) -> None:
     audio_id = ready(db, alice, result(1))
     etag = db.file(audio_id)["object_etag"]
     version = db.store(db.file(audio_id)["file_path"], owner=alice, etag=etag)
-    assert candidates(db, stored_keys(heard(1)), everybody=True)[0][0] == audio_id
+    assert candidates(db, make_stored_keys(heard(1)), everybody=True)[0][0] == audio_id
     # Else the worker would fetch it from Storage and match it again.
     assert db.value("select object_version from soundscape.fingerprints") == version
 
@@ -189,7 +189,7 @@ def test_candidates_are_those_that_the_viewer_sees(db: Database, alice: str, bob
     moderator = db.sign_up()
     db.rows("insert into public.user_roles (user_id, role) values (%s, 'moderator')", moderator)
     audio_id = ready(db, alice, result(1))
-    keys = stored_keys(heard(1))
+    keys = make_stored_keys(heard(1))
 
     def seen_by(*viewers: str) -> list[bool]:
         return [candidates(db, keys, viewer=viewer) != [] for viewer in viewers]
@@ -222,7 +222,7 @@ def test_private_copies_do_not_crowd_out_what_one_sees(
     db: Database, alice: str, bob: str, first_come: str
 ) -> None:
     """More of them than places of one key are looked at."""
-    keys = stored_keys(heard(1))
+    keys = make_stored_keys(heard(1))
     public = ready(db, bob, result(1), public=True)
     copies(db, alice, public, 310)
     if first_come == "the copies":
@@ -251,7 +251,10 @@ def test_no_recording_is_too_new_to_be_found(db: Database, alice: str) -> None:
     db.rows(
         "delete from public.audio_files where user_id = %s and id <> %s and title = 'A copy'", alice, first
     )
-    assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), everybody=True)} == {first, last}
+    assert {found for found, _, _ in candidates(db, make_stored_keys(heard(1)), everybody=True)} == {
+        first,
+        last,
+    }
 
 
 def test_ones_own_among_what_everybody_has_keeps_its_share(db: Database, alice: str, bob: str) -> None:
@@ -267,7 +270,7 @@ def test_ones_own_among_what_everybody_has_keeps_its_share(db: Database, alice: 
     )
     pairs = {str(row["audio_id"]): row["pairs"] for row in rows}
     # Of one that is asked among 452 alike, some 300 in 452 of its keys.
-    assert pairs[mine] > 0.5 * len(stored_keys(heard(1)))
+    assert pairs[mine] > 0.5 * len(make_stored_keys(heard(1)))
     assert max(pairs.values()) < 2 * pairs[mine]
 
 
@@ -285,7 +288,7 @@ def pages_read(db: Database, keys: Keys, viewer: str) -> int:
 
 def test_what_others_keep_private_is_not_read(db: Database, alice: str, bob: str) -> None:
     """Nor is it paid for: who waits the longer for it would know of it."""
-    keys = stored_keys(heard(1))
+    keys = make_stored_keys(heard(1))
     ready(db, bob, result(1), public=True)
     private = ready(db, alice, result(1))
     carol = db.sign_up()
@@ -309,7 +312,9 @@ def test_postings_change_places_with_what_everybody_sees(db: Database, alice: st
     private, public = (held[1], held[0]), (sum(held), 0)
 
     def places() -> tuple[int, int]:
-        assert {found for found, _, _ in candidates(db, stored_keys(heard(1)), viewer=alice)} == {audio_id}
+        assert {found for found, _, _ in candidates(db, make_stored_keys(heard(1)), viewer=alice)} == {
+            audio_id
+        }
         return listed_postings(db), unlisted_postings(db)
 
     assert places() == private
@@ -344,7 +349,7 @@ def test_a_change_that_is_taken_back_moves_no_postings(db: Database, alice: str)
 def test_candidates_say_among_how_many_keys(db: Database, alice: str, bob: str) -> None:
     for owner, seed in ((alice, 1), (alice, 2), (bob, 3)):
         ready(db, owner, result(seed))
-    held = {seed: len(stored_keys(heard(seed))) for seed in (1, 2, 3)}
+    held = {seed: len(make_stored_keys(heard(seed))) for seed in (1, 2, 3)}
     ask = "select distinct among from public.fingerprint_candidates(%s, %s, 1, 9, %s, %s)"
     keys = [*map(list, _columns(1))]
     assert db.value(ask, *keys, alice, False) == held[1] + held[2]
@@ -364,13 +369,13 @@ def test_a_claim_does_not_tell_how_much_is_private(
     def among() -> int:
         return int(db.value(ask, *map(list, _columns(1)), everybody, first))
 
-    listed = len(stored_keys(heard(1))) + len(stored_keys(heard(3)))
+    listed = len(make_stored_keys(heard(1))) + len(make_stored_keys(heard(3)))
     assert among() == listed
     ready(db, alice, result(4))
     ready(db, bob, result(5))
     assert among() == listed
     db.rows(LISTED, False, third)
-    assert among() == len(stored_keys(heard(1)))
+    assert among() == len(make_stored_keys(heard(1)))
 
 
 # -- backfill -------------------------------------------------------------------------------------
@@ -394,7 +399,7 @@ def test_recordings_analysed_before_are_listed_and_indexed(db: Database, alice: 
     assert [str(row["audio_id"]) for row in db.rows("select * from public.unindexed_recordings(1)")] == [
         second
     ]
-    assert candidates(db, stored_keys(heard(1)), everybody=True)[0][0] == first
+    assert candidates(db, make_stored_keys(heard(1)), everybody=True)[0][0] == first
 
 
 # -- claims ---------------------------------------------------------------------------------------

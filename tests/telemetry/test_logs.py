@@ -179,7 +179,7 @@ def test_in_a_process_of_its_own() -> None:
     """Standard error of a worker whose project answers with the key it was given."""
     script = """
 import asyncio, sys
-from soundscape import logs
+from soundscape.telemetry import logs
 from soundscape.settings import Settings
 from soundscape.api.app import build
 from tests.service import serving

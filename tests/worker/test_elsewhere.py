@@ -51,8 +51,8 @@ CALLS: dict[str, Callable[[Queue, Objects], Any]] = {
     "complete": lambda queue, _: queue.complete(JOB, {}),
     "refuse": lambda queue, _: queue.refuse(JOB, UnreadableAudio("no")),
     "reconcile": lambda queue, _: queue.reconcile(),
-    "stats": lambda queue, _: queue.stats(),
-    "removals": lambda queue, _: queue.pending_deletions(1),
+    "stats": lambda queue, _: queue.read_stats(),
+    "removals": lambda queue, _: queue.list_deletions(1),
     "fetch": lambda _, objects: objects.fetch("audio-files", "u/x.wav", io.BytesIO(), max_bytes=10),
     "remove": lambda _, objects: objects.remove("audio-files", ["u/x.wav"]),
 }

@@ -25,7 +25,7 @@ async def test_a_stalled_heartbeat_is_sent_again_within_the_lease() -> None:
     attempt = Attempt(
         queue=cast(Any, queue),
         objects=cast(Any, None),
-        fingerprints=cast(Any, None),
+        index=cast(Any, None),
         sandbox=cast(Any, None),
         scratch=cast(Any, None),
         limits=cast(Any, None),

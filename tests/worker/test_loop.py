@@ -31,6 +31,7 @@ from soundscape.settings import Settings
 from soundscape.telemetry import logs, traces
 from soundscape.worker import job as job_module
 from soundscape.worker import loop as loop_module
+from soundscape.worker import sweep as sweep_module
 from soundscape.worker.loop import Worker
 from tests import embedded
 from tests.sandbox import bombs
@@ -190,14 +191,14 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
 
 
 def child_of(worker: Worker) -> int:
-    process = worker._sandboxes[0]._process
+    process = worker._slots._sandboxes[0]._process
     assert process is not None
     return process.pid
 
 
 async def held(worker: Worker, bench: Bench) -> tuple[int, str, str]:
     """A child stopped with a job in its hands, however quick analysis is; the recording and its name."""
-    (sandbox,) = worker._sandboxes
+    (sandbox,) = worker._slots._sandboxes
     child, jobs_before = child_of(worker), sandbox._jobs
     os.kill(child, signal.SIGSTOP)
     audio_id, name = bench.recording()
@@ -289,7 +290,7 @@ async def test_names_that_were_taken_too_long_ago_are_left_alone(
     bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others may use them by then: deleting by name would take their bytes."""
-    monkeypatch.setattr(loop_module, "REMOVALS_FOR_S", -1.0)
+    monkeypatch.setattr(sweep_module, "MAX_DELETING_S", -1.0)
     _, name = bench.recording()
     bench.sql("delete from public.audio_files where file_path = %s", name)
     worker = await start()
@@ -400,8 +401,8 @@ async def test_readiness_tells_of_children_that_do_not_start(
 ) -> None:
     worker = await start()
     await eventually(lambda: worker.warm)
-    assert (await worker.checks())["analysis"].state == "ok"
-    (sandbox,) = worker._sandboxes
+    assert (await worker.run_checks())["analysis"].state == "ok"
+    (sandbox,) = worker._slots._sandboxes
     await sandbox.stop()
 
     async def fail() -> None:
@@ -409,12 +410,12 @@ async def test_readiness_tells_of_children_that_do_not_start(
 
     with monkeypatch.context() as exhausted:
         exhausted.setattr(sandbox, "start", fail)
-        renewing = asyncio.create_task(worker._renew(sandbox))
-        await eventually(lambda: worker._analysis_trouble() is not None)
-        check = (await worker.checks())["analysis"]
+        renewing = asyncio.create_task(worker._slots._start_child(sandbox))
+        await eventually(lambda: worker._find_analysis_problem() is not None)
+        check = (await worker.run_checks())["analysis"]
         assert (check.state, "no more processes" in check.reason) == ("failed", True)
     await renewing
-    assert (await worker.checks())["analysis"].state == "ok"
+    assert (await worker.run_checks())["analysis"].state == "ok"
 
 
 async def test_readiness_tells_of_a_claim_loop_that_ended(start: Start) -> None:
@@ -422,7 +423,7 @@ async def test_readiness_tells_of_a_claim_loop_that_ended(start: Start) -> None:
     await eventually(lambda: worker.warm)
     worker._tasks[0].cancel()
     await eventually(worker._tasks[0].done)
-    assert (await worker.checks())["analysis"].reason == "the claim loop has ended"
+    assert (await worker.run_checks())["analysis"].reason == "the claim loop has ended"
 
 
 async def test_it_works_without_what_saves_time(
@@ -431,7 +432,7 @@ async def test_it_works_without_what_saves_time(
     def full() -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(loop_module, "warm_up", full)
+    monkeypatch.setattr(loop_module, "load_matcher", full)
     await start()
     audio_id, _ = bench.recording()
     await eventually(lambda: bench.status(audio_id) == "ready")
@@ -465,7 +466,7 @@ async def test_the_heart_stops_before_the_job_ends(
     bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A beat that finds the job ended by ourselves is no lost lease, however long is compared afterwards."""
-    monkeypatch.setattr(job_module, "settle", lambda _: asyncio.sleep(1.0))
+    monkeypatch.setattr(job_module, "compare_simultaneous", lambda _: asyncio.sleep(1.0))
     outcomes: list[str] = []
     run = job_module.Attempt.run
 
@@ -485,10 +486,10 @@ async def test_whoever_asks_while_it_stops_is_told_so(start: Start) -> None:
     worker = await start()
     await eventually(lambda: worker.warm and worker.reachable)
     await worker.stop()
-    checks = await worker.checks()
+    checks = await worker.run_checks()
     assert {checks["analysis"].state, checks["database"].state} == {"failed"}
     with pytest.raises(ProjectUnreachable):
-        await worker.queue_stats()
+        await worker.read_queue_stats()
     with pytest.raises(ProjectUnreachable):
         _ = worker.scratch_folder
 
@@ -608,7 +609,7 @@ async def test_one_id_through_everything(
 
     (whole,) = (span for span in spans if span["name"] == "job")
     parts = {span["name"] for span in spans if span["parent"] == whole["id"]}
-    assert parts == {"fetch", "analyze", "store", "complete", "recognise"}
+    assert parts == {"fetch", "analyze", "store", "complete", "match"}
     assert (whole["soundscape.audio.id"], whole["event.outcome"]) == (audio_id, "succeeded")
 
 
@@ -625,7 +626,7 @@ async def test_a_file_that_kills_its_child(bench: Bench, start: Start, tmp_path:
         while True:
             await asyncio.sleep(0.05)
             (job,) = bench.jobs(poison)
-            process = worker._sandboxes[0]._process
+            process = worker._slots._sandboxes[0]._process
             if job["state"] == "running" and process is not None:
                 await asyncio.sleep(0.2)
                 if bench.jobs(poison)[0]["state"] == "running":

@@ -8,15 +8,15 @@ import pytest
 
 from soundscape.audio.tagging import models
 from soundscape.sandbox.confinement import NAMES, Protections
-from soundscape.worker.readiness import Check, models_check, sandbox_check
+from soundscape.worker.readiness import Check, check_models, check_sandbox
 
 
 def test_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(tmp_path))
-    missing = models_check()
+    missing = check_models()
     assert (missing.state, "models pull" in missing.reason) == ("degraded", True)
     (tmp_path / models.YAMNET.filename).write_bytes(b"other bytes")
-    wrong = models_check()
+    wrong = check_models()
     assert (wrong.state, "yamnet" in wrong.reason) == ("failed", True)
 
 
@@ -24,7 +24,7 @@ def test_models_that_are_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     (tmp_path / "m").write_bytes(b"")
     whole = models.ModelStatus(models.YAMNET, tmp_path / "m", "present")
     monkeypatch.setattr(models, "statuses", lambda: [whole])
-    assert models_check() == Check("ok")
+    assert check_models() == Check("ok")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_models_that_are_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ],
 )
 def test_sandbox(off: dict[str, str], state: str) -> None:
-    found = sandbox_check(Protections(tuple(name for name in NAMES if name not in off), off))
+    found = check_sandbox(Protections(tuple(name for name in NAMES if name not in off), off))
     assert found.state == state
     for name, why in off.items():
         assert (why in found.reason) == (state == "degraded"), name

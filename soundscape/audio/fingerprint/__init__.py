@@ -3,9 +3,9 @@
     fingerprinter = Fingerprinter()
     fingerprinter.push(S)                       # batches of the shared spectrum
     fingerprint = fingerprinter.result()
-    index = Index()
+    index = MemoryIndex()
     index.add("first", fingerprint)
-    match(query, index).hits
+    find_matches(query, index).matches
 
 `peaks` finds them, `keys` makes the terms of an inverted index of them, `index` is such an index in
 memory, `verify` and `score` judge its candidates, `code` is the binary form; `exact` and `acoustid` are the
@@ -15,9 +15,9 @@ identities beside it.
 from .acoustid import AcoustId, AcoustIdMeter
 from .code import ALGORITHM, FRAME_RATE_HZ, VERSION, Fingerprint, FingerprintError
 from .exact import PcmDigest
-from .index import Candidate, Candidates, Index
-from .keys import KEY_SPACE, Keys, query_keys, stored_keys
-from .match import Answer, Hit, Kind, Matches, match
+from .index import Candidate, Index, MemoryIndex
+from .keys import KEY_SPACE, Keys, make_query_keys, make_stored_keys
+from .match import Match, MatchKind, MatchResult, Verdict, find_matches
 from .peaks import Fingerprinter
 from .score import CALIBRATION, THRESHOLD
 
@@ -30,19 +30,19 @@ __all__ = [
     "VERSION",
     "AcoustId",
     "AcoustIdMeter",
-    "Answer",
     "Candidate",
-    "Candidates",
     "Fingerprint",
     "FingerprintError",
     "Fingerprinter",
-    "Hit",
     "Index",
     "Keys",
-    "Kind",
-    "Matches",
+    "Match",
+    "MatchKind",
+    "MatchResult",
+    "MemoryIndex",
     "PcmDigest",
-    "match",
-    "query_keys",
-    "stored_keys",
+    "Verdict",
+    "find_matches",
+    "make_query_keys",
+    "make_stored_keys",
 ]

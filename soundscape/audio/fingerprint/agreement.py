@@ -18,7 +18,7 @@ Bits = npt.NDArray[np.uint64]
 
 
 @compiled()
-def spread(frames: Frames, cells: Frames, bits: Bits) -> None:
+def set_bits(frames: Frames, cells: Frames, bits: Bits) -> None:
     """Set the bits within one frame and one cell of each peak."""
     for i in range(frames.shape[0]):
         if cells[i] < 0:
@@ -29,7 +29,7 @@ def spread(frames: Frames, cells: Frames, bits: Bits) -> None:
 
 
 @compiled()
-def agree(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> tuple[int, int]:
+def count_agreeing(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> tuple[int, int]:
     """(n, k): peaks inside the query, and those that agree."""
     n = 0
     k = 0
@@ -43,7 +43,9 @@ def agree(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -
 
 
 @compiled()
-def hits(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> npt.NDArray[np.int8]:
+def mark_agreeing(
+    frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float
+) -> npt.NDArray[np.int8]:
     """Per peak: 1 agrees, 0 does not, -1 outside the query."""
     found = np.full(frames.shape[0], -1, np.int8)
     for i in range(frames.shape[0]):
@@ -55,19 +57,19 @@ def hits(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) ->
 
 
 @compiled()
-def rates_at_lags(
+def measure_rates_at_lags(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
 ) -> npt.NDArray[np.float64]:
     """Rate of agreement that many frames away, with one hit and one miss added to each."""
     rates = np.empty(away.shape[0])
     for a in range(away.shape[0]):
-        n, k = agree(frames, cells, bits, lag + away[a], tempo)
+        n, k = count_agreeing(frames, cells, bits, lag + away[a], tempo)
         rates[a] = (k + 1.0) / (n + 2.0)
     return rates
 
 
 @compiled()
-def rates_at_pitches(
+def measure_rates_at_pitches(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
 ) -> npt.NDArray[np.float64]:
     """Rate of agreement at the right times and that many cells away, one hit and one miss added to each."""
@@ -87,7 +89,7 @@ def rates_at_pitches(
 
 
 @compiled()
-def best_fit(
+def fit_alignment(
     frames: Frames,
     cells: Frames,
     bits: Bits,
@@ -118,7 +120,7 @@ def best_fit(
         tried = tempo + ((s + 1) // 2 if s % 2 else -(s // 2)) * tempo_step
         for d in range(2 * lag_steps + 1):
             shifted = anchor + ((d + 1) // 2 if d % 2 else -(d // 2)) - middle * tried
-            _, k = agree(frames, cells, bits, shifted, tried)
+            _, k = count_agreeing(frames, cells, bits, shifted, tried)
             worth = float(k) if s == 0 else (1.0 - reluctance) * k
             if worth > most:
                 most = worth
@@ -128,7 +130,7 @@ def best_fit(
 
 
 @compiled()
-def heaviest(gain: npt.NDArray[np.float64]) -> tuple[int, int]:
+def find_heaviest_run(gain: npt.NDArray[np.float64]) -> tuple[int, int]:
     """Both ends, included, of the contiguous run with the greatest sum (Kadane)."""
     best = -1e300
     low = high = start = 0

@@ -35,8 +35,8 @@ FRAME_RATE_HZ = 22_050 / 512
 _MAGIC = b"SSFP"
 _HEADER = struct.Struct("<4sBxxxIII")
 _RANK_BITS = 5
-_MOST_FRAMES = 24 * 3600 * 44  # a day; a bound on what a forged header may ask for
-_MOST_PEAKS_PER_FRAME = 6
+_MAX_FRAMES = 24 * 3600 * 44  # a day; a bound on what a forged header may ask for
+_MAX_PEAKS_PER_FRAME = 6
 
 
 class FingerprintError(SoundScapeError):
@@ -56,7 +56,7 @@ class Fingerprint:
     frames
         int32, shape (n,): the peak's frame.
     pitches
-        uint16, shape (n,): its frequency on the warped axis of `peaks.pitch_of_bin`.
+        uint16, shape (n,): its frequency on the warped axis of `peaks.bin_to_pitch`.
     ranks
         uint8, shape (n,): how many peaks of its band within a second are stronger, 0 to 19.
     """
@@ -110,7 +110,7 @@ class Fingerprint:
                 code="fingerprint_version",
                 remedy="Analyse the recording again.",
             )
-        if frame_count > _MOST_FRAMES or count > frame_count * _MOST_PEAKS_PER_FRAME:
+        if frame_count > _MAX_FRAMES or count > frame_count * _MAX_PEAKS_PER_FRAME:
             raise FingerprintError("The fingerprint's header declares an impossible size.")
         body = data[_HEADER.size :]
         if zlib.crc32(body) != crc:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 
 from .code import Fingerprint
-from .keys import KEY_SPACE, Keys, stored_keys
+from .keys import KEY_SPACE, Keys, make_stored_keys
 
 LAG_STEP_FRAMES = 2
 """Offsets are counted in steps of two frames; a candidate's count adds one neighbouring step."""
@@ -42,17 +42,17 @@ class Candidate:
     among: int
 
 
-class Candidates(Protocol):
+class Index(Protocol):
     """Where candidates and the stored fingerprints come from."""
 
-    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         """The `limit` best (recording, offset) by number of keys held, best first."""
 
-    def fingerprint(self, recording_id: str) -> Fingerprint:
+    def read_fingerprint(self, recording_id: str) -> Fingerprint:
         """The stored fingerprint of a candidate."""
 
 
-class Index:
+class MemoryIndex:
     """Fingerprints by id, with their keys inverted.
 
     The inverted lists are rebuilt by the first query after a change: adding many, then asking many
@@ -79,7 +79,7 @@ class Index:
     def add(self, recording_id: str, fingerprint: Fingerprint) -> None:
         """Put a recording in, replacing what was there under the same id."""
         self._fingerprints[recording_id] = fingerprint
-        self._keys[recording_id] = stored_keys(fingerprint)
+        self._keys[recording_id] = make_stored_keys(fingerprint)
         self._order = None
 
     def remove(self, recording_id: str) -> None:
@@ -88,18 +88,18 @@ class Index:
         del self._keys[recording_id]
         self._order = None
 
-    def fingerprint(self, recording_id: str) -> Fingerprint:
+    def read_fingerprint(self, recording_id: str) -> Fingerprint:
         """The fingerprint stored under an id. Raises KeyError where there is none."""
         return self._fingerprints[recording_id]
 
-    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         """The `limit` best (recording, offset) by number of keys held, best first."""
         order = self._build()
         codes = _collect(keys.values, keys.frames, self._starts, self._recordings, self._frames)
         codes.sort()
         places, counts = _count(codes)
         best = np.lexsort((places, -counts))[: 4 * limit]
-        return spaced_out(
+        return drop_near_offsets(
             (
                 Candidate(
                     order[places[i] >> _RECORDING_SHIFT],
@@ -129,7 +129,7 @@ class Index:
         return self._order
 
 
-def spaced_out(best_first: Iterable[Candidate], limit: int) -> list[Candidate]:
+def drop_near_offsets(best_first: Iterable[Candidate], limit: int) -> list[Candidate]:
     """The first `limit` of them, without those within two steps of a better offset of the same recording."""
     found: list[Candidate] = []
     taken: dict[str, list[int]] = {}

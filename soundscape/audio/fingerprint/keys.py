@@ -16,19 +16,19 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 
 from .code import FRAME_RATE_HZ, Fingerprint
-from .peaks import LOWEST_PITCH, PITCH_STEPS, bin_of_pitch, pitch_of_bin
+from .peaks import LOWEST_PITCH, PITCH_STEPS, bin_to_pitch, pitch_to_bin
 
 CELLS = 260
-SHORTEST_STEP = 2
-LONGEST_STEP = 63
-KEY_SPACE = CELLS * CELLS * (LONGEST_STEP - SHORTEST_STEP + 1)
+MIN_STEP = 2
+MAX_STEP = 63
+KEY_SPACE = CELLS * CELLS * (MAX_STEP - MIN_STEP + 1)
 """Keys are 0 <= key < KEY_SPACE, just under 2**22."""
 
 STORED_RANKS = 3
 STORED_PARTNERS = 3
 QUERY_RANKS = 6
 QUERY_PARTNERS = 8
-MOST_KEYS_PER_SECOND = 30
+MAX_KEYS_PER_SECOND = 30
 LONG_QUERY_S = 120.0
 """A query longer than this asks with the sparse keys of the stored side: it has enough of them."""
 
@@ -44,27 +44,27 @@ class Keys:
         return int(self.values.shape[0])
 
 
-def cells_of_pitch(pitches: npt.NDArray[np.integer | np.floating]) -> npt.NDArray[np.int32]:
+def pitch_to_cell(pitches: npt.NDArray[np.integer | np.floating]) -> npt.NDArray[np.int32]:
     """Pitch → cell of the warped axis, 0 to CELLS - 1; -1 outside the axis."""
     cells = np.floor((np.asarray(pitches, np.float64) - LOWEST_PITCH) / PITCH_STEPS).astype(np.int32)
     cells[(cells < 0) | (cells >= CELLS)] = -1
     return cells
 
 
-def stored_keys(fingerprint: Fingerprint) -> Keys:
+def make_stored_keys(fingerprint: Fingerprint) -> Keys:
     """The keys to put into an index: at most 30 in any second of the recording, strongest first."""
     chosen = fingerprint.ranks < STORED_RANKS
     values, frames = _pairs(
         fingerprint.frames[chosen],
-        cells_of_pitch(fingerprint.pitches[chosen]),
+        pitch_to_cell(fingerprint.pitches[chosen]),
         fingerprint.ranks[chosen],
         STORED_PARTNERS,
-        MOST_KEYS_PER_SECOND,
+        MAX_KEYS_PER_SECOND,
     )
     return Keys(values, frames)
 
 
-def query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
+def make_query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
     """The keys to ask an index for, as if the query had been played at 1/`speed` of its speed.
 
     A recording played `speed` times too fast has its frequencies multiplied and its times divided by
@@ -73,12 +73,12 @@ def query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
     long = fingerprint.duration_s > LONG_QUERY_S
     chosen = fingerprint.ranks < (STORED_RANKS if long else QUERY_RANKS)
     partners = STORED_PARTNERS if long else QUERY_PARTNERS
-    frames, pitches = scaled(fingerprint.frames[chosen], fingerprint.pitches[chosen], speed)
-    values, starts = _pairs(frames, cells_of_pitch(pitches), fingerprint.ranks[chosen], partners, 0)
+    frames, pitches = undo_speed(fingerprint.frames[chosen], fingerprint.pitches[chosen], speed)
+    values, starts = _pairs(frames, pitch_to_cell(pitches), fingerprint.ranks[chosen], partners, 0)
     return Keys(values, starts)
 
 
-def scaled(
+def undo_speed(
     frames: npt.NDArray[np.int32], pitches: npt.NDArray[np.uint16], speed: float
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """Peaks at their times and pitches before a change of speed."""
@@ -86,7 +86,7 @@ def scaled(
         return frames, pitches.astype(np.float64)
     return (
         np.rint(frames * speed).astype(np.int32),
-        pitch_of_bin(bin_of_pitch(pitches) / speed),
+        bin_to_pitch(pitch_to_bin(pitches) / speed),
     )
 
 
@@ -95,7 +95,7 @@ def _pairs(
     cells: npt.NDArray[np.int32],
     ranks: npt.NDArray[np.uint8],
     partners: int,
-    most_per_second: int,
+    max_per_second: int,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     inside = cells >= 0
     frames, cells, ranks = frames[inside], cells[inside], ranks[inside]
@@ -104,12 +104,12 @@ def _pairs(
     weakness = np.empty(values.shape[0], np.uint8)
     n = _pair(frames, cells, ranks, partners, values, starts, weakness)
     values, starts, weakness = values[:n], starts[:n], weakness[:n]
-    if most_per_second and n:
+    if max_per_second and n:
         second = (starts / FRAME_RATE_HZ).astype(np.int64)
         order = np.lexsort((np.arange(n), weakness, second))
         _, first, counts = np.unique(second[order], return_index=True, return_counts=True)
         place = np.arange(n) - np.repeat(first, counts)
-        keep = np.sort(order[place < most_per_second])
+        keep = np.sort(order[place < max_per_second])
         values, starts = values[keep], starts[keep]
     return values.copy(), starts.copy()
 
@@ -130,8 +130,8 @@ def _pair(
     for i in range(frames.shape[0]):
         held = 0
         j = i + 1
-        while j < frames.shape[0] and frames[j] - frames[i] <= LONGEST_STEP:
-            if frames[j] - frames[i] >= SHORTEST_STEP:
+        while j < frames.shape[0] and frames[j] - frames[i] <= MAX_STEP:
+            if frames[j] - frames[i] >= MIN_STEP:
                 place = held
                 while place > 0 and ranks[best[place - 1]] > ranks[j]:
                     place -= 1
@@ -144,8 +144,8 @@ def _pair(
             j += 1
         for k in range(held):
             j = best[k]
-            step = frames[j] - frames[i] - SHORTEST_STEP
-            values[n] = (cells[i] * CELLS + cells[j]) * (LONGEST_STEP - SHORTEST_STEP + 1) + step
+            step = frames[j] - frames[i] - MIN_STEP
+            values[n] = (cells[i] * CELLS + cells[j]) * (MAX_STEP - MIN_STEP + 1) + step
             starts[n] = frames[i]
             weakness[n] = ranks[i] + ranks[j]
             n += 1

@@ -9,34 +9,34 @@ from enum import StrEnum
 import numpy as np
 
 from .code import FRAME_RATE_HZ, Fingerprint
-from .index import Candidate, Candidates
-from .keys import STORED_RANKS, cells_of_pitch, query_keys
-from .score import THRESHOLD, probability
-from .verify import Evidence, screen, verify
+from .index import Candidate, Index
+from .keys import STORED_RANKS, make_query_keys, pitch_to_cell
+from .score import THRESHOLD, estimate_probability
+from .verify import Evidence, make_screen, verify
 
 SPEEDS = (1.0, 0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04)
 """Playing speeds tried: those after 1.0 only where that finds nothing, or nothing at nearly that speed."""
-HALF_A_STEP = 0.004
+HALF_SPEED_STEP = 0.004
 
-CANDIDATES = 16
-FEWEST_PEAKS = 20
-FEWEST_NOTES = 5.0
+MAX_CANDIDATES = 16
+MIN_PEAKS = 20
+MIN_NOTES = 5.0
 """How many equally frequent cells a sound's peaks must be worth; a sine in noise is worth under 4."""
-MOST = 0.7
+MOSTLY_SHARE = 0.7
 """Share of a recording from which a span counts as most of it."""
-NEAR_BEST = 0.6
+MIN_SCORE_SHARE = 0.6
 """Another offset is reported where its score is at least this part of the best one's."""
 
 
-class Answer(StrEnum):
-    """What a query came to."""
+class Verdict(StrEnum):
+    """What is known about a query."""
 
     MATCH = "match"
     NO_MATCH = "no match"
     NOT_ENOUGH_CONTENT = "not enough content"
 
 
-class Kind(StrEnum):
+class MatchKind(StrEnum):
     """How much of the two recordings the span covers."""
 
     SAME_RECORDING = "same recording"
@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Hit:
+class Match:
     """One recording that the query matches.
 
     Attributes
@@ -78,86 +78,92 @@ class Hit:
     speed: float
     score: float
     probability: float
-    kind: Kind
+    kind: MatchKind
     other_offsets_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
-class Matches:
-    """The answer and, where it is `Answer.MATCH`, the hits, most probable first."""
+class MatchResult:
+    """The verdict and, if it is `Verdict.MATCH`, the matches, best score first."""
 
-    answer: Answer
-    hits: tuple[Hit, ...] = ()
+    verdict: Verdict
+    matches: tuple[Match, ...] = ()
 
 
-def match(
+def find_matches(
     query: Fingerprint,
-    index: Candidates,
+    index: Index,
     *,
     threshold: float = THRESHOLD,
     speeds: Sequence[float] = SPEEDS,
-) -> Matches:
-    """Look a query up.
+) -> MatchResult:
+    """Find the recordings that a query comes from.
 
     Parameters
     ----------
     query
         Fingerprint of the sound to identify, made as every other.
     index
-        An `Index`, or anything that answers as one.
+        Where candidates come from.
     threshold
-        Probability from which a recording is a hit.
+        Probability from which a recording is a match.
     speeds
         Speeds to try, at least one. Those after the first only where it finds nothing, or finds the
         recording at a speed that another is nearer to.
 
+    Returns
+    -------
+    MatchResult
+        Nothing is matched if the query has too few peaks.
     """
-    if not enough_content(query):
-        return Matches(Answer.NOT_ENOUGH_CONTENT)
-    found: dict[str, list[Hit]] = {}
+    if not has_enough_content(query):
+        return MatchResult(Verdict.NOT_ENOUGH_CONTENT)
+    found: dict[str, list[Match]] = {}
     for some in (speeds[:1], speeds[1:]):
         for speed in some:
-            laid_out = screen(query, speed=speed)
-            for candidate in index.candidates(query_keys(query, speed=speed), CANDIDATES):
-                stored = index.fingerprint(candidate.recording_id)
+            laid_out = make_screen(query, speed=speed)
+            for candidate in index.find_candidates(make_query_keys(query, speed=speed), MAX_CANDIDATES):
+                stored = index.read_fingerprint(candidate.recording_id)
                 evidence = verify(laid_out, stored, candidate.lag_frames)
-                if evidence is None or evidence.n < FEWEST_PEAKS:
+                if evidence is None or evidence.n < MIN_PEAKS:
                     continue
-                hit = _hit(query, stored, candidate, evidence, speed)
-                if hit.probability >= threshold:
-                    found.setdefault(hit.recording_id, []).append(hit)
-        hits = sorted((_best(several) for several in found.values()), key=lambda hit: -hit.score)
-        if hits and abs(hits[0].speed - speeds[0]) < HALF_A_STEP:
+                match = _make_match(query, stored, candidate, evidence, speed)
+                if match.probability >= threshold:
+                    found.setdefault(match.recording_id, []).append(match)
+        matches = sorted(
+            (_merge_offsets(several) for several in found.values()), key=lambda match: -match.score
+        )
+        if matches and abs(matches[0].speed - speeds[0]) < HALF_SPEED_STEP:
             break
-    return Matches(Answer.MATCH, tuple(hits)) if hits else Matches(Answer.NO_MATCH)
+    return MatchResult(Verdict.MATCH, tuple(matches)) if matches else MatchResult(Verdict.NO_MATCH)
 
 
-def enough_content(query: Fingerprint) -> bool:
+def has_enough_content(query: Fingerprint) -> bool:
     """Whether a sound has peaks enough, on notes enough, to be told from others at all."""
     strong = query.pitches[query.ranks < STORED_RANKS]
-    if strong.shape[0] < FEWEST_PEAKS:
+    if strong.shape[0] < MIN_PEAKS:
         return False
-    _, counts = np.unique(cells_of_pitch(strong), return_counts=True)
+    _, counts = np.unique(pitch_to_cell(strong), return_counts=True)
     share = counts / counts.sum()
-    return bool(np.exp(-np.sum(share * np.log(share))) >= FEWEST_NOTES)
+    return bool(np.exp(-np.sum(share * np.log(share))) >= MIN_NOTES)
 
 
-def _hit(
+def _make_match(
     query: Fingerprint, stored: Fingerprint, candidate: Candidate, evidence: Evidence, speed: float
-) -> Hit:
+) -> Match:
     first, last = evidence.span
     length = last - first + 1
     played_speed = speed * evidence.tempo
     share_of_query = min(1.0, length / played_speed / max(query.frame_count, 1))
     share_of_recording = min(1.0, length / max(stored.frame_count, 1))
     shares = sorted((share_of_query, share_of_recording))
-    if shares[0] >= MOST:
-        kind = Kind.SAME_RECORDING
-    elif shares[1] >= MOST:
-        kind = Kind.EXCERPT
+    if shares[0] >= MOSTLY_SHARE:
+        kind = MatchKind.SAME_RECORDING
+    elif shares[1] >= MOSTLY_SHARE:
+        kind = MatchKind.EXCERPT
     else:
-        kind = Kind.SHARED_MATERIAL
-    return Hit(
+        kind = MatchKind.SHARED_MATERIAL
+    return Match(
         recording_id=candidate.recording_id,
         offset_s=evidence.lag_frames / FRAME_RATE_HZ,
         span_s=(first / FRAME_RATE_HZ, (last + 1) / FRAME_RATE_HZ),
@@ -165,19 +171,19 @@ def _hit(
         share_of_recording=share_of_recording,
         speed=played_speed,
         score=min(evidence.lag_tail, evidence.pitch_tail),
-        probability=probability(candidate, evidence),
+        probability=estimate_probability(candidate, evidence),
         kind=kind,
     )
 
 
-def _best(hits: list[Hit]) -> Hit:
-    """The best of one recording's hits, carrying the offsets of those nearly as good."""
-    hits = sorted(hits, key=lambda h: -h.score)
-    best = hits[0]
+def _merge_offsets(matches: list[Match]) -> Match:
+    """The best of one recording's matches, carrying the offsets of those nearly as good."""
+    matches = sorted(matches, key=lambda match: -match.score)
+    best = matches[0]
     others: list[float] = []
-    for hit in hits[1:]:
-        if hit.score >= NEAR_BEST * best.score and all(
-            abs(hit.offset_s - seen) > 0.1 for seen in (best.offset_s, *others)
+    for match in matches[1:]:
+        if match.score >= MIN_SCORE_SHARE * best.score and all(
+            abs(match.offset_s - seen) > 0.1 for seen in (best.offset_s, *others)
         ):
-            others.append(hit.offset_s)
+            others.append(match.offset_s)
     return replace(best, other_offsets_s=tuple(others))

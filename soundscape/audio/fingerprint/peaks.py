@@ -53,7 +53,7 @@ _WIDTH = HIGHEST_BIN - LOWEST_BIN + 1
 _Float32s = npt.NDArray[np.float32]
 
 
-def pitch_of_bin(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def bin_to_pitch(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Fractional bin → pitch on the warped axis: linear below about 1.3 kHz, logarithmic above.
 
     asinh(0.008 · bin) / 0.008 cells, PITCH_STEPS units to a cell. The error of a peak's position is
@@ -65,12 +65,12 @@ def pitch_of_bin(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
     )
 
 
-def bin_of_pitch(pitch: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Inverse of `pitch_of_bin`."""
+def pitch_to_bin(pitch: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Inverse of `bin_to_pitch`."""
     return np.asarray(np.sinh(np.asarray(pitch, np.float64) / PITCH_STEPS * PITCH_WARP) / PITCH_WARP)
 
 
-LOWEST_PITCH = int(pitch_of_bin(LOWEST_BIN - 0.5))
+LOWEST_PITCH = int(bin_to_pitch(LOWEST_BIN - 0.5))
 
 
 @compiled()
@@ -253,7 +253,7 @@ class Fingerprinter:
             strengths,
         )
         self._frames_seen += S.shape[0]
-        pitches = np.rint(pitch_of_bin(positions[:n])).astype(np.uint16)
+        pitches = np.rint(bin_to_pitch(positions[:n])).astype(np.uint16)
         self._frames = np.concatenate([self._frames, frames[:n]])
         self._pitches = np.concatenate([self._pitches, pitches])
         self._bands = np.concatenate(

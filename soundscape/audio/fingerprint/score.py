@@ -43,7 +43,7 @@ class Logistic:
 FITTED = Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705))
 
 
-def features(candidate: Candidate, evidence: Evidence) -> tuple[float, float, float, float]:
+def make_features(candidate: Candidate, evidence: Evidence) -> tuple[float, float, float, float]:
     """ln(1 + pairs), ln of their share of the keys asked, ln(1 + tail), ln(1 + pitch tail)."""
     return (
         math.log1p(candidate.pairs),
@@ -53,8 +53,8 @@ def features(candidate: Candidate, evidence: Evidence) -> tuple[float, float, fl
     )
 
 
-def probability(candidate: Candidate, evidence: Evidence) -> float:
+def estimate_probability(candidate: Candidate, evidence: Evidence) -> float:
     """Calibrated probability that a candidate with this evidence is a true match."""
     return FITTED.probability(
-        features(candidate, evidence), odds=min(1.0, AMONG_KEYS / max(candidate.among, 1))
+        make_features(candidate, evidence), odds=min(1.0, AMONG_KEYS / max(candidate.among, 1))
     )

@@ -22,10 +22,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .agreement import agree, best_fit, heaviest, hits, rates_at_lags, rates_at_pitches
-from .agreement import spread as set_bits
+from .agreement import (
+    count_agreeing,
+    find_heaviest_run,
+    fit_alignment,
+    mark_agreeing,
+    measure_rates_at_lags,
+    measure_rates_at_pitches,
+    set_bits,
+)
 from .code import Fingerprint
-from .keys import CELLS, cells_of_pitch, scaled
+from .keys import CELLS, pitch_to_cell, undo_speed
 
 WRONG_LAGS = np.concatenate([-np.arange(8, 67), np.arange(8, 67)]).astype(np.int32)
 WRONG_PITCHES = np.concatenate([-np.arange(4, 21), np.arange(4, 21)]).astype(np.int32)
@@ -36,7 +43,7 @@ TEMPO_RELUCTANCE = 0.03
 LAG_REACH_FRAMES = 3
 WINDOW_FRAMES = 860
 """Lag and tempo are first fitted on the 20 s that agree best, then followed outwards."""
-SHORTEST_SPAN_FRAMES = 215
+MIN_SPAN_FRAMES = 215
 """A stretch may be judged alone from 5 s on, and only in overlaps of three times that."""
 
 Frames = npt.NDArray[np.int32]
@@ -116,12 +123,12 @@ class Evidence:
         return (self.k / self.n - chance) / (1.0 - chance)
 
 
-def screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
+def make_screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
     """Lay a query's peaks out for verification, as if it had been played at 1/`speed` of its speed."""
-    frames, pitches = scaled(query.frames, query.pitches, speed)
+    frames, pitches = undo_speed(query.frames, query.pitches, speed)
     frame_count = max(1, math.ceil(query.frame_count * speed))
     bits = np.zeros((frame_count, (CELLS + 63) // 64), np.uint64)
-    set_bits(frames, cells_of_pitch(pitches), bits)
+    set_bits(frames, pitch_to_cell(pitches), bits)
     return Screen(speed, bits)
 
 
@@ -135,10 +142,10 @@ def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | No
     slack = 30 + int(TEMPO_REACH * length)
     low, high = np.searchsorted(stored.frames, (lag_frames + first - slack, lag_frames + last + slack))
     frames = stored.frames[low:high]
-    cells = cells_of_pitch(stored.pitches[low:high])
+    cells = pitch_to_cell(stored.pitches[low:high])
     frames, cells = frames[cells >= 0], cells[cells >= 0]
     lag, tempo = _align(query, frames, cells, lag_frames, first, last)
-    agreed = hits(frames, cells, query.bits, lag, tempo)
+    agreed = mark_agreeing(frames, cells, query.bits, lag, tempo)
     inside = agreed >= 0
     if not inside.any():
         return None
@@ -147,7 +154,7 @@ def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | No
     low, high = _span(agreed, max(whole.lag_chance, whole.pitch_chance))
     span = (int(frames[low]), int(frames[high]))
     evidence = replace(whole, span=span)
-    if span[1] - span[0] >= SHORTEST_SPAN_FRAMES and last - first >= 3 * SHORTEST_SPAN_FRAMES:
+    if span[1] - span[0] >= MIN_SPAN_FRAMES and last - first >= 3 * MIN_SPAN_FRAMES:
         part = _evidence(query, frames[low : high + 1], cells[low : high + 1], lag, tempo)
         # The stretch was chosen for its agreement: it must make up for the choice.
         price = 2.0 * math.log10(frames.shape[0] / part.n) + 1.0
@@ -172,10 +179,10 @@ def binomial_tail(n: int, k: int, p: float) -> float:
 
 
 def _evidence(query: Screen, frames: Frames, cells: Frames, lag: float, tempo: float) -> Evidence:
-    n, k = agree(frames, cells, query.bits, lag, tempo)
-    lag_rates = np.sort(rates_at_lags(frames, cells, query.bits, lag, tempo, WRONG_LAGS))
+    n, k = count_agreeing(frames, cells, query.bits, lag, tempo)
+    lag_rates = np.sort(measure_rates_at_lags(frames, cells, query.bits, lag, tempo, WRONG_LAGS))
     mean, spread = float(np.mean(lag_rates)), float(np.var(lag_rates))
-    pitch_rates = np.sort(rates_at_pitches(frames, cells, query.bits, lag, tempo, WRONG_PITCHES))
+    pitch_rates = np.sort(measure_rates_at_pitches(frames, cells, query.bits, lag, tempo, WRONG_PITCHES))
     return Evidence(
         lag_frames=lag,
         tempo=tempo,
@@ -195,13 +202,13 @@ def _align(
     reach = min((last - first) / 2.0, WINDOW_FRAMES / 2.0)
     middle = (first + last) / 2.0
     if last - first > WINDOW_FRAMES:
-        agreed = frames[hits(frames, cells, query.bits, float(lag_frames), 1.0) == 1] - lag_frames
+        agreed = frames[mark_agreeing(frames, cells, query.bits, float(lag_frames), 1.0) == 1] - lag_frames
         if agreed.shape[0]:
             ends = np.searchsorted(agreed, agreed + WINDOW_FRAMES)
             best = int(np.argmax(ends - np.arange(agreed.shape[0])))
             middle = float(np.mean(agreed[best : ends[best]]))
     step = max(1.0 / max(reach, 1.0), 1e-3)
-    lag, tempo = best_fit(
+    lag, tempo = fit_alignment(
         frames,
         cells,
         query.bits,
@@ -216,7 +223,9 @@ def _align(
     )
     while middle - reach > first or middle + reach < last:
         reach *= 2.0
-        lag, tempo = best_fit(frames, cells, query.bits, lag, tempo, middle, reach, 1.0 / reach, 2, 1, 0.0)
+        lag, tempo = fit_alignment(
+            frames, cells, query.bits, lag, tempo, middle, reach, 1.0 / reach, 2, 1, 0.0
+        )
     return lag, tempo
 
 
@@ -232,6 +241,6 @@ def _span(agreed: npt.NDArray[np.int8], chance: float) -> tuple[int, int]:
     for _ in range(2):
         rate = min(rate, 0.99)
         gain = np.where(agreed == 1, math.log(rate / chance), math.log((1.0 - rate) / (1.0 - chance)))
-        low, high = heaviest(gain)
+        low, high = find_heaviest_run(gain)
         rate = max(float(np.mean(agreed[low : high + 1])), least)
     return low, high

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from soundscape.audio.fingerprint import (
-    Answer,
     Candidate,
     Fingerprint,
-    Index,
     Keys,
-    Kind,
-    match,
-    stored_keys,
+    MatchKind,
+    MemoryIndex,
+    Verdict,
+    find_matches,
+    make_stored_keys,
 )
 
 from .sounds import SAMPLE_RATE, Samples, drum_loop, faster, fingerprint, melody, mixed, pink, recoded
@@ -24,8 +24,8 @@ MELODIES = 24
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
-    index = Index()
+def index() -> MemoryIndex:
+    index = MemoryIndex()
     for seed in range(MELODIES):
         index.add(f"melody-{seed}", fingerprint(melody(seed)))
     for seed in range(6):
@@ -42,15 +42,15 @@ def tone(duration_s: float) -> Samples:
     return (0.5 * np.sin(2 * np.pi * 997.0 * t)).astype(np.float32)
 
 
-def test_a_recording_is_itself(index: Index) -> None:
-    (hit,) = match(fingerprint(melody(3)), index).hits
-    assert hit.recording_id == "melody-3"
-    assert hit.kind is Kind.SAME_RECORDING
-    assert hit.speed == 1.0
-    assert abs(hit.offset_s) < 0.05
-    assert hit.share_of_query > 0.95
-    assert hit.share_of_recording > 0.95
-    assert hit.probability > 0.99
+def test_a_recording_is_itself(index: MemoryIndex) -> None:
+    (match,) = find_matches(fingerprint(melody(3)), index).matches
+    assert match.recording_id == "melody-3"
+    assert match.kind is MatchKind.SAME_RECORDING
+    assert match.speed == 1.0
+    assert abs(match.offset_s) < 0.05
+    assert match.share_of_query > 0.95
+    assert match.share_of_recording > 0.95
+    assert match.probability > 0.99
 
 
 @pytest.mark.parametrize(
@@ -64,102 +64,102 @@ def test_a_recording_is_itself(index: Index) -> None:
 )
 @pytest.mark.parametrize("seed", [1, 8])
 def test_re_encoded_copies(
-    index: Index, container: str, codec: str, rate: int, bit_rate: int, seed: int
+    index: MemoryIndex, container: str, codec: str, rate: int, bit_rate: int, seed: int
 ) -> None:
     y = recoded(melody(seed), container, codec, rate, bit_rate)
-    (hit,) = match(fingerprint(y), index).hits
-    assert hit.recording_id == f"melody-{seed}"
-    assert hit.kind is Kind.SAME_RECORDING
-    assert abs(hit.offset_s) < 0.05
+    (match,) = find_matches(fingerprint(y), index).matches
+    assert match.recording_id == f"melody-{seed}"
+    assert match.kind is MatchKind.SAME_RECORDING
+    assert abs(match.offset_s) < 0.05
 
 
 @pytest.mark.parametrize("start_s", [0.0, 4.21, 7.3, 14.99])
-def test_five_seconds_are_an_excerpt_at_their_offset(index: Index, start_s: float) -> None:
-    (hit,) = match(fingerprint(part(melody(5), start_s, 5.0)), index).hits
-    assert hit.recording_id == "melody-5"
-    assert hit.kind is Kind.EXCERPT
-    assert abs(hit.offset_s - start_s) < 0.05
-    assert hit.span_s[0] == pytest.approx(start_s, abs=0.5)
-    assert hit.span_s[1] == pytest.approx(start_s + 5.0, abs=0.5)
-    assert hit.share_of_recording == pytest.approx(0.25, abs=0.05)
+def test_five_seconds_are_an_excerpt_at_their_offset(index: MemoryIndex, start_s: float) -> None:
+    (match,) = find_matches(fingerprint(part(melody(5), start_s, 5.0)), index).matches
+    assert match.recording_id == "melody-5"
+    assert match.kind is MatchKind.EXCERPT
+    assert abs(match.offset_s - start_s) < 0.05
+    assert match.span_s[0] == pytest.approx(start_s, abs=0.5)
+    assert match.span_s[1] == pytest.approx(start_s + 5.0, abs=0.5)
+    assert match.share_of_recording == pytest.approx(0.25, abs=0.05)
 
 
 @pytest.mark.parametrize("snr_db", [10.0, 5.0, 0.0])
-def test_ten_seconds_in_pink_noise(index: Index, snr_db: float) -> None:
+def test_ten_seconds_in_pink_noise(index: MemoryIndex, snr_db: float) -> None:
     for seed in range(4):
         y = part(melody(seed), 3.7, 10.0)
-        (hit,) = match(fingerprint(mixed(y, pink(y.size, seed), snr_db)), index).hits
-        assert hit.recording_id == f"melody-{seed}"
-        assert abs(hit.offset_s - 3.7) < 0.05
+        (match,) = find_matches(fingerprint(mixed(y, pink(y.size, seed), snr_db)), index).matches
+        assert match.recording_id == f"melody-{seed}"
+        assert abs(match.offset_s - 3.7) < 0.05
 
 
 @pytest.mark.parametrize("speed", [0.96, 0.97, 0.985, 0.99, 1.005, 1.02, 1.035, 1.04])
-def test_speeds(index: Index, speed: float) -> None:
+def test_speeds(index: MemoryIndex, speed: float) -> None:
     y = faster(part(melody(6), 2.5, 12.0), speed)
-    (hit,) = match(fingerprint(y), index).hits
-    assert hit.recording_id == "melody-6"
-    assert hit.speed == pytest.approx(speed, abs=0.002)
-    assert abs(hit.offset_s - 2.5) < 0.05
+    (match,) = find_matches(fingerprint(y), index).matches
+    assert match.recording_id == "melody-6"
+    assert match.speed == pytest.approx(speed, abs=0.002)
+    assert abs(match.offset_s - 2.5) < 0.05
 
 
-def test_both_recordings_in_a_mixture_are_found(index: Index) -> None:
+def test_both_recordings_in_a_mixture_are_found(index: MemoryIndex) -> None:
     y = melody(10) + melody(11)
-    found = match(fingerprint(y), index)
-    assert {hit.recording_id for hit in found.hits} == {"melody-10", "melody-11"}
+    found = find_matches(fingerprint(y), index)
+    assert {match.recording_id for match in found.matches} == {"melody-10", "melody-11"}
 
 
-def test_a_short_stretch_of_another_recording_is_shared_material(index: Index) -> None:
+def test_a_short_stretch_of_another_recording_is_shared_material(index: MemoryIndex) -> None:
     y = np.concatenate([melody(100, 16.0), part(melody(12), 5.0, 6.0), melody(101, 16.0)])
-    (hit,) = match(fingerprint(y), index).hits
-    assert hit.recording_id == "melody-12"
-    assert hit.kind is Kind.SHARED_MATERIAL
-    assert hit.offset_s == pytest.approx(5.0 - 16.0, abs=0.05)
-    assert hit.span_s == pytest.approx((5.0, 11.0), abs=0.5)
-    assert hit.share_of_query == pytest.approx(6 / 38, abs=0.03)
-    assert hit.share_of_recording == pytest.approx(6 / 20, abs=0.04)
+    (match,) = find_matches(fingerprint(y), index).matches
+    assert match.recording_id == "melody-12"
+    assert match.kind is MatchKind.SHARED_MATERIAL
+    assert match.offset_s == pytest.approx(5.0 - 16.0, abs=0.05)
+    assert match.span_s == pytest.approx((5.0, 11.0), abs=0.5)
+    assert match.share_of_query == pytest.approx(6 / 38, abs=0.03)
+    assert match.share_of_recording == pytest.approx(6 / 20, abs=0.04)
 
 
 def test_a_long_mix_finds_each_of_its_recordings() -> None:
-    index = Index()
+    index = MemoryIndex()
     for seed in (20, 21, 22):
         index.add(f"melody-{seed}", fingerprint(melody(seed)))
     mix = np.concatenate([melody(20), melody(102, 60.0), melody(21), melody(103, 60.0)])
-    hits = {hit.recording_id: hit for hit in match(fingerprint(mix), index).hits}
-    assert set(hits) == {"melody-20", "melody-21"}
-    assert hits["melody-21"].offset_s == pytest.approx(-80.0, abs=0.05)
-    assert all(hit.kind is Kind.EXCERPT for hit in hits.values())
+    matches = {match.recording_id: match for match in find_matches(fingerprint(mix), index).matches}
+    assert set(matches) == {"melody-20", "melody-21"}
+    assert matches["melody-21"].offset_s == pytest.approx(-80.0, abs=0.05)
+    assert all(match.kind is MatchKind.EXCERPT for match in matches.values())
 
 
 @pytest.mark.parametrize("seed", range(50, 62))
-def test_foreign_melodies_match_nothing(index: Index, seed: int) -> None:
-    assert match(fingerprint(melody(seed)), index).answer is Answer.NO_MATCH
+def test_foreign_melodies_match_nothing(index: MemoryIndex, seed: int) -> None:
+    assert find_matches(fingerprint(melody(seed)), index).verdict is Verdict.NO_MATCH
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_two_bars_of_drums_are_found_in_their_place(index: Index, seed: int) -> None:
-    hits = match(fingerprint(part(drum_loop(seed), 4.0, 6.0)), index).hits
-    assert hits[0].recording_id == f"drums-{seed}"
-    assert abs(hits[0].offset_s - 4.0) < 0.05
+def test_two_bars_of_drums_are_found_in_their_place(index: MemoryIndex, seed: int) -> None:
+    matches = find_matches(fingerprint(part(drum_loop(seed), 4.0, 6.0)), index).matches
+    assert matches[0].recording_id == f"drums-{seed}"
+    assert abs(matches[0].offset_s - 4.0) < 0.05
 
 
 def test_a_loop_is_seen_as_a_loop() -> None:
     bar = part(melody(30), 0.0, 2.0)
-    index = Index()
+    index = MemoryIndex()
     index.add("loop", fingerprint(np.tile(bar, 6)))
-    (hit,) = match(fingerprint(np.tile(bar, 2)), index).hits
-    offsets = np.array([hit.offset_s, *hit.other_offsets_s])
+    (match,) = find_matches(fingerprint(np.tile(bar, 2)), index).matches
+    offsets = np.array([match.offset_s, *match.other_offsets_s])
     assert len(offsets) >= 3
     assert np.abs(offsets / 2.0 - np.rint(offsets / 2.0)).max() < 0.03
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_reversed_drum_loops_are_other_recordings(index: Index, seed: int) -> None:
-    assert match(fingerprint(drum_loop(seed)[::-1]), index).answer is Answer.NO_MATCH
+def test_reversed_drum_loops_are_other_recordings(index: MemoryIndex, seed: int) -> None:
+    assert find_matches(fingerprint(drum_loop(seed)[::-1]), index).verdict is Verdict.NO_MATCH
 
 
 @pytest.mark.parametrize("seed", range(70, 76))
-def test_drums_on_the_same_grid_are_other_recordings(index: Index, seed: int) -> None:
-    assert match(fingerprint(drum_loop(seed)), index).answer is Answer.NO_MATCH
+def test_drums_on_the_same_grid_are_other_recordings(index: MemoryIndex, seed: int) -> None:
+    assert find_matches(fingerprint(drum_loop(seed)), index).verdict is Verdict.NO_MATCH
 
 
 @pytest.mark.parametrize(
@@ -173,30 +173,30 @@ def test_drums_on_the_same_grid_are_other_recordings(index: Index, seed: int) ->
         (melody(1, 0.6), "half a second"),
     ],
 )
-def test_too_little_to_tell(index: Index, y: Samples, what: str) -> None:
-    found = match(fingerprint(y), index)
-    assert found.answer is Answer.NOT_ENOUGH_CONTENT
-    assert found.hits == ()
+def test_too_little_to_tell(index: MemoryIndex, y: Samples, what: str) -> None:
+    found = find_matches(fingerprint(y), index)
+    assert found.verdict is Verdict.NOT_ENOUGH_CONTENT
+    assert found.matches == ()
 
 
 def test_nothing_is_found_in_an_empty_index() -> None:
-    assert match(fingerprint(melody(0)), Index()).answer is Answer.NO_MATCH
+    assert find_matches(fingerprint(melody(0)), MemoryIndex()).verdict is Verdict.NO_MATCH
 
 
 class Rows:
-    """Candidates as a table would give them: (key, recording, frame) rows, grouped and counted."""
+    """Index as a table would give them: (key, recording, frame) rows, grouped and counted."""
 
     def __init__(self) -> None:
         self.rows: dict[int, list[tuple[str, int]]] = defaultdict(list)
         self.stored: dict[str, bytes] = {}
 
     def add(self, recording_id: str, made: Fingerprint) -> None:
-        keys = stored_keys(made)
+        keys = make_stored_keys(made)
         for key, frame in zip(keys.values.tolist(), keys.frames.tolist(), strict=True):
             self.rows[key].append((recording_id, frame))
         self.stored[recording_id] = made.to_bytes()
 
-    def candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         counts: Counter[tuple[str, int]] = Counter()
         for key, asked in zip(keys.values.tolist(), keys.frames.tolist(), strict=True):
             counts.update((recording, (frame - asked) // 2) for recording, frame in self.rows[key])
@@ -205,7 +205,7 @@ class Rows:
             for (name, lag), pairs in counts.most_common(limit)
         ]
 
-    def fingerprint(self, recording_id: str) -> Fingerprint:
+    def read_fingerprint(self, recording_id: str) -> Fingerprint:
         return Fingerprint.from_bytes(self.stored[recording_id])
 
 
@@ -214,6 +214,6 @@ def test_candidates_may_come_from_a_table() -> None:
     for seed in range(8):
         rows.add(f"melody-{seed}", fingerprint(melody(seed)))
     y = part(melody(5), 6.0, 8.0)
-    (hit,) = match(fingerprint(mixed(y, pink(y.size, 5), 3.0)), rows).hits
-    assert hit.recording_id == "melody-5"
-    assert abs(hit.offset_s - 6.0) < 0.05
+    (match,) = find_matches(fingerprint(mixed(y, pink(y.size, 5), 3.0)), rows).matches
+    assert match.recording_id == "melody-5"
+    assert abs(match.offset_s - 6.0) < 0.05

@@ -13,8 +13,8 @@ from soundscape.audio.fingerprint.peaks import (
     NEIGHBOUR_BINS,
     NEIGHBOUR_FRAMES,
     RANKS_KEPT,
-    bin_of_pitch,
-    pitch_of_bin,
+    bin_to_pitch,
+    pitch_to_bin,
 )
 
 from .sounds import SAMPLE_RATE, drum_loop, fingerprint, melody, spectrum
@@ -38,7 +38,7 @@ def test_one_frame() -> None:
     fingerprinter.push(S)
     found = fingerprinter.result()
     assert found.frames.tolist() == [0]
-    assert bin_of_pitch(found.pitches)[0] == pytest.approx(100, abs=0.2)
+    assert pitch_to_bin(found.pitches)[0] == pytest.approx(100, abs=0.2)
     assert found.ranks.tolist() == [0]
 
 
@@ -82,7 +82,7 @@ def test_any_spectrum_gives_a_well_formed_fingerprint(seed: int, frames: int, od
     assert np.all(np.diff(found.frames) >= 0)
     assert np.all(found.frames < max(frames, 1))
     assert np.all(found.ranks < RANKS_KEPT)
-    assert np.all((bin_of_pitch(found.pitches) > 5.4) & (bin_of_pitch(found.pitches) < 511.7))
+    assert np.all((pitch_to_bin(found.pitches) > 5.4) & (pitch_to_bin(found.pitches) < 511.7))
 
 
 def test_level_does_not_matter() -> None:
@@ -94,7 +94,7 @@ def test_no_kept_peak_is_under_a_much_stronger_neighbour() -> None:
     S = spectrum(y)
     found = fingerprint(y)
     for frame, position in zip(
-        found.frames.tolist(), np.rint(bin_of_pitch(found.pitches)).astype(int), strict=True
+        found.frames.tolist(), np.rint(pitch_to_bin(found.pitches)).astype(int), strict=True
     ):
         around = S[
             max(0, frame - NEIGHBOUR_FRAMES) : frame + NEIGHBOUR_FRAMES + 1,
@@ -108,7 +108,7 @@ def test_a_sine_is_found_at_its_frequency() -> None:
     t = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     y = np.sin(2 * np.pi * 997.0 * t) * (1 + 0.5 * np.sin(2 * np.pi * 3 * t))
     found = fingerprint(y.astype(np.float32))
-    strong = bin_of_pitch(found.pitches[found.ranks == 0]) * SAMPLE_RATE / 2048
+    strong = pitch_to_bin(found.pitches[found.ranks == 0]) * SAMPLE_RATE / 2048
     assert np.median(strong) == pytest.approx(997.0, abs=3.0)
 
 
@@ -121,5 +121,5 @@ def test_peaks_are_bounded_in_any_second() -> None:
 
 def test_pitch_and_bin_are_inverse() -> None:
     bins = np.linspace(6, 511, 100)
-    assert bin_of_pitch(pitch_of_bin(bins)) == pytest.approx(bins)
-    assert pitch_of_bin(511.5) < 2**11  # the binary form gives a pitch 11 bits
+    assert pitch_to_bin(bin_to_pitch(bins)) == pytest.approx(bins)
+    assert bin_to_pitch(511.5) < 2**11  # the binary form gives a pitch 11 bits

@@ -1,7 +1,8 @@
-"""What comes out of a child: only the files its record names, opened so that a name leads nowhere else.
+"""The files that a child leaves: only those that its record names, opened so that a name leads nowhere else.
 
-The child has had a stranger's bytes in it and may still be running, so a name is not believed twice: each
-file is opened once, without following links, must be a plain file with one name, and is sent as it is open.
+The child has read a stranger's bytes and may still be running, so a name is never resolved twice. Each file
+is opened once, without following links. It must be a plain file with one name, and is uploaded through the
+descriptor that was checked.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from soundscape.errors import AnalysisCrashed
+
+if TYPE_CHECKING:
+    from soundscape.audio.fingerprint import Fingerprint
 
 # Sections of a record that name files; everything else in it is left alone.
 FILE_SECTIONS = ("waveform", "pictures", "fingerprint")
@@ -26,19 +30,21 @@ CONTENT_TYPES = {
     ".png": "image/png",
 }
 # Four hours are some 620 files; of stereo at 48 kHz they are 100 MB.
-MOST_FILES = 1024
-MOST_BYTES = 1 << 30
+MAX_FILES = 1024
+MAX_BYTES = 1 << 30
 # The bucket takes no larger ones.
-MOST_FILE_BYTES = 100 << 20
+MAX_FILE_BYTES = 100 << 20
+MAX_FINGERPRINT_BYTES = 32 << 20
+"""A fingerprint of four hours takes two megabytes."""
 # Parts of object names: nothing that leads elsewhere.
 _VERSION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
-def named_files(record: dict[str, Any]) -> list[str]:
-    """The files that the record names, sorted. Raises `AnalysisCrashed` for names that no analysis gives."""
+def list_named_files(record: dict[str, Any]) -> list[str]:
+    """The files that the record names, sorted. Raises `AnalysisCrashed` for names that no analysis makes."""
     names = sorted({name for section in FILE_SECTIONS for name in _names(record.get(section))})
-    if len(names) > MOST_FILES:
+    if len(names) > MAX_FILES:
         raise _strange(f"{len(names)} files")
     for name in names:
         if _NAME.fullmatch(name) is None:
@@ -50,30 +56,55 @@ class Results:
     """The files of one record in the folder of the child that wrote them."""
 
     def __init__(self, record: dict[str, Any], folder: Path) -> None:
-        """Raises `AnalysisCrashed` for a record that no analysis gives."""
-        self.names = named_files(record)
+        """Raises `AnalysisCrashed` for a record that no analysis makes."""
+        self.names = list_named_files(record)
         version = record.get("analysis_version")
         if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
             raise _strange(f"a version called {str(version)[:100]!r}")
         self.version = version
         self._folder = folder
-        self._left_bytes = MOST_BYTES
+        self._left_bytes = MAX_BYTES
 
     @contextmanager
     def open(self, name: str) -> Iterator[io.FileIO]:
-        """One of them, for reading. Raises `AnalysisCrashed` where it is missing, no plain file, or too large
-        by itself or with those before it.
+        """Open one of the files for reading.
+
+        Raises
+        ------
+        AnalysisCrashed
+            If the file is missing, not a plain file, or too large by itself or together with those before it.
         """
         with _open(self._folder, name) as file:
             size_bytes = os.fstat(file.fileno()).st_size
             self._left_bytes -= size_bytes
-            if size_bytes > MOST_FILE_BYTES or self._left_bytes < 0:
+            if size_bytes > MAX_FILE_BYTES or self._left_bytes < 0:
                 raise _strange(f"{size_bytes:,} bytes in {name}")
             yield file
 
+    def read_fingerprint(self, record: dict[str, Any]) -> Fingerprint | None:
+        """Read the fingerprint that the record names; None if it names none.
 
-def placed(record: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The record with file names turned into object names."""
+        Raises
+        ------
+        AnalysisCrashed
+            If the file is not a fingerprint: the child that wrote it has read a stranger's bytes.
+        """
+        from soundscape.audio.fingerprint import Fingerprint, FingerprintError
+
+        match record.get("fingerprint"):
+            case {"path": str(name)} if name in self.names:
+                with self.open(name) as file:
+                    data = file.read(MAX_FINGERPRINT_BYTES)
+            case _:
+                return None
+        try:
+            return Fingerprint.from_bytes(data)
+        except FingerprintError as error:
+            raise _strange(f"a file that is not a fingerprint ({error.message})") from error
+
+
+def add_prefix(record: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The record with its file names turned into object names."""
     return record | {
         section: _prefixed(record[section], prefix) for section in FILE_SECTIONS if record.get(section)
     }

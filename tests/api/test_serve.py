@@ -17,10 +17,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from soundscape.api import connections
-from soundscape.api import errors as problems
-from soundscape.api.body import BodyTooSlow, read
-from soundscape.api.server import listen, serving
+from soundscape.api import connections, errors
+from soundscape.api.body import BodyReader, BodyTooSlow
+from soundscape.api.serve import listen, serving
 
 HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
 SLOW_BODY = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
@@ -36,9 +35,9 @@ async def hello(_: Request) -> Response:
 
 async def body(request: Request) -> Response:
     try:
-        return PlainTextResponse(f"{len(await read(request, most_bytes=2000, within_s=0.5))}")
+        return PlainTextResponse(f"{len(await BodyReader().read(request, max_bytes=2000, timeout_s=0.5))}")
     except BodyTooSlow as refused:
-        return problems.of(refused)
+        return errors.make_error_response(refused)
 
 
 async def echo(socket: WebSocket) -> None:
@@ -107,7 +106,7 @@ async def test_a_head_that_never_ends(short_heads: float, first: bytes, dribbled
 async def test_a_head_without_end_of_bytes() -> None:
     async with server() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /hello HTTP/1.1\r\nx: " + b"x" * (connections.HEAD_BYTES + 10))
+        writer.write(b"GET /hello HTTP/1.1\r\nx: " + b"x" * (connections.MAX_HEAD_BYTES + 10))
         assert await ended(reader, 2) == b""
         writer.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from soundscape.worker.results import placed
+from soundscape.sandbox.results import add_prefix
 
 PREFIX = "id/v1/object/"
 
@@ -31,7 +31,7 @@ PREFIX = "id/v1/object/"
         ({"waveform": None, "pictures": {}}, {"waveform": None, "pictures": {}}),
     ],
 )  # fmt: skip
-def test_placed(record: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_prefix(record: dict[str, Any], expected: dict[str, Any]) -> None:
     before = repr(record)
-    assert placed(record, PREFIX) == expected
+    assert add_prefix(record, PREFIX) == expected
     assert repr(record) == before

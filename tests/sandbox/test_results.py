@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from soundscape.errors import AnalysisCrashed
-from soundscape.worker import results
-from soundscape.worker.results import Results, named_files
+from soundscape.sandbox import results
+from soundscape.sandbox.results import Results, list_named_files
 
 VERSION = "a1-0123456789"
 
@@ -42,7 +42,7 @@ def test_only_files_that_the_record_names(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_names_that_no_analysis_gives(name: str) -> None:
     with pytest.raises(AnalysisCrashed) as strange:
-        named_files(naming(name))
+        list_named_files(naming(name))
     assert strange.value.code == "analysis_strange_files"
 
 
@@ -53,9 +53,9 @@ def test_versions_that_no_analysis_gives(tmp_path: Path, version: Any) -> None:
 
 
 def test_files_without_number() -> None:
-    assert len(named_files(naming(*(f"{n}.png" for n in range(results.MOST_FILES))))) == results.MOST_FILES
+    assert len(list_named_files(naming(*(f"{n}.png" for n in range(results.MAX_FILES))))) == results.MAX_FILES
     with pytest.raises(AnalysisCrashed, match="1025 files"):
-        named_files(naming(*(f"{n}.png" for n in range(results.MOST_FILES + 1))))
+        list_named_files(naming(*(f"{n}.png" for n in range(results.MAX_FILES + 1))))
 
 
 @pytest.mark.parametrize("kind", ["missing", "symlink", "hard link", "pipe", "folder", "device"])
@@ -93,8 +93,8 @@ def test_a_link_in_the_place_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "MOST_FILE_BYTES", 100)
-    monkeypatch.setattr(results, "MOST_BYTES", 250)
+    monkeypatch.setattr(results, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(results, "MAX_BYTES", 250)
     for name, size in (("a.dat", 100), ("b.dat", 100), ("c.dat", 100), ("d.dat", 101)):
         (tmp_path / name).write_bytes(bytes(size))
     found = Results(naming("a.dat", "b.dat", "c.dat", "d.dat"), tmp_path)
