@@ -18,7 +18,7 @@ from embedded_supabase.errors import EmbeddedError
 from embedded_supabase.keys import Keys
 from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
-from soundscape.api.server import listen, serving
+from soundscape.api.serve import listen, serving
 from soundscape.deploy import sources
 from soundscape.deploy.database import Applied, apply
 from soundscape.settings import Settings, load_environment
