@@ -88,9 +88,7 @@ class Hub:
         if before is not None:
             self._push_diff(channel, None, before)
 
-    def _push_diff(
-        self, about: Channel, joins: dict[str, Any] | None, leaves: dict[str, Any] | None
-    ) -> None:
+    def _push_diff(self, about: Channel, joins: dict[str, Any] | None, leaves: dict[str, Any] | None) -> None:
         difference = {
             name: {} if meta is None else {about.presence_key: {"metas": [meta]}}
             for name, meta in (("joins", joins), ("leaves", leaves))

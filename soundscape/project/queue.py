@@ -114,7 +114,10 @@ class Queue(Functions):
 
     async def list_deletions(self, limit: int = 100) -> list[tuple[str, list[str]]]:
         """List objects to delete, in batches of one bucket. A name that failed before is alone."""
-        return [(row["bucket_id"], row["names"]) for row in await self._call("pending_deletions", max_objects=limit)]
+        return [
+            (row["bucket_id"], row["names"])
+            for row in await self._call("pending_deletions", max_objects=limit)
+        ]
 
     async def confirm_deletions(self, bucket: str, names: list[str]) -> None:
         """Note that these objects are deleted."""

@@ -176,7 +176,7 @@ class Als:
 
 
 def confidence(choices: sparse.csr_matrix, *, alpha: float, skip: float = 0.0) -> sparse.csr_matrix:
-    """1 + `alpha` · log2(1 + weight), and `skip` times a weight below 0: soundscape.choice_confidence in SQL."""
+    """1 + `alpha` · log2(1 + weight), `skip` times a weight below 0; in SQL soundscape.choice_confidence."""
     found = choices.astype(np.float32)
     chosen = np.maximum(found.data, 0)
     found.data = np.where(found.data > 0, 1 + alpha * np.log2(1 + chosen), skip * found.data).astype(

@@ -47,7 +47,10 @@ async def find_claims(index: FingerprintIndex, fingerprint: Fingerprint, audio_i
         ).matches
     }
     entry = await asyncio.to_thread(make_entry, fingerprint)
-    return {"index": entry | {"compared_in": snapshot}, "matches": [make_claim(each) for each in matches.values()]}
+    return {
+        "index": entry | {"compared_in": snapshot},
+        "matches": [make_claim(each) for each in matches.values()],
+    }
 
 
 async def compare_simultaneous(index: FingerprintIndex) -> int:

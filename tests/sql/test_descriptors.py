@@ -1,4 +1,4 @@
-"""The database holds every descriptor of the registry: its column, and its filters in search and similarity."""
+"""The database holds every descriptor of the registry: its column, and its filters in both searches."""
 
 from __future__ import annotations
 
