@@ -48,28 +48,24 @@ def main() -> int:
     )
     options = parser.parse_args()
     with ExitStack() as running:
-        settings = environment(options.data_dir)
-        if settings is None:
+        text = environment(options.data_dir)
+        if text is None:
             running.enter_context(project(options.data_dir, options.project_port))
-            settings = environment(options.data_dir)
-            assert settings is not None
-            asyncio.run(publish_sounds(parsed(settings)))
-        (FRONTEND / ".env.local").write_text(settings)
+            text = environment(options.data_dir)
+            assert text is not None
+            asyncio.run(publish_sounds(parsed(text)))
+        settings = parsed(text)
+        # For whoever runs Next.js by hand.
+        (FRONTEND / ".env.local").write_text(text)
         install()
         if not options.dev:
-            build()
+            build(settings)
         print(f"The frontend is at http://127.0.0.1:{options.port} (Ctrl-C ends it).", flush=True)
-        command = [str(NODE), str(NEXT), "dev" if options.dev else "start"]
-        server = subprocess.Popen(
-            [*command, "--hostname", "127.0.0.1", "--port", str(options.port)],
-            cwd=FRONTEND,
-            env=node_environment(),
-        )
+        command = "dev" if options.dev else "start"
+        server = running.enter_context(frontend(settings, options.port, command=command))
         try:
             return server.wait()
         except KeyboardInterrupt:
-            server.terminate()
-            server.wait()
             return 0
 
 
@@ -134,10 +130,10 @@ async def publish_sounds(settings: dict[str, str]) -> None:
                 await visitor.describe(name, path.stem, is_public=True)
 
 
-def node_environment() -> dict[str, str]:
-    """The environment of Node: ours first on PATH, and nothing is reported to anybody."""
+def node_environment(settings: dict[str, str]) -> dict[str, str]:
+    """The environment of Node: ours first on PATH, the project's address, and nothing reported to anybody."""
     path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "NEXT_TELEMETRY_DISABLED": "1"}
+    return os.environ | settings | {"PATH": path, "NEXT_TELEMETRY_DISABLED": "1"}
 
 
 def install() -> None:
@@ -150,24 +146,40 @@ def install() -> None:
     print("Installing the frontend's packages …", flush=True)
     # No package of the lock needs to run a script of its own.
     flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    subprocess.run([str(NODE), str(NPM), "ci", *flags], cwd=FRONTEND, env=node_environment(), check=True)
+    subprocess.run([str(NODE), str(NPM), "ci", *flags], cwd=FRONTEND, env=node_environment({}), check=True)
     stamp.write_text(wanted)
 
 
-def build() -> None:
-    """Build the frontend, unless what it is made of is as it was."""
-    digest = hashlib.sha256((FRONTEND / ".env.local").read_bytes())
+def build(settings: dict[str, str], folder: str = ".next") -> None:
+    """Build the frontend into `folder`, unless what it is made of is as it was."""
+    digest = hashlib.sha256(repr(sorted(settings.items())).encode())
     for source in SOURCES:
         path = FRONTEND / source
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 digest.update(str(file.relative_to(FRONTEND)).encode() + b"\0" + file.read_bytes())
-    stamp = FRONTEND / ".next" / "built-from"
+    stamp = FRONTEND / folder / "built-from"
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
     print("Building the frontend …", flush=True)
-    subprocess.run([str(NODE), str(NEXT), "build"], cwd=FRONTEND, env=node_environment(), check=True)
+    environment = node_environment(settings) | {"SOUNDSCAPE_BUILD_FOLDER": folder}
+    subprocess.run([str(NODE), str(NEXT), "build"], cwd=FRONTEND, env=environment, check=True)
     stamp.write_text(digest.hexdigest())
+
+
+@contextmanager
+def frontend(
+    settings: dict[str, str], port: int, *, command: str = "start", folder: str = ".next"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Next.js on this port of 127.0.0.1, ended with the block."""
+    environment = node_environment(settings) | {"SOUNDSCAPE_BUILD_FOLDER": folder}
+    address = ["--hostname", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen([str(NODE), str(NEXT), command, *address], cwd=FRONTEND, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 if __name__ == "__main__":

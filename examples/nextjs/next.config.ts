@@ -1,6 +1,8 @@
 import type { NextConfig } from 'next'
 
 const config: NextConfig = {
+  // The tests build for a project of their own, beside the build that people look at.
+  distDir: process.env.SOUNDSCAPE_BUILD_FOLDER ?? '.next',
   poweredByHeader: false,
   reactStrictMode: true,
   // supabase/database.types.ts lies beside this folder, and only its types are used.
