@@ -43,7 +43,10 @@ def analyze(
         typer.Option(min=1, help="Number of files to analyse at a time. Each takes up to 500 MB of memory."),
     ] = 1,
     tags: Annotated[
-        bool, typer.Option(help="Tag the sounds in each file. Needs `soundscape models pull`.")
+        bool,
+        typer.Option(
+            help="Tag the sounds in each file. On a terminal, the first use downloads the model (4 MB)."
+        ),
     ] = True,
     pictures: Annotated[
         bool, typer.Option(help="Draw the waveform and the spectrogram. Needs --out.")
@@ -67,6 +70,10 @@ def analyze(
     if not analyses:
         typer.echo("No audio files found.", err=True)
         raise typer.Exit(EXIT_NOTHING_TO_DO)
+    if tags:
+        from soundscape.cli.model_progress import pull_tag_model_once
+
+        pull_tag_model_once(directory=models_dir)
     failed = False
     with AnalysisDisplay(as_json=as_json, files=len(analyses)) as display:
         results = (

@@ -25,9 +25,11 @@ def dev(
     """
     check_requirements()
     from soundscape.cli.embedded_project import get_command, run_project
+    from soundscape.cli.model_progress import pull_tag_model_once
     from soundscape.telemetry import logs
 
     logs.configure()
+    pull_tag_model_once()
 
     async def serve(ended: asyncio.Event) -> None:
         async with run_project(data_dir, port=port, fresh=fresh) as project:

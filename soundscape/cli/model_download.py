@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +21,8 @@ from soundscape.audio.tagging.models import (
 from soundscape.errors import ModelError
 
 CHUNK_BYTES = 1 << 16
-CONNECT_TIMEOUT_S = 15.0
-READ_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 20.0
 
 Progress = Callable[[int, int], None]
 
@@ -31,6 +31,16 @@ class ModelDownloadFailed(ModelError):
     """No address delivered the whole file."""
 
     code = "model_download_failed"
+
+
+class ModelHostUnreachable(ModelDownloadFailed):
+    """No address could be connected to: this machine is probably offline."""
+
+
+def get_model_urls(model: Model, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Addresses of a model: below `SOUNDSCAPE_MODELS_URL` if that is set, else the registry's."""
+    mirror = environment.get("SOUNDSCAPE_MODELS_URL", "").strip().rstrip("/")
+    return (f"{mirror}/{model.filename}",) if mirror else model.urls
 
 
 def pull_model(
@@ -53,7 +63,7 @@ def pull_model(
     source
         Copy this file instead of downloading.
     urls
-        Addresses to use instead of the registry's, such as a mirror's.
+        Addresses to use instead of the registry's, such as a mirror's. They are tried in order.
     directory
         Where models are kept. By default `models_directory()`.
     progress
@@ -93,19 +103,29 @@ def _download(model: Model, target: Path, urls: tuple[str, ...], progress: Progr
     import httpx
 
     failures: list[ModelError] = []
+    unreachable: set[str] = set()
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     for url in urls:
+        host = url.split("?")[0].split("/")[2:3]
+        if host and host[0] in unreachable:
+            continue
         try:
             with httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as response:
                 if response.is_success:
                     return _store(model, target, response.iter_bytes(CHUNK_BYTES), url, progress)
                 failures.append(ModelDownloadFailed(f"{url} answered {response.status_code}."))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            unreachable.update(host)
+            failures.append(ModelHostUnreachable(f"{url} failed: {error or type(error).__name__}."))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failures.append(ModelDownloadFailed(f"{url} failed: {error or type(error).__name__}."))
         except ModelCorrupt as error:
             failures.append(error)
+    kind: type[ModelError] = ModelDownloadFailed
     # Wrong bytes from every address mean that somebody changed the file.
-    kind = ModelCorrupt if all(isinstance(each, ModelCorrupt) for each in failures) else ModelDownloadFailed
+    for special in (ModelCorrupt, ModelHostUnreachable):
+        if all(isinstance(failure, special) for failure in failures):
+            kind = special
     raise kind(
         " ".join(failure.message for failure in failures),
         remedy=f"Download it by other means and run `soundscape models pull {model.name} --from FILE`.",

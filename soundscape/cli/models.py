@@ -41,15 +41,12 @@ def pull(
     ] = None,
 ) -> None:
     """Download a model. It is kept only if its SHA-256 checksum is right."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from soundscape.audio.tagging.models import registered
+    from soundscape.cli.model_download import get_model_urls, pull_model
+    from soundscape.cli.model_progress import show_progress
+    from soundscape.settings import load_environment
 
-    from soundscape.cli.model_download import pull_model
-
-    with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn()) as progress:
-        task = progress.add_task(name, total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        path = pull_model(name, source=source, progress=show)
+    urls = get_model_urls(registered(name), load_environment())
+    with show_progress(name) as progress:
+        path = pull_model(name, source=source, urls=urls, progress=progress)
     typer.echo(str(path))

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import pty
+import socket
+import subprocess
+import sys
 import threading
+import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from soundscape.audio.tagging import models
-from soundscape.cli.model_download import ModelDownloadFailed, pull_model
+from soundscape.cli import model_download, model_progress
+from soundscape.cli.model_download import (
+    ModelDownloadFailed,
+    ModelHostUnreachable,
+    get_model_urls,
+    pull_model,
+)
 from soundscape.errors import ModelError
 
 CONTENT = bytes(range(256)) * 1000
@@ -35,25 +50,39 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.requests.append(self.path)
-        if self.path == "/missing":
+        # The file's name below a mirror's folder does not matter here.
+        path = self.path.removesuffix("/tiny.bin").removesuffix("/yamnet.tflite")
+        if path == "/missing":
             self.send_error(404)
             return
-        if self.path == "/moved":
+        if path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/right")
             self.end_headers()
             return
-        body = WRONG if self.path == "/wrong" else CONTENT
+        if path == "/moved-for-ever":
+            self.send_response(302)
+            self.send_header("Location", path)
+            self.end_headers()
+            return
+        body = WRONG if path == "/wrong" else CONTENT
         self.send_response(200)
-        if self.path != "/endless":
+        if path != "/endless":
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.path == "/cut":
+        if path == "/stalled":
+            self.wfile.write(body[:1000])
+            self.wfile.flush()
+            self.connection.settimeout(10)
+            with suppress(OSError):
+                self.connection.recv(1)  # until the client hangs up
+            return
+        if path == "/cut":
             body = body[: len(body) // 2]
         try:
             self.wfile.write(body)
             # Closes in the end, so that a client which would read on for ever fails and does not hang.
-            for _ in range(200 if self.path == "/endless" else 0):
+            for _ in range(200 if path == "/endless" else 0):
                 self.wfile.write(body)
         except (BrokenPipeError, ConnectionResetError):
             self.requests.append("hung up")
@@ -108,11 +137,19 @@ def test_pull_downloads_reports_progress_and_finds(
         ("/endless", models.ModelCorrupt, "model_corrupt"),  # more than it should be
         ("/cut", ModelDownloadFailed, "model_download_failed"),  # connection lost half way
         ("/missing", ModelDownloadFailed, "model_download_failed"),
+        ("/moved-for-ever", ModelDownloadFailed, "model_download_failed"),
+        ("/stalled", ModelDownloadFailed, "model_download_failed"),  # nothing more arrives
     ],
 )
 def test_refused_download_leaves_nothing_behind(
-    path: str, error: type[ModelError], code: str, server: tuple[str, list[str]], tmp_path: Path
+    path: str,
+    error: type[ModelError],
+    code: str,
+    server: tuple[str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(model_download, "READ_TIMEOUT_S", 1.0)
     with pytest.raises(error) as raised:
         pull_model("tiny", urls=[server[0] + path], directory=tmp_path)
     assert raised.value.code == code
@@ -254,3 +291,182 @@ def test_unknown_model() -> None:
         pull_model("nobody")
     assert raised.value.code == "model_unknown"
     assert "yamnet" in raised.value.remedy
+
+
+@pytest.fixture
+def unanswered() -> Iterator[str]:
+    """An address whose host takes connections so slowly that none is ever made."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # The queue of connections holds these; the kernel drops whatever comes after.
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels refuse a connection that finds no room")
+def test_a_host_that_does_not_answer_is_tried_once(
+    unanswered: str, server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_download.CONNECT_TIMEOUT_S == 5
+    monkeypatch.setattr(model_download, "CONNECT_TIMEOUT_S", 0.5)
+    with pytest.raises(ModelHostUnreachable) as raised:
+        pull_model("tiny", urls=[f"{unanswered}/1", f"{unanswered}/2"], directory=tmp_path)
+    assert f"{unanswered}/1 failed" in raised.value.message
+    assert f"{unanswered}/2" not in raised.value.message
+    assert pull_model("tiny", urls=[f"{unanswered}/1", f"{server[0]}/right"], directory=tmp_path).is_file()
+
+
+def test_a_setting_replaces_the_addresses() -> None:
+    assert get_model_urls(TINY, {}) == TINY.urls
+    assert get_model_urls(TINY, {"SOUNDSCAPE_MODELS_URL": " "}) == TINY.urls
+    mirror = {"SOUNDSCAPE_MODELS_URL": "https://mirror.test/models/"}
+    assert get_model_urls(TINY, mirror) == ("https://mirror.test/models/tiny.bin",)
+
+
+class _FirstUse:
+    """`pull_tag_model_once` with the small model in YAMNet's place, and what it printed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.printed = ""
+
+    def __call__(self, url: str, *, terminal: bool = True, **environment: str) -> bool:
+        """Whether the model is there afterwards."""
+        out = io.StringIO()
+        model_progress.pull_tag_model_once(
+            directory=self.directory,
+            console=Console(file=out, force_terminal=terminal, width=1000),
+            environment={"SOUNDSCAPE_MODELS_URL": url, **environment},
+        )
+        self.printed = out.getvalue()
+        return (self.directory / TINY.filename).is_file()
+
+
+@pytest.fixture
+def first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _FirstUse:
+    monkeypatch.setattr(model_progress, "YAMNET", TINY)
+    return _FirstUse(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/right", "/moved"])
+def test_first_use_downloads_with_a_progress_bar(
+    path: str, first_use: _FirstUse, server: tuple[str, list[str]]
+) -> None:
+    url, requests = server
+    assert first_use(url + path)
+    assert "downloading the tag model" in first_use.printed
+    assert "256.0/256.0 kB" in first_use.printed
+    asked = len(requests)
+    assert first_use(url + path)
+    assert len(requests) == asked
+    assert first_use.printed == ""
+
+
+def test_first_use_replaces_a_corrupt_model(first_use: _FirstUse, server: tuple[str, list[str]]) -> None:
+    (first_use.directory / TINY.filename).write_bytes(WRONG)
+    assert first_use(server[0] + "/right")
+    assert models.find("tiny", directory=first_use.directory).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/wrong", "its SHA-256 is"),
+        ("/cut", "failed"),
+        ("/missing", "answered 404"),
+        ("/stalled", "timed out"),
+    ],
+)
+def test_first_use_says_in_one_line_what_failed(
+    path: str,
+    reason: str,
+    first_use: _FirstUse,
+    server: tuple[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(model_download, "READ_TIMEOUT_S", 1.0)
+    url, requests = server
+    assert not first_use(url + path)
+    said = [line for line in first_use.printed.splitlines() if "was not downloaded" in line]
+    assert len(said) == 1
+    assert reason in said[0]
+    # The next use does not wait for it again; one that comes later does.
+    assert not first_use(url + "/right")
+    assert [each for each in requests if "/right" in each] == []
+    monkeypatch.setattr(model_progress, "RETRY_AFTER_S", 0)
+    assert first_use(url + "/right")
+
+
+def test_first_use_is_silent_offline(
+    first_use: _FirstUse, unanswered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_download, "CONNECT_TIMEOUT_S", 0.5)
+    for url in ("http://127.0.0.1:1", unanswered):
+        monkeypatch.setattr(model_progress, "RETRY_AFTER_S", 0)
+        assert not first_use(url)
+        assert "was not downloaded" not in first_use.printed
+
+
+@pytest.mark.parametrize("unwanted", [{"terminal": False}, {"SOUNDSCAPE_MODELS": "off"}])
+def test_first_use_asks_nobody_where_it_is_not_wanted(
+    unwanted: dict[str, Any], first_use: _FirstUse, server: tuple[str, list[str]]
+) -> None:
+    url, requests = server
+    assert not first_use(url + "/right", **unwanted)
+    assert (requests, first_use.printed, files(first_use.directory)) == ([], "", [])
+
+
+def test_first_use_needs_a_directory_it_can_write(
+    first_use: _FirstUse, server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    first_use.directory = file / "models"
+    assert not first_use(server[0] + "/right")
+    assert "cannot be written" in first_use.printed
+
+
+@pytest.mark.parametrize(
+    ("setting", "asks"), [({}, True), ({"SOUNDSCAPE_MODELS": "off"}, False), ({"tags": "no"}, False)]
+)
+def test_analyze_on_a_terminal_goes_on_without_the_model(
+    setting: dict[str, str], asks: bool, server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, requests = server
+    sound = tmp_path / "sound.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 22050, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 22050))
+    environment = {
+        **os.environ,
+        "SOUNDSCAPE_MODELS_DIR": str(tmp_path / "models"),
+        "SOUNDSCAPE_MODELS_URL": url + "/missing",
+        **setting,
+    }
+    arguments = ["--no-tags"] if environment.pop("tags", "") else []
+    terminal, other_end = pty.openpty()
+    command = [sys.executable, "-m", "soundscape", "analyze", *arguments, str(sound)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=other_end, env=environment, text=True
+    ) as process:
+        os.close(other_end)
+        printed = _read_all(terminal)
+        found, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    assert [each for each in requests if "yamnet.tflite" in each] == (
+        ["/missing/yamnet.tflite"] if asks else []
+    )
+    assert ("was not downloaded" in printed) is asks
+    assert ("soundscape models pull" in found) is not bool(arguments)
+
+
+def _read_all(terminal: int) -> str:
+    """What was written to a pseudo-terminal until its other end was closed."""
+    printed = b""
+    with open(terminal, "rb", buffering=0) as file, suppress(OSError):  # EIO is the end
+        while piece := file.read(1 << 16):
+            printed += piece
+    return printed.decode()

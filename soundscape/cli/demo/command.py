@@ -33,9 +33,11 @@ def demo(
     from rich.console import Console
 
     from soundscape.cli.demo.run import run
+    from soundscape.cli.model_progress import pull_tag_model_once
     from soundscape.telemetry import logs
 
     logs.configure(level="error")
+    pull_tag_model_once()
 
     async def show(ended: asyncio.Event) -> bool:
         showing = asyncio.create_task(run(files or [], data_dir=data_dir, keep=keep, console=Console()))
