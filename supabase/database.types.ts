@@ -895,6 +895,7 @@ export type Database = {
           audio_id: string
           content_type: string
           job_id: number
+          object_etag: string
           object_name: string
           object_version: string
           size_bytes: number

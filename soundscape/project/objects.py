@@ -1,19 +1,34 @@
-"""Objects in the project's buckets: streamed in, stored, removed."""
+"""Objects in the project's buckets: fetched, stored, deleted."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from io import FileIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 import httpx
+from storage3.exceptions import StorageApiError
 from supabase import AsyncClient
 
 from soundscape.errors import PolicyRefusal, ProjectError, ProjectUnreachable
 from soundscape.project.client import translated
+from soundscape.project.object_name import ObjectNameRefused, check_object_name
 
 AUDIO_BUCKET = "audio-files"
 WAVEFORM_BUCKET = "waveforms"
 SIGNED_FOR_S = 600
+CHUNK_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """Which bytes are meant: a name alone may mean others by now. None: not known."""
+
+    version: str | None = None
+    size_bytes: int | None = None
+    etag: str | None = None
 
 
 class Objects:
@@ -25,23 +40,54 @@ class Objects:
         self._signed_prefix = f"{client.storage_url}object/sign/"
 
     async def fetch(
-        self, bucket: str, name: str, into: BinaryIO, *, max_bytes: int, expected_bytes: int | None = None
+        self,
+        bucket: str,
+        name: str,
+        into: BinaryIO,
+        *,
+        max_bytes: int,
+        expected: ObjectVersion | None = None,
     ) -> int:
-        """Stream an object into an open file and return its size in bytes.
+        """Stream an object into an open file.
 
-        Raises `PolicyRefusal` beyond `max_bytes`, whatever the headers said, and `ProjectError` beyond
-        `expected_bytes`, the size it is known by: then it is another object by now.
+        Parameters
+        ----------
+        bucket, name
+            The object. Its name must be canonical.
+        into
+            Where its bytes are written.
+        max_bytes
+            Size limit. It holds for the bytes that arrive, whatever the headers say.
+        expected
+            What the job says about the object. Nothing beyond the expected size is written.
+
+        Returns
+        -------
+        int
+            The size in bytes.
+
+        Raises
+        ------
+        ObjectNameRefused
+            If the name is not canonical, or Storage does not accept it: it can never be fetched.
+        PolicyRefusal
+            If the object is larger than `max_bytes`.
+        ProjectError
+            With code `object_changed`, if the object is not the expected one.
         """
+        check_object_name(name)
+        expected = expected or ObjectVersion()
         with translated(f"reading {bucket}/{name}"):
-            signed = await self._client.storage.from_(bucket).create_signed_url(name, SIGNED_FOR_S)
-            url = signed["signedURL"]
-            # Joined by the client, which would let an absolute answer lead to another host.
-            if url is None or not url.startswith(self._signed_prefix):
-                raise ProjectError(
-                    f"reading {bucket}/{name}: no URL of this project was signed", code="object_unreadable"
+            try:
+                url, _ = await asyncio.gather(
+                    self._sign(bucket, name), self._check_version(bucket, name, expected)
                 )
+            except StorageApiError as error:
+                if error.code == "InvalidKey":
+                    raise ObjectNameRefused("Storage does not accept it") from error
+                raise
             received = 0
-            # As it lies there: what is compressed on the way could be any size.
+            # Not compressed: compressed bytes could unpack to any size.
             headers = {"accept-encoding": "identity"}
             async with self._http.stream("GET", url, headers=headers) as response:
                 if response.status_code >= 500 or response.status_code == 429:
@@ -50,7 +96,8 @@ class Objects:
                     raise ProjectError(
                         f"reading {bucket}/{name}: HTTP {response.status_code}", code="object_unreadable"
                     )
-                async for chunk in response.aiter_bytes(1 << 18):
+                _compare(bucket, name, "eTag", expected.etag, response.headers.get("etag"))
+                async for chunk in response.aiter_bytes(CHUNK_BYTES):
                     received += len(chunk)
                     if received > max_bytes:
                         raise PolicyRefusal(
@@ -58,16 +105,39 @@ class Objects:
                             code="too_large",
                             remedy="Upload a shorter or a compressed version.",
                         )
-                    if expected_bytes is not None and received > expected_bytes:
-                        raise ProjectError(
-                            f"{bucket}/{name} is larger than the {expected_bytes:,} bytes it was known by",
-                            code="object_changed",
-                        )
+                    if expected.size_bytes is not None and received > expected.size_bytes:
+                        raise _changed(bucket, name, f"larger than {expected.size_bytes:,} bytes")
                     into.write(chunk)
+            _compare(bucket, name, "size", expected.size_bytes, received)
         return received
 
+    async def _sign(self, bucket: str, name: str) -> str:
+        """A short-lived URL of exactly this object."""
+        signed = await self._client.storage.from_(bucket).create_signed_url(name, SIGNED_FOR_S)
+        url = signed["signedURL"]
+        # Joined by the client, which would accept an absolute URL of another host.
+        if url is None or not url.startswith(self._signed_prefix):
+            raise ProjectError(
+                f"reading {bucket}/{name}: no URL of this project was signed", code="object_unreadable"
+            )
+        # A client or a proxy may have changed the name on the way.
+        path = unquote(urlsplit(url).path, errors="strict")
+        if path != f"{urlsplit(self._signed_prefix).path}{bucket}/{name}":
+            raise ProjectError(f"reading {bucket}/{name}: another name was signed", code="object_unreadable")
+        return url
+
+    async def _check_version(self, bucket: str, name: str, expected: ObjectVersion) -> None:
+        """Ask Storage which object has this name now."""
+        if expected.version is None:
+            return
+        found: dict[str, Any] = await self._client.storage.from_(bucket).info(name)
+        _compare(bucket, name, "name", name, found["name"])
+        _compare(bucket, name, "version", expected.version, found["version"])
+        _compare(bucket, name, "size", expected.size_bytes, found["size"])
+        _compare(bucket, name, "eTag", expected.etag, found["etag"])
+
     async def store(self, bucket: str, name: str, file: FileIO, *, content_type: str) -> None:
-        """Upload an open file, over whatever lay under that name."""
+        """Upload an open file. An object of the same name is replaced."""
         with translated(f"writing {bucket}/{name}"):
             await self._client.storage.from_(bucket).upload(
                 name,
@@ -76,6 +146,25 @@ class Objects:
             )
 
     async def remove(self, bucket: str, names: list[str]) -> None:
-        """Delete objects; names that are not there are no error."""
-        with translated(f"removing from {bucket}"):
+        """Delete objects. Names that do not exist are no error."""
+        with translated(f"deleting from {bucket}"):
             await self._client.storage.from_(bucket).remove(names)
+
+
+def _compare(bucket: str, name: str, what: str, expected: Any, found: Any) -> None:
+    """Raise `object_changed` where something that is expected is not found."""
+    if expected is not None and _normalise_etag(expected) != _normalise_etag(found):
+        raise _changed(bucket, name, f"of another {what}")
+
+
+def _normalise_etag(value: Any) -> Any:
+    """An eTag without quotes, and without the mark of weakness that a compressing proxy adds (RFC 9110)."""
+    return value.removeprefix("W/").strip('"') if isinstance(value, str) else value
+
+
+def _changed(bucket: str, name: str, how: str) -> ProjectError:
+    return ProjectError(
+        f"{bucket}/{name} is not the object of this job: it is {how}.",
+        code="object_changed",
+        remedy="Its new version has a job of its own.",
+    )

@@ -32,6 +32,7 @@ class Job:
     object_version: str
     size_bytes: int | None
     content_type: str | None
+    object_etag: str | None = None
 
 
 class Queue(Functions):

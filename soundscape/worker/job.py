@@ -12,7 +12,7 @@ import structlog
 from soundscape.audio.limits import Limits
 from soundscape.errors import AnalysisCrashed, DataRefused, LeaseLost, ProjectError, Refusal
 from soundscape.project.fingerprint_index import FingerprintIndex
-from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
+from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects, ObjectVersion
 from soundscape.project.queue import Fault, Job, Queue
 from soundscape.sandbox.parent import Sandbox
 from soundscape.sandbox.protocol import Analysis
@@ -152,7 +152,7 @@ class Attempt:
                     job.object_name,
                     source,
                     max_bytes=max_bytes,
-                    expected_bytes=job.size_bytes or None,
+                    expected=ObjectVersion(job.object_version, job.size_bytes, job.object_etag),
                 )
             try:
                 # The child gets a read-only descriptor and no name.

@@ -109,7 +109,7 @@ create function soundscape.claim_jobs(
 )
 returns table (
     job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid,
-    object_name text, object_version text, size_bytes bigint, content_type text
+    object_name text, object_version text, size_bytes bigint, content_type text, object_etag text
 )
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
@@ -149,7 +149,7 @@ begin
         left_to_claim := left_to_claim - 1;
         return query
             select job.id, job.msg_id || '.' || job.attempt, job.trace_id, job.attempt, f.id, f.user_id,
-                   f.file_path, job.object_version, f.size_bytes, f.content_type
+                   f.file_path, job.object_version, f.size_bytes, f.content_type, f.object_etag
             from public.audio_files f where f.id = job.audio_id;
     end loop;
 end

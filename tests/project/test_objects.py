@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from storage3._async.file_api import AsyncBucketActionsMixin
 
 from soundscape.cli.embedded_project import Project
 from soundscape.errors import PolicyRefusal, ProjectError, ProjectUnreachable
 from soundscape.project.client import connect
-from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects
+from soundscape.project.object_name import ObjectNameRefused
+from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET, Objects, ObjectVersion
+from tests.object_names import NOT_CANONICAL
 
 from .conftest import Door
 
@@ -40,22 +46,98 @@ async def test_larger_than_it_was_known_by_is_another_object(door: Door) -> None
     _, name = await door.recording(os.urandom(2_000_000))
     into = io.BytesIO()
     with pytest.raises(ProjectError) as changed:
-        await door.objects.fetch(AUDIO_BUCKET, name, into, max_bytes=1 << 30, expected_bytes=500_000)
+        await door.objects.fetch(
+            AUDIO_BUCKET, name, into, max_bytes=1 << 30, expected=ObjectVersion(size_bytes=500_000)
+        )
     assert changed.value.code == "object_changed"
     assert into.tell() <= 500_000, "what was not reserved is never written"
 
 
-@pytest.mark.parametrize("name", [f"{GONE}/nothing.wav", "public/nothing.wav", f"{GONE}/ünicode.wav"])
+@pytest.mark.parametrize("name", [f"{GONE}/nothing.wav", "public/nothing.wav"])
 async def test_an_object_that_is_not_there(door: Door, name: str) -> None:
     with pytest.raises(ProjectError) as missing:
         await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100)
     assert not isinstance(missing.value, ProjectUnreachable)
 
 
-@pytest.mark.parametrize("name", [f"{GONE}/../x.wav", "./x", f"{GONE}/%2e%2e/x"])
-async def test_a_name_that_climbs(door: Door, name: str) -> None:
-    with pytest.raises(ProjectError):
+@pytest.mark.parametrize("name", [f"{GONE}/../x.wav", "./x", f"{GONE}/%2e%2e/x", *NOT_CANONICAL])
+async def test_a_name_that_is_not_canonical(door: Door, name: str) -> None:
+    """It is refused for good, and not retried as if the project had been unreachable."""
+    with pytest.raises(ObjectNameRefused):
         await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100)
+
+
+@pytest.mark.parametrize("name", [f"{GONE}/\u97f3.wav", f"{GONE}/ünicode.wav"])
+async def test_a_name_that_storage_does_not_accept(door: Door, name: str) -> None:
+    with pytest.raises(ObjectNameRefused):
+        await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100)
+
+
+async def test_a_double_slash_does_not_lead_to_anothers_file(door: Door) -> None:
+    """supabase-py signs `public//x.wav` as `public/x.wav`, which may be somebody's private file."""
+    name = f"public/{secrets.token_hex(4)}.wav"
+    await door.client.storage.from_("audio-files").upload(name, b"secret", {"content-type": "audio/wav"})
+    into = io.BytesIO()
+    with pytest.raises(ObjectNameRefused):
+        await door.objects.fetch(AUDIO_BUCKET, name.replace("/", "//"), into, max_bytes=100)
+    assert into.getvalue() == b""
+
+
+async def test_a_signed_url_of_another_name_is_not_followed(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changed the name on the way: a client, a proxy, the server."""
+    _, name = await door.recording(b"mine")
+    _, other = await door.recording(b"another's")
+    sign = AsyncBucketActionsMixin.create_signed_url
+
+    async def sign_other(self: Any, path: str, *arguments: Any) -> Any:
+        return await sign(self, other, *arguments)
+
+    monkeypatch.setattr(AsyncBucketActionsMixin, "create_signed_url", sign_other)
+    into = io.BytesIO()
+    with pytest.raises(ProjectError) as refused:
+        await door.objects.fetch(AUDIO_BUCKET, name, into, max_bytes=100)
+    assert (refused.value.code, into.getvalue()) == ("object_unreadable", b"")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": GONE},
+        {"size_bytes": 4},
+        {"size_bytes": 6},
+        {"etag": "0" * 32},
+        # What the response to the download says is compared too.
+        {"etag": "0" * 32, "version": None},
+        {"size_bytes": 6, "version": None},
+    ],
+)
+async def test_an_object_that_is_not_the_jobs(door: Door, changed: dict[str, Any]) -> None:
+    audio_id, name = await door.recording(b"bytes")
+    (row,) = door.sql(
+        "select object_version as version, size_bytes, object_etag as etag from public.audio_files "
+        "where id = %s",
+        audio_id,
+    )
+    assert None not in row.values()
+    right = ObjectVersion(**row)
+    assert await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100, expected=right) == 5
+    with pytest.raises(ProjectError) as refused:
+        await door.objects.fetch(
+            AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100, expected=replace(right, **changed)
+        )
+    assert refused.value.code == "object_changed"
+
+
+async def test_a_claim_says_which_object_it_means(door: Door) -> None:
+    door.sql("delete from pgmq.q_soundscape_uploads")
+    audio_id, name = await door.recording(b"bytes")
+    (job,) = await door.queue.claim(1, lease_s=30)
+    assert job.audio_id == audio_id
+    expected = ObjectVersion(job.object_version, job.size_bytes, job.object_etag)
+    assert None not in (expected.version, expected.size_bytes, expected.etag)
+    assert await door.objects.fetch(AUDIO_BUCKET, name, io.BytesIO(), max_bytes=100, expected=expected) == 5
 
 
 async def test_stored_over_what_was_there(door: Door, tmp_path: Path) -> None:

@@ -328,6 +328,7 @@ def test_a_claim_says_all_the_worker_needs(db: Database, alice: str) -> None:
     assert (row["job_id"], str(row["audio_id"]), str(row["user_id"])) == (job["id"], audio_id, alice)
     assert (row["object_name"], row["object_version"]) == (file["file_path"], file["object_version"])
     assert (row["size_bytes"], row["content_type"], row["attempt"]) == (1000, "audio/wav", 1)
+    assert row["object_etag"] == file["object_etag"] is not None
     assert len(row["trace_id"]) == 32
     assert (job["state"], job["worker"], file["status"]) == ("running", "w1", "analyzing")
     assert 55 < (job["lease_expires_at"] - job["started_at"]).total_seconds() < 65
