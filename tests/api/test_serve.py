@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect
 from soundscape.api import connections, errors
 from soundscape.api.body import BodyReader, BodyTooSlow
 from soundscape.api.serve import listen, serving
+from tests.waiting import LIMIT_S
 
 HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
 SLOW_BODY = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
@@ -58,13 +59,19 @@ async def server() -> AsyncIterator[int]:
 
 @pytest.fixture
 def short_heads(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.4)
-    return 0.4
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.8)
+    return 0.8
 
 
-async def ended(reader: asyncio.StreamReader, within_s: float) -> bytes:
+@pytest.fixture
+def long_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is closed because its head takes long."""
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 2 * LIMIT_S)
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
     """What still came until the server hung up."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(LIMIT_S):
         try:
             return await reader.read()
         except ConnectionError:
@@ -97,17 +104,18 @@ async def test_a_head_that_never_ends(short_heads: float, first: bytes, dribbled
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(first)
         dribbling = asyncio.create_task(dribble(writer, dribbled))
-        answer = await ended(reader, short_heads + 2)
+        answer = await ended(reader)
         assert answer.startswith(b"HTTP/1.1 200") == (b"\r\n\r\n" in first)
         dribbling.cancel()
         writer.close()
 
 
+@pytest.mark.usefixtures("long_heads")
 async def test_a_head_without_end_of_bytes() -> None:
     async with server() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /hello HTTP/1.1\r\nx: " + b"x" * (connections.MAX_HEAD_BYTES + 10))
-        assert await ended(reader, 2) == b""
+        assert await ended(reader) == b""
         writer.close()
 
 
@@ -117,7 +125,7 @@ async def test_an_answer_before_the_body_is_there_to_be_read(framing: str) -> No
     body = b"x" * LARGE_BODY_BYTES
     if "chunked" in framing:
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-    async with server() as port, asyncio.timeout(5):
+    async with server() as port, asyncio.timeout(LIMIT_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET /hello HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n".encode())
         await asyncio.sleep(0.1)
@@ -134,7 +142,7 @@ async def test_a_slow_body_is_refused() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(SLOW_BODY)
         dribbling = asyncio.create_task(dribble(writer, b"x"))
-        answer = await ended(reader, 3)
+        answer = await ended(reader)
         assert answer.startswith(b"HTTP/1.1 408")
         assert b'"body_too_slow"' in answer
         dribbling.cancel()
@@ -183,7 +191,7 @@ while True:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="reads /proc")
 @pytest.mark.parametrize("sent", [b"", b"GET /hello HTTP/1.1\r\nx", SLOW_BODY])
-@pytest.mark.usefixtures("few_descriptors")
+@pytest.mark.usefixtures("few_descriptors", "long_heads")
 async def test_holders_do_not_keep_others_out(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """More of them than there are descriptors: others are answered, and nothing is short of a descriptor."""
     async with server() as port, AsyncExitStack() as opened:
@@ -192,12 +200,12 @@ async def test_holders_do_not_keep_others_out(sent: bytes, caplog: pytest.LogCap
         )
         opened.callback(holder.kill)
         assert holder.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             assert await holder.stdout.readline() == b"held\n"
         for _ in range(5):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(HELLO)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(LIMIT_S):
                 assert b"200" in await reader.readuntil(b"hello")
             writer.close()
         assert not [record for record in caplog.records if "accept" in record.getMessage()]

@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.waiting import LIMIT_S
+
 PATH = "/api/webhooks/storage"
 TRUST = ssl.create_default_context()
 """Made once: reading it takes longer than ringing."""
@@ -84,4 +86,4 @@ class Doorbells:
             yield
         finally:
             server.should_exit = True
-            thread.join(timeout=30)
+            thread.join(timeout=LIMIT_S)

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.waiting import LIMIT_S, until
+
 from .watch import watching
 
-READY_TIMEOUT_S = 120.0
 WATCH_S = 0.25
 
 
@@ -98,13 +99,18 @@ class Fleet:
         self.members.append(member)
         return member
 
-    def await_ready(self, least: int) -> None:
-        """Wait until `least` members claim jobs. Raises `TimeoutError`."""
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while sum(member.is_ready() for member in self.members) < least:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{least} workers are not ready; their logs lie in {self.folder}")
-            time.sleep(0.2)
+    def await_ready(self, count: int) -> None:
+        """Wait until `count` members claim jobs."""
+        until(
+            lambda: sum(member.is_ready() for member in self.members) >= count,
+            f"{count} workers are not ready; their logs lie in {self.folder}",
+        )
+
+    def grow_to(self, count: int) -> None:
+        """Start workers until there are `count`, and wait until all of them claim jobs."""
+        while len(self.members) < count:
+            self.start()
+        self.await_ready(len(self.members))
 
     def ports(self) -> list[int]:
         return [member.port for member in list(self.members)]
@@ -129,7 +135,7 @@ class Fleet:
             member.process.terminate()
         for member in self.members:
             try:
-                member.process.wait(timeout=40)
+                member.process.wait(timeout=LIMIT_S)
             except subprocess.TimeoutExpired:
                 member.process.kill()
                 member.process.wait()

@@ -23,6 +23,8 @@ class Ledger:
     dsn: str
     recoveries: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     """By job: when its lease ran out, and when another took it, in seconds of the clock."""
+    looks: list[float] = field(default_factory=list)
+    """When it looked, in seconds of the clock: every 0.1 s where the machine lets it."""
     outages: list[tuple[float, float]] = field(default_factory=list)
     """From when to when Postgres did not answer, in seconds of the clock, while `watched`."""
 
@@ -33,6 +35,11 @@ class Ledger:
     def value(self, query: LiteralString, *values: Any) -> Any:
         (row,) = self.rows(query, *values)
         return next(iter(row.values()))
+
+    def slowdown(self, begin: float, end: float) -> float:
+        """How much slower than on an idle machine it looked from one moment to another: 1 or more."""
+        looks = sum(begin <= look <= end for look in self.looks)
+        return max(1.0, (end - begin) / (POLL_S * (looks + 1)))
 
     def held_by(self, pid: int) -> list[int]:
         """Jobs that the worker with this process id holds."""
@@ -62,6 +69,7 @@ class Ledger:
     def _watch_connected(self, connection: psycopg.Connection[Any], finished: threading.Event) -> None:
         running: dict[int, tuple[int, Any]] = {}
         while not finished.wait(POLL_S):
+            self.looks.append(time.time())
             seen = connection.execute(
                 "select id, attempt, lease_expires_at, clock_timestamp() from soundscape.jobs"
                 " where state = 'running'"

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tests.waiting import LIMIT_S
+
 
 @contextmanager
 def watching(name: str, look: Callable[[threading.Event], None]) -> Iterator[None]:
@@ -17,4 +19,4 @@ def watching(name: str, look: Callable[[threading.Event], None]) -> Iterator[Non
         yield
     finally:
         finished.set()
-        thread.join(timeout=30)
+        thread.join(timeout=LIMIT_S)

@@ -28,6 +28,7 @@ from soundscape.deploy.deployment import deploy
 from soundscape.deploy.target import Target
 from soundscape.errors import SettingsError
 from tests import embedded
+from tests.waiting import LIMIT_S, until
 
 OTHER_SECRET = "whsec_" + "YW5vdGhlciAzMiByYW5kb20gYnl0ZXMgZm9yIHRlc3RzISE="
 
@@ -56,15 +57,13 @@ def target(served: Project, worker: tuple[subprocess.Popen[bytes], str]) -> Targ
 
 
 def _await_ready(worker_url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def is_ready() -> bool:
         try:
-            if httpx.get(f"{worker_url}/api/health/ready").status_code == 200:
-                return
+            return httpx.get(f"{worker_url}/api/health/ready").status_code == 200
         except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError("the worker did not become ready")
+            return False
+
+    until(is_ready, "the worker did not become ready")
 
 
 async def lines(
@@ -311,7 +310,7 @@ def command(target: Target, *arguments: str) -> subprocess.CompletedProcess[str]
         env=os.environ | known,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
     )
 
 

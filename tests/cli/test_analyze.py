@@ -22,6 +22,7 @@ from soundscape.cli.analysis_display import AnalysisDisplay
 from soundscape.cli.analyze import analyze
 from soundscape.cli.file_analysis import FileAnalysis, analyze_in_parallel
 from soundscape.errors import AnalysisCrashed
+from tests.waiting import LIMIT_S
 
 app = typer.Typer()
 app.command()(analyze)
@@ -127,7 +128,7 @@ def test_a_pipe_by_its_name(recordings: Path, tmp_path: Path) -> None:
     writer = threading.Thread(target=lambda: pipe.write_bytes((recordings / "b.wav").read_bytes()))
     writer.start()
     result = run(pipe, "--json")
-    writer.join(timeout=10)
+    writer.join(timeout=LIMIT_S)
     assert result.exit_code == 0
     assert lines(result)[0]["source"]["duration_s"] == 1.0  # type: ignore[index]
 
@@ -157,7 +158,7 @@ def test_a_child_that_dies_costs_one_file(recordings: Path) -> None:
     killer.start()
     with AnalysisDisplay(as_json=True, files=len(files)) as display:
         results = list(analyze_in_parallel(files, 2, display.begin))
-    killer.join(timeout=10)
+    killer.join(timeout=LIMIT_S)
     assert [file for file, _ in results] == files
     assert sum(isinstance(result, AnalysisCrashed) for _, result in results) == 1
     assert sum(isinstance(result, dict) for _, result in results) == 2
@@ -185,7 +186,7 @@ def test_the_bar_on_a_terminal(recordings: Path) -> None:
     with contextlib.suppress(OSError):  # the terminal ends with the child
         while piece := os.read(controller, 1024):
             shown += piece
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=LIMIT_S)
     os.close(controller)
     assert child.returncode == 0, shown.decode()
     assert output.count(b"pcm_s16 in wav") == 2
@@ -199,8 +200,5 @@ def test_importing_the_command_loads_nothing_heavy() -> None:
         "heavy = {'numpy', 'scipy', 'numba', 'librosa', 'av', 'soundfile', 'PIL'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or None)"
     )
-    begin = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
-    # Under a second on an idle machine; this is a guard against the heavy imports' several.
-    assert time.perf_counter() - begin < 5

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from soundscape import __version__
 from soundscape.cli.app import app
+from tests.waiting import LIMIT_S
 
 COMMAND = (sys.executable, "-m", "soundscape")
 HEAVY = ("numpy", "scipy", "numba", "librosa", "supabase", "fastapi", "uvicorn", "psycopg", "av", "httpx")
@@ -30,7 +31,7 @@ def run(*arguments: str, folder: Path, **environment: str) -> subprocess.Complet
         [*COMMAND, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         cwd=folder,
         env=known | environment,
         check=False,
@@ -48,7 +49,7 @@ def test_help_loads_nothing_heavy() -> None:
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S, check=True
     )
     loaded = set(json.loads(ended.stdout))
     assert "typer" in loaded

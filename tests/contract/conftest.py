@@ -24,6 +24,7 @@ from supabase import AsyncClient, AsyncClientOptions, ClientOptions, acreate_cli
 from supabase_auth.errors import AuthApiError
 
 from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES
+from tests.waiting import LIMIT_S, eventually
 
 PASSWORD = "correct horse battery staple"
 HOSTED = bool(os.environ.get("SUPABASE_URL"))
@@ -74,7 +75,7 @@ async def read_now(files: Any, path: str) -> Any:
 
 async def connect(url: str, key: str) -> AsyncClient:
     """supabase-py, with as much patience as the project asks for."""
-    http = httpx.AsyncClient(transport=PatientAsync(http2=True), follow_redirects=True, timeout=60)
+    http = httpx.AsyncClient(transport=PatientAsync(http2=True), follow_redirects=True, timeout=LIMIT_S)
     return await acreate_client(url, key, AsyncClientOptions(auto_refresh_token=False, httpx_client=http))
 
 
@@ -119,15 +120,16 @@ class User:
         )
         return dict(inserted.data[0])
 
-    async def ended(self, audio_id: str, *, within_s: float = 60.0) -> dict[str, Any]:
+    async def ended(self, audio_id: str) -> dict[str, Any]:
         """The row once its analysis has come to an end."""
-        deadline = time.monotonic() + within_s
-        while True:
+
+        async def final() -> dict[str, Any] | None:
             row = await self.row(audio_id)
-            if row["status"] in FINAL:
-                return row
-            assert time.monotonic() < deadline, f"still {row['status']} after {within_s} s"
-            await asyncio.sleep(0.05)
+            return row if row["status"] in FINAL else None
+
+        row = await eventually(final, "the analysis does not end")
+        assert row is not None
+        return row
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +155,7 @@ class SignedUp:
 def signed_up(target: Target) -> Iterator[list[SignedUp]]:
     """Two users for a module's script, deleted after its last test with their objects."""
     made = []
-    http = httpx.Client(transport=Patient(), timeout=60)
+    http = httpx.Client(transport=Patient(), timeout=LIMIT_S)
     server = create_client(target.url, target.secret_key, ClientOptions(auto_refresh_token=False))
     for _ in range(2):
         options = ClientOptions(auto_refresh_token=False, httpx_client=http)

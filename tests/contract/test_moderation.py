@@ -14,6 +14,8 @@ from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient
 
+from tests.waiting import LIMIT_S
+
 from .conftest import User, read_now, tone
 
 
@@ -262,7 +264,7 @@ async def test_a_deleted_user_leaves_nothing(
         ("waveforms", features["waveform_path"]),
         ("profile-images", f"{gone.id}/me.png"),
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LIMIT_S):
         for bucket, name in objects:
             folder, _, file = name.rpartition("/")
             while file in str(await service.storage.from_(bucket).list(folder)):

@@ -13,6 +13,8 @@ from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient
 
+from tests.waiting import LIMIT_S
+
 from .conftest import User, read_now, tone
 
 
@@ -29,7 +31,7 @@ async def events(client: AsyncClient, *tables: str) -> AsyncIterator[list[dict[s
         channel.on_postgres_changes("*", schema="public", table=table, callback=seen.append)
     channel.on_system(lambda _: listening.set())
     await channel.subscribe()
-    await asyncio.wait_for(listening.wait(), 20)
+    await asyncio.wait_for(listening.wait(), LIMIT_S)
     try:
         yield seen
     finally:
@@ -50,7 +52,7 @@ async def test_a_private_recording_is_seen_by_its_owner_only(
         # Bob's own recording is the mark behind which alice's events would have arrived long ago.
         mark = await bob.add(tone(812.0))
         await bob.ended(mark["id"])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT_S):
             while not any(_record(event).get("status") == "ready" for event in seen_by_bob):
                 await asyncio.sleep(0.02)
     own = [_record(event)["status"] for event in seen_by_alice if _table(event) == "audio_files"]

@@ -12,10 +12,9 @@ from realtime import RealtimeSubscribeStates as States
 from supabase import AsyncClient
 
 from tests import node
+from tests.waiting import LIMIT_S
 
 from .conftest import Target, User
-
-WITHIN_S = 20.0
 
 
 @pytest.fixture
@@ -27,11 +26,11 @@ def topic() -> str:
 async def joined(channel: Any) -> States:
     states: asyncio.Queue[States] = asyncio.Queue()
     await channel.subscribe(lambda state, _error: states.put_nowait(state))
-    return await asyncio.wait_for(states.get(), WITHIN_S)
+    return await asyncio.wait_for(states.get(), LIMIT_S)
 
 
 async def next_of(queue: asyncio.Queue[Any]) -> Any:
-    return await asyncio.wait_for(queue.get(), WITHIN_S)
+    return await asyncio.wait_for(queue.get(), LIMIT_S)
 
 
 async def authenticated(user: User) -> AsyncClient:
@@ -204,7 +203,7 @@ async def _live(user: User, users: list[User], seen: list[Any], listening: async
             "*", schema="public", table=table, callback=lambda event: seen.append(event["data"])
         )
     assert await joined(channel) is States.SUBSCRIBED
-    await asyncio.wait_for(ready.wait(), WITHIN_S)
+    await asyncio.wait_for(ready.wait(), LIMIT_S)
     await listening.wait()
     path, content = f"{user.id}/{secrets.token_hex(8)}.wav", user.id.encode() * 20
     await user.audio.upload(path, content, {"content-type": "audio/wav"})
@@ -226,7 +225,7 @@ async def _live(user: User, users: list[User], seen: list[Any], listening: async
         _rows(client.table("user_preferences").select("*")),
     )
     assert [{found["user_id"] for found in rows} for rows in read] == [{user.id}] * len(read), read
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(LIMIT_S):
         while not any(event["record"].get("title") == f"again by {user.id}" for event in seen):
             await asyncio.sleep(0.02)
     # Another's id in hand opens nothing either.

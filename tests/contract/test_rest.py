@@ -13,6 +13,7 @@ from postgrest import APIError, CountMethod, ReturnMethod
 from supabase import AsyncClient
 
 from tests import node
+from tests.waiting import LIMIT_S
 
 from .conftest import Target, User
 
@@ -201,7 +202,7 @@ async def test_media(library: Library) -> None:
 @pytest.mark.row("rest.media", by="http")
 def test_the_document_at_the_root(target: Target) -> None:
     headers = {"apikey": target.secret_key, "authorization": f"Bearer {target.secret_key}"}
-    answer = httpx.get(f"{target.url}/rest/v1/", headers=headers, timeout=20)
+    answer = httpx.get(f"{target.url}/rest/v1/", headers=headers, timeout=LIMIT_S)
     assert answer.status_code == 200
     assert "title" in answer.json()["definitions"]["playlists"]["properties"]
     assert "/rpc/search_audio" in answer.json()["paths"]
@@ -330,7 +331,7 @@ def test_refused_over_http(
     }
     body = None if method == "GET" else b'{"title": "x"}'
     answer = httpx.request(
-        method, f"{target.url}/rest/v1/playlists{query}", headers=sent, content=body, timeout=20
+        method, f"{target.url}/rest/v1/playlists{query}", headers=sent, content=body, timeout=LIMIT_S
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
@@ -339,6 +340,6 @@ def test_refused_over_http(
 def test_what_is_just_not_too_much(target: Target, query: str) -> None:
     headers = {"apikey": target.secret_key}
     answer = httpx.get(
-        f"{target.url}/rest/v1/playlists?select=id&limit=1&{query}", headers=headers, timeout=20
+        f"{target.url}/rest/v1/playlists?select=id&limit=1&{query}", headers=headers, timeout=LIMIT_S
     )
     assert answer.status_code == 200, answer.text

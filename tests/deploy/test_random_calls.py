@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from embedded_supabase.postgres import SUPERUSER
 from soundscape.cli.embedded_project import Project
 from soundscape.deploy import functions
+from tests.waiting import LIMIT_S
 
 WORD = f"canary{secrets.token_hex(8)}"
 PASSWORD = "correct horse battery staple"
@@ -75,7 +76,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(served: Project) -> Any:
-    with httpx.Client(base_url=served.url, timeout=30) as http:
+    with httpx.Client(base_url=served.url, timeout=LIMIT_S) as http:
         key = served.keys.publishable_key
 
         def sign_up(called: str) -> tuple[str, dict[str, str]]:

@@ -16,6 +16,7 @@ import pytest
 from soundscape.deploy import database
 from tests.conftest import ROOT
 from tests.node import modules
+from tests.waiting import LIMIT_S
 
 PACKAGES = ("supabase@3.1.0", "typescript@5.9.3", "@supabase/supabase-js@2.119.0", "oxfmt@0.79.0")
 TYPES = ROOT / "supabase" / "database.types.ts"
@@ -49,7 +50,7 @@ def node(npm: Path, tool: str, *arguments: str, cwd: Path) -> subprocess.Complet
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
     )
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from embedded_supabase import cron
 from soundscape.cli.embedded_project import Project
+from tests.waiting import LIMIT_S
 
 # A Tuesday.
 NOON = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
@@ -150,7 +151,7 @@ async def test_one_bad_job_stops_no_other(embedded: Project) -> None:
         " ('t-works', '1 second', 'select 1', 'postgres')",
     )
     try:
-        async with running(embedded) as runner, asyncio.timeout(20):
+        async with running(embedded) as runner, asyncio.timeout(LIMIT_S):
             while True:
                 outcomes = set(
                     sql(
@@ -199,13 +200,13 @@ async def test_a_job_that_runs_ends_with_the_runner(embedded: Project) -> None:
     )
     before = asyncio.all_tasks()
     try:
-        async with running(embedded), asyncio.timeout(20):
+        async with running(embedded), asyncio.timeout(LIMIT_S):
             # The embedded Supabase has a runner of its own, which takes the job as well.
             while len(sql(embedded, SLEEPING)) < 2:
                 await asyncio.sleep(0.1)
             sql(embedded, "delete from cron.job where jobname = 't-long'")
         assert asyncio.all_tasks() <= before
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             while len(sql(embedded, SLEEPING)) > 1:
                 await asyncio.sleep(0.1)
     finally:

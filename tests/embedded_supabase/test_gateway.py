@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from embedded_supabase import gateway
 from embedded_supabase.errors import EmbeddedError
 from soundscape.cli.embedded_project import Project
+from tests.waiting import LIMIT_S
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ async def test_background_work_that_fails_begins_again(
     monkeypatch.setattr(gateway, "BACKGROUND", {"flaky": flaky, "sound": sound})
     app = gateway.build(embedded.supabase)
     async with app.router.lifespan_context(app):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await steady.wait()
     assert (began, cancelled) == (["flaky"] * 4, ["sound"])
 

@@ -14,6 +14,7 @@ import pytest
 
 from embedded_supabase import lock
 from embedded_supabase.errors import EmbeddedError
+from tests.waiting import LIMIT_S
 
 HOLD = """
 import sys, time
@@ -52,7 +53,7 @@ def test_a_second_owner_is_told_of_the_first(tmp_path: Path) -> None:
         pass
     assert refused.value.code == "already_running"
     assert f"process {process.pid}, which serves http://127.0.0.1:1" in refused.value.message
-    process.communicate("", timeout=10)
+    process.communicate("", timeout=LIMIT_S)
     with lock.hold(tmp_path):
         pass
 
@@ -65,7 +66,7 @@ def test_an_owner_that_is_starting(tmp_path: Path) -> None:
 def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
     process = holder(tmp_path)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=LIMIT_S)
     assert json.loads((tmp_path / "lock").read_text())["pid"] == process.pid, "its words are still there"
     assert lock.read(tmp_path) is None
     with lock.hold(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from embedded_supabase.errors import EmbeddedError
 from embedded_supabase.postgres import SUPERUSER, Postgres, _command_line
+from tests.waiting import LIMIT_S
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_an_orphan_is_ended_before_the_next_start(cluster: Postgres) -> None:
     successor = Postgres(home=cluster.home, password=cluster.password, durable=False)
     successor.start()
     try:
-        left.wait(10)
+        left.wait(LIMIT_S)
         assert postmaster(successor) != orphan
         assert query(successor, "select 1") == 1
     finally:

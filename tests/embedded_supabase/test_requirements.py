@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from embedded_supabase.requirements import MODULES
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[2]
 EXTRA = {
@@ -38,7 +39,7 @@ def run_without(names: Iterable[str], folder: Path, *arguments: str) -> subproce
     # -S leaves the usual packages out: the folder of links stands in their place.
     command = [sys.executable, "-S", "-m", "soundscape.cli.app", *arguments]
     return subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
 
 

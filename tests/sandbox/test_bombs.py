@@ -12,7 +12,6 @@ import math
 import os
 import struct
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +217,6 @@ def silent_flac(channels: int, sample_rate: int, *, claim: int | None = None) ->
 )
 def test_a_bomb(trial: Trial, tmp_path: Path, make: MAKE, limits: Limits, expected: str) -> None:
     child, path = trial.pid, make(tmp_path / "bomb")
-    began = time.monotonic()
     refused: Refusal | None = None
     try:
         record = trial.analyze(path, limits).record
@@ -235,7 +233,6 @@ def test_a_bomb(trial: Trial, tmp_path: Path, make: MAKE, limits: Limits, expect
     assert outcome == expected
     assert trial.pid == child, "it needed no new child"
     assert trial.peak_bytes < PEAK_BYTES
-    assert WHOLE or time.monotonic() - began < 60
 
 
 def test_eight_gigabytes_fit_into_four_megabytes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from soundscape.sandbox import confinement, landlock, limits, seccomp
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines")
 
@@ -87,7 +88,7 @@ def inside(
         [sys.executable, "-c", script + "\nprint(json.dumps(found))\n", str(folder)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=False,
         env=os.environ | {"SUPABASE_SECRET_KEY": "of the worker"},
     )
@@ -442,7 +443,7 @@ def test_a_second_thread_is_said(folder: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=True,
     )
     assert json.loads(ended.stdout)["files"] == "2 threads run already"

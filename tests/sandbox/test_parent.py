@@ -22,6 +22,7 @@ from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, Unreadabl
 from soundscape.sandbox.confinement import FIRST_USER, LAST_USER, NAMES
 from soundscape.sandbox.parent import Sandbox
 from soundscape.sandbox.protocol import Analysis, parse_analysis
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -90,7 +91,7 @@ async def test_one_life_of_a_child(sandbox: Sandbox, wav: Path) -> None:
     assert "SUPABASE" not in environment
     assert "SOUNDSCAPE_WEBHOOK" not in environment
     assert "PATH=" not in environment
-    async with asyncio.timeout(5):  # the input is closed as soon as its answer is given
+    async with asyncio.timeout(LIMIT_S):  # the input is closed as soon as its answer is given
         while any(str(wav.parent) in os.readlink(link) for link in Path(f"/proc/{first}/fd").iterdir()):
             await asyncio.sleep(0.01)
     assert os.getsid(first) == first
@@ -148,7 +149,7 @@ async def test_an_idle_child_ends_with_its_parent(scratch: Path, no_leaks: None)
     box._socket.close()  # what the kernel does when the parent dies
     box._socket = None
     assert box._process is not None
-    assert await asyncio.wait_for(box._process.wait(), 10) == 0
+    assert await asyncio.wait_for(box._process.wait(), LIMIT_S) == 0
     await box.stop()
     assert not Path(f"/proc/{child}").exists()
 

@@ -13,6 +13,7 @@ import pytest
 
 from soundscape.sandbox import scratch as scratch_module
 from soundscape.sandbox.scratch import PREFIX, Scratch, open_worker_folder
+from tests.waiting import LIMIT_S
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ async def test_more_than_the_budget_waits(tmp_path: Path) -> None:
             await asyncio.sleep(0.005)
             running -= size_bytes
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         await asyncio.gather(*(download(40) for _ in range(20)))
     assert 40 < highest <= 100
     assert scratch.reserved_bytes == 0
@@ -44,7 +45,7 @@ async def test_what_is_larger_than_the_budget_goes_alone(tmp_path: Path) -> None
         large = asyncio.create_task(scratch.reserve(1000).__aenter__())
         await asyncio.sleep(0.1)
         assert not large.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await large
     assert scratch.reserved_bytes == 1000
 
@@ -64,7 +65,7 @@ async def test_one_that_is_cancelled_gives_its_room_back(tmp_path: Path) -> None
     holding.cancel()
     await asyncio.gather(holding, waiting, return_exceptions=True)
     assert scratch.reserved_bytes == 0
-    async with asyncio.timeout(5), scratch.reserve(100):
+    async with asyncio.timeout(LIMIT_S), scratch.reserve(100):
         pass
 
 
@@ -76,7 +77,7 @@ async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     await asyncio.sleep(0.1)
     assert not waiting.done()
     scratch._floor_bytes = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await waiting
     assert scratch.find_problem() is None
 

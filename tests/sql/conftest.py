@@ -75,6 +75,15 @@ class Database:
     def value(self, query: str, *values: Any) -> Any:
         return next(iter(self.row(query, *values).values()))
 
+    def somebody_waits(self) -> bool:
+        """Whether a session of this database waits for a lock."""
+        return bool(
+            self.value(
+                "select exists (select from pg_stat_activity "
+                "where datname = current_database() and wait_event_type = 'Lock')"
+            )
+        )
+
     # -- people -----------------------------------------------------------------------------------
 
     def sign_up(self) -> str:

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from soundscape.audio.fingerprint import Fingerprint, Keys, make_query_keys, make_stored_keys
 from soundscape.worker.duplicates import entry
+from tests.waiting import LIMIT_S, until
 
 from .conftest import RESULT, Database, Row
 
@@ -672,8 +673,8 @@ def test_two_that_complete_at_once_and_claim_each_other_do_not_wait_for_each_oth
         "insert into public.audio_matches (audio_id, matched_audio_id, kind, confidence) "
         "values (%s, %s, 'identical', 1)"
     )
-    two.execute("set statement_timeout = '5s'")
-    one.execute("set statement_timeout = '5s'")
+    two.execute("set statement_timeout = '60s'")
+    one.execute("set statement_timeout = '60s'")
     one.execute(claim, (first, second))
     one.commit()
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -692,7 +693,7 @@ def two_at_once(db: Database, alice: str, analyses: tuple[Row, Row]) -> tuple[st
 
     def complete(session: Any, audio_id: str, analysis: Row) -> None:
         whole = analysis | {"waveform": {"path": held[audio_id].picture}}
-        session.execute("set statement_timeout = '20s'")
+        session.execute("set statement_timeout = '60s'")
         session.execute(
             "select public.complete_job(%s, %s, %s)",
             (held[audio_id].job_id, held[audio_id].token, Jsonb(whole)),
@@ -703,9 +704,9 @@ def two_at_once(db: Database, alice: str, analyses: tuple[Row, Row]) -> tuple[st
     other = threading.Thread(target=complete, args=(sessions[1], ids[1], analyses[1]))
     other.start()
     # The first one is still open: the second one has run into it, or has passed it by.
-    other.join(1.0)
+    until(lambda: db.somebody_waits() or not other.is_alive())
     sessions[0].commit()
-    other.join(20.0)
+    other.join(LIMIT_S)
     sessions[1].commit()
     assert finished == ids
     return ids[0], ids[1]

@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from tests.waiting import LIMIT_S, until
+
 from .conftest import Connection, Database, Lost
 
 LeaseIsLost = Callable[[Lost], None]
@@ -61,7 +63,7 @@ def test_both_at_once_in_two_transactions_give_one_job(db: Database, alice: str,
     waiting.start()
     _await_blocked(db, other)
     one.commit()
-    waiting.join(timeout=10)
+    waiting.join(timeout=LIMIT_S)
     assert not waiting.is_alive()
     assert db.states(made[0]) == ["queued"]
     assert (db.file(made[0])["status"], db.messages()) == ("queued", 1)
@@ -95,7 +97,7 @@ def test_an_upload_that_describes_itself_beside_a_row_of_its_own(
     waiting.start()
     _await_blocked(db, other)
     one.commit()
-    waiting.join(timeout=10)
+    waiting.join(timeout=LIMIT_S)
     # The row made by hand after the upload made one is a duplicate, and is told so.
     assert [type(failure) for failure in failures] == (
         [] if first == "row" else [psycopg.errors.UniqueViolation]
@@ -215,7 +217,7 @@ def test_new_bytes_while_the_worker_writes_make_no_deadlock(
     time.sleep(0.1)
     db.store(held.object_name, owner=alice, connection=upload)
     upload.commit()
-    working.join(timeout=10)
+    working.join(timeout=LIMIT_S)
     assert outcome == ["PT409"]
     assert db.states(audio_id) == ["superseded", "queued"]
 
@@ -813,12 +815,9 @@ def test_two_workers_do_not_take_the_same_removal(db: Database, alice: str) -> N
     assert first.execute("select * from public.pending_deletions()").fetchall()
     with ThreadPoolExecutor() as pool:
         second = pool.submit(db.connect(autocommit=True).execute, "select * from public.pending_deletions()")
-        deadline = time.monotonic() + 10
-        while not db.rows("select 1 from pg_locks where locktype = 'advisory' and not granted"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: db.rows("select 1 from pg_locks where locktype = 'advisory' and not granted"))
         first.commit()
-        assert second.result(timeout=10).fetchall() == []
+        assert second.result(timeout=LIMIT_S).fetchall() == []
 
 
 def test_a_deleted_user_leaves_nothing(db: Database, alice: str, bob: str) -> None:
@@ -999,7 +998,7 @@ def test_two_sweeps_at_once_mend_once(db: Database, alice: str) -> None:
     second.start()
     time.sleep(0.1)
     one.commit()
-    second.join(timeout=10)
+    second.join(timeout=LIMIT_S)
     assert db.states(audio_id) == ["queued"]
 
 
@@ -1022,7 +1021,7 @@ def test_a_sweep_beside_an_upload_mends_nothing_twice(db: Database, alice: str) 
     _await_blocked(db, sweep)
     upload.execute("select soundscape.attach_object(%s)", (audio_id,))
     upload.commit()
-    sweeping.join(timeout=10)
+    sweeping.join(timeout=LIMIT_S)
     assert swept == [{"found": NOTHING}]
     assert db.states(audio_id) == ["queued"]
 
@@ -1061,12 +1060,9 @@ def test_every_step(db: Database, alice: str, before: str, after: str) -> None:
 
 
 def _await_blocked(db: Database, connection: Connection) -> None:
-    """Until that session waits for a lock (or has finished, where it need not wait)."""
-    for _ in range(200):
-        state = db.row(
-            "select state, wait_event_type from pg_stat_activity where pid = %s", connection.info.backend_pid
-        )
-        if state["wait_event_type"] == "Lock":
-            return
-        time.sleep(0.01)
-    raise AssertionError("nobody waited: the two did not meet")
+    """Wait until that session waits for a lock."""
+    query = "select wait_event_type from pg_stat_activity where pid = %s"
+    until(
+        lambda: db.value(query, connection.info.backend_pid) == "Lock",
+        "nobody waited: the two did not meet",
+    )

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.waiting import LIMIT_S, until
+
 from .conftest import Connection, Database
 from .sounds import SPACE, heard
 
@@ -208,10 +210,10 @@ def test_a_recording_that_is_being_placed_is_not_missed_by_the_next_model(db: Da
 
     thread = threading.Thread(target=publish, args=(publishing,))
     thread.start()
-    thread.join(0.3)
+    until(db.somebody_waits)
     assert thread.is_alive()
     analysing.commit()
-    thread.join(10)
+    thread.join(LIMIT_S)
     assert model in {row["model_id"] for row in place(db, audio_id)}
 
 

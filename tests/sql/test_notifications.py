@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from tests.waiting import LIMIT_S
+
 from .conftest import RESULT, Database, Row
 
 
@@ -108,7 +110,7 @@ def test_a_user_may_be_deleted_while_a_job_of_theirs_ends(db: Database, alice: s
         whole = RESULT | {"waveform": {"path": held.picture}}
         ending.execute("select public.complete_job(%s, %s, %s)", (held.job_id, held.token, json.dumps(whole)))
         ending.commit()
-        deletion.result(timeout=30)
+        deletion.result(timeout=LIMIT_S)
     assert db.rows("select 1 from public.notifications where user_id = %s", alice) == []
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.waiting import LIMIT_S
+
 from .conftest import Database
 from .sounds import SPACE, Row, ask, heard
 
@@ -408,7 +410,7 @@ def test_a_model_that_is_published_while_somebody_asks_answers_whole(
         (after["id"], before),
     )
     publishing.commit()
-    thread.join(30)
+    thread.join(LIMIT_S)
     answer, impression = found
     assert (str(answer["id"]), impression["model_id"]) == (suits, after["id"])
     # What a model gives the best.

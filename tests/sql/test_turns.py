@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from tests.waiting import LIMIT_S, until
+
 from .conftest import Database
 
 
@@ -188,10 +190,10 @@ def test_two_claims_at_once_of_one_owner_keep_the_limit(db: Database, alice: str
 
     claiming = threading.Thread(target=claim_too)
     claiming.start()
-    claiming.join(timeout=0.3)
+    until(db.somebody_waits)
     assert claiming.is_alive(), "it waits to know how many run"
     one.commit()
-    claiming.join(timeout=10)
+    claiming.join(timeout=LIMIT_S)
     assert claimed == [0]
 
 
@@ -224,7 +226,7 @@ def test_many_claim_and_end_at_once_and_each_job_is_done_once(db: Database) -> N
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=LIMIT_S)
     assert failures == []
     assert Counter(done) == Counter(recordings)
     assert db.messages() == waiting(db) == 0

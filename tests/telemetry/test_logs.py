@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from soundscape import __version__
 from soundscape.telemetry import logs
+from tests.waiting import LIMIT_S
 
 SECRETS = [
     "sb_secret_0123456789abcdef",
@@ -203,7 +204,7 @@ async def main():
 asyncio.run(main())
 """
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert ended.returncode == 0, ended.stderr
     told = [json.loads(line) for line in ended.stderr.splitlines()]

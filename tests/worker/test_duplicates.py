@@ -25,6 +25,7 @@ from soundscape.project.objects import Objects
 from soundscape.project.visitor import Visitor, signed_up
 from soundscape.worker.duplicates import find_claims, index_older_recordings
 from tests.audio.fingerprint.sounds import SAMPLE_RATE, Samples, faster, melody
+from tests.waiting import LIMIT_S
 
 READY_WITHIN_S = 60.0
 
@@ -173,7 +174,7 @@ async def asked(visitor: Visitor, url: str, data: bytes, *, form: bool = False) 
     session = await visitor.client.auth.get_session()
     assert session is not None
     headers = {"authorization": f"Bearer {session.access_token}"}
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as http:
         if form:
             return await http.post(f"{url}/api/identify", headers=headers, files={"file": ("s.mp3", data)})
         return await http.post(f"{url}/api/identify", headers=headers, content=data)

@@ -293,16 +293,12 @@ def test_nothing_pushed_is_an_empty_envelope() -> None:
     assert OnsetEnvelope().result().size == 0
 
 
-def test_six_hours_are_analysed_in_seconds() -> None:
-    """Linear in the length; the bound is loose for busy machines (0.5 s on an idle one)."""
-    import time
-
+def test_six_hours_are_analysed() -> None:
+    """Linear in the length, 0.5 s on an idle machine: what is quadratic runs into the test's time limit."""
     frames = int(6 * 3600 * FRAME_RATE_HZ)
     it = np.tile(envelope(track("click", 120)), frames // 600 + 1)[:frames]
     measure_rhythm(it[:5000], frame_rate_hz=FRAME_RATE_HZ)
-    began = time.perf_counter()
     found = measure_rhythm(it, frame_rate_hz=FRAME_RATE_HZ)
-    assert time.perf_counter() - began < 10
     assert found.tempo_bpm == pytest.approx(120, rel=0.04)
 
 

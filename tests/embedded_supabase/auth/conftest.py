@@ -29,6 +29,7 @@ from embedded_supabase.config import Config
 from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
+from tests.waiting import LIMIT_S
 
 PASSWORD = "correct horse"
 _numbers = itertools.count()
@@ -153,12 +154,12 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
 
     thread = threading.Thread(target=work)
     thread.start()
-    ready.result(timeout=30)
+    ready.result(timeout=LIMIT_S)
     try:
         yield Server(url, keys, data_dir, postgres)
     finally:
         servers[0].should_exit = True
-        thread.join(timeout=20)
+        thread.join(timeout=LIMIT_S)
 
 
 @dataclass

@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.waiting import LIMIT_S
+
 CLIENT_ID, CLIENT_SECRET = "soundscape-tests", "a secret: with % signs"
 
 
@@ -154,4 +156,4 @@ def running_issuer() -> Iterator[Issuer]:
         yield issuer
     finally:
         server.should_exit = True
-        thread.join(timeout=20)
+        thread.join(timeout=LIMIT_S)

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.waiting import LIMIT_S
+
 from .conftest import PASSWORD, Serve, Server, fresh_email
 
 quick = settings(
@@ -49,7 +51,7 @@ def door(serve: Serve) -> Iterator[tuple[Server, httpx.Client, str]]:
     session = server.client().auth.sign_up({"email": fresh_email(), "password": PASSWORD}).session
     assert session is not None
     headers = {"apikey": server.keys.secret_key, "authorization": f"Bearer {server.keys.secret_key}"}
-    with httpx.Client(base_url=f"{server.auth_url}/", headers=headers, timeout=20) as client:
+    with httpx.Client(base_url=f"{server.auth_url}/", headers=headers, timeout=LIMIT_S) as client:
         yield server, client, session.access_token
 
 

@@ -29,6 +29,7 @@ from embedded_supabase.postgres import Postgres
 from embedded_supabase.realtime import app as realtime
 from embedded_supabase.realtime.service import Service, open_service
 from embedded_supabase.tokens import Tokens
+from tests.waiting import LIMIT_S
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
 
@@ -61,7 +62,8 @@ class Server:
         address = self.url.replace("http", "ws") + "/realtime/v1/websocket"
         key = self.keys.publishable_key if key is None else key
         url = f"{address}?apikey={key}&vsn={vsn}"
-        async with websockets.connect(url, max_size=None, additional_headers=headers) as socket:
+        patience = {"open_timeout": LIMIT_S, "ping_timeout": LIMIT_S}
+        async with websockets.connect(url, max_size=None, additional_headers=headers, **patience) as socket:
             yield Client(socket, vsn)
 
 
@@ -87,10 +89,10 @@ def server(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        yield started.result(30)
+        yield started.result(timeout=LIMIT_S)
     finally:
         web[0].should_exit = True
-        thread.join(20)
+        thread.join(LIMIT_S)
         loop.close()
 
 
@@ -133,7 +135,7 @@ class Client:
         await self.socket.send(json.dumps(frame))
         return ref
 
-    async def receive(self, timeout_s: float = 3) -> dict[str, Any]:
+    async def receive(self, timeout_s: float = LIMIT_S) -> dict[str, Any]:
         frame = await asyncio.wait_for(self.socket.recv(), timeout_s)
         if isinstance(frame, bytes):
             return {"binary": frame}
@@ -142,13 +144,12 @@ class Client:
             return dict(zip(("join_ref", "ref", "topic", "event", "payload"), found, strict=True))
         return dict(found)
 
-    async def until(self, event: str, timeout_s: float = 3) -> dict[str, Any]:
+    async def until(self, event: str) -> dict[str, Any]:
         """The next message of that event; others before it are passed over."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            found = await self.receive(max(0.01, deadline - time.monotonic()))
-            if found.get("event") == event:
-                return found
+        async with asyncio.timeout(LIMIT_S):
+            while (found := await self.receive()).get("event") != event:
+                pass
+            return found
 
     async def silence(self, seconds: float = 0.3) -> None:
         """Fails when anything arrives."""

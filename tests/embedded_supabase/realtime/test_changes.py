@@ -362,9 +362,7 @@ async def test_fifty_clients_each_see_their_own(server: Server, topic: str) -> N
         )
 
         async def received(client: Client, user: str) -> list[str]:
-            found = [
-                (await client.until("postgres_changes", 10))["payload"]["data"]["record"] for _ in range(3)
-            ]
+            found = [(await client.until("postgres_changes"))["payload"]["data"]["record"] for _ in range(3)]
             assert {record["owner"] for record in found} == {user}
             await client.silence(0.2)
             return [record["title"] for record in found]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from embedded_supabase.realtime import delivery, visibility
+from tests.waiting import LIMIT_S
 
 if TYPE_CHECKING:
     from tests.embedded_supabase.realtime.conftest import Server
@@ -24,14 +25,14 @@ async def test_a_channel_changes_while_the_database_is_asked(
 
     async def judge(*asked: Any) -> list[visibility.Verdict]:
         is_asked.set()
-        await asyncio.to_thread(answer.wait, 5)
+        await asyncio.to_thread(answer.wait, LIMIT_S)
         return await visibility.judge(*asked)
 
     async with server.connect() as client:
         await client.join(topic, token=server.token(alice), changes=[NOTES])
         monkeypatch.setattr(delivery, "judge", judge)
         server.sql("insert into heard.notes (owner, title) values (%s, 'meanwhile')", alice)
-        assert await asyncio.to_thread(is_asked.wait, 5)
+        assert await asyncio.to_thread(is_asked.wait, LIMIT_S)
         await client.send(f"realtime:{topic}", event, {"access_token": server.token(alice)})
         heartbeat = await client.send("phoenix", "heartbeat", {})
         while (await client.until("phx_reply"))["ref"] != heartbeat:
@@ -42,4 +43,5 @@ async def test_a_channel_changes_while_the_database_is_asked(
             assert record["title"] == "meanwhile"
         else:
             with pytest.raises(TimeoutError):
-                await client.until("postgres_changes", 0.3)
+                async with asyncio.timeout(0.3):
+                    await client.until("postgres_changes")

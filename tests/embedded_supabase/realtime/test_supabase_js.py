@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import node
+from tests.waiting import LIMIT_S
 
 if TYPE_CHECKING:
     from tests.embedded_supabase.realtime.conftest import Server
@@ -36,7 +37,7 @@ async def test_supabase_js(server: Server, alice: str) -> None:
     running.stdin.write(json.dumps(given).encode())
     running.stdin.close()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT_S):
             await _line(running, "ready")
             server.sql("insert into heard.notes (owner, title) values (%s, 'from another')", uuid.uuid4())
             insert = (

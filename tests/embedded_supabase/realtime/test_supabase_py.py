@@ -12,6 +12,8 @@ from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 from realtime.exceptions import RealtimeHTTPError
 from realtime.types import RealtimePostgresChangesListenEvent as On
 
+from tests.waiting import LIMIT_S, eventually
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -35,7 +37,7 @@ async def subscribe(channel: Any) -> RealtimeSubscribeStates:
     return states[0]
 
 
-async def next_of(queue: asyncio.Queue[Any], timeout_s: float = 3) -> Any:
+async def next_of(queue: asyncio.Queue[Any], timeout_s: float = LIMIT_S) -> Any:
     return await asyncio.wait_for(queue.get(), timeout_s)
 
 
@@ -58,7 +60,7 @@ async def test_changes(server: Server, alice: str, bob: str, topic: str) -> None
                 On.Insert, unheard.put_nowait, table="notes", schema="heard"
             )
             assert await subscribe(other) is RealtimeSubscribeStates.SUBSCRIBED
-        await asyncio.wait_for(ready.wait(), 3)
+        await asyncio.wait_for(ready.wait(), LIMIT_S)
         ((note,),) = server.sql(
             "insert into heard.notes (owner, title) values (%s, 'abc') returning id", alice
         )
@@ -78,9 +80,9 @@ async def test_a_refused_binding_is_an_error(server: Server, topic: str) -> None
             On.All, print, table="unpublished", schema="heard"
         )
         await channel.subscribe(lambda state, error: states.append((state, str(error))))
-        await asyncio.sleep(0.2)
-        state, error = states[-1]
-        assert state is RealtimeSubscribeStates.CHANNEL_ERROR
+        refused = RealtimeSubscribeStates.CHANNEL_ERROR
+        await eventually(lambda: states and states[-1][0] is refused)
+        error = states[-1][1]
         assert "check Realtime is enabled" in error
 
 
@@ -104,10 +106,10 @@ async def test_a_private_topic(server: Server, alice: str) -> None:
 
 @pytest.mark.row("realtime.expiry", by="py")
 async def test_a_channel_ends_with_its_token(server: Server, alice: str, topic: str) -> None:
-    async with signed_in(server, server.token(alice, lives_s=2)) as client:
+    async with signed_in(server, server.token(alice, lives_s=5)) as client:
         channel = client.channel(topic)
         assert await subscribe(channel) is RealtimeSubscribeStates.SUBSCRIBED
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             while not channel.is_closed:
                 await asyncio.sleep(0.01)
 
@@ -140,8 +142,7 @@ async def test_presence(server: Server, topic: str) -> None:
             await tracked.track({"mood": "calm"})
             key, (entry,) = await next_of(joined)
             assert (key, entry["mood"]) == ("alice", "calm")
-            await asyncio.sleep(0.1)
-            assert list(channel.presence_state()) == ["alice"]
+            await eventually(lambda: list(channel.presence_state()) == ["alice"])
         assert (await next_of(left))[0] == "alice"
         assert channel.presence_state() == {}
 
@@ -153,7 +154,7 @@ async def test_the_client_comes_back_after_its_socket_was_cut(server: Server, to
         await subscribe(client.channel(topic).on_broadcast("e", heard.put_nowait))
         assert client._ws_connection is not None
         client._ws_connection.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while heard.empty():
                 server.sql("select realtime.send('{}', 'e', %s, false)", topic)
                 await asyncio.sleep(0.05)

@@ -25,6 +25,7 @@ from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.rest import app as rest
 from embedded_supabase.rest.schema_cache import SchemaCache, load
+from tests.waiting import LIMIT_S
 
 A = "00000000-0000-0000-0000-00000000000a"
 B = "00000000-0000-0000-0000-00000000000b"
@@ -52,7 +53,7 @@ class Shop:
     def client(self, bearer: str | None = None, key: str | None = None) -> httpx.Client:
         key = key or self.embedded.keys.publishable_key
         headers = {"apikey": key, "authorization": f"Bearer {bearer or key}"}
-        return httpx.Client(base_url=f"{self.url}/rest/v1", headers=headers, timeout=20)
+        return httpx.Client(base_url=f"{self.url}/rest/v1", headers=headers, timeout=LIMIT_S)
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         """Look behind the API's back, as superuser."""
@@ -109,10 +110,10 @@ def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        yield started.result(timeout=30)
+        yield started.result(timeout=LIMIT_S)
     finally:
         loop.call_soon_threadsafe(finished.set)
-        thread.join(timeout=30)
+        thread.join(timeout=LIMIT_S)
         loop.close()
 
 

@@ -7,6 +7,8 @@ import uuid
 
 import httpx
 
+from tests.waiting import LIMIT_S
+
 from .conftest import Shop
 
 CALLERS = 50
@@ -19,7 +21,9 @@ async def test_callers_never_mix(shop: Shop) -> None:
 
     async def live(user: str) -> None:
         headers = {"apikey": key, "authorization": f"Bearer {shop.token(user)}"}
-        async with httpx.AsyncClient(base_url=f"{shop.url}/rest/v1", headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(
+            base_url=f"{shop.url}/rest/v1", headers=headers, timeout=LIMIT_S
+        ) as client:
             for number in range(ROUNDS):
                 entry = f"{user} {number}"
                 made = await client.post(
@@ -50,4 +54,4 @@ async def test_callers_never_mix(shop: Shop) -> None:
 
 def shop_client(shop: Shop) -> httpx.AsyncClient:
     headers = {"apikey": shop.embedded.keys.publishable_key}
-    return httpx.AsyncClient(base_url=f"{shop.url}/rest/v1", headers=headers, timeout=60)
+    return httpx.AsyncClient(base_url=f"{shop.url}/rest/v1", headers=headers, timeout=LIMIT_S)

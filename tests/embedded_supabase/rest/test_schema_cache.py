@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import httpx
 import psycopg
 import pytest
 
 from embedded_supabase.rest.schema_cache import SchemaCache
+from tests.waiting import until
 
 from .conftest import Shop
 
@@ -60,13 +60,6 @@ def test_types_by_every_spelling(cache: SchemaCache, spelled: str, name: str) ->
 # -- following changes -------------------------------------------------------------------------------
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-
-
 def as_postgres(shop: Shop, statement: str) -> None:
     with psycopg.connect(shop.embedded.postgres.dsn("postgres"), autocommit=True) as connection:
         connection.execute(statement.encode())
@@ -80,7 +73,7 @@ def test_a_new_table_answers_at_once(shop: Shop, service: httpx.Client) -> None:
         assert service.get("/fresh").status_code == 200
     finally:
         as_postgres(shop, "drop table public.fresh")
-    wait_for(lambda: service.get("/fresh").json().get("code") == "PGRST205")
+    until(lambda: service.get("/fresh").json().get("code") == "PGRST205")
 
 
 def test_changed_types_and_keys_are_followed(shop: Shop, service: httpx.Client) -> None:
@@ -90,16 +83,16 @@ def test_changed_types_and_keys_are_followed(shop: Shop, service: httpx.Client) 
         "grant select on public.moving to service_role",
     )
     try:
-        wait_for(lambda: service.get("/moving?select=label").status_code == 200)
+        until(lambda: service.get("/moving?select=label").status_code == 200)
         for _ in range(20):  # enough for every pooled connection to have prepared it
             assert service.get("/moving?label=eq.1&select=id").json() == [{"id": 1}]
         as_postgres(shop, "alter table public.moving alter label type text")
-        wait_for(lambda: service.get("/moving?label=eq.x&select=id").status_code == 200)
+        until(lambda: service.get("/moving?label=eq.x&select=id").status_code == 200)
         for _ in range(20):
             assert service.get("/moving?label=eq.1&select=id").json() == [{"id": 1}]
         as_postgres(shop, "alter table public.moving alter label type int using label::int")
         as_postgres(shop, "alter table public.moving add foreign key (label) references public.labels")
-        wait_for(lambda: service.get("/moving?select=id,labels(name)").status_code == 200)
+        until(lambda: service.get("/moving?select=id,labels(name)").status_code == 200)
     finally:
         as_postgres(shop, "drop table public.moving")
 
@@ -108,14 +101,14 @@ def test_changed_types_and_keys_are_followed(shop: Shop, service: httpx.Client) 
 def test_notify_reloads(shop: Shop, service: httpx.Client) -> None:
     """Without the event triggers, the documented way still works."""
     as_postgres(shop, "create table public.brief (id int); grant select on public.brief to service_role")
-    wait_for(lambda: service.get("/brief").status_code == 200)
+    until(lambda: service.get("/brief").status_code == 200)
     shop.sql("alter event trigger pgrst_drop_watch disable")
     try:
         as_postgres(shop, "drop table public.brief")
         time.sleep(0.1)
         assert service.get("/brief").json()["code"] == "42P01", "still believed in"
         shop.sql("notify pgrst, 'reload schema'")
-        wait_for(lambda: service.get("/brief").json()["code"] == "PGRST205")
+        until(lambda: service.get("/brief").json()["code"] == "PGRST205")
     finally:
         shop.sql("alter event trigger pgrst_drop_watch enable")
 
@@ -124,7 +117,7 @@ def test_the_timeout_of_a_role_is_followed(shop: Shop, service: httpx.Client) ->
     shop.sql("alter role service_role set statement_timeout = '50ms'")
     shop.sql("notify pgrst, 'reload config'")
     try:
-        wait_for(lambda: service.post("/rpc/nap", json={"seconds": 0.2}).status_code == 500)
+        until(lambda: service.post("/rpc/nap", json={"seconds": 0.2}).status_code == 500)
         assert service.post("/rpc/nap", json={"seconds": 0.2}).json()["code"] == "57014"
     finally:
         shop.sql("alter role service_role reset statement_timeout")

@@ -27,6 +27,7 @@ from embedded_supabase.postgres import Postgres
 from embedded_supabase.storage import app as storage
 from embedded_supabase.storage.app import sweep
 from embedded_supabase.storage.files import Files
+from tests.waiting import LIMIT_S
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
 SIZE_LIMIT = 8 << 20
@@ -139,11 +140,11 @@ def project(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        yield started.result(30)
+        yield started.result(timeout=LIMIT_S)
     finally:
         for server in servers:
             server.should_exit = True
-        thread.join(20)
+        thread.join(LIMIT_S)
         loop.close()
 
 
@@ -154,5 +155,5 @@ def user(project: Project) -> User:
 
 @pytest.fixture
 async def http(project: Project) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=project.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=project.url, timeout=LIMIT_S) as client:
         yield client

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from embedded_supabase.storage.files import Files
+from tests.waiting import LIMIT_S
 
 from .conftest import Project, User
 
@@ -29,7 +30,7 @@ def run(project: Project, data_dir: Path, **given: Any) -> subprocess.CompletedP
         "data_dir": str(data_dir), "die": "", "url": None, "body": "", "key": "", **given,
     }  # fmt: skip
     command = [sys.executable, str(SCRIPT), json.dumps(facts)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
 
 @pytest.mark.parametrize("die", ["received", "placed", "committed"])
@@ -94,7 +95,7 @@ def test_a_resumable_upload_killed_at_its_end(
 async def test_fifty_users_at_once(project: Project) -> None:
     async def live(user: User, number: int) -> None:
         body, headers = bytes([number]) * 20_000, user.headers
-        async with httpx.AsyncClient(base_url=project.url, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=project.url, timeout=LIMIT_S) as http:
             for turn in range(3):
                 path = f"/object/st-private/{user.id}/{turn}"
                 assert (await http.post(path, content=body, headers=headers)).status_code == 200

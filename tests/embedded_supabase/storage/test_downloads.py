@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from embedded_supabase.storage.signatures import Signatures
+from tests.waiting import LIMIT_S
 
 from .conftest import Project, User
 
@@ -208,7 +209,7 @@ async def test_reads_during_overwrites_are_whole(
 
     async def read() -> int:
         count = 0
-        async with httpx.AsyncClient(base_url=project.url, timeout=20) as reader:
+        async with httpx.AsyncClient(base_url=project.url, timeout=LIMIT_S) as reader:
             while not done.is_set():
                 answer = await reader.get(f"/object/{name}", headers=user.headers)
                 assert answer.status_code == 200, answer.text

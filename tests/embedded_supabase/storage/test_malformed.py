@@ -17,6 +17,7 @@ from embedded_supabase.storage.downloads import wanted_bytes
 from embedded_supabase.storage.errors import StorageError
 from embedded_supabase.storage.names import check_key, check_mime_type, parse_size
 from embedded_supabase.storage.tus import parse_metadata
+from tests.waiting import LIMIT_S
 
 from .conftest import Project
 
@@ -34,7 +35,7 @@ key_text = st.one_of(
 
 @pytest.fixture(scope="module")
 def client(project: Project) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=project.url, timeout=20) as client:
+    with httpx.Client(base_url=project.url, timeout=LIMIT_S) as client:
         yield client
 
 

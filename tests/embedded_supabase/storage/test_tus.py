@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from embedded_supabase.storage.tus_store import TusStore
+from tests.waiting import LIMIT_S
 
 from .conftest import SIZE_LIMIT, Project, User
 
@@ -133,7 +134,7 @@ async def test_a_stalled_request_keeps_its_upload(
         await let_go.wait()
         yield b"5678"
 
-    async with httpx.AsyncClient(timeout=20) as other:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as other:
         stalled = asyncio.create_task(patch(other, user, url, 0, stalls()))
         await asyncio.sleep(0.2)
         head = await http.head(url, headers=user.headers | {"tus-resumable": "1.0.0"})

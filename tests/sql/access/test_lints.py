@@ -18,6 +18,7 @@ from embedded_supabase.postgres import Postgres
 from soundscape.deploy import sources
 from soundscape.deploy.database import apply
 from tests import cluster, supabase_cli
+from tests.waiting import LIMIT_S
 
 HERE = Path(__file__).parent
 EXPLAINED = HERE.parents[2] / "docs" / "lints-explained.md"
@@ -92,7 +93,7 @@ def test_pgrls(deployed_dsn: str) -> None:
         [sys.executable, str(command), "lint", "--database-url", deployed_dsn, "--format", "json"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
         env=os.environ | {"PYTHONPATH": str(CACHE)},
     )
     findings = json.loads(answer.stdout)["violations"]
