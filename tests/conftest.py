@@ -29,7 +29,9 @@ settings.register_profile("soundscape", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
 
 # A client reads all certificates anew, which takes 30 ms of CPU. No test needs another set of them.
-default.create_ssl_context = functools.cache(default.create_ssl_context)
+default.create_ssl_context = functools.cache(  # type: ignore[attr-defined]
+    default.create_ssl_context  # type: ignore[attr-defined]
+)
 
 # A client that does not say how long it waits for an answer waits five seconds: too little on a busy machine.
 _PATIENCE = inspect.signature(httpx.Client).parameters["timeout"].default

@@ -34,7 +34,7 @@ async def eventually(
     deadline = time.monotonic() + LIMIT_S
     while True:
         answer = condition()
-        found: Found = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
+        found: Found = await answer if inspect.isawaitable(answer) else answer
         if found:
             return found
         assert time.monotonic() < deadline, what

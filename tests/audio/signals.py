@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -71,7 +72,7 @@ def encode(kind: str, y: Samples) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         output.metadata["title"] = "A tone"
-        stream = output.add_stream(codec, rate=sample_rate, layout={1: "mono", 2: "stereo"}[len(y)])
+        stream: Any = output.add_stream(codec, rate=sample_rate, layout={1: "mono", 2: "stereo"}[len(y)])
         resampler = av.AudioResampler(
             format=stream.codec_context.format,
             layout=stream.layout,

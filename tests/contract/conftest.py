@@ -105,7 +105,7 @@ class User:
         return self.client.storage.from_("audio-files")
 
     async def row(self, audio_id: str) -> dict[str, Any]:
-        rows = (await self.client.table("audio_files").select("*").eq("id", audio_id).execute()).data
+        rows: Any = (await self.client.table("audio_files").select("*").eq("id", audio_id).execute()).data
         assert len(rows) == 1, rows
         return dict(rows[0])
 
@@ -113,12 +113,12 @@ class User:
         """Upload and describe a recording; the row as it was inserted."""
         path = f"{self.id}/{secrets.token_hex(8)}{suffix}"
         await self.audio.upload(path, data, {"content-type": "audio/wav"})
-        inserted = (
+        inserted: Any = (
             await self.client.table("audio_files")
             .insert({"title": "A sound", "file_path": path, **columns})
             .execute()
-        )
-        return dict(inserted.data[0])
+        ).data
+        return dict(inserted[0])
 
     async def ended(self, audio_id: str) -> dict[str, Any]:
         """The row once its analysis has come to an end."""
@@ -190,9 +190,10 @@ async def sign_up(target: Target) -> AsyncIterator[Callable[[], Awaitable[User]]
     yield make
     admin = await connect(target.url, target.secret_key)
     for user in made:
-        for row in (
+        rows: Any = (
             await admin.table("audio_files").select("file_path").eq("user_id", user.id).execute()
-        ).data:
+        ).data
+        for row in rows:
             await admin.storage.from_("audio-files").remove([row["file_path"]])
         try:
             await admin.auth.admin.delete_user(user.id)

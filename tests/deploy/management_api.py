@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, method: str) -> None:
         length = int(self.headers.get("content-length") or 0)
-        given = json.loads(self.rfile.read(length)) if length else None
+        given: Any = json.loads(self.rfile.read(length)) if length else None
         if self.headers.get("authorization") != f"Bearer {TOKEN}":
             return self._send(401, {"message": "Unauthorized"})
         match method, self.path:

@@ -65,7 +65,7 @@ class Database:
         )
 
     def rows(self, query: str, *values: Any) -> list[Row]:
-        cursor = self.connection.execute(query, values)  # type: ignore[arg-type]
+        cursor = self.connection.execute(query, values)
         return cursor.fetchall() if cursor.description else []
 
     def row(self, query: str, *values: Any) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import av
 import librosa
@@ -78,11 +79,11 @@ def drum_loop(seed: int, bars: int = 6, bpm: float = 120.0) -> Samples:
 def pink(n: int, seed: int) -> Samples:
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(n))
     y = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.fft.rfftfreq(n, 1 / SAMPLE_RATE), 20.0)), n)
-    return (y / np.std(y)).astype(np.float32)
+    return np.asarray(y / np.std(y), dtype=np.float32)
 
 
 def mixed(y: Samples, noise: Samples, snr_db: float) -> Samples:
-    return (y + noise * np.std(y) / np.std(noise) * 10 ** (-snr_db / 20)).astype(np.float32)
+    return np.asarray(y + noise * np.std(y) / np.std(noise) * 10 ** (-snr_db / 20), dtype=np.float32)
 
 
 def faster(y: Samples, speed: float) -> Samples:
@@ -93,7 +94,7 @@ def recoded(y: Samples, container: str, codec: str, rate: int, bit_rate: int) ->
     """Through a lossy codec and back, with PyAV."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=rate)
+        stream: Any = out.add_stream(codec, rate=rate)
         stream.bit_rate = bit_rate
         stream.layout = "mono"
         stream.open()
@@ -110,7 +111,7 @@ def recoded(y: Samples, container: str, codec: str, rate: int, bit_rate: int) ->
             out.mux(stream.encode(part))
         out.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as container_:
+    with av.open(buffer, "r") as container_:
         planar = av.AudioResampler(format="fltp", layout="mono", rate=rate)
         blocks = [
             part.to_ndarray()[0] for frame in container_.decode(audio=0) for part in planar.resample(frame)

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -52,7 +52,7 @@ class Server:
     def headers(self) -> dict[str, str]:
         return {"apikey": self.keys.publishable_key}
 
-    def client(self, *, flow: str = "implicit", key: str | None = None) -> Client:
+    def client(self, *, flow: Literal["pkce", "implicit"] = "implicit", key: str | None = None) -> Client:
         options = ClientOptions(flow_type=flow, auto_refresh_token=False, persist_session=True)
         return create_client(self.url, key or self.keys.publishable_key, options)
 

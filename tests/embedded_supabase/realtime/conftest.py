@@ -52,7 +52,7 @@ class Server:
 
     def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.postgres.dsn("supabase_admin"), autocommit=True) as connection:
-            cursor = connection.execute(query, params)  # type: ignore[arg-type]
+            cursor = connection.execute(query, params)
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -85,7 +86,7 @@ def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     finished = asyncio.Event()
 
     async def serve() -> None:
-        settings = {
+        settings: dict[str, Any] = {
             "data_dir": tmp_path_factory.mktemp("data"),
             "url": "http://127.0.0.1",
             "keys": Keys.make(),

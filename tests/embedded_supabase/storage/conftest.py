@@ -60,7 +60,7 @@ class Project:
     def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
         dsn = self.embedded.postgres.dsn("supabase_admin")
         with psycopg.connect(dsn, autocommit=True) as connection:
-            cursor = connection.execute(query, params)  # type: ignore[arg-type]
+            cursor = connection.execute(query, params)
             return cursor.fetchall() if cursor.description else []
 
     def on_disk(self) -> set[str]:

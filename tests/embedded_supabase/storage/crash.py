@@ -40,7 +40,7 @@ async def main(given: dict[str, Any]) -> None:
     elif given["die"] == "committed":
         Files.remove = lambda self, version: os._exit(9)  # type: ignore[method-assign]
     elif given["die"] == "received":
-        uploads.commit = tus.commit = _dying(lambda *_, **__: None)  # type: ignore[assignment]
+        uploads.commit = tus.commit = _dying(lambda *_, **__: None)  # type: ignore[attr-defined]
     postgres = Postgres(home=Path(given["home"]), password=given["password"], port=given["port"])
     keys = Keys.load_or_make(Path(given["data_dir"]) / "keys.json")
     async with open_embedded(
