@@ -7,13 +7,13 @@ export type Database = {
       audio_embeddings: {
         Row: {
           audio_id: string
-          called: unknown
           created_at: string
           embedding: unknown
           fifth: number | null
           fifth_confidence: number | null
           is_listed: boolean
           is_minor: boolean | null
+          label_vector: unknown
           octaves: number | null
           octaves_confidence: number | null
           onsets: number | null
@@ -23,13 +23,13 @@ export type Database = {
         ComputedFields: never
         Insert: {
           audio_id: string
-          called?: unknown
           created_at?: string
           embedding: unknown
           fifth?: number | null
           fifth_confidence?: number | null
           is_listed: boolean
           is_minor?: boolean | null
+          label_vector?: unknown
           octaves?: number | null
           octaves_confidence?: number | null
           onsets?: number | null
@@ -38,13 +38,13 @@ export type Database = {
         }
         Update: {
           audio_id?: string
-          called?: unknown
           created_at?: string
           embedding?: unknown
           fifth?: number | null
           fifth_confidence?: number | null
           is_listed?: boolean
           is_minor?: boolean | null
+          label_vector?: unknown
           octaves?: number | null
           octaves_confidence?: number | null
           onsets?: number | null
@@ -904,8 +904,13 @@ export type Database = {
           user_id: string
         }[]
       }
-      clear_models: { Args: { most?: number; token: string }; Returns: number }
+      clear_models: { Args: { max_items?: number; token: string }; Returns: number }
+      complete_comparison: {
+        Args: { matches: Json; others: string[]; recording: string }
+        Returns: undefined
+      }
       complete_job: { Args: { job_id: number; result: Json; token: string }; Returns: undefined }
+      confirm_deletions: { Args: { bucket: string; removed: string[] }; Returns: undefined }
       custom_access_token_hook: { Args: { event: Json }; Returns: Json }
       dismiss_match: { Args: { dismissed?: boolean; match: string }; Returns: undefined }
       end_fit: { Args: { token: string }; Returns: undefined }
@@ -916,11 +921,11 @@ export type Database = {
       }
       fingerprint_candidates: {
         Args: {
-          besides?: string
-          everybody?: boolean
+          all_owners?: boolean
+          for_recording?: string
           frames: number[]
           keys: number[]
-          most?: number
+          max_candidates?: number
           version: number
           viewer?: string
         }
@@ -932,11 +937,10 @@ export type Database = {
         }[]
       }
       fit_embeddings: { Args: { recordings: string[]; space: string }; Returns: Json }
-      fit_history: { Args: { after?: string; most?: number }; Returns: Json }
-      confirm_deletions: { Args: { bucket: string; removed: string[] }; Returns: undefined }
+      fit_history: { Args: { after?: string; max_people?: number }; Returns: Json }
       hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
       impressions_after: {
-        Args: { after_answer?: string; after_place?: number; after_shown_at?: string; most?: number }
+        Args: { after_answer?: string; after_place?: number; after_shown_at?: string; max_rows?: number }
         Returns: {
           answer_id: string
           audio_id: string
@@ -952,20 +956,20 @@ export type Database = {
           user_id: string
         }[]
       }
-      index_snapshot: { Args: Record<PropertyKey, never>; Returns: string }
       index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
+      index_snapshot: { Args: Record<PropertyKey, never>; Returns: string }
       list_jobs: {
         Args: {
           before?: number
           code?: string
-          most?: number
+          max_jobs?: number
           owner?: string
           recording?: string
           states?: string[]
         }
         Returns: Json[]
       }
-      list_models: { Args: { most?: number }; Returns: Json }
+      list_models: { Args: { max_models?: number }; Returns: Json }
       model_items: { Args: { model: number; recordings: string[] }; Returns: Json }
       mood_mix: {
         Args: { limit?: number; mood: string; played?: string[]; seed?: number }
@@ -979,8 +983,15 @@ export type Database = {
       }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
       next_message_s: { Args: Record<PropertyKey, never>; Returns: number }
+      pending_comparisons: {
+        Args: { max_fingerprints?: number }
+        Returns: {
+          audio_id: string
+          others: string[]
+        }[]
+      }
       pending_deletions: {
-        Args: { most?: number }
+        Args: { max_objects?: number }
         Returns: {
           bucket_id: string
           names: string[]
@@ -997,7 +1008,7 @@ export type Database = {
         }[]
       }
       reanalyze: {
-        Args: { after?: string; filters?: Json; most?: number; plan?: boolean; version: string }
+        Args: { after?: string; filters?: Json; max_recordings?: number; plan?: boolean; version: string }
         Returns: Json
       }
       recommended_audio: {
@@ -1069,7 +1080,6 @@ export type Database = {
         Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }
         Returns: Json
       }
-      complete_comparison: { Args: { matches: Json; others: string[]; recording: string }; Returns: undefined }
       show_job: { Args: { job_id: number }; Returns: Json }
       similar_audio: {
         Args: {
@@ -1124,7 +1134,10 @@ export type Database = {
           tonality: number
         }[]
       }
-      stage_cold: { Args: { after?: string; model: number; most?: number; token: string }; Returns: Json }
+      stage_cold: {
+        Args: { after?: string; max_recordings?: number; model: number; token: string }
+        Returns: Json
+      }
       stage_items: { Args: { items: Json; model: number; token: string }; Returns: number }
       stage_model: { Args: { map?: Json; model: Json; refused?: boolean; token: string }; Returns: number }
       stored_fingerprints: {
@@ -1135,18 +1148,11 @@ export type Database = {
         }[]
       }
       unindexed_recordings: {
-        Args: { after?: string; most?: number; version: number }
+        Args: { after?: string; max_recordings?: number; version: number }
         Returns: {
           audio_id: string
           object_version: string
           path: string
-        }[]
-      }
-      pending_comparisons: {
-        Args: { most?: number }
-        Returns: {
-          audio_id: string
-          others: string[]
         }[]
       }
     }
