@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
+from soundscape.deploy import sources
 from soundscape.recommend.interactions import Float32, Interactions
+from soundscape.recommend.served import ServingWeights
 
 SPAN_S = 365 * 86400
 
@@ -35,3 +39,17 @@ def made(
     order = [int(item) for item in found.items]
     scaled = (known - known.mean(axis=0)) / known.std(axis=0)
     return found, scaled[order].astype(np.float32)
+
+
+def serving_weights() -> ServingWeights:
+    """The weights of a project that was just deployed: the defaults of the table that holds their row."""
+    (migration,) = [each for each in sources.migrations() if each.name == "recommendations"]
+    table = migration.sql.partition("create table soundscape.recommendation_weights (")[2].partition("\n);")[
+        0
+    ]
+    found = re.findall(
+        r"^    (\w+) (integer|double precision) not null default ([\d.]+)", table, re.MULTILINE
+    )
+    return ServingWeights.of(
+        {name: int(value) if kind == "integer" else float(value) for name, kind, value in found}
+    )

@@ -33,7 +33,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.made_choices import made
+from benchmarks.made_choices import made, serving_weights
 from soundscape.cli import recommend_tables as tables
 from soundscape.recommend import features
 from soundscape.recommend.evaluation import REFERENCE, Evaluation, evaluate
@@ -80,7 +80,7 @@ def failures(found: Evaluation) -> list[str]:
 def as_served(interactions: Interactions, known: Float32, console: Console) -> list[str]:
     """What a fit for a project says of itself, and what does not hold of it."""
     length = np.maximum(np.linalg.norm(known, axis=1, keepdims=True), 1e-9)
-    found = fit(interactions, content=np.asarray(known / length, dtype=np.float32))
+    found = fit(interactions, serving_weights(), content=np.asarray(known / length, dtype=np.float32))
     console.print(
         tables.figures(
             {"figures": found.figures, "people": found.people, "items": found.items, "events": found.pairs}

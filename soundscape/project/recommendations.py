@@ -24,6 +24,8 @@ class Turn:
     listed: int
     """How many recordings there are to recommend."""
     in_force: Row | None
+    weights: Row
+    """The weights that recommended_audio serves with."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Recommendations(Functions):
         answer = await self._call("begin_fit", every_h=every_h)
         with translated("begin_fit"):
             if "token" in answer:
-                return Turn(answer["token"], answer["space"], answer["listed"], answer["in_force"])
+                return Turn(
+                    answer["token"], answer["space"], answer["listed"], answer["in_force"], answer["weights"]
+                )
             held = "held_until" in answer
             return NotNow(datetime.fromisoformat(answer["held_until" if held else "due_at"]), held)
 

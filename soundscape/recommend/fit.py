@@ -18,7 +18,7 @@ from soundscape.errors import RecommendationError
 from soundscape.recommend import metrics, split
 from soundscape.recommend.interactions import Float32, Interactions, positive
 from soundscape.recommend.models import ItemNeighbours, Model, Popularity
-from soundscape.recommend.served import Fitting, Served, Settings
+from soundscape.recommend.served import Fitting, Served, ServingWeights, Settings
 
 LEAST_PEOPLE = 20
 LEAST_PAIRS = 200
@@ -60,6 +60,7 @@ class Fitted:
 
 def fit(
     interactions: Interactions,
+    weights: ServingWeights,
     *,
     content: Float32 | None = None,
     in_force: Served | None = None,
@@ -70,17 +71,19 @@ def fit(
 
     One pair of person and item in ten is held back, by a hash of both, so that it is the same one in every
     fit and no model has ever learnt from it: on those the new one and the one in force can be compared.
-    `content` is (items, f) of unit length, zeros where unknown.
+    `weights` are those that recommended_audio serves with. `content` is (items, f) of unit length, zeros
+    where unknown.
 
     Raises RecommendationError: too few people or choices.
     """
     # On a busy machine BLAS's threads wait for each other longer than one takes for everything.
     with threadpool_limits(1, "blas"):
-        return _fit(interactions, content, in_force, share_cold, tell)
+        return _fit(interactions, weights, content, in_force, share_cold, tell)
 
 
 def _fit(
     interactions: Interactions,
+    weights: ServingWeights,
     content: Float32 | None,
     in_force: Served | None,
     share_cold: float,
@@ -101,12 +104,18 @@ def _fit(
     train = signed - held
     train.eliminate_zeros()
     tell("settings")
-    settings = choose(train, content, interactions.turns)
+    settings = choose(train, content, interactions.turns, weights)
     chosen_s = time.perf_counter() - began
     tell("factors and neighbours")
     began_fit = time.perf_counter()
     fitting = Fitting(
-        train, content, settings.regularization, settings.alpha, settings.ease, share_cold=share_cold
+        train,
+        content,
+        settings.regularization,
+        settings.alpha,
+        settings.ease,
+        weights,
+        share_cold=share_cold,
     )
     model = fitting.served(settings, whole=True)
     fitted_s = time.perf_counter() - began_fit
@@ -161,7 +170,9 @@ def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return bits ^ (bits >> np.uint64(31))
 
 
-def choose(train: sparse.csr_matrix, content: Float32 | None, turns_of: Turns) -> Settings:
+def choose(
+    train: sparse.csr_matrix, content: Float32 | None, turns_of: Turns, weights: ServingWeights
+) -> Settings:
     """The settings whose lists have the highest nDCG on a fifth of `train`.
 
     What sounds like a skip loses nothing here: it would lose the same whatever the settings.
@@ -182,7 +193,7 @@ def choose(train: sparse.csr_matrix, content: Float32 | None, turns_of: Turns) -
     best: tuple[float, Settings, Fitting] | None = None
     for regularization, alpha in FACTORIZATIONS:
         settings = Settings(regularization=regularization, alpha=alpha, neighbours=0.0, content=0.0)
-        fitting = Fitting(seen, content, regularization, alpha, settings.ease, iterations=6)
+        fitting = Fitting(seen, content, regularization, alpha, settings.ease, weights, iterations=6)
         found = worth(fitting.served(settings))
         if best is None or found > best[0]:
             best = (found, settings, fitting)

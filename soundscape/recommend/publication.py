@@ -17,7 +17,7 @@ from soundscape.errors import ProjectError, RecommendationError
 from soundscape.project.recommendations import NotNow, Recommendations, Row, Turn
 from soundscape.recommend.fit import Fitted, fit
 from soundscape.recommend.interactions import Float32, Interactions
-from soundscape.recommend.served import FACTORS, LEAST_CHOSEN, Served, Settings
+from soundscape.recommend.served import FACTORS, LEAST_CHOSEN, Served, ServingWeights, Settings
 
 SOUND_DIMENSIONS = 128
 Tell = Callable[[str], None]
@@ -91,6 +91,7 @@ async def _publish(project: Recommendations, turn: Turn, force: bool, tell: Tell
     cold = 1 - (chosen >= LEAST_CHOSEN).sum() / max(1, turn.listed)
     fitted = fit(
         interactions,
+        ServingWeights.of(turn.weights),
         content=content,
         in_force=in_force,
         share_cold=min(0.5, max(0.1, float(cold))),
@@ -180,6 +181,7 @@ async def _in_force(
     settings = Settings(**turn.in_force["settings"])
     return Served(
         settings=settings,
+        weights=ServingWeights.of(turn.weights),
         places=places,
         keys=keys,
         neighbours=neighbours,

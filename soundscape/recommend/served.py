@@ -6,7 +6,9 @@ measured is what is served.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -27,12 +29,25 @@ NEIGHBOURS = 20
 """Of each recording. Served are those of the latest choices: of more choices fewer are worth more."""
 LEAST_CHOSEN = 3
 """What fewer people chose is placed by how it sounds: too little to learn from, and too much told of them."""
-LATEST = 300
-"""So many choices make a listener: soundscape.recommendation_candidates."""
-LATEST_WITH_NEIGHBOURS = 150
-LATEST_SKIPS = 6
-AGAINST_SKIPS = 0.75
-"""What sounds just like a skip loses, where the best by the factors has 1: 0.3 of 0.4 there."""
+
+
+@dataclass(frozen=True)
+class ServingWeights:
+    """How recommended_audio weighs and what it reads: the row of soundscape.recommendation_weights.
+
+    Only the columns that an evaluation needs; the table describes each of them.
+    """
+
+    taste: float
+    skipped: float
+    max_choices: int
+    max_choices_with_neighbours: int
+    max_skips: int
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> ServingWeights:
+        """From the row as `begin_fit` returns it."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ class Served:
     """
 
     settings: Settings
+    weights: ServingWeights
     places: Float32
     keys: Float32
     neighbours: sparse.csr_matrix | None
@@ -79,11 +95,11 @@ class Served:
 
         `turns` are those of the rows, see `Interactions.turns`: with them only what was chosen late counts.
         """
-        lately = _latest(rows, turns, LATEST)
+        lately = _latest(rows, turns, self.weights.max_choices)
         trust = confidence(lately, alpha=self.settings.alpha, skip=self.settings.skip)
         total = _to_one((trust @ self.keys) @ self.places.T, rows)
         if self.neighbours is not None and self.settings.neighbours:
-            signs = _latest(rows, turns, LATEST_WITH_NEIGHBOURS).sign()
+            signs = _latest(rows, turns, self.weights.max_choices_with_neighbours).sign()
             total += self.settings.neighbours * _to_one((signs @ self.neighbours).toarray(), rows)
         if self.settings.content and self.content is not None:
             taste = np.asarray(trust.maximum(0) @ self.content)
@@ -102,11 +118,13 @@ class Served:
         skips, person = skips[order], person[order]
         since = np.arange(len(person)) - np.searchsorted(person, person)
         closest = np.zeros_like(total)
-        for turn in range(LATEST_SKIPS):
+        for turn in range(self.weights.max_skips):
             those = person[since == turn]
             cosine = self.content[rows.indices[skips[since == turn]]] @ self.content.T
             closest[those] = np.maximum(closest[those], cosine)
-        return np.asarray(total - AGAINST_SKIPS * np.maximum(2 * closest - 1, 0), dtype=np.float32)
+        # The scores give the best by the factors 1, where the SQL gives it the weight of taste.
+        loss = self.weights.skipped / self.weights.taste
+        return np.asarray(total - loss * np.maximum(2 * closest - 1, 0), dtype=np.float32)
 
 
 @dataclass
@@ -119,6 +137,7 @@ class Fitting:
     regularization: float
     alpha: float
     ease: float
+    weights: ServingWeights
     iterations: int = 15
     share_cold: float = 0.1
 
@@ -188,6 +207,7 @@ class Fitting:
             places[has_sound] = self.sounds.factors(self.content[has_sound])
         return Served(
             settings=settings,
+            weights=self.weights,
             places=places,
             keys=np.asarray(places @ unlocked, dtype=np.float32),
             neighbours=self.neighbours if settings.neighbours or whole else None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from benchmarks.made_choices import made
+from benchmarks.made_choices import made, serving_weights
 from soundscape.errors import RecommendationError
 from soundscape.recommend import fit as fitting
 from soundscape.recommend import metrics, served
@@ -18,6 +18,7 @@ from soundscape.recommend.models import confidence
 from soundscape.recommend.served import LEAST_CHOSEN, NEIGHBOURS, Fitting, Settings
 
 Made = tuple[Interactions, Float32]
+WEIGHTS = serving_weights()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_held_back_is_a_tenth_the_same_each_time_and_no_block(taste: Made) -> No
 def test_what_is_held_back_is_never_learnt_from(taste: Made) -> None:
     """Without those pairs, the same model: only what it is worth cannot be told."""
     interactions, features = taste
-    whole = fitting.fit(interactions, content=features)
+    whole = fitting.fit(interactions, WEIGHTS, content=features)
     held = fitting.held_back(interactions, interactions.matrix)
     kept = np.asarray(held[interactions.user, interactions.item]).ravel() == 0
     events = (interactions.user[kept], interactions.item[kept], interactions.weight[kept])
@@ -62,7 +63,7 @@ def test_what_is_held_back_is_never_learnt_from(taste: Made) -> None:
     train.eliminate_zeros()
     assert (train != rest.signed).nnz == 0
     same = Fitting(
-        rest.signed, features, whole.model.settings.regularization, whole.model.settings.alpha, 300.0
+        rest.signed, features, whole.model.settings.regularization, whole.model.settings.alpha, 300.0, WEIGHTS
     )
     found = same.served(whole.model.settings, whole=True)
     np.testing.assert_allclose(found.places, whole.model.places, atol=1e-4)
@@ -70,7 +71,7 @@ def test_what_is_held_back_is_never_learnt_from(taste: Made) -> None:
 
 def test_as_served_it_beats_the_references(taste: Made) -> None:
     interactions, features = taste
-    found = fitting.fit(interactions, content=features)
+    found = fitting.fit(interactions, WEIGHTS, content=features)
     worth = {name: figures["ndcg"] for name, figures in found.figures["models"].items()}
     assert worth["as served"] > max(worth["item-kNN"], worth["popularity"])
     assert found.reasons == ()
@@ -85,12 +86,12 @@ def test_what_few_chose_is_cold_and_has_no_neighbours(taste: Made) -> None:
     choices = interactions.matrix.copy().tolil()
     choices[:, 7] = 0
     choices[: LEAST_CHOSEN - 1, 7] = 1
-    model = Fitting(choices.tocsr(), features, 50.0, 8.0, 300.0).served(Settings(), whole=True)
+    model = Fitting(choices.tocsr(), features, 50.0, 8.0, 300.0, WEIGHTS).served(Settings(), whole=True)
     assert np.flatnonzero(model.cold).tolist() == [7]
     assert model.neighbours is not None
     assert model.neighbours[7].nnz == model.neighbours[:, 7].nnz == 0
     assert np.abs(model.places[7]).max() > 0
-    silent = Fitting(choices.tocsr(), None, 50.0, 8.0, 300.0).served(Settings(), whole=True)
+    silent = Fitting(choices.tocsr(), None, 50.0, 8.0, 300.0, WEIGHTS).served(Settings(), whole=True)
     assert np.abs(silent.places[7]).max() == 0
 
 
@@ -99,7 +100,7 @@ def test_in_a_large_catalogue_neighbours_are_the_nearest(
 ) -> None:
     interactions, _ = taste
     monkeypatch.setattr(served, "EASE_MOST_ITEMS", 100)
-    model = Fitting(interactions.signed, None, 50.0, 8.0, 300.0).served(Settings(), whole=True)
+    model = Fitting(interactions.signed, None, 50.0, 8.0, 300.0, WEIGHTS).served(Settings(), whole=True)
     assert model.neighbours is not None
     assert 0 < np.diff(model.neighbours.indptr).max() <= NEIGHBOURS
     together = interactions.matrix.T.astype(bool).astype(float) @ interactions.matrix.astype(bool).astype(
@@ -111,7 +112,7 @@ def test_in_a_large_catalogue_neighbours_are_the_nearest(
 
 def test_skips_take_away_what_is_alike(taste: Made) -> None:
     interactions, _ = taste
-    model = Fitting(interactions.signed, None, 50.0, 8.0, 300.0).served(Settings())
+    model = Fitting(interactions.signed, None, 50.0, 8.0, 300.0, WEIGHTS).served(Settings())
     skipped = int(np.abs(model.places).sum(axis=1).argmax())
     skip = sparse.csr_matrix(([-2.0], ([0], [skipped])), shape=(1, 150), dtype=np.float32)
     near = np.argsort(-(model.keys[skipped] @ model.places.T))[:5]
@@ -146,16 +147,17 @@ def test_the_latest_counts(taste: Made) -> None:
     assert replace(interactions, time=None).turns(rows) is None
 
 
-def test_what_was_chosen_long_ago_counts_no_more(taste: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_chosen_long_ago_counts_no_more(taste: Made) -> None:
     """With a cap of five, as if only those five had been chosen; of the neighbours the latest three."""
     interactions, features = taste
-    model = Fitting(interactions.signed, features, 50.0, 8.0, 300.0).served(Settings(neighbours=0.7))
+    few_choices = replace(WEIGHTS, max_choices=5, max_choices_with_neighbours=3)
+    model = Fitting(interactions.signed, features, 50.0, 8.0, 300.0, few_choices).served(
+        Settings(neighbours=0.7)
+    )
     rows = interactions.signed[:20]
     turns = interactions.turns(interactions.signed)
     assert turns is not None
     turns = turns[:20]
-    monkeypatch.setattr(served, "LATEST", 5)
-    monkeypatch.setattr(served, "LATEST_WITH_NEIGHBOURS", 3)
     few, fewer = (rows.multiply(turns.toarray() <= most).tocsr() for most in (5, 3))
     assert model.neighbours is not None
     expected = served._to_one((confidence(few, alpha=8.0) @ model.keys) @ model.places.T, rows)
@@ -180,7 +182,7 @@ def test_nothing_is_published_that_popularity_beats() -> None:
 
 def test_too_little_is_said_so() -> None:
     with pytest.raises(RecommendationError) as refused:
-        fitting.fit(made(10, 10, 60)[0])
+        fitting.fit(made(10, 10, 60)[0], WEIGHTS)
     assert refused.value.code == "too_few_events"
 
 
@@ -194,7 +196,9 @@ def test_what_is_new_takes_its_part_of_the_lists_and_no_more(taste: Made, share_
     choices[:, new] = 0
     rows = choices.tocsr()
     settings = Settings(neighbours=0.0, content=0.0)
-    model = Fitting(rows, features, 50.0, 8.0, 300.0, share_cold=share_new).served(settings, whole=True)
+    model = Fitting(rows, features, 50.0, 8.0, 300.0, WEIGHTS, share_cold=share_new).served(
+        settings, whole=True
+    )
     assert np.flatnonzero(model.cold).tolist() == sorted(new)
     assert model.sounds is not None
 

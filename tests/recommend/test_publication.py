@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from psycopg.rows import dict_row
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from benchmarks.made_choices import serving_weights
 from soundscape.cli.app import app
 from soundscape.cli.embedded_project import Project
 from soundscape.errors import RecommendationError
@@ -23,6 +25,7 @@ from soundscape.project.functions import ask
 from soundscape.project.recommendations import Recommendations, Turn
 from soundscape.recommend import fit as fitting
 from soundscape.recommend import publication
+from soundscape.recommend.served import ServingWeights
 from soundscape.settings import Settings
 from soundscape.worker.fitting import fit_once, pause_s
 from tests import embedded
@@ -334,3 +337,20 @@ def test_a_new_recording_has_a_place_from_the_transaction_that_completes_it(used
         assert np.abs(json.loads(place["key"])).max() > 0
         connection.rollback()
     assert used.sql(found, new) == []
+
+
+def test_a_fit_is_given_the_row_of_weights_that_serves(library: Library) -> None:
+    async def weights(project: Recommendations) -> ServingWeights:
+        turn = await project.begin()
+        assert isinstance(turn, Turn)
+        await project.end(turn)
+        return ServingWeights.of(turn.weights)
+
+    # What tests and benchmarks read from the migration is the row of a new project.
+    assert ask(Recommendations, weights) == serving_weights()
+    library.sql("update soundscape.recommendation_weights set skipped = 0.1, max_skips = 2")
+    try:
+        changed = replace(serving_weights(), skipped=0.1, max_skips=2)
+        assert ask(Recommendations, weights) == changed
+    finally:
+        library.sql("update soundscape.recommendation_weights set skipped = default, max_skips = default")
