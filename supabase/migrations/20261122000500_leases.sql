@@ -239,8 +239,7 @@ begin
     where id = job.audio_id and status in ('queued', 'analyzing');
     -- Who cancels it knows.
     if found and final_state <> 'cancelled' then
-        insert into public.notifications (user_id, kind, audio_id, error_code, trace_id)
-        select f.user_id, 'recording_' || f.status, f.id, f.error_code, f.trace_id
+        perform soundscape.notify(f.user_id, 'recording_' || f.status, f.id, f.error_code, f.trace_id)
         from public.audio_files f where f.id = job.audio_id;
     end if;
     perform pgmq.delete(job.queue, job.msg_id);

@@ -83,6 +83,40 @@ create index audio_features_by_samples on public.audio_features ((descriptors #>
 
 alter publication supabase_realtime add table public.audio_files, public.audio_features;
 
+create table soundscape.descriptors (
+    column_name text primary key,
+    path text[] not null unique,
+    unit text not null,
+    filter text unique
+);
+alter table soundscape.descriptors enable row level security;
+comment on table soundscape.descriptors
+    is 'The registry of searchable descriptors. One row for each measured column of audio_features: complete_job reads '
+       'from here which value of the record goes to which column. A test holds it to the registry in Python.';
+comment on column soundscape.descriptors.column_name is 'Column of audio_features.';
+comment on column soundscape.descriptors.path is 'Path of the value in the record of the analysis.';
+comment on column soundscape.descriptors.unit is 'Unit or range; empty where there is none.';
+comment on column soundscape.descriptors.filter
+    is 'Name of the filter in search and similarity, null where there is none. A number has the bounds min_ and max_.';
+insert into soundscape.descriptors (column_name, path, unit, filter) values
+    ('duration_s', '{source,duration_s}', 'seconds', 'duration_s'),
+    ('integrated_lufs', '{loudness,integrated_lufs}', 'LUFS', 'loudness_lufs'),
+    ('loudness_range_lu', '{loudness,range_lu}', 'LU', null),
+    ('true_peak_dbtp', '{loudness,true_peak_dbtp}', 'dBTP', null),
+    ('sample_peak_dbfs', '{loudness,sample_peak_dbfs}', 'dBFS', null),
+    ('tempo_bpm', '{rhythm,tempo_bpm}', 'beats a minute', 'tempo_bpm'),
+    ('tempo_confidence', '{rhythm,tempo_confidence}', '0 to 1', null),
+    ('onset_rate_hz', '{rhythm,onset_rate_hz}', '', null),
+    ('key', '{tonality,key}', '', 'key'),
+    ('mode', '{tonality,mode}', '', 'mode'),
+    ('key_confidence', '{tonality,confidence}', '0 to 1', null),
+    ('centroid_hz', '{spectral,centroid_hz,mean}', 'Hz', null),
+    ('bandwidth_hz', '{spectral,bandwidth_hz,mean}', 'Hz', null),
+    ('rolloff_hz', '{spectral,rolloff_hz,mean}', 'Hz', null),
+    ('flatness', '{spectral,flatness,mean}', '', null),
+    ('zero_crossing_rate', '{spectral,zero_crossing_rate,mean}', '', null),
+    ('rms_dbfs', '{spectral,rms_dbfs,mean}', 'dB relative to full scale', null);
+
 -- Tags
 -- ====
 
@@ -218,82 +252,90 @@ $$;
 comment on function soundscape.write_tags_and_embedding(public.audio_files, jsonb)
     is 'Tags and embedding of a finished analysis, instead of what was there. A skipped stage leaves none.';
 
+create function soundscape.write_features(
+    file public.audio_files, object_version text, result jsonb
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    features public.audio_features;
+    replacements text;
+begin
+    features := (
+        select jsonb_populate_record(
+            null::public.audio_features, jsonb_object_agg(d.column_name, write_features.result #> d.path))
+        from soundscape.descriptors d);
+    features.audio_id := file.id;
+    features.user_id := file.user_id;
+    features.is_listed := file.is_listed;
+    features.object_version := write_features.object_version;
+    features.analysis_version := result ->> 'analysis_version';
+    features.sha256 := result #>> '{source,sha256}';
+    features.waveform_path := result #>> '{waveform,path}';
+    features.pictures := coalesce(result -> 'pictures', '{}');
+    features.descriptors := result - '{index,matches}'::text[];
+    features.created_at := now();
+    select string_agg(format('%1$I = excluded.%1$I', a.attname), ', ') into replacements
+    from pg_catalog.pg_attribute a
+    where a.attrelid = 'public.audio_features'::regclass and a.attnum > 0 and not a.attisdropped;
+    -- An update and not a deletion with an insert: subscribers of the table are told of one change.
+    execute format(
+        'insert into public.audio_features select ($1).* on conflict (audio_id) do update set %s', replacements)
+    using features;
+end
+$$;
+comment on function soundscape.write_features(public.audio_files, text, jsonb)
+    is 'Writes the row of features of a finished analysis, or replaces it. The table descriptors says which value of the '
+       'record goes to which column.';
+
+create function soundscape.delete_former_pictures(recording uuid, current_prefix text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    -- The pictures that are shown from now on must stay. If a worker has already started to delete them, they may be
+    -- gone, and the job is tried again.
+    delete from soundscape.deletions
+    where bucket_id = 'waveforms' and starts_with(name, current_prefix) and taken_at is null;
+    if exists (select from soundscape.deletions where bucket_id = 'waveforms' and starts_with(name, current_prefix)) then
+        raise exception 'Pictures under % are being deleted.', current_prefix
+            using errcode = '55P03', hint = 'The next attempt stores them again.';
+    end if;
+    insert into soundscape.deletions (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id = 'waveforms' and o.name like recording::text || '/%' and not starts_with(o.name, current_prefix)
+    on conflict do nothing;
+end
+$$;
+comment on function soundscape.delete_former_pictures(uuid, text)
+    is 'Requests the deletion of the pictures that earlier attempts stored, and keeps those under the prefix.';
+
 create function soundscape.complete_job(job_id bigint, token text, result jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs := soundscape.lock_held_job(job_id, token);
     file public.audio_files;
     source jsonb := result -> 'source';
-    spectral jsonb := result -> 'spectral';
-    pictures_prefix text := regexp_replace(result #>> '{waveform,path}', '[^/]*$', '');
 begin
-    -- Locked, so that owner and visibility stay what is written beside the results.
+    -- The lock keeps the owner and the visibility that are written with the results.
     select * into file from public.audio_files where id = job.audio_id for no key update;
     if not exists (
         select from public.audio_features f
         where f.audio_id = job.audio_id
-          -- Another way of uploading gives the same bytes another ETag.
+          -- The same bytes have another ETag when they are uploaded in another way.
           and (f.object_version = job.object_version or f.sha256 = source ->> 'sha256'))
     then
         perform soundscape.delete_claims(job.audio_id);
     end if;
     perform soundscape.write_tags_and_embedding(file, result);
-
-    insert into public.audio_features as f (
-        audio_id, user_id, is_listed, object_version, analysis_version, duration_s,
-        integrated_lufs, loudness_range_lu, true_peak_dbtp, sample_peak_dbfs, rms_dbfs,
-        tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence,
-        centroid_hz, bandwidth_hz, rolloff_hz, flatness, zero_crossing_rate,
-        sha256, waveform_path, pictures, descriptors)
-    values (
-        job.audio_id, file.user_id, file.is_listed, job.object_version, result ->> 'analysis_version', (source ->> 'duration_s')::double precision,
-        (result #>> '{loudness,integrated_lufs}')::real, (result #>> '{loudness,range_lu}')::real,
-        (result #>> '{loudness,true_peak_dbtp}')::real, (result #>> '{loudness,sample_peak_dbfs}')::real,
-        (spectral #>> '{rms_dbfs,mean}')::real,
-        (result #>> '{rhythm,tempo_bpm}')::real, (result #>> '{rhythm,tempo_confidence}')::real,
-        (result #>> '{rhythm,onset_rate_hz}')::real,
-        result #>> '{tonality,key}', result #>> '{tonality,mode}', (result #>> '{tonality,confidence}')::real,
-        (spectral #>> '{centroid_hz,mean}')::real, (spectral #>> '{bandwidth_hz,mean}')::real,
-        (spectral #>> '{rolloff_hz,mean}')::real, (spectral #>> '{flatness,mean}')::real,
-        (spectral #>> '{zero_crossing_rate,mean}')::real,
-        source ->> 'sha256', result #>> '{waveform,path}', coalesce(result -> 'pictures', '{}'),
-        result - '{index,matches}'::text[])
-    on conflict (audio_id) do update set
-        object_version = excluded.object_version, analysis_version = excluded.analysis_version,
-        duration_s = excluded.duration_s, integrated_lufs = excluded.integrated_lufs,
-        loudness_range_lu = excluded.loudness_range_lu, true_peak_dbtp = excluded.true_peak_dbtp,
-        sample_peak_dbfs = excluded.sample_peak_dbfs, rms_dbfs = excluded.rms_dbfs,
-        tempo_bpm = excluded.tempo_bpm, tempo_confidence = excluded.tempo_confidence,
-        onset_rate_hz = excluded.onset_rate_hz, key = excluded.key, mode = excluded.mode,
-        key_confidence = excluded.key_confidence, centroid_hz = excluded.centroid_hz,
-        bandwidth_hz = excluded.bandwidth_hz, rolloff_hz = excluded.rolloff_hz, flatness = excluded.flatness,
-        zero_crossing_rate = excluded.zero_crossing_rate, sha256 = excluded.sha256,
-        waveform_path = excluded.waveform_path, pictures = excluded.pictures,
-        descriptors = excluded.descriptors, created_at = now();
-
+    perform soundscape.write_features(file, job.object_version, result);
     perform soundscape.write_fingerprint(file, job.object_version, result -> 'index');
     perform soundscape.replace_claims(file, result);
-
     update public.audio_files
     set duration = (source ->> 'duration_s')::double precision, sample_rate = (source ->> 'sample_rate')::integer,
         channels = (source ->> 'channels')::smallint, analysis_version = result ->> 'analysis_version',
         analyzed_at = now(), trace_id = job.trace_id
     where id = job.audio_id;
     perform soundscape.end_job(job, 'succeeded', 'ready');
-
-    -- What is shown from now on is not to go. Once a worker was to remove it, it may be gone already.
-    delete from soundscape.deletions
-    where bucket_id = 'waveforms' and starts_with(name, pictures_prefix) and taken_at is null;
-    if exists (select from soundscape.deletions where bucket_id = 'waveforms' and starts_with(name, pictures_prefix)) then
-        raise exception 'Pictures under % are being removed.', pictures_prefix
-            using errcode = '55P03', hint = 'The next attempt stores them anew.';
-    end if;
-    -- Pictures of earlier attempts are nobody's any more.
-    insert into soundscape.deletions (bucket_id, name)
-    select o.bucket_id, o.name from storage.objects o
-    where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/%'
-      and not starts_with(o.name, pictures_prefix)
-    on conflict do nothing;
+    perform soundscape.delete_former_pictures(
+        job.audio_id, regexp_replace(result #>> '{waveform,path}', '[^/]*$', ''));
 end
 $$;
 comment on function soundscape.complete_job(bigint, text, jsonb)

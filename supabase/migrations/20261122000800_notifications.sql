@@ -1,9 +1,23 @@
 -- Notifications. One is written in the transaction of the event it reports. Realtime delivers it.
 
+create table soundscape.notification_kinds (
+    kind text primary key check (kind ~ '^[a-z_]{1,64}$'),
+    description text not null
+);
+alter table soundscape.notification_kinds enable row level security;
+comment on table soundscape.notification_kinds
+    is 'The registry of kinds of notifications. A new kind is a row here and a call of soundscape.notify.';
+comment on column soundscape.notification_kinds.kind is 'The kind.';
+comment on column soundscape.notification_kinds.description is 'What happened, in words.';
+insert into soundscape.notification_kinds (kind, description) values
+    ('recording_ready', 'The analysis of a recording ended, and its results are there.'),
+    ('recording_failed', 'The analysis of a recording failed.'),
+    ('recording_rejected', 'A recording exceeds a limit and was not analysed.');
+
 create table public.notifications (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references public.users (id) on delete cascade,
-    kind text not null check (kind in ('recording_ready', 'recording_failed', 'recording_rejected')),
+    kind text not null references soundscape.notification_kinds (kind),
     audio_id uuid not null references public.audio_files (id) on delete cascade,
     error_code text check (char_length(error_code) <= 64),
     trace_id text not null,
@@ -13,6 +27,7 @@ create table public.notifications (
 alter table public.notifications enable row level security;
 create index notifications_by_user on public.notifications (user_id, created_at desc);
 create index notifications_by_recording on public.notifications (audio_id);
+create index notifications_by_kind on public.notifications (kind);
 create index notifications_by_age on public.notifications (created_at);
 comment on table public.notifications
     is 'What a user is told of. Seen by that user only, who may mark it read and delete it; deleted after 90 days.';
@@ -25,6 +40,16 @@ comment on column public.notifications.error_code
 comment on column public.notifications.trace_id is 'The id of the upload, job, logs and traces it comes from.';
 comment on column public.notifications.created_at is 'When it happened.';
 comment on column public.notifications.read_at is 'When the user read it; null until then.';
+
+create function soundscape.notify(
+    recipient uuid, kind text, audio_id uuid, error_code text, trace_id text
+) returns void
+language sql security definer set search_path = '' as $$
+    insert into public.notifications (user_id, kind, audio_id, error_code, trace_id)
+    values (recipient, notify.kind, notify.audio_id, notify.error_code, notify.trace_id)
+$$;
+comment on function soundscape.notify(uuid, text, uuid, text, text)
+    is 'Notifies a user, in the transaction of the event. Every notification is written here.';
 
 create function soundscape.notifications_kept_for() returns interval
 language sql immutable parallel safe set search_path = '' return interval '90 days';

@@ -138,3 +138,23 @@ def test_they_go_with_the_recording_and_with_age(db: Database, alice: str) -> No
     )
     db.reconcile()
     assert [row["id"] for row in told(db, alice)] == ids[2:]
+
+
+def test_a_kind_is_a_row_of_the_registry(db: Database, alice: str) -> None:
+    audio_id = db.recording(alice)
+    notify = "select soundscape.notify(%s, 'recording_praised', %s, null, 'trace')"
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        db.rows(notify, alice, audio_id)
+    with db.connection.transaction(force_rollback=True):
+        db.rows("insert into soundscape.notification_kinds values ('recording_praised', 'Praise.')")
+        db.rows(notify, alice, audio_id)
+        assert db.value("select kind from public.notifications where user_id = %s", alice) == (
+            "recording_praised"
+        )
+
+
+def test_every_notification_is_written_by_notify(db: Database) -> None:
+    writers = db.rows(
+        "select proname as name from pg_proc where prosrc ~* 'insert into public\\.notifications\\y'"
+    )
+    assert writers == [{"name": "notify"}]
