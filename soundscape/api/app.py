@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from soundscape import __version__
-from soundscape.api import errors, health, webhook
+from soundscape.api import docs, errors, health, webhook
 from soundscape.api.access import Access, OperatorAccess, SignedIn
 from soundscape.api.body import BodyReader
 from soundscape.api.identify import Identification, Identifier, describe_body
@@ -51,6 +51,8 @@ def build(settings: Settings) -> FastAPI:
         version=__version__,
         description="Signal processing beside a Supabase project. Everything else is Supabase itself.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses={
             status: {"model": errors.Problem, "description": "An error, and what to do."}
             for status in ("4XX", "5XX")
@@ -60,6 +62,7 @@ def build(settings: Settings) -> FastAPI:
     app.state.access = access
     app.state.gauges = gauges
     errors.install(app)
+    docs.install(app)
     app.router.routes.append(
         Route("/webhooks/storage", webhook.Doorbell(settings, bodies, worker.ring), methods=["POST"])
     )
