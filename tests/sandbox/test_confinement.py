@@ -26,7 +26,7 @@ A_USER = 61_999
 PREAMBLE = """
 import ctypes, fcntl, json, mmap, os, resource, signal, socket, struct, sys, threading
 from pathlib import Path
-from soundscape.worker import confinement, limits
+from soundscape.sandbox import confinement, limits
 folder = Path(sys.argv[1])
 {before}
 os.chdir(folder)
@@ -206,7 +206,7 @@ def test_no_descriptor_sends_a_signal_for_it(folder: Path, way: str) -> None:
             )
             """,
             way=way,
-            before="from soundscape.worker import landlock; landlock.abi = lambda: 4\n" + WAYS[way][0],
+            before="from soundscape.sandbox import landlock; landlock.abi = lambda: 4\n" + WAYS[way][0],
         )
         assert (found["directly"], found["owner"], found["signal"]) == ("refused",) * 3
         with pytest.raises(subprocess.TimeoutExpired):
@@ -455,7 +455,7 @@ def test_a_worker_hides_its_environment_from_its_own_user(hidden: bool) -> None:
     """Where a kernel has no Landlock to do it: from a process of the same user, and of no privileges."""
     script = textwrap.dedent(f"""
         import os, sys
-        from soundscape.worker import confinement
+        from soundscape.sandbox import confinement
         os.setgroups([]); os.setresgid(*[{A_USER}] * 3); os.setresuid(*[{A_USER}] * 3)
         confinement._prctl(confinement._PR_SET_DUMPABLE, 1)  # as it is after a program is started
         if {hidden}:
