@@ -48,7 +48,9 @@ class Scratch:
         deadline = asyncio.get_running_loop().time() + MAX_WAIT_S
         while not self._fits(size_bytes):
             if asyncio.get_running_loop().time() > deadline:
-                raise OSError(errno.ENOSPC, self.find_problem() or f"no room for {size_bytes:,} bytes")
+                # Its message may reach the owner of the recording: without the folder.
+                log.warning("a download found no room", problem=self.find_problem(), size_bytes=size_bytes)
+                raise OSError(errno.ENOSPC, f"no room for {size_bytes:,} bytes")
             # Space on the disk is freed by others without a word.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), RETRY_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundscape.audio.tagging.models import YAMNET
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
 from soundscape.sandbox.confinement import FIRST_USER, LAST_USER, NAMES
 from soundscape.sandbox.parent import Sandbox
@@ -95,6 +97,49 @@ async def test_one_life_of_a_child(sandbox: Sandbox, wav: Path) -> None:
         while any(str(wav.parent) in os.readlink(link) for link in Path(f"/proc/{first}/fd").iterdir()):
             await asyncio.sleep(0.01)
     assert os.getsid(first) == first
+
+
+BROKEN = {
+    "wav": b"RIFF\x00\x00\x00\x00WAVEfmt ",
+    "flac": b"fLaC" + bytes(100),
+    "ogg": b"OggS" + bytes(100),
+    "mp3": b"\xff\xfb\x90\x00" * 3,
+    "m4a": b"\x00\x00\x00\x20ftypM4A " + bytes(60),
+    "aiff": b"FORM\x00\x00\x00\x10AIFFCOMM",
+    "webm": b"\x1a\x45\xdf\xa3" + bytes(60),
+    "empty": b"",
+    "text": b"This is no sound.",
+}
+
+
+async def test_no_message_names_a_path_of_the_server(
+    scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a child says of a file, or of a stage that it skipped, may be shown to the file's owner."""
+    models = tmp_path / "models"
+    monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(models))
+    box = Sandbox(scratch)
+    await box.start()
+    try:
+        said = {}
+        for name, content in BROKEN.items():
+            path = tmp_path / f"recording.{name}"
+            path.write_bytes(content)
+            with pytest.raises(Refusal) as refused:
+                await analyze(box, path)
+            said[name] = str(refused.value)
+        path.write_bytes(recording().getvalue())
+        said["stages"] = str((await analyze(box, path)).record["stages"])
+        models.mkdir(exist_ok=True)
+        (models / YAMNET.filename).write_bytes(b"another file")
+        said["other model"] = str((await analyze(box, path)).record["stages"])
+    finally:
+        await box.stop()
+    for name, text in said.items():
+        assert not re.search(r"/(tmp|proc|dev|root|home|work)/|recording\.", text), (name, text)
+        assert str(tmp_path) not in text
+    assert "models pull" in said["stages"]
+    assert "SHA-256" in said["other model"]
 
 
 async def test_what_kills_a_child_costs_one_attempt(sandbox: Sandbox, wav: Path) -> None:

@@ -97,7 +97,7 @@ class FfmpegReader:
                 container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
             )
         except (self._error, ValueError) as error:
-            raise ReaderError(str(error)) from error
+            raise ReaderError.caused_by(error) from error
         try:
             tracks = self._container.streams.audio
             if not tracks:
@@ -123,7 +123,7 @@ class FfmpegReader:
             raise
         except (self._error, ValueError, MemoryError) as error:
             self._container.close()
-            raise ReaderError(str(error)) from error
+            raise ReaderError.caused_by(error) from error
         if target is not None:
             self.layout = target.layout
             self._rate, self._channels = target.header.sample_rate, target.header.channels

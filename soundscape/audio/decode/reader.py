@@ -32,6 +32,12 @@ class ReaderError(Exception):
         super().__init__(message)
         self.no_audio = no_audio
 
+    @classmethod
+    def caused_by(cls, error: Exception) -> ReaderError:
+        """An error of a decoder, without the path of the file that many put into their message."""
+        reason = getattr(error, "strerror", None) or getattr(error, "error_string", None)
+        return cls(str(reason or error))
+
 
 @dataclass(frozen=True)
 class Header:

@@ -68,7 +68,7 @@ class SndfileReader:
         try:
             self._file = soundfile.SoundFile(file if descriptor is None else descriptor, closefd=False)
         except soundfile.SoundFileError as error:
-            raise ReaderError(str(error)) from error
+            raise ReaderError.caused_by(error) from error
         subtype = self._file.subtype
         codec, bit_depth = _CODECS.get(subtype, (subtype.lower(), None))
         if container == "flac":

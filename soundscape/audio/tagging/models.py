@@ -125,11 +125,11 @@ def find(name: str, *, directory: Path | None = None) -> Path:
     path = (directory or models_directory()) / model.filename
     if not path.is_file():
         raise ModelMissing(
-            f"The model {name} is not at {path}.", remedy=f"Run `soundscape models pull {name}` once."
+            f"The model {name} is not installed.", remedy=f"Run `soundscape models pull {name}` once."
         )
     if digest(path) != model.sha256:
         raise ModelCorrupt(
-            f"{path} is not the model {name}: its SHA-256 differs.",
+            f"{path.name} is not the model {name}: its SHA-256 differs.",
             remedy=f"Run `soundscape models pull {name}` to replace it.",
         )
     return path

@@ -129,12 +129,12 @@ class Yamnet:
             content = self.path.read_bytes()
         except OSError as error:
             raise ModelMissing(
-                f"{self.path} cannot be read: {error.strerror}.",
+                f"{self.path.name} cannot be read: {error.strerror}.",
                 remedy=f"Run `soundscape models pull {YAMNET.name}` once.",
             ) from error
         if hashlib.sha256(content).hexdigest() != YAMNET.sha256:
             raise ModelCorrupt(
-                f"{self.path} is not the model {YAMNET.name}: its SHA-256 differs.",
+                f"{self.path.name} is not the model {YAMNET.name}: its SHA-256 differs.",
                 remedy=f"Run `soundscape models pull {YAMNET.name}` to replace it.",
             )
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
