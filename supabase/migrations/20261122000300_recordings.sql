@@ -16,15 +16,54 @@ return translate(soundscape.fold(words), $$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$$, r
 comment on function soundscape.plain_words(text)
     is 'The text folded, and a blank for whatever of ASCII is neither letter nor digit: what words are made of.';
 
+create function soundscape.unspaced_letter() returns text
+language sql immutable parallel safe set search_path = ''
+-- Thai, Lao, Myanmar, Hangul, Khmer, Kana, Bopomofo, and the ideographs of Chinese and Japanese.
+return '[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u312f\u31f0-\u31ff\u3400-\u4dbf'
+    || '\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]';
+comment on function soundscape.unspaced_letter()
+    is 'A regular expression: a letter of a script that puts no blanks between words, or few.';
+
+create function soundscape.pair_letters(words text) returns text
+language sql immutable parallel safe set search_path = ''
+-- A run of four letters becomes "12 23 34": each part of the run is a phrase of pairs.
+return case when words !~ soundscape.unspaced_letter() then words else (
+    select string_agg(case when run.found[1] is null then run.found[2] else pairs.joined end, ' ' order by run.place)
+    from regexp_matches(words, format('(%1$s+)|((?:(?!%1$s).)+)', soundscape.unspaced_letter()), 'g')
+             with ordinality as run (found, place),
+        string_to_array(run.found[1], null) as letters,
+        lateral (
+            select string_agg(letters[i] || coalesce(letters[i + 1], ''), ' ' order by i) as joined
+            from generate_series(1, greatest(1, cardinality(letters) - 1)) as i) as pairs) end;
+comment on function soundscape.pair_letters(text)
+    is 'The text with each run of letters of unspaced scripts as overlapping pairs, so that search finds any part of '
+       'the run.';
+
+create function soundscape.last_letters(words text) returns text
+language sql immutable parallel safe set search_path = ''
+return (
+    select string_agg(run.found[1], ' ')
+    from regexp_matches(words, format('(?:%1$s)(%1$s)(?!%1$s)', soundscape.unspaced_letter()), 'g') as run (found));
+comment on function soundscape.last_letters(text)
+    is 'The last letter of each run of an unspaced script: no pair begins with it.';
+
+create function soundscape.document_words(words text) returns tsvector
+language sql immutable parallel safe set search_path = ''
+-- Last letters come after the text, where they are in the way of no phrase.
+return (
+    select to_tsvector('pg_catalog.simple', concat_ws(' ', soundscape.pair_letters(plain), soundscape.last_letters(plain)))
+    from soundscape.plain_words(coalesce(words, '')) as plain);
+comment on function soundscape.document_words(text) is 'A text as search keeps it.';
+
 create function soundscape.search_document(title text, description text, tags text[], heard jsonb) returns tsvector
 language sql immutable parallel safe set search_path = ''
 -- Word for word ('simple'): titles come in every language. What counts more is weighted more, and what people
 -- wrote counts more than what a machine heard.
-return setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(title, ''))), 'A')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(array_to_string(tags, ' '), ''))), 'B')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(description, ''))), 'C')
-    || setweight(to_tsvector('pg_catalog.simple', soundscape.plain_words(coalesce(
-        (select string_agg(label, ' ') from jsonb_object_keys(heard) as label), ''))), 'D');
+return setweight(soundscape.document_words(title), 'A')
+    || setweight(soundscape.document_words(array_to_string(tags, ' ')), 'B')
+    || setweight(soundscape.document_words(description), 'C')
+    || setweight(
+        soundscape.document_words((select string_agg(label, ' ') from jsonb_object_keys(heard) as label)), 'D');
 comment on function soundscape.search_document(text, text, text[], jsonb)
     is 'The words a recording is found by: title before tags before description before what was heard.';
 

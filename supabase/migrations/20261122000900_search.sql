@@ -164,6 +164,12 @@ comment on type soundscape.words
        'more to be corrected. Where misspelt is true, exact and begun are the corrected ones, and alike says which, '
        'how like they are to what was written and to which word of it.';
 
+create function soundscape.open_single_letters(wanted tsquery) returns tsquery
+language sql immutable parallel safe set search_path = ''
+return regexp_replace(wanted::text, format($$'(%s)'$$, soundscape.unspaced_letter()), $$'\1':*$$, 'g')::tsquery;
+comment on function soundscape.open_single_letters(tsquery)
+    is 'The same query, where a single letter of an unspaced script finds every pair that begins with it.';
+
 create function soundscape.parse_query(query text) returns soundscape.words
 language plpgsql stable set search_path = '' as $$
 declare
@@ -180,10 +186,13 @@ begin
     whole := soundscape.fold(query);
     with part as (
         select r.place, r.found[1] = '-' as leaves_out, r.found[2] is not null as quoted,
-               soundscape.plain_words(coalesce(r.found[2], r.found[3])) as words
+               soundscape.pair_letters(soundscape.plain_words(coalesce(r.found[2], r.found[3]))) as words
         from regexp_matches(whole, '(-?)(?:"([^"]*)"|([^\s"]+))', 'g') with ordinality as r (found, place)),
     worded as (select p.* from part p where numnode(plainto_tsquery('pg_catalog.simple', p.words)) > 0)
-    select string_agg(case when w.leaves_out then format('-"%s"', w.words) when w.quoted then format('"%s"', w.words) else w.words end,
+    -- The pairs of an unspaced script stay together as what is quoted does.
+    select string_agg(case when w.leaves_out then format('-"%s"', w.words)
+                           when w.quoted or w.words ~ soundscape.unspaced_letter() then format('"%s"', w.words)
+                           else w.words end,
                       ' ' order by w.place),
            string_agg(format('-"%s"', w.words), ' ') filter (where w.leaves_out),
            -- Somebody is still typing: not after a blank or a quotation mark, and not what is to be left out.
@@ -195,10 +204,10 @@ begin
                    string_agg(w.words, ' ') filter (where not w.leaves_out)))) as word
                where char_length(word) > 2 limit 20) end
     into wanted, excluded, ends_open, spelt from worded w;
-    exact := websearch_to_tsquery('pg_catalog.simple', coalesce(wanted, ''));
+    exact := soundscape.open_single_letters(websearch_to_tsquery('pg_catalog.simple', coalesce(wanted, '')));
     return row(
         exact, case when ends_open and exact::text ~ '''$' then (exact::text || ':*')::tsquery else exact end,
-        websearch_to_tsquery('pg_catalog.simple', excluded), coalesce(spelt, '{}'), false, null, null, null)::soundscape.words;
+        soundscape.open_single_letters(websearch_to_tsquery('pg_catalog.simple', excluded)), coalesce(spelt, '{}'), false, null, null, null)::soundscape.words;
 end
 $$;
 comment on function soundscape.parse_query(text)
@@ -236,7 +245,7 @@ begin
     part as (
         select p.place, p.found[1] as written, coalesce(
             e.either, case when p.found[1] like '''%' and p.found[1] <> all (s.words) then ''' ''' else p.found[1] end) as corrected
-        from regexp_matches(words.exact::text, '''[^'']*''|[^'']+', 'g') with ordinality as p (found, place)
+        from regexp_matches(replace(words.exact::text, ':*', ''), '''[^'']*''|[^'']+', 'g') with ordinality as p (found, place)
         cross join (select array(select quote_literal(w) from unnest(words.spelt) as w) as words) as s
         left join each_word e on e.word = p.found[1])
     select (select ts_rewrite(string_agg(p.corrected, '' order by p.place)::tsquery, ''' '''::tsquery, '') from part p),

@@ -12,6 +12,10 @@ grant execute on function
     soundscape.fold,
     soundscape.labels,
     soundscape.plain_words,
+    soundscape.unspaced_letter,
+    soundscape.pair_letters,
+    soundscape.last_letters,
+    soundscape.document_words,
     soundscape.search_document
     to anon, authenticated, service_role;
 grant execute on function soundscape.authorize to authenticated;
@@ -39,6 +43,7 @@ grant execute on function
     public.mood_mix,
     soundscape.audio_filter,
     soundscape.passes_filter,
+    soundscape.open_single_letters,
     soundscape.parse_query,
     soundscape.correct_spelling,
     soundscape.find_recordings,

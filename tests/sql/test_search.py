@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import time
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from .conftest import Database
@@ -145,7 +146,7 @@ WITHIN_NAMES: dict[str, set[str]] = {
     "trip or owl": {"2024-05-01 field trip", "https://example.org/owl.mp3"},
     "or": {"https://example.org/owl.mp3"},
     "雨": {"雨の音"},
-    "音": set(),
+    "音": {"雨の音"},
     "हिन्दी": {"हिन्दी गीत"},
     "गी": {"हिन्दी गीत"},
 }
@@ -156,6 +157,77 @@ def test_words_within_names(db: Database, alice: str) -> None:
     for title in NAMES:
         heard(db, alice, title=title, heard={})
     assert {query: set(search(db, query)) for query in WITHIN_NAMES} == WITHIN_NAMES
+
+
+UNSPACED = (
+    "随风而逝",
+    "风声",
+    "雨の音 2024",
+    "ﾊﾞｲｵﾘﾝと雨",
+    "폭우와천둥소리",
+    "เสียงฝนตกหนัก",
+    "ສຽງຝົນ",
+    "𠮷野家の夜",
+    "rain雨mix",
+    "guitar",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("风", {"随风而逝", "风声"}),
+        ("随风", {"随风而逝"}),
+        ("风而", {"随风而逝"}),
+        ("逝", {"随风而逝"}),
+        ("声风", set()),
+        ("风 随风", {"随风而逝"}),
+        ("风 -随风", {"风声"}),
+        ("风 -声", {"随风而逝"}),
+        ("音", {"雨の音 2024"}),
+        ("雨の音", {"雨の音 2024"}),
+        ('"雨の音 2024"', {"雨の音 2024"}),
+        ("2024 雨", {"雨の音 2024"}),
+        ("バイオリン", {"ﾊﾞｲｵﾘﾝと雨"}),
+        ("천둥", {"폭우와천둥소리"}),
+        ("천둥소", {"폭우와천둥소리"}),
+        ("ฝน", {"เสียงฝนตกหนัก"}),
+        ("ฝนตก", {"เสียงฝนตกหนัก"}),
+        ("เสียง", {"เสียงฝนตกหนัก"}),
+        ("ຝົນ", {"ສຽງຝົນ"}),
+        ("𠮷", {"𠮷野家の夜"}),
+        ("野家", {"𠮷野家の夜"}),
+        ("雨", {"雨の音 2024", "ﾊﾞｲｵﾘﾝと雨", "rain雨mix"}),
+        ("mix", {"rain雨mix"}),
+        ("rain雨", {"rain雨mix"}),
+        ("guittar", {"guitar"}),
+        ("guittar 雨", {"guitar"}),
+        ("guittar or 声", {"风声"}),
+    ],
+)
+def test_any_part_of_a_script_without_blanks_is_found(
+    db: Database, alice: str, query: str, expected: set[str]
+) -> None:
+    for title in UNSPACED:
+        heard(db, alice, title=title, heard={})
+    assert set(search(db, query)) == expected
+
+
+@given(text=st.text("随风而逝雨の音천둥ab 1", min_size=1, max_size=40), data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_every_part_of_a_run_is_found(db: Database, text: str, data: Any) -> None:
+    """What `in` says of a run of letters, search says of the recording."""
+    runs = re.findall("[随风而逝雨の音천둥]+", text)
+    assume(runs)
+    run = data.draw(st.sampled_from(runs))
+    start = data.draw(st.integers(0, len(run) - 1))
+    end = data.draw(st.integers(start + 1, len(run)))
+    found = db.rows(
+        "select soundscape.document_words(%s) @@ (soundscape.parse_query(%s)).exact as found",
+        text,
+        run[start:end],
+    )
+    assert found[0]["found"]
 
 
 @pytest.mark.parametrize("query", ["ab " * 60_000, '-"' * 100_000, "(" * 300_000, "雨" * 1001], ids=len)
