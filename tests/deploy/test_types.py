@@ -27,6 +27,7 @@ import type { SupabaseClient } from '@supabase/supabase-js'
 import type { Database } from './database.types'
 declare const supabase: SupabaseClient<Database>
 declare const userId: string, audioId: string, itemId: string, reportId: string, allItemIds: string[]
+declare const file: File, filePath: string, waveformPath: string, refetch: () => void
 """
 """What an example that does not make its own client may take for granted."""
 FORMAT = '{"semi": false, "singleQuote": true, "printWidth": 110}'
