@@ -1,75 +1,84 @@
-"""What a check tries, one function a capability, in the order in which users would."""
+"""The capabilities that a check tests, in the order in which users meet them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from soundscape.check import access, moderation, people, project, recording
-from soundscape.check import user_data as belongings
-from soundscape.check.runner import Capability
-from soundscape.check.session import Visit
+from soundscape.check import access, moderation, people, project, recording, user_data
+from soundscape.check.capability import Capability
+from soundscape.check.session import CheckSession
 
 
-def capabilities(visit: Visit) -> list[Capability]:
-    """Everything but the clean-up, in order; each names what it needs."""
-    address = "Check SUPABASE_URL; restore the project if it is paused."
-    clock = "Set this machine's clock: signatures and tokens carry times."
+def list_capabilities(session: CheckSession) -> list[Capability]:
+    """Return every capability but the clean-up. Each one names those it needs."""
+    address = "Check SUPABASE_URL. If the project is paused, restore it."
+    clock = "Set this machine's clock. Signatures and tokens carry the time."
     key = "Copy the key from the project's settings (API keys)."
-    confirm = "Turn off Confirm email in the project's Auth settings, or deploy: a trigger may fail."
-    worker = "Start the worker with this project's URL and secret key; its log says what it lacks."
-    hook = (
-        "Switch the hook on: Authentication → Hooks → Customize Access Token, function "
-        "public.custom_access_token_hook; or supabase config push; or deploy with SUPABASE_ACCESS_TOKEN. "
-        "If it is on: soundscape deploy --repair."
+    confirm = (
+        "Turn off Confirm email in the project's Auth settings. If it is off, run soundscape deploy: "
+        "a trigger may fail."
     )
-    leak = "Somebody gets what they should not. Run soundscape deploy --repair now."
+    worker = "Start the worker with this project's URL and secret key. Its log says what is missing."
+    hook = (
+        "Switch the hook on in the dashboard (Authentication → Hooks → Customize Access Token, function "
+        "public.custom_access_token_hook), or with supabase config push, or by deploying with "
+        "SUPABASE_ACCESS_TOKEN. If it is on, run soundscape deploy --repair."
+    )
+    leak = "Somebody can reach what they should not. Run soundscape deploy --repair now."
 
-    def tried(attempt: Callable[[Visit], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        return lambda: attempt(visit)
+    def in_session(test: Callable[[CheckSession], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        return lambda: test(session)
 
     return [
-        Capability("project", (), tried(project.answers), address),
-        Capability("clocks", ("project",), tried(project.clocks), clock),
-        Capability("public key", ("project",), tried(project.public_key), key),
-        Capability("secret key", ("project",), tried(project.secret_key), key),
-        Capability("extensions", ("project",), tried(project.extensions)),
-        Capability("sign up", ("public key",), tried(people.sign_up), confirm),
-        Capability("sign in", ("sign up",), tried(people.sign_in)),
-        Capability("role claim", ("sign in",), tried(people.role_claim), hook),
-        Capability("profile", ("sign in",), tried(people.profile)),
-        Capability("profile image", ("sign in",), tried(people.profile_image)),
-        Capability("waveforms bucket", ("sign in",), tried(recording.waveforms_bucket)),
-        Capability("upload", ("sign in", "extensions"), tried(recording.upload)),
-        Capability("describe", ("upload", "profile"), tried(recording.describe)),
-        Capability("worker", ("describe",), tried(recording.worker), worker),
-        Capability("doorbell", ("worker",), tried(recording.doorbell)),
-        Capability("analysis", ("worker", "waveforms bucket"), tried(recording.analysis), worker),
-        Capability("realtime", ("analysis",), tried(recording.realtime)),
-        Capability("notification", ("analysis",), tried(recording.notification)),
-        Capability("features", ("analysis",), tried(recording.features)),
-        Capability("waveform", ("features",), tried(recording.waveform)),
-        Capability("signed URL", ("describe",), tried(recording.signed_url)),
-        Capability("private", ("features",), tried(access.private), leak),
-        Capability("public row", ("describe",), tried(belongings.public_row)),
-        Capability("publish", ("private", "public row", "waveform", "signed URL"), tried(access.publish)),
-        Capability("functions", ("features",), tried(access.rpc)),
-        Capability("worker's functions", ("sign in",), tried(access.closed), leak),
-        Capability("likes", ("public row",), tried(belongings.likes)),
-        Capability("listening", ("public row",), tried(belongings.listening)),
-        Capability("impressions", ("public row", "secret key"), tried(belongings.impressions)),
-        Capability("preferences", ("sign in",), tried(belongings.preferences)),
-        Capability("playlists", ("public row",), tried(belongings.playlists)),
-        Capability("reports", ("public row",), tried(belongings.reports)),
-        Capability("findings", ("public row", "secret key"), tried(moderation.findings)),
-        Capability("roles", ("sign in", "secret key"), tried(moderation.roles)),
-        Capability("moderation", ("roles", "reports"), tried(moderation.moderation)),
-        Capability("sweep", ("extensions",), tried(project.sweep)),
-        Capability("delete", ("describe",), tried(recording.delete)),
+        Capability("project", (), in_session(project.check_address), address),
+        Capability("clocks", ("project",), in_session(project.check_clocks), clock),
+        Capability("public key", ("project",), in_session(project.check_public_key), key),
+        Capability("secret key", ("project",), in_session(project.check_secret_key), key),
+        Capability("extensions", ("project",), in_session(project.check_extensions)),
+        Capability("sign up", ("public key",), in_session(people.sign_up), confirm),
+        Capability("sign in", ("sign up",), in_session(people.sign_in)),
+        Capability("role claim", ("sign in",), in_session(people.check_role_claim), hook),
+        Capability("profile", ("sign in",), in_session(people.check_profile)),
+        Capability("profile image", ("sign in",), in_session(people.check_profile_image)),
+        Capability("waveforms bucket", ("sign in",), in_session(recording.check_waveforms_bucket)),
+        Capability("upload", ("sign in", "extensions"), in_session(recording.upload)),
+        Capability("describe", ("upload", "profile"), in_session(recording.describe)),
+        Capability("worker", ("describe",), in_session(recording.check_worker), worker),
+        Capability("doorbell", ("worker",), in_session(recording.check_doorbell)),
+        Capability("analysis", ("worker", "waveforms bucket"), in_session(recording.check_analysis), worker),
+        Capability("realtime", ("analysis",), in_session(recording.check_realtime)),
+        Capability("notification", ("analysis",), in_session(recording.check_notification)),
+        Capability("features", ("analysis",), in_session(recording.check_features)),
+        Capability("waveform", ("features",), in_session(recording.check_waveform)),
+        Capability("signed URL", ("describe",), in_session(recording.check_signed_url)),
+        Capability("private", ("features",), in_session(access.check_private), leak),
+        Capability("public row", ("describe",), in_session(user_data.check_public_row)),
+        Capability(
+            "publish",
+            ("private", "public row", "waveform", "signed URL"),
+            in_session(access.check_publishing),
+        ),
+        Capability("functions", ("features",), in_session(access.check_functions)),
+        Capability("worker's functions", ("sign in",), in_session(access.check_worker_functions), leak),
+        Capability("likes", ("public row",), in_session(user_data.check_likes)),
+        Capability("listening", ("public row",), in_session(user_data.check_listening)),
+        Capability("impressions", ("public row", "secret key"), in_session(user_data.check_impressions)),
+        Capability("preferences", ("sign in",), in_session(user_data.check_preferences)),
+        Capability("playlists", ("public row",), in_session(user_data.check_playlists)),
+        Capability("reports", ("public row",), in_session(user_data.check_reports)),
+        Capability("findings", ("public row", "secret key"), in_session(moderation.check_findings)),
+        Capability("roles", ("sign in", "secret key"), in_session(moderation.check_roles)),
+        Capability("moderation", ("roles", "reports"), in_session(moderation.check_moderation)),
+        Capability("sweep", ("extensions",), in_session(project.check_sweep)),
+        Capability("delete", ("describe",), in_session(recording.delete)),
     ]
 
 
-def clean_up(visit: Visit) -> Capability:
-    """Always last, whatever came before."""
+def make_clean_up(session: CheckSession) -> Capability:
+    """Return the clean-up, which always comes last."""
     return Capability(
-        "clean-up", ("secret key",), visit.clean_up, "Delete the users check-…@example.com by hand."
+        "clean-up",
+        ("secret key",),
+        session.clean_up,
+        "Delete the users check-…@example.com by hand: Authentication → Users in the dashboard.",
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import jwt
 from supabase_auth.errors import AuthError
 
-from soundscape.check.runner import Broken
-from soundscape.check.session import Visit, message, rows
+from soundscape.check.capability import Broken
+from soundscape.check.session import CheckSession, get_error_message, select_rows
+from soundscape.project import visitor
 from soundscape.project.visitor import ConfirmationWanted
-from soundscape.project.visitor import sign_up as signed_up_at
 
 HOOK = "Auth may not call it: soundscape deploy --repair, or switch it off under Authentication → Hooks."
 
@@ -19,12 +19,14 @@ PNG = bytes.fromhex(
 )
 
 
-async def sign_up(visit: Visit) -> None:
-    for called in ("check-owner", "check-stranger"):
+async def sign_up(session: CheckSession) -> None:
+    session.signed_up = True
+    for name in ("owner", "stranger"):
+        called = f"check-{name}-{session.tag}"
         try:
-            visit.visitors.append(await signed_up_at(visit.url, visit.key, called=called))
+            session.visitors.append(await visitor.sign_up(session.url, session.key, called=called))
         except ConfirmationWanted as wanted:
-            visit.unconfirmed.append(wanted.user_id)
+            session.unconfirmed.append(wanted.user_id)
             raise
         except AuthError as refused:
             if "hook" in refused.message.lower():
@@ -32,47 +34,49 @@ async def sign_up(visit: Visit) -> None:
             raise
 
 
-async def sign_in(visit: Visit) -> None:
-    for visitor in visit.visitors:
-        await visitor.client.auth.sign_out()
-        answer = await visitor.client.auth.sign_in_with_password(
-            {"email": visitor.email, "password": visitor.password}
+async def sign_in(session: CheckSession) -> None:
+    for user in session.visitors:
+        await user.client.auth.sign_out()
+        answer = await user.client.auth.sign_in_with_password(
+            {"email": user.email, "password": user.password}
         )
         if answer.session is None:
-            raise Broken("no session came back")
-        await visitor.client.realtime.set_auth(answer.session.access_token)
+            raise Broken("No session came back.")
+        await user.client.realtime.set_auth(answer.session.access_token)
 
 
-async def role_claim(visit: Visit) -> None:
-    session = await visit.owner.client.auth.get_session()
+async def check_role_claim(session: CheckSession) -> None:
+    auth_session = await session.owner.client.auth.get_session()
     # Our own token, fresh from the project: what it says is asked, not whether it holds.
-    claims = jwt.decode(session.access_token, options={"verify_signature": False}) if session else {}
+    claims = (
+        jwt.decode(auth_session.access_token, options={"verify_signature": False}) if auth_session else {}
+    )
     if claims.get("user_role") != "user":
         raise Broken(
             "Tokens lack the claim user_role, so that a frontend cannot tell a moderator from a user."
         )
 
 
-async def profile(visit: Visit) -> None:
-    if not await rows(visit.owner.client, "users", "id", visit.owner.user_id):
+async def check_profile(session: CheckSession) -> None:
+    if not await select_rows(session.owner.client, "users", "id", session.owner.user_id):
         raise Broken("No row in users was made with the account.")
     changed = (
-        await visit.owner.client.table("users")
+        await session.owner.client.table("users")
         .update({"display_name": "A check"})
-        .eq("id", visit.owner.user_id)
+        .eq("id", session.owner.user_id)
         .execute()
     ).data
     if not changed:
         raise Broken("Its owner cannot change it.")
 
 
-async def profile_image(visit: Visit) -> None:
-    bucket = visit.owner.client.storage.from_("profile-images")
-    name = f"{visit.owner.user_id}/check.png"
+async def check_profile_image(session: CheckSession) -> None:
+    bucket = session.owner.client.storage.from_("profile-images")
+    name = f"{session.owner.user_id}/check.png"
     await bucket.upload(name, PNG, {"content-type": "image/png"})
-    answer = await visit.get(f"/storage/v1/object/public/profile-images/{name}")
+    answer = await session.get(f"/storage/v1/object/public/profile-images/{name}")
     removed = await bucket.remove([name])
     if answer.content != PNG:
-        raise Broken(f"Nobody else can see it: {answer.status_code} {message(answer)}")
+        raise Broken(f"Nobody else can see it: {answer.status_code} {get_error_message(answer)}")
     if not removed:
         raise Broken("Its owner cannot remove it.")

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 
-from soundscape.check.runner import Broken, Unknown
-from soundscape.check.session import Visit, code, message
+from soundscape.check.capability import Broken, Unknown
+from soundscape.check.session import CheckSession, get_error_code, get_error_message
 from soundscape.deploy import sources
 
 TOLERATED_SKEW_S = 60.0
 
 
-async def answers(visit: Visit) -> None:
-    answer = await visit.get("/auth/v1/health", apikey=visit.key)
+async def check_address(session: CheckSession) -> None:
+    answer = await session.get("/auth/v1/health", apikey=session.key)
     if answer.status_code >= 500 or answer.status_code == 404:
-        raise Broken(f"{visit.url} answers {answer.status_code}")
+        raise Broken(f"{session.url} answers {answer.status_code}")
 
 
-async def clocks(visit: Visit) -> None:
-    answer = await visit.get("/auth/v1/health", apikey=visit.key)
+async def check_clocks(session: CheckSession) -> None:
+    answer = await session.get("/auth/v1/health", apikey=session.key)
     told = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    skew_s = visit.clock() - told
+    skew_s = session.clock() - told
     if abs(skew_s) > TOLERATED_SKEW_S:
         raise Broken(f"This machine's clock is {skew_s:+.0f} s off the project's.")
 
 
-async def public_key(visit: Visit) -> None:
-    answer = await visit.get("/rest/v1/users?select=id&limit=0", apikey=visit.key)
-    if answer.status_code == 401 and code(answer) != "42501":
-        raise Broken(f"The project refuses it: {message(answer)}")
+async def check_public_key(session: CheckSession) -> None:
+    answer = await session.get("/rest/v1/users?select=id&limit=0", apikey=session.key)
+    if answer.status_code == 401 and get_error_code(answer) != "42501":
+        raise Broken(f"The project refuses it: {get_error_message(answer)}")
 
 
-async def secret_key(visit: Visit) -> None:
-    key = visit.target.secret_key
+async def check_secret_key(session: CheckSession) -> None:
+    key = session.target.secret_key
     if key is None:
         raise Unknown("SUPABASE_SECRET_KEY is not set", remedy="It is needed to delete the two users.")
-    answer = await visit.get("/auth/v1/admin/users?per_page=1", apikey=key, authorization=f"Bearer {key}")
+    answer = await session.get("/auth/v1/admin/users?per_page=1", apikey=key, authorization=f"Bearer {key}")
     if answer.status_code != 200:
-        raise Broken(f"The project refuses it: {message(answer)}")
+        raise Broken(f"The project refuses it: {get_error_message(answer)}")
 
 
-async def extensions(visit: Visit) -> None:
-    rows = await visit.ask(
+async def check_extensions(session: CheckSession) -> None:
+    rows = await session.query(
         "select jsonb_agg(extname) as installed from pg_extension",
     )
     missing = [name for name in sources.extensions() if name not in rows[0]["installed"]]
@@ -49,8 +49,8 @@ async def extensions(visit: Visit) -> None:
         raise Broken(f"missing: {', '.join(missing)}")
 
 
-async def sweep(visit: Visit) -> None:
+async def check_sweep(session: CheckSession) -> None:
     """What nobody notices for months: the schedule that finds lost messages and expired leases."""
-    found = await visit.ask("select active from cron.job where jobname = 'soundscape-reconcile'")
+    found = await session.query("select active from cron.job where jobname = 'soundscape-reconcile'")
     if not [job for job in found if job["active"]]:
         raise Broken("The sweep is not scheduled: what a lost message left behind is found by no one.")

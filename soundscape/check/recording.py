@@ -10,19 +10,19 @@ import httpx
 from storage3.exceptions import StorageApiError
 from websockets.exceptions import WebSocketException
 
-from soundscape.check.runner import Broken, Unknown
-from soundscape.check.session import POLL_S, Visit, data, rows
-from soundscape.check.user_data import none_granted
+from soundscape.check.capability import Broken, Unknown
+from soundscape.check.session import POLL_S, CheckSession, run_query, select_rows
+from soundscape.check.user_data import require_refusals
 from soundscape.errors import ProjectError
 
 DOORBELL_S = 10.0
 
 
-async def waveforms_bucket(visit: Visit) -> None:
+async def check_waveforms_bucket(session: CheckSession) -> None:
     """Only the worker writes there: a user is refused, and not for want of a bucket."""
     try:
-        await visit.owner.client.storage.from_("waveforms").upload(
-            f"{visit.owner.user_id}/check.dat", b"check", {"content-type": "application/octet-stream"}
+        await session.owner.client.storage.from_("waveforms").upload(
+            f"{session.owner.user_id}/check.dat", b"check", {"content-type": "application/octet-stream"}
         )
     except StorageApiError as refused:
         if str(refused.status) != "403" and refused.code != "AccessDenied":
@@ -31,34 +31,34 @@ async def waveforms_bucket(visit: Visit) -> None:
         raise Broken("Any user may write into it.")
 
 
-async def upload(visit: Visit) -> None:
+async def upload(session: CheckSession) -> None:
     try:
-        await visit.opened.enter_async_context(
-            visit.owner.listening(lambda row: visit.statuses.append(row["status"]))
+        await session.opened.enter_async_context(
+            session.owner.listening(lambda row: session.statuses.append(row["status"]))
         )
     except (TimeoutError, OSError, ProjectError, WebSocketException) as failed:
         # That is the line "realtime"; the recording's way does not depend on it.
-        visit.realtime_failure = str(failed)
-    await visit.owner.upload(visit.name, visit.sound, "audio/wav")
+        session.realtime_failure = str(failed)
+    await session.owner.upload(session.name, session.sound, "audio/wav")
 
 
-async def describe(visit: Visit) -> None:
-    visit.described_at = time.monotonic()
-    row = await visit.owner.describe(visit.name, "A check")
-    visit.row = await visit.current(row["id"])
-    if visit.row["status"] == "awaiting_upload":
+async def describe(session: CheckSession) -> None:
+    session.described_at = time.monotonic()
+    row = await session.owner.describe(session.name, "A check")
+    session.row = await session.read_recording(row["id"])
+    if session.row["status"] == "awaiting_upload":
         raise Broken("The row does not find the object that was uploaded before it.")
-    if not await rows(visit.owner.client, "audio_files", "user_id", visit.owner.user_id):
+    if not await select_rows(session.owner.client, "audio_files", "user_id", session.owner.user_id):
         raise Broken("Its owner does not see it.")
 
 
-async def worker(visit: Visit) -> None:
+async def check_worker(session: CheckSession) -> None:
     taken = {"analyzing", "ready", "failed", "rejected"}
-    await visit.until(taken, "Nobody took the job in {wait_s:.0f} s.")
+    await session.await_status(taken, "Nobody took the job in {wait_s:.0f} s.")
 
 
-async def doorbell(visit: Visit) -> None:
-    names = await visit.ask(
+async def check_doorbell(session: CheckSession) -> None:
+    names = await session.query(
         "select count(*)::int as kept from vault.decrypted_secrets "
         "where name in ('soundscape_worker_url', 'soundscape_webhook_secret')"
     )
@@ -66,8 +66,8 @@ async def doorbell(visit: Visit) -> None:
         raise Unknown("none is deployed: the worker polls", remedy="Set SOUNDSCAPE_WORKER_URL and deploy.")
     deadline = time.monotonic() + DOORBELL_S
     while True:
-        since_s = time.monotonic() - visit.described_at + 1
-        rows = await visit.ask(
+        since_s = time.monotonic() - session.described_at + 1
+        rows = await session.query(
             "select status_code, error_msg, timed_out from net._http_response "  # noqa: S608 - a number
             f"where created > now() - interval '{since_s:.0f} seconds' order by created desc limit 1"
         )
@@ -90,74 +90,76 @@ async def doorbell(visit: Visit) -> None:
         )
 
 
-async def analysis(visit: Visit) -> None:
-    await visit.until({"ready", "failed", "rejected"}, "Still {status} after {wait_s:.0f} s.")
-    if visit.row["status"] != "ready":
-        raise Broken(f"It ended as {visit.row['status']}: {visit.row['error_code']}")
+async def check_analysis(session: CheckSession) -> None:
+    await session.await_status({"ready", "failed", "rejected"}, "Still {status} after {wait_s:.0f} s.")
+    if session.row["status"] != "ready":
+        raise Broken(f"It ended as {session.row['status']}: {session.row['error_code']}")
 
 
-async def realtime(visit: Visit) -> None:
-    if visit.realtime_failure is not None:
-        raise Broken(visit.realtime_failure)
+async def check_realtime(session: CheckSession) -> None:
+    if session.realtime_failure is not None:
+        raise Broken(session.realtime_failure)
     deadline = time.monotonic() + 5
-    while "ready" not in visit.statuses:
+    while "ready" not in session.statuses:
         if time.monotonic() > deadline:
             raise Broken("The owner was not told that the recording became ready.")
         await asyncio.sleep(POLL_S)
 
 
-async def notification(visit: Visit) -> None:
+async def check_notification(session: CheckSession) -> None:
     """The owner is told, and nobody else; only the database tells."""
-    owner, stranger, table = visit.owner.client, visit.stranger.client, "notifications"
-    told = await rows(owner, table, "audio_id", visit.row["id"])
+    owner, stranger, table = session.owner.client, session.stranger.client, "notifications"
+    told = await select_rows(owner, table, "audio_id", session.row["id"])
     if not told:
         raise Broken("The owner is not told how the analysis ended.")
     mark = {"read_at": "now"}
     written = {name: told[0][name] for name in ("user_id", "kind", "audio_id", "trace_id")}
-    await none_granted(
+    await require_refusals(
         table,
         {
-            "another user reads it": rows(stranger, table, "audio_id", visit.row["id"]),
-            "nobody reads it": rows(await visit.anonymous(), table, "audio_id", visit.row["id"]),
-            "another user marks it read": data(stranger.table(table).update(mark).eq("id", told[0]["id"])),
-            "another user deletes it": data(stranger.table(table).delete().eq("id", told[0]["id"])),
-            "its owner writes one": data(owner.table(table).insert(written)),
+            "another user reads it": select_rows(stranger, table, "audio_id", session.row["id"]),
+            "nobody reads it": select_rows(await session.anonymous(), table, "audio_id", session.row["id"]),
+            "another user marks it read": run_query(
+                stranger.table(table).update(mark).eq("id", told[0]["id"])
+            ),
+            "another user deletes it": run_query(stranger.table(table).delete().eq("id", told[0]["id"])),
+            "its owner writes one": run_query(owner.table(table).insert(written)),
         },
     )
-    if not await data(owner.table(table).update(mark).eq("id", told[0]["id"])):
+    if not await run_query(owner.table(table).update(mark).eq("id", told[0]["id"])):
         raise Broken("Its owner cannot mark it read.")
-    if not await data(owner.table(table).delete().eq("id", told[0]["id"])):
+    if not await run_query(owner.table(table).delete().eq("id", told[0]["id"])):
         raise Broken("Its owner cannot delete it.")
 
 
-async def features(visit: Visit) -> None:
-    features = await visit.owner.features(visit.row["id"])
+async def check_features(session: CheckSession) -> None:
+    features = await session.owner.features(session.row["id"])
     if features is None:
         raise Broken("The owner does not see what the analysis found.")
     if abs(features["duration_s"] - 1) > 0.01:
         raise Broken(f"A second of sound was measured as {features['duration_s']} s.")
-    visit.features = features
+    session.features = features
 
 
-async def waveform(visit: Visit) -> None:
-    data = await visit.owner.client.storage.from_("waveforms").download(visit.features["waveform_path"])
+async def check_waveform(session: CheckSession) -> None:
+    data = await session.owner.client.storage.from_("waveforms").download(session.features["waveform_path"])
     if struct.unpack_from("<i", data) != (2,):
         raise Broken("The waveform is not audiowaveform data of version 2.")
 
 
-async def signed_url(visit: Visit) -> None:
-    signed = await visit.owner.client.storage.from_("audio-files").create_signed_url(visit.name, 60)
+async def check_signed_url(session: CheckSession) -> None:
+    signed = await session.owner.client.storage.from_("audio-files").create_signed_url(session.name, 60)
     url = signed["signedURL"]
     async with httpx.AsyncClient(timeout=15, trust_env=False) as http:
         answer = await http.get(str(url), headers={"range": "bytes=4-13"})
-    if answer.status_code != 206 or answer.content != visit.sound[4:14]:
+    if answer.status_code != 206 or answer.content != session.sound[4:14]:
         raise Broken(f"Ten bytes were asked for; {answer.status_code} with {len(answer.content)} came.")
 
 
-async def delete(visit: Visit) -> None:
-    removed = await visit.owner.client.storage.from_("audio-files").remove([visit.name])
+async def delete(session: CheckSession) -> None:
+    removed = await session.owner.client.storage.from_("audio-files").remove([session.name])
     if not removed:
         raise Broken("Its owner cannot remove the file.")
-    gone = await data(visit.owner.client.table("audio_files").delete().eq("id", visit.row["id"]))
+    gone = await run_query(session.owner.client.table("audio_files").delete().eq("id", session.row["id"]))
     if not gone:
         raise Broken("Its owner cannot delete it.")

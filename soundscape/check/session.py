@@ -1,4 +1,4 @@
-"""Two throw-away users and one short recording in somebody's project, and how they look about."""
+"""One check of a project: two users, one short recording, and what the tests share."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ from math import pi, sin
 from typing import Any
 
 import httpx
+import structlog
 from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
+from supabase_auth.errors import AuthError
 
-from soundscape.check.runner import Broken, Unknown
+from soundscape.check.capability import Broken, Unknown
 from soundscape.deploy.connection import Part
 from soundscape.deploy.target import Target
 from soundscape.errors import SettingsError
 from soundscape.project.visitor import Visitor
 
+log = structlog.get_logger(__name__)
+
 POLL_S = 0.1
+DELETE_ATTEMPTS = 3
+DELETE_PAUSE_S = 1.0
+REFUSALS = (APIError, StorageApiError, AuthError, httpx.HTTPError)
 SAMPLE_RATE = 22_050
 
 
-class Visit:
-    """What the capabilities of one check share. Each is tried by a function that takes it."""
+class CheckSession:
+    """What the tests of one check share."""
 
     def __init__(self, target: Target, *, wait_s: float, clock: Callable[[], float]) -> None:
         if target.url is None or target.public_key is None:
@@ -57,7 +64,11 @@ class Visit:
         self.report: dict[str, Any] = {}
         self.unconfirmed: list[str] = []
         """Users who were made but may not sign in."""
-        self.sound = _tone()
+        self.sound = _make_tone()
+        self.tag = secrets.token_hex(4)
+        """In the addresses of this check's users."""
+        self.signed_up = False
+        """Whether a sign-up was tried."""
 
     @property
     def owner(self) -> Visitor:
@@ -75,18 +86,18 @@ class Visit:
         async with httpx.AsyncClient(base_url=self.url, timeout=15, trust_env=False) as http:
             return await http.get(path, headers=headers)
 
-    async def ask(self, query: str) -> list[dict[str, Any]]:
-        if not self.target.has_door:
+    async def query(self, statement: str) -> list[dict[str, Any]]:
+        if not self.target.has_database:
             raise Unknown(
                 "needs the database",
                 remedy="Set SUPABASE_DB_URL, or SUPABASE_ACCESS_TOKEN and the reference.",
             )
 
-        def ask() -> list[dict[str, Any]]:
-            with self.target.open() as (door, _):
-                return door.run(Part("asking the database", query))
+        def run() -> list[dict[str, Any]]:
+            with self.target.open() as (database, _):
+                return database.run(Part("asking the database", statement))
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(run)
 
     async def anonymous(self) -> AsyncClient:
         if self._nobody is None:
@@ -105,53 +116,101 @@ class Visit:
             )
         return self._admin
 
-    async def current(self, audio_id: str) -> dict[str, Any]:
-        found = await rows(self.owner.client, "audio_files", "id", audio_id)
+    async def read_recording(self, audio_id: str) -> dict[str, Any]:
+        found = await select_rows(self.owner.client, "audio_files", "id", audio_id)
         if not found:
             raise Broken("Its owner does not see it.")
         return found[0]
 
-    async def until(self, statuses: set[str], otherwise: str) -> None:
+    async def await_status(self, statuses: set[str], otherwise: str) -> None:
         deadline = time.monotonic() + self.wait_s
         while self.row["status"] not in statuses:
             if time.monotonic() > deadline:
                 raise Broken(otherwise.format(status=self.row["status"], wait_s=self.wait_s))
             await asyncio.sleep(POLL_S)
-            self.row = await self.current(self.row["id"])
+            self.row = await self.read_recording(self.row["id"])
 
     async def clean_up(self) -> None:
-        """Leave realtime and delete the users; the one happens even when the other fails."""
-        try:
-            await self.opened.aclose()
-            for visitor in self.visitors:
-                await visitor.client.realtime.close()
-        finally:
-            await self._delete_users()
+        """Leave realtime and delete the users, whatever fails on the way.
 
-    async def _delete_users(self) -> None:
-        left = [*(visitor.user_id for visitor in self.visitors), *self.unconfirmed]
-        if not left:
-            return
+        Raises
+        ------
+        Broken
+            Users are left, or realtime could not be left.
+        Unknown
+            Users are left because the secret key is not set.
+        """
+        failures: list[str] = []
+        for leave in (self.opened.aclose, *(visitor.client.realtime.close for visitor in self.visitors)):
+            try:
+                await leave()
+            except Exception as error:
+                # The sockets end with this process. What matters is that the users go.
+                log.debug("realtime could not be left", exc_info=error)
+                failures.append(f"leaving realtime failed: {error}")
+        failures += await self._delete_users()
+        if failures:
+            raise Broken("; ".join(failures))
+
+    async def _delete_users(self) -> list[str]:
+        """Delete every user of this check; return a sentence for each that is left."""
         if self.target.secret_key is None:
-            raise Unknown(f"{len(left)} users are left", remedy="Set SUPABASE_SECRET_KEY: it deletes them.")
+            count = len(self.visitors) + len(self.unconfirmed)
+            if count:
+                raise Unknown(f"{count} users are left", remedy="Set SUPABASE_SECRET_KEY: it deletes them.")
+            return []
+        left: dict[str, str] = {}
+        for attempt in range(DELETE_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(DELETE_PAUSE_S)
+            try:
+                users = await self._list_users()
+            except REFUSALS as error:
+                left = {"the users": str(error)}
+                continue
+            left = {}
+            for user_id in users:
+                try:
+                    await self._delete_user(user_id)
+                except REFUSALS as error:
+                    left[f"user {user_id}"] = str(error)
+            if not left:
+                break
+        return [f"{name} could not be deleted: {reason}" for name, reason in left.items()]
+
+    async def _list_users(self) -> list[str]:
+        """Return the ids of the users that this check made and that are still there.
+
+        Asks the project, since an answer to a sign-up can be lost after the user was made.
+        """
+        if not self.signed_up:
+            return []
         admin = await self.admin()
-        for user_id in left:
-            names = [row["file_path"] for row in await rows(admin, "audio_files", "user_id", user_id)]
+        # Newest first, so they are on the first page.
+        page = await admin.auth.admin.list_users(page=1, per_page=100)
+        known = {*(visitor.user_id for visitor in self.visitors), *self.unconfirmed}
+        return [user.id for user in page if user.id in known or self.tag in (user.email or "")]
+
+    async def _delete_user(self, user_id: str) -> None:
+        admin = await self.admin()
+        names = [row["file_path"] for row in await select_rows(admin, "audio_files", "user_id", user_id)]
+        try:
             await admin.storage.from_("audio-files").remove([*names, f"{user_id}/check.wav"])
+        finally:
             await admin.auth.admin.delete_user(user_id)
 
 
-async def rows(client: AsyncClient, table: str, column: str, value: str) -> list[dict[str, Any]]:
-    return await data(client.table(table).select("*").eq(column, value))
+async def select_rows(client: AsyncClient, table: str, column: str, value: str) -> list[dict[str, Any]]:
+    return await run_query(client.table(table).select("*").eq(column, value))
 
 
-async def data(query: Any) -> list[dict[str, Any]]:
+async def run_query(query: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = (await query.execute()).data
     return rows
 
 
 async def is_granted(attempt: Awaitable[Any]) -> bool:
-    """Whether anything came back. Only a refusal counts as one: whatever else fails is raised."""
+    """Tell whether the attempt returned anything. A refusal is nothing; other failures are raised."""
     try:
         return bool(await attempt)
     except APIError as refused:
@@ -164,14 +223,14 @@ async def is_granted(attempt: Awaitable[Any]) -> bool:
         raise
 
 
-def code(answer: httpx.Response) -> str | None:
+def get_error_code(answer: httpx.Response) -> str | None:
     try:
         return str(answer.json().get("code"))
     except (ValueError, AttributeError):
         return None
 
 
-def message(answer: httpx.Response) -> str:
+def get_error_message(answer: httpx.Response) -> str:
     try:
         body = answer.json()
         return str(body.get("message") or body.get("msg") or body)
@@ -179,8 +238,8 @@ def message(answer: httpx.Response) -> str:
         return f"{answer.status_code} {answer.text[:200]}".strip()
 
 
-def _tone() -> bytes:
-    """A second of a sine, at a pitch no other check has: its file is nobody's copy."""
+def _make_tone() -> bytes:
+    """Return a second of a sine as WAV. Its pitch is random, so that no other recording is a copy of it."""
     frequency_hz = 300 + secrets.randbelow(1_000_000) / 1000
     samples = (round(16_000 * sin(2 * pi * frequency_hz * n / SAMPLE_RATE)) for n in range(SAMPLE_RATE))
     file = io.BytesIO()

@@ -11,7 +11,7 @@ import typer
 from soundscape.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from soundscape.check.runner import Line
+    from soundscape.check.capability import Line
 
 SIGNS = {"works": "✓", "broken": "✗", "blocked": "·", "unknown": "?"}
 COLOURS = {"works": "green", "broken": "red"}
@@ -36,12 +36,12 @@ def check(
     from soundscape.deploy.target import Target
     from soundscape.settings import load_environment
 
-    def tell(line: Line) -> None:
+    def report(line: Line) -> None:
         if not as_json:
             _print_line(line)
 
     target = Target.from_environment(load_environment())
-    lines = asyncio.run(runner.check(target, tell, wait_s=wait_s, only=only or ()))
+    lines = asyncio.run(runner.check(target, report, wait_s=wait_s, only=only or ()))
     broken = sum(line.result == "broken" for line in lines)
     if as_json:
         typer.echo(json.dumps({"works": broken == 0, "lines": [line.as_dict() for line in lines]}, indent=2))
@@ -52,5 +52,5 @@ def check(
 def _print_line(line: Line) -> None:
     typer.secho(f"{SIGNS[line.result]} {line.name:<20}", fg=COLOURS.get(line.result), nl=False)
     typer.echo(f"{line.seconds:7.2f} s  {line.result:<8}{line.reason}".rstrip())
-    if line.mend:
-        typer.echo(f"{'':33}→ {line.mend}")
+    if line.fix:
+        typer.echo(f"{'':33}→ {line.fix}")

@@ -30,12 +30,12 @@ def deploy(
     from soundscape.deploy.target import Target
     from soundscape.settings import load_environment
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         if not as_json:
             typer.echo(line)
 
     outcome = deployment.deploy(
-        Target.from_environment(load_environment()), tell, plan_only=plan, repair=repair
+        Target.from_environment(load_environment()), report, plan_only=plan, repair=repair
     )
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), indent=2))

@@ -146,7 +146,7 @@ async def run_project(
         install_platform(postgres)
         note(db_url=postgres.dsn())
         applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
-        config = Config.read(sources.folder() / "config.toml")
+        config = Config.read(sources.get_folder() / "config.toml")
         async with open_embedded(
             data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
         ) as embedded:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from soundscape.deploy.connection import Door, Part, literal
+from soundscape.deploy.connection import DatabaseConnection, Part, literal
 
 _HERE = Path(__file__).parent
 
@@ -23,7 +23,7 @@ KINDS = (
 """In the order in which things are shown and put back: each needs little but what stands before it."""
 
 # Deparsed SQL names what the search path does not hold; without one, every way in reads the same text.
-PLAIN = Part("reading names in full", "set local search_path = ''")
+FULL_NAMES = Part("reading names in full", "set local search_path = ''")
 
 # Tables whose rows are part of the picture once there is such a table.
 _ROWS = {"cron.job": "catalogue_cron.sql", "public.role_permissions": "catalogue_permissions.sql"}
@@ -63,8 +63,8 @@ class Catalogue:
         self.entries = {entry.key: entry for entry in entries}
 
     @classmethod
-    def of(cls, rows: Iterable[dict[str, Any]]) -> Catalogue:
-        """From what `reading` answers."""
+    def from_rows(cls, rows: Iterable[dict[str, Any]]) -> Catalogue:
+        """From what `make_reading_script` answers."""
         names = [field.name for field in fields(Entry)]
         return cls(Entry(**{name: row[name] for name in names}) for row in rows)
 
@@ -80,24 +80,24 @@ def _query(tables: tuple[str, ...]) -> str:
     return "union all\n".join((_HERE / file).read_text() for file in files)
 
 
-def reading() -> list[Part]:
+def make_reading_script() -> list[Part]:
     """The picture of a deployed database: to end a script with."""
-    return [PLAIN, Part("reading the catalogue", _query(tuple(_ROWS)))]
+    return [FULL_NAMES, Part("reading the catalogue", _query(tuple(_ROWS)))]
 
 
-def read(door: Door) -> Catalogue:
+def read_catalogue(database: DatabaseConnection) -> Catalogue:
     """The picture as it is now, of whatever is there."""
     names = f"unnest({literal(list(_ROWS))}::text[]) as name"
     names = f"unnest({literal(list(_ROWS))}::text[]) as name"
-    there = door.run(
+    there = database.run(
         Part("looking for tables", f"select name from {names} where to_regclass(name) is not null")  # noqa: S608
     )
     tables = tuple(row["name"] for row in there)
-    return Catalogue.of(door.run(PLAIN, Part("reading the catalogue", _query(tables))))
+    return Catalogue.from_rows(database.run(FULL_NAMES, Part("reading the catalogue", _query(tables))))
 
 
-def keeping(entries: Iterable[Entry]) -> str:
-    """SQL for these entries as they are then, in one JSON array; `PLAIN` must run before."""
+def make_keeping_sql(entries: Iterable[Entry]) -> str:
+    """SQL for these entries as they are then, in one JSON array; `FULL_NAMES` must run before."""
     keys = literal([str(entry) for entry in entries])
     return (
         f"(select coalesce(jsonb_agg(to_jsonb(c)), '[]') from ({_query(tuple(_ROWS))}) c"  # noqa: S608

@@ -48,7 +48,7 @@ class SqlFailed(DeployError):
     code = "sql_failed"
 
 
-class Door(Protocol):
+class DatabaseConnection(Protocol):
     """A way into one project's database. Methods raise `SqlFailed` or another `DeployError`."""
 
     name: str
@@ -68,7 +68,7 @@ def literal(value: Any) -> str:
     return sql.Literal(value).as_string()
 
 
-class Connection:
+class PostgresConnection:
     """By connection string."""
 
     def __init__(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
@@ -110,7 +110,7 @@ def _failed(where: str, error: psycopg.Error) -> SqlFailed:
     diagnosis = error.diag
     return SqlFailed(
         f"{where}: {diagnosis.message_primary or error}",
-        remedy=diagnosis.message_hint or "Nothing of this step was applied; mend the cause and deploy again.",
+        remedy=diagnosis.message_hint or "Nothing of this step was applied; fix the cause and deploy again.",
     )
 
 
@@ -123,8 +123,8 @@ def _unreachable(error: psycopg.OperationalError) -> DeployError:
 
 
 @contextmanager
-def connected(dsn: str) -> Iterator[Connection]:
-    """A door by connection string, closed when the block ends. Raises `DeployError`."""
+def connect_postgres(dsn: str) -> Iterator[PostgresConnection]:
+    """A database by connection string, closed when the block ends. Raises `DeployError`."""
     try:
         # prepare_threshold: a transaction pooler forgets prepared statements.
         connection = psycopg.connect(
@@ -140,7 +140,7 @@ def connected(dsn: str) -> Iterator[Connection]:
             remedy="It looks like postgresql://postgres:<password>@<host>:5432/postgres.",
         ) from None
     with connection:
-        yield Connection(connection)
+        yield PostgresConnection(connection)
 
 
 class ManagementApi:
@@ -157,10 +157,10 @@ class ManagementApi:
 
     def run(self, *parts: Part) -> Rows:
         # Statements of one simple query are one transaction.
-        return self._query(parts, _joined(parts))
+        return self._query(parts, _join(parts))
 
     def rehearse(self, *parts: Part) -> Rows:
-        return self._query(parts, f"begin;\n{_joined(parts)};\nrollback")
+        return self._query(parts, f"begin;\n{_join(parts)};\nrollback")
 
     def _query(self, parts: tuple[Part, ...], script: str) -> Rows:
         names = [part.name for part in parts if part is not PRELUDE]
@@ -197,7 +197,7 @@ class ManagementApi:
         if answer.status_code == 400:
             raise SqlFailed(
                 f"{where}: {said}",
-                remedy="Nothing of this step was applied; mend the cause and deploy again.",
+                remedy="Nothing of this step was applied; fix the cause and deploy again.",
             )
         raise DeployError(
             f"{where}: the Management API answers {answer.status_code}: {said}",
@@ -206,7 +206,7 @@ class ManagementApi:
         )
 
 
-def _joined(parts: tuple[Part, ...]) -> str:
+def _join(parts: tuple[Part, ...]) -> str:
     return "\n;\n".join(part.sql for part in parts)
 
 
@@ -218,8 +218,8 @@ def _message(answer: httpx.Response) -> str:
 
 
 @contextmanager
-def managed(ref: str, token: str, *, api_url: str = API_URL) -> Iterator[ManagementApi]:
-    """A door by the Management API, closed when the block ends."""
+def connect_management_api(ref: str, token: str, *, api_url: str = API_URL) -> Iterator[ManagementApi]:
+    """A database by the Management API, closed when the block ends."""
     with httpx.Client(
         base_url=api_url,
         headers={"authorization": f"Bearer {token}"},

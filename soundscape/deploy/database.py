@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from soundscape.deploy import catalogue, record, secrets, sources
 from soundscape.deploy.catalogue import Catalogue
-from soundscape.deploy.connection import PRELUDE, connected
-from soundscape.deploy.plan import Rehearsal, script
+from soundscape.deploy.connection import PRELUDE, connect_postgres
+from soundscape.deploy.plan import Rehearsal, make_script
 from soundscape.deploy.repair import repair
 from soundscape.errors import DeployError
 
@@ -30,8 +30,8 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
     Raises `DeployError`; its code is `migration_changed` where the database was made by other migrations.
     """
     repaired = []
-    with connected(dsn) as door:
-        state = record.look(door)
+    with connect_postgres(dsn) as database:
+        state = record.read_state(database)
         if state.changed_migrations:
             raise DeployError(
                 "The data here was made by other migrations than this version has; these have changed: "
@@ -40,23 +40,25 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
                 remedy="Start with --fresh, which forgets the data; or with the version that made it.",
             )
         if state.wanted is not None and not state.found:
-            drift = state.wanted.differences(catalogue.read(door))
-            came = repair(door, [difference for difference in drift if difference.what != "unknown"])
+            drift = state.wanted.find_differences(catalogue.read_catalogue(database))
+            came = repair(database, [difference for difference in drift if difference.what != "unknown"])
             for difference, reason in came.refused.items():
                 raise DeployError(
                     f"{difference}: {reason}",
                     code="drift_remains",
                     remedy="Mend it by hand, or start with --fresh, which forgets the data.",
                 )
-            repaired = [str(difference) for difference in came.mended]
+            repaired = [str(difference) for difference in came.fixed]
         if not state.is_current:
             # Not rehearsed: this database has no users yet to whom a mistake would matter.
-            after = Catalogue.of(door.run(PRELUDE, *script(state), *catalogue.reading()))
-            door.run(PRELUDE, *Rehearsal.of(state, after).ending())
-        values = secrets.wanted(worker_url=worker_url, webhook_secret=webhook_secret)
-        stored = secrets.outdated(door, values, vault=True)
+            after = Catalogue.from_rows(
+                database.run(PRELUDE, *make_script(state), *catalogue.make_reading_script())
+            )
+            database.run(PRELUDE, *Rehearsal.from_catalogue(state, after).make_ending())
+        values = secrets.collect_secrets(worker_url=worker_url, webhook_secret=webhook_secret)
+        stored = secrets.find_outdated(database, values, vault=True)
         for name in stored:
-            secrets.store(door, name, values[name])
+            secrets.store_secret(database, name, values[name])
     return Applied(
         [migration.title for migration in state.pending],
         [] if state.is_current else [name for name, _ in sources.policies()],

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundscape.deploy import catalogue, hooks, plan, preflight, record, secrets
-from soundscape.deploy.connection import PRELUDE, Door, ManagementApi
+from soundscape.deploy.connection import PRELUDE, DatabaseConnection, ManagementApi
 from soundscape.deploy.drift import Difference
 from soundscape.deploy.plan import Plan
 from soundscape.deploy.preflight import Preflight
-from soundscape.deploy.repair import part as repairing
+from soundscape.deploy.repair import make_part
 from soundscape.deploy.repair import repair as repair_each
 from soundscape.deploy.target import Target
 from soundscape.errors import DeployError
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
@@ -36,10 +36,10 @@ class Outcome:
         """Whether nothing stands in the way and nothing is otherwise than it should be."""
         return not self.preflight.stopped and not self.drift
 
-    def did(self, what: str, tell: Tell) -> None:
+    def did(self, what: str, report: Report) -> None:
         """Note and tell it."""
         self.done.append(what)
-        tell(f"done: {what}")
+        report(f"done: {what}")
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -56,136 +56,136 @@ class Outcome:
         }
 
 
-def deploy(target: Target, tell: Tell, *, plan_only: bool = False, repair: bool = False) -> Outcome:
+def deploy(target: Target, report: Report, *, plan_only: bool = False, repair: bool = False) -> Outcome:
     """Bring the project to the wanted state; `tell` hears a line for each thing found or done.
 
     Over drift nothing is done without `repair`. Raises `SettingsError` or `DeployError`; what was done
     until then stays done, and a deploy takes up from there.
     """
-    with target.open() as (door, api):
-        return through(target, door, api, tell, plan_only=plan_only, repair=repair)
+    with target.open() as (database, api):
+        return deploy_to(target, database, api, report, plan_only=plan_only, repair=repair)
 
 
-def through(
+def deploy_to(
     target: Target,
-    door: Door,
+    database: DatabaseConnection,
     api: ManagementApi | None,
-    tell: Tell,
+    report: Report,
     *,
     plan_only: bool = False,
     repair: bool = False,
 ) -> Outcome:
-    """The same, through an open door."""
-    state = record.look(door)
-    outcome = Outcome(preflight.inspect(target, door, api, state))
-    _tell_preflight(outcome.preflight, tell)
+    """The same, through an open database."""
+    state = record.read_state(database)
+    outcome = Outcome(preflight.inspect_project(target, database, api, state))
+    _report_preflight(outcome.preflight, report)
     if outcome.preflight.stopped:
         return outcome
-    outcome.plan = steps = plan.make(target, door, api, state)
-    _tell_plan(steps, tell, repair=repair)
+    outcome.plan = steps = plan.make_plan(target, database, api, state)
+    _report_plan(steps, report, repair=repair)
     outcome.drift = steps.drift
     if plan_only or (steps.drift and not repair):
         return outcome
     if steps.drift:
-        _repair(door, outcome, tell)
+        _repair(database, outcome, report)
         # What hid behind the drift shows only now.
-        outcome.plan = steps = plan.make(target, door, api, state)
+        outcome.plan = steps = plan.make_plan(target, database, api, state)
         outcome.drift = steps.drift
         if not steps.can_go_on:
-            _tell_refused(outcome, tell)
+            _report_refused(outcome, report)
             return outcome
-        _tell_plan(steps, tell, repair=repair)
-    _act(target, door, api, state, outcome, tell)
-    outcome.drift = _verified(door)
-    _tell_refused(outcome, tell)
+        _report_plan(steps, report, repair=repair)
+    _apply_plan(target, database, api, state, outcome, report)
+    outcome.drift = _verify(database)
+    _report_refused(outcome, report)
     if not outcome.done:
-        tell("Nothing changed: the project is as it should be.")
+        report("Nothing changed: the project is as it should be.")
     return outcome
 
 
-def _repair(door: Door, outcome: Outcome, tell: Tell) -> None:
-    came = repair_each(door, outcome.drift)
-    for difference in came.mended:
-        outcome.did(difference.mended, tell)
+def _repair(database: DatabaseConnection, outcome: Outcome, report: Report) -> None:
+    came = repair_each(database, outcome.drift)
+    for difference in came.fixed:
+        outcome.did(difference.fixed, report)
     outcome.refused = {str(difference): reason for difference, reason in came.refused.items()}
 
 
-def _tell_refused(outcome: Outcome, tell: Tell) -> None:
+def _report_refused(outcome: Outcome, report: Report) -> None:
     # Postgres only warns when a role takes back what it did not give.
     nothing = "The database took the statement and did nothing."
     outcome.refused = {name: outcome.refused.get(name, nothing) for name in map(str, outcome.drift)}
     for name, reason in outcome.refused.items():
-        tell(f"not put back: {name}. {reason}")
+        report(f"not put back: {name}. {reason}")
 
 
-def _act(
+def _apply_plan(
     target: Target,
-    door: Door,
+    database: DatabaseConnection,
     api: ManagementApi | None,
     state: record.State,
     outcome: Outcome,
-    tell: Tell,
+    report: Report,
 ) -> None:
     steps = outcome.plan
     assert steps is not None
     if steps.rehearsal is not None:
-        strangers = [repairing(difference) for difference in steps.drift]
-        door.run(PRELUDE, *plan.script(state), *strangers, *steps.rehearsal.ending())
+        strangers = [make_part(difference) for difference in steps.drift]
+        database.run(PRELUDE, *plan.make_script(state), *strangers, *steps.rehearsal.make_ending())
         for title in steps.migrations:
-            outcome.did(f"migration {title}", tell)
-        outcome.did("policies, grants and buckets", tell)
+            outcome.did(f"migration {title}", report)
+        outcome.did("policies, grants and buckets", report)
         for what in [
             *(f"withdrew {entry}" for entry in steps.rehearsal.withdrawn),
-            *(d.mended for d in steps.drift),
+            *(d.fixed for d in steps.drift),
         ]:
-            outcome.did(what, tell)
-    values = secrets.wanted(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
+            outcome.did(what, report)
+    values = secrets.collect_secrets(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
     for name in steps.secrets:
-        secrets.store(door, name, values[name])
-        outcome.did(f"{name} in Vault", tell)
+        secrets.store_secret(database, name, values[name])
+        outcome.did(f"{name} in Vault", report)
     if api is not None:
         # A hook names a function, which a first deploy has only just made.
-        for name in hooks.outdated(api):
-            hooks.enable(api, name)
-            outcome.did(f"Auth hook {name}", tell)
+        for name in hooks.find_outdated(api):
+            hooks.enable_hook(api, name)
+            outcome.did(f"Auth hook {name}", report)
 
 
-def _verified(door: Door) -> list[Difference]:
+def _verify(database: DatabaseConnection) -> list[Difference]:
     """Read back what is there, and compare it with what was meant."""
-    state = record.look(door)
+    state = record.read_state(database)
     if state.wanted is None or not state.is_current:
         raise DeployError(
             "The project does not hold what was just deployed.",
             code="not_verified",
             remedy="Somebody else deploys at the same time, or the files changed meanwhile: deploy again.",
         )
-    return state.wanted.differences(catalogue.read(door))
+    return state.wanted.find_differences(catalogue.read_catalogue(database))
 
 
-def _tell_preflight(found: Preflight, tell: Tell) -> None:
-    tell(f"Project: {found.project}")
-    tell(f"Database: {found.database}")
-    tell("Known: " + ", ".join(f"{name} {'yes' if known else 'no'}" for name, known in found.keys.items()))
+def _report_preflight(found: Preflight, report: Report) -> None:
+    report(f"Project: {found.project}")
+    report(f"Database: {found.database}")
+    report("Known: " + ", ".join(f"{name} {'yes' if known else 'no'}" for name, known in found.keys.items()))
     for finding in found.findings:
-        tell(f"{'STOP' if finding.stops else 'Note'}: {finding.message} {finding.remedy}".rstrip())
+        report(f"{'STOP' if finding.stops else 'Note'}: {finding.message} {finding.remedy}".rstrip())
 
 
-def _tell_plan(steps: Plan, tell: Tell, *, repair: bool) -> None:
+def _report_plan(steps: Plan, report: Report, *, repair: bool) -> None:
     for difference in steps.drift:
-        tell(f"drift: {difference}")
+        report(f"drift: {difference}")
     for warning in steps.warnings:
-        tell(f"Note: {warning}")
+        report(f"Note: {warning}")
     if steps.drift and not repair:
-        tell("Changed by hand; nothing was done. --repair puts it back, and removes what is unknown.")
+        report("Changed by hand; nothing was done. --repair puts it back, and removes what is unknown.")
     for title in steps.migrations:
-        tell(f"plan: migration {title}")
+        report(f"plan: migration {title}")
     if not steps.is_current:
-        tell(f"plan: policies, grants and buckets ({len(steps.policy_files)} files are new or changed)")
+        report(f"plan: policies, grants and buckets ({len(steps.policy_files)} files are new or changed)")
     for line in steps.changes:
-        tell(f"  {line}")
+        report(f"  {line}")
     for name in steps.secrets:
-        tell(f"plan: {name} in Vault")
+        report(f"plan: {name} in Vault")
     for name in steps.hooks:
-        tell(f"plan: Auth hook {name}")
+        report(f"plan: Auth hook {name}")
     if steps.is_empty:
-        tell("Nothing to do.")
+        report("Nothing to do.")

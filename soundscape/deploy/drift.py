@@ -37,15 +37,15 @@ class Difference:
     what: Literal["missing", "changed", "unknown"]
     wanted: str | None
     present: str | None
-    mend: str | None
+    fix: str | None
     """SQL that puts it back, or takes it away where it is unknown; None where only a person can."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} is {self.what}"
 
     @property
-    def mended(self) -> str:
-        """What `mend` will have done."""
+    def fixed(self) -> str:
+        """What `fix` will have done."""
         return f"{'removed' if self.what == 'unknown' else 'put back'} {self.kind} {self.name}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Wanted:
     ours: Catalogue
     theirs: Catalogue
 
-    def differences(self, present: Catalogue) -> list[Difference]:
+    def find_differences(self, present: Catalogue) -> list[Difference]:
         """How `present` departs from this."""
         found = []
         for key, entry in self.ours.entries.items():
@@ -68,8 +68,8 @@ class Wanted:
             if now is None:
                 # What is missing with its column needs no line of its own.
                 if entry.kind != "column settings" or ("column", entry.name) in present.entries:
-                    mend = None if self._lost_its_table(entry, present) else entry.make
-                    found.append(Difference(*key, "missing", entry.state, None, mend))
+                    fix = None if self._lost_its_table(entry, present) else entry.make
+                    found.append(Difference(*key, "missing", entry.state, None, fix))
             elif now.state != entry.state:
                 found.append(Difference(*key, "changed", entry.state, now.state, entry.make))
         for key, entry in present.entries.items():
@@ -77,7 +77,7 @@ class Wanted:
                 found.append(Difference(*key, "unknown", None, entry.state, entry.unmake))
         return sorted(found, key=lambda difference: (KINDS.index(difference.kind), difference.name))
 
-    def withdrawn(self, before: Wanted | None, present: Catalogue) -> list[Entry]:
+    def find_withdrawn(self, before: Wanted | None, present: Catalogue) -> list[Entry]:
         """What an earlier version wanted and no file makes any longer, though it is still there."""
         return [
             entry
@@ -88,7 +88,7 @@ class Wanted:
             and key not in self.ours.entries
         ]
 
-    def warnings(self, present: Catalogue) -> list[str]:
+    def list_warnings(self, present: Catalogue) -> list[str]:
         """A sentence for each of theirs that is there."""
         return [
             f"{entry} was there before SoundScape and opens what is SoundScape's too; it is left alone. "
@@ -140,7 +140,7 @@ _REMEDIES = {
 }
 
 
-def after_deploy(before: Wanted | None, after: Catalogue, found: list[sources.Migration]) -> Wanted:
+def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.Migration]) -> Wanted:
     """What is wanted once every pending migration and every policy file ran in one transaction.
 
     `after`: read at the end of that transaction. `found`: migrations that had been applied by somebody

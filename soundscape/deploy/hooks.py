@@ -9,26 +9,26 @@ from soundscape.deploy import sources
 from soundscape.deploy.connection import ManagementApi
 
 
-def wanted() -> dict[str, str]:
+def read_wanted() -> dict[str, str]:
     """Hook name → `pg-functions://…`, as `supabase/config.toml` has them enabled."""
-    config = tomllib.loads((sources.folder() / "config.toml").read_text())
+    config = tomllib.loads((sources.get_folder() / "config.toml").read_text())
     hooks: dict[str, dict[str, Any]] = config.get("auth", {}).get("hook", {})
     return {name: str(hook["uri"]) for name, hook in hooks.items() if hook.get("enabled")}
 
 
-def outdated(api: ManagementApi) -> list[str]:
+def find_outdated(api: ManagementApi) -> list[str]:
     """Hooks that the project does not call as it should."""
-    if not wanted():
+    if not read_wanted():
         return []
     config = api.request("GET", "config/auth", where="reading the Auth settings")
     return [
         name
-        for name, uri in wanted().items()
+        for name, uri in read_wanted().items()
         if not config.get(f"hook_{name}_enabled") or config.get(f"hook_{name}_uri") != uri
     ]
 
 
-def enable(api: ManagementApi, name: str) -> None:
+def enable_hook(api: ManagementApi, name: str) -> None:
     """Have Auth call the hook from now on."""
-    settings = {f"hook_{name}_enabled": True, f"hook_{name}_uri": wanted()[name]}
+    settings = {f"hook_{name}_enabled": True, f"hook_{name}_uri": read_wanted()[name]}
     api.request("PATCH", "config/auth", where=f"enabling the hook {name}", json=settings)

@@ -6,7 +6,7 @@ from soundscape.deploy.connection import Part, literal
 from soundscape.deploy.sources import Migration
 
 
-def parts(migration: Migration) -> list[Part]:
+def make_parts(migration: Migration) -> list[Part]:
     """The migration and its line in the official CLI's history."""
     line = (
         "insert into supabase_migrations.schema_migrations (version, name, statements) values "  # noqa: S608

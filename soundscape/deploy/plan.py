@@ -7,8 +7,8 @@ from typing import Any
 
 from soundscape.deploy import catalogue, hooks, migrations, policies, record, secrets
 from soundscape.deploy.catalogue import Catalogue, Entry
-from soundscape.deploy.connection import Door, ManagementApi, Part
-from soundscape.deploy.drift import Difference, Wanted, after_deploy
+from soundscape.deploy.connection import DatabaseConnection, ManagementApi, Part
+from soundscape.deploy.drift import Difference, Wanted, derive_wanted
 from soundscape.deploy.record import State
 from soundscape.deploy.target import Target
 
@@ -24,17 +24,17 @@ class Rehearsal:
     """What will be there."""
 
     @classmethod
-    def of(cls, state: State, after: Catalogue) -> Rehearsal:
-        """From the catalogue at the end of `script`."""
-        wanted = after_deploy(state.wanted, after, state.found)
-        withdrawn = wanted.withdrawn(state.wanted, after)
+    def from_catalogue(cls, state: State, after: Catalogue) -> Rehearsal:
+        """From the catalogue at the end of `make_script`."""
+        wanted = derive_wanted(state.wanted, after, state.found)
+        withdrawn = wanted.find_withdrawn(state.wanted, after)
         return cls(wanted, withdrawn, after.without(withdrawn))
 
-    def ending(self) -> list[Part]:
-        """What follows `script`: withdraw, keep the record, and tell PostgREST of it, wherever it is."""
+    def make_ending(self) -> list[Part]:
+        """What follows `make_script`: withdraw, keep the record, and tell PostgREST of it, wherever it is."""
         return [
             *(Part(f"withdrawing {entry}", entry.unmake) for entry in self.withdrawn if entry.unmake),
-            *record.saving(self.wanted),
+            *record.make_saving_script(self.wanted),
             Part("telling the Data API", "notify pgrst, 'reload schema'"),
         ]
 
@@ -81,37 +81,37 @@ class Plan:
         }
 
 
-def script(state: State) -> list[Part]:
+def make_script(state: State) -> list[Part]:
     """Every pending migration and every policy file: one transaction."""
-    pending = [part for migration in state.pending for part in migrations.parts(migration)]
-    return [record.TABLES, *pending, *policies.parts()]
+    pending = [part for migration in state.pending for part in migrations.make_parts(migration)]
+    return [record.TABLES, *pending, *policies.make_parts()]
 
 
-def make(target: Target, door: Door, api: ManagementApi | None, state: State) -> Plan:
+def make_plan(target: Target, database: DatabaseConnection, api: ManagementApi | None, state: State) -> Plan:
     """Compare the project with what it should be.
 
     Migrations and policy files are rehearsed in a transaction that is rolled back: a mistake in them
     shows here, and so does what somebody else put on our tables. Raises `SqlFailed`.
     """
-    present = catalogue.read(door)
+    present = catalogue.read_catalogue(database)
     wanted, drift, rehearsal = state.wanted, [], None
     # Over migrations that somebody else applied, the latest deploy says nothing of what there should be.
     if wanted is not None and not state.found:
-        drift = wanted.differences(present)
+        drift = wanted.find_differences(present)
     if not state.is_current and not drift:
-        after = Catalogue.of(door.rehearse(*script(state), *catalogue.reading()))
-        rehearsal = Rehearsal.of(state, after)
+        after = Catalogue.from_rows(database.rehearse(*make_script(state), *catalogue.make_reading_script()))
+        rehearsal = Rehearsal.from_catalogue(state, after)
         wanted = rehearsal.wanted
-        drift = wanted.differences(rehearsal.present)
-    values = secrets.wanted(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
+        drift = wanted.find_differences(rehearsal.present)
+    values = secrets.collect_secrets(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
     return Plan(
         drift=drift,
-        warnings=wanted.warnings(present) if wanted else [],
+        warnings=wanted.list_warnings(present) if wanted else [],
         migrations=[migration.title for migration in state.pending],
         policy_files=state.changed_policies,
         changes=_changes(present, rehearsal.present) if rehearsal else [],
-        secrets=secrets.outdated(door, values, vault=state.vault),
-        hooks=hooks.outdated(api) if api is not None else [],
+        secrets=secrets.find_outdated(database, values, vault=state.vault),
+        hooks=hooks.find_outdated(api) if api is not None else [],
         is_current=state.is_current,
         rehearsal=rehearsal,
     )

@@ -6,6 +6,6 @@ from soundscape.deploy import sources
 from soundscape.deploy.connection import Part
 
 
-def parts() -> list[Part]:
+def make_parts() -> list[Part]:
     """Every file; each may run again over itself."""
     return [Part(f"policies/{name}", text) for name, text in sources.policies()]

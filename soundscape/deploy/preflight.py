@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from soundscape.deploy import hooks
-from soundscape.deploy.connection import Door, ManagementApi
+from soundscape.deploy.connection import DatabaseConnection, ManagementApi
 from soundscape.deploy.record import MIGRATION_CHANGED, State
 from soundscape.deploy.target import TRANSACTION_POOLER_PORT, Target
 
-OLDEST_POSTGRES = 15
+MIN_POSTGRES = 15
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know. `stops`: nothing can be deployed before it is mended."""
+    """One thing to know. `stops`: nothing can be deployed before it is fixed."""
 
     message: str
     remedy: str = ""
@@ -41,7 +41,9 @@ class Preflight:
         return any(finding.stops for finding in self.findings)
 
 
-def inspect(target: Target, door: Door, api: ManagementApi | None, state: State) -> Preflight:
+def inspect_project(
+    target: Target, database: DatabaseConnection, api: ManagementApi | None, state: State
+) -> Preflight:
     """Look at everything that could make the deploy fail half way."""
     keys = {
         "public key": target.public_key is not None,
@@ -56,17 +58,17 @@ def inspect(target: Target, door: Door, api: ManagementApi | None, state: State)
         *_hooks(target, api),
         *_migrations(state),
     ]
-    name = target.url or (target.project_ref and f"project {target.project_ref}") or door.name
-    return Preflight(name, f"Postgres {state.version} as {state.role}, {door.name}", keys, findings)
+    name = target.url or (target.project_ref and f"project {target.project_ref}") or database.name
+    return Preflight(name, f"Postgres {state.version} as {state.role}, {database.name}", keys, findings)
 
 
 def _database(target: Target, state: State) -> list[Finding]:
     findings = []
-    if int(state.version.split(".")[0]) < OLDEST_POSTGRES:
+    if int(state.version.split(".")[0]) < MIN_POSTGRES:
         findings.append(
             Finding(
                 f"Postgres {state.version} is too old.",
-                f"Upgrade the project to Postgres {OLDEST_POSTGRES} or newer: Settings → Infrastructure.",
+                f"Upgrade the project to Postgres {MIN_POSTGRES} or newer: Settings → Infrastructure.",
                 stops=True,
             )
         )
@@ -150,5 +152,5 @@ def _hooks(target: Target, api: ManagementApi | None) -> list[Finding]:
             f"Set the token and deploy again; or switch it on by hand as {uri} (Authentication → Hooks in "
             "the dashboard, or supabase config push). Until then tokens lack the claim user_role.",
         )
-        for name, uri in hooks.wanted().items()
+        for name, uri in hooks.read_wanted().items()
     ]

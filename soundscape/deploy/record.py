@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 
 from soundscape.deploy import sources
-from soundscape.deploy.catalogue import PLAIN, Catalogue, keeping
-from soundscape.deploy.connection import Door, Part, literal
+from soundscape.deploy.catalogue import FULL_NAMES, Catalogue, make_keeping_sql
+from soundscape.deploy.connection import DatabaseConnection, Part, literal
 from soundscape.deploy.drift import Wanted
 from soundscape.deploy.sources import digest
 
@@ -113,22 +113,24 @@ select current_setting('server_version') as version, current_user::text as role,
 """  # noqa: S608 - a quoted literal
 
 
-def look(door: Door) -> State:
+def read_state(database: DatabaseConnection) -> State:
     """Read, and change nothing."""
-    facts = door.run(Part("looking at the project", _facts()))[0]
+    facts = database.run(Part("looking at the project", _facts()))[0]
     history: list[str] = []
     record = None
     if facts["history"]:
-        rows = door.run(
+        rows = database.run(
             Part("reading the history", "select version from supabase_migrations.schema_migrations")
         )
         history = [row["version"] for row in rows]
     if facts["record"]:
         reading = "select to_jsonb(d) as kept from supabase_migrations.soundscape_deployed d"
-        for row in door.run(Part("reading the record", reading)):
+        for row in database.run(Part("reading the record", reading)):
             kept = row["kept"]
             # Data of the first versions holds neither: its migrations have changed since, which is told.
-            wanted = Wanted(Catalogue.of(kept.get("ours", ())), Catalogue.of(kept.get("theirs", ())))
+            wanted = Wanted(
+                Catalogue.from_rows(kept.get("ours", ())), Catalogue.from_rows(kept.get("theirs", ()))
+            )
             record = Record(kept["policies"], kept["migrations"], wanted)
     return State(
         version=facts["version"],
@@ -140,18 +142,18 @@ def look(door: Door) -> State:
     )
 
 
-def saving(wanted: Wanted) -> list[Part]:
+def make_saving_script(wanted: Wanted) -> list[Part]:
     """Keep what the present transaction brought about; it must have run every file."""
     policies = {name: digest(text) for name, text in sources.policies()}
     migrations = {migration.version: digest(migration.sql) for migration in sources.migrations()}
     statement = f"""
 insert into supabase_migrations.soundscape_deployed (policies, migrations, ours, theirs)
 values ({_json(policies)}, {_json(migrations)},
-        {keeping(wanted.ours.entries.values())}, {keeping(wanted.theirs.entries.values())})
+        {make_keeping_sql(wanted.ours.entries.values())}, {make_keeping_sql(wanted.theirs.entries.values())})
 on conflict (singleton) do update set policies = excluded.policies, migrations = excluded.migrations,
     ours = excluded.ours, theirs = excluded.theirs, deployed_at = now()
 """  # noqa: S608 - composed of our own files and quoted literals
-    return [PLAIN, Part("keeping the record", statement)]
+    return [FULL_NAMES, Part("keeping the record", statement)]
 
 
 def _json(value: dict[str, str]) -> str:

@@ -26,7 +26,7 @@ class Migration:
         return f"{self.version}_{self.name}"
 
 
-def folder() -> Path:
+def get_folder() -> Path:
     """The `supabase` folder. Raises `DeployError` when the installation is incomplete."""
     package = Path(__file__).resolve().parent
     for candidate in (package.parents[1] / "supabase", package / "supabase"):
@@ -42,7 +42,7 @@ def folder() -> Path:
 def migrations() -> list[Migration]:
     """Every migration, oldest first."""
     found = []
-    for path in sorted((folder() / "migrations").glob("*.sql")):
+    for path in sorted((get_folder() / "migrations").glob("*.sql")):
         version, _, name = path.stem.partition("_")
         found.append(Migration(version, name, path.read_text()))
     return found
@@ -50,7 +50,7 @@ def migrations() -> list[Migration]:
 
 def policies() -> list[tuple[str, str]]:
     """`(file name, SQL)` of every policy file; each is safe to run again, in any order."""
-    return [(path.name, path.read_text()) for path in sorted((folder() / "policies").glob("*.sql"))]
+    return [(path.name, path.read_text()) for path in sorted((get_folder() / "policies").glob("*.sql"))]
 
 
 def extensions() -> list[str]:

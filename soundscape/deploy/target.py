@@ -8,7 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from soundscape.deploy.connection import API_URL, Door, ManagementApi, connected, managed
+from soundscape.deploy.connection import (
+    API_URL,
+    DatabaseConnection,
+    ManagementApi,
+    connect_management_api,
+    connect_postgres,
+)
 from soundscape.errors import SettingsError
 from soundscape.settings import PUBLIC_KEY_NAMES, SECRET_KEY_NAMES
 
@@ -74,17 +80,17 @@ class Target:
         return self.project_ref is not None
 
     @property
-    def has_door(self) -> bool:
+    def has_database(self) -> bool:
         """Whether its database can be reached."""
         return self.db_url is not None or None not in (self.access_token, self.project_ref)
 
     @contextmanager
-    def open(self) -> Iterator[tuple[Door, ManagementApi | None]]:
+    def open(self) -> Iterator[tuple[DatabaseConnection, ManagementApi | None]]:
         """The way into the database (a connection where its URL is known), and the Management API.
 
         Raises `SettingsError` when there is neither, `DeployError` when it cannot be reached.
         """
-        if not self.has_door:
+        if not self.has_database:
             raise SettingsError(
                 "Neither SUPABASE_DB_URL nor SUPABASE_ACCESS_TOKEN with SUPABASE_PROJECT_REF is set.",
                 code="settings_missing",
@@ -95,12 +101,14 @@ class Target:
         with ExitStack() as opened:
             api = None
             if self.access_token is not None and self.project_ref is not None:
-                api = opened.enter_context(managed(self.project_ref, self.access_token, api_url=self.api_url))
-            door: Door | None = api
+                api = opened.enter_context(
+                    connect_management_api(self.project_ref, self.access_token, api_url=self.api_url)
+                )
+            database: DatabaseConnection | None = api
             if self.db_url is not None:
-                door = opened.enter_context(connected(self.db_url))
-            assert door is not None
-            yield door, api
+                database = opened.enter_context(connect_postgres(self.db_url))
+            assert database is not None
+            yield database, api
 
 
 def _ref_of_url(url: str | None) -> str | None:

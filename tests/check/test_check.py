@@ -19,11 +19,12 @@ import psycopg
 import pytest
 
 from embedded_supabase.postgres import SUPERUSER
-from soundscape.check import people
-from soundscape.check.runner import Capability, Line, _line, _wanted, check
-from soundscape.check.session import Visit
+from soundscape.check import functions, people
+from soundscape.check.capability import Broken, Capability, Line
+from soundscape.check.runner import check, select_capabilities
+from soundscape.check.session import CheckSession
 from soundscape.cli.embedded_project import Project
-from soundscape.deploy import database, functions, sources
+from soundscape.deploy import database, sources
 from soundscape.deploy.deployment import deploy
 from soundscape.deploy.target import Target
 from soundscape.errors import SettingsError
@@ -83,7 +84,7 @@ def red(found: dict[str, Line]) -> list[str]:
     for line in found.values():
         if line.result == "broken":
             assert line.reason
-            assert line.mend
+            assert line.fix
     return [line.name for line in found.values() if line.result == "broken"]
 
 
@@ -182,7 +183,7 @@ async def test_each_way_of_breaking_it_turns_its_line_red(
         found = await lines(target)
         assert red(found) == broken, {name: each.reason for name, each in found.items() if each.reason}
     finally:
-        # What the check says to do does mend it.
+        # What the check says to do does fix it.
         assert deploy(target, lambda _: None, repair=True).succeeded
 
 
@@ -321,7 +322,7 @@ def test_on_the_command_line(target: Target) -> None:
     told = json.loads(finished.stdout)
     assert not told["works"]
     by_name = {line["name"]: line for line in told["lines"]}
-    assert by_name["public key"]["mend"]
+    assert by_name["public key"]["fix"]
     assert by_name["upload"]["result"] == "blocked"
     finished = command(target, "deploy", "--plan", "--json")
     assert finished.returncode == 0, finished.stderr
@@ -332,33 +333,85 @@ async def test_an_answer_nobody_understands_is_one_red_line() -> None:
     async def odd() -> None:
         raise KeyError("date")
 
-    line = await _line(Capability("clocks", (), odd, "Set the clock."), {})
-    assert (line.result, line.reason, line.mend) == ("broken", "KeyError: 'date'", "Set the clock.")
+    line = await Capability("clocks", (), odd, "Set the clock.").run({})
+    assert (line.result, line.reason, line.fix) == ("broken", "KeyError: 'date'", "Set the clock.")
 
 
 async def test_users_are_deleted_even_when_leaving_realtime_fails(target: Target) -> None:
     before = left(target)
-    visit = Visit(target, wait_s=1, clock=time.time)
-    await people.sign_up(visit)
+    session = CheckSession(target, wait_s=1, clock=time.time)
+    await people.sign_up(session)
 
     async def fail() -> None:
         raise OSError("the socket is gone")
 
-    visit.opened.push_async_callback(fail)
-    with pytest.raises(OSError, match="the socket is gone"):
-        await visit.clean_up()
+    session.opened.push_async_callback(fail)
+    with pytest.raises(Broken, match="the socket is gone"):
+        await session.clean_up()
+    assert left(target) == before
+
+
+async def test_a_user_that_cannot_be_deleted_keeps_no_other(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused once, as by a worker at the user's recording, the deletion is tried again and succeeds.
+
+    Refused again and again, it keeps no other user, and the line names who is left.
+    """
+    monkeypatch.setattr("soundscape.check.session.DELETE_PAUSE_S", 0.01)
+    before = left(target)
+    for refusals in (1, 1000):
+        session = CheckSession(target, wait_s=1, clock=time.time)
+        await people.sign_up(session)
+        run(
+            target,
+            f"""
+            create sequence public.refusals;
+            grant usage on sequence public.refusals to public;
+            create function public.refuse() returns trigger language plpgsql as $$
+            begin
+                if nextval('public.refusals') <= {refusals} then raise 'busy'; end if;
+                return old;
+            end $$;
+            create trigger refuse before delete on auth.users for each row
+            when (old.id = '{session.owner.user_id}') execute function public.refuse()
+            """,
+        )
+        try:
+            if refusals == 1:
+                await session.clean_up()
+            else:
+                with pytest.raises(Broken, match=session.owner.user_id) as broken:
+                    await session.clean_up()
+                assert session.stranger.user_id not in broken.value.message
+        finally:
+            run(
+                target,
+                "drop trigger refuse on auth.users; drop function public.refuse(); "
+                "drop sequence public.refusals",
+            )
+        await session.clean_up()
+        assert left(target) == before
+
+
+async def test_a_user_whose_sign_up_was_not_answered_is_deleted(target: Target) -> None:
+    before = left(target)
+    session = CheckSession(target, wait_s=1, clock=time.time)
+    await people.sign_up(session)
+    session.visitors.pop()
+    await session.clean_up()
     assert left(target) == before
 
 
 async def test_users_who_may_not_sign_in_are_deleted_too(
     data_dirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = shutil.copytree(sources.folder(), tmp_path / "supabase")
+    folder = shutil.copytree(sources.get_folder(), tmp_path / "supabase")
     config = folder / "config.toml"
     config.write_text(
         config.read_text().replace("enable_confirmations = false", "enable_confirmations = true")
     )
-    monkeypatch.setattr(sources, "folder", lambda: folder)
+    monkeypatch.setattr(sources, "get_folder", lambda: folder)
     with embedded.served(data_dirs / "confirming", with_worker=False) as project:
         target = Target.from_environment(project.environment())
         found = await lines(target, only=["sign in"])
@@ -368,7 +421,7 @@ async def test_users_who_may_not_sign_in_are_deleted_too(
 
 def test_a_capability_there_is_not() -> None:
     with pytest.raises(SettingsError, match="no capability likse"):
-        _wanted([], ["likse"])
+        select_capabilities([], ["likse"])
 
 
 async def test_every_function_is_tried(target: Target) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from embedded_supabase.postgres import SUPERUSER
 from soundscape.deploy import catalogue, sources
-from soundscape.deploy.connection import connected
+from soundscape.deploy.connection import connect_postgres
 from soundscape.deploy.deployment import Outcome, deploy
 from soundscape.deploy.target import Target
 
@@ -30,8 +30,8 @@ def told(dsn: str, *, plan_only: bool = False, repair: bool = False) -> tuple[Ou
 
 def picture(dsn: str) -> dict[tuple[str, str], str]:
     """The whole catalogue, by kind and name."""
-    with connected(dsn) as door:
-        present = catalogue.read(door)
+    with connect_postgres(dsn) as database:
+        present = catalogue.read_catalogue(database)
     return {key: entry.state for key, entry in present.entries.items()}
 
 

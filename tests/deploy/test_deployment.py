@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from soundscape.deploy import catalogue, database, record, sources
-from soundscape.deploy.connection import Connection, Door, Part, Rows, connected
-from soundscape.deploy.deployment import deploy, through
+from soundscape.deploy.connection import DatabaseConnection, Part, PostgresConnection, Rows, connect_postgres
+from soundscape.deploy.deployment import deploy, deploy_to
 from soundscape.deploy.target import Target
 from soundscape.errors import DeployError, SettingsError
 
@@ -59,19 +59,19 @@ class Interrupted(Exception):
 
 
 class Failing:
-    """A door that breaks at its `at`-th call: before the script ran, or after, when nobody heard of it."""
+    """A database that breaks at its `at`-th call: before the script ran, or after it, unheard."""
 
-    def __init__(self, door: Connection, at: int, *, after: bool) -> None:
-        self.name = door.name
-        self._door = door
+    def __init__(self, database: PostgresConnection, at: int, *, after: bool) -> None:
+        self.name = database.name
+        self._database = database
         self._left = at
         self._after = after
 
     def run(self, *parts: Part) -> Rows:
-        return self._pass(self._door.run, parts)
+        return self._pass(self._database.run, parts)
 
     def rehearse(self, *parts: Part) -> Rows:
-        return self._pass(self._door.rehearse, parts)
+        return self._pass(self._database.rehearse, parts)
 
     def _pass(self, call: Callable[..., Rows], parts: tuple[Part, ...]) -> Rows:
         self._left -= 1
@@ -91,16 +91,16 @@ def test_interrupted_at_every_step_and_repeated(fresh: Callable[[], str]) -> Non
     # One project is interrupted again and again, each time a step later in what is left to do.
     while True:
         at += 1
-        with connected(project) as door:
-            failing: Door = Failing(door, at, after=at % 2 == 0)
+        with connect_postgres(project) as database:
+            failing: DatabaseConnection = Failing(database, at, after=at % 2 == 0)
             try:
-                outcome = through(target(project), failing, None, lambda _: None)
+                outcome = deploy_to(target(project), failing, None, lambda _: None)
             except Interrupted:
                 interruptions += 1
-                state = record.look(door)
-                assert state.wanted is None or not state.wanted.differences(catalogue.read(door)), (
-                    "an interruption is not drift"
-                )
+                state = record.read_state(database)
+                assert state.wanted is None or not state.wanted.find_differences(
+                    catalogue.read_catalogue(database)
+                ), "an interruption is not drift"
                 continue
         break
     assert outcome.succeeded
@@ -230,8 +230,8 @@ def test_auth_hooks_are_enabled(project: str, monkeypatch: pytest.MonkeyPatch) -
     ],
 )  # fmt: skip
 def test_preflight_stops(project: str, target: Target, said: str) -> None:
-    with connected(project) as door:
-        outcome = through(target, door, None, lambda _: None)
+    with connect_postgres(project) as database:
+        outcome = deploy_to(target, database, None, lambda _: None)
     assert not outcome.succeeded
     assert outcome.plan is None
     assert any(said in finding.message and finding.remedy for finding in outcome.preflight.findings)
@@ -270,8 +270,8 @@ def test_somebody_elses_migration_is_no_change_of_ours(deployed: str) -> None:
 
 def test_a_hosted_project_is_told_of_its_hook(project: str) -> None:
     """Without the Management API nobody can see it, and SQL cannot set it."""
-    with connected(project) as door:
-        outcome = through(Target(project_ref="r"), door, None, lambda _: None)
+    with connect_postgres(project) as database:
+        outcome = deploy_to(Target(project_ref="r"), database, None, lambda _: None)
     (note,) = [found for found in outcome.preflight.findings if "custom_access_token" in found.message]
     assert not note.stops
     assert "Authentication → Hooks" in note.remedy
@@ -279,8 +279,8 @@ def test_a_hosted_project_is_told_of_its_hook(project: str) -> None:
 
 
 def test_preflight_notes_a_missing_doorbell(project: str) -> None:
-    with connected(project) as door:
-        outcome = through(Target(), door, None, lambda _: None)
+    with connect_postgres(project) as database:
+        outcome = deploy_to(Target(), database, None, lambda _: None)
     assert outcome.succeeded
     assert any("polls" in finding.message for finding in outcome.preflight.findings)
 

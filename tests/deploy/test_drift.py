@@ -7,7 +7,7 @@ import pytest
 
 from embedded_supabase.postgres import SUPERUSER
 from soundscape.deploy import migrations, policies, record, sources
-from soundscape.deploy.connection import PRELUDE, connected
+from soundscape.deploy.connection import PRELUDE, connect_postgres
 
 from .projects import NOTHING_CHANGED, more_sources, picture, run, told
 
@@ -225,12 +225,12 @@ LEAKS = "policy leak on public.audio_files is unknown"
 
 def push(dsn: str, *, seeded: bool = False) -> None:
     """What `supabase db push` leaves (and `db reset`, which seeds the policies): no record of ours."""
-    with connected(dsn) as door:
-        door.run(PRELUDE, record.TABLES)
-        for migration in record.look(door).pending:
-            door.run(*migrations.parts(migration))
+    with connect_postgres(dsn) as database:
+        database.run(PRELUDE, record.TABLES)
+        for migration in record.read_state(database).pending:
+            database.run(*migrations.make_parts(migration))
         if seeded:
-            door.run(*policies.parts())
+            database.run(*policies.make_parts())
 
 
 def test_a_leak_is_drift_beside_somebody_elses_migrations(deployed: str) -> None:
@@ -278,8 +278,8 @@ def test_the_first_deploy_over_what_the_official_cli_pushed(project: str, seeded
     removed = sorted(f"removed {name[: -len(' is unknown')]}" for name in names if name.endswith("unknown"))
     assert sorted(done for done in outcome.done if done.startswith("removed")) == removed
     assert told(project)[1][-1] == NOTHING_CHANGED
-    with connected(project) as door:
-        wanted = record.look(door).wanted
+    with connect_postgres(project) as database:
+        wanted = record.read_state(database).wanted
     assert wanted is not None
     whole = picture(project)
     kept = {key for key in whole if "theirs_" not in key[1] and "_admin" not in key[1]}

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedded_supabase.postgres import SUPERUSER
+from soundscape.check import functions
 from soundscape.cli.embedded_project import Project
-from soundscape.deploy import functions
 from tests.waiting import LIMIT_S
 
 WORD = f"canary{secrets.token_hex(8)}"

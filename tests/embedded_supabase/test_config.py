@@ -53,6 +53,6 @@ def test_a_variable_that_is_not_set(config: Config, monkeypatch: pytest.MonkeyPa
 
 
 def test_our_own_file() -> None:
-    config = Config.read(sources.folder() / "config.toml")
+    config = Config.read(sources.get_folder() / "config.toml")
     assert config.get("api.schemas") == ["public"], "the worker's schema is not exposed"
     assert config.get("auth.email.enable_confirmations") is False

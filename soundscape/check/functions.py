@@ -74,7 +74,7 @@ USERS = (
 )
 
 
-async def tried(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
+async def try_functions(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
     """Call everything that users and moderators have; a sentence for each that does not do as it should."""
     found = (await user.rpc("search_audio", {"query": "check", "limit": 5}).execute()).data
     if audio_id not in str(found):
