@@ -148,7 +148,7 @@ def test_numbers(name: str, field: str, good: tuple[str, ...], bad: tuple[str, .
     for text in bad:
         with pytest.raises(SettingsError, match=name):
             Settings.from_environment(WHOLE | {name: text})
-    default: Any = getattr(Settings, field)
+    default: Any = Settings.model_fields[field].default
     assert getattr(Settings.from_environment(WHOLE | {name: ""}), field) == default
 
 

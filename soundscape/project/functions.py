@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from supabase import AsyncClient
 
 from soundscape.project.client import connect, translated
-from soundscape.settings import door, load_environment
+from soundscape.settings import ProjectSettings
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Functions")
@@ -33,7 +33,8 @@ def ask(kind: type[F], work: Callable[[F], Awaitable[T]]) -> T:
     """
 
     async def main() -> T:
-        async with connect(*door(load_environment())) as (client, _):
+        project = ProjectSettings.from_environment()
+        async with connect(project.supabase_url, project.secret_key) as (client, _):
             return await work(kind(client))
 
     return asyncio.run(main())
