@@ -1,4 +1,4 @@
-"""Settings of the worker, read once from the environment. Refuses what is missing and what is a placeholder."""
+"""Settings, read once from the environment. Missing values and placeholders are refused."""
 
 from __future__ import annotations
 
@@ -78,9 +78,7 @@ def parse_secret_key(text: str) -> str:
 def parse_webhook_secret(secret: str) -> str:
     prefix, _, encoded = secret.partition("_")
     try:
-        is_key = (
-            prefix == "whsec" and len(base64.b64decode(encoded, validate=True)) >= MIN_WEBHOOK_KEY_BYTES
-        )
+        is_key = prefix == "whsec" and len(base64.b64decode(encoded, validate=True)) >= MIN_WEBHOOK_KEY_BYTES
     except ValueError:
         is_key = False
     if not is_key or _PLACEHOLDER.search(secret):
@@ -207,7 +205,9 @@ class ProjectSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take values from the caller alone: `from_environment` says which environment is read."""
         return (init_settings,)
@@ -240,9 +240,9 @@ class ProjectSettings(BaseSettings):
         names = [location]
         for field, info in cls.model_fields.items():
             alias = info.validation_alias
-            known = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
-            if location == field or location in known:
-                names = known if location == field or first["type"] == "missing" else [location]
+            choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+            if location in (field, *choices) and (location == field or first["type"] == "missing"):
+                names = [str(choice) for choice in choices]
         refused = first.get("ctx", {}).get("error")
         if isinstance(refused, InvalidValue):
             return SettingsError(

@@ -335,9 +335,9 @@ def settings(**changed: Any) -> Settings:
         "supabase_url": "http://127.0.0.1:9",
         "public_key": "p",
         "secret_key": "s",
-        "webhook_secrets": (secret,),
+        "webhook_secret": secret,
     }
-    return Settings(**(whole | changed))
+    return Settings.model_construct(**(whole | changed))
 
 
 @asynccontextmanager

@@ -63,11 +63,12 @@ def after(other: str) -> dict[str, str]:
 def app() -> FastAPI:
     """The worker's app, its loop not started: only whether it would be woken matters here."""
     return build(
-        Settings(
+        Settings.model_construct(
             supabase_url="http://127.0.0.1:9",
             public_key="p",
             secret_key="s",
-            webhook_secrets=(CURRENT, PREVIOUS),
+            webhook_secret=CURRENT,
+            webhook_secret_previous=PREVIOUS,
             database_webhook_secret=SHARED,
         )
     )

@@ -195,8 +195,8 @@ def echo(request):
 async def main():
     logs.configure(level="debug", readable=False)
     async with serving(echo) as project:
-        known = {"supabase_url": project.url, "secret_key": KEY, "webhook_secrets": (HOOK,)}
-        app = build(Settings(public_key="p", **known))
+        known = {"supabase_url": project.url, "secret_key": KEY, "webhook_secret": HOOK}
+        app = build(Settings.model_construct(public_key="p", **known))
         async with app.router.lifespan_context(app):
             while not project.requests:
                 await asyncio.sleep(0.02)

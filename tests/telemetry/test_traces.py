@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -98,6 +97,6 @@ def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
     with pytest.raises(SettingsError) as missing:
-        traces.configure(replace(settings(), otlp_endpoint="http://127.0.0.1:9"))
+        traces.configure(settings().model_copy(update={"otlp_endpoint": "http://127.0.0.1:9"}))
     assert missing.value.code == "telemetry_missing"
     assert "soundscape[telemetry]" in missing.value.remedy

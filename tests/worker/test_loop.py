@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +161,14 @@ async def wire(bench: Bench) -> AsyncIterator[Wire]:
 @pytest.fixture
 def settings(bench: Bench, wire: Wire, tmp_path: Path) -> Settings:
     whole = Settings.from_environment(bench.project.environment())
-    return replace(
-        whole,
-        supabase_url=f"http://127.0.0.1:{wire.port}",
-        scratch_dir=tmp_path,
-        poll_min_s=0.05,
-        poll_max_s=0.5,
-        lease_s=6,
+    return whole.model_copy(
+        update={
+            "supabase_url": f"http://127.0.0.1:{wire.port}",
+            "scratch_dir": tmp_path,
+            "poll_min_s": 0.05,
+            "poll_max_s": 0.5,
+            "lease_s": 6,
+        }
     )
 
 
@@ -180,7 +180,7 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
     started: list[Worker] = []
 
     async def run(**changed: Any) -> Worker:
-        worker = Worker(replace(settings, **changed))
+        worker = Worker(settings.model_copy(update=changed))
         started.append(worker)
         await worker.start()
         return worker
@@ -562,7 +562,7 @@ async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch:
     assert looks[-1] - looks[-2] >= settings.poll_max_s * 0.9, "they have grown to the limit"
 
     # Without the limit each empty look doubles the pause: by now nobody looks for many seconds unless rung.
-    worker.settings = replace(settings, poll_max_s=3600.0, lease_s=7200)
+    worker.settings = settings.model_copy(update={"poll_max_s": 3600.0, "lease_s": 7200})
     for _ in range(10):
         looking.clear()
         worker.ring()
@@ -589,7 +589,7 @@ async def test_one_id_through_everything(
     """Made with the job, in the upload's transaction: in its log lines, its trace, its owner's row."""
     logs.configure(readable=False)
     async with serving(accepted) as collector:
-        traces.configure(replace(settings, otlp_endpoint=collector.url))
+        traces.configure(settings.model_copy(update={"otlp_endpoint": collector.url}))
         worker = await start()
         await eventually(lambda: worker.warm)
         audio_id, _ = bench.recording()
