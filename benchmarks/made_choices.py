@@ -8,7 +8,7 @@ import numpy as np
 
 from soundscape.deploy import sources
 from soundscape.recommend.interactions import Float32, Interactions
-from soundscape.recommend.served import ServingWeights
+from soundscape.recommend.served_model import ServingWeights
 
 SPAN_S = 365 * 86400
 
@@ -29,7 +29,7 @@ def made(
     eager = rng.lognormal(0, 0.7, users)
     count = np.clip(eager / eager.sum() * choices, 5, items // 2).round().astype(int)
     odds = 2 * people @ tastes.T + popular + rng.gumbel(size=(users, items))
-    found = Interactions.of(
+    found = Interactions.from_events(
         (str(user), str(item), 1.0, float(rng.uniform(0, SPAN_S)))
         for user in range(users)
         for item in np.argpartition(-odds[user], count[user])[: count[user]]
@@ -50,6 +50,6 @@ def serving_weights() -> ServingWeights:
     found = re.findall(
         r"^    (\w+) (integer|double precision) not null default ([\d.]+)", table, re.MULTILINE
     )
-    return ServingWeights.of(
+    return ServingWeights.from_row(
         {name: int(value) if kind == "integer" else float(value) for name, kind, value in found}
     )

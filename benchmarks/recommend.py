@@ -38,7 +38,7 @@ from soundscape.cli import recommend_tables as tables
 from soundscape.recommend import features
 from soundscape.recommend.evaluation import REFERENCE, Evaluation, evaluate
 from soundscape.recommend.fit import fit
-from soundscape.recommend.interactions import Float32, Interactions, read
+from soundscape.recommend.interactions import Float32, Interactions, read_interactions
 
 MOST_FIT_S = 5.0
 LEAST_COLD_LIFT = 10.0
@@ -60,8 +60,8 @@ def movielens(wheel: Path) -> tuple[Interactions, Float32]:
             csv.writer(file).writerows(
                 [("item", "year", "genres"), *((i, y, g.replace(" ", "|")) for i, _, y, g in films)]
             )
-        interactions = read(events)
-        return interactions, features.read(known, interactions.items)
+        interactions = read_interactions(events)
+        return interactions, features.read_features(known, interactions.items)
 
 
 def failures(found: Evaluation) -> list[str]:
@@ -82,7 +82,7 @@ def as_served(interactions: Interactions, known: Float32, console: Console) -> l
     length = np.maximum(np.linalg.norm(known, axis=1, keepdims=True), 1e-9)
     found = fit(interactions, serving_weights(), content=np.asarray(known / length, dtype=np.float32))
     console.print(
-        tables.figures(
+        tables.make_figures_table(
             {"figures": found.figures, "people": found.people, "items": found.items, "events": found.pairs}
         )
     )
@@ -114,7 +114,7 @@ def main() -> int:
     interactions, known = made(2000, 3000, 70_000)
     console.rule("made")
     found = evaluate(interactions, features=known, seeds=options.seeds)
-    console.print(*tables.evaluation(found))
+    console.print(*tables.list_evaluation_tables(found))
     failed += failures(found) + too_cold(found) + as_served(interactions, known, console)
 
     if options.movielens:
@@ -122,7 +122,7 @@ def main() -> int:
         for kind in ("random", "time"):
             console.rule(f"MovieLens 100k, split by {kind}")
             found = evaluate(interactions, features=known, kind=kind, seeds=options.seeds)
-            console.print(*tables.evaluation(found))
+            console.print(*tables.list_evaluation_tables(found))
             failed += [f"MovieLens by {kind}: {each}" for each in (*failures(found), *too_cold(found))]
         failed += [f"MovieLens: {each}" for each in as_served(interactions, known, console)]
 

@@ -44,7 +44,7 @@ from benchmarks.neighbours import (
     read_places,
     vector,
 )
-from soundscape.recommend.served import NEIGHBOURS, Settings
+from soundscape.recommend.served_model import NEIGHBOURS, FitSettings
 
 PEOPLE = 1_000
 LISTENER = 1_001
@@ -150,7 +150,7 @@ def furnish(dsn: str, places: Float32, space: str) -> None:
                 )  # fmt: skip
         connection.execute("create unique index on placed (id); analyze placed")
         # All sources of a score, as a fit leaves them that found each of use.
-        settings = json.dumps(Settings(skip=1.0, neighbours=1.0).as_dict())
+        settings = json.dumps(FitSettings(skip=1.0, neighbours=1.0).as_dict())
         psycopg.ClientCursor(connection).execute(FURNISH, {"space": space, "settings": settings})
         assert len(graphs) == 2
         for (graph,) in graphs:

@@ -67,19 +67,19 @@ def evaluate(
     from soundscape.cli import recommend_tables as tables
     from soundscape.recommend import evaluation
     from soundscape.recommend import features as item_features
-    from soundscape.recommend.interactions import read
+    from soundscape.recommend.interactions import read_interactions
 
-    interactions = read(file)
-    known = None if features is None else item_features.read(features, interactions.items)
+    interactions = read_interactions(file)
+    known = None if features is None else item_features.read_features(features, interactions.items)
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(
-            interactions, features=known, kind=split.value, seeds=seeds, tell=status.update
+            interactions, features=known, kind=split.value, seeds=seeds, report=status.update
         )
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
         return
     console = Console()
-    for table in tables.evaluation(found):
+    for table in tables.list_evaluation_tables(found):
         console.print(table)
 
 
@@ -118,11 +118,11 @@ def fit(
 
     with Console(stderr=True).status("") as status:
         found = _run_with_project(
-            lambda project: publication.publish(project, force=force, every_h=every_h, tell=status.update)
+            lambda project: publication.publish(project, force=force, every_h=every_h, report=status.update)
         )
     if isinstance(found, NotNow):
         if found.held:
-            raise publication.not_now(found)
+            raise publication.make_not_now_error(found)
         if as_json:
             typer.echo(json.dumps({"published": False, "due_at": found.until.isoformat()}))
         else:
@@ -132,13 +132,13 @@ def fit(
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
         console = Console()
-        console.print(tables.figures(found.as_dict()))
+        console.print(tables.make_figures_table(found.as_dict()))
         seconds = ", ".join(f"{name} {value:.1f} s" for name, value in found.seconds.items())
         console.print(
             f"Model {found.model_id} {'is published' if found.published else 'was refused'}; {seconds}."
         )
     if not found.published:
-        raise publication.refusal(found)
+        raise publication.make_refusal(found)
 
 
 @app.command()
@@ -155,5 +155,5 @@ def show(as_json: AsJson = False) -> None:
     console = Console()
     if not any(model["in_force"] for model in models):
         console.print("No model is in use. Fit one: soundscape recommend fit")
-    for table in tables.models(models):
+    for table in tables.list_model_tables(models):
         console.print(table)

@@ -11,7 +11,7 @@ from soundscape.recommend.evaluation import REFERENCE, Evaluation
 from soundscape.recommend.metrics import LENGTH, Interval
 
 
-def evaluation(found: Evaluation) -> Iterator[Table]:
+def list_evaluation_tables(found: Evaluation) -> Iterator[Table]:
     """One table of the models and, where features were given, one of cold items."""
     models = Table(
         "model",
@@ -28,9 +28,9 @@ def evaluation(found: Evaluation) -> Iterator[Table]:
     for worth in found.models:
         models.add_row(
             worth.name,
-            _share(worth.recall),
-            _share(worth.ndcg),
-            "" if worth.name == REFERENCE else _share(worth.ndcg_above_reference, sign="+"),
+            _format_interval(worth.recall),
+            _format_interval(worth.ndcg),
+            "" if worth.name == REFERENCE else _format_interval(worth.ndcg_above_reference, sign="+"),
             f"{worth.coverage:.0%}",
             f"{worth.novelty_bits.mean:.1f} bits",
             f"{worth.fit_s:.2f} s",
@@ -40,7 +40,7 @@ def evaluation(found: Evaluation) -> Iterator[Table]:
     if found.cold is None:
         return
     cold = Table("items nobody chose, by their features", "", title="Cold items")
-    cold.add_row(f"recall@{LENGTH} among all items", _share(found.cold.recall))
+    cold.add_row(f"recall@{LENGTH} among all items", _format_interval(found.cold.recall))
     cold.add_row("times a random order", f"{found.cold.times_random:.1f}")
     cold.add_row("times a random order, among cold items alone", f"{found.cold.among_cold_times_random:.1f}")
     cold.add_row(
@@ -50,7 +50,7 @@ def evaluation(found: Evaluation) -> Iterator[Table]:
     yield cold
 
 
-def figures(fitted: Mapping[str, Any], *, title: str | None = None) -> Table:
+def make_figures_table(fitted: Mapping[str, Any], *, title: str | None = None) -> Table:
     """What a fitted model and others were worth on what was held back."""
     table = Table(
         "",
@@ -75,12 +75,12 @@ def figures(fitted: Mapping[str, Any], *, title: str | None = None) -> Table:
     return table
 
 
-def models(found: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+def list_model_tables(found: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """The figures of the model in force, and the latest models in a list."""
     for model in found:
         if model["in_force"]:
             here = model["recordings"]
-            yield figures(
+            yield make_figures_table(
                 model,
                 title=f"Model {model['id']} in force since {model['published_at']:.16}: {here['placed']:,} "
                 f"recordings, {here['cold']:,} of them placed by how they sound",
@@ -98,6 +98,6 @@ def models(found: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     yield table
 
 
-def _share(value: Interval, *, sign: str = "") -> str:
+def _format_interval(value: Interval, *, sign: str = "") -> str:
     half = max(value.high - value.mean, value.mean - value.low)
     return f"{value.mean:{sign}.3f}[dim] ± {half:.3f}[/]"

@@ -1,7 +1,8 @@
 """Two ways into a project's database that behave alike: a connection, and Supabase's Management API.
 
-Everything a deploy does is a sequence of scripts, each of which happens whole or not at all. Values
-travel inside a script as quoted literals, since the Management API knows nothing else.
+Everything a deploy does is a sequence of scripts, each of which happens whole or not at all. Scripts of
+several statements take no parameters, so their values are quoted literals. Secrets are sent by `query`, which
+takes one statement and its parameters.
 """
 
 from __future__ import annotations
@@ -42,6 +43,30 @@ PRELUDE = Part(
 """First in every script that writes: one deploy at a time, none waiting behind a busy table for ever."""
 
 
+# These may put a statement's values into the log. A role that may not set one of them leaves it as it is.
+# Each is a SET, not a set_config(): that is what supautils allows on a hosted project.
+UNLOGGED = Part(
+    "keeping values out of the log",
+    """
+do $$
+declare
+    setting text;
+begin
+    foreach setting in array array[
+        'log_statement = none', 'log_min_duration_statement = -1', 'log_min_duration_sample = -1',
+        'log_transaction_sample_rate = 0', 'log_parameter_max_length = 0'
+    ] loop
+        begin
+            execute 'set local ' || setting;
+        exception when insufficient_privilege then
+        end;
+    end loop;
+end
+$$
+""",
+)
+
+
 class SqlFailed(DeployError):
     """The database refused a statement. Nothing of its script was applied."""
 
@@ -60,6 +85,10 @@ class DatabaseConnection(Protocol):
 
     def rehearse(self, *parts: Part) -> Rows:
         """The same, and roll everything back."""
+        ...
+
+    def query(self, name: str, statement: str, *values: str) -> Rows:
+        """Run one statement with its values (`$1` …) beside it, so that they are in no log."""
         ...
 
 
@@ -81,6 +110,15 @@ class PostgresConnection:
 
     def rehearse(self, *parts: Part) -> Rows:
         return self._transact(parts, keep=False)
+
+    def query(self, name: str, statement: str, *values: str) -> Rows:
+        with self._connection.transaction():
+            self._execute(UNLOGGED)
+            cursor = psycopg.RawCursor(self._connection, row_factory=dict_row)
+            try:
+                return cursor.execute(statement.encode(), values).fetchall()
+            except psycopg.Error as error:
+                raise _failed(name, error) from None
 
     def _transact(self, parts: tuple[Part, ...], *, keep: bool) -> Rows:
         rows: Rows = []
@@ -161,6 +199,12 @@ class ManagementApi:
 
     def rehearse(self, *parts: Part) -> Rows:
         return self._query(parts, f"begin;\n{_join(parts)};\nrollback")
+
+    def query(self, name: str, statement: str, *values: str) -> Rows:
+        rows: Rows = self.request(
+            "POST", "database/query", where=name, json={"query": statement, "parameters": list(values)}
+        )
+        return rows
 
     def _query(self, parts: tuple[Part, ...], script: str) -> Rows:
         names = [part.name for part in parts if part is not PRELUDE]

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Turn:
+class FitLease:
     """The right to fit: `token` fences every write. `in_force` is the row of the model that serves."""
 
     token: str
@@ -30,7 +30,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class NotNow:
-    """Somebody else has the turn, or none is due yet; until when."""
+    """Somebody else has the lease, or none is due yet; until when."""
 
     until: datetime
     held: bool
@@ -38,22 +38,22 @@ class NotNow:
 
 class Recommendations(Functions):
     """Models and what they are learnt from. Every method raises `ProjectUnreachable` or `ProjectError`, and
-    those that take a turn `LeaseLost` when somebody else has it by now."""
+    those that take a lease `LeaseLost` when somebody else has it by now."""
 
-    async def begin(self, *, every_h: float | None = None) -> Turn | NotNow:
-        """Take the turn, unless somebody has it or `every_h` hours have not passed since the last."""
+    async def begin(self, *, every_h: float | None = None) -> FitLease | NotNow:
+        """Take the lease, unless somebody has it or `every_h` hours have not passed since the last."""
         answer = await self._call("begin_fit", every_h=every_h)
         with translated("begin_fit"):
             if "token" in answer:
-                return Turn(
+                return FitLease(
                     answer["token"], answer["space"], answer["listed"], answer["in_force"], answer["weights"]
                 )
             held = "held_until" in answer
             return NotNow(datetime.fromisoformat(answer["held_until" if held else "due_at"]), held)
 
-    async def end(self, turn: Turn) -> None:
-        """Give the turn back."""
-        await self._call("end_fit", token=turn.token)
+    async def end(self, lease: FitLease) -> None:
+        """Give the lease back."""
+        await self._call("end_fit", token=lease.token)
 
     async def history(self) -> AsyncIterator[Row]:
         """What people chose among listed recordings of others, in columns: user, item, weight, time."""
@@ -80,36 +80,36 @@ class Recommendations(Functions):
         return found
 
     async def stage(
-        self, turn: Turn, model: Row, *, map_rows: Sequence[Row] = (), refused: bool = False
+        self, lease: FitLease, model: Row, *, map_rows: Sequence[Row] = (), refused: bool = False
     ) -> int:
         """Begin to write a model, or note one that was refused."""
         found: int = await self._call(
-            "stage_model", token=turn.token, model=model, map=list(map_rows), refused=refused
+            "stage_model", token=lease.token, model=model, map=list(map_rows), refused=refused
         )
         return found
 
-    async def stage_items(self, turn: Turn, model: int, items: Sequence[Row]) -> None:
+    async def stage_items(self, lease: FitLease, model: int, items: Sequence[Row]) -> None:
         """Write places and neighbours of recordings."""
         for part in _parts(items):
-            await self._call("stage_items", token=turn.token, model=model, items=part)
+            await self._call("stage_items", token=lease.token, model=model, items=part)
 
-    async def stage_cold(self, turn: Turn, model: int) -> int:
+    async def stage_cold(self, lease: FitLease, model: int) -> int:
         """Place all that the model has not learnt of; how many."""
         after: str | None = None
         placed = 0
         while True:
-            answer = await self._call("stage_cold", token=turn.token, model=model, after=after)
+            answer = await self._call("stage_cold", token=lease.token, model=model, after=after)
             if answer["after"] is None:
                 return placed
             after, placed = answer["after"], placed + answer["placed"]
 
-    async def publish(self, turn: Turn, model: int) -> None:
+    async def publish(self, lease: FitLease, model: int) -> None:
         """From now on this model serves."""
-        await self._call("publish_model", token=turn.token, model=model)
+        await self._call("publish_model", token=lease.token, model=model)
 
-    async def clear(self, turn: Turn) -> None:
+    async def clear(self, lease: FitLease) -> None:
         """Delete what models say that serve no more."""
-        while await self._call("clear_models", token=turn.token):
+        while await self._call("clear_models", token=lease.token):
             pass
 
     async def models(self, most: int = 10) -> list[Row]:

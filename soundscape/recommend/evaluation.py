@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from soundscape.recommend import metrics, split
-from soundscape.recommend.cold import FeatureMap, stretch
+from soundscape.recommend.feature_map import FeatureMap, choose_stretch
 from soundscape.recommend.interactions import Float32, Float64, Interactions
 from soundscape.recommend.metrics import Interval
-from soundscape.recommend.models import EASE_MOST_ITEMS, Als, Ease, ItemNeighbours, Model, Popularity
+from soundscape.recommend.models import EASE_MAX_ITEMS, Als, Ease, ItemNeighbours, Model, Popularity
 from soundscape.recommend.split import Kind, Split
 
 REFERENCE = "item-kNN"
 
 Maker = Callable[[], Model]
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 # What a model may choose among; each chooses on a fifth of what it may see, at random.
 CANDIDATES: Mapping[str, Sequence[Maker]] = {
@@ -38,7 +38,7 @@ CANDIDATES: Mapping[str, Sequence[Maker]] = {
 
 
 @dataclass(frozen=True)
-class Worth:
+class ModelFigures:
     """One model's figures over all seeds; `fit_s` is the slowest fit without the choosing before it."""
 
     name: str
@@ -60,7 +60,7 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class ColdWorth:
+class ColdFigures:
     """Items held back whole, placed by their features among all others, seen and not.
 
     `recall` is of a user's held-back items in the twenty best of all that the user had not chosen;
@@ -89,8 +89,8 @@ class Evaluation:
     asked: int
     kind: Kind
     seeds: int
-    models: tuple[Worth, ...]
-    cold: ColdWorth | None
+    models: tuple[ModelFigures, ...]
+    cold: ColdFigures | None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -120,19 +120,19 @@ def evaluate(
     features: Float32 | None = None,
     kind: Kind = "random",
     seeds: int = 3,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
 ) -> Evaluation:
     """Fit every model on what is not held back, `seeds` times, and see what each lists of the rest.
 
     Figures are means over users of their means over seeds, the intervals bootstrapped over users.
     `features` is (items, features). Raises RecommendationError: the data cannot be split so.
     """
-    names = [name for name in CANDIDATES if name != "EASE" or len(interactions.items) <= EASE_MOST_ITEMS]
+    names = [name for name in CANDIDATES if name != "EASE" or len(interactions.items) <= EASE_MAX_ITEMS]
     runs = {name: _Runs([], [], [], [], [], [], []) for name in names}
     for seed in range(seeds):
-        parts = split.warm(interactions, kind, seed=seed)
+        parts = split.split_warm(interactions, kind, seed=seed)
         for name in names:
-            tell(f"seed {seed + 1} of {seeds}: {name}")
+            report(f"seed {seed + 1} of {seeds}: {name}")
             _run(runs[name], CANDIDATES[name], parts, seed)
     reference = _by_user(runs[REFERENCE].ndcg)
     matrix = interactions.matrix
@@ -144,7 +144,7 @@ def evaluate(
         kind=kind,
         seeds=seeds,
         models=tuple(_worth(name, run, reference) for name, run in runs.items()),
-        cold=None if features is None else evaluate_cold(interactions, features, seeds=seeds, tell=tell),
+        cold=None if features is None else evaluate_cold(interactions, features, seeds=seeds, report=report),
     )
 
 
@@ -152,7 +152,7 @@ def choose(makers: Sequence[Maker], parts: Split, *, seed: int) -> Maker:
     """Of several, the one whose lists have the highest nDCG on a fifth of what may be seen."""
     if len(makers) == 1:
         return makers[0]
-    inner = Split(*split.at_random(parts.train, np.random.default_rng(seed)), parts.cold)
+    inner = Split(*split.split_at_random(parts.train, np.random.default_rng(seed)), parts.cold)
     if not len(inner.asked):
         return makers[0]
     rows, wanted = inner.train[inner.asked], inner.test[inner.asked]
@@ -160,45 +160,45 @@ def choose(makers: Sequence[Maker], parts: Split, *, seed: int) -> Maker:
     def worth(maker: Maker) -> float:
         model = maker()
         model.fit(inner.train)
-        return float(metrics.ndcg(metrics.lists(model.scores, rows), wanted).mean())
+        return float(metrics.ndcg(metrics.make_lists(model.scores, rows), wanted).mean())
 
     return max(makers, key=worth)
 
 
 def evaluate_cold(
-    interactions: Interactions, features: Float32, *, seeds: int = 3, tell: Tell = lambda _: None
-) -> ColdWorth:
+    interactions: Interactions, features: Float32, *, seeds: int = 3, report: Report = lambda _: None
+) -> ColdFigures:
     """Hold back a tenth of the items, `seeds` times, and place them by `features`, (items, features)."""
     recalls, lifts, lifts_alone, shares = [], [], [], []
     for seed in range(seeds):
-        tell(f"seed {seed + 1} of {seeds}: items nobody chose")
-        parts = split.cold_start(interactions, seed=seed)
+        report(f"seed {seed + 1} of {seeds}: items nobody chose")
+        parts = split.split_cold(interactions, seed=seed)
         model = choose(CANDIDATES["ALS"], parts, seed=seed)()
         assert isinstance(model, Als)
         model.fit(parts.train)
-        items = with_cold(model, features, parts)
+        items = add_cold_items(model, features, parts)
         is_warm = np.ones(len(items), dtype=bool)
         is_warm[parts.cold] = False
 
         def everything(rows: Any, model: Als = model, items: Float32 = items) -> Float32:
-            return model.people(rows) @ items.T
+            return model.fold_in(rows) @ items.T
 
         def cold_alone(rows: Any, is_warm: Any = is_warm, score: Any = everything) -> Float32:
             return np.where(is_warm, -np.inf, score(rows)).astype(np.float32)
 
         rows, wanted = parts.train[parts.asked], parts.test[parts.asked]
         left = rows.shape[1] - np.diff(rows.indptr)
-        best = metrics.lists(everything, rows)
+        best = metrics.make_lists(everything, rows)
         found = metrics.recall(best, wanted)
-        alone = metrics.recall(metrics.lists(cold_alone, rows), wanted)
+        alone = metrics.recall(metrics.make_lists(cold_alone, rows), wanted)
         recalls.append(_of_everyone(found, parts))
         lifts.append(found.mean() / metrics.random_recall(wanted, left).mean())
         lifts_alone.append(
             alone.mean() / metrics.random_recall(wanted, np.full_like(left, len(parts.cold))).mean()
         )
         shares.append(np.isin(best, parts.cold).mean())
-    return ColdWorth(
-        recall=metrics.interval(_by_user(recalls)),
+    return ColdFigures(
+        recall=metrics.bootstrap_interval(_by_user(recalls)),
         times_random=float(np.mean(lifts)),
         among_cold_times_random=float(np.mean(lifts_alone)),
         share_of_lists=float(np.mean(shares)),
@@ -206,12 +206,12 @@ def evaluate_cold(
     )
 
 
-def with_cold(model: Als, features: Float32, parts: Split) -> Float32:
+def add_cold_items(model: Als, features: Float32, parts: Split) -> Float32:
     """The model's factors, (items, k), with those of cold items as their features let expect."""
     chosen = np.asarray((parts.train > 0).sum(axis=0)).ravel()
     places = FeatureMap()
     places.fit(features, model.items, chosen)
-    places.stretch = stretch(features, model.items, chosen, parts.train[parts.asked], model.people)
+    places.stretch = choose_stretch(features, model.items, chosen, parts.train[parts.asked], model.fold_in)
     items = model.items.copy()
     items[parts.cold] = places.factors(features[parts.cold])
     return items
@@ -226,7 +226,7 @@ def _run(run: _Runs, makers: Sequence[Maker], parts: Split, seed: int) -> None:
     model.fit(parts.train)
     run.fit_s.append(time.perf_counter() - began)
     rows, wanted = parts.train[parts.asked], parts.test[parts.asked]
-    best = metrics.lists(model.scores, rows)
+    best = metrics.make_lists(model.scores, rows)
     run.recall.append(_of_everyone(metrics.recall(best, wanted), parts))
     run.ndcg.append(_of_everyone(metrics.ndcg(best, wanted), parts))
     run.novelty.append(_of_everyone(metrics.novelty(best, parts.train), parts))
@@ -234,16 +234,16 @@ def _run(run: _Runs, makers: Sequence[Maker], parts: Split, seed: int) -> None:
     run.settings.append(_settings(maker))
 
 
-def _worth(name: str, run: _Runs, reference: Float64) -> Worth:
+def _worth(name: str, run: _Runs, reference: Float64) -> ModelFigures:
     ndcg = _by_user(run.ndcg)
-    return Worth(
+    return ModelFigures(
         name=name,
         settings=max(run.settings, key=run.settings.count),
-        recall=metrics.interval(_by_user(run.recall)),
-        ndcg=metrics.interval(ndcg),
-        ndcg_above_reference=metrics.interval(ndcg - reference),
+        recall=metrics.bootstrap_interval(_by_user(run.recall)),
+        ndcg=metrics.bootstrap_interval(ndcg),
+        ndcg_above_reference=metrics.bootstrap_interval(ndcg - reference),
         coverage=float(np.mean(run.coverage)),
-        novelty_bits=metrics.interval(_by_user(run.novelty)),
+        novelty_bits=metrics.bootstrap_interval(_by_user(run.novelty)),
         fit_s=max(run.fit_s),
         choose_s=max(run.choose_s),
     )

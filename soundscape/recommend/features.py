@@ -13,10 +13,10 @@ from soundscape.errors import RecommendationError
 from soundscape.recommend.interactions import COLUMNS, Float32, read_table
 
 BETWEEN_WORDS = "|"
-RAREST_WORD = 2
+MIN_WORD_COUNT = 2
 
 
-def read(path: Path, items: Sequence[str]) -> Float32:
+def read_features(path: Path, items: Sequence[str]) -> Float32:
     """Features of `items`, (items, features), each with mean 0 and deviation 1; 0 where none is known.
 
     A column is numbers, lists of numbers (also as text, `[0.1, …]`, pgvector's form) or words, `|` between
@@ -72,7 +72,7 @@ def _words(values: list[str]) -> Any:
     for words in said:
         for word in words:
             counts[word] = counts.get(word, 0) + 1
-    column = {word: n for n, word in enumerate(w for w in sorted(counts) if counts[w] >= RAREST_WORD)}
+    column = {word: n for n, word in enumerate(w for w in sorted(counts) if counts[w] >= MIN_WORD_COUNT)}
     block = np.zeros((len(values), len(column)))
     for row, words in enumerate(said):
         block[row, [column[word] for word in words if word in column]] = 1.0

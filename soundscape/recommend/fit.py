@@ -1,4 +1,4 @@
-"""Fit a model on what people chose, and say what it is worth on what no model ever learns from."""
+"""The fit of a model on what people chose, and its figures on choices that no model learns from."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from threadpoolctl import threadpool_limits
 
 from soundscape.errors import RecommendationError
 from soundscape.recommend import metrics, split
-from soundscape.recommend.interactions import Float32, Interactions, positive
+from soundscape.recommend.interactions import Float32, Interactions, keep_positive
 from soundscape.recommend.models import ItemNeighbours, Model, Popularity
-from soundscape.recommend.served import Fitting, Served, ServingWeights, Settings
+from soundscape.recommend.served_model import FitSettings, Fitting, ServedModel, ServingWeights
 
-LEAST_PEOPLE = 20
-LEAST_PAIRS = 200
+MIN_PEOPLE = 20
+MIN_PAIRS = 200
 HELD_BACK_OF = 10
-MOST_ASKED = 2000
-MOST_ASKED_TO_CHOOSE = 600
+MAX_ASKED = 2000
+MAX_ASKED_TO_CHOOSE = 600
 SLACK = 0.03
 OURS, IN_FORCE, EXACT = "as served", "in force", "ALS alone, exact"
 
@@ -38,16 +38,16 @@ STEPS: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("skip", (0.0, 1.0, 3.0)),
 )
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 Scorer = metrics.Scorer
-Turns = Callable[[sparse.csr_matrix], sparse.csr_matrix | None]
+RankRecency = Callable[[sparse.csr_matrix], sparse.csr_matrix | None]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model with what it was learnt from and what it and others are worth."""
+    """A model, what it was learnt from, and its figures beside those of others."""
 
-    model: Served
+    model: ServedModel
     people: int
     items: int
     pairs: int
@@ -55,7 +55,7 @@ class Fitted:
     """The share of people who chose each item, (items,)."""
     figures: dict[str, Any]
     reasons: tuple[str, ...]
-    """Why it should not be published; nothing, if it may."""
+    """Why it should not be published; empty if it may."""
 
 
 def fit(
@@ -63,50 +63,66 @@ def fit(
     weights: ServingWeights,
     *,
     content: Float32 | None = None,
-    in_force: Served | None = None,
+    in_force: ServedModel | None = None,
     share_cold: float = 0.1,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
 ) -> Fitted:
-    """Fit, choose settings on a part of what is learnt from, and measure on the rest.
+    """Fit a model, choose its settings, and measure it.
 
-    One pair of person and item in ten is held back, by a hash of both, so that it is the same one in every
-    fit and no model has ever learnt from it: on those the new one and the one in force can be compared.
-    `weights` are those that recommended_audio serves with. `content` is (items, f) of unit length, zeros
-    where unknown.
+    One pair of person and item in ten is held back, by a hash of both. These are the same pairs in every fit,
+    so no model has ever learnt from them, and the new model can be compared with the one in force.
 
-    Raises RecommendationError: too few people or choices.
+    Parameters
+    ----------
+    interactions
+        What people chose.
+    weights
+        How the database serves models.
+    content
+        Embeddings of unit length, (items, f); zeros where unknown.
+    in_force
+        The model that serves now, over the same items.
+    share_cold
+        The share of cold items in the catalogue.
+    report
+        Called with the name of each step.
+
+    Raises
+    ------
+    RecommendationError
+        Too few people or choices (`too_few_events`).
     """
     # On a busy machine BLAS's threads wait for each other longer than one takes for everything.
     with threadpool_limits(1, "blas"):
-        return _fit(interactions, weights, content, in_force, share_cold, tell)
+        return _fit(interactions, weights, content, in_force, share_cold, report)
 
 
 def _fit(
     interactions: Interactions,
     weights: ServingWeights,
     content: Float32 | None,
-    in_force: Served | None,
+    in_force: ServedModel | None,
     share_cold: float,
-    tell: Tell,
+    report: Report,
 ) -> Fitted:
     began = time.perf_counter()
     signed = interactions.signed
-    whole = positive(signed)
+    whole = keep_positive(signed)
     people = int((np.diff(whole.indptr) > 0).sum())
-    if people < LEAST_PEOPLE or whole.nnz < LEAST_PAIRS:
+    if people < MIN_PEOPLE or whole.nnz < MIN_PAIRS:
         raise RecommendationError(
             f"{people:,} people made {whole.nnz:,} choices among listed recordings of others; "
-            f"a model takes {LEAST_PEOPLE} and {LEAST_PAIRS}.",
+            f"a model takes {MIN_PEOPLE} and {MIN_PAIRS}.",
             code="too_few_events",
             remedy="Nothing changed. Without a model, recommendations go by sound, and by what is new.",
         )
-    held = held_back(interactions, whole)
+    held = hold_back(interactions, whole)
     train = signed - held
     train.eliminate_zeros()
-    tell("settings")
-    settings = choose(train, content, interactions.turns, weights)
+    report("settings")
+    settings = choose_settings(train, content, interactions.rank_recency, weights)
     chosen_s = time.perf_counter() - began
-    tell("factors and neighbours")
+    report("factors and neighbours")
     began_fit = time.perf_counter()
     fitting = Fitting(
         train,
@@ -117,16 +133,16 @@ def _fit(
         weights,
         share_cold=share_cold,
     )
-    model = fitting.served(settings, whole=True)
+    model = fitting.make_model(settings, whole=True)
     fitted_s = time.perf_counter() - began_fit
-    tell("what it is worth")
-    asked = np.flatnonzero((np.diff(held.indptr) > 0) & (np.diff(positive(train).indptr) > 0))
-    asked = _some(asked, MOST_ASKED)
-    turns = interactions.turns(train)
-    turns = None if turns is None else turns[asked]
+    report("what it is worth")
+    asked = np.flatnonzero((np.diff(held.indptr) > 0) & (np.diff(keep_positive(train).indptr) > 0))
+    asked = _sample(asked, MAX_ASKED)
+    recency = interactions.rank_recency(train)
+    recency = None if recency is None else recency[asked]
     worth: dict[str, Any] = {}
-    for name, scores in _contestants(model, in_force, fitting, train):
-        worth[name] = _worth(scores, train[asked], turns, held[asked], positive(train))
+    for name, scores in _list_contestants(model, in_force, fitting, train):
+        worth[name] = _worth(scores, train[asked], recency, held[asked], keep_positive(train))
     figures = {
         "models": worth,
         "asked": len(asked),
@@ -142,24 +158,24 @@ def _fit(
         pairs=whole.nnz,
         popularity=np.asarray((whole > 0).sum(axis=0) / people, dtype=np.float32).ravel(),
         figures=figures,
-        reasons=tuple(_reasons(worth)),
+        reasons=tuple(_find_reasons(worth)),
     )
 
 
-def held_back(interactions: Interactions, whole: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The pairs of `whole` that no model learns from, (users, items)."""
+def hold_back(interactions: Interactions, whole: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the pairs of `whole` that no model learns from, (users, items)."""
     rows, columns = whole.nonzero()
     users, items = (
         np.array([crc32(name.encode()) for name in names], dtype=np.uint64)
         for names in (interactions.users, interactions.items)
     )
-    away = _mixed(users[rows] << np.uint64(32) | items[columns]) % HELD_BACK_OF == 0
+    away = _mix(users[rows] << np.uint64(32) | items[columns]) % HELD_BACK_OF == 0
     found = sparse.csr_matrix((whole.data * away, (rows, columns)), shape=whole.shape, dtype=np.float32)
     found.eliminate_zeros()
     return found
 
 
-def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _mix(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """SplitMix64's finish (Steele, Lea and Flood, 2014).
 
     A hash that adds up one of the person and one of the item would hold back whole blocks of both, which
@@ -170,37 +186,37 @@ def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return bits ^ (bits >> np.uint64(31))
 
 
-def choose(
-    train: sparse.csr_matrix, content: Float32 | None, turns_of: Turns, weights: ServingWeights
-) -> Settings:
-    """The settings whose lists have the highest nDCG on a fifth of `train`.
+def choose_settings(
+    train: sparse.csr_matrix, content: Float32 | None, rank_recency: RankRecency, weights: ServingWeights
+) -> FitSettings:
+    """Return the settings whose lists have the highest nDCG on a fifth of `train`.
 
-    What sounds like a skip loses nothing here: it would lose the same whatever the settings.
+    What sounds like a skip is not subtracted here: it would change all settings alike.
     """
-    inner, wanted = split.at_random(positive(train), np.random.default_rng(0))
+    inner, wanted = split.split_at_random(keep_positive(train), np.random.default_rng(0))
     seen = train - wanted
     seen.eliminate_zeros()
     asked = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(inner.indptr) > 0))
     if not len(asked):
-        return Settings()
-    asked = _some(asked, MOST_ASKED_TO_CHOOSE)
-    rows, wanted, turns = seen[asked], wanted[asked], turns_of(seen)
-    turns = None if turns is None else turns[asked]
+        return FitSettings()
+    asked = _sample(asked, MAX_ASKED_TO_CHOOSE)
+    rows, wanted, recency = seen[asked], wanted[asked], rank_recency(seen)
+    recency = None if recency is None else recency[asked]
 
-    def worth(model: Served) -> float:
-        return float(metrics.ndcg(metrics.lists(model.scores, rows, turns=turns), wanted).mean())
+    def worth(model: ServedModel) -> float:
+        return float(metrics.ndcg(metrics.make_lists(model.scores, rows, recency=recency), wanted).mean())
 
-    best: tuple[float, Settings, Fitting] | None = None
+    best: tuple[float, FitSettings, Fitting] | None = None
     for regularization, alpha in FACTORIZATIONS:
-        settings = Settings(regularization=regularization, alpha=alpha, neighbours=0.0, content=0.0)
+        settings = FitSettings(regularization=regularization, alpha=alpha, neighbours=0.0, content=0.0)
         fitting = Fitting(seen, content, regularization, alpha, settings.ease, weights, iterations=6)
-        found = worth(fitting.served(settings))
+        found = worth(fitting.make_model(settings))
         if best is None or found > best[0]:
             best = (found, settings, fitting)
     assert best is not None
     _, settings, fitting = best
-    settings = replace(settings, neighbours=Settings.neighbours, content=Settings.content)
-    value = worth(fitting.served(settings))
+    settings = replace(settings, neighbours=FitSettings.neighbours, content=FitSettings.content)
+    value = worth(fitting.make_model(settings))
     for name, candidates in STEPS:
         if name in ("lean", "content") and content is None:
             continue
@@ -210,37 +226,39 @@ def choose(
             if candidate == getattr(settings, name):
                 continue
             other = replace(settings, **{name: candidate})
-            found = worth(fitting.served(other))
+            found = worth(fitting.make_model(other))
             if found > value:
                 value, settings = found, other
     return settings
 
 
-def _contestants(
-    model: Served, in_force: Served | None, fitting: Fitting, train: sparse.csr_matrix
+def _list_contestants(
+    model: ServedModel, in_force: ServedModel | None, fitting: Fitting, train: sparse.csr_matrix
 ) -> Iterable[tuple[str, Scorer]]:
-    yield OURS, model.answers
+    yield OURS, model.scores_with_skips
     if in_force is not None:
-        yield IN_FORCE, in_force.answers
-    yield EXACT, partial(_of_choices, fitting.als)
+        yield IN_FORCE, in_force.scores_with_skips
+    yield EXACT, partial(_score_choices, fitting.als)
     others: dict[str, Model] = {"item-kNN": ItemNeighbours(neighbours=200), "popularity": Popularity()}
     for name, other in others.items():
-        other.fit(positive(train))
-        yield name, partial(_of_choices, other)
+        other.fit(keep_positive(train))
+        yield name, partial(_score_choices, other)
 
 
-def _of_choices(model: Model, rows: sparse.csr_matrix, _turns: sparse.csr_matrix | None = None) -> Float32:
-    return model.scores(positive(rows))
+def _score_choices(
+    model: Model, rows: sparse.csr_matrix, _recency: sparse.csr_matrix | None = None
+) -> Float32:
+    return model.scores(keep_positive(rows))
 
 
 def _worth(
     scores: Scorer,
     rows: sparse.csr_matrix,
-    turns: sparse.csr_matrix | None,
+    recency: sparse.csr_matrix | None,
     wanted: sparse.csr_matrix,
     train: sparse.csr_matrix,
 ) -> dict[str, float]:
-    best = metrics.lists(scores, rows, turns=turns)
+    best = metrics.make_lists(scores, rows, recency=recency)
     found = {
         "recall": metrics.recall(best, wanted).mean(),
         "ndcg": metrics.ndcg(best, wanted).mean(),
@@ -250,7 +268,7 @@ def _worth(
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def _reasons(worth: dict[str, Any]) -> Iterable[str]:
+def _find_reasons(worth: dict[str, Any]) -> Iterable[str]:
     ours = worth[OURS]["ndcg"]
     if ours < worth["popularity"]["ndcg"]:
         yield f"its nDCG@20 is {ours:.3f}, popularity's {worth['popularity']['ndcg']:.3f}"
@@ -258,7 +276,7 @@ def _reasons(worth: dict[str, Any]) -> Iterable[str]:
         yield f"its nDCG@20 is {ours:.3f}, that of the model in force {worth[IN_FORCE]['ndcg']:.3f}"
 
 
-def _some(asked: Any, most: int) -> Any:
-    if len(asked) <= most:
+def _sample(asked: Any, max_count: int) -> Any:
+    if len(asked) <= max_count:
         return asked
-    return np.sort(np.random.default_rng(0).choice(asked, size=most, replace=False))
+    return np.sort(np.random.default_rng(0).choice(asked, size=max_count, replace=False))

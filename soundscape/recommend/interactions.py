@@ -51,18 +51,18 @@ class Interactions:
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """Summed weights, (users, items), float32; pairs whose sum is not above 0 are left out."""
-        return self.only(np.ones(len(self), dtype=bool))
+        return self.select(np.ones(len(self), dtype=bool))
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
+    def select(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
         """The same of some events: `kept` is (events,)."""
-        return positive(self._summed(kept))
+        return keep_positive(self._summed(kept))
 
     @cached_property
     def signed(self) -> sparse.csr_matrix:
         """Summed weights with those below 0, which speak against an item, (users, items), float32."""
         return self._summed(np.ones(len(self), dtype=bool))
 
-    def turns(self, rows: sparse.csr_matrix) -> sparse.csr_matrix | None:
+    def rank_recency(self, rows: sparse.csr_matrix) -> sparse.csr_matrix | None:
         """The turn of each entry of `rows`, (users, items) in order, within its row: 1 for the latest.
 
         Of one time the first by name is later, as in recommended_audio. None where no times are known.
@@ -90,7 +90,7 @@ class Interactions:
         return found.astype(np.float32)
 
     @classmethod
-    def of(cls, events: Iterable[tuple[str, str, float, float | None]]) -> Interactions:
+    def from_events(cls, events: Iterable[tuple[str, str, float, float | None]]) -> Interactions:
         """Of (user, item, weight, time in s). Times count only if every event has one."""
         users: dict[str, int] = {}
         items: dict[str, int] = {}
@@ -109,7 +109,7 @@ class Interactions:
         )
 
 
-def positive(signed: sparse.csr_matrix) -> sparse.csr_matrix:
+def keep_positive(signed: sparse.csr_matrix) -> sparse.csr_matrix:
     """A copy without the entries that are not above 0."""
     found = signed.copy()
     found.data = np.maximum(found.data, 0)
@@ -117,7 +117,7 @@ def positive(signed: sparse.csr_matrix) -> sparse.csr_matrix:
     return found
 
 
-def read(path: Path) -> Interactions:
+def read_interactions(path: Path) -> Interactions:
     """Read events from CSV (comma or tab) or Parquet.
 
     Columns: `user` (or `user_id`), `item` (`item_id`, `audio_id`); optional `weight` (1 where absent or
@@ -148,7 +148,7 @@ def read(path: Path) -> Interactions:
         except (ValueError, TypeError, IndexError) as error:
             raise RecommendationError(f"{path.name}, event {number}: {error}.") from error
 
-    found = Interactions.of(event(number, row) for number, row in enumerate(rows, start=1))
+    found = Interactions.from_events(event(number, row) for number, row in enumerate(rows, start=1))
     if not len(found):
         raise RecommendationError(f"{path.name} holds no events.")
     return found

@@ -31,12 +31,12 @@ class Interval:
         return asdict(self)
 
 
-def lists(
-    scorer: Scorer, rows: sparse.csr_matrix, *, turns: sparse.csr_matrix | None = None, length: int = LENGTH
+def make_lists(
+    scorer: Scorer, rows: sparse.csr_matrix, *, recency: sparse.csr_matrix | None = None, length: int = LENGTH
 ) -> Int64:
     """The best items of each row, best first and none that the row has: (rows, length).
 
-    Where there are `turns`, `Interactions.turns` of the same rows, the scorer is told them too.
+    Where there are `recency`, `Interactions.rank_recency` of the same rows, the scorer is told them too.
     A row with fewer items left than `length` ends in what it has; those are never right.
     """
     length = min(length, rows.shape[1])
@@ -44,7 +44,7 @@ def lists(
     users = max(1, SCORES_AT_ONCE // rows.shape[1])
     for start in range(0, rows.shape[0], users):
         part = rows[start : start + users]
-        scores = (scorer(part) if turns is None else scorer(part, turns[start : start + users])).copy()
+        scores = (scorer(part) if recency is None else scorer(part, recency[start : start + users])).copy()
         scores[part.nonzero()] = -np.inf
         found = np.argpartition(-scores, length - 1, axis=1)[:, :length]
         order = np.argsort(-np.take_along_axis(scores, found, axis=1), axis=1, kind="stable")
@@ -52,7 +52,7 @@ def lists(
     return best
 
 
-def hits(best: Int64, wanted: sparse.csr_matrix) -> Float64:
+def find_hits(best: Int64, wanted: sparse.csr_matrix) -> Float64:
     """1 where a listed item is wanted: (rows, length) of both."""
     rows = np.arange(best.shape[0])[:, None]
     return np.asarray((wanted[rows, best] > 0).todense(), dtype=np.float64)
@@ -61,7 +61,7 @@ def hits(best: Int64, wanted: sparse.csr_matrix) -> Float64:
 def recall(best: Int64, wanted: sparse.csr_matrix) -> Float64:
     """Of what is wanted, or of the list's length where that is less, the share listed: (rows,)."""
     sought = np.minimum(np.diff(wanted.indptr), best.shape[1])
-    return np.asarray(hits(best, wanted).sum(axis=1) / sought, dtype=np.float64)
+    return np.asarray(find_hits(best, wanted).sum(axis=1) / sought, dtype=np.float64)
 
 
 def random_recall(wanted: sparse.csr_matrix, left: Int64, *, length: int = LENGTH) -> Float64:
@@ -76,7 +76,7 @@ def ndcg(best: Int64, wanted: sparse.csr_matrix) -> Float64:
     discount = 1 / np.log2(np.arange(best.shape[1]) + 2)
     ideal = np.concatenate([[0.0], np.cumsum(discount)])
     most = np.minimum(np.diff(wanted.indptr), best.shape[1])
-    return np.asarray(hits(best, wanted) @ discount / ideal[most], dtype=np.float64)
+    return np.asarray(find_hits(best, wanted) @ discount / ideal[most], dtype=np.float64)
 
 
 def coverage(best: Int64, items: int) -> float:
@@ -94,7 +94,7 @@ def novelty(best: Int64, choices: sparse.csr_matrix) -> Float64:
     return np.asarray(bits[best].mean(axis=1), dtype=np.float64)
 
 
-def interval(values: Float64, *, seed: int = 0) -> Interval:
+def bootstrap_interval(values: Float64, *, seed: int = 0) -> Interval:
     """The mean of `values`, one a user, by the percentile bootstrap over users."""
     rng = np.random.default_rng(seed)
     means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from soundscape.errors import RecommendationError
 from soundscape.recommend.interactions import Float32
 
-EASE_MOST_ITEMS = 5000
+EASE_MAX_ITEMS = 5000
 SCORES_AT_ONCE = 1 << 23
 
 
@@ -60,7 +60,7 @@ class ItemNeighbours:
             alike = (by_item[rows] @ chosen).toarray()
             alike /= np.maximum(norm[rows, None] * norm + np.float32(self.shrinkage), 1e-9)
             alike[np.arange(alike.shape[0]), np.arange(start, start + alike.shape[0])] = 0
-            parts.append(strongest(alike, self.neighbours))
+            parts.append(keep_strongest(alike, self.neighbours))
         self.alike = sparse.vstack(parts).T.tocsr()
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
@@ -71,16 +71,16 @@ class Ease:
     """EASE^R, in closed form: B = I - P / diag(P), P = (XᵀX + λI)⁻¹.
 
     Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, eq. 8. Inverts (items, items) in
-    float32, so it is for at most EASE_MOST_ITEMS of them.
+    float32, so it is for at most EASE_MAX_ITEMS of them.
     """
 
     def __init__(self, *, regularization: float = 200.0) -> None:
         self.regularization = regularization
 
     def fit(self, choices: sparse.csr_matrix) -> None:
-        if choices.shape[1] > EASE_MOST_ITEMS:
+        if choices.shape[1] > EASE_MAX_ITEMS:
             raise RecommendationError(
-                f"EASE is for at most {EASE_MOST_ITEMS:,} items, not {choices.shape[1]:,}."
+                f"EASE is for at most {EASE_MAX_ITEMS:,} items, not {choices.shape[1]:,}."
             )
         chosen = _binary(choices)
         gram = np.asfortranarray((chosen.T @ chosen).toarray(), dtype=np.float32)
@@ -143,7 +143,7 @@ class Als:
         chosen = np.asarray((choices > 0).sum(axis=0)).ravel() > 0
         self.items = np.where(chosen[:, None], solver.item_factors, 0).astype(np.float32)
 
-    def people(self, rows: sparse.csr_matrix) -> Float32:
+    def fold_in(self, rows: sparse.csr_matrix) -> Float32:
         """Factors of users, (rows, factors), solved from what they chose (fold-in)."""
         confidence = self._confidence(rows)
         gram = self.items.T @ self.items + self.regularization * np.eye(self.factors, dtype=np.float32)
@@ -156,10 +156,12 @@ class Als:
         return found
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
-        return self.people(rows) @ self.items.T
+        return self.fold_in(rows) @ self.items.T
 
-    def keys(self, choices: sparse.csr_matrix, places: Float32, share: float) -> Float32:
-        """What turns places into keys, (factors, factors): a user is the sum of confidence · place @ this.
+    def compute_keys(self, choices: sparse.csr_matrix, places: Float32, share: float) -> Float32:
+        """Return the matrix from places to keys, (factors, factors).
+
+        A user is the sum of confidence · place @ this matrix.
 
         The exact fold-in adds YᵀCY of what this user chose to the gram, which has to be inverted for each;
         here `share` of what an average user would add stands for it. `choices` are everybody's,
@@ -185,17 +187,17 @@ def confidence(choices: sparse.csr_matrix, *, alpha: float, skip: float = 0.0) -
     return found
 
 
-def strongest(weights: Float32, most: int) -> sparse.csr_matrix:
-    """Of each row the `most` largest weights, as far as they are above 0."""
+def keep_strongest(weights: Float32, count: int) -> sparse.csr_matrix:
+    """Keep the `count` largest weights of each row that are above 0."""
     rows, columns = weights.shape
-    most = min(most, columns)
-    kept = np.argpartition(weights, columns - most, axis=1)[:, columns - most :]
+    count = min(count, columns)
+    kept = np.argpartition(weights, columns - count, axis=1)[:, columns - count :]
     kept.sort(axis=1)
     found = sparse.csr_matrix(
         (
             np.maximum(np.take_along_axis(weights, kept, axis=1), 0).ravel(),
             kept.ravel(),
-            np.arange(rows + 1) * most,
+            np.arange(rows + 1) * count,
         ),
         shape=weights.shape,
         dtype=np.float32,

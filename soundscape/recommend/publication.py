@@ -14,13 +14,13 @@ import numpy as np
 from scipy import sparse
 
 from soundscape.errors import ProjectError, RecommendationError
-from soundscape.project.recommendations import NotNow, Recommendations, Row, Turn
+from soundscape.project.recommendations import FitLease, NotNow, Recommendations, Row
 from soundscape.recommend.fit import Fitted, fit
 from soundscape.recommend.interactions import Float32, Interactions
-from soundscape.recommend.served import FACTORS, LEAST_CHOSEN, Served, ServingWeights, Settings
+from soundscape.recommend.served_model import FACTORS, MIN_CHOICES, FitSettings, ServedModel, ServingWeights
 
 SOUND_DIMENSIONS = 128
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ async def publish(
     *,
     force: bool = False,
     every_h: float | None = None,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
 ) -> Publication | NotNow:
     """Fit a model on what people chose and let it serve, unless it is worse than what serves or popularity.
 
@@ -67,39 +67,39 @@ async def publish(
 
     Raises RecommendationError `too_few_events`, ProjectError.
     """
-    turn = await project.begin(every_h=every_h)
-    if isinstance(turn, NotNow):
-        return turn
+    lease = await project.begin(every_h=every_h)
+    if isinstance(lease, NotNow):
+        return lease
     try:
-        return await _publish(project, turn, force, tell)
+        return await _publish(project, lease, force, report)
     finally:
-        # Whoever cannot be told finds the turn free after a quarter of an hour.
+        # Whoever cannot be told finds the lease free after a quarter of an hour.
         with suppress(ProjectError):
-            await project.end(turn)
+            await project.end(lease)
 
 
-async def _publish(project: Recommendations, turn: Turn, force: bool, tell: Tell) -> Publication:
+async def _publish(project: Recommendations, lease: FitLease, force: bool, report: Report) -> Publication:
     clock = {"began": time.perf_counter()}
-    tell("clearing what serves no more")
-    await project.clear(turn)
-    tell("reading what people chose")
-    interactions = await history(project)
-    content = await _sounds(project, interactions.items, turn.space)
-    in_force = await _in_force(project, turn, interactions.items, content)
+    report("clearing what serves no more")
+    await project.clear(lease)
+    report("reading what people chose")
+    interactions = await read_history(project)
+    content = await _read_embeddings(project, interactions.items, lease.space)
+    in_force = await _read_model_in_force(project, lease, interactions.items, content)
     clock["read"] = time.perf_counter()
     chosen = np.asarray((interactions.matrix > 0).sum(axis=0)).ravel() if len(interactions) else np.zeros(0)
-    cold = 1 - (chosen >= LEAST_CHOSEN).sum() / max(1, turn.listed)
+    cold = 1 - (chosen >= MIN_CHOICES).sum() / max(1, lease.listed)
     fitted = fit(
         interactions,
-        ServingWeights.of(turn.weights),
+        ServingWeights.from_row(lease.weights),
         content=content,
         in_force=in_force,
         share_cold=min(0.5, max(0.1, float(cold))),
-        tell=tell,
+        report=report,
     )
     clock["fitted"] = time.perf_counter()
     row = {
-        "space": turn.space if fitted.model.sounds is not None else None,
+        "space": lease.space if fitted.model.sounds is not None else None,
         "settings": fitted.model.settings.as_dict(),
         "figures": fitted.figures,
         "people": fitted.people,
@@ -107,16 +107,18 @@ async def _publish(project: Recommendations, turn: Turn, force: bool, tell: Tell
         "events": fitted.pairs,
     }
     refused = bool(fitted.reasons) and not force
-    model = await project.stage(turn, row, map_rows=[] if refused else _map(fitted.model), refused=refused)
+    model = await project.stage(
+        lease, row, map_rows=[] if refused else _make_map_rows(fitted.model), refused=refused
+    )
     placed = 0
     if not refused:
-        tell("writing places and neighbours")
-        await project.stage_items(turn, model, _items(fitted, interactions.items))
-        tell("placing what nobody chose yet")
-        placed = await project.stage_cold(turn, model)
-        await project.publish(turn, model)
-        tell("clearing what serves no more")
-        await project.clear(turn)
+        report("writing places and neighbours")
+        await project.stage_items(lease, model, _make_item_rows(fitted, interactions.items))
+        report("placing what nobody chose yet")
+        placed = await project.stage_cold(lease, model)
+        await project.publish(lease, model)
+        report("clearing what serves no more")
+        await project.clear(lease)
     clock["written"] = time.perf_counter()
     names = list(clock)
     return Publication(
@@ -129,7 +131,7 @@ async def _publish(project: Recommendations, turn: Turn, force: bool, tell: Tell
     )
 
 
-async def history(project: Recommendations) -> Interactions:
+async def read_history(project: Recommendations) -> Interactions:
     """What people chose among listed recordings of others: skips below 0."""
     users, items, weights, times = [], [], [], []
     async for page in project.history():
@@ -137,10 +139,12 @@ async def history(project: Recommendations) -> Interactions:
         items += page["item"]
         weights += page["weight"]
         times += page["time"]
-    return Interactions.of(zip(users, items, weights, times, strict=True))
+    return Interactions.from_events(zip(users, items, weights, times, strict=True))
 
 
-async def _sounds(project: Recommendations, items: Sequence[str], space: str | None) -> Float32 | None:
+async def _read_embeddings(
+    project: Recommendations, items: Sequence[str], space: str | None
+) -> Float32 | None:
     """Embeddings of unit length, (items, SOUND_DIMENSIONS), zeros where there is none."""
     if space is None:
         return None
@@ -153,13 +157,13 @@ async def _sounds(project: Recommendations, items: Sequence[str], space: str | N
     return np.asarray(found / np.maximum(length, 1e-9), dtype=np.float32) if length.any() else None
 
 
-async def _in_force(
-    project: Recommendations, turn: Turn, items: Sequence[str], content: Float32 | None
-) -> Served | None:
+async def _read_model_in_force(
+    project: Recommendations, lease: FitLease, items: Sequence[str], content: Float32 | None
+) -> ServedModel | None:
     """The model that serves, over the same items."""
-    if turn.in_force is None:
+    if lease.in_force is None:
         return None
-    rows = await project.items(turn.in_force["id"], items)
+    rows = await project.items(lease.in_force["id"], items)
     position = {item: index for index, item in enumerate(items)}
     places, keys = (np.zeros((len(items), FACTORS), dtype=np.float32) for _ in range(2))
     cold = np.ones(len(items), dtype=bool)
@@ -178,19 +182,19 @@ async def _in_force(
         (np.array([entry[2] for entry in entries], dtype=np.float32), (ends[:, 0], ends[:, 1])),
         shape=(len(items), len(items)),
     )
-    settings = Settings(**turn.in_force["settings"])
-    return Served(
+    settings = FitSettings(**lease.in_force["settings"])
+    return ServedModel(
         settings=settings,
-        weights=ServingWeights.of(turn.weights),
+        weights=ServingWeights.from_row(lease.weights),
         places=places,
         keys=keys,
         neighbours=neighbours,
         cold=cold,
-        content=content if turn.in_force["space"] == turn.space else None,
+        content=content if lease.in_force["space"] == lease.space else None,
     )
 
 
-def _map(model: Served) -> list[Row]:
+def _make_map_rows(model: ServedModel) -> list[Row]:
     """The way from a sound to a place and a key, a row a factor."""
     if model.sounds is None or model.unlocked is None:
         return []
@@ -202,16 +206,16 @@ def _map(model: Served) -> list[Row]:
     return [
         {
             "factor": factor,
-            "weights": _vector(weights[:-1, factor]),
+            "weights": _format_vector(weights[:-1, factor]),
             "intercept": float(weights[-1, factor]),
-            "key_weights": _vector(keys[:-1, factor]),
+            "key_weights": _format_vector(keys[:-1, factor]),
             "key_intercept": float(keys[-1, factor]),
         }
         for factor in range(FACTORS)
     ]
 
 
-def _items(fitted: Fitted, items: Sequence[str]) -> list[Row]:
+def _make_item_rows(fitted: Fitted, items: Sequence[str]) -> list[Row]:
     model = fitted.model
     found = []
     for at in np.flatnonzero(~model.cold).tolist():
@@ -219,8 +223,8 @@ def _items(fitted: Fitted, items: Sequence[str]) -> list[Row]:
         found.append(
             {
                 "id": items[at],
-                "place": _vector(model.places[at]),
-                "key": _vector(model.keys[at]),
+                "place": _format_vector(model.places[at]),
+                "key": _format_vector(model.keys[at]),
                 "popularity": round(float(fitted.popularity[at]), 6),
                 "neighbours": []
                 if model.neighbours is None
@@ -233,11 +237,11 @@ def _items(fitted: Fitted, items: Sequence[str]) -> list[Row]:
     return found
 
 
-def _vector(values: Any) -> str:
+def _format_vector(values: Any) -> str:
     return "[" + ",".join(f"{value:.6g}" for value in values) + "]"
 
 
-def refusal(found: Publication) -> RecommendationError:
+def make_refusal(found: Publication) -> RecommendationError:
     """Why a model was refused, as an error."""
     return RecommendationError(
         f"Model {found.model_id} was refused: {'; '.join(found.reasons)}.",
@@ -246,10 +250,10 @@ def refusal(found: Publication) -> RecommendationError:
     )
 
 
-def not_now(found: NotNow) -> RecommendationError:
+def make_not_now_error(found: NotNow) -> RecommendationError:
     """That somebody else is fitting, as an error."""
     return RecommendationError(
-        f"Somebody else is fitting, or a fit broke off: the turn is taken until {found.until:%H:%M:%S} UTC.",
+        f"Somebody else is fitting, or a fit broke off: the lease is taken until {found.until:%H:%M:%S} UTC.",
         code="fit_running",
         remedy="Wait until it has ended. What serves goes on serving.",
     )

@@ -33,10 +33,10 @@ class Split:
         return np.flatnonzero((np.diff(self.test.indptr) > 0) & (np.diff(self.train.indptr) > 0))
 
 
-def warm(interactions: Interactions, kind: Kind, *, seed: int) -> Split:
+def split_warm(interactions: Interactions, kind: Kind, *, seed: int) -> Split:
     """Hold back a fifth: of each user's items, at random, or of all events, the latest.
 
-    Items that only the held-back part knows are not asked for; they are `cold_start`'s matter. Nor is,
+    Items that only the held-back part knows are not asked for; they are `split_cold`'s matter. Nor is,
     by time, what a user had chosen before. The split by time is the same for every seed.
 
     Raises RecommendationError: a split by time of events without times, or nothing left to ask.
@@ -44,7 +44,7 @@ def warm(interactions: Interactions, kind: Kind, *, seed: int) -> Split:
     if kind == "time":
         train, test = _by_time(interactions)
     else:
-        train, test = at_random(interactions.matrix, np.random.default_rng(seed))
+        train, test = split_at_random(interactions.matrix, np.random.default_rng(seed))
     seen = np.asarray((train > 0).sum(axis=0)).ravel() > 0
     test = _without(test, ~seen)
     found = Split(train, test, np.empty(0, dtype=np.int64))
@@ -56,7 +56,7 @@ def warm(interactions: Interactions, kind: Kind, *, seed: int) -> Split:
     return found
 
 
-def cold_start(interactions: Interactions, *, seed: int) -> Split:
+def split_cold(interactions: Interactions, *, seed: int) -> Split:
     """Hold back a tenth of the items with everything that was done with them."""
     whole = interactions.matrix
     chosen = np.flatnonzero(np.diff(whole.tocsc().indptr) > 0)
@@ -67,7 +67,7 @@ def cold_start(interactions: Interactions, *, seed: int) -> Split:
     return Split(_without(whole, is_cold), _without(whole, ~is_cold), cold)
 
 
-def at_random(
+def split_at_random(
     whole: sparse.csr_matrix, rng: np.random.Generator
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """A fifth of each user's items, rounded down; users of fewer than five items stay whole."""
@@ -86,7 +86,7 @@ def _by_time(interactions: Interactions) -> tuple[sparse.csr_matrix, sparse.csr_
             remedy="Give a column `time`, or split at random.",
         )
     late = interactions.time > np.quantile(interactions.time, 1 - HELD_BACK)
-    train, test = interactions.only(~late), interactions.only(late)
+    train, test = interactions.select(~late), interactions.select(late)
     test = test - test.multiply(train > 0)
     test.eliminate_zeros()
     return train, test.tocsr()

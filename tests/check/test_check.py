@@ -60,7 +60,7 @@ def target(served: Project, worker: tuple[subprocess.Popen[bytes], str]) -> Targ
 def _await_ready(worker_url: str) -> None:
     def is_ready() -> bool:
         try:
-            return httpx.get(f"{worker_url}/api/health/ready").status_code == 200
+            return httpx.get(f"{worker_url}/api/health/ready", timeout=LIMIT_S).status_code == 200
         except httpx.TransportError:
             return False
 

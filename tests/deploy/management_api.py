@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(401, {"message": "Unauthorized"})
         match method, self.path:
             case "POST", p if p == f"/v1/projects/{REF}/database/query":
-                return self._query(given["query"])
+                return self._query(given["query"], given.get("parameters"))
             case "GET", p if p == f"/v1/projects/{REF}/config/auth":
                 return self._send(200, self.server.auth_settings)
             case "PATCH", p if p == f"/v1/projects/{REF}/config/auth":
@@ -63,12 +63,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(200, self.server.auth_settings)
         return self._send(404, {"message": "Not Found"})
 
-    def _query(self, text: str) -> None:
+    def _query(self, text: str, parameters: list[str] | None) -> None:
         self.server.queries.append(text)
         rows: list[Any] = []
         with psycopg.connect(self.server.dsn, autocommit=True, row_factory=dict_row) as connection:
             try:
-                cursor = connection.execute(text.encode())
+                if parameters:
+                    cursor = psycopg.RawCursor(connection, row_factory=dict_row)
+                    cursor.execute(text.encode(), parameters)
+                else:
+                    cursor = connection.execute(text.encode())
                 while True:
                     if cursor.description:
                         rows = cursor.fetchall() or rows

@@ -1,12 +1,16 @@
-"""Deploying: once, twice, planned only, interrupted, over a project changed by hand, by both doors."""
+"""Deploying: once, twice, planned only, interrupted, over a project changed by hand, by both ways in."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from embedded_supabase.postgres import SUPERUSER, Postgres
 from soundscape.deploy import catalogue, database, record, sources
 from soundscape.deploy.connection import DatabaseConnection, Part, PostgresConnection, Rows, connect_postgres
 from soundscape.deploy.deployment import deploy, deploy_to
@@ -54,6 +58,32 @@ def test_no_secret_is_shown(project: str) -> None:
         assert secret not in shown
 
 
+def test_no_secret_is_in_a_log(cluster: Postgres, project: str) -> None:
+    """Not in the server's, with every statement logged, nor in what goes through the Management API."""
+    name = psycopg.conninfo.conninfo_to_dict(project)["dbname"]
+    with psycopg.connect(cluster.dsn(SUPERUSER), autocommit=True) as connection:
+        database_name = sql.Identifier(str(name))
+        connection.execute(sql.SQL("alter database {} set log_statement = 'all'").format(database_name))
+        connection.execute(
+            sql.SQL("alter database {} set log_min_duration_statement = 0").format(database_name)
+        )
+        # supautils lets `postgres` set these on a hosted project.
+        connection.execute("grant set on parameter log_statement, log_min_duration_statement to postgres")
+    begins = cluster.log_path.stat().st_size
+    assert deploy(target(project), lambda _: None).succeeded
+    key = base64.b64encode(b"rotated, and not to be seen at all").decode()
+    rotated = replace(target(project), webhook_secret=f"whsec_{key}")
+    assert deploy(rotated, lambda _: None).done == ["soundscape_webhook_secret in Vault"]
+    logged = cluster.log_path.read_bytes()[begins:].decode(errors="replace")
+    assert "create table public.audio_files" in logged, "statements are logged"
+    for secret in (WEBHOOK_SECRET, str(rotated.webhook_secret)):
+        assert secret not in logged
+    with management_api.serving(project) as api:
+        assert "soundscape_webhook_secret in Vault" in deploy(by_api(api), lambda _: None).done
+        assert any("vault.create_secret" in query for query in api.queries)
+        assert not any(WEBHOOK_SECRET in query for query in api.queries)
+
+
 class Interrupted(Exception):
     """As a Ctrl-C or a lost connection would end a deploy."""
 
@@ -73,7 +103,10 @@ class Failing:
     def rehearse(self, *parts: Part) -> Rows:
         return self._pass(self._database.rehearse, parts)
 
-    def _pass(self, call: Callable[..., Rows], parts: tuple[Part, ...]) -> Rows:
+    def query(self, name: str, statement: str, *values: str) -> Rows:
+        return self._pass(self._database.query, (name, statement, *values))
+
+    def _pass(self, call: Callable[..., Rows], parts: tuple[Part | str, ...]) -> Rows:
         self._left -= 1
         if self._left == 0 and not self._after:
             raise Interrupted
@@ -206,7 +239,7 @@ def test_auth_hooks_are_enabled(project: str, monkeypatch: pytest.MonkeyPatch) -
     from soundscape.deploy import hooks
 
     uri = "pg-functions://postgres/public/custom_access_token_hook"
-    monkeypatch.setattr(hooks, "wanted", lambda: {"custom_access_token": uri})
+    monkeypatch.setattr(hooks, "read_wanted", lambda: {"custom_access_token": uri})
     with management_api.serving(project) as api:
         assert "Auth hook custom_access_token" in deploy(by_api(api), lambda _: None).done
         assert api.auth_settings == {

@@ -40,7 +40,7 @@ def test_models_beat_popularity_and_neighbours(taste: Made, kind: str) -> None:
 def test_where_there_is_no_taste_nothing_beats_popularity() -> None:
     rng = np.random.default_rng(0)
     popular = 1 / (1 + np.arange(150.0))
-    noise = Interactions.of(
+    noise = Interactions.from_events(
         (str(user), str(item), 1.0, None)
         for user in range(300)
         for item in rng.choice(150, size=15, replace=False, p=popular / popular.sum())
@@ -61,7 +61,7 @@ def test_features_place_what_nobody_chose_and_shuffled_ones_do_not(taste: Made) 
 
 def test_too_few_events_are_refused_with_a_remedy() -> None:
     with pytest.raises(RecommendationError, match="Nobody is left"):
-        evaluate(Interactions.of([("a", "x", 1.0, None)]))
+        evaluate(Interactions.from_events([("a", "x", 1.0, None)]))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from soundscape.errors import RecommendationError
 from soundscape.recommend import features
-from soundscape.recommend.interactions import Interactions, read
+from soundscape.recommend.interactions import Interactions, read_interactions
 
 EVENTS = "user,item,weight,time\na,x,1,10\na,y,2.5,20\nb,x,,30\na,x,3,40\n"
 DENSE = [[4.0, 2.5], [1.0, 0.0]]
@@ -36,7 +36,7 @@ def _write(folder: Path, text: str, name: str = "events.csv") -> Path:
     ids=["csv", "tabs", "byte order mark", "carriage returns", "other names", "other columns"],
 )
 def test_csv(tmp_path: Path, text: str) -> None:
-    found = read(_write(tmp_path, text))
+    found = read_interactions(_write(tmp_path, text))
     assert (found.users, found.items) == (("a", "b"), ("x", "y"))
     assert found.matrix.toarray().tolist() == DENSE
 
@@ -46,7 +46,7 @@ def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
     columns = {"user": ["a", "a", "b", "a"], "item": ["x", "y", "x", "x"], "weight": [1, 2.5, None, 3]}
     times = pa.array([10, 20, 30, 40], pa.timestamp("s", tz="UTC"))
     parquet.write_table(pa.table({**columns, "time": times}), path)
-    found, same = read(path), read(_write(tmp_path, EVENTS))
+    found, same = read_interactions(path), read_interactions(_write(tmp_path, EVENTS))
     assert found.matrix.toarray().tolist() == DENSE
     assert found.time is not None
     assert same.time is not None
@@ -54,17 +54,19 @@ def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
 
 
 def test_times_are_seconds_or_iso_8601(tmp_path: Path) -> None:
-    found = read(_write(tmp_path, "user,item,time\na,x,86400\na,y,1970-01-02T00:00:00Z\na,z,1970-01-02\n"))
+    found = read_interactions(
+        _write(tmp_path, "user,item,time\na,x,86400\na,y,1970-01-02T00:00:00Z\na,z,1970-01-02\n")
+    )
     assert found.time is not None
     assert found.time.tolist() == [86400.0] * 3
 
 
 def test_times_count_only_if_all_are_there(tmp_path: Path) -> None:
-    assert read(_write(tmp_path, "user,item,time\na,x,1\na,y,\n")).time is None
+    assert read_interactions(_write(tmp_path, "user,item,time\na,x,1\na,y,\n")).time is None
 
 
 def test_skips_weigh_against_and_never_become_a_choice() -> None:
-    found = Interactions.of(
+    found = Interactions.from_events(
         [("a", "x", 1, None), ("a", "x", -2, None), ("a", "y", 2, None), ("a", "y", -1, None)]
     )
     assert found.matrix.toarray().tolist() == [[0.0, 1.0]]
@@ -86,19 +88,19 @@ def test_skips_weigh_against_and_never_become_a_choice() -> None:
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RecommendationError, match=said):
-        read(_write(tmp_path, text))
+        read_interactions(_write(tmp_path, text))
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.parquet"])
 def test_bytes_that_are_no_table(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\xff\xfe\x00PAR1 nothing")
     with pytest.raises(RecommendationError, match="cannot be read"):
-        read(tmp_path / name)
+        read_interactions(tmp_path / name)
 
 
 def test_features_of_numbers_lists_and_words(tmp_path: Path) -> None:
     text = 'item,tempo,embedding,tags\nx,120,"[1, 0]",rain|night\ny,60,"[0, 1]",rain\nz,90,"[1, 0]",night\n'
-    found = features.read(_write(tmp_path, text), ("z", "x", "unknown", "y"))
+    found = features.read_features(_write(tmp_path, text), ("z", "x", "unknown", "y"))
     assert found.shape == (4, 5)  # tempo, two of the embedding, night, rain
     assert found[2].tolist() == [0.0] * 5
     known = found[[0, 1, 3]]
@@ -112,7 +114,7 @@ def test_features_of_numbers_lists_and_words(tmp_path: Path) -> None:
 def test_features_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "features.parquet"
     parquet.write_table(pa.table({"item": ["x", "y"], "embedding": [[1.0, 5.0], [3.0, 5.0]]}), path)
-    assert features.read(path, ("y", "x")).tolist() == [[1.0], [-1.0]]
+    assert features.read_features(path, ("y", "x")).tolist() == [[1.0], [-1.0]]
 
 
 @pytest.mark.parametrize(
@@ -128,4 +130,4 @@ def test_features_of_parquet(tmp_path: Path) -> None:
 )
 def test_features_that_say_nothing(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RecommendationError, match=said):
-        features.read(_write(tmp_path, text), ("x", "y"))
+        features.read_features(_write(tmp_path, text), ("x", "y"))

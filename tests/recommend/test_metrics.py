@@ -16,7 +16,7 @@ def _of(*rows: set[int], items: int) -> sparse.csr_matrix:
 
 def test_lists_are_best_first_and_without_what_is_known() -> None:
     scores = np.array([[5, 4, 3, 2, 1], [1, 2, 3, 4, 5]], dtype=np.float32)
-    best = metrics.lists(lambda _: scores, _of({0}, {3, 4}, items=5), length=3)
+    best = metrics.make_lists(lambda _: scores, _of({0}, {3, 4}, items=5), length=3)
     assert best.tolist() == [[1, 2, 3], [2, 1, 0]]
 
 
@@ -24,9 +24,9 @@ def test_lists_of_many_users_are_those_of_each(monkeypatch: pytest.MonkeyPatch) 
     rng = np.random.default_rng(0)
     rows = sparse.random(50, 30, 0.2, random_state=0, format="csr")
     weights = rng.normal(size=(30, 30)).astype(np.float32)
-    whole = metrics.lists(lambda part: part @ weights, rows)
+    whole = metrics.make_lists(lambda part: part @ weights, rows)
     monkeypatch.setattr(metrics, "SCORES_AT_ONCE", 7 * 30)
-    assert metrics.lists(lambda part: part @ weights, rows).tolist() == whole.tolist()
+    assert metrics.make_lists(lambda part: part @ weights, rows).tolist() == whole.tolist()
 
 
 def test_recall_is_of_what_could_be_listed() -> None:
@@ -40,7 +40,7 @@ def test_ndcg_is_scikit_learn_s() -> None:
     wanted = (rng.random((40, 60)) < 0.15).astype(float)
     wanted[:, 0] = 1
     scores = rng.normal(size=wanted.shape).astype(np.float32)
-    best = metrics.lists(lambda _: scores, sparse.csr_matrix(wanted.shape))
+    best = metrics.make_lists(lambda _: scores, sparse.csr_matrix(wanted.shape))
     found = metrics.ndcg(best, sparse.csr_matrix(wanted))
     assert found.mean() == pytest.approx(ndcg_score(wanted, scores, k=20))
     assert found.std() > 0
@@ -66,6 +66,6 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(3)
     held = 0
     for trial in range(100):
-        found = metrics.interval(rng.exponential(size=200), seed=trial)
+        found = metrics.bootstrap_interval(rng.exponential(size=200), seed=trial)
         held += found.low <= 1.0 <= found.high
     assert 85 <= held <= 99

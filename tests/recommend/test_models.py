@@ -9,7 +9,7 @@ from scipy import sparse
 from benchmarks.made_choices import made
 from soundscape.errors import RecommendationError
 from soundscape.recommend import models
-from soundscape.recommend.cold import FeatureMap
+from soundscape.recommend.feature_map import FeatureMap
 from soundscape.recommend.models import Als, Ease, ItemNeighbours, Popularity
 
 
@@ -70,7 +70,7 @@ def test_ease_is_the_best_of_all_weights_without_a_diagonal(choices: sparse.csr_
 
 def test_ease_refuses_what_it_would_not_fit_in_memory_for() -> None:
     with pytest.raises(RecommendationError, match="at most 5,000 items"):
-        Ease().fit(sparse.csr_matrix((3, models.EASE_MOST_ITEMS + 1)))
+        Ease().fit(sparse.csr_matrix((3, models.EASE_MAX_ITEMS + 1)))
 
 
 def test_a_fold_in_is_the_least_of_the_loss(choices: sparse.csr_matrix) -> None:

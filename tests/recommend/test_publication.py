@@ -22,12 +22,12 @@ from soundscape.cli.app import app
 from soundscape.cli.embedded_project import Project
 from soundscape.errors import RecommendationError
 from soundscape.project.functions import ask
-from soundscape.project.recommendations import Recommendations, Turn
+from soundscape.project.recommendations import FitLease, Recommendations
 from soundscape.recommend import fit as fitting
 from soundscape.recommend import publication
-from soundscape.recommend.served import ServingWeights
+from soundscape.recommend.served_model import ServingWeights
 from soundscape.settings import Settings
-from soundscape.worker.fitting import fit_once, pause_s
+from soundscape.worker.fitting import choose_pause_s, fit_once
 from tests import embedded
 from tests.recommend.library import SPACE, fill, named
 
@@ -109,7 +109,7 @@ def test_too_few_choices_change_nothing(library: Library) -> None:
     assert (refusal.code, library.in_force) == ("too_few_events", None)
     assert refusal.remedy
     assert library.value("select token from soundscape.fit_lease") is None
-    assert "No model is in force" in library.run("show").stdout
+    assert "No model is in use" in library.run("show").stdout
 
 
 def test_a_model_is_fitted_measured_published_and_shown(used: Library) -> None:
@@ -186,17 +186,17 @@ def test_what_is_measured_is_what_is_served_after_very_many_choices(library: Lib
     )
 
     async def measured(project: Recommendations) -> dict[str, float]:
-        turn = await project.begin()
-        assert isinstance(turn, Turn)
-        interactions = await publication.history(project)
-        content = await publication._sounds(project, interactions.items, turn.space)
-        model = await publication._in_force(project, turn, interactions.items, content)
+        lease = await project.begin()
+        assert isinstance(lease, FitLease)
+        interactions = await publication.read_history(project)
+        content = await publication._read_embeddings(project, interactions.items, lease.space)
+        model = await publication._read_model_in_force(project, lease, interactions.items, content)
         assert model is not None
         signed = interactions.signed
-        turns = interactions.turns(signed)
-        assert turns is not None
+        recency = interactions.rank_recency(signed)
+        assert recency is not None
         row = interactions.users.index(person)
-        scores = model.answers(signed[row], turns[row])[0]
+        scores = model.scores_with_skips(signed[row], recency[row])[0]
         return dict(zip(interactions.items, scores.tolist(), strict=True))
 
     expected = ask(Recommendations, measured)
@@ -220,7 +220,7 @@ def test_a_worse_model_is_refused_unless_forced(used: Library, monkeypatch: pyte
     good = used.fit()["model"]
     monkeypatch.setattr(fitting, "FACTORIZATIONS", ((1e6, 0.1),))
     monkeypatch.setattr(fitting, "STEPS", ())
-    monkeypatch.setattr(fitting.Settings, "neighbours", 0.0)
+    monkeypatch.setattr(fitting.FitSettings, "neighbours", 0.0)
     refusal = used.refused()
     assert refusal.code == "model_worse"
     assert "in force" in refusal.message
@@ -237,16 +237,16 @@ def test_a_worse_model_is_refused_unless_forced(used: Library, monkeypatch: pyte
 
 def test_a_fit_that_broke_off_leaves_what_served_and_is_cleared(used: Library) -> None:
     served = used.fit()["model"]
-    turn = used.value("select public.begin_fit()")["token"]
+    lease = used.value("select public.begin_fit()")["token"]
     staged = used.value(
         "select public.stage_model(%s, %s)",
-        turn, json.dumps(dict.fromkeys(("people", "items", "events"), 1) | {"settings": {}, "figures": {}}),
+        lease, json.dumps(dict.fromkeys(("people", "items", "events"), 1) | {"settings": {}, "figures": {}}),
     )  # fmt: skip
     vector = str([0.1] * 32)
     item = {"id": named("item", "0"), "popularity": 0.5, "place": vector, "key": vector}
     used.value(
         "select public.stage_items(%s, %s, %s)",
-        turn, staged, json.dumps([item | {"neighbours": [], "weights": []}]),
+        lease, staged, json.dumps([item | {"neighbours": [], "weights": []}]),
     )  # fmt: skip
     assert used.in_force == served
     assert used.models_with_rows() == {served, staged}
@@ -256,7 +256,7 @@ def test_a_fit_that_broke_off_leaves_what_served_and_is_cleared(used: Library) -
     assert used.in_force == following
     assert used.models_with_rows() == {following}
     with pytest.raises(psycopg.Error, match="Somebody else is fitting"):
-        used.sql("select public.publish_model(%s, %s)", turn, staged)
+        used.sql("select public.publish_model(%s, %s)", lease, staged)
 
 
 def test_private_recordings_are_never_in_a_model(used: Library) -> None:
@@ -284,11 +284,9 @@ def test_private_recordings_are_never_in_a_model(used: Library) -> None:
 
 
 def test_the_worker_fits_in_a_child_what_is_due(used: Library, tmp_path: Path) -> None:
-    settings = Settings(
+    settings = Settings.model_construct(
         supabase_url=used.project.url,
-        public_key="",
         secret_key=used.project.keys.secret_key,
-        webhook_secrets=(),
         recommend_every_h=24,
     )
     with capture_logs() as told:
@@ -303,7 +301,7 @@ def test_the_worker_fits_in_a_child_what_is_due(used: Library, tmp_path: Path) -
         assert asyncio.run(fit_once(settings, tmp_path, every_h=0)) == 2
     assert "model_worse" in told[0]["reason"]
     assert used.in_force == published
-    assert 0 < pause_s(24) <= 3600
+    assert 0 < choose_pause_s(24) <= 3600
 
 
 def test_a_new_recording_has_a_place_from_the_transaction_that_completes_it(used: Library) -> None:
@@ -341,10 +339,10 @@ def test_a_new_recording_has_a_place_from_the_transaction_that_completes_it(used
 
 def test_a_fit_is_given_the_row_of_weights_that_serves(library: Library) -> None:
     async def weights(project: Recommendations) -> ServingWeights:
-        turn = await project.begin()
-        assert isinstance(turn, Turn)
-        await project.end(turn)
-        return ServingWeights.of(turn.weights)
+        lease = await project.begin()
+        assert isinstance(lease, FitLease)
+        await project.end(lease)
+        return ServingWeights.from_row(lease.weights)
 
     # What tests and benchmarks read from the migration is the row of a new project.
     assert ask(Recommendations, weights) == serving_weights()

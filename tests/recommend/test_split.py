@@ -24,9 +24,9 @@ events = st.lists(
 def test_train_and_test_share_no_pair_and_no_item_is_new(
     events: list[tuple[str, str, float, float | None]], kind: Kind, seed: int
 ) -> None:
-    interactions = Interactions.of(events)
+    interactions = Interactions.from_events(events)
     try:
-        parts = split.warm(interactions, kind, seed=seed)
+        parts = split.split_warm(interactions, kind, seed=seed)
     except RecommendationError:
         return
     train, test = parts.train.toarray() > 0, parts.test.toarray() > 0
@@ -38,20 +38,20 @@ def test_train_and_test_share_no_pair_and_no_item_is_new(
 
 
 def test_at_random_a_fifth_of_each_user_is_held_back() -> None:
-    whole = Interactions.of(
+    whole = Interactions.from_events(
         (user, str(n), 1.0, None) for user, count in (("a", 20), ("b", 4)) for n in range(count)
     )
-    train, test = split.at_random(whole.matrix, np.random.default_rng(0))
+    train, test = split.split_at_random(whole.matrix, np.random.default_rng(0))
     assert np.diff(test.indptr).tolist() == [4, 0]
     assert (train + test).toarray().tolist() == whole.matrix.toarray().tolist()
-    _, other = split.at_random(whole.matrix, np.random.default_rng(1))
+    _, other = split.split_at_random(whole.matrix, np.random.default_rng(1))
     assert other.toarray().tolist() != test.toarray().tolist()
 
 
 def test_by_time_the_latest_are_held_back_unless_known_before() -> None:
     rows = [("a", item, 1.0, float(at)) for at, item in enumerate("uvwxyzuv")]
     rows += [("b", "z", 1.0, 0.0), ("b", "y", 1.0, 9.0)]
-    parts = split.warm(Interactions.of(rows), "time", seed=0)
+    parts = split.split_warm(Interactions.from_events(rows), "time", seed=0)
     # The latest two are a's v, known before, and b's y, which a chose early.
     assert parts.test.toarray().sum() == 1
     assert parts.asked.tolist() == [1]
@@ -59,13 +59,13 @@ def test_by_time_the_latest_are_held_back_unless_known_before() -> None:
 
 def test_time_needs_times() -> None:
     with pytest.raises(RecommendationError, match="no times"):
-        split.warm(Interactions.of([("a", "x", 1.0, None)]), "time", seed=0)
+        split.split_warm(Interactions.from_events([("a", "x", 1.0, None)]), "time", seed=0)
 
 
 def test_cold_items_are_gone_from_train_and_alone_in_test() -> None:
     rng = np.random.default_rng(0)
-    whole = Interactions.of((str(u), str(i), 1.0, None) for u, i in rng.integers(0, 40, (600, 2)))
-    parts = split.cold_start(whole, seed=3)
+    whole = Interactions.from_events((str(u), str(i), 1.0, None) for u, i in rng.integers(0, 40, (600, 2)))
+    parts = split.split_cold(whole, seed=3)
     assert len(parts.cold) == 4
     assert parts.train[:, parts.cold].nnz == 0
     assert parts.test.nnz == parts.test[:, parts.cold].nnz > 0

@@ -1,7 +1,7 @@
-"""A model as SQL serves it: places and keys, neighbours, and how something sounds, blended.
+"""A model as SQL serves it: factors, neighbours and sound, blended.
 
-What soundscape.listener_vector and recommended_audio do for one caller is done here for many, so that what is
-measured is what is served.
+SQL does this for one caller (soundscape.listener_vector, soundscape.recommendation_candidates). Here it is
+done for many, so that what is measured is what is served.
 """
 
 from __future__ import annotations
@@ -13,54 +13,59 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from soundscape.recommend.cold import FeatureMap, stretch
-from soundscape.recommend.interactions import Float32, positive
+from soundscape.recommend.feature_map import FeatureMap, choose_stretch
+from soundscape.recommend.interactions import Float32, keep_positive
 from soundscape.recommend.models import (
-    EASE_MOST_ITEMS,
+    EASE_MAX_ITEMS,
     Als,
     Ease,
     ItemNeighbours,
     confidence,
-    strongest,
+    keep_strongest,
 )
 
 FACTORS = 32
 NEIGHBOURS = 20
-"""Of each recording. Served are those of the latest choices: of more choices fewer are worth more."""
-LEAST_CHOSEN = 3
-"""What fewer people chose is placed by how it sounds: too little to learn from, and too much told of them."""
+"""Of each recording. ServedModel are those of the latest choices: of more choices fewer are worth more."""
+MIN_CHOICES = 3
+"""A recording that fewer people chose gets its place from its sound.
+
+Fewer choices are too little to learn from, and would say too much about the people.
+"""
 
 
 @dataclass(frozen=True)
 class ServingWeights:
     """How recommended_audio weighs and what it reads: the row of soundscape.recommendation_weights.
 
-    Only the columns that an evaluation needs; the table describes each of them.
+    Only the columns that an evaluation needs. The table describes each of them.
     """
 
     taste: float
+    together: float
+    sound: float
     skipped: float
     max_choices: int
     max_choices_with_neighbours: int
     max_skips: int
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> ServingWeights:
-        """From the row as `begin_fit` returns it."""
+    def from_row(cls, row: Mapping[str, Any]) -> ServingWeights:
+        """Take the weights from the row that `begin_fit` returns."""
         return cls(**{field.name: row[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a model is fitted with and how it is blended; a row's `settings`."""
+class FitSettings:
+    """What a model is fitted with and how it is blended: a model row's `settings`."""
 
     regularization: float = 50.0
     alpha: float = 8.0
     skip: float = 0.0
     doubt: float = 0.5
-    """How much of an average user's choices the keys take for granted: see `Als.keys`."""
+    """How much of an average user's choices the keys assume: see `Als.compute_keys`."""
     lean: float = 0.0
-    """A place leans towards its guess as if so many had chosen it there."""
+    """How strongly the place guessed from the sound pulls: as strongly as this many choices."""
     neighbours: float = 0.35
     content: float = 0.25
     ease: float = 300.0
@@ -71,65 +76,93 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Served:
-    """Of items: places and keys (items, FACTORS), neighbours (items, items), content (items, f), unit length.
+class ServedModel:
+    """A fitted model over its items.
 
-    `cold` (items,) says whose places are guesses. `sounds` leads from content to places, if there is any.
+    Parameters
+    ----------
+    settings
+        How it was fitted and is blended.
+    weights
+        How it is served.
+    places, keys
+        What each item is as a candidate, and what it adds to a listener who chose it: (items, FACTORS).
+    neighbours
+        Weights of neighbours, (items, items). None where the settings give them no weight.
+    cold
+        Whether an item's place is guessed from its sound: (items,).
+    content
+        Embeddings of unit length, (items, f).
+    sounds
+        The map from content to places.
+    unlocked
+        The matrix from places to keys, (FACTORS, FACTORS).
     """
 
-    settings: Settings
+    settings: FitSettings
     weights: ServingWeights
     places: Float32
     keys: Float32
     neighbours: sparse.csr_matrix | None
-    """None where nobody asked for them, the settings giving them no weight."""
     cold: np.ndarray[tuple[int], np.dtype[np.bool_]]
     content: Float32 | None = None
     sounds: FeatureMap | None = None
     unlocked: Float32 | None = None
-    """What turns places into keys, (FACTORS, FACTORS)."""
 
-    def scores(self, rows: sparse.csr_matrix, turns: sparse.csr_matrix | None = None) -> Float32:
-        """Of rows of signed weights: what factors and neighbours say, each brought to 1 for the best that the
-        row lacks, and the cosine to the middle of what the row has, times their settings.
+    def scores(self, rows: sparse.csr_matrix, recency: sparse.csr_matrix | None = None) -> Float32:
+        """Score every item for each row of signed weights.
 
-        `turns` are those of the rows, see `Interactions.turns`: with them only what was chosen late counts.
+        Factors and neighbours are each scaled to 1 for the best item that the row lacks. The sound is the
+        cosine to the middle of what the row has. All are weighted as SQL does, in units of the taste.
+
+        Parameters
+        ----------
+        rows
+            Choices above 0 and skips below, (rows, items).
+        recency
+            `Interactions.rank_recency` of the same rows. With it, only the latest choices count.
+
+        Returns
+        -------
+        (rows, items), float32
         """
-        lately = _latest(rows, turns, self.weights.max_choices)
-        trust = confidence(lately, alpha=self.settings.alpha, skip=self.settings.skip)
-        total = _to_one((trust @ self.keys) @ self.places.T, rows)
+        weights = self.weights
+        latest = _keep_latest(rows, recency, weights.max_choices)
+        trust = confidence(latest, alpha=self.settings.alpha, skip=self.settings.skip)
+        total = _scale_to_one((trust @ self.keys) @ self.places.T, rows)
         if self.neighbours is not None and self.settings.neighbours:
-            signs = _latest(rows, turns, self.weights.max_choices_with_neighbours).sign()
-            total += self.settings.neighbours * _to_one((signs @ self.neighbours).toarray(), rows)
+            signs = _keep_latest(rows, recency, weights.max_choices_with_neighbours).sign()
+            scaled = _scale_to_one((signs @ self.neighbours).toarray(), rows)
+            total += weights.together / weights.taste * self.settings.neighbours * scaled
         if self.settings.content and self.content is not None:
             taste = np.asarray(trust.maximum(0) @ self.content)
             taste /= np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-9)
-            total += self.settings.content * np.maximum(taste @ self.content.T, 0)
+            cosine = np.maximum(taste @ self.content.T, 0)
+            total += weights.sound / weights.taste * self.settings.content * cosine
         return np.asarray(total, dtype=np.float32)
 
-    def answers(self, rows: sparse.csr_matrix, turns: sparse.csr_matrix | None = None) -> Float32:
-        """The scores, less what sounds like the latest skips; without turns nobody knows which these are."""
-        total = self.scores(rows, turns)
-        if self.content is None or turns is None:
+    def scores_with_skips(self, rows: sparse.csr_matrix, recency: sparse.csr_matrix | None = None) -> Float32:
+        """Return `scores`, less what sounds like the latest skips. Without `recency` these are not known."""
+        total = self.scores(rows, recency)
+        if self.content is None or recency is None:
             return total
         skips = np.flatnonzero(rows.data < 0)
         person = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[skips]
-        order = np.lexsort((turns.data[skips], person))
+        order = np.lexsort((recency.data[skips], person))
         skips, person = skips[order], person[order]
         since = np.arange(len(person)) - np.searchsorted(person, person)
         closest = np.zeros_like(total)
-        for turn in range(self.weights.max_skips):
-            those = person[since == turn]
-            cosine = self.content[rows.indices[skips[since == turn]]] @ self.content.T
+        for rank in range(self.weights.max_skips):
+            those = person[since == rank]
+            cosine = self.content[rows.indices[skips[since == rank]]] @ self.content.T
             closest[those] = np.maximum(closest[those], cosine)
-        # The scores give the best by the factors 1, where the SQL gives it the weight of taste.
         loss = self.weights.skipped / self.weights.taste
         return np.asarray(total - loss * np.maximum(2 * closest - 1, 0), dtype=np.float32)
 
 
 @dataclass
 class Fitting:
-    """Fits what takes time once: factors and neighbours; places follow from the settings."""
+    """Factors and neighbours, which take time to fit. Models with different settings are made from them."""
 
     choices: sparse.csr_matrix
     """Signed weights, (users, items)."""
@@ -142,11 +175,11 @@ class Fitting:
     share_cold: float = 0.1
 
     def __post_init__(self) -> None:
-        chosen = positive(self.choices)
+        chosen = keep_positive(self.choices)
         counts = np.asarray((chosen > 0).sum(axis=0)).ravel()
-        self.known = counts >= LEAST_CHOSEN
+        self.known = counts >= MIN_CHOICES
         self.counts = np.where(self.known, counts, 0)
-        self.chosen = positive(chosen.multiply(self.known[None, :]).tocsr())
+        self.chosen = keep_positive(chosen.multiply(self.known[None, :]).tocsr())
         self.als = Als(
             factors=FACTORS,
             regularization=self.regularization,
@@ -168,10 +201,10 @@ class Fitting:
     def neighbours(self) -> sparse.csr_matrix:
         """The strongest of each item, (items, items)."""
         if self._neighbours is None:
-            if int(self.known.sum()) <= EASE_MOST_ITEMS:
+            if int(self.known.sum()) <= EASE_MAX_ITEMS:
                 few = Ease(regularization=self.ease)
                 few.fit(self.chosen[:, self.known])
-                among = strongest(few.weights, NEIGHBOURS).tocoo()
+                among = keep_strongest(few.weights, NEIGHBOURS).tocoo()
                 at = np.flatnonzero(self.known)
                 size = (len(self.known), len(self.known))
                 self._neighbours = sparse.csr_matrix((among.data, (at[among.row], at[among.col])), shape=size)
@@ -182,8 +215,8 @@ class Fitting:
                 self._neighbours = many.alike.T.tocsr()
         return self._neighbours
 
-    def served(self, settings: Settings, *, whole: bool = False) -> Served:
-        """The model under `settings`; `whole` finds how far guesses may go too, which takes a while."""
+    def make_model(self, settings: FitSettings, *, whole: bool = False) -> ServedModel:
+        """Return the model under `settings`. With `whole`, the stretch of guesses too: that is slow."""
         places = self.als.items.copy()
         cold = ~self.known
         if self.sounds is not None:
@@ -191,7 +224,7 @@ class Fitting:
             known = self.heard > 0
             pull = (settings.lean / (self.heard[known] + settings.lean))[:, None] if settings.lean else 0.0
             places[known] = (1 - pull) * places[known] + pull * self.guesses[known]
-        unlocked = self.als.keys(self.chosen, places, settings.doubt)
+        unlocked = self.als.compute_keys(self.chosen, places, settings.doubt)
         if self.sounds is not None and self.content is not None:
             if whole:
 
@@ -200,12 +233,12 @@ class Fitting:
                         confidence(rows, alpha=settings.alpha) @ (places @ unlocked), dtype=np.float32
                     )
 
-                self.sounds.stretch = stretch(
+                self.sounds.stretch = choose_stretch(
                     self.content, places, self.heard, self.chosen, fold_in, cold=self.share_cold
                 )
             has_sound = cold & np.any(self.content != 0, axis=1)
             places[has_sound] = self.sounds.factors(self.content[has_sound])
-        return Served(
+        return ServedModel(
             settings=settings,
             weights=self.weights,
             places=places,
@@ -218,18 +251,18 @@ class Fitting:
         )
 
 
-def _latest(rows: sparse.csr_matrix, turns: sparse.csr_matrix | None, most: int) -> sparse.csr_matrix:
-    """Of each row the latest `most`: all where nobody knows which these are."""
-    if turns is None or turns.data.max(initial=0) <= most:
+def _keep_latest(rows: sparse.csr_matrix, recency: sparse.csr_matrix | None, count: int) -> sparse.csr_matrix:
+    """Keep the latest `count` entries of each row; all of them where the recency is not known."""
+    if recency is None or recency.data.max(initial=0) <= count:
         return rows
     found = rows.copy()
-    found.data = np.where(turns.data <= most, found.data, 0)
+    found.data = np.where(recency.data <= count, found.data, 0)
     found.eliminate_zeros()
     return found
 
 
-def _to_one(scores: Float32, rows: sparse.csr_matrix) -> Float32:
-    """In proportion to the best of what the row lacks; what speaks against an item is nothing."""
+def _scale_to_one(scores: Float32, rows: sparse.csr_matrix) -> Float32:
+    """Divide by the best score of what the row lacks. Scores below 0 become 0."""
     scores = np.maximum(scores, 0)
     there = rows.nonzero()
     others = scores.copy()

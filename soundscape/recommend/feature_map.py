@@ -1,4 +1,4 @@
-"""A place among the factors for items nobody has chosen yet, from what they are like."""
+"""The map from features to factors: it places items that nobody has chosen yet."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from soundscape.recommend.interactions import Float32, Float64, Int64
 
 PENALTIES = np.logspace(-2, 6, 17)
 STRETCHES = tuple(np.round(np.arange(0.7, 1.55, 0.05), 2))
-MOST_OF_LISTS = 0.25
-MOST_ASKED = 200
+MAX_SHARE_OF_LISTS = 0.25
+MAX_ASKED = 200
 
 Folding = Callable[[sparse.csr_matrix], Float32]
 
@@ -21,9 +21,9 @@ Folding = Callable[[sparse.csr_matrix], Float32]
 class FeatureMap:
     """Ridge regression from features to factors, weighted by how often an item was chosen.
 
-    Factors of what few chose are shrunk towards nothing by the fit that made them, so they say little. The
-    penalty is the one of least generalised cross-validation (Golub, Heath and Wahba, 1979). Guesses are times
-    `stretch`, see `stretch`.
+    The fit that made the factors shrinks those of rarely chosen items towards 0, so they say little. The
+    penalty minimises generalised cross-validation (Golub, Heath and Wahba, 1979). Guesses are multiplied by
+    `stretch`, see `choose_stretch`.
     """
 
     stretch = 1.0
@@ -51,7 +51,7 @@ class FeatureMap:
         return np.asarray(self.stretch * found, dtype=np.float32)
 
 
-def stretch(
+def choose_stretch(
     features: Float32,
     places: Float32,
     chosen: Int64,
@@ -60,11 +60,11 @@ def stretch(
     *,
     cold: float = 0.1,
 ) -> float:
-    """By how much guesses are to be stretched so that what is new is heard and does not fill the lists.
+    """Return how much guesses are stretched, so that new items are listed and do not fill the lists.
 
-    A guess is a mean, and so shorter than what it guesses. Here a share `cold` of the known items is guessed
-    from a map of the others and taken from what people, `rows`, chose; of STRETCHES the largest is taken with
-    which they have at most MOST_OF_LISTS of all places in the lists.
+    A guess is a mean, and therefore shorter than what it guesses. A share `cold` of the known items is
+    guessed from a map of the others and removed from `rows`, what people chose. The result is the largest of
+    STRETCHES with which these items take at most MAX_SHARE_OF_LISTS of all lists.
     """
     rng = np.random.default_rng(0)
     known = np.flatnonzero(chosen)
@@ -73,8 +73,8 @@ def stretch(
     others = FeatureMap()
     others.fit(features, places, np.where(away, 0, chosen))
     guessed = others.factors(features[away])
-    if rows.shape[0] > MOST_ASKED:
-        rows = rows[np.sort(rng.choice(rows.shape[0], size=MOST_ASKED, replace=False))]
+    if rows.shape[0] > MAX_ASKED:
+        rows = rows[np.sort(rng.choice(rows.shape[0], size=MAX_ASKED, replace=False))]
     rows = rows.multiply(~away[None, :]).tocsr()
     rows.eliminate_zeros()
     placed = places.copy()
@@ -86,12 +86,14 @@ def stretch(
 
     def share(by: float) -> float:
         placed[away] = by * guessed
-        return float(away[metrics.lists(scores, rows)].mean())
+        return float(away[metrics.make_lists(scores, rows)].mean())
 
     low, high = 0, len(STRETCHES) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if share(float(STRETCHES[middle])) <= MOST_OF_LISTS else (low, middle - 1)
+        low, high = (
+            (middle, high) if share(float(STRETCHES[middle])) <= MAX_SHARE_OF_LISTS else (low, middle - 1)
+        )
     return float(STRETCHES[low])
 
 
