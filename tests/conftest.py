@@ -61,12 +61,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder))
     os.environ[templates.FOLDER_VARIABLE] = str(folder)
     if config.getoption("numprocesses", None):
-        # The longest group first, as `pytest_collection_modifyitems` orders them.
+        # By `LONGEST_GROUPS`, not by how many tests a group has.
         config.option.loadscopereorder = False
         # numba keeps two files for each function that librosa compiles when it is imported. It takes no care
         # that both come from one process: mixed, they crash whoever loads them.
         for name in ("util.utils", "beat", "core.audio", "core.pitch"):
             importlib.import_module(f"librosa.{name}")
+
+
+LONGEST_GROUPS = (
+    *("check", "contract", "worker", "cli", "deploy", "chaos", "sql", "audio", "recommend"),
+    *("embedded_supabase/rest", "embedded_supabase/storage", "sandbox", "embedded_supabase/auth"),
+)
+"""The groups of tests that take longest, the longest first: begun last, one would keep the others waiting."""
+
+
+def group_of(test: Path) -> str:
+    """What runs in one process: a folder of `tests/`, or one within it whose fixtures are its own."""
+    folders = test.relative_to(ROOT / "tests").parts[:-1]
+    own = folders[:1] in (("embedded_supabase",), ("sql",))
+    return "/".join(folders[: 2 if own else 1]) or "tests"
 
 
 # First: xdist reads the groups in the same hook.
@@ -76,8 +90,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Against another project, tests that only the embedded one can pass are skipped with their reason.
     """
+    order = {group: place for place, group in enumerate(LONGEST_GROUPS)}
+    items.sort(key=lambda item: order.get(group_of(item.path), len(order)))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").parts[0]))
+        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
     if not os.environ.get("SUPABASE_URL"):
         return
     for item in items:

@@ -134,10 +134,16 @@ async def upload_all(scene: Scene, count: int) -> None:
 
 
 def kill_some(scene: Scene, every_s: float, finished: threading.Event) -> None:
-    """Kill one worker every so often, and start another."""
+    """Kill one worker every so often, and start another.
+
+    Where workers take longer to start than they are left alive, nothing would ever be done: while fewer than
+    two are ready nobody is killed.
+    """
     while not finished.wait(every_s):
-        scene.fleet.kill(scene.chance.choice(scene.fleet.members))
-        scene.fleet.start()
+        ready = [member for member in scene.fleet.members if member.is_ready()]
+        if len(ready) > 1:
+            scene.fleet.kill(scene.chance.choice(scene.fleet.members))
+            scene.fleet.start()
 
 
 def crash_postgres(ledger: Ledger) -> None:

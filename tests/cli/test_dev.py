@@ -19,6 +19,7 @@ import pytest
 
 from embedded_supabase.keys import Keys
 from soundscape.cli.embedded_project import make_environment, make_worker_settings
+from tests import templates
 from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -61,6 +62,8 @@ def start(data_dirs: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     started: list[Dev] = []
     # One folder for the whole module: making a cluster takes longer than using one.
     shared = data_dirs / "dev"
+    if not shared.exists():
+        templates.copy_project(shared)
 
     def run(*options: str, data_dir: Path = shared) -> Dev:
         # Children of the worker know no name of ours, but their working directory is in here.
@@ -224,8 +227,8 @@ def test_a_second_signal_waits_for_no_job(start: Start) -> None:
         f"{dev.url}/rest/v1/audio_files", headers=headers, json={"title": "x", "file_path": name}
     ).raise_for_status()
 
-    def job() -> tuple[str, str | None]:
-        with psycopg.connect(dev.environment()["SUPABASE_DB_URL"]) as connection:
+    def job(db_url: str) -> tuple[str, str | None]:
+        with psycopg.connect(db_url) as connection:
             row = connection.execute(
                 "select j.state, j.error_code from soundscape.jobs j"
                 " join public.audio_files f on f.id = j.audio_id where f.file_path = %s",
@@ -234,7 +237,7 @@ def test_a_second_signal_waits_for_no_job(start: Start) -> None:
         assert row is not None
         return row
 
-    until(lambda: job()[0] == "running")
+    until(lambda: job(settings["SUPABASE_DB_URL"])[0] == "running")
     dev.process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert dev.process.poll() is None, "a running job is waited for"
@@ -242,10 +245,11 @@ def test_a_second_signal_waits_for_no_job(start: Start) -> None:
     await_gone(dev.data_dir)
 
     dev = start()
-    seen = [job()]
+    db_url = dev.environment()["SUPABASE_DB_URL"]
+    seen: list[tuple[str, str | None]] = []
 
     def is_refused() -> bool:
-        seen.append(job())
+        seen.append(job(db_url))
         return seen[-1][0] == "refused"
 
     until(is_refused)
