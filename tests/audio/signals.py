@@ -58,7 +58,12 @@ def recorded(name: str) -> tuple[Samples, int, str]:
     path = RECORDINGS / name
     if not path.exists():
         pytest.skip(f"{path} is not here")
-    with av.open(str(path)) as container:
+    return decoded(path.read_bytes())
+
+
+def decoded(file: bytes) -> tuple[Samples, int, str]:
+    """A sound file as FFmpeg decodes it: (channels, n), sample rate, layout."""
+    with av.open(io.BytesIO(file)) as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
         frames = [f for frame in [*container.decode(stream), None] for f in resampler.resample(frame)]

@@ -6,7 +6,7 @@ MFCC within 0.01. librosa's clip at 80 dB below the loudest is left out on both 
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 import librosa
 import numpy as np
@@ -18,6 +18,7 @@ from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Spectral
 from soundscape.audio.spectral import ACTIVE_DBFS, SpectralMeter
 from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum
+from tests.audio import recordings
 
 BIN_HZ = SAMPLE_RATE / 2048
 
@@ -93,8 +94,8 @@ def test_synthetic_sounds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["speech_a.ogg", "hungarian_dance_5.ogg", "humpback.ogg"])
-def test_real_recordings(shared_audio: Path, name: str) -> None:
-    with (shared_audio / name).open("rb") as file, open_audio(file) as audio:
+def test_real_recordings(name: str) -> None:
+    with open_audio(io.BytesIO(recordings.read(name))) as audio:
         mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
         y = np.concatenate([mono.push(block) for block in audio.blocks()])
     assert_like_librosa(y[: 10 * SAMPLE_RATE])

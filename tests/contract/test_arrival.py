@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import httpx
 import pytest
 from supabase import AsyncClient
+
+from tests.audio import recordings
 
 from .conftest import Target, User, tone
 
@@ -112,12 +114,11 @@ async def test_what_analysis_measures_cannot_be_written_by_its_owner(alice: User
             await alice.client.table("audio_files").update({column: value}).eq("id", row["id"]).execute()
 
 
-async def test_every_shared_recording(alice: User, shared_audio: Path) -> None:
+async def test_every_kind_of_recording(alice: User) -> None:
     """Each real recording becomes ready; silence too, with no loudness instead of a made-up one."""
     rows = {}
-    for path in sorted(shared_audio.iterdir()):
-        if path.suffix != ".md":
-            rows[path.name] = await alice.add(path.read_bytes(), suffix=path.suffix, title=path.name)
+    for name in recordings.names():
+        rows[name] = await alice.add(recordings.read(name), suffix=PurePath(name).suffix, title=name)
     for name, row in rows.items():
         ended = await alice.ended(row["id"])
         assert ended["status"] == "ready", (name, ended["error_code"], ended["error_message"])

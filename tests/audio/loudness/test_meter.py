@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import firwin, lfilter
-from signals import recorded
+from signals import decoded
 
 from soundscape.audio.loudness.k_weighting import channel_weights, k_filter
 from soundscape.audio.loudness.meter import LoudnessMeter
 from soundscape.audio.loudness.true_peak import interpolation_phases, oversampling_factor
 from soundscape.audio.measurements import Loudness
 from soundscape.errors import PolicyRefusal
+from tests.audio import recordings
 
 Signal = NDArray[np.float32]
 
@@ -355,7 +356,7 @@ def test_agrees_with_libebur128(name: str) -> None:
     the range is computed here from libebur128's short-term loudness every 100 ms.
     """
     ebur128 = pytest.importorskip("pyebur128", reason="libebur128's wrapper pyebur128 is not installed")
-    y, sr, layout = recorded(name)
+    y, sr, layout = decoded(recordings.read(name))
     every = 0x3F  # momentary, short-term, integrated, range, sample peak, true peak
     state = ebur128.R128State(y.shape[0], sr, every)
     momentary, short_term, series = -math.inf, -math.inf, []
@@ -391,7 +392,7 @@ def test_agrees_with_ffmpeg(name: str) -> None:
     """FFmpeg's own meter, which PyAV brings along. Its true peak resamples to 192 kHz with another filter."""
     if "ebur128" not in av.filter.filters_available:
         pytest.skip("this FFmpeg has no ebur128 filter")
-    y, sr, layout = recorded(name)
+    y, sr, layout = decoded(recordings.read(name))
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=sr, format="fltp", layout=layout)
     filter_, sink = graph.add("ebur128", "peak=true+sample:metadata=1"), graph.add("abuffersink")

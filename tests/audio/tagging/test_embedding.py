@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from dataclasses import asdict
 from importlib import resources
@@ -21,6 +22,7 @@ from soundscape.audio.spectral import SpectralMeter
 from soundscape.audio.spectrum import MonoSignal, Spectrum
 from soundscape.audio.tagging import embedding
 from soundscape.audio.tagging.tagger import Tagger
+from tests.audio import recordings
 
 MODEL = Path(__file__).resolve().parents[4] / "shared/models/yamnet.tflite"
 needs_model = pytest.mark.skipif(
@@ -222,8 +224,8 @@ STEADY = [
 ]
 
 
-def halves(path: Path, rate: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
-    with path.open("rb") as file, open_audio(file) as audio:
+def halves(name: str, rate: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    with open_audio(io.BytesIO(recordings.read(name))) as audio:
         mono = MonoSignal(
             sample_rate=audio.header.sample_rate, channels=audio.header.channels, target_rate=rate
         )
@@ -240,10 +242,10 @@ def found_again(first: list[Any], second: list[Any]) -> float:
 
 
 @needs_model
-def test_halves_of_a_recording_find_each_other_by_what_is_heard(shared_audio: Path) -> None:
+def test_halves_of_a_recording_find_each_other_by_what_is_heard() -> None:
     sides: list[list[Any]] = [[], []]
     for name in STEADY:
-        for side, y in zip(sides, halves(shared_audio / name, 16_000), strict=True):
+        for side, y in zip(sides, halves(name, 16_000), strict=True):
             tagger = Tagger(MODEL)
             tagger.push(y)
             found = embedding.project(tagger.result().mean_embedding)
@@ -252,10 +254,10 @@ def test_halves_of_a_recording_find_each_other_by_what_is_heard(shared_audio: Pa
     assert found_again(*sides) >= 0.9
 
 
-def test_halves_of_a_recording_find_each_other_by_descriptors(shared_audio: Path) -> None:
+def test_halves_of_a_recording_find_each_other_by_descriptors() -> None:
     sides: list[list[Any]] = [[], []]
     for name in STEADY:
-        for side, y in zip(sides, halves(shared_audio / name, 22_050), strict=True):
+        for side, y in zip(sides, halves(name, 22_050), strict=True):
             side.append(place(spectral=spectral_of(y), tonality=None, rhythm=None, loudness=None))
     assert found_again(*sides) >= 0.75
 
