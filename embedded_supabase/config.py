@@ -1,4 +1,4 @@
-"""`supabase/config.toml`, read as the official CLI reads it: unknown keys are left alone."""
+"""`supabase/config.toml`, read as the official CLI reads it. Unknown keys are ignored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ _ENV = re.compile(r"^env\((\w+)\)$")
 
 
 class Config:
-    """The parsed file, asked by dotted path: `config.get("auth.enable_signup", True)`.
+    """The parsed file.
 
-    A value `env(NAME)` is taken from the environment, as the CLI does.
+    Parameters
+    ----------
+    values : dict
+        The tables of the file. A value `env(NAME)` stands for that environment variable.
+
+    Examples
+    --------
+    >>> Config({"auth": {"enable_signup": False}}).get("auth.enable_signup", True)
+    False
     """
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -22,20 +30,29 @@ class Config:
 
     @classmethod
     def read(cls, path: Path) -> Config:
+        """Parse the file at `path`."""
         return cls(tomllib.loads(path.read_text()))
 
     def get(self, dotted: str, default: Any = None) -> Any:
-        """The value at `dotted`, or `default` where neither the file nor the environment says."""
+        """Look a value up.
+
+        Parameters
+        ----------
+        dotted : str
+            The path, as `auth.enable_signup`.
+        default : optional
+            For a value that neither the file nor the environment has.
+        """
         value: Any = self.values
         for part in dotted.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        found = _resolved(value)
+        found = _resolve_env(value)
         return default if found is None else found
 
 
-def _resolved(value: Any) -> Any:
+def _resolve_env(value: Any) -> Any:
     if isinstance(value, dict):
-        said = {name: _resolved(each) for name, each in value.items()}
-        return {name: each for name, each in said.items() if each is not None}
+        values = {name: _resolve_env(each) for name, each in value.items()}
+        return {name: each for name, each in values.items() if each is not None}
     match = _ENV.match(value) if isinstance(value, str) else None
     return os.environ.get(match[1]) if match else value

@@ -1,4 +1,4 @@
-"""The running half of pg_cron: looks at `cron.job` every second and runs what its SQL half says is due."""
+"""pg_cron's worker: looks at `cron.job` every second and runs due jobs. Its SQL is an extension."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def run(embedded: EmbeddedSupabase) -> None:
     async with asyncio.TaskGroup() as group:
         while True:
             now = datetime.now(UTC).replace(microsecond=0).isoformat()
-            for job in await _due(embedded, now, last_runs):
+            for job in await _find_due(embedded, now, last_runs):
                 job_id = job["jobid"]
                 if job_id not in running or running[job_id].done():
                     last_runs[job_id] = now
@@ -35,11 +35,11 @@ async def run(embedded: EmbeddedSupabase) -> None:
             await asyncio.sleep(1)
 
 
-async def _due(embedded: EmbeddedSupabase, now: str, last_runs: dict[int, str]) -> list[DictRow]:
+async def _find_due(embedded: EmbeddedSupabase, now: str, last_runs: dict[int, str]) -> list[DictRow]:
     async with embedded.admin.connection() as connection:
-        if not await QUERIES.rows(connection, "has_cron"):
+        if not await QUERIES.fetch(connection, "has_cron"):
             return []
-        return await QUERIES.rows(connection, "due_jobs", now=now, last_runs=Jsonb(last_runs))
+        return await QUERIES.fetch(connection, "due_jobs", now=now, last_runs=Jsonb(last_runs))
 
 
 async def _run_job(embedded: EmbeddedSupabase, job: DictRow) -> None:
@@ -53,4 +53,4 @@ async def _run_job(embedded: EmbeddedSupabase, job: DictRow) -> None:
         log.warning("cron job failed", job_id=job["jobid"], error=message)
     async with embedded.admin.connection() as connection:
         ran = {"status": status, "message": message, "started": started}
-        await QUERIES.rows(connection, "keep_run", **job, **ran)
+        await QUERIES.fetch(connection, "keep_run", **job, **ran)

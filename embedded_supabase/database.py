@@ -1,4 +1,4 @@
-"""What the services share of the database: connections, statements kept in files, the caller's session."""
+"""The database for the services: connections, statements kept in files, the session of a caller."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _BECOME = "select set_config(name, setting, true) from json_each_text(%s) as giv
 
 
 class Queries:
-    """The statements of a file by name: `-- name: x` begins each."""
+    """The statements of a file. Each begins with the line `-- name: x`."""
 
     def __init__(self, path: Path) -> None:
         parts = (part.partition("\n") for part in path.read_text().split("-- name: ")[1:])
         self._texts = {name: text.encode() for name, _, text in parts}
 
-    async def rows(
+    async def fetch(
         self, connection: AsyncConnection[Any], query: str | sql.Composed, /, **values: Any
     ) -> list[DictRow]:
-        """What a statement gives, one of the file's or a composed one; no rows where it returns none."""
+        """Execute a statement of the file, or a composed one, and return its rows."""
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(self._texts[query] if isinstance(query, str) else query, values)
             return await cursor.fetchall() if cursor.description else []
 
 
 async def become(connection: Connection, caller: Caller, settings: Mapping[str, str]) -> None:
-    """Until the transaction ends the session is the caller's, its role and claims set as PostgREST does."""
+    """Give the session the caller's role and claims until the transaction ends, as PostgREST does."""
     given = {
         **settings,
         "request.jwt.claims": json.dumps(caller.claims | {"role": caller.role}),
@@ -47,6 +47,6 @@ async def become(connection: Connection, caller: Caller, settings: Mapping[str, 
     await connection.execute(_BECOME, [json.dumps(given)])
 
 
-def identifier(*names: str) -> sql.Identifier:
-    """A name in a statement that also has parameters, where a percent sign must be doubled."""
+def quote(*names: str) -> sql.Identifier:
+    """Quote a name for a statement with parameters: a percent sign is doubled."""
     return sql.Identifier(*(name.replace("%", "%%") for name in names))

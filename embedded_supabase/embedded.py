@@ -38,10 +38,27 @@ class EmbeddedSupabase:
 async def open_embedded(
     *, data_dir: Path, url: str, keys: Keys, config: Config, postgres: Postgres
 ) -> AsyncIterator[EmbeddedSupabase]:
-    """Open the pools on a running cluster; they are closed when the block ends."""
+    """Open the database pools on a running cluster. They are closed when the block ends.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Where storage and mail lie.
+    url : str
+        Where clients reach the gateway, as `http://127.0.0.1:8000`. Tokens name it as their issuer.
+    keys : Keys
+    config : Config
+        `supabase/config.toml`.
+    postgres : Postgres
+        A cluster that runs and has the platform's schemas (`install_platform`).
+
+    Yields
+    ------
+    EmbeddedSupabase
+    """
     async with AsyncExitStack() as opened:
 
-        async def pool(role: str, max_size: int) -> Pool:
+        async def open_pool(role: str, max_size: int) -> Pool:
             # Checked before each use: a crash of Postgres leaves dead connections in the pool.
             check = AsyncConnectionPool.check_connection
             made = AsyncConnectionPool(
@@ -56,8 +73,8 @@ async def open_embedded(
             config=config,
             postgres=postgres,
             tokens=Tokens(keys, f"{url}/auth/v1"),
-            authenticator=await pool("authenticator", 20),
-            auth_admin=await pool("supabase_auth_admin", 8),
-            storage_admin=await pool("supabase_storage_admin", 12),
-            admin=await pool("supabase_admin", 8),
+            authenticator=await open_pool("authenticator", 20),
+            auth_admin=await open_pool("supabase_auth_admin", 8),
+            storage_admin=await open_pool("supabase_storage_admin", 12),
+            admin=await open_pool("supabase_admin", 8),
         )

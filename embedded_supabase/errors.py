@@ -1,7 +1,12 @@
-"""Errors of the embedded Supabase: one root, with a stable code, a message and a remedy.
+"""Errors of the embedded Supabase.
 
-EmbeddedError
-└── RestError     an answer of the Data API that is an error (rest/errors.py)
+EmbeddedError         it cannot start, stop or do what is asked
+└── RestError         an error response of REST, in PostgREST's shape (rest/errors.py)
+
+AuthError             an error response of Auth, in GoTrue's shape (auth/errors.py)
+StorageError          an error response of Storage (storage/errors.py)
+realtime Refused      an error reply on a channel (realtime/authorization.py)
+InvalidToken          a key or token that does not verify (tokens.py)
 """
 
 from __future__ import annotations
@@ -10,7 +15,14 @@ from __future__ import annotations
 class EmbeddedError(Exception):
     """The embedded Supabase cannot start, stop or do what is asked.
 
-    `code` is stable and in snake_case. `message` says what is wrong, `remedy` what to do next.
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    code : str, optional
+        Stable, in snake_case. The class has a default.
+    remedy : str, optional
+        What to do next.
     """
 
     code = "embedded_supabase"

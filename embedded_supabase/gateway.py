@@ -26,7 +26,7 @@ from embedded_supabase.storage import app as storage
 log = structlog.get_logger(__name__)
 
 ANYBODY: dict[str, Any] = {"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"]}
-# What a browser's script may read of an answer; anything may be sent.
+# The response headers that a script in a browser may read.
 EXPOSE_HEADERS = [
     *("content-range", "content-location", "x-total-count", "link", "location", "etag", "accept-ranges"),
     *("upload-offset", "upload-length", "upload-expires", "tus-resumable", "tus-version", "tus-extension"),
@@ -46,17 +46,28 @@ ABSENT = {"/functions/v1/{path:path}": "Edge Functions are", "/graphql/v1{path:p
 
 
 def build(embedded: EmbeddedSupabase, *, beside: Mapping[str, ASGIApp] | None = None) -> Starlette:
-    """The gateway over an open `embedded`; `beside` maps further prefixes to apps.
+    """Build the app that serves everything on one port.
 
-    Background work of the services runs from start-up to shutdown. The apps in `beside` have their
-    own lifespans, entered here, since a mounted app's lifespan is not run by its parent.
+    Background work of the services runs from start-up to shutdown.
+
+    Parameters
+    ----------
+    embedded : EmbeddedSupabase
+        Open until the app has shut down.
+    beside : mapping of str to ASGI app, optional
+        Further apps by path prefix. Their lifespans are entered here: Starlette does not run the lifespan
+        of a mounted app.
+
+    Returns
+    -------
+    Starlette
     """
     beside = beside or {}
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as entered, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_forever(name, run, embedded)) for name, run in BACKGROUND.items()]
+            tasks = [group.create_task(_run_forever(name, run, embedded)) for name, run in BACKGROUND.items()]
             for app in beside.values():
                 if isinstance(app, Starlette):
                     await entered.enter_async_context(app.router.lifespan_context(app))
@@ -73,19 +84,19 @@ def build(embedded: EmbeddedSupabase, *, beside: Mapping[str, ASGIApp] | None = 
             Mount("/rest/v1", rest.build(embedded)),
             Mount("/storage/v1", storage.build(embedded)),
             Mount("/realtime/v1", realtime.build(embedded)),
-            *mail.outbox_routes(embedded),
+            *mail.build_outbox_routes(embedded),
             *(Mount(prefix, app) for prefix, app in beside.items()),
-            *(Route(path, _absent(what)) for path, what in ABSENT.items()),
+            *(Route(path, _refuse_absent(what)) for path, what in ABSENT.items()),
         ],
         middleware=[Middleware(CORSMiddleware, **ANYBODY, expose_headers=EXPOSE_HEADERS, max_age=3600)],
         lifespan=lifespan,
     )
 
 
-async def _forever(
+async def _run_forever(
     name: str, run: Callable[[EmbeddedSupabase], Awaitable[None]], embedded: EmbeddedSupabase
 ) -> None:
-    """Keep one piece of background work going: a lost database connection must not end it for good."""
+    """Run background work, and start it again when it fails: a lost connection must not end it."""
     while True:
         try:
             await run(embedded)
@@ -95,7 +106,7 @@ async def _forever(
             await asyncio.sleep(RESTART_DELAY_S)
 
 
-def _absent(what: str) -> JSONResponse:
-    """Itself an application, so that every method is answered."""
+def _refuse_absent(what: str) -> JSONResponse:
+    """A response is an ASGI app, so it serves every method."""
     message = f"{what} not part of the embedded Supabase."
     return JSONResponse({"code": "NOT_FOUND", "message": message}, status_code=404)

@@ -1,4 +1,4 @@
-"""The keys of one embedded Supabase: made on first start, kept in the data directory, mode 0600."""
+"""The keys of an embedded Supabase. The first start makes them in the data directory, mode 0600."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TEN_YEARS_S = 10 * 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class Keys:
-    """Everything secret about an embedded Supabase."""
+    """All secrets of an embedded Supabase."""
 
     publishable_key: str
-    """`sb_publishable_…`: what a browser carries; role `anon` until somebody signs in."""
+    """`sb_publishable_…`, for browsers. Its role is `anon`."""
     secret_key: str = field(repr=False)
-    """`sb_secret_…`: what a server carries; role `service_role`."""
+    """`sb_secret_…`, for servers. Its role is `service_role`."""
     anon_jwt: str
     service_role_jwt: str = field(repr=False)
     """The two older keys: JWTs signed with `jwt_secret` (HS256)."""
@@ -40,7 +40,17 @@ class Keys:
 
     @classmethod
     def load_or_make(cls, path: Path) -> Keys:
-        """The keys in `path`, made there if it does not exist."""
+        """Read the keys in `path`, or make them there.
+
+        Parameters
+        ----------
+        path : Path
+            A JSON file in a folder that exists.
+
+        Returns
+        -------
+        Keys
+        """
         if path.exists():
             return cls(**json.loads(path.read_text()))
         keys = cls.make()
@@ -53,6 +63,7 @@ class Keys:
 
     @classmethod
     def make(cls) -> Keys:
+        """Make new keys, without writing them."""
         jwt_secret = secrets.token_urlsafe(48)
         pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
@@ -60,8 +71,8 @@ class Keys:
         return cls(
             publishable_key=f"sb_publishable_{secrets.token_urlsafe(24)}",
             secret_key=f"sb_secret_{secrets.token_urlsafe(24)}",
-            anon_jwt=_role_jwt("anon", jwt_secret),
-            service_role_jwt=_role_jwt("service_role", jwt_secret),
+            anon_jwt=_make_role_jwt("anon", jwt_secret),
+            service_role_jwt=_make_role_jwt("service_role", jwt_secret),
             jwt_secret=jwt_secret,
             signing_key_pem=pem.decode(),
             signing_kid=secrets.token_hex(16),
@@ -71,7 +82,7 @@ class Keys:
         )
 
 
-def _role_jwt(role: str, jwt_secret: str) -> str:
+def _make_role_jwt(role: str, jwt_secret: str) -> str:
     now = int(time.time())
-    claims = {"iss": "supabase", "ref": "soundscape-local", "role": role}
+    claims = {"iss": "supabase", "ref": "soundscape-embedded", "role": role}
     return jwt.encode(claims | {"iat": now, "exp": now + TEN_YEARS_S}, jwt_secret, algorithm="HS256")

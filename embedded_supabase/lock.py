@@ -1,4 +1,4 @@
-"""One owner a data directory: an advisory lock that the kernel gives up when its holder dies."""
+"""One owner per data directory: an advisory lock, which the kernel releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -14,55 +14,77 @@ from typing import TextIO
 from embedded_supabase.errors import EmbeddedError
 
 TRY_FOR_S = 0.2
-"""A reader holds the lock for an instant to see whether anybody else does."""
+"""A reader takes the lock for an instant to see whether it is free."""
 
 
 @contextmanager
 def hold(data_dir: Path) -> Iterator[Callable[..., None]]:
-    """Own `data_dir` until the block ends; the yielded function adds facts for `read` to find.
+    """Own a data directory until the block ends.
 
-    Raises `EmbeddedError` naming the present owner.
+    Parameters
+    ----------
+    data_dir : Path
+        A folder that exists.
+
+    Yields
+    ------
+    callable
+        Publishes facts (`url="…"`, `db_url="…"`) for `read`.
+
+    Raises
+    ------
+    EmbeddedError
+        `already_running`, with the process that owns it.
     """
     path = data_dir / "lock"
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         deadline = time.monotonic() + TRY_FOR_S
-        while not _locked(file, fcntl.LOCK_EX):
+        while not _try_lock(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                owner = _facts(file.read())
+                owner = _parse_facts(file.read())
                 does = f"serves {owner['url']}" if "url" in owner else "is starting"
                 raise EmbeddedError(
                     f"{data_dir} is in use by process {owner.get('pid')}, which {does}.",
                     code="already_running",
-                    remedy="Use that one, stop it, or name another --data-dir.",
+                    remedy="Use it, stop it, or name another --data-dir.",
                 )
             time.sleep(0.01)
         facts: dict[str, str | int] = {"pid": os.getpid()}
 
-        def tell(**more: str | int) -> None:
+        def publish(**more: str | int) -> None:
             facts.update(more)
             path.write_text(json.dumps(facts))
 
-        tell()
+        publish()
         try:
-            yield tell
+            yield publish
         finally:
             path.write_text("")
 
 
 def read(data_dir: Path) -> dict[str, str | int] | None:
-    """What the running owner told of itself, `pid` at least; None where nobody runs.
+    """The facts that the running owner published.
 
     A killed owner leaves its facts behind, but not its lock.
+
+    Parameters
+    ----------
+    data_dir : Path
+
+    Returns
+    -------
+    dict or None
+        `pid`, and `url` and `db_url` once they are known. None when nobody owns the directory.
     """
     try:
         with (data_dir / "lock").open() as file:
-            return None if _locked(file, fcntl.LOCK_SH) else _facts(file.read())
+            return None if _try_lock(file, fcntl.LOCK_SH) else _parse_facts(file.read())
     except FileNotFoundError:
         return None
 
 
-def _locked(file: TextIO, kind: int) -> bool:
-    """Whether the lock could be had; it is given up when `file` is closed."""
+def _try_lock(file: TextIO, kind: int) -> bool:
+    """Whether the lock was free. Closing `file` releases it."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,9 +92,9 @@ def _locked(file: TextIO, kind: int) -> bool:
     return True
 
 
-def _facts(text: str) -> dict[str, str | int]:
+def _parse_facts(text: str) -> dict[str, str | int]:
     try:
         found = json.loads(text)
-    except ValueError:  # caught in the middle of being written
+    except ValueError:  # it is being written
         return {}
     return found if isinstance(found, dict) else {}

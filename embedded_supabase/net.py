@@ -1,6 +1,6 @@
-"""The sending half of pg_net: takes requests off `net.http_request_queue` and performs them.
+"""pg_net's worker: sends the requests in `net.http_request_queue`. Its SQL is an extension.
 
-Like pg_net: after commit, once, never retried; the answer lands in `net._http_response` for six hours.
+Like pg_net: after commit, once, never retried. The response stays in `net._http_response` for six hours.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ log = structlog.get_logger(__name__)
 
 USER_AGENT = "pg_net/0.19.5"
 CHANNEL = "soundscape_net"
-MOST_AT_ONCE = 50
-"""Requests under way. One whose peer is slow has a place until its time is over; the others go on."""
+MAX_AT_ONCE = 50
+"""Requests under way at the same time. A slow peer occupies one of them until its timeout."""
 POLL_S = 5.0
-"""A notification can be missed while reconnecting; the queue is looked at this often regardless."""
+"""How often the queue is read without a notification: one can be missed while reconnecting."""
 QUERIES = Queries(Path(__file__).with_name("background.sql"))
 
 
@@ -42,43 +42,43 @@ async def run(embedded: EmbeddedSupabase) -> None:
     ):
         await connection.execute(f"listen {CHANNEL}")
         while True:
-            if len(running) == MOST_AT_ONCE:
+            if len(running) == MAX_AT_ONCE:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            asked = await QUERIES.rows(connection, "take_requests", most=MOST_AT_ONCE - len(running))
+            asked = await QUERIES.fetch(connection, "take_requests", most=MAX_AT_ONCE - len(running))
             for each in asked:
                 task = group.create_task(_send(embedded, client, each))
                 running.add(task)
                 task.add_done_callback(running.discard)
             if asked:
                 continue
-            await QUERIES.rows(connection, "forget_answers")
+            await QUERIES.fetch(connection, "forget_answers")
             async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                 pass
 
 
 async def _send(embedded: EmbeddedSupabase, client: httpx.AsyncClient, asked: DictRow) -> None:
-    answer, timeout_ms = {"id": asked["id"]}, asked["timeout_milliseconds"]
+    row, timeout_ms = {"id": asked["id"]}, asked["timeout_milliseconds"]
     try:
-        # pg_net passes every value of a header on as its text.
-        headers = {name: _text(value) for name, value in (asked["headers"] or {}).items()}
+        # pg_net sends every header value as text.
+        headers = {name: _write_text(value) for name, value in (asked["headers"] or {}).items()}
         limit_s = timeout_ms / 1000
-        async with asyncio.timeout(limit_s):  # httpx gives that time to each read; it is meant for the whole
+        async with asyncio.timeout(limit_s):  # httpx gives this time to each read; pg_net means the whole
             response = await client.request(
                 asked["method"], asked["url"], headers=headers, content=asked["body"], timeout=limit_s
             )
-        answer |= {"status_code": response.status_code, "headers": dict(response.headers)}
-        # As pg_net: the bytes, whatever charset they are said to be in.
-        answer["content"] = response.content.decode(errors="replace").replace("\x00", "")
+        row |= {"status_code": response.status_code, "headers": dict(response.headers)}
+        # As pg_net: the bytes, whatever charset the response names.
+        row["content"] = response.content.decode(errors="replace").replace("\x00", "")
     except (TimeoutError, httpx.TimeoutException):
-        answer |= {"timed_out": True, "error_msg": f"Timeout of {timeout_ms} ms reached"}
+        row |= {"timed_out": True, "error_msg": f"Timeout of {timeout_ms} ms reached"}
     except Exception as error:
-        # Whatever is wrong with one request or its answer, it must not lose the others.
+        # A failure of one request must not lose the others.
         if not isinstance(error, httpx.HTTPError):
-            log.exception("a request could not be sent or its answer not be read", request_id=asked["id"])
-        answer["error_msg"] = str(error) or type(error).__name__
+            log.exception("a request failed", request_id=asked["id"])
+        row["error_msg"] = str(error) or type(error).__name__
     async with embedded.admin.connection() as connection:
-        await QUERIES.rows(connection, "keep_answer", answer=Jsonb(answer))
+        await QUERIES.fetch(connection, "keep_answer", answer=Jsonb(row))
 
 
-def _text(value: Any) -> str:
+def _write_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

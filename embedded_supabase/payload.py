@@ -1,4 +1,4 @@
-"""The body of a request: its bytes up to a limit, and the JSON in them."""
+"""The body of a request: a size limit, and JSON that everybody can read again."""
 
 from __future__ import annotations
 
@@ -9,39 +9,36 @@ from typing import Any
 from pydantic_core import from_json
 from starlette.requests import Request
 
-MOST_LEVELS = 100
-"""What is kept is written inside other JSON, and read again by parsers that end at 200 levels."""
+MAX_LEVELS = 100
+"""Of nested JSON. It is stored inside other JSON, and some parsers end at 200 levels."""
 _NESTS = (dict, list)
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-async def read(request: Request, most_bytes: int, too_large: Exception) -> bytes:
-    """The body. Raises `too_large` as soon as it is longer than `most_bytes`."""
+async def read_body(request: Request, max_bytes: int, too_large: Exception) -> bytes:
+    """Read the body. Raises `too_large` as soon as it is longer than `max_bytes`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > most_bytes:
+        if len(body) > max_bytes:
             raise too_large
     return bytes(body)
 
 
 def parse(text: bytes | str) -> Any:
-    """JSON that all can read again: no NaN, no infinity, no half of a surrogate pair, 200 levels at most.
-
-    Raises ValueError.
-    """
+    """Parse strict JSON. Raises ValueError for NaN, infinity, half a surrogate pair or over 200 levels."""
     value = from_json(text, allow_inf_nan=False)
-    json.dumps(value, allow_nan=False)  # 1e999 is read as an infinity
+    json.dumps(value, allow_nan=False)  # 1e999 was read as infinity
     return value
 
 
 def parse_storable(text: bytes | str) -> Any:
-    """JSON that Postgres can hold too, without NUL, in `MOST_LEVELS` at most. Raises ValueError."""
+    """Parse JSON that Postgres can hold. Raises ValueError for NUL and over `MAX_LEVELS` levels too."""
     value = parse(text)
     if _NUL.search(json.dumps(value)):
         raise ValueError("\\u0000 cannot be stored")
     level = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         parts = (list(it.values()) if isinstance(it, dict) else it for it in level if isinstance(it, _NESTS))
         level = [inner for part in parts for inner in part]
     if any(isinstance(it, _NESTS) for it in level):

@@ -1,4 +1,4 @@
-"""A fresh cluster becomes a Supabase project: roles, platform schemas, extensions, once."""
+"""Roles, platform schemas and extensions that make a fresh cluster a Supabase project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ SCHEMA = Path(__file__).parent / "schema"
 
 
 def install_platform(postgres: Postgres) -> bool:
-    """Apply `schema/*.sql` in one transaction; False when this cluster has them already."""
+    """Apply `schema/*.sql` in one transaction.
+
+    Parameters
+    ----------
+    postgres : Postgres
+        A running cluster.
+
+    Returns
+    -------
+    bool
+        False when the cluster has the platform already. Then nothing is done.
+    """
     with psycopg.connect(postgres.dsn(SUPERUSER)) as connection:
         if connection.execute("select 1 from pg_roles where rolname = 'authenticator'").fetchone():
             return False

@@ -1,4 +1,4 @@
-"""A real Postgres of our own: made, started and stopped on loopback."""
+"""The embedded Postgres: makes, starts and stops a cluster on loopback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from pathlib import Path
 
 import psycopg
 
-from embedded_supabase.binaries import REACHABLE_HOME, UNPRIVILEGED_UID, binaries, identity, reachable
+from embedded_supabase.binaries import (
+    REACHABLE_HOME,
+    UNPRIVILEGED_UID,
+    choose_user,
+    find_binaries,
+    is_reachable,
+)
 from embedded_supabase.errors import EmbeddedError
 
 SUPERUSER = "supabase_admin"
@@ -33,32 +39,59 @@ STOP_TIMEOUT_S = 20.0
 
 @dataclass
 class Postgres:
-    """A cluster in `home`, running while this object is started.
+    """A cluster.
 
-    Raises `EmbeddedError` when the binaries are missing or the server does not come up; the
-    server's own words are in `home/postgres.log`.
+    Parameters
+    ----------
+    home : Path
+        Its folder. As root, the cluster lies elsewhere where `nobody` cannot enter this folder.
+    password : str
+        Of every role that can log in.
+    durable : bool
+        False turns fsync off: for tests, whose data nobody will miss.
+    port : int
+        On 127.0.0.1; 0 takes a free one at `start`.
     """
 
     home: Path
     password: str
     durable: bool = True
-    """False turns fsync off: for tests, whose data nobody will miss."""
     port: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def dsn(self, role: str = "postgres", *, dbname: str = "postgres") -> str:
-        """The connection string of `role` on this cluster."""
+        """The connection string of a role.
+
+        Parameters
+        ----------
+        role : str
+            `SUPERUSER`, `postgres` or a role of a service.
+        dbname : str
+
+        Returns
+        -------
+        str
+            A `postgresql://` URL with the password.
+        """
         return f"postgresql://{role}:{self.password}@127.0.0.1:{self.port}/{dbname}"
 
     @property
     def log_path(self) -> Path:
+        """The server's log file."""
         return self._root / "postgres.log"
 
     def start(self) -> None:
-        """Make the cluster if there is none, take over from a dead owner, and start."""
+        """Start the server. Makes the cluster first where there is none, and stops a dead owner's server.
+
+        Raises
+        ------
+        EmbeddedError
+            `postgres_missing` without binaries, `postgres_failed` when the server does not come up. Its own
+            messages are in `log_path`.
+        """
         if ":" in str(self._root):
             raise EmbeddedError(
-                f"Postgres separates folders by colons, and there is one in {self._root}.",
+                f"The path {self._root} has a colon. Postgres reads a colon as the end of a path.",
                 code="postgres_failed",
                 remedy="Name another --data-dir.",
             )
@@ -69,13 +102,13 @@ class Postgres:
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._end_orphan()
-        self._place_extensions()
-        self.port = self.port or _free_port()
+        self._install_extensions()
+        self.port = self.port or _find_free_port()
         self._launch()
         self._await_ready()
 
     def stop(self) -> None:
-        """Fast shutdown: sessions end, data is checkpointed."""
+        """Shut down fast: sessions end, data is checkpointed. Does nothing when it is not running."""
         if self._process is None:
             return
         for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
@@ -88,7 +121,7 @@ class Postgres:
         self._process = None
 
     def erase(self) -> None:
-        """Forget the cluster in `home`, ending what a killed owner left running on it."""
+        """Delete the cluster in `home`. Stops the server that a killed owner left running on it."""
         if self._data.exists():
             self._end_orphan()
         shutil.rmtree(self._root, ignore_errors=True)
@@ -98,7 +131,7 @@ class Postgres:
     @property
     def _root(self) -> Path:
         """`home`, or a place the unprivileged uid can enter when `home` is not one."""
-        if os.geteuid() != 0 or reachable(self.home.parent.resolve()):
+        if os.geteuid() != 0 or is_reachable(self.home.parent.resolve()):
             return self.home
         name = sha256(str(self.home.resolve()).encode()).hexdigest()[:16]
         return REACHABLE_HOME / name
@@ -108,7 +141,7 @@ class Postgres:
         return self._root / "data"
 
     def _run(self, command: list[str]) -> None:
-        result = subprocess.run(command, capture_output=True, text=True, cwd="/", **identity())  # noqa: S603
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/", **choose_user())  # noqa: S603
         if result.returncode != 0:
             raise EmbeddedError(
                 f"{Path(command[0]).name} failed: {result.stderr.strip() or result.stdout.strip()}",
@@ -119,7 +152,7 @@ class Postgres:
     # -- life -------------------------------------------------------------------------------------
 
     def _initialise(self) -> None:
-        # A half-made cluster (killed inside initdb) has no PG_VERSION or no configuration: begin again.
+        # A cluster whose initdb was killed has no PG_VERSION: start over.
         shutil.rmtree(self._data, ignore_errors=True)
         making = self._root / f"making-{secrets.token_hex(4)}"
         with tempfile.NamedTemporaryFile("w", dir=self._root, suffix=".pw") as password_file:
@@ -128,14 +161,14 @@ class Postgres:
             if os.geteuid() == 0:
                 os.chown(password_file.name, UNPRIVILEGED_UID, -1)
             self._run([
-                str(binaries() / "initdb"), "-D", str(making), "-U", SUPERUSER, "--auth=scram-sha-256",
+                str(find_binaries() / "initdb"), "-D", str(making), "-U", SUPERUSER, "--auth=scram-sha-256",
                 f"--pwfile={password_file.name}", "--encoding=UTF8", "--locale-provider=builtin",
                 "--locale=C.UTF-8", "--no-sync",
             ])  # fmt: skip
         making.rename(self._data)
 
-    def _place_extensions(self) -> None:
-        """SQL extensions of ours, where Postgres (whatever its uid) can read them."""
+    def _install_extensions(self) -> None:
+        """Copy our SQL extensions to where Postgres can read them, whatever its uid."""
         target = self._root / "share" / "extension"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(EXTENSIONS, target)
@@ -147,13 +180,13 @@ class Postgres:
 
     def _launch(self) -> None:
         shutil.copyfile(CONFIGURATION, self._data / "postgresql.conf")
-        command = [str(binaries() / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+        command = [str(find_binaries() / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-c", f"extension_control_path={self._root / 'share'}:$system"]
         if not self.durable:
-            # synchronous_commit stays on: the logical stream ends where the log was flushed, and the
-            # background flush would make every change 200 ms late.
+            # synchronous_commit stays on. The logical stream ends where the log was flushed; the background
+            # flush alone would make every change 200 ms late.
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
-        # The kernel ties the signal to the thread that forked, so only the main thread may ask for it.
+        # The signal comes when the thread that forked ends, so only the main thread may ask for it.
         may_die_with_us = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
@@ -162,10 +195,10 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                # A Ctrl-C in the terminal is ours to handle: we stop Postgres after the services.
+                # A Ctrl-C in the terminal must not reach Postgres: we stop it after the services.
                 start_new_session=True,
                 preexec_fn=_die_with_parent if may_die_with_us else None,
-                **identity(),
+                **choose_user(),
             )
 
     def _await_ready(self) -> None:
@@ -187,9 +220,9 @@ class Postgres:
             time.sleep(0.02)
 
     def _end_orphan(self) -> None:
-        """Stop the server that a killed predecessor left running on this directory.
+        """Stop the server that a killed owner left running on this directory.
 
-        Our caller holds the lock of the data directory, so no living owner is robbed.
+        The caller holds the lock of the data directory, so the owner is not alive.
         """
         pid_file = self._data / "postmaster.pid"
         try:
@@ -198,37 +231,37 @@ class Postgres:
         except FileNotFoundError:
             return
         except ValueError:
-            pid_file.unlink()  # the disk was full, or power failed: Postgres refuses to start over it
+            pid_file.unlink()  # a full disk or a power cut left it broken: Postgres would refuse to start
             return
-        command_line = _command_line(pid)
+        command_line = _read_command_line(pid)
         if str(self._data) not in command_line:
-            # After a reboot the number may be anybody's: `pg_ctl stop` would signal them, and Postgres
-            # take them for a living server. The rest of the file helps it look for the dead one's children.
+            # After a reboot another process may have the pid: `pg_ctl stop` would signal it, and Postgres
+            # would take it for a running server. In the rest Postgres finds the dead server's children.
             if command_line:
                 pid_file.write_text(f"{NOBODYS_PID}\n{rest}")
             return
         self._run([
-            str(binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
+            str(find_binaries() / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "20",
         ])  # fmt: skip
 
 
 def _die_with_parent() -> None:
-    """PR_SET_PDEATHSIG: a kill -9 of ours becomes a fast shutdown of Postgres."""
+    """Shut Postgres down fast when this process is killed (PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
-def _command_line(pid: int) -> str:
-    """How process `pid` was started; empty when there is none."""
+def _read_command_line(pid: int) -> str:
+    """The command line of process `pid`; empty when there is no such process."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
-    asked = ["ps", "-o", "args=", "-p", str(pid)]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    command = ["ps", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -250,8 +283,8 @@ def _write_pgmq(target: Path) -> None:
 
 
 def _trust_vector(target: Path) -> None:
-    """Hosted projects let `postgres` (no superuser) create pgvector; the wheel's control file does not."""
-    shipped = binaries().parent / "share" / "extension"
+    """Let `postgres`, which is no superuser, create pgvector, as on hosted projects."""
+    shipped = find_binaries().parent / "share" / "extension"
     control = (shipped / "vector.control").read_text()
     match = re.search(r"default_version = '([^']+)'", control)
     if match is None:

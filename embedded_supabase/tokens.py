@@ -1,7 +1,7 @@
-"""Who is calling: API keys and JWTs, minted and verified.
+"""Who is calling: API keys and JWTs.
 
-A client sends `apikey` always, and `Authorization: Bearer` with a user's token or, when nobody is
-signed in, with the key itself.
+A client always sends `apikey`. It also sends `Authorization: Bearer` with a user's token, or with the key
+itself when nobody is signed in.
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from embedded_supabase.keys import Keys
 
-REMEMBERED_TOKENS = 1024
-"""Verified tokens kept, so that a signature is checked once and not with every request."""
+CACHED_TOKENS = 1024
+"""How many verified tokens are kept. The signature of each is checked once, not at every request."""
 
 API_ROLES = frozenset({"anon", "authenticated", "service_role"})
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A verified caller: the database role it acts under and the claims policies see."""
+    """A verified caller.
+
+    Parameters
+    ----------
+    role : str
+        The database role: `anon`, `authenticated` or `service_role`.
+    claims : dict
+        Of the token. Policies see them.
+    """
 
     role: str
     claims: dict[str, Any]
@@ -43,7 +51,15 @@ ANONYMOUS = Caller("anon", {"role": "anon"})
 
 
 class InvalidToken(Exception):
-    """A missing, malformed, expired or wrongly signed token; `message` is the real services' wording."""
+    """A key or token is missing, malformed, expired or wrongly signed.
+
+    Parameters
+    ----------
+    message : str
+        In the words of the real services.
+    code : str
+        `no_api_key`, `invalid_api_key`, `expired`, `bad_jwt` or `invalid_token`.
+    """
 
     def __init__(self, message: str, code: str = "invalid_token") -> None:
         super().__init__(message)
@@ -52,7 +68,14 @@ class InvalidToken(Exception):
 
 
 class Tokens:
-    """Mints and verifies the tokens of one project."""
+    """Signs and verifies the tokens of an embedded Supabase.
+
+    Parameters
+    ----------
+    keys : Keys
+    issuer : str
+        The `iss` claim, as `http://127.0.0.1:8000/auth/v1`.
+    """
 
     def __init__(self, keys: Keys, issuer: str) -> None:
         self.issuer = issuer
@@ -61,7 +84,7 @@ class Tokens:
         assert isinstance(private, EllipticCurvePrivateKey)
         self._private = private
         self._public = private.public_key()
-        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._verified)
+        self._verify_cached = lru_cache(CACHED_TOKENS)(self._verify_signature)
         self._known = {
             keys.publishable_key: ANONYMOUS,
             keys.secret_key: SERVICE,
@@ -70,19 +93,40 @@ class Tokens:
         }
 
     def mint(self, claims: dict[str, Any]) -> str:
-        """An access token for `claims`, ES256 with the project's `kid`."""
+        """Sign an access token (ES256, with the project's `kid`).
+
+        Parameters
+        ----------
+        claims : dict
+
+        Returns
+        -------
+        str
+        """
         return jwt.encode(claims, self._private, "ES256", headers={"kid": self._keys.signing_kid})
 
     def verify(self, token: str) -> dict[str, Any]:
-        """The claims of a token signed by this project.
+        """Verify a token signed by this project.
 
-        The algorithm is chosen by us from two, never by the token alone: ES256 with our `kid`, or
-        HS256 with the older shared secret. Raises `InvalidToken`.
+        Two algorithms are accepted: ES256 with our `kid`, and HS256 with the older shared secret.
+
+        Parameters
+        ----------
+        token : str
+
+        Returns
+        -------
+        dict
+            The claims; the caller's own copy.
+
+        Raises
+        ------
+        InvalidToken
         """
-        claims = self._remembered(token)
-        return dict(claims if claims["exp"] > time.time() else self._verified(token))
+        claims = self._verify_cached(token)
+        return dict(claims if claims["exp"] > time.time() else self._verify_signature(token))
 
-    def _verified(self, token: str) -> dict[str, Any]:
+    def _verify_signature(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError as error:
@@ -109,16 +153,30 @@ class Tokens:
             raise InvalidToken('unexpected "iss" claim value', "bad_jwt")
         return claims
 
-    def caller(self, *, apikey: str | None, authorization: str | None, key_required: bool = True) -> Caller:
-        """The caller behind a request's two headers. Raises `InvalidToken`.
+    def identify(self, *, apikey: str | None, authorization: str | None, key_required: bool = True) -> Caller:
+        """Find the caller of a request.
 
-        Without `Authorization` the key speaks for itself. A token without a key is refused, as the hosted
-        gateway does, except where `key_required` is false: it lets Storage's requests through unasked, and
-        tus-js-client sends a token alone.
+        Parameters
+        ----------
+        apikey : str or None
+            The header. Alone it identifies the caller.
+        authorization : str or None
+            The header `Bearer TOKEN`.
+        key_required : bool
+            Whether a token without a key is refused, as by the hosted gateway. That gateway lets Storage's
+            requests through, and tus-js-client sends a token alone.
+
+        Returns
+        -------
+        Caller
+
+        Raises
+        ------
+        InvalidToken
         """
         scheme, _, bearer = (authorization or "").partition(" ")
         bearer = bearer.strip()
-        by_key = self.by_key(apikey)
+        by_key = self.find_by_key(apikey)
         if apikey is not None and by_key is None:
             raise InvalidToken("Invalid API key", "invalid_api_key")
         if by_key is None and (key_required or not bearer):
@@ -127,7 +185,7 @@ class Tokens:
             return by_key
         if scheme.lower() != "bearer":
             raise InvalidToken("Invalid Compact JWS", "bad_jwt")
-        known = self.by_key(bearer)
+        known = self.find_by_key(bearer)
         if known is not None:
             return known
         claims = self.verify(bearer)
@@ -136,14 +194,14 @@ class Tokens:
             raise InvalidToken('unexpected "role" claim value', "bad_jwt")
         return Caller(role, claims)
 
-    def jwks(self) -> dict[str, Any]:
-        """The public half of the signing key, as `/.well-known/jwks.json` serves it."""
+    def read_jwks(self) -> dict[str, Any]:
+        """The public half of the signing key, as `/.well-known/jwks.json` serves it (RFC 7517)."""
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._public))
         public |= {"kid": self._keys.signing_kid, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}
         return {"keys": [public]}
 
-    def by_key(self, candidate: str | None) -> Caller | None:
-        """Whose key that is; None for what is no key of this project. Takes as long for each."""
+    def find_by_key(self, candidate: str | None) -> Caller | None:
+        """The caller whose key this is; None for any other text. Takes the same time for each."""
         found = None
         for key, caller in self._known.items():
             if hmac.compare_digest(key.encode(), (candidate or "").encode()):

@@ -9,8 +9,8 @@ from uuid import uuid4
 from starlette.responses import RedirectResponse, Response
 
 from embedded_supabase.auth import codes, mail, redirects, sessions, users
-from embedded_supabase.auth.body import valid_email
-from embedded_supabase.auth.call import Answer, Call, Row
+from embedded_supabase.auth.body import check_email
+from embedded_supabase.auth.call import Call, Result, Row
 from embedded_supabase.auth.codes import PKCE_PREFIX, TokenType
 from embedded_supabase.auth.errors import AuthError, feature_disabled, invalid
 from embedded_supabase.auth.mail import LETTERS
@@ -20,74 +20,74 @@ TYPES: dict[str, list[TokenType]] = {
     "email": ["confirmation_token", "recovery_token"],
     "email_change": ["email_change_token_new", "email_change_token_current"],
 }
-HALF_WAY = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
+ONE_CONFIRMED = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
 
 
-async def signup(call: Call) -> Row:
+async def sign_up(call: Call) -> Row:
     if not call.body.email and not call.body.phone:
-        return await _anonymously(call)
+        return await _sign_up_anonymously(call)
     call.spend("sign_in_sign_ups")
     _check_sign_up(call)
-    email = call.body.address()
+    email = call.body.read_address()
     if not call.settings.email.enable_signup:
         raise AuthError("email_provider_disabled", "Email signups are disabled", status=400)
     if not call.body.password:
         raise invalid("Signup requires a valid password")
-    password_hash = await users.hashed(call.body.password, call.settings)
-    await call.one("claim_email", email=email)
-    user = await call.one("user_by_email", email=email)
+    password_hash = await users.hash_password(call.body.password, call.settings)
+    await call.find("claim_email", email=email)
+    user = await call.find("user_by_email", email=email)
     if not call.settings.email.enable_confirmations:
         if user is not None:
             raise AuthError("user_already_exists")
         user = await users.sign_up(call, email, password_hash)
-        user = await call.row("confirm_email", id=user["id"])
+        user = await call.fetch("confirm_email", id=user["id"])
         return await sessions.start(call, user, "password")
     if user is not None and user["email_confirmed_at"] is not None:
-        return _look_alike(email, users.merged(None, call.body.data))
+        return _imitate_user(email, users.merge_metadata(None, call.body.data))
     # Of somebody who has not confirmed yet nothing is changed: anyone may claim an address.
     user = await mail.send(call, user or await users.sign_up(call, email, password_hash), "signup")
-    return await users.wire(call, user)
+    return await users.render(call, user)
 
 
-async def otp(call: Call) -> Row:
-    email = _asks_for_mail(call, "One of email or phone must be set")
+async def send_otp(call: Call) -> Row:
+    email = _check_mail_request(call, "One of email or phone must be set")
     if not call.settings.email.enable_signup:
         raise AuthError("email_provider_disabled")
-    random_password = await users.hashed("", call.settings)  # asked first: it takes its time
-    await call.one("claim_email", email=email)
-    user = await call.one("user_by_email", email=email)
+    random_password = await users.hash_password("", call.settings)  # asked first: it takes its time
+    await call.find("claim_email", email=email)
+    user = await call.find("user_by_email", email=email)
     if user is None:
         if not call.body.create_user:
             raise AuthError("otp_disabled")
         _check_sign_up(call)
         user = await users.sign_up(call, email, random_password)
         if not call.settings.email.enable_confirmations:
-            user = await call.row("confirm_email", id=user["id"])
+            user = await call.fetch("confirm_email", id=user["id"])
     await mail.send(call, user, "signup" if user["email_confirmed_at"] is None else "magiclink")
     return {}
 
 
 async def recover(call: Call) -> Row:
-    email = _asks_for_mail(call, "Password recovery requires an email")
-    user = await call.one("user_by_email", email=email)
+    email = _check_mail_request(call, "Password recovery requires an email")
+    user = await call.find("user_by_email", email=email)
     if user is not None:  # else the answer is the same: nobody learns who is registered
         await mail.send(call, user, "recovery")
     return {}
 
 
 async def resend(call: Call) -> Row:
-    email, kind = _asks_for_mail(call, "Type provided requires an email address"), call.body.type
+    email, kind = _check_mail_request(call, "Type provided requires an email address"), call.body.type
     if kind not in ("signup", "email_change"):
         raise invalid("Missing one of these types: signup, email_change, sms, phone_change")
-    user = await call.one("user_by_email", email=email)
+    user = await call.find("user_by_email", email=email)
     if user and (user["email_confirmed_at"] is None if kind == "signup" else user["email_change"]):
         await mail.send(call, user, kind)
     return {}
 
 
-def _asks_for_mail(call: Call, without_address: str) -> str:
+def _check_mail_request(call: Call, without_address: str) -> str:
     call.spend("sign_in_sign_ups")
-    return call.body.address(without_address)
+    return call.body.read_address(without_address)
 
 
 def _check_sign_up(call: Call) -> None:
@@ -95,7 +95,7 @@ def _check_sign_up(call: Call) -> None:
         raise AuthError("signup_disabled")
 
 
-async def _anonymously(call: Call) -> Row:
+async def _sign_up_anonymously(call: Call) -> Row:
     if not call.settings.enable_anonymous_sign_ins:
         raise AuthError("anonymous_provider_disabled")
     _check_sign_up(call)
@@ -104,7 +104,7 @@ async def _anonymously(call: Call) -> Row:
     return await sessions.start(call, user, "anonymous")
 
 
-def _look_alike(email: str, data: Row) -> Row:
+def _imitate_user(email: str, data: Row) -> Row:
     """What a stranger who signs up with a taken address is shown: a user that does not exist."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     return {
@@ -124,23 +124,23 @@ def _look_alike(email: str, data: Row) -> Row:
 # -- the user ---------------------------------------------------------------------------------------
 
 
-async def get_user(call: Call) -> Answer:
-    return await users.wire(call, await call.signed_in())
+async def get_user(call: Call) -> Result:
+    return await users.render(call, await call.find_signed_in_user())
 
 
-async def update_user(call: Call) -> Answer:
+async def update_user(call: Call) -> Result:
     body = call.body
     if body.phone:
         raise AuthError("phone_provider_disabled")
-    email = valid_email(body.email) if body.email else ""
-    user = await call.signed_in()
+    email = check_email(body.email) if body.email else ""
+    user = await call.find_signed_in_user()
     session_id = user["session_id"]
     if body.app_metadata:
         raise AuthError("not_admin", "Updating app_metadata requires admin privileges")
     if body.password:
         if user["is_anonymous"] and not email:
             raise invalid("Updating password of an anonymous user without an email or phone is not allowed")
-        password_hash = await users.hashed(body.password, call.settings)
+        password_hash = await users.hash_password(body.password, call.settings)
         if await users.matches(body.password, user["encrypted_password"]):
             raise AuthError("same_password")
         user = await users.save(call, user, encrypted_password=password_hash)
@@ -148,73 +148,73 @@ async def update_user(call: Call) -> Answer:
     if body.data:
         user = await users.save(call, user, raw_user_meta_data=body.data)
     if email and email != user["email"]:
-        if await call.one("user_by_email", email=email) is not None:
+        if await call.find("user_by_email", email=email) is not None:
             raise AuthError("email_exists")
         if user["is_anonymous"] and not call.settings.email.enable_confirmations:
             user = await take_new_email(call, user, email)
         else:
             user = await users.save(call, user, email_change=email, email_change_confirm_status=0)
             user = await mail.send(call, user, "email_change")
-    return await users.wire(call, user)
+    return await users.render(call, user)
 
 
-async def logout(call: Call) -> Answer:
-    scope = call.query("scope") or "global"
+async def log_out(call: Call) -> Result:
+    scope = call.read_query("scope") or "global"
     if scope not in ("global", "local", "others"):
         raise invalid(f'Unsupported logout scope "{scope}"')
-    user = await call.signed_in()
+    user = await call.find_signed_in_user()
     await sessions.end(call, user, user["session_id"], scope)
     return Response(status_code=204)
 
 
-async def reauthenticate(call: Call) -> Answer:
-    call.auth.claims(call.request)
+async def reauthenticate(call: Call) -> Result:
+    call.auth.read_claims(call.request)
     raise feature_disabled("Reauthentication")
 
 
-async def link_identity(call: Call) -> Answer:
-    call.auth.claims(call.request)
+async def link_identity(call: Call) -> Result:
+    call.auth.read_claims(call.request)
     raise AuthError("manual_linking_disabled")
 
 
 # -- proving an address -----------------------------------------------------------------------------
 
 
-async def verify_code(call: Call) -> Answer:
+async def verify_code(call: Call) -> Result:
     """POST: an address with its code, or the hash of a link; a session comes back."""
     body = call.body
-    types = _types(call, body.type, body.token or body.token_hash, TYPES)
+    types = _find_types(call, body.type, body.token or body.token_hash, TYPES)
     if body.token_hash:
         if body.token or body.email or body.phone:
             raise invalid("Only the token_hash and type should be provided")
-        user = await _proved(call, types, token_hash=body.token_hash)
+        user = await _prove_address(call, types, token_hash=body.token_hash)
     else:
-        address = body.address("Only an email address or phone number should be provided on verify")
-        user = await _proved(call, types, address=address, otp=body.token.replace("-", ""))
-    return await sessions.start(call, user, "otp") if user else {"msg": HALF_WAY, "code": "200"}
+        address = body.read_address("Only an email address or phone number should be provided on verify")
+        user = await _prove_address(call, types, address=address, otp=body.token.replace("-", ""))
+    return await sessions.start(call, user, "otp") if user else {"msg": ONE_CONFIRMED, "code": "200"}
 
 
-async def verify_link(call: Call) -> Answer:
+async def verify_link(call: Call) -> Result:
     """GET: a link from a mail; the browser is sent on with tokens, an auth code or an error."""
-    token, kind, target = call.query("token"), call.query("type"), call.target()
+    token, kind, target = call.read_query("token"), call.read_query("type"), call.choose_target()
     in_query = token.startswith(PKCE_PREFIX)
     try:
         async with call.connection.transaction():
-            user = await _proved(call, _types(call, kind, token, LETTERS), token_hash=token)
+            user = await _prove_address(call, _find_types(call, kind, token, LETTERS), token_hash=token)
             if user is None:
-                onward = redirects.with_message(target, HALF_WAY, in_query=in_query)
+                onward = redirects.add_message(target, ONE_CONFIRMED, in_query=in_query)
             elif in_query:
                 code = await codes.issue_code(call, user, method=LETTERS[kind].flow_method)
-                onward = redirects.with_query(target, code=code)
+                onward = redirects.add_query(target, code=code)
             else:
                 session = await sessions.start(call, user, "otp")
-                onward = redirects.with_session(target, session, type=kind)
+                onward = redirects.add_session(target, session, type=kind)
     except AuthError as error:
-        onward = redirects.with_error(target, error, in_query=in_query)
+        onward = redirects.add_error(target, error, in_query=in_query)
     return RedirectResponse(onward, status_code=303)
 
 
-def _types(call: Call, kind: str, token: str, known: Container[str]) -> list[TokenType]:
+def _find_types(call: Call, kind: str, token: str, known: Container[str]) -> list[TokenType]:
     call.spend("token_verifications")
     if not token:
         raise invalid("Verify requires a token or a token hash")
@@ -225,7 +225,7 @@ def _types(call: Call, kind: str, token: str, known: Container[str]) -> list[Tok
     return TYPES[kind]
 
 
-async def _proved(call: Call, types: list[TokenType], **proof: str) -> Row | None:
+async def _prove_address(call: Call, types: list[TokenType], **proof: str) -> Row | None:
     """Spend a code and do what it stands for; None while the other address has yet to agree."""
     user, kind = await codes.spend(call, types, **proof)
     if kind in TYPES["email_change"]:
@@ -235,15 +235,15 @@ async def _proved(call: Call, types: list[TokenType], **proof: str) -> Row | Non
             return None
         return await take_new_email(call, user, user["email_change"])
     if kind == "confirmation_token" and user["invited_at"] is not None and not user["encrypted_password"]:
-        user = await users.save(call, user, encrypted_password=await users.hashed("", call.settings))
+        user = await users.save(call, user, encrypted_password=await users.hash_password("", call.settings))
     if kind == "confirmation_token" or user["email_confirmed_at"] is None:
-        await call.one("confirm_email", id=user["id"])
-    return await call.row("void_codes", id=user["id"])
+        await call.find("confirm_email", id=user["id"])
+    return await call.fetch("void_codes", id=user["id"])
 
 
 async def take_new_email(call: Call, user: Row, address: str) -> Row:
     """The address is proved: it replaces the old one, and an anonymous user is one no more."""
     await users.set_email(call, user, address)
     await users.save(call, user, email_change="", email_change_confirm_status=0, is_anonymous=False)
-    await call.one("confirm_email", id=user["id"])
-    return await call.row("void_codes", id=user["id"])
+    await call.find("confirm_email", id=user["id"])
+    return await call.fetch("void_codes", id=user["id"])

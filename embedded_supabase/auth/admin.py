@@ -8,14 +8,14 @@ from uuid import UUID
 from starlette.responses import JSONResponse
 
 from embedded_supabase.auth import codes, mail, sessions, users
-from embedded_supabase.auth.body import Body, valid_email
-from embedded_supabase.auth.call import Answer, Call, Row
+from embedded_supabase.auth.body import Body, check_email
+from embedded_supabase.auth.call import Call, Result, Row
 from embedded_supabase.auth.codes import TokenType
 from embedded_supabase.auth.errors import AuthError, feature_disabled, invalid
-from embedded_supabase.auth.settings import duration_s
+from embedded_supabase.auth.settings import parse_duration_s
 
-_MOST_PER_PAGE = 1000
-_LONGEST_BAN_S = 1000 * 365 * 24 * 3600
+_MAX_PER_PAGE = 1000
+_MAX_BAN_S = 1000 * 365 * 24 * 3600
 # The clients say `role: null` and `should_soft_delete: false` unasked, and mean nothing by it.
 REFUSED = {
     "phone": "A phone number",
@@ -30,10 +30,10 @@ LINK_TYPES: dict[str, TokenType] = {
 }
 
 
-async def list_users(call: Call) -> Answer:
-    page, per_page = _number(call, "page", 1), min(_number(call, "per_page", 50), _MOST_PER_PAGE)
-    total = (await call.row("count_users"))["total"]
-    found = await call.many("users_shown", id=None, limit=per_page, offset=(page - 1) * per_page)
+async def list_users(call: Call) -> Result:
+    page, per_page = _read_number(call, "page", 1), min(_read_number(call, "per_page", 50), _MAX_PER_PAGE)
+    total = (await call.fetch("count_users"))["total"]
+    found = await call.fetch_all("users_shown", id=None, limit=per_page, offset=(page - 1) * per_page)
     # RFC 8288, with `page` as the first parameter: supabase-js reads the number after the first `=`.
     last, path = max(-(-total // per_page), 1), call.request.url.path
     pages = ({"next": page + 1} if page < last else {}) | {"last": last}
@@ -44,76 +44,76 @@ async def list_users(call: Call) -> Answer:
     )
 
 
-async def get_user(call: Call) -> Answer:
-    return await users.wire(call, await _user(call))
+async def get_user(call: Call) -> Result:
+    return await users.render(call, await _find_user(call))
 
 
-async def create_user(call: Call) -> Answer:
-    body = _allowed(call)
-    email = body.address("Cannot create a user without either an email or phone")
+async def create_user(call: Call) -> Result:
+    body = _check_supported(call)
+    email = body.read_address("Cannot create a user without either an email or phone")
     try:
         user_id = UUID(body.id) if body.id else None
     except ValueError as error:
         raise invalid("ID must conform to the uuid v4 format") from error
-    password_hash = await users.hashed(body.password, call.settings)
+    password_hash = await users.hash_password(body.password, call.settings)
     metadata, facts = body.user_metadata, body.app_metadata
     user = await users.create(
         call, email, password_hash, user_id=user_id, user_metadata=metadata, app_metadata=facts
     )
-    return await _finished(call, user, {})
+    return await _finish(call, user, {})
 
 
-async def update_user(call: Call) -> Answer:
-    body, user = _allowed(call), await _user(call)
+async def update_user(call: Call) -> Result:
+    body, user = _check_supported(call), await _find_user(call)
     changes: Row = {"raw_app_meta_data": body.app_metadata, "raw_user_meta_data": body.user_metadata}
     if body.password:
-        changes["encrypted_password"] = await users.hashed(body.password, call.settings)
+        changes["encrypted_password"] = await users.hash_password(body.password, call.settings)
         await sessions.end(call, user, None, "global")
-    if body.email and (email := valid_email(body.email)) != user["email"]:
+    if body.email and (email := check_email(body.email)) != user["email"]:
         user = await users.set_email(call, user, email)
-    return await _finished(call, user, changes)
+    return await _finish(call, user, changes)
 
 
-async def delete_user(call: Call) -> Answer:
-    _allowed(call)
-    await call.one("delete_user", id=(await _user(call))["id"])
+async def delete_user(call: Call) -> Result:
+    _check_supported(call)
+    await call.find("delete_user", id=(await _find_user(call))["id"])
     return {}
 
 
-async def invite(call: Call) -> Answer:
-    user = await _invited(call, await call.one("user_by_email", email=call.body.address()))
-    return await users.wire(call, await mail.send(call, user, "invite"))
+async def invite(call: Call) -> Result:
+    user = await _invite(call, await call.find("user_by_email", email=call.body.read_address()))
+    return await users.render(call, await mail.send(call, user, "invite"))
 
 
-async def generate_link(call: Call) -> Answer:
+async def generate_link(call: Call) -> Result:
     """The link a mail would carry, for a caller that sends its own mail."""
     body, kind = call.body, call.body.type
     if kind not in LINK_TYPES:
         raise invalid(f"Invalid email action link type requested: {kind}")
     if kind == "signup" and not body.password:
         raise invalid("Signup requires a valid password")
-    address = body.address()
-    user = await call.one("user_by_email", email=address)
+    address = body.read_address()
+    user = await call.find("user_by_email", email=address)
     if user is None and kind == "magiclink":
         kind = "signup"
     if kind == "invite":
-        user = await _invited(call, user)
+        user = await _invite(call, user)
     elif kind == "signup":
-        user = await _unconfirmed(call, user, await users.hashed(body.password, call.settings))
+        user = await _find_unconfirmed(call, user, await users.hash_password(body.password, call.settings))
     if user is None:
         raise AuthError("user_not_found", "User with this email not found")
     if kind.startswith("email_change"):
         if kind == "email_change_current" and not call.settings.email.double_confirm_changes:
             raise invalid("Enable secure email change to generate link for current email")
-        new_email = valid_email(body.new_email)
-        if await call.one("user_by_email", email=new_email) is not None:
+        new_email = check_email(body.new_email)
+        if await call.find("user_by_email", email=new_email) is not None:
             raise AuthError("email_exists")
         address = new_email if kind == "email_change_new" else address
         user = await users.save(call, user, email_change=new_email, email_change_confirm_status=0)
     user, code = await codes.make(call, user, LINK_TYPES[kind], address)
-    link_type, target = kind.removesuffix("_current").removesuffix("_new"), call.target()
-    return await users.wire(call, user) | {
-        "action_link": mail.link(call, link_type, code, target),
+    link_type, target = kind.removesuffix("_current").removesuffix("_new"), call.choose_target()
+    return await users.render(call, user) | {
+        "action_link": mail.build_link(call, link_type, code, target),
         "email_otp": code.otp,
         "hashed_token": code.token_hash,
         "verification_type": kind,
@@ -121,31 +121,31 @@ async def generate_link(call: Call) -> Answer:
     }
 
 
-async def _invited(call: Call, user: Row | None) -> Row:
-    user = await _unconfirmed(call, user, "")
+async def _invite(call: Call, user: Row | None) -> Row:
+    user = await _find_unconfirmed(call, user, "")
     return await users.save(call, user, invited_at=datetime.now(UTC))
 
 
-async def _unconfirmed(call: Call, user: Row | None, password_hash: str) -> Row:
+async def _find_unconfirmed(call: Call, user: Row | None, password_hash: str) -> Row:
     """That user, yet to confirm the address, or a new one. Raises `AuthError` (`email_exists`)."""
     if user is None:
-        return await users.create(call, call.body.address(), password_hash, user_metadata=call.body.data)
+        return await users.create(call, call.body.read_address(), password_hash, user_metadata=call.body.data)
     if user["email_confirmed_at"] is not None:
         raise AuthError("email_exists")
     return await users.save(call, user, raw_user_meta_data=call.body.data)
 
 
-async def _finished(call: Call, user: Row, changes: Row) -> Row:
+async def _finish(call: Call, user: Row, changes: Row) -> Row:
     if duration := call.body.ban_duration:
-        changes["banned_until"] = None if duration == "none" else _until(duration)
+        changes["banned_until"] = None if duration == "none" else _parse_ban_end(duration)
     if changes:
         await users.save(call, user, **changes)
     if call.body.email_confirm and user["email"]:
-        await call.one("confirm_email", id=user["id"])
-    return await users.wire(call, user)
+        await call.find("confirm_email", id=user["id"])
+    return await users.render(call, user)
 
 
-def _allowed(call: Call) -> Body:
+def _check_supported(call: Call) -> Body:
     """The body. Raises `AuthError` (`feature_disabled`) where it asks for what is not served."""
     for name, feature in REFUSED.items():
         if getattr(call.body, name):
@@ -153,22 +153,22 @@ def _allowed(call: Call) -> Body:
     return call.body
 
 
-async def _user(call: Call) -> Row:
-    user = await call.one("lock_user", id=call.request.path_params["user_id"])
+async def _find_user(call: Call) -> Row:
+    user = await call.find("lock_user", id=call.request.path_params["user_id"])
     if user is None:
         raise AuthError("user_not_found")
     return user
 
 
-def _until(ban_duration: str) -> datetime:
+def _parse_ban_end(ban_duration: str) -> datetime:
     try:
-        return datetime.now(UTC) + timedelta(seconds=min(duration_s(ban_duration), _LONGEST_BAN_S))
+        return datetime.now(UTC) + timedelta(seconds=min(parse_duration_s(ban_duration), _MAX_BAN_S))
     except ValueError as error:
         raise invalid(f"invalid format for ban duration: {error}") from error
 
 
-def _number(call: Call, name: str, default: int) -> int:
-    said = call.query(name) or str(default)
-    if not said.isascii() or not said.isdigit() or len(said) > 9:
+def _read_number(call: Call, name: str, default: int) -> int:
+    digits = call.read_query(name) or str(default)
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 9:
         raise invalid(f"Bad Pagination Parameters: {name} must be a number")
-    return max(int(said), 1)
+    return max(int(digits), 1)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from embedded_supabase.auth import account, admin, oauth, sessions
 from embedded_supabase.auth.body import Body
-from embedded_supabase.auth.call import Answer, Auth, Call, Handler, Row
+from embedded_supabase.auth.call import Auth, Call, Handler, Result, Row
 from embedded_supabase.auth.errors import AuthError, feature_disabled
 from embedded_supabase.auth.limits import RateLimits
 from embedded_supabase.auth.providers import open_providers
@@ -29,15 +29,17 @@ EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-async def _health(call: Call) -> Answer:
+async def _read_health(call: Call) -> Result:
     return {"version": "soundscape", "name": "GoTrue", "description": "The embedded Supabase's Auth"}
 
 
-async def _jwks(call: Call) -> Answer:
-    return JSONResponse(call.auth.embedded.tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+async def _read_jwks(call: Call) -> Result:
+    return JSONResponse(
+        call.auth.embedded.tokens.read_jwks(), headers={"cache-control": "public, max-age=600"}
+    )
 
 
-async def _settings(call: Call) -> Answer:
+async def _read_settings(call: Call) -> Result:
     settings = call.settings
     kinds = {"anonymous_users": settings.enable_anonymous_sign_ins, "email": settings.email.enable_signup}
     return {
@@ -53,24 +55,24 @@ async def _settings(call: Call) -> Answer:
 
 # A browser follows these without a key in hand.
 OPEN: dict[str, Handler] = {
-    "GET /health": _health,
-    "GET /.well-known/jwks.json": _jwks,
+    "GET /health": _read_health,
+    "GET /.well-known/jwks.json": _read_jwks,
     "GET /verify": account.verify_link,
     "GET /authorize": oauth.authorize,
     "GET /callback": oauth.callback,
 }
 KEYED: dict[str, Handler] = {
-    "GET /settings": _settings,
-    "POST /signup": account.signup,
-    "POST /token": sessions.token,
-    "POST /otp": account.otp,
-    "POST /magiclink": account.otp,
+    "GET /settings": _read_settings,
+    "POST /signup": account.sign_up,
+    "POST /token": sessions.issue_tokens,
+    "POST /otp": account.send_otp,
+    "POST /magiclink": account.send_otp,
     "POST /recover": account.recover,
     "POST /resend": account.resend,
     "POST /verify": account.verify_code,
     "GET /user": account.get_user,
     "PUT /user": account.update_user,
-    "POST /logout": account.logout,
+    "POST /logout": account.log_out,
     "GET /reauthenticate": account.reauthenticate,
     "GET /user/identities/authorize": account.link_identity,
     "DELETE /user/identities/{identity_id}": account.link_identity,
@@ -110,7 +112,7 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
             *(
                 Route(
                     prefix + rest,
-                    partial(_refuse, feature),
+                    partial(_refuse_feature, feature),
                     methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 )
                 for feature, prefixes in REFUSED.items()
@@ -118,7 +120,7 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
                 for rest in ("", "/{rest:path}")
             ),
         ],
-        exception_handlers={AuthError: _refusal, HTTPException: _http_refusal},
+        exception_handlers={AuthError: _respond_refused, HTTPException: _respond_http_error},
     )
     app.router.redirect_slashes = False
     return app
@@ -128,16 +130,16 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
     method, path = at.split()
 
     async def endpoint(request: Request) -> Response:
-        if keyed and (refusal := _without_key(auth, request)):
+        if keyed and (refusal := _check_key(auth, request)):
             return refusal
-        if for_admin and auth.claims(request).get("role") not in ("service_role", "supabase_admin"):
+        if for_admin and auth.read_claims(request).get("role") not in ("service_role", "supabase_admin"):
             raise AuthError("not_admin")
         body = await Body.read(request)
         async with auth.embedded.auth_admin.connection() as connection, connection.transaction():
-            answer = await handler(Call(auth, request, body, connection))
-        if isinstance(answer, AuthError):
-            raise answer
-        return answer if isinstance(answer, Response) else JSONResponse(answer)
+            result = await handler(Call(auth, request, body, connection))
+        if isinstance(result, AuthError):
+            raise result
+        return result if isinstance(result, Response) else JSONResponse(result)
 
     route = Route(path, endpoint, methods=[method])
     # A preview that asks for the head of a link must not use it up.
@@ -145,10 +147,10 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
     return route
 
 
-def _without_key(auth: Auth, request: Request) -> Response | None:
+def _check_key(auth: Auth, request: Request) -> Response | None:
     """What a project's gateway answers a request that carries none of its keys."""
     key = request.headers.get("apikey") or request.query_params.get("apikey")
-    if auth.embedded.tokens.by_key(key):
+    if auth.embedded.tokens.find_by_key(key):
         return None
     message, hint = "No API key found in request", "No `apikey` request header or url param was found."
     if key:
@@ -156,22 +158,22 @@ def _without_key(auth: Auth, request: Request) -> Response | None:
     return JSONResponse({"message": message, "hint": hint}, status_code=401)
 
 
-def _refuse(feature: str, _: Request) -> Response:
+def _refuse_feature(feature: str, _: Request) -> Response:
     raise feature_disabled(feature)
 
 
-def _refusal(request: Request, error: Exception) -> Response:
+def _respond_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, AuthError)
     if error.status >= 500:
         log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
     version = request.headers.get(API_VERSION_HEADER, "")
-    said: Row = {"code": error.status, "error_code": error.code, "msg": error.message}
+    body: Row = {"code": error.status, "error_code": error.code, "msg": error.message}
     headers = {}
     if _DATE.fullmatch(version) and version >= API_VERSION:
-        said, headers = {"code": error.code, "message": error.message}, {API_VERSION_HEADER: API_VERSION}
-    return JSONResponse(said | error.extra, status_code=error.status, headers=headers)
+        body, headers = {"code": error.code, "message": error.message}, {API_VERSION_HEADER: API_VERSION}
+    return JSONResponse(body | error.extra, status_code=error.status, headers=headers)
 
 
-def _http_refusal(request: Request, error: Exception) -> Response:
+def _respond_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _refusal(request, AuthError("not_found", str(error.detail), status=error.status_code))
+    return _respond_refused(request, AuthError("not_found", str(error.detail), status=error.status_code))

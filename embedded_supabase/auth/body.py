@@ -55,12 +55,12 @@ class Body(BaseModel):
     async def read(cls, request: Request) -> Body:
         """The request's body; an empty one has no fields. Raises `AuthError`."""
         too_large = AuthError("validation_failed", "Request body too large", status=413)
-        raw = await payload.read(request, MAX_BODY_BYTES, too_large)
+        raw = await payload.read_body(request, MAX_BODY_BYTES, too_large)
         try:
-            said = payload.parse_storable(raw or b"{}")
-            if isinstance(said, dict):
-                said = {name: value for name, value in said.items() if value is not None}
-            body = cls.model_validate(said)
+            fields = payload.parse_storable(raw or b"{}")
+            if isinstance(fields, dict):
+                fields = {name: value for name, value in fields.items() if value is not None}
+            body = cls.model_validate(fields)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -70,16 +70,16 @@ class Body(BaseModel):
         check_challenge(body.code_challenge, body.code_challenge_method)
         return body
 
-    def address(self, without: str = "An email address is required") -> str:
+    def read_address(self, without: str = "An email address is required") -> str:
         """The valid address in `email`, in lower case. Raises `AuthError`, saying `without` for none."""
         if self.phone:
             raise AuthError("phone_provider_disabled")
         if not self.email:
             raise invalid(without)
-        return valid_email(self.email)
+        return check_email(self.email)
 
 
-def valid_email(email: str) -> str:
+def check_email(email: str) -> str:
     """The address in lower case. Raises `AuthError` (`validation_failed`)."""
     if len(email) > 255:
         raise invalid("An email address is too long")
@@ -88,12 +88,12 @@ def valid_email(email: str) -> str:
     return email.lower()
 
 
-def check_password(password: str, least: int) -> None:
+def check_password(password: str, min_length: int) -> None:
     """Raises `AuthError`: `weak_password` with its reasons, or too long for bcrypt."""
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise invalid(f"Password cannot be longer than {MAX_PASSWORD_BYTES} characters")
-    if len(password) < least:
-        message = f"Password should be at least {least} characters."
+    if len(password) < min_length:
+        message = f"Password should be at least {min_length} characters."
         raise AuthError("weak_password", message, weak_password={"reasons": ["length"]})
 
 
@@ -110,6 +110,6 @@ def check_challenge(challenge: str, method: str) -> None:
         raise invalid(f'unsupported code_challenge method "{method}"')
 
 
-def s256(verifier: str) -> str:
+def make_s256(verifier: str) -> str:
     """The S256 challenge of a verifier (RFC 7636, 4.2)."""
     return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()

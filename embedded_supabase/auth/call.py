@@ -47,14 +47,14 @@ class Auth:
     limits: RateLimits
     providers: dict[str, Provider]
 
-    def claims(self, request: Request) -> dict[str, Any]:
+    def read_claims(self, request: Request) -> dict[str, Any]:
         """The verified claims of the bearer. Raises `AuthError` 401 or 403."""
         match = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if match is None:
             raise AuthError("no_authorization")
         tokens = self.embedded.tokens
         try:
-            known = tokens.by_key(match[1])
+            known = tokens.find_by_key(match[1])
             return known.claims if known else tokens.verify(match[1])
         except InvalidToken as error:
             message = f"invalid JWT: unable to parse or verify signature, {error.message}"
@@ -83,39 +83,39 @@ class Call:
         """Count one use of a rate limit. Raises `AuthError` 429."""
         self.auth.limits.spend(limit, self.address)
 
-    def query(self, name: str) -> str:
+    def read_query(self, name: str) -> str:
         """A query parameter, or ''. Raises `AuthError` where Postgres could not hold it."""
         value = self.request.query_params.get(name, "")
         if "\x00" in value:
             raise invalid(f"Invalid value for {name}")
         return value
 
-    def target(self) -> str:
+    def choose_target(self) -> str:
         """Where the browser goes afterwards."""
-        return self.auth.redirects.target(self.request, self.body.redirect_to)
+        return self.auth.redirects.choose_target(self.request, self.body.redirect_to)
 
-    async def many(self, query: str | sql.Composed, **values: Any) -> list[Row]:
+    async def fetch_all(self, query: str | sql.Composed, **values: Any) -> list[Row]:
         """What a statement of `queries.sql` gives; no rows where it returns none. Raises `AuthError`."""
         values = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
         try:
-            return await QUERIES.rows(self.connection, query, **values)
+            return await QUERIES.fetch(self.connection, query, **values)
         except psycopg.Error as error:
             if error.diag.schema_name == "auth" and error.diag.constraint_name in TAKEN:
                 raise AuthError(TAKEN[error.diag.constraint_name]) from error
             raise AuthError("unexpected_failure", FAILED.get(str(query), "")) from error
 
-    async def one(self, query: str | sql.Composed, **values: Any) -> Row | None:
+    async def find(self, query: str | sql.Composed, **values: Any) -> Row | None:
         """The first row, or None."""
-        found = await self.many(query, **values)
+        found = await self.fetch_all(query, **values)
         return found[0] if found else None
 
-    async def row(self, query: str | sql.Composed, **values: Any) -> Row:
+    async def fetch(self, query: str | sql.Composed, **values: Any) -> Row:
         """The row of a statement that always has one."""
-        return (await self.many(query, **values))[0]
+        return (await self.fetch_all(query, **values))[0]
 
-    async def signed_in(self) -> Row:
+    async def find_signed_in_user(self) -> Row:
         """The bearer's user, locked, with the `session_id`. Raises `AuthError` when either is gone."""
-        claims = self.auth.claims(self.request)
+        claims = self.auth.read_claims(self.request)
         if not claims.get("sub"):
             raise AuthError("bad_jwt", "invalid claim: missing sub claim")
         session = claims.get("session_id")
@@ -123,7 +123,7 @@ class Call:
             ids = {"id": UUID(claims["sub"]), "session_id": UUID(session) if session else None}
         except (ValueError, AttributeError, TypeError) as error:
             raise AuthError("bad_jwt", "invalid claim: sub and session_id must be UUIDs") from error
-        user = await self.one("signed_in", **ids)
+        user = await self.find("signed_in", **ids)
         if user is None:
             raise AuthError("user_not_found", "User from sub claim in JWT does not exist", status=403)
         if session and user["session_id"] is None:
@@ -131,6 +131,6 @@ class Call:
         return user
 
 
-Answer = Response | Row | AuthError
+Result = Response | Row | AuthError
 """A row becomes JSON. A refusal that is returned, not raised, leaves what was written."""
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[Call], Awaitable[Result]]

@@ -46,8 +46,8 @@ async def make(
 ) -> tuple[Row, Code]:
     """A new code, stored; an earlier one of the same kind is void. The user afterwards, and the code."""
     otp = "".join(secrets.choice("0123456789") for _ in range(call.settings.email.otp_length))
-    token_hash = (PKCE_PREFIX if pkce else "") + _hashed(address, otp)
-    await call.one(
+    token_hash = (PKCE_PREFIX if pkce else "") + _hash(address, otp)
+    await call.find(
         "keep_code", user_id=user["id"], token_type=token_type, token_hash=token_hash, address=address
     )
     sent = {token_type: token_hash, SENT_AT[token_type]: datetime.now(UTC)}
@@ -61,19 +61,19 @@ async def spend(
 
     Its user, locked, and its kind. Raises `AuthError` when it is wrong, too late or used before.
     """
-    typed = _hashed(address, otp)
+    typed = _hash(address, otp)
     hashes = [token_hash] if token_hash else [typed, PKCE_PREFIX + typed]
     lives_s = call.settings.email.otp_expiry_s
-    user = await call.one("lock_user_of_code", hashes=hashes, types=types, expiry_s=lives_s)
+    user = await call.find("lock_user_of_code", hashes=hashes, types=types, expiry_s=lives_s)
     # Whoever waited for the lock may find it spent.
-    if user is None or not await call.one("spend_code", id=user["code_id"]) or not user["is_fresh"]:
+    if user is None or not await call.find("spend_code", id=user["code_id"]) or not user["is_fresh"]:
         raise AuthError("otp_expired", "Email link is invalid or has expired" if token_hash else "")
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
     return await users.save(call, user, **{user["token_type"]: ""}), user["token_type"]
 
 
-def _hashed(address: str, otp: str) -> str:
+def _hash(address: str, otp: str) -> str:
     return sha224((address + otp).encode()).hexdigest()
 
 
@@ -85,12 +85,12 @@ async def issue_code(
     `tokens` are the provider's.
     """
     code = str(uuid4())
-    ended = {"id": flow_id, "user_id": user["id"], "method": method, "auth_code": fingerprint(code)}
-    if await call.one("end_flow", **ended, **tokens) is None:
+    ended = {"id": flow_id, "user_id": user["id"], "method": method, "auth_code": hash_code(code)}
+    if await call.find("end_flow", **ended, **tokens) is None:
         raise AuthError("flow_state_not_found", "No valid flow state found for user.")
     return code
 
 
-def fingerprint(code: str) -> str:
+def hash_code(code: str) -> str:
     """What is kept of an auth code."""
     return sha256(code.encode()).hexdigest()

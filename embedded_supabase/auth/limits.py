@@ -17,12 +17,12 @@ WINDOW_S = {
 class RateLimits:
     """A sliding window for each (limit, key). A limit nobody stated lets everything through."""
 
-    def __init__(self, most: dict[str, int]) -> None:
+    def __init__(self, maxima: dict[str, int]) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._stated: dict[str, RateLimitItem] = {
-            name: RateLimitItemPerSecond(most[name], seconds)
+            name: RateLimitItemPerSecond(maxima[name], seconds)
             for name, seconds in WINDOW_S.items()
-            if name in most
+            if name in maxima
         }
 
     def spend(self, limit: str, key: str, *, code: str = "over_request_rate_limit") -> None:

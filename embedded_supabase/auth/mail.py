@@ -31,7 +31,7 @@ from embedded_supabase.auth.settings import Smtp
 from embedded_supabase.embedded import EmbeddedSupabase
 
 SMTP_TIMEOUT_S = 10
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
     if sent_at is not None and kind != "invite":
         left_s = call.settings.email.interval_s - (datetime.now(UTC) - sent_at).total_seconds()
         if left_s > 0:
-            said = f"For security purposes, you can only request this after {math.ceil(left_s)} seconds."
-            raise AuthError("over_email_send_rate_limit", said)
+            message = f"For security purposes, you can only request this after {math.ceil(left_s)} seconds."
+            raise AuthError("over_email_send_rate_limit", message)
     if body.code_challenge:
         challenge = {"challenge": body.code_challenge, "challenge_method": body.code_challenge_method}
         flow = {"method": letter.flow_method, "provider": letter.flow_method, "user_id": user["id"]}
-        await call.one("insert_flow", **challenge, **flow, referrer=None, verifier=None)
+        await call.find("insert_flow", **challenge, **flow, referrer=None, verifier=None)
     envelopes: list[tuple[TokenType, str]] = [(letter.token_type, user["email"])]
     if kind == "email_change":
         envelopes = [(letter.token_type, user["email_change"])]
@@ -77,11 +77,12 @@ async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
             envelopes.append(("email_change_token_current", user["email"]))
     for token_type, address in envelopes:
         user, code = await codes.make(call, user, token_type, address, pkce=bool(body.code_challenge))
-        await _deliver(call, kind, address, code, link(call, kind, code, target or call.target()))
+        link = build_link(call, kind, code, target or call.choose_target())
+        await _deliver(call, kind, address, code, link)
     return user
 
 
-def link(call: Call, kind: str, code: Code, target: str) -> str:
+def build_link(call: Call, kind: str, code: Code, target: str) -> str:
     """The address that verifies a code and then sends the browser to `target`."""
     query = urlencode({"token": code.token_hash, "type": kind, "redirect_to": target})
     return f"{call.auth.embedded.url}/auth/v1/verify?{query}"
@@ -99,7 +100,7 @@ async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -
             call.auth.limits.spend("email_sent", "all", code="over_email_send_rate_limit")
             await asyncio.to_thread(_send_by_smtp, smtp, mail)
         else:
-            await asyncio.to_thread(_drop, call.auth.embedded.data_dir / "mail", mail)
+            await asyncio.to_thread(_write_to_outbox, call.auth.embedded.data_dir / "mail", mail)
     except (OSError, smtplib.SMTPException) as error:
         raise AuthError("unexpected_failure", f"Error sending {kind} email") from error
 
@@ -108,13 +109,13 @@ def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
     """The newest mails first: `{id, kind, to, subject, date, text, html, link, code}`."""
     files = sorted((data_dir / "mail").glob("*.json"), reverse=True)
     mails = ({"id": file.stem} | json.loads(file.read_text()) for file in files)
-    return list(islice((mail for mail in mails if to is None or mail["to"] == to.lower()), MOST_SHOWN))
+    return list(islice((mail for mail in mails if to is None or mail["to"] == to.lower()), MAX_SHOWN))
 
 
-def outbox_routes(embedded: EmbeddedSupabase) -> list[Route]:
+def build_outbox_routes(embedded: EmbeddedSupabase) -> list[Route]:
     """`GET /api/dev/mail`, for the gateway to mount; `?to=` narrows the list."""
 
-    async def listed(request: Request) -> Response:
+    async def list_mail(request: Request) -> Response:
         # Mail holds codes that open accounts: no other site's page in the developer's browser reads it.
         origin = request.headers.get("origin", embedded.url)
         if origin != embedded.url or request.url.hostname not in ("127.0.0.1", "localhost"):
@@ -122,10 +123,10 @@ def outbox_routes(embedded: EmbeddedSupabase) -> list[Route]:
         to = request.query_params.get("to")
         return JSONResponse({"mail": await asyncio.to_thread(read_outbox, embedded.data_dir, to)})
 
-    return [Route("/api/dev/mail", listed, methods=["GET"])]
+    return [Route("/api/dev/mail", list_mail, methods=["GET"])]
 
 
-def _drop(folder: Path, mail: dict[str, str]) -> None:
+def _write_to_outbox(folder: Path, mail: dict[str, str]) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
     aside = folder / f"{name}.new"

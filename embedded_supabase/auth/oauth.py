@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse
 
 from embedded_supabase import payload
 from embedded_supabase.auth import codes, mail, redirects, sessions, users
-from embedded_supabase.auth.body import check_challenge, valid_email
-from embedded_supabase.auth.call import Answer, Call, Row
+from embedded_supabase.auth.body import check_challenge, check_email
+from embedded_supabase.auth.call import Call, Result, Row
 from embedded_supabase.auth.errors import AuthError, invalid
 from embedded_supabase.auth.providers import Provider
 
@@ -23,51 +23,52 @@ _OWN_PARAMETERS = {
 }  # fmt: skip
 
 
-async def authorize(call: Call) -> Answer:
-    name, verifier = call.query("provider"), secrets.token_urlsafe(48)
-    provider = _provider(call, name)
-    challenge, method = call.query("code_challenge"), call.query("code_challenge_method")
+async def authorize(call: Call) -> Result:
+    name, verifier = call.read_query("provider"), secrets.token_urlsafe(48)
+    provider = _find_provider(call, name)
+    challenge, method = call.read_query("code_challenge"), call.read_query("code_challenge_method")
     check_challenge(challenge, method)
-    asked = {"challenge": challenge, "challenge_method": method, "referrer": call.target(), "user_id": None}
-    flow = await call.row("insert_flow", method="oauth", provider=name, verifier=verifier, **asked)
+    target = call.choose_target()
+    asked = {"challenge": challenge, "challenge_method": method, "referrer": target, "user_id": None}
+    flow = await call.fetch("insert_flow", method="oauth", provider=name, verifier=verifier, **asked)
     extra = {name: value for name, value in call.request.query_params.items() if name not in _OWN_PARAMETERS}
-    address = await provider.address(str(flow["id"]), verifier, call.query("scopes"), extra)
+    address = await provider.build_address(str(flow["id"]), verifier, call.read_query("scopes"), extra)
     return RedirectResponse(address, status_code=302)
 
 
-async def callback(call: Call) -> Answer:
+async def callback(call: Call) -> Result:
     target, pkce = call.settings.site_url, False
     try:
         # Spent whatever comes of it: a state is good once.
-        flow = await _claimed(call)
+        flow = await _claim_flow(call)
         target, pkce = flow["referrer"] or target, flow["code_challenge"] is not None
-        if refusal := call.query("error"):
-            said, denied = call.query("error_description"), refusal == "access_denied"
-            raise AuthError(refusal[:64], said or refusal, status=403 if denied else 400)
-        if not call.query("code"):
+        if refusal := call.read_query("error"):
+            message, denied = call.read_query("error_description"), refusal == "access_denied"
+            raise AuthError(refusal[:64], message or refusal, status=403 if denied else 400)
+        if not call.read_query("code"):
             raise AuthError("bad_oauth_callback")
-        provider = _provider(call, flow["provider_type"])
-        data, tokens = await provider.grant(call.query("code"), flow["code_verifier"])
+        provider = _find_provider(call, flow["provider_type"])
+        data, tokens = await provider.exchange(call.read_query("code"), flow["code_verifier"])
         async with call.connection.transaction():
-            user = await _account(call, flow["provider_type"], _storable(data))
-            onward = await _welcome(call, user, flow, tokens, target)
+            user = await _find_or_create_user(call, flow["provider_type"], _check_profile(data))
+            onward = await _finish_flow(call, user, flow, tokens, target)
         if isinstance(onward, AuthError):
             raise onward
     except AuthError as error:
-        onward = redirects.with_error(target, error, in_query=pkce)
+        onward = redirects.add_error(target, error, in_query=pkce)
     return RedirectResponse(onward, status_code=302)
 
 
-def _provider(call: Call, name: str) -> Provider:
+def _find_provider(call: Call, name: str) -> Provider:
     if name not in call.auth.providers:
         raise invalid("Unsupported provider: provider is not enabled")
     return call.auth.providers[name]
 
 
-async def _claimed(call: Call) -> Row:
+async def _claim_flow(call: Call) -> Row:
     """The flow that `state` names, with our verifier for it, once only."""
     try:
-        flow = await call.one("claim_oauth_flow", id=UUID(call.query("state")))
+        flow = await call.find("claim_oauth_flow", id=UUID(call.read_query("state")))
     except ValueError as error:
         raise AuthError("bad_oauth_state", "OAuth state parameter is missing or invalid") from error
     if flow is None:
@@ -77,7 +78,7 @@ async def _claimed(call: Call) -> Row:
     return flow
 
 
-def _storable(data: dict[str, Any]) -> dict[str, Any]:
+def _check_profile(data: dict[str, Any]) -> dict[str, Any]:
     try:
         payload.parse_storable(json.dumps(data))
     except ValueError as error:
@@ -87,7 +88,7 @@ def _storable(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-async def _welcome(call: Call, user: Row, flow: Row, tokens: Row, target: str) -> str | AuthError:
+async def _finish_flow(call: Call, user: Row, flow: Row, tokens: Row, target: str) -> str | AuthError:
     """Where the browser goes now that the provider vouches for somebody; a refusal, once mail is sent."""
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
@@ -97,29 +98,29 @@ async def _welcome(call: Call, user: Row, flow: Row, tokens: Row, target: str) -
         message = f"Unverified email with {name}. A confirmation email has been sent to your {name} email"
         return AuthError("provider_email_needs_verification", message)
     if flow["code_challenge"] is not None:
-        return redirects.with_query(
+        return redirects.add_query(
             target, code=await codes.issue_code(call, user, flow_id=flow["id"], tokens=tokens)
         )
     given = {f"provider_{name.removeprefix('access_')}": token for name, token in tokens.items() if token}
-    return redirects.with_session(target, await sessions.start(call, user, "oauth"), **given)
+    return redirects.add_session(target, await sessions.start(call, user, "oauth"), **given)
 
 
-async def _account(call: Call, name: str, data: dict[str, Any]) -> Row:
+async def _find_or_create_user(call: Call, name: str, data: dict[str, Any]) -> Row:
     """The user behind a profile, made or linked where needed; confirmed where its address is proved."""
-    email, is_proved = valid_email(data["email"]), data["email_verified"]
-    identity = await call.one("patch_identity", provider=name, subject=data["sub"], patch=data)
+    email, is_proved = check_email(data["email"]), data["email_verified"]
+    identity = await call.find("patch_identity", provider=name, subject=data["sub"], patch=data)
     if identity is not None:
-        user = await call.row("lock_user", id=identity["user_id"])
+        user = await call.fetch("lock_user", id=identity["user_id"])
         if user["email_confirmed_at"] is None and is_proved and user["email"] == email:
-            user = await call.row("confirm_email", id=user["id"])
+            user = await call.fetch("confirm_email", id=user["id"])
         return await users.save(call, user, raw_user_meta_data=data)
-    found = await call.one("user_by_email", email=email)
+    found = await call.find("user_by_email", email=email)
     if found is None:
         if not call.settings.enable_signup:
             raise AuthError("signup_disabled")
         user = await users.create(call, email, provider=name, identity=data, user_metadata=data)
         is_confirmed = is_proved or not call.settings.email.enable_confirmations
-        return await call.row("confirm_email", id=user["id"]) if is_confirmed else user
+        return await call.fetch("confirm_email", id=user["id"]) if is_confirmed else user
     if not is_proved:
         # Whoever controls an unproved address at the provider must not walk into somebody's account.
         message = f"Unverified email with {name}. Verify the email with {name} in order to continue"
@@ -127,10 +128,10 @@ async def _account(call: Call, name: str, data: dict[str, Any]) -> Row:
     user = found
     if user["email_confirmed_at"] is None:
         # Somebody may have claimed the address before its owner came: their password and identity go.
-        await call.one("forget_claimed_identities", user_id=user["id"])
+        await call.find("forget_claimed_identities", user_id=user["id"])
         await sessions.end(call, user, None, "global")
         await users.save(call, user, encrypted_password="")
-    await call.one("insert_identity", user_id=user["id"], provider=name, data=data)
+    await call.find("insert_identity", user_id=user["id"], provider=name, data=data)
     await users.save(call, user, raw_user_meta_data=data)
-    await call.one("confirm_email", id=user["id"])
-    return await call.row("list_providers", id=user["id"])
+    await call.find("confirm_email", id=user["id"])
+    return await call.fetch("list_providers", id=user["id"])

@@ -11,9 +11,9 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import jwt
 
-from embedded_supabase.auth.body import s256
+from embedded_supabase.auth.body import make_s256
 from embedded_supabase.auth.errors import AuthError
-from embedded_supabase.auth.settings import ProviderSettings, Settings, refused
+from embedded_supabase.auth.settings import ProviderSettings, Settings, config_error
 
 TIMEOUT_S = 10.0
 # Never an algorithm whose key is the client's own secret.
@@ -34,7 +34,7 @@ def open_providers(settings: Settings, *, callback: str) -> dict[str, Provider]:
         kind = GitHub if name == "github" else Provider
         is_safe = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
         if not is_safe and kind is Provider:
-            raise refused(f"auth.external.{name}", "needs the url of an OpenID Connect issuer over https")
+            raise config_error(f"auth.external.{name}", "needs the https url of an OpenID Connect issuer")
         opened[name] = kind(section, section.redirect_uri or callback, issuer)
     return opened
 
@@ -53,9 +53,9 @@ class Provider:
         self.redirect_uri = redirect_uri
         self.url = url
 
-    async def address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
+    async def build_address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
         """Where the browser signs in."""
-        endpoint = (await self.endpoints())["authorization_endpoint"]
+        endpoint = (await self.discover())["authorization_endpoint"]
         asked = {
             **extra,
             "client_id": self.settings.client_id,
@@ -63,53 +63,53 @@ class Provider:
             "response_type": "code",
             "scope": " ".join(dict.fromkeys([*self.scopes, *scopes.replace(",", " ").split()])),
             "state": state,
-            "code_challenge": s256(verifier),
+            "code_challenge": make_s256(verifier),
             "code_challenge_method": "S256",
-            "nonce": _nonce(verifier),
+            "nonce": _derive_nonce(verifier),
         }
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
 
-    async def grant(self, code: str, verifier: str) -> tuple[Document, Document]:
+    async def exchange(self, code: str, verifier: str) -> tuple[Document, Document]:
         """What the provider gives for `code`: who it is, as an identity's data, and its `access_token` and
         `refresh_token`. Raises `AuthError`.
         """
         client_id, secret = self.settings.client_id, self.settings.secret
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
         form |= {"redirect_uri": self.redirect_uri}
-        endpoints, basic = await self.endpoints(), "client_secret_basic"
+        endpoints, basic = await self.discover(), "client_secret_basic"
         if basic in endpoints.get("token_endpoint_auth_methods_supported", [basic]):
             auth = httpx.BasicAuth(client_id, secret)
         else:
             form, auth = form | {"client_id": client_id, "client_secret": secret}, None
-        tokens = await _json("POST", endpoints["token_endpoint"], data=form, auth=auth)
+        tokens = await _fetch_json("POST", endpoints["token_endpoint"], data=form, auth=auth)
         if not isinstance(tokens, dict) or not isinstance(tokens.get("access_token"), str):
-            raise _failed("unable to exchange the code")
-        person = await self.person(endpoints, tokens, verifier)
+            raise _provider_error("unable to exchange the code")
+        person = await self.fetch_person(endpoints, tokens, verifier)
         data = {"iss": self.url, "provider_id": person["sub"], "full_name": person.get("name")}
         data = {**data, **person, "phone_verified": False}
         present = {key: value for key, value in data.items() if value is not None}
         return present, {name: tokens.get(name) for name in ("access_token", "refresh_token")}
 
-    async def endpoints(self) -> Document:
+    async def discover(self) -> Document:
         """As a discovery document names them."""
         if self._document is None:
-            document = await _json("GET", f"{self.url}/.well-known/openid-configuration")
+            document = await _fetch_json("GET", f"{self.url}/.well-known/openid-configuration")
             if str(document.get("issuer", "")).rstrip("/") != self.url:
-                raise _failed("the discovery document is another issuer's")
+                raise _provider_error("the discovery document is another issuer's")
             if missing := [name for name in ENDPOINTS if not isinstance(document.get(name), str)]:
-                raise _failed(f"the discovery document has no {missing[0]}")
+                raise _provider_error(f"the discovery document has no {missing[0]}")
             self._document = document
         return self._document
 
-    async def person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
+    async def fetch_person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
         """Whom the tokens are of, `sub`, `email` and `email_verified` at least. Raises `AuthError`."""
-        published = await _json("GET", endpoints["jwks_uri"])
-        claims = self._verified(published, endpoints["issuer"], str(tokens.get("id_token", "")))
-        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), _nonce(verifier).encode()):
-            raise _failed("the ID token answers another request")
+        published = await _fetch_json("GET", endpoints["jwks_uri"])
+        claims = self._verify_id_token(published, endpoints["issuer"], str(tokens.get("id_token", "")))
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), _derive_nonce(verifier).encode()):
+            raise _provider_error("the ID token answers another request")
         if not claims.get("email") and "userinfo_endpoint" in endpoints:
-            said = await _json("GET", endpoints["userinfo_endpoint"], bearer=tokens["access_token"])
-            claims = said | claims if said.get("sub") == claims["sub"] else claims
+            profile = await _fetch_json("GET", endpoints["userinfo_endpoint"], bearer=tokens["access_token"])
+            claims = profile | claims if profile.get("sub") == claims["sub"] else claims
         return {
             "sub": str(claims["sub"]),
             "email": str(claims.get("email") or ""),
@@ -118,7 +118,7 @@ class Provider:
             **{name: claims.get(name) for name in ("name", "picture", "preferred_username")},
         }
 
-    def _verified(self, published: Any, issuer: str, id_token: str) -> Document:
+    def _verify_id_token(self, published: Any, issuer: str, id_token: str) -> Document:
         try:
             kid, known = jwt.get_unverified_header(id_token).get("kid"), jwt.PyJWKSet.from_dict(published)
             claims: Document = jwt.decode(
@@ -131,7 +131,7 @@ class Provider:
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
         except (jwt.PyJWTError, AttributeError, KeyError, TypeError) as error:
-            raise _failed(f"the ID token is not valid: {error}") from error
+            raise _provider_error(f"the ID token is not valid: {error}") from error
         return claims
 
 
@@ -140,7 +140,7 @@ class GitHub(Provider):
 
     scopes = ("user:email",)
 
-    async def endpoints(self) -> Document:
+    async def discover(self) -> Document:
         host = self.url or "https://github.com"
         return {
             "authorization_endpoint": f"{host}/login/oauth/authorize",
@@ -148,12 +148,12 @@ class GitHub(Provider):
             "token_endpoint_auth_methods_supported": ["client_secret_post"],
         }
 
-    async def person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
+    async def fetch_person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
         api = f"{self.url}/api/v3" if self.url else "https://api.github.com"
-        user = await _json("GET", f"{api}/user", bearer=tokens["access_token"])
-        addresses = await _json("GET", f"{api}/user/emails", bearer=tokens["access_token"])
+        user = await _fetch_json("GET", f"{api}/user", bearer=tokens["access_token"])
+        addresses = await _fetch_json("GET", f"{api}/user/emails", bearer=tokens["access_token"])
         if not isinstance(addresses, list) or "id" not in user:
-            raise _failed("GitHub did not say who this is")
+            raise _provider_error("GitHub did not say who this is")
         primary: Document = next((item for item in addresses if item.get("primary")), {})
         return {
             "iss": api,
@@ -167,7 +167,7 @@ class GitHub(Provider):
         }
 
 
-async def _json(method: str, address: str, *, bearer: str = "", **sent: Any) -> Any:
+async def _fetch_json(method: str, address: str, *, bearer: str = "", **sent: Any) -> Any:
     headers = {"accept": "application/json"} | ({"authorization": f"Bearer {bearer}"} if bearer else {})
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
@@ -175,14 +175,14 @@ async def _json(method: str, address: str, *, bearer: str = "", **sent: Any) -> 
         response.raise_for_status()
         return response.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise _failed(str(error)) from error
+        raise _provider_error(str(error)) from error
 
 
-def _nonce(verifier: str) -> str:
+def _derive_nonce(verifier: str) -> str:
     """Bound to the flow without being kept: only who holds the verifier can make it."""
     return sha256(f"nonce:{verifier}".encode()).hexdigest()
 
 
-def _failed(why: str) -> AuthError:
+def _provider_error(why: str) -> AuthError:
     message = f"Error getting user profile from external provider: {why}"
     return AuthError("unexpected_failure", message)

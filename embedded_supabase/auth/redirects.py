@@ -27,9 +27,9 @@ class Redirects:
 
     def __init__(self, site_url: str, patterns: tuple[str, ...]) -> None:
         self.site_url = site_url
-        self._patterns = [_glob(pattern) for pattern in patterns]
+        self._patterns = [_compile_glob(pattern) for pattern in patterns]
 
-    def target(self, request: Request, asked: str = "") -> str:
+    def choose_target(self, request: Request, asked: str = "") -> str:
         """The address asked for (else parameter or header `redirect_to`, else the Referer) where it is
         allowed, and `site_url` otherwise."""
         asked = asked or request.headers.get("redirect_to") or request.query_params.get("redirect_to", "")
@@ -41,7 +41,7 @@ class Redirects:
             return False
         try:
             site, asked = urlsplit(self.site_url), urlsplit(address)
-            host, port, number = asked.hostname or "", asked.port, _number(asked.hostname)
+            host, port, number = asked.hostname or "", asked.port, _parse_address(asked.hostname)
         except ValueError:
             return False
         if asked.username is not None:
@@ -57,41 +57,41 @@ class Redirects:
         return any(pattern.fullmatch(address.partition("#")[0]) for pattern in self._patterns)
 
 
-def with_query(address: str, **parameters: str) -> str:
+def add_query(address: str, **parameters: str) -> str:
     parts = urlsplit(address)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | parameters
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def with_session(address: str, session: dict[str, Any], **more: str) -> str:
+def add_session(address: str, session: dict[str, Any], **more: str) -> str:
     """A session in the fragment, where only the browser sees it."""
     names = ("access_token", "token_type", "expires_in", "expires_at", "refresh_token")
     carried = sorted({**{name: session[name] for name in names}, **more}.items())
     return urlunsplit(urlsplit(address)._replace(fragment=urlencode(carried)))
 
 
-def with_error(address: str, error: AuthError, *, in_query: bool) -> str:
+def add_error(address: str, error: AuthError, *, in_query: bool) -> str:
     """The error in the fragment, and in the query too for a client that waits for a code there."""
-    said = {"error_code": error.code, "error_description": error.message}
+    parameters = {"error_code": error.code, "error_description": error.message}
     if error.status in OAUTH_ERRORS:
-        said = {"error": OAUTH_ERRORS[error.status]} | said
-    text = urlencode(said)
+        parameters = {"error": OAUTH_ERRORS[error.status]} | parameters
+    text = urlencode(parameters)
     return urlunsplit(urlsplit(address)._replace(query=text if in_query else "", fragment=text))
 
 
-def with_message(address: str, message: str, *, in_query: bool) -> str:
-    moved = with_query(address, message=message) if in_query else address
+def add_message(address: str, message: str, *, in_query: bool) -> str:
+    moved = add_query(address, message=message) if in_query else address
     return urlunsplit(urlsplit(moved)._replace(fragment=f"message={quote_plus(message)}"))
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
+def _compile_glob(pattern: str) -> re.Pattern[str]:
     """`*` stops at `.` and `/`, `**` at nothing, `?` is one character that is neither."""
     wild = {"**": ".*", "*": "[^./]*", "?": "[^./]"}
     pieces = re.split(r"(\*\*|\*|\?)", pattern)
     return re.compile("".join(wild.get(piece) or re.escape(piece) for piece in pieces))
 
 
-def _number(host: str | None) -> IPv4Address | IPv6Address | None:
+def _parse_address(host: str | None) -> IPv4Address | IPv6Address | None:
     """The address of a host that is named by it."""
     try:
         return ip_address("127.0.0.1" if host == "localhost" else host or "")

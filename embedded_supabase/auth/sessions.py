@@ -12,8 +12,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from embedded_supabase.auth import codes, users
-from embedded_supabase.auth.body import s256
-from embedded_supabase.auth.call import Answer, Call, Row
+from embedded_supabase.auth.body import make_s256
+from embedded_supabase.auth.call import Call, Result, Row
 from embedded_supabase.auth.errors import AuthError, feature_disabled, invalid
 
 HOOK_TIMEOUT_S = 2
@@ -23,8 +23,8 @@ REQUIRED_CLAIMS = (
 REFUSED = {"id_token": "Signing in with an ID token", "web3": "Web3"}
 
 
-async def token(call: Call) -> Answer:
-    grant = call.query("grant_type")
+async def issue_tokens(call: Call) -> Result:
+    grant = call.read_query("grant_type")
     if grant in REFUSED:
         raise feature_disabled(REFUSED[grant])
     if grant not in GRANTS:
@@ -34,18 +34,18 @@ async def token(call: Call) -> Answer:
     return await sign_in(call)
 
 
-async def _password(call: Call) -> Answer:
+async def _grant_password(call: Call) -> Result:
     if call.body.phone:
         raise AuthError("phone_provider_disabled")
     if not call.body.email:
         raise invalid("missing email or phone")
     if not call.settings.email.enable_signup:
         raise AuthError("email_provider_disabled")
-    user = await call.one("user_by_email", email=call.body.email)
+    user = await call.find("user_by_email", email=call.body.email)
     stored = user["encrypted_password"] if user else None
     if not await users.matches(call.body.password, stored) or user is None:
         raise AuthError("invalid_credentials")
-    user = await call.one("lock_user", id=user["id"])
+    user = await call.find("lock_user", id=user["id"])
     if user is None or user["encrypted_password"] != stored:  # changed while we compared
         raise AuthError("invalid_credentials")
     if user["email_confirmed_at"] is None:
@@ -53,29 +53,29 @@ async def _password(call: Call) -> Answer:
     return await start(call, user, "password")
 
 
-async def _pkce(call: Call) -> Answer:
+async def _grant_pkce(call: Call) -> Result:
     """Spend an auth code."""
     code, verifier = call.body.auth_code, call.body.code_verifier
     if not code or not verifier:
         raise invalid("invalid request: both auth code and code verifier should be non-empty")
-    flow = await call.one("flow_by_code", auth_code=codes.fingerprint(code))
+    flow = await call.find("flow_by_code", auth_code=codes.hash_code(code))
     if flow is None:
         raise AuthError("flow_state_not_found")
     if flow["is_expired"]:
         raise AuthError("flow_state_expired")
-    challenge = s256(verifier) if flow["code_challenge_method"] == "s256" else verifier
+    challenge = make_s256(verifier) if flow["code_challenge_method"] == "s256" else verifier
     if not hmac.compare_digest(challenge.encode(), flow["code_challenge"].encode()):
         raise AuthError("bad_code_verifier")
-    await call.one("delete_flow", id=flow["id"])
-    user = await call.one("lock_user", id=flow["user_id"])
+    await call.find("delete_flow", id=flow["id"])
+    user = await call.find("lock_user", id=flow["user_id"])
     if user is None:
         raise AuthError("user_not_found")
-    answer = await start(call, user, flow["authentication_method"])
+    session = await start(call, user, flow["authentication_method"])
     given = {
         "provider_token": flow["provider_access_token"],
         "provider_refresh_token": flow["provider_refresh_token"],
     }
-    return answer | {name: token for name, token in given.items() if token}
+    return session | {name: token for name, token in given.items() if token}
 
 
 async def start(call: Call, user: Row, method: str) -> Row:
@@ -86,11 +86,13 @@ async def start(call: Call, user: Row, method: str) -> Row:
     if users.is_banned(user):
         raise AuthError("user_banned")
     token = secrets.token_urlsafe(18)
-    session = await call.row("start_session", user_id=user["id"], method=method, token=token, **_device(call))
-    return await _answer(call, session, token, method)
+    session = await call.fetch(
+        "start_session", user_id=user["id"], method=method, token=token, **_describe_device(call)
+    )
+    return await _render_session(call, session, token, method)
 
 
-async def _refresh_token(call: Call) -> Answer:
+async def _grant_refresh(call: Call) -> Result:
     """Swap a refresh token for a new one.
 
     A used token is good once more in two cases, both innocent: it is the parent of the token in force
@@ -101,52 +103,52 @@ async def _refresh_token(call: Call) -> Answer:
     if not presented:
         raise invalid("refresh_token required")
     # Everybody who refreshes this session waits here, then reads what the one before left behind.
-    session = await call.one("lock_session_of_token", token=presented)
+    session = await call.find("lock_session_of_token", token=presented)
     if session is None:
         raise AuthError("refresh_token_not_found")
     if users.is_banned(session):
         raise AuthError("user_banned", "Invalid Refresh Token: User Banned")
-    token = await call.one("refresh_token", token=presented, reuse_interval_s=call.settings.reuse_interval_s)
+    token = await call.find("refresh_token", token=presented, reuse_interval_s=call.settings.reuse_interval_s)
     if token is None:
         raise AuthError("session_not_found", "Invalid Refresh Token: No Valid Session Found", status=400)
     issued = token["child"]
     if issued is None and token["is_stolen"]:
-        await call.one("revoke_refresh_tokens", session_id=session["session_id"])
+        await call.find("revoke_refresh_tokens", session_id=session["session_id"])
         return AuthError("refresh_token_already_used")
     if issued is None:
         issued = secrets.token_urlsafe(18)
-        await call.one("rotate_refresh_token", presented=presented, token=issued)
-    await call.one("touch_session", id=session["session_id"], **_device(call))
-    return await _answer(call, session, issued, "token_refresh")
+        await call.find("rotate_refresh_token", presented=presented, token=issued)
+    await call.find("touch_session", id=session["session_id"], **_describe_device(call))
+    return await _render_session(call, session, issued, "token_refresh")
 
 
 async def end(call: Call, user: Row, session_id: Any, scope: str) -> None:
     """Sign out: every session of the user (`global`), this one (`local`), or all but this one (`others`)."""
     scope = scope if session_id else "global"
-    await call.one("end_sessions", user_id=user["id"], session_id=session_id, scope=scope)
+    await call.find("end_sessions", user_id=user["id"], session_id=session_id, scope=scope)
 
 
-def _device(call: Call) -> Row:
+def _describe_device(call: Call) -> Row:
     return {"user_agent": call.request.headers.get("user-agent"), "ip": call.address}
 
 
-async def _answer(call: Call, user: Row, refresh_token: str, method: str) -> Row:
+async def _render_session(call: Call, user: Row, refresh_token: str, method: str) -> Row:
     """`user` is a row of `auth.users` with a `session_id`."""
     now, lives_s, tokens = int(time.time()), call.settings.jwt_expiry_s, call.auth.embedded.tokens
-    found = await call.row("claims", session_id=user["session_id"])
+    found = await call.fetch("claims", session_id=user["session_id"])
     claims = {"iss": tokens.issuer, "iat": now, "exp": now + lives_s, **found["claims"]}
-    claims = await hooked(call, claims, method)
+    claims = await run_hook(call, claims, method)
     return {
         "access_token": tokens.mint(claims),
         "token_type": "bearer",
         "expires_in": lives_s,
         "expires_at": claims["exp"],
         "refresh_token": refresh_token,
-        "user": await users.wire(call, user),
+        "user": await users.render(call, user),
     }
 
 
-async def hooked(call: Call, claims: dict[str, Any], method: str) -> dict[str, Any]:
+async def run_hook(call: Call, claims: dict[str, Any], method: str) -> dict[str, Any]:
     """The claims after the hook, called as `supabase_auth_admin` like hosted. Raises `AuthError`."""
     hook = call.settings.hook.custom_access_token
     if not hook.enabled:
@@ -163,23 +165,23 @@ async def hooked(call: Call, claims: dict[str, Any], method: str) -> dict[str, A
         raise AuthError("hook_timeout", message) from error
     except psycopg.Error as error:
         raise AuthError("unexpected_failure", f"Error running hook URI: {hook.uri}: {error}") from error
-    answer = row[0] if row else None
-    if not isinstance(answer, dict):
+    output = row[0] if row else None
+    if not isinstance(output, dict):
         raise AuthError("unexpected_failure", "Error unmarshaling JSON output from hook")
-    refusal, made = answer.get("error"), answer.get("claims")
+    refusal, given = output.get("error"), output.get("claims")
     if isinstance(refusal, dict) and refusal.get("message"):
         status = refusal.get("http_code")
         status = status if isinstance(status, int) and 400 <= status <= 599 else 500
         raise AuthError("unknown", str(refusal["message"]), status=status)
-    held = made if isinstance(made, dict) else {}
-    if missing := [f"(root): {name} is required" for name in REQUIRED_CLAIMS if name not in held]:
+    checked = given if isinstance(given, dict) else {}
+    if missing := [f"(root): {name} is required" for name in REQUIRED_CLAIMS if name not in checked]:
         message = f"output claims do not conform to the expected schema: {'; '.join(missing)}"
         raise AuthError("unexpected_failure", message)
-    return held
+    return checked
 
 
 GRANTS = {
-    "password": ("sign_in_sign_ups", _password),
-    "refresh_token": ("token_refresh", _refresh_token),
-    "pkce": ("token_verifications", _pkce),
+    "password": ("sign_in_sign_ups", _grant_password),
+    "refresh_token": ("token_refresh", _grant_refresh),
+    "pkce": ("token_verifications", _grant_pkce),
 }

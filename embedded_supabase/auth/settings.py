@@ -15,7 +15,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def duration_s(text: str) -> float:
+def parse_duration_s(text: str) -> float:
     """Seconds in a Go duration (`1h30m`, `60s`, `0`). Raises ValueError."""
     parts = _DURATION.findall(text)
     if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
@@ -23,18 +23,19 @@ def duration_s(text: str) -> float:
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
-def _switched_off(section: dict[str, Any]) -> dict[str, Any]:
+def _check_switched_off(section: dict[str, Any]) -> dict[str, Any]:
     """A part of the file that this service has nothing for may stand there as long as it is off."""
     for name, value in section.items():
         if value not in (False, "false") and (name.startswith("enable") or name.endswith("enabled")):
             raise ValueError(f"{name}: this is not part of the embedded Supabase")
         if isinstance(value, dict):
-            _switched_off(value)
+            _check_switched_off(value)
     return section
 
 
+Duration = Annotated[float, pydantic.BeforeValidator(parse_duration_s)]
 Limit = Annotated[int | None, Field(ge=0)]
-Off = Annotated[dict[str, Any], pydantic.AfterValidator(_switched_off)]
+Off = Annotated[dict[str, Any], pydantic.AfterValidator(_check_switched_off)]
 
 
 class Section(pydantic.BaseModel):
@@ -57,7 +58,7 @@ class Email(Section):
     enable_signup: bool = True
     enable_confirmations: bool = False
     double_confirm_changes: bool = True
-    interval_s: Annotated[float, pydantic.BeforeValidator(duration_s)] = Field(1.0, alias="max_frequency")
+    interval_s: Duration = Field(1.0, alias="max_frequency")
     otp_length: int = Field(6, gt=0)
     otp_expiry_s: float = Field(3600, alias="otp_expiry", ge=0)
     secure_password_change: Literal[False] = False
@@ -101,7 +102,7 @@ class Sessions(Section):
 
 
 class RateLimitSettings(Section):
-    """Only what the file states is limited: a stack on loopback sees every client at one address."""
+    """Only what the file states is limited: on loopback every client has the same address."""
 
     anonymous_users: Limit = None
     email_sent: Limit = None
@@ -165,10 +166,10 @@ class Settings(Section):
             return cls.model_validate(config.get("auth", {}))
         except pydantic.ValidationError as error:
             first = error.errors()[0]
-            raise refused(".".join(["auth", *map(str, first["loc"])]), first["msg"]) from error
+            raise config_error(".".join(["auth", *map(str, first["loc"])]), first["msg"]) from error
 
 
-def refused(section: str, why: str) -> EmbeddedError:
+def config_error(section: str, why: str) -> EmbeddedError:
     return EmbeddedError(
         f"config.toml: [{section}] {why}.",
         code="auth_config",

@@ -20,7 +20,7 @@ WORK_FACTOR = 10
 _DUMMY_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZBnkFSpCTXDrTWGmHmCGRQX1mrzOW2"
 
 
-async def hashed(password: str, settings: Settings) -> str:
+async def hash_password(password: str, settings: Settings) -> str:
     """bcrypt, off the event loop; of a password nobody knows for ''. Raises `AuthError` for a weak one."""
     if password:
         check_password(password, settings.minimum_password_length)
@@ -56,39 +56,39 @@ async def create(
     The product's triggers fire here. Raises `AuthError`: `email_exists` for a taken address,
     `unexpected_failure` (500) where a trigger refuses, as the hosted service says it.
     """
-    user_id, user_metadata = user_id or uuid4(), merged(None, user_metadata)
+    user_id, user_metadata = user_id or uuid4(), merge_metadata(None, user_metadata)
     named = {"provider": provider, "providers": [provider]} if email else {}
-    await call.one(
+    await call.find(
         "insert_user",
         id=user_id,
         email=email,
         password_hash=password_hash,
         provider=provider if email else None,
-        identity=identity or user_metadata | claims(user_id, email),
+        identity=identity or user_metadata | make_claims(user_id, email),
         user_metadata=user_metadata,
-        app_metadata=named | merged(None, app_metadata),
+        app_metadata=named | merge_metadata(None, app_metadata),
     )
-    return await call.row("lock_user", id=user_id)  # a trigger may have changed what was inserted
+    return await call.fetch("lock_user", id=user_id)  # a trigger may have changed what was inserted
 
 
 async def sign_up(call: Call, email: str, password_hash: str) -> Row:
     """A user who came by an address of their own: its claims are part of the metadata too."""
     user = await create(call, email, password_hash, user_metadata=call.body.data)
-    return await save(call, user, raw_user_meta_data=claims(user["id"], email))
+    return await save(call, user, raw_user_meta_data=make_claims(user["id"], email))
 
 
 async def save(call: Call, user: Row, **columns: Any) -> Row:
     """Write `columns`, metadata as a patch of what `user` has, and `updated_at`; the row afterwards."""
     for name in columns.keys() & {"raw_app_meta_data", "raw_user_meta_data"}:
-        columns[name] = merged(user[name], columns[name])
+        columns[name] = merge_metadata(user[name], columns[name])
     assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
     statement = sql.SQL(
         "update auth.users set updated_at = clock_timestamp(), {} where id = {} returning *"
     ).format(sql.SQL(", ").join(assignments), sql.Placeholder("user_id"))
-    return await call.row(statement, user_id=user["id"], **columns)
+    return await call.fetch(statement, user_id=user["id"], **columns)
 
 
-def merged(current: Row | None, patch: Row | None) -> Row:
+def merge_metadata(current: Row | None, patch: Row | None) -> Row:
     """Metadata after a patch: a null takes its key away."""
     both = (current or {}) | (patch or {})
     return {key: value for key, value in both.items() if value is not None}
@@ -96,18 +96,18 @@ def merged(current: Row | None, patch: Row | None) -> Row:
 
 async def set_email(call: Call, user: Row, email: str) -> Row:
     """Change the address, and the e-mail identity with it."""
-    return await call.row("set_email", id=user["id"], claims=claims(user["id"], email))
+    return await call.fetch("set_email", id=user["id"], claims=make_claims(user["id"], email))
 
 
 def is_banned(user: Row) -> bool:
     return user["banned_until"] is not None and user["banned_until"] > datetime.now(UTC)
 
 
-async def wire(call: Call, user: Row) -> Row:
+async def render(call: Call, user: Row) -> Row:
     """The user object of the protocol."""
-    shown = await call.row("users_shown", id=user["id"], limit=1, offset=0)
+    shown = await call.fetch("users_shown", id=user["id"], limit=1, offset=0)
     return dict(shown["shown"])
 
 
-def claims(user_id: UUID, email: str | None) -> Row:
+def make_claims(user_id: UUID, email: str | None) -> Row:
     return {"sub": str(user_id), "email": email, "email_verified": False, "phone_verified": False}

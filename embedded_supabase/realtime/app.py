@@ -55,7 +55,7 @@ class Api:
         key = websocket.headers.get("x-api-key") or websocket.query_params.get("apikey") or ""
         serializer = SERIALIZERS.get(websocket.query_params.get("vsn", "1.0.0"))
         try:
-            self.service.embedded.tokens.caller(apikey=key, authorization=None)
+            self.service.embedded.tokens.identify(apikey=key, authorization=None)
         except InvalidToken as error:
             log.info("realtime.refused", reason=error.message)
             raise WebSocketException(1008, error.message) from error
@@ -67,7 +67,7 @@ class Api:
     async def broadcast_many(self, request: Request) -> Response:
         """`{messages: [{topic, event, payload, private}]}`; those the caller may not write are left out."""
         caller, limits = self._identify(request), self.service.limits
-        body = await payload.read(request, limits.frame_bytes, HTTPException(422, TOO_LARGE))
+        body = await payload.read_body(request, limits.frame_bytes, HTTPException(422, TOO_LARGE))
         given = _parse_json(body, status=400)
         try:
             messages = Broadcasts.model_validate(given).messages
@@ -91,7 +91,9 @@ class Api:
             raise HTTPException(422, "persist is not supported")
         if private not in ("true", "false"):
             raise HTTPException(422, "private must be true or false")
-        body = await payload.read(request, self.service.limits.payload_bytes, HTTPException(422, TOO_LARGE))
+        body = await payload.read_body(
+            request, self.service.limits.payload_bytes, HTTPException(422, TOO_LARGE)
+        )
         is_json = content_type.startswith("application/json")
         if is_json:
             _parse_json(body, status=422)
@@ -105,7 +107,7 @@ class Api:
     def _identify(self, request: Request) -> Caller:
         key, bearer = request.headers.get("apikey"), request.headers.get("authorization")
         try:
-            return self.service.embedded.tokens.caller(apikey=key, authorization=bearer)
+            return self.service.embedded.tokens.identify(apikey=key, authorization=bearer)
         except InvalidToken as error:
             raise HTTPException(401, "Unauthorized") from error
 

@@ -50,7 +50,7 @@ EVERYTHING = Permissions(frozenset(EXTENSIONS), frozenset(EXTENSIONS))
 def identify(tokens: Tokens, token: str) -> Caller:
     """The caller behind a project key or a user's token. Raises `Refused`."""
     try:
-        return tokens.caller(apikey=None, authorization=f"Bearer {token}", key_required=False)
+        return tokens.identify(apikey=None, authorization=f"Bearer {token}", key_required=False)
     except InvalidToken as error:
         if error.code == "expired":
             raise Refused("Token has expired", "InvalidJWTToken") from error

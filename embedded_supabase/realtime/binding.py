@@ -16,14 +16,13 @@ from typing import Any
 import psycopg
 
 from embedded_supabase.database import Pool
+from embedded_supabase.operators import KEYWORDS, OPERATORS
 from embedded_supabase.realtime.authorization import Refused
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.visibility import Condition, count_tables
 from embedded_supabase.tokens import Caller
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
-COMPARISONS = ("eq", "neq", "lt", "lte", "gt", "gte", "like", "ilike", "match", "imatch", "isdistinct")
-KEYWORDS = ("null", "true", "false", "unknown")
 MAX_IN_VALUES = 100
 
 _QUOTED = r'"(?:\\.|[^"\\])*"'
@@ -95,10 +94,10 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
     """The conditions, all of which must hold. Raises `FilterError`."""
     if "\0" in text:
         raise FilterError("filter must not contain a NUL character")
-    return tuple(map(_condition, _parts(text))) if text.strip() else ()
+    return tuple(map(_parse_condition, _split(text))) if text.strip() else ()
 
 
-def _parts(text: str) -> Iterator[str]:
+def _split(text: str) -> Iterator[str]:
     """What stands between the commas that separate conditions, or the values of a list."""
     at = 0
     while at <= len(text):
@@ -108,19 +107,19 @@ def _parts(text: str) -> Iterator[str]:
         at = found.end() + 1
 
 
-def _condition(part: str) -> Condition:
+def _parse_condition(part: str) -> Condition:
     if not part:
         raise FilterError("filter must not contain empty segments (check for extra commas)")
     column, equals, rest = part.partition("=")
     operator, dot, value = rest.removeprefix("not.").partition(".")
-    if not equals or not dot or operator not in (*COMPARISONS, "in", "is"):
+    if not equals or not dot or operator not in OPERATORS or not OPERATORS[operator].in_realtime:
         raise FilterError(str([column, operator, value] if equals else [part]))
-    if operator == "is" and value not in KEYWORDS:
+    if operator == "is" and (value not in KEYWORDS or value == "not_null"):
         raise FilterError("invalid value for is filter: must be null, true, false, or unknown")
     if operator == "in":
         if not (len(value) >= 2 and value[0] == "(" and value[-1] == ")"):
             raise FilterError("`in` filter value must be wrapped by parentheses")
-        if len(list(_parts(value[1:-1]))) > MAX_IN_VALUES:
+        if len(list(_split(value[1:-1]))) > MAX_IN_VALUES:
             raise FilterError(f"too many values for `in` filter. Maximum {MAX_IN_VALUES}")
         value = "{" + value[1:-1] + "}"
     elif re.fullmatch(_QUOTED, value, re.DOTALL):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from embedded_supabase.database import Connection, Pool, become
+from embedded_supabase.operators import OPERATORS
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.serializer import MalformedFrame, load_json
 from embedded_supabase.tokens import Caller
@@ -32,6 +33,10 @@ class Condition(NamedTuple):
     operator: str
     value: str
     negated: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """For `realtime.seen`, which writes `sql` between the column and the value."""
+        return {**self._asdict(), "sql": OPERATORS[self.operator].sql}
 
 
 Conditions = tuple[Condition, ...]
@@ -95,7 +100,7 @@ async def judge(
         {"kind": it.kind, "new": it.new, "old": it.old, "whole": it.old and it.relation.logs_whole_rows}
         for it in changes
     ]
-    wanted = [[condition._asdict() for condition in conditions] for conditions in filters]
+    wanted = [[condition.as_json() for condition in conditions] for conditions in filters]
     parameters = [changes[0].relation.oid, json.dumps(asked), json.dumps(wanted)]
     try:
         async with _session(callers, caller) as connection:
@@ -115,7 +120,7 @@ async def judge(
 
 async def count_tables(callers: Pool, caller: Caller, schema: str, table: str, conditions: Conditions) -> int:
     """How many published tables are meant. Raises `psycopg.Error` where the filter makes no sense."""
-    asked = [schema, table, json.dumps([condition._asdict() for condition in conditions])]
+    asked = [schema, table, json.dumps([condition.as_json() for condition in conditions])]
     async with _session(callers, caller) as connection:
         row = await (await connection.execute(_CHECK, asked)).fetchone()
     assert row is not None

@@ -22,9 +22,10 @@ from embedded_supabase.database import Connection, become
 from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.rest import schema_cache
 from embedded_supabase.rest.errors import UNKNOWN_NAMES, RestError, from_postgres, refusal
+from embedded_supabase.rest.plan import plan_request
 from embedded_supabase.rest.request import Request, negotiate, parse_prefer, split_query_string
+from embedded_supabase.rest.response import respond
 from embedded_supabase.rest.schema_cache import SchemaCache
-from embedded_supabase.rest.work import plan_request
 from embedded_supabase.tokens import Caller, InvalidToken
 
 log = structlog.get_logger(__name__)
@@ -67,27 +68,27 @@ class DataApi:
             log.debug("schema cache loaded", tables=len(found.tables), version=self._version)
         return found
 
-    async def answer(self, http: HttpRequest) -> Response:
+    async def respond(self, http: HttpRequest) -> Response:
         caller = None
         try:
-            caller = _caller(self.embedded, http)
+            caller = _identify(self.embedded, http)
             too_large = RestError(413, "PGRST102", f"The body is larger than {MAX_BODY_BYTES} bytes")
-            body = await payload.read(http, MAX_BODY_BYTES, too_large)
+            body = await payload.read_body(http, MAX_BODY_BYTES, too_large)
             try:
-                return await self._answer(http, caller, body, self._cache or await self.reload())
+                return await self._respond(http, caller, body, self._cache or await self.reload())
             except RestError as error:
                 # The name may be newer than the cache: the notification of a change can lag behind it.
                 if error.code not in UNKNOWN_NAMES or time.monotonic() - self._loaded_at < RELOAD_PAUSE_S:
                     raise
-                return await self._answer(http, caller, body, await self.reload())
+                return await self._respond(http, caller, body, await self.reload())
         except RestError as error:
-            return _refused(error)
+            return _refusal_response(error)
         except PoolTimeout:
-            return _refused(refusal("PGRST003"))
+            return _refusal_response(refusal("PGRST003"))
         except psycopg.Error as error:
-            return _refused(from_postgres(error, anonymous=caller is None or caller.role == "anon"))
+            return _refusal_response(from_postgres(error, anonymous=caller is None or caller.role == "anon"))
 
-    async def _answer(self, http: HttpRequest, caller: Caller, body: bytes, cache: SchemaCache) -> Response:
+    async def _respond(self, http: HttpRequest, caller: Caller, body: bytes, cache: SchemaCache) -> Response:
         header = "accept-profile" if http.method in ("GET", "HEAD") else "content-profile"
         schema = http.headers.get(header, self.schemas[0])
         if schema not in self.schemas:
@@ -110,12 +111,12 @@ class DataApi:
             body=body,
             content_type=http.headers.get("content-type", ""),
         )
-        work = plan_request(request, cache, self._version, self.max_rows) if path else None
-        if work is None and not request.is_read:
+        plan = plan_request(request, cache, self._version, self.max_rows) if path else None
+        if plan is None and not request.is_read:
             raise refusal("PGRST117", http.method)
         settings = {
             "search_path": self._search_paths[schema],
-            "transaction_read_only": "on" if work is None or work.read_only else "off",
+            "transaction_read_only": "on" if plan is None or plan.read_only else "off",
             "request.method": http.method,
             "request.path": f"/{path}",
             "request.headers": json.dumps({k: v for k, v in http.headers.items() if k != "cookie"}),
@@ -125,7 +126,9 @@ class DataApi:
             settings["statement_timeout"] = cache.timeouts[caller.role]
         async with self.embedded.authenticator.connection() as connection:
             await become(connection, caller, settings)
-            response = await (self._describe(connection, schema) if work is None else work.run(connection))
+            response = await (
+                self._describe(connection, schema) if plan is None else respond(connection, plan)
+            )
         if len(self.schemas) > 1:
             response.headers["Content-Profile"] = schema
         return response
@@ -138,19 +141,19 @@ class DataApi:
 
 
 @cache
-def _api(embedded: EmbeddedSupabase) -> DataApi:
+def _open_api(embedded: EmbeddedSupabase) -> DataApi:
     """The app and its listener share one."""
     return DataApi(embedded)
 
 
 def build(embedded: EmbeddedSupabase) -> Starlette:
     """The ASGI app, relative to `/rest/v1`."""
-    return Starlette(routes=[Route("/{path:path}", _api(embedded).answer, methods=METHODS)])
+    return Starlette(routes=[Route("/{path:path}", _open_api(embedded).respond, methods=METHODS)])
 
 
 async def run(embedded: EmbeddedSupabase) -> None:
     """Reload the schema cache on `notify pgrst`, for as long as the project runs."""
-    api, dsn = _api(embedded), embedded.postgres.dsn("authenticator")
+    api, dsn = _open_api(embedded), embedded.postgres.dsn("authenticator")
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("listen pgrst")
         await api.reload()
@@ -159,20 +162,22 @@ async def run(embedded: EmbeddedSupabase) -> None:
                 await api.reload()
 
 
-def _caller(embedded: EmbeddedSupabase, http: HttpRequest) -> Caller:
+def _identify(embedded: EmbeddedSupabase, http: HttpRequest) -> Caller:
     key, bearer = http.headers.get("apikey"), http.headers.get("authorization")
     try:
-        return embedded.tokens.caller(apikey=key, authorization=bearer)
+        return embedded.tokens.identify(apikey=key, authorization=bearer)
     except InvalidToken as error:
         if error.code in KEY_HINTS:
             raise refusal("PGRST302", error.message, hint=KEY_HINTS[error.code]) from error
         refused = refusal("PGRST303" if error.code == "expired" else "PGRST301", error.message)
-        said = refused.message.replace('"', "'")
-        refused.headers["WWW-Authenticate"] = f'Bearer error="invalid_token", error_description="{said}"'
+        description = refused.message.replace('"', "'")
+        refused.headers["WWW-Authenticate"] = (
+            f'Bearer error="invalid_token", error_description="{description}"'
+        )
         raise refused from error
 
 
-def _refused(error: RestError) -> Response:
+def _refusal_response(error: RestError) -> Response:
     headers = {"Content-Type": "application/json; charset=utf-8"} | error.headers
     if error.code.isascii() and error.code.isalnum():  # a function may call its error anything
         headers["Proxy-Status"] = f"PostgREST; error={error.code}"

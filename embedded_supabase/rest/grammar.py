@@ -6,7 +6,7 @@ Nothing here knows a database; every text either becomes a tree or a PGRST100 th
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,28 @@ from parsimonious.exceptions import ParseError
 from parsimonious.grammar import Grammar
 from parsimonious.nodes import Node, NodeVisitor
 
+from embedded_supabase.operators import KEYWORDS, OPERATORS
 from embedded_supabase.rest import syntax
 from embedded_supabase.rest.errors import RestError, refusal
 
 MAX_DEPTH = 30
-"""Parentheses inside parentheses; more would only exhaust somebody's stack."""
+"""Nested parentheses; more of them could exhaust the interpreter's stack."""
 
-_GRAMMAR = Grammar(Path(__file__).with_suffix(".peg").read_text())
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_CALLED = {
+_RULE_NAMES = {
     "select": "select parameter", "names": "list of columns", "target": "tree path", "logic": "logic tree"
 }  # fmt: skip
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+@cache
+def load_grammar() -> Grammar:
+    """The rules of `grammar.peg`, with the names of the operators in the registry."""
+    rules = Path(__file__).with_suffix(".peg").read_text()
+    for form in ("quantified", "search", "simple"):
+        names = [name for name, operator in OPERATORS.items() if operator.form == form]
+        rules = rules.replace(f"{{{form}}}", "|".join(names))
+    return Grammar(rules.replace("{keyword}", "|".join(KEYWORDS)))
 
 
 @lru_cache(maxsize=1024)
@@ -34,11 +44,11 @@ def read(rule: str, text: str) -> Any:
     try:
         if rule in ("select", "logic"):
             _check_depth(text)
-        return _TREE.visit(_GRAMMAR[rule].parse(text))
+        return _TREE.visit(load_grammar()[rule].parse(text))
     except ParseError as error:
         here = text[error.pos : error.pos + 1]
         found = f'unexpected "{here}"' if here else "unexpected end of input"
-        place = f'"failed to parse {_CALLED.get(rule, rule)} ({text})" (line 1, column {error.pos + 1})'
+        place = f'"failed to parse {_RULE_NAMES.get(rule, rule)} ({text})" (line 1, column {error.pos + 1})'
         expected = error.expr if isinstance(error.expr, str) else error.expr.name or error.expr
         raise refusal("PGRST100", place, details=f"{found} expecting {expected}") from error
 
@@ -46,7 +56,7 @@ def read(rule: str, text: str) -> Any:
 def has_operator(text: str) -> bool:
     """Whether a parameter's value begins as a filter does."""
     try:
-        _GRAMMAR["prefix"].match(text)
+        load_grammar()["prefix"].match(text)
     except ParseError:
         return False
     return True
@@ -79,7 +89,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
         return children[1][0] if children[1] else ()
 
     def visit_items(self, _: Node, children: list[Any]) -> tuple[syntax.ColumnItem | syntax.EmbedItem, ...]:
-        return _all(*children)
+        return _join(*children)
 
     def visit_embed(self, _: Node, children: list[Any]) -> syntax.EmbedItem:
         lead, name, hints, _, _, items, _, _ = children
@@ -114,7 +124,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
 
     def visit_junction(self, _: Node, children: list[Any]) -> syntax.Logic:
         negation, connective, _, _, first, others, _, _ = children
-        return syntax.Logic(connective, _all(first, others), bool(negation))
+        return syntax.Logic(connective, _join(first, others), bool(negation))
 
     def visit_comparison(self, _: Node, children: list[Any]) -> syntax.Comparison:
         field, _, negation, ((operator, value, *extra),) = children
@@ -130,7 +140,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     def visit_values(self, node: Node, _: list[Any]) -> tuple[str, ...]:
         """By one pattern: lists can be long."""
         found = node.match.captures("value")
-        return tuple(_unquoted(value) if _QUOTED.fullmatch(value) else value for value in found)
+        return tuple(_unquote(value) if _QUOTED.fullmatch(value) else value for value in found)
 
     def visit_state(self, node: Node, _: list[Any]) -> tuple[Any, ...]:
         return "is", node.text.removeprefix("is.").lower()
@@ -144,7 +154,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     def visit_quantified(self, node: Node, _: list[Any]) -> Any:
         return node.match.groups()
 
-    def visit_searched(self, node: Node, _: list[Any]) -> tuple[Any, ...]:
+    def visit_search(self, node: Node, _: list[Any]) -> tuple[Any, ...]:
         operator, configuration = node.match.groups()
         return operator, None, configuration and configuration.strip()
 
@@ -156,7 +166,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     # -- order -----------------------------------------------------------------------------------
 
     def visit_order(self, _: Node, children: list[Any]) -> tuple[syntax.OrderTerm, ...]:
-        return _all(*children[1:3])
+        return _join(*children[1:3])
 
     visit_names = visit_order
 
@@ -174,7 +184,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
 
     def visit_target(self, _: Node, children: list[Any]) -> tuple[syntax.Path, syntax.Field]:
         """The embeds on the way, and the field."""
-        *path, last = _all(*children[:2])
+        *path, last = _join(*children[:2])
         return tuple(field.name for field in path), last
 
     def visit_field(self, _: Node, children: list[Any]) -> syntax.Field:
@@ -193,16 +203,16 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     visit_key = visit_type = visit_connective = visit_word
 
     def visit_quoted(self, node: Node, _: list[Any]) -> str:
-        return _unquoted(node.text)
+        return _unquote(node.text)
 
 
 _TREE = _Tree()
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     return _ESCAPED.sub(r"\1", text[1:-1])
 
 
-def _all(first: Any, others: Any) -> tuple[Any, ...]:
+def _join(first: Any, others: Any) -> tuple[Any, ...]:
     """`first (comma other)*`."""
     return (first, *(other for _, other in others))

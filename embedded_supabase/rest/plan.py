@@ -1,222 +1,70 @@
-"""A parsed query with every name looked up: what to read, from where, joined how.
-
-Unknown and ambiguous names end here, as errors with a hint; what comes out holds only names that
-the schema cache knows, so that `sql` has nothing left to decide.
-"""
+"""The plan of a request: its statement, and what the response needs to know besides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 
-from embedded_supabase.rest import syntax
-from embedded_supabase.rest.errors import RestError, nearest, refusal
-from embedded_supabase.rest.schema_cache import Name, Relationship, SchemaCache, Table
+from embedded_supabase.rest.call_plan import plan_call
+from embedded_supabase.rest.errors import nearest, refusal
+from embedded_supabase.rest.mutate_plan import plan_mutation
+from embedded_supabase.rest.read_plan import Planner
+from embedded_supabase.rest.request import Request
+from embedded_supabase.rest.schema_cache import SchemaCache, Table
+from embedded_supabase.rest.sql import Statement
+from embedded_supabase.rest.statements import Shape, compose_estimate, compose_mutation, compose_read
+
+ESTIMATE_CEILING = 1000
+"""Estimates are exact up to `max_rows`, or up to this many rows without such a limit."""
 
 
-@dataclass(slots=True)
-class Read:
-    """One table's part of the answer, with what is embedded in it."""
+@dataclass(frozen=True, slots=True)
+class RequestPlan:
+    """What is left to do of a request: run the statement, and shape the response."""
 
-    table: Table
-    place: str
-    """The alias it is read under."""
-    selected: list[tuple[syntax.ColumnItem, Name | None]] = field(default_factory=list)
-    """Columns, and the types they are cast to."""
-    where: list[syntax.Condition] = field(default_factory=list)
-    order: tuple[syntax.OrderTerm, ...] = ()
-    limit: int | None = None
+    request: Request
+    statement: Statement
+    read_only: bool = True
+    estimate: Statement | None = None
+    """Asks Postgres's planner for the count."""
+    ceiling: int | None = None
+    """Up to this many rows are counted exactly."""
     offset: int = 0
-    embeds: list[Embed] = field(default_factory=list)
-
-    def embed(self, key: str | None) -> Embed | None:
-        return next((embed for embed in self.embeds if embed.item.key == key), None)
-
-    def embed_asked(self, condition_on: syntax.Field) -> Embed | None:
-        """The embed that `embed=is.null` and `embed=not.is.null` ask about."""
-        return None if condition_on.path else self.embed(condition_on.name)
-
-    def descend(self, path: syntax.Path) -> Read:
-        """What is embedded at `path`. Raises PGRST108."""
-        node = self
-        for name in path:
-            found = next((it for it in node.embeds if name in (it.item.key, it.item.name)), None)
-            if found is None:
-                raise _not_embedded(name)
-            node = found.read
-        return node
-
-    @property
-    def names(self) -> list[str]:
-        """The keys of the rows in the answer."""
-        names: list[str] = []
-        for item, _ in self.selected:
-            names += self.table.columns if item.field.name == "*" else [item.key]
-        for embed in self.embeds:
-            if not embed.is_empty:
-                names += embed.names
-        return names
+    has_no_body: bool = False
+    """Whether the response to a call has no body."""
 
 
-@dataclass(slots=True)
-class Embed:
-    item: syntax.EmbedItem
-    relationship: Relationship
-    parent: str
-    """The alias of the table it hangs on."""
-    read: Read
-    lateral: str
-    """The alias of the joined subquery."""
-
-    @property
-    def is_empty(self) -> bool:
-        """`relation()`: joined for its effect on the rows, absent from the answer."""
-        return not self.read.selected and all(embed.is_empty for embed in self.read.embeds)
-
-    @property
-    def names(self) -> list[str]:
-        """What it adds to its parent's row."""
-        return self.read.names if self.item.spread else [self.item.key]
-
-
-class Planner:
-    """Looks up the names of one request's query in the cache."""
-
-    def __init__(self, cache: SchemaCache, max_rows: int | None) -> None:
-        self._cache = cache
-        self._max_rows = max_rows
-        self._numbers = count(1)
-
-    def read(self, table: Table, query: syntax.Query) -> Read:
-        root = self._node(table, table.name, query.select)
-        for path, condition in query.conditions:
-            node = root.descend(path)
-            _check(node, condition)
-            node.where.append(condition)
-        for path, terms in query.order.items():
-            node = root.descend(path)
-            for term in terms:
-                _check_order(node, term)
-            node.order = terms
-        for path, limit in query.limit.items():
-            node = root.descend(path)
-            node.limit = limit if node.limit is None else min(limit, node.limit)
-        for path, offset in query.offset.items():
-            root.descend(path).offset = offset
-        return root
-
-    def _node(self, table: Table, place: str, items: tuple[syntax.SelectItem, ...]) -> Read:
-        node = Read(table, place, limit=self._max_rows)
-        for item in items:
-            if isinstance(item, syntax.EmbedItem):
-                relationship, number = _relationship(self._cache, table, item), next(self._numbers)
-                read = self._node(self._cache.tables[relationship.target], f"pgrst_{number}", item.items)
-                node.embeds.append(Embed(item, relationship, place, read, f"pgrst_embed_{number}"))
-            else:
-                node.selected.append((item, self._cast(item)))
-                if item.field.name != "*":
-                    _check_column(table, item.field)
-        return node
-
-    def _cast(self, item: syntax.ColumnItem) -> Name | None:
-        found = self._cache.type_named(item.cast) if item.cast is not None else None
-        if found is None and item.cast is not None:
-            raise refusal("42704", item.cast)
-        return found
+def plan_request(request: Request, cache: SchemaCache, version: int, max_rows: int | None) -> RequestPlan:
+    """Plan a request. Reads the schema cache only, never the database. Raises `RestError`."""
+    query, count = request.query(), request.preferences.get("count")
+    call = plan_call(cache, request, query) if request.is_call else None
+    rows = call and call.function.rows
+    table = cache.tables.get(rows.key, rows) if rows else _find_table(cache, request)
+    read = Planner(cache, max_rows if request.is_read or call else None).plan_read(table, query)
+    # supabase-js asks for a HEAD whose arguments do not fit a URL as a POST that returns nothing.
+    is_minimal = request.preferences.get("return") == "minimal"
+    nothing = call is not None and (call.function.returns_nothing or is_minimal)
+    is_write = not request.is_read and call is None
+    empty = nothing or request.method == "HEAD" or (is_write and not request.shows_rows)
+    shape = Shape(request.media, read.names, empty, version, call)
+    if is_write:
+        return RequestPlan(
+            request, compose_mutation(plan_mutation(request, query, read), shape), read_only=False
+        )
+    if call is not None:
+        statement = compose_read(read, shape, counted=count is not None)
+        read_only = request.is_read or not call.function.volatile
+        return RequestPlan(request, statement, read_only, offset=read.offset, has_no_body=nothing)
+    ceiling = max_rows or ESTIMATE_CEILING if count == "estimated" else None
+    statement = compose_read(read, shape, counted=count in ("exact", "estimated"), ceiling=ceiling)
+    estimate = compose_estimate(read) if count in ("planned", "estimated") else None
+    return RequestPlan(request, statement, estimate=estimate, ceiling=ceiling, offset=read.offset)
 
 
-# -- foreign keys: PostgREST's rules ("Foreign Key Joins", "Target Disambiguation") -------------------
-
-
-def _relationship(cache: SchemaCache, parent: Table, item: syntax.EmbedItem) -> Relationship:
-    """The one relationship from `parent` that `item` names. Raises PGRST200 or PGRST201."""
-    links = cache.relationships(parent.key)
-    found = [link for link in links if _fits(link, item.name, item.hint)]
-    if len(found) > 1:
-        raise _ambiguous(parent.name, item, found)
-    if found:
-        return found[0]
-    using = f"' using the hint '{item.hint}" if item.hint else ""
-    related = {link.target[1] for link in links} - {item.name}
-    raise refusal(
-        "PGRST200",
-        parent.name,
-        item.name,
-        details=f"Searched for a foreign key relationship between '{parent.name}' and '{item.name}{using}' "
-        f"in the schema '{parent.schema}', but no matches were found.",
-        hint=nearest(item.name, related, "Perhaps you meant '", f"' instead of '{item.name}'."),
-    )
-
-
-def _fits(link: Relationship, name: str, hint: str | None) -> bool:
-    target = link.target[1]
-    if link.via is not None:
-        return name == target and hint in (None, link.hint)
-    source_column, target_column = link.near[0] if len(link.near) == 1 else (None, None)
-    if link.source == link.target:
-        # One key of a table to itself can be walked both ways: the table's name means the many,
-        # the column's name the one.
-        if hint is None:
-            return name == (source_column if link.to_one else target)
-        if link.to_one:
-            return name != target and hint in (source_column, link.hint)
-        return name == target and hint in (target_column, link.hint)
-    if hint is None:
-        return name in (target, link.hint, source_column)
-    return name == target and hint in (link.hint, source_column, target_column)
-
-
-def _ambiguous(parent: str, item: syntax.EmbedItem, found: list[Relationship]) -> RestError:
-    details = [
-        {
-            "cardinality": link.cardinality,
-            "embedding": f"{link.source[1]} with {link.target[1]}",
-            "relationship": link.described,
-        }
-        for link in found
-    ]
-    hints = ", ".join(f"'{link.target[1]}!{link.hint}'" for link in found)
-    hint = f"Try changing '{item.name}' to one of the following: {hints}. "
-    hint += "Find the desired relationship in the 'details' key."
-    return refusal("PGRST201", parent, item.name, details=details, hint=hint)
-
-
-# -- names ------------------------------------------------------------------------------------------
-
-
-def _check_column(table: Table, wanted: syntax.Field) -> None:
-    """Raises 42703: PostgREST leaves unknown columns of a read to Postgres, so the code is Postgres's."""
-    if wanted.name not in table.columns and wanted.name not in table.computed:
-        before = f'Perhaps you meant to reference the column "{table.name}.'
-        hint = nearest(wanted.name, (*table.columns, *table.computed), before, '".')
-        raise refusal("42703", table.name, wanted.name, hint=hint)
-
-
-def _check(node: Read, condition: syntax.Condition) -> None:
-    if isinstance(condition, syntax.Logic):
-        for term in condition.terms:
-            _check(node, term)
-    elif node.embed_asked(condition.field) is None:
-        _check_column(node.table, condition.field)
-    elif condition.operator != "is" or condition.value not in ("null", "not_null"):
-        allowed = "Only is null or not is null filters are allowed on embedded resources"
-        raise refusal("PGRST120", condition.field.name, details=allowed)
-
-
-def _check_order(node: Read, term: syntax.OrderTerm) -> None:
-    embed = node.embed(term.relation)
-    if term.relation is None:
-        _check_column(node.table, term.field)
-    elif embed is None:
-        raise _not_embedded(term.relation)
-    elif not embed.relationship.to_one:
-        pair = f"'{node.table.name}' and '{term.relation}'"
-        details = f"{pair} do not form a many-to-one or one-to-one relationship"
-        raise refusal("PGRST118", term.relation, details=details)
-    else:
-        _check_column(embed.read.table, term.field)
-
-
-def _not_embedded(name: str) -> Exception:
-    hint = f"Verify that '{name}' is included in the 'select' query parameter."
-    return refusal("PGRST108", name, hint=hint)
+def _find_table(cache: SchemaCache, request: Request) -> Table:
+    """The table that the request names. Raises PGRST205."""
+    found = cache.tables.get((request.schema, request.name))
+    if found is None:
+        names = [name for schema, name in cache.tables if schema == request.schema]
+        hint = nearest(request.name, names, f"Perhaps you meant the table '{request.schema}.")
+        raise refusal("PGRST205", request.schema, request.name, hint=hint)
+    return found

@@ -11,22 +11,12 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed, Placeholder
 
-from embedded_supabase.database import identifier
-from embedded_supabase.rest.plan import Embed, Read
+from embedded_supabase.database import quote
+from embedded_supabase.operators import OPERATORS
+from embedded_supabase.rest.read_plan import Embed, ReadPlan
 from embedded_supabase.rest.schema_cache import Name, Pairs
 from embedded_supabase.rest.syntax import ColumnItem, Comparison, Condition, Field, Logic, OrderTerm
 
-OPERATORS = {
-    "eq": SQL("="), "neq": SQL("<>"), "gt": SQL(">"), "gte": SQL(">="), "lt": SQL("<"), "lte": SQL("<="),
-    "like": SQL("like"), "ilike": SQL("ilike"), "match": SQL("~"), "imatch": SQL("~*"), "cs": SQL("@>"),
-    "cd": SQL("<@"), "ov": SQL("&&"), "sl": SQL("<<"), "sr": SQL(">>"), "nxr": SQL("&<"), "nxl": SQL("&>"),
-    "adj": SQL("-|-"), "isdistinct": SQL("is distinct from"),
-}  # fmt: skip
-TEXT_SEARCH = {
-    "fts": SQL("to_tsquery"), "plfts": SQL("plainto_tsquery"), "phfts": SQL("phraseto_tsquery"),
-    "wfts": SQL("websearch_to_tsquery"),
-}  # fmt: skip
-IS = {name: SQL(name.replace("_", " ")) for name in ("null", "not_null", "true", "false", "unknown")}
 COMMA = SQL(", ")
 EMPTY: Composable = SQL("")
 
@@ -52,14 +42,14 @@ class Statement:
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def read(self, node: Read, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
-        """`select … from source as place …`; `joined` ties the rows to the query around it."""
+    def read(self, node: ReadPlan, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
+        """`select … from source as alias …`; `joined` ties the rows to the query around it."""
         outputs = [self._selected(node, item, cast) for item, cast in node.selected]
         shown = [embed for embed in node.embeds if not embed.is_empty]
         for embed in shown:
-            outputs += [identifier(embed.lateral, name) for name in embed.names]
+            outputs += [quote(embed.lateral, name) for name in embed.names]
         parts = [
-            SQL("select {} from {} as {}").format(COMMA.join(outputs), source, identifier(node.place)),
+            SQL("select {} from {} as {}").format(COMMA.join(outputs), source, quote(node.alias)),
             *map(self._join, shown),
             self.conditions(node, joined),
         ]
@@ -72,20 +62,20 @@ class Statement:
             parts.append(SQL(" offset {}::bigint").format(self.value(node.offset)))
         return Composed(parts)
 
-    def count(self, node: Read, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
+    def count(self, node: ReadPlan, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
         """The rows `read` would find without limits: `select 1 …`."""
-        head = SQL("select 1 from {} as {}").format(source, identifier(node.place))
+        head = SQL("select 1 from {} as {}").format(source, quote(node.alias))
         return Composed([head, self.conditions(node, joined)])
 
-    def conditions(self, node: Read, joined: Iterable[Composable] = ()) -> Composable:
+    def conditions(self, node: ReadPlan, joined: Iterable[Composable] = ()) -> Composable:
         conditions = [*joined, *(self._condition(node, condition) for condition in node.where)]
         conditions += [self._exists(embed) for embed in node.embeds if embed.item.inner]
         return SQL(" where {}").format(SQL(" and ").join(conditions)) if conditions else EMPTY
 
     # -- columns ---------------------------------------------------------------------------------
 
-    def _column(self, node: Read, field: Field) -> Composable:
-        plain: Composable = identifier(node.place, field.name)
+    def _column(self, node: ReadPlan, field: Field) -> Composable:
+        plain: Composable = quote(node.alias, field.name)
         if not field.path:
             return plain
         if node.table.columns.get(field.name) not in ("json", "jsonb"):
@@ -97,16 +87,16 @@ class Statement:
             steps += [arrow, key.format(self.value(step.key))]
         return SQL("({})").format(Composed(steps))
 
-    def _selected(self, node: Read, item: ColumnItem, cast: Name | None) -> Composable:
+    def _selected(self, node: ReadPlan, item: ColumnItem, cast: Name | None) -> Composable:
         if item.field.name == "*":
-            return SQL("{}.*").format(identifier(node.place))
+            return SQL("{}.*").format(quote(node.alias))
         expression = self._column(node, item.field)
         if cast is not None:
-            expression = SQL("cast({} as {})").format(expression, identifier(*cast))
-        return SQL("{} as {}").format(expression, identifier(item.key))
+            expression = SQL("cast({} as {})").format(expression, quote(*cast))
+        return SQL("{} as {}").format(expression, quote(item.key))
 
-    def _order(self, node: Read, term: OrderTerm) -> Composable:
-        embed = node.embed(term.relation)
+    def _order(self, node: ReadPlan, term: OrderTerm) -> Composable:
+        embed = node.find_embed(term.relation)
         if embed is None:
             expression = self._column(node, term.field)
         else:
@@ -114,7 +104,7 @@ class Statement:
             expression = SQL("(select {} from {} as {}{})").format(
                 self._column(embed.read, term.field),
                 source,
-                identifier(embed.read.place),
+                quote(embed.read.alias),
                 self.conditions(embed.read, joined),
             )
         nulls = {None: EMPTY, "first": SQL(" nulls first"), "last": SQL(" nulls last")}[term.nulls]
@@ -122,50 +112,49 @@ class Statement:
 
     # -- conditions ------------------------------------------------------------------------------
 
-    def _condition(self, node: Read, condition: Condition) -> Composable:
+    def _condition(self, node: ReadPlan, condition: Condition) -> Composable:
         negated = condition.negated
         if isinstance(condition, Logic):
             word = SQL(" and ") if condition.operator == "and" else SQL(" or ")
             found: Composable = word.join(self._condition(node, term) for term in condition.terms)
-        elif (embed := node.embed_asked(condition.field)) is not None:
+        elif (embed := node.find_tested_embed(condition.field)) is not None:
             found, negated = self._exists(embed), negated != (condition.value == "null")
         else:
             found = self._comparison(node, condition)
         return (SQL("not ({})") if negated else SQL("({})")).format(found)
 
-    def _comparison(self, node: Read, comparison: Comparison) -> Composable:
+    def _comparison(self, node: ReadPlan, comparison: Comparison) -> Composable:
         field, operator, value = self._column(node, comparison.field), comparison.operator, comparison.value
-        if operator == "in":
+        sql, form = SQL(OPERATORS[operator].sql), OPERATORS[operator].form
+        if form == "list":
             values: Iterable[str] = () if value == ("",) else value
-            return SQL("{} = any({})").format(field, self.value(array_literal(values)))
+            return SQL("{} {}({})").format(field, sql, self.value(array_literal(values)))
         assert isinstance(value, str)
-        if operator == "is":
-            return SQL("{} is {}").format(field, IS[value])
-        if operator in TEXT_SEARCH:
+        if form == "keyword":
+            return SQL("{} {} {}").format(field, sql, SQL(value.replace("_", " ")))
+        if form == "search":
             configuration: Composable = EMPTY
             if comparison.configuration:
                 configuration = SQL("{}::regconfig, ").format(self.value(comparison.configuration))
             if node.table.columns.get(comparison.field.name) != "tsvector":
                 field = SQL("to_tsvector({}{})").format(configuration, field)
-            return SQL("{} @@ {}({}{})").format(
-                field, TEXT_SEARCH[operator], configuration, self.value(value)
-            )
+            return SQL("{} @@ {}({}{})").format(field, sql, configuration, self.value(value))
         if operator in ("like", "ilike"):
             value = value.replace("*", "%")
         quantified = {None: SQL("{} {} {}"), "any": SQL("{} {} any({})"), "all": SQL("{} {} all({})")}
-        return quantified[comparison.quantifier].format(field, OPERATORS[operator], self.value(value))
+        return quantified[comparison.quantifier].format(field, sql, self.value(value))
 
     # -- embeds ----------------------------------------------------------------------------------
 
     def _source(self, embed: Embed) -> tuple[Composable, list[Composable]]:
         """What an embed reads from, to be followed by its alias, and how it hangs on its parent."""
-        link, place = embed.relationship, embed.read.place
-        source: Composable = identifier(*link.target)
+        link, alias = embed.relationship, embed.read.alias
+        source: Composable = quote(*link.target)
         if link.via is None:
-            return source, _equal(embed.parent, place, link.near)
-        via = f"{place}_via"
-        source = SQL("{} as {}, {}").format(identifier(*link.via), identifier(via), source)
-        return source, [*_equal(embed.parent, via, link.near), *_equal(via, place, link.far)]
+            return source, _equal(embed.parent, alias, link.near)
+        via = f"{alias}_via"
+        source = SQL("{} as {}, {}").format(quote(*link.via), quote(via), source)
+        return source, [*_equal(embed.parent, via, link.near), *_equal(via, alias, link.far)]
 
     def _exists(self, embed: Embed) -> Composable:
         source, joined = self._source(embed)
@@ -178,14 +167,14 @@ class Statement:
         shape = SQL("{}") if embed.relationship.to_one else SQL("coalesce(json_agg({}), '[]')")
         columns = [
             SQL("{} as {}").format(
-                shape.format(identifier("pgrst_row", name) if embed.item.spread else row), identifier(name)
+                shape.format(quote("pgrst_row", name) if embed.item.spread else row), quote(name)
             )
             for name in embed.names
         ]
         return SQL(" left join lateral (select {} from ({}) as pgrst_row) as {} on true").format(
-            COMMA.join(columns), self.read(embed.read, source, joined), identifier(embed.lateral)
+            COMMA.join(columns), self.read(embed.read, source, joined), quote(embed.lateral)
         )
 
 
 def _equal(left: str, right: str, pairs: Pairs) -> list[Composable]:
-    return [SQL("{} = {}").format(identifier(left, here), identifier(right, there)) for here, there in pairs]
+    return [SQL("{} = {}").format(quote(left, here), quote(right, there)) for here, there in pairs]

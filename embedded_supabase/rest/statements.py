@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
-from embedded_supabase.database import identifier
-from embedded_supabase.rest.calls import Call
-from embedded_supabase.rest.plan import Read
+from embedded_supabase.database import quote
+from embedded_supabase.rest.call_plan import CallPlan
+from embedded_supabase.rest.mutate_plan import MutatePlan, RowGroup
+from embedded_supabase.rest.read_plan import ReadPlan
 from embedded_supabase.rest.request import Media
 from embedded_supabase.rest.sql import COMMA, EMPTY, Statement
-from embedded_supabase.rest.writes import Batch, Write
 
 SOURCE = SQL("pgrst_source")
 NO_TOTAL: Composable = SQL("null::bigint")
@@ -36,18 +36,18 @@ class Shape:
     """Nothing is to be shown."""
     version: int
     """Of the schema cache: a new one is a new text, so that nothing prepared before it is used again."""
-    call: Call | None = None
+    call: CallPlan | None = None
     """Whose rows they are."""
 
 
-def read_statement(
-    read: Read, shape: Shape, *, counted: bool = False, ceiling: int | None = None
+def compose_read(
+    read: ReadPlan, shape: Shape, *, counted: bool = False, ceiling: int | None = None
 ) -> Statement:
     """The rows of a table, or of a call. Counts no further than `ceiling`, where there is one."""
     statement, with_, total = Statement(), EMPTY, NO_TOTAL
-    source: Composable = identifier(*read.table.key)
+    source: Composable = quote(*read.table.key)
     if shape.call is not None:
-        with_, source = SQL("with {} as ({}) ").format(SOURCE, _call(statement, shape.call)), SOURCE
+        with_, source = SQL("with {} as ({}) ").format(SOURCE, _compose_call(statement, shape.call)), SOURCE
     rows = statement.read(read, source)
     if counted:
         found = statement.count(read, source)
@@ -57,42 +57,42 @@ def read_statement(
     return _finish(statement, with_, rows, shape, total)
 
 
-def write_statement(write: Write, shape: Shape) -> Statement:
+def compose_mutation(plan: MutatePlan, shape: Shape) -> Statement:
     statement = Statement()
-    if write.method == "DELETE":
-        parts = [_delete(statement, write)]
+    if plan.method == "DELETE":
+        parts = [_compose_delete(statement, plan)]
     else:
-        change = _insert if write.method == "POST" else _update
-        parts = [change(statement, write, batch) for batch in write.batches]
+        change = _compose_insert if plan.method == "POST" else _compose_update
+        parts = [change(statement, plan, group) for group in plan.groups]
     names = [SQL("pgrst_write_{}").format(number) for number in range(len(parts))]
     ctes = [SQL("{} as ({})").format(name, part) for name, part in zip(names, parts, strict=True)]
     union: Composable = SQL(" union all ").join(SQL("select * from {}").format(name) for name in names)
-    if len(names) > 1 and write.returning:
-        union = _as_sent(statement, write, names)
+    if len(names) > 1 and plan.returning:
+        union = _restore_order(statement, plan, names)
     with_ = SQL("with {}, {} as ({}) ").format(COMMA.join(ctes), SOURCE, union)
-    rows = SQL("select * from {}").format(SOURCE) if shape.empty else statement.read(write.shown, SOURCE)
+    rows = SQL("select * from {}").format(SOURCE) if shape.empty else statement.read(plan.shown, SOURCE)
     return _finish(statement, with_, rows, shape, NO_TOTAL)
 
 
-def _as_sent(statement: Statement, write: Write, names: Iterable[Composable]) -> Composable:
-    """What the batches wrote, in the order of the body's rows, which each keeps. A row that is passed over
-    leaves no mark: those of its batch after it then stand one place too early."""
+def _restore_order(statement: Statement, plan: MutatePlan, names: Iterable[Composable]) -> Composable:
+    """What the groups wrote, in the order of the body's rows, which each keeps. A row that is passed over
+    leaves no mark: those of its group after it then stand one place too early."""
     numbered = [
         SQL("select ({}::int[])[row_number() over ()] as pgrst_number, * from {}").format(
-            statement.value(list(batch.numbers or ())), name
+            statement.value(list(group.numbers or ())), name
         )
-        for batch, name in zip(write.batches, names, strict=True)
+        for group, name in zip(plan.groups, names, strict=True)
     ]
     union = SQL(" union all ").join(numbered)
     return SQL("select {} from ({}) as pgrst_rows order by pgrst_number").format(
-        _listed(write.returning), union
+        _list_columns(plan.returning), union
     )
 
 
-def count_statement(read: Read) -> Statement:
+def compose_estimate(read: ReadPlan) -> Statement:
     """The planner's estimate of how many rows a read has."""
     statement = Statement()
-    counted = statement.count(read, identifier(*read.table.key))
+    counted = statement.count(read, quote(*read.table.key))
     statement.query = SQL("explain (format json) {}").format(counted)
     return statement
 
@@ -109,11 +109,11 @@ def _finish(
         " nullif(current_setting('response.headers', true), '') as headers,"
         " nullif(current_setting('response.status', true), '') as status,"
         " {} as schema_version from ({}) as pgrst_t"
-    ).format(with_, _body(statement, shape), total, Literal(shape.version), rows)
+    ).format(with_, _compose_body(statement, shape), total, Literal(shape.version), rows)
     return statement
 
 
-def _body(statement: Statement, shape: Shape) -> Composable:
+def _compose_body(statement: Statement, shape: Shape) -> Composable:
     if shape.empty:
         return SQL("''")
     if shape.media.type == "text/csv":
@@ -135,83 +135,83 @@ def _body(statement: Statement, shape: Shape) -> Composable:
 # -- writes ----------------------------------------------------------------------------------------
 
 
-def _insert(statement: Statement, write: Write, batch: Batch) -> Composable:
-    columns, conflict = _listed(batch.columns), _listed(write.conflict)
-    head = "insert into {0} ({1}) select {1} from " if batch.columns else "insert into {0} select from "
+def _compose_insert(statement: Statement, plan: MutatePlan, group: RowGroup) -> Composable:
+    columns, conflict = _list_columns(group.columns), _list_columns(plan.conflict)
+    head = "insert into {0} ({1}) select {1} from " if group.columns else "insert into {0} select from "
     counted, on_conflict = EMPTY, EMPTY
-    if write.conflict and write.merge and batch.columns:
+    if plan.conflict and plan.merge and group.columns:
         counted = _COUNTED_INSERT
         on_conflict = SQL(" on conflict ({}) do update set {}{}").format(
-            conflict, _changes(batch, "excluded"), _COUNTED_CONFLICT
+            conflict, _compose_changes(group, "excluded"), _COUNTED_CONFLICT
         )
-    elif write.conflict:
+    elif plan.conflict:
         on_conflict = SQL(" on conflict ({}) do nothing").format(conflict)
-    into = SQL(head).format(identifier(*write.target.table.key), columns)
-    return Composed([into, _body_rows(statement, write, batch), counted, on_conflict, _returning(write)])
+    into = SQL(head).format(quote(*plan.target.table.key), columns)
+    return Composed(
+        [into, _compose_body_rows(statement, plan, group), counted, on_conflict, _compose_returning(plan)]
+    )
 
 
-def _update(statement: Statement, write: Write, batch: Batch) -> Composable:
-    table, place = identifier(*write.target.table.key), identifier(write.target.place)
-    if not batch.columns:
-        shown = _listed(write.returning) if write.returning else SQL("1")
+def _compose_update(statement: Statement, plan: MutatePlan, group: RowGroup) -> Composable:
+    table, alias = quote(*plan.target.table.key), quote(plan.target.alias)
+    if not group.columns:
+        shown = _list_columns(plan.returning) if plan.returning else SQL("1")
         return SQL("select {} from {} where false").format(shown, table)
     return SQL("update {} as {} set {} from {}{}{}").format(
         table,
-        place,
-        _changes(batch, "pgrst_body"),
-        _body_rows(statement, write, batch),
-        statement.conditions(write.target),
-        _returning(write),
+        alias,
+        _compose_changes(group, "pgrst_body"),
+        _compose_body_rows(statement, plan, group),
+        statement.conditions(plan.target),
+        _compose_returning(plan),
     )
 
 
-def _delete(statement: Statement, write: Write) -> Composable:
-    table, place = identifier(*write.target.table.key), identifier(write.target.place)
-    where = statement.conditions(write.target)
-    return SQL("delete from {} as {}{}{}").format(table, place, where, _returning(write))
+def _compose_delete(statement: Statement, plan: MutatePlan) -> Composable:
+    table, alias = quote(*plan.target.table.key), quote(plan.target.alias)
+    where = statement.conditions(plan.target)
+    return SQL("delete from {} as {}{}{}").format(table, alias, where, _compose_returning(plan))
 
 
-def _changes(batch: Batch, source: str) -> Composable:
-    return COMMA.join(
-        SQL("{} = {}").format(identifier(column), identifier(source, column)) for column in batch.columns
-    )
+def _compose_changes(group: RowGroup, source: str) -> Composable:
+    return COMMA.join(SQL("{} = {}").format(quote(column), quote(source, column)) for column in group.columns)
 
 
-def _body_rows(statement: Statement, write: Write, batch: Batch) -> Composable:
+def _compose_body_rows(statement: Statement, plan: MutatePlan, group: RowGroup) -> Composable:
     """The body as rows of the table's own type, so that every column is read as Postgres reads it."""
-    body = SQL("{}::json").format(statement.value(write.text))
-    if not batch.columns:
+    body = SQL("{}::json").format(statement.value(plan.text))
+    if not group.columns:
         return SQL("json_array_elements({}) as pgrst_body").format(body)
-    if batch.numbers is not None:
+    if group.numbers is not None:
         body = SQL(
             "(select json_agg(e.value order by e.number) from json_array_elements({})"
             " with ordinality as e (value, number) where e.number = any({}))"
-        ).format(body, statement.value(list(batch.numbers)))
-    row = identifier(*write.target.table.key)
+        ).format(body, statement.value(list(group.numbers)))
+    row = quote(*plan.target.table.key)
     return SQL("json_populate_recordset(null::{}, {}) as pgrst_body").format(row, body)
 
 
-def _returning(write: Write) -> Composable:
-    names = [identifier(write.target.table.name, column) for column in write.returning]
+def _compose_returning(plan: MutatePlan) -> Composable:
+    names = [quote(plan.target.table.name, column) for column in plan.returning]
     # A constant asks for no SELECT privilege and no SELECT policy.
     return SQL(" returning {}").format(COMMA.join(names) if names else SQL("1"))
 
 
-def _listed(columns: Iterable[str]) -> Composable:
-    return COMMA.join(map(identifier, columns))
+def _list_columns(columns: Iterable[str]) -> Composable:
+    return COMMA.join(map(quote, columns))
 
 
 # -- calls -----------------------------------------------------------------------------------------
 
 
-def _call(statement: Statement, call: Call) -> Composable:
-    types = [SQL("{} {}").format(identifier(it.name), identifier(*it.type_name)) for it in call.arguments]
+def _compose_call(statement: Statement, call: CallPlan) -> Composable:
+    types = [SQL("{} {}").format(quote(it.name), quote(*it.type_name)) for it in call.arguments]
     source: Composable = SQL("(select) as pgrst_args")
     if types:
         text = statement.value(call.text)
         source = SQL("json_to_record({}::json) as pgrst_args ({})").format(text, COMMA.join(types))
-    arguments = [SQL("{0} => pgrst_args.{0}").format(identifier(it.name)) for it in call.arguments]
-    called = SQL("{}({})").format(identifier(call.function.schema, call.function.name), COMMA.join(arguments))
+    arguments = [SQL("{0} => pgrst_args.{0}").format(quote(it.name)) for it in call.arguments]
+    called = SQL("{}({})").format(quote(call.function.schema, call.function.name), COMMA.join(arguments))
     if call.function.is_scalar:
         return SQL("select {} as pgrst_scalar from {}").format(called, source)
     return SQL("select pgrst_call.* from {}, lateral {} as pgrst_call").format(source, called)

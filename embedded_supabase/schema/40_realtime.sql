@@ -117,15 +117,13 @@ $$;
 -- selected again under row level security; which of the filters the row passes; and the cells of the columns
 -- that it may read, each as JSON. The service calls it as each subscriber, as the real one does with its
 -- realtime.apply_rls. `changes` are {kind, new, old, whole}, values in their text form, `whole` where the
--- old row was logged entirely; `filters` are arrays of {column, operator, value, negated}.
+-- old row was logged entirely; `filters` are arrays of {column, operator, value,
+-- negated, sql}, `sql` the operator of Postgres.
 create function realtime.seen(relation oid, changes jsonb, filters jsonb) returns table (
     n bigint, visible boolean, passes boolean[], error text, columns json, record json, old_record json
 )
 language plpgsql stable as $$
 declare
-    operators constant jsonb := '{
-        "eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "like": "like", "ilike": "ilike",
-        "match": "~", "imatch": "~*", "isdistinct": "is distinct from"}';
     keywords constant jsonb := '{"null": "null", "true": "true", "false": "false", "unknown": "unknown"}';
     walled boolean;
     key text[];
@@ -167,9 +165,9 @@ begin
                 case it.operator
                     when 'in' then format('now.%I = any (%L::text::%s[])', it.column, it.value, type)
                     when 'is' then format('now.%I is %s', it.column, keywords ->> it.value)
-                    else format('now.%I %s %L::text::%s', it.column, operators ->> it.operator, it.value, type)
+                    else format('now.%I %s %L::text::%s', it.column, it.sql, it.value, type)
                 end) else 'false' end, ' and '), 'true')
-        from jsonb_to_recordset(filter) as it ("column" text, operator text, value text, negated boolean)
+        from jsonb_to_recordset(filter) as it ("column" text, operator text, value text, negated boolean, sql text)
         left join lateral (select format_type(a.atttypid, -1) from pg_attribute a
                            where a.attrelid = relation and a.attname = it.column) as t (type) on true
     ), ', ' order by place)

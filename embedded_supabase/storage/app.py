@@ -57,10 +57,10 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
         ("POST", f"/object/upload/sign/{OBJECT}", "object.sign_upload_url", uploads.sign),
         ("PUT", f"/object/upload/sign/{OBJECT}", OPEN + "object.upload_signed", uploads.upload_signed),
         ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable/sign", OPEN, tus.refuse_signed),
-        ("OPTIONS", "/upload/resumable{rest:path}", OPEN, tus.options),
+        ("OPTIONS", "/upload/resumable{rest:path}", OPEN, tus.describe_options),
         ("POST", "/upload/resumable", "tus.upload.create", tus.in_plain_text(tus.create)),
         ("POST", "/upload/resumable/", "tus.upload.create", tus.in_plain_text(tus.create)),
-        ("HEAD", "/upload/resumable/{id}", "tus.upload.get", tus.in_plain_text(tus.progress)),
+        ("HEAD", "/upload/resumable/{id}", "tus.upload.get", tus.in_plain_text(tus.read_progress)),
         ("PATCH", "/upload/resumable/{id}", "tus.upload.part", tus.in_plain_text(tus.append)),
         ("DELETE", "/upload/resumable/{id}", "tus.upload.delete", tus.in_plain_text(tus.terminate)),
         ("POST", "/object/move", "object.move", objects.move),
@@ -68,25 +68,25 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
         ("POST", "/object/sign/{bucket}", "object.sign_many", objects.sign_many),
         ("POST", f"/object/sign/{OBJECT}", "object.sign", objects.sign),
         ("DELETE", "/object/{bucket}", "object.delete_many", objects.remove_many),
-        ("GET", f"/object/public/{OBJECT}", OPEN + "object.get_public", downloads.public),
-        ("GET", f"/object/authenticated/{OBJECT}", "object.get_authenticated", downloads.authenticated),
-        ("GET", f"/object/sign/{OBJECT}", OPEN + "object.get_signed", downloads.signed),
-        ("GET", f"/object/info/public/{OBJECT}", OPEN + "object.info_public", downloads.public_info),
-        ("GET", f"/object/info/authenticated/{OBJECT}", "object.info_authenticated", downloads.info),
-        ("GET", f"/object/info/{OBJECT}", "object.info_authenticated", downloads.info),
+        ("GET", f"/object/public/{OBJECT}", OPEN + "object.get_public", downloads.get_public),
+        ("GET", f"/object/authenticated/{OBJECT}", "object.get_authenticated", downloads.get_authenticated),
+        ("GET", f"/object/sign/{OBJECT}", OPEN + "object.get_signed", downloads.get_signed),
+        ("GET", f"/object/info/public/{OBJECT}", OPEN + "object.info_public", downloads.get_public_info),
+        ("GET", f"/object/info/authenticated/{OBJECT}", "object.info_authenticated", downloads.get_info),
+        ("GET", f"/object/info/{OBJECT}", "object.info_authenticated", downloads.get_info),
         ("GET", "/render/{rest:path}", OPEN, downloads.render_image),
         ("POST", f"/object/{OBJECT}", "object.upload", uploads.upload),
         ("PUT", f"/object/{OBJECT}", "object.upload_update", uploads.update),
-        ("GET", f"/object/{OBJECT}", OPEN + "object.get_authenticated", downloads.any_caller),
+        ("GET", f"/object/{OBJECT}", OPEN + "object.get_authenticated", downloads.get_as_anyone),
         ("DELETE", f"/object/{OBJECT}", "object.delete", objects.remove),
     ]  # fmt: skip
     return Starlette(
         routes=[_route(storage, *row) for row in table],
         exception_handlers={
-            StorageError: _answer_storage_error,
-            HTTPException: _answer_http_error,
-            ClientDisconnect: _answer_disconnect,
-            Exception: _answer_failure,
+            StorageError: _respond_storage_error,
+            HTTPException: _respond_not_found,
+            ClientDisconnect: _respond_disconnect,
+            Exception: _respond_failure,
         },
     )
 
@@ -97,18 +97,16 @@ def _route(storage: Storage, methods: str, path: str, operation: str, handler: H
             call = Call(storage, request, f"storage.{operation.removeprefix(OPEN)}")
         else:
             call = storage.call(request, f"storage.{operation}")
-        answer = await handler(call)
-        return answer if isinstance(answer, Response) else _json(answer)
+        result = await handler(call)
+        return result if isinstance(result, Response) else _json_response(result)
 
     return Route(path, endpoint, methods=methods.split())
 
 
-def _json(said: Any, status: int = 200) -> Response:
+def _json_response(value: Any, status: int = 200) -> Response:
     """Rows as the real server writes them, ids as text."""
     text = json.dumps(
-        said,
-        default=lambda value: iso_time(value) if isinstance(value, datetime) else str(value),
-        separators=(",", ":"),
+        value, default=lambda it: iso_time(it) if isinstance(it, datetime) else str(it), separators=(",", ":")
     )
     return Response(text, status, media_type="application/json; charset=utf-8")
 
@@ -137,9 +135,9 @@ async def sweep(
     """
     before = time.time() - IDLE_S if idle_since is None else idle_since
     removed = await asyncio.to_thread(discard_idle, files.incoming, before)
-    candidates = await asyncio.to_thread(files.older_versions, grace_s)
+    candidates = await asyncio.to_thread(files.find_older_versions, grace_s)
     async with pool.connection() as connection:
-        unused = await QUERIES.rows(connection, "versions_not_in_use", versions=candidates)
+        unused = await QUERIES.fetch(connection, "versions_not_in_use", versions=candidates)
     for row in unused:
         await asyncio.to_thread(files.remove, row["version"])
     if removed + len(unused):
@@ -151,23 +149,23 @@ def _files(embedded: EmbeddedSupabase) -> Files:
     return Files(embedded.data_dir / "storage", durable=embedded.postgres.durable)
 
 
-async def _answer_storage_error(request: Request, error: Exception) -> Response:
+async def _respond_storage_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StorageError)
     if error.http_status >= 500:
         log.warning("storage.error", path=request.url.path, cause=repr(error.__cause__ or error))
-    return _json(error.body(), error.http_status)
+    return _json_response(error.body(), error.http_status)
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
+async def _respond_not_found(request: Request, error: Exception) -> Response:
     message = f"Route {request.method}:{request.url.path} not found"
-    return _json({"message": message, "error": "Not Found", "statusCode": "404"}, 404)
+    return _json_response({"message": message, "error": "Not Found", "statusCode": "404"}, 404)
 
 
-async def _answer_disconnect(request: Request, error: Exception) -> Response:
+async def _respond_disconnect(request: Request, error: Exception) -> Response:
     """Nobody is left to read this; 499 is what the real server logs."""
     return Response(status_code=499)
 
 
-async def _answer_failure(request: Request, error: Exception) -> Response:
+async def _respond_failure(request: Request, error: Exception) -> Response:
     log.error("storage.failure", path=request.url.path, exc_info=error)
-    return _json(StorageError("InternalError").body(), 500)
+    return _json_response(StorageError("InternalError").body(), 500)

@@ -35,13 +35,13 @@ QUERIES = Queries(Path(__file__).with_name("queries.sql"))
 _TAKEN = {"insert_object": "Key", "upsert_object": "Key", "insert_bucket": "Bucket"}
 
 
-class Said(BaseModel):
+class Body(BaseModel):
     """A JSON object that a client sends; digits in text are numbers, as supabase-py sends `expiresIn`."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True, frozen=True)
 
 
-_Said = TypeVar("_Said", bound=Said)
+_Body = TypeVar("_Body", bound=Body)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Storage:
     size_limit: int
     """Bytes no object may exceed, whatever its bucket allows."""
 
-    def most_bytes(self, bucket: Mapping[str, Any]) -> int:
+    def max_bytes(self, bucket: Mapping[str, Any]) -> int:
         """How large an object in the bucket may be."""
         return min(self.size_limit, bucket["file_size_limit"] or self.size_limit)
 
@@ -63,7 +63,7 @@ class Storage:
         """The caller's request. Raises `InvalidRequest` without credentials, `AccessDenied` for bad ones."""
         given = {name: request.headers.get(name) for name in ("apikey", "authorization")}
         try:
-            caller = self.embedded.tokens.caller(**given, key_required=False)
+            caller = self.embedded.tokens.identify(**given, key_required=False)
         except InvalidToken as error:
             if error.code == "no_api_key":
                 raise invalid_request("headers must have required property 'authorization'") from error
@@ -103,12 +103,12 @@ class Call:
         length = self.request.headers.get("content-length", "")
         return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
 
-    async def said(self, kind: type[_Said]) -> _Said:
+    async def read_body(self, kind: type[_Body]) -> _Body:
         """The request's body; an absent one is an empty object. Raises `InvalidRequest`."""
         too_large = StorageError("EntityTooLarge", "The body exceeded the maximum allowed size")
-        raw = await payload.read(self.request, MAX_JSON_BYTES, too_large)
+        raw = await payload.read_body(self.request, MAX_JSON_BYTES, too_large)
         try:
-            return validated(kind, payload.parse_storable(raw.strip() or b"{}"))
+            return validate(kind, payload.parse_storable(raw.strip() or b"{}"))
         except ValueError as error:
             raise invalid_request(f"Body is not valid JSON: {error}") from error
 
@@ -140,7 +140,7 @@ class Call:
                 connection.transaction(force_rollback=rollback),
             ):
                 await become(connection, SERVICE if service else self.caller, settings)
-                return await QUERIES.rows(connection, query, **values)
+                return await QUERIES.fetch(connection, query, **values)
         except psycopg.Error as error:
             raise from_database(error, taken=_TAKEN.get(query, "Resource")) from error
         except UnicodeEncodeError as error:
@@ -182,11 +182,11 @@ class Call:
             return {"owner": None, "owner_id": self.owner_id}
 
 
-Answer = Response | dict[str, Any] | list[Any]
-Handler = Callable[[Call], Awaitable[Answer]]
+Result = Response | dict[str, Any] | list[Any]
+Handler = Callable[[Call], Awaitable[Result]]
 
 
-def validated(kind: type[_Said], values: Any) -> _Said:
+def validate(kind: type[_Body], values: Any) -> _Body:
     """Raises `InvalidRequest`."""
     try:
         return kind.model_validate(values)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from embedded_supabase.storage.call import Answer, Call
+from embedded_supabase.storage.call import Call, Result
 from embedded_supabase.storage.candidate import clean_header
 from embedded_supabase.storage.errors import StorageError, invalid_request, not_enabled
 
@@ -28,32 +28,32 @@ _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECA
 _CONDITIONS = StaticFiles(check_dir=False)
 
 
-async def authenticated(call: Call) -> Answer:
+async def get_authenticated(call: Call) -> Result:
     """The row and its bytes: when an overwrite takes them away in between, the newer pair."""
     for _ in range(OPEN_ATTEMPTS):
         row = await _find(call)
         with contextlib.suppress(FileNotFoundError):
-            return _bytes_response(call.request, row, call.storage.files.path(row["version"]))
+            return _respond_with_bytes(call.request, row, call.storage.files.path(row["version"]))
     raise StorageError("NoSuchKey")
 
 
-async def any_caller(call: Call) -> Answer:
-    """Like `authenticated`; and a public bucket answers those without good credentials too."""
+async def get_as_anyone(call: Call) -> Result:
+    """Like `get_authenticated`; and a public bucket answers those without good credentials too."""
     try:
         call = call.storage.call(call.request, call.operation)
     except StorageError as error:
         if not (await call.bucket())["public"]:
             raise error if error.code == "AccessDenied" else StorageError("NoSuchBucket") from error
-    return await authenticated(call)
+    return await get_authenticated(call)
 
 
-async def public(call: Call) -> Answer:
+async def get_public(call: Call) -> Result:
     if not (await call.bucket())["public"]:
         raise StorageError("NoSuchBucket")
-    return await authenticated(call)
+    return await get_authenticated(call)
 
 
-async def signed(call: Call) -> Answer:
+async def get_signed(call: Call) -> Result:
     token = call.request.query_params.get("token")
     if token is None:
         raise invalid_request("querystring must have required property 'token'")
@@ -61,24 +61,24 @@ async def signed(call: Call) -> Answer:
     call.request.path_params["key"] = unquote(call.request.path_params["key"])
     path = f"{call.request.path_params['bucket']}/{call.request.path_params['key']}"
     claims = call.storage.signatures.verify(token, path, "download")
-    answer = await authenticated(call)
-    assert isinstance(answer, Response)
-    del answer.headers["cache-control"]
-    answer.headers["expires"] = format_datetime(datetime.fromtimestamp(claims["exp"], UTC), usegmt=True)
-    return answer
+    response = await get_authenticated(call)
+    assert isinstance(response, Response)
+    del response.headers["cache-control"]
+    response.headers["expires"] = format_datetime(datetime.fromtimestamp(claims["exp"], UTC), usegmt=True)
+    return response
 
 
-async def info(call: Call) -> Answer:
+async def get_info(call: Call) -> Result:
     return await _find(call, "describe_object")
 
 
-async def public_info(call: Call) -> Answer:
+async def get_public_info(call: Call) -> Result:
     if not (await call.bucket())["public"]:
         raise StorageError("NoSuchBucket")
-    return await info(call)
+    return await get_info(call)
 
 
-async def render_image(call: Call) -> Answer:
+async def render_image(call: Call) -> Result:
     raise not_enabled("imageTransformation")
 
 
@@ -89,7 +89,7 @@ async def _find(call: Call, query: str = "find_object") -> DictRow:
     return await call.row(query, absent="NoSuchKey", **values)
 
 
-def _bytes_response(request: Request, row: DictRow, path: Path) -> Response:
+def _respond_with_bytes(request: Request, row: DictRow, path: Path) -> Response:
     metadata, size = row["metadata"] or {}, path.stat().st_size
     # A page served from here could act in the visitor's name: never as HTML.
     kind = clean_header(str(metadata.get("mimetype", "application/octet-stream")))
@@ -108,7 +108,7 @@ def _bytes_response(request: Request, row: DictRow, path: Path) -> Response:
         encoded = quote(filename, safe="!'()*", errors="replace")
         named = f" filename={encoded}; filename*=UTF-8''{encoded};" if filename else ""
         headers["content-disposition"] = f"attachment;{named}"
-    wanted = wanted_bytes(request.headers, size=size, etag=headers["etag"])
+    wanted = parse_range(request.headers, size=size, etag=headers["etag"])
     start, end = wanted or (0, size)
     if wanted:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
@@ -125,13 +125,13 @@ async def _chunks(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
         while start < end:
             chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, end - start))
             if not chunk:
-                # Too late for an error status: an answer shorter than promised is one to the client.
+                # Too late for an error status: the client takes a short response for an error.
                 raise OSError(f"{file.name} is shorter than its row says")
             start += len(chunk)
             yield chunk
 
 
-def wanted_bytes(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, int] | None:
+def parse_range(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, int] | None:
     """The half-open range `[start, end)` a request asks for (RFC 9110); None for the whole object.
 
     Raises `InvalidRange` for a range outside the object, a malformed one, and several at once, which

@@ -52,8 +52,8 @@ class StorageError(Exception):
         return self.status if self.status in OWN_STATUS else 400
 
     def body(self) -> dict[str, str]:
-        said = {"error": self.error, "message": self.message, "code": self.code}
-        return {"statusCode": str(self.status), **said}
+        error = {"error": self.error, "message": self.message, "code": self.code}
+        return {"statusCode": str(self.status), **error}
 
 
 def invalid_request(message: str) -> StorageError:

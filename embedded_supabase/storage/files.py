@@ -72,14 +72,14 @@ class Files:
         """Write a body aside. Raises `EntityTooLarge` past `limit` bytes; leaves nothing when it fails."""
         path = self.incoming / str(uuid4())
         try:
-            if not await append(path, chunks, most=limit):
+            if not await append(path, chunks, max_bytes=limit):
                 raise StorageError("EntityTooLarge")
-            return await asyncio.to_thread(self.whole, path)
+            return await asyncio.to_thread(self.finish, path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
-    def whole(self, path: Path) -> Received:
+    def finish(self, path: Path) -> Received:
         """A body that has come to its end, hashed."""
         with path.open("ab+") as file:
             if self.durable:
@@ -102,7 +102,7 @@ class Files:
         target.parent.mkdir(exist_ok=True)
         os.utime(source)  # the sweep spares what has only just arrived
         source.rename(target)
-        self._settle(target.parent)
+        self._sync_folder(target.parent)
 
     def duplicate(self, version: str | None, new_version: str) -> None:
         """Give `new_version` the same bytes. They never change, so a second name for them is enough."""
@@ -113,17 +113,17 @@ class Files:
             target.hardlink_to(source)
         except (OSError, NotImplementedError):  # a file system without hard links
             shutil.copyfile(source, target)
-        self._settle(target.parent)
+        self._sync_folder(target.parent)
 
     def remove(self, version: str | None) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.path(version).unlink()
 
-    def older_versions(self, age_s: float) -> list[str]:
+    def find_older_versions(self, age_s: float) -> list[str]:
         """Versions on disk that were placed at least `age_s` ago."""
-        return [path.name for path in _untouched_since(time.time() - age_s, self.objects.glob("*/*"))]
+        return [path.name for path in _find_untouched(time.time() - age_s, self.objects.glob("*/*"))]
 
-    def _settle(self, folder: Path) -> None:
+    def _sync_folder(self, folder: Path) -> None:
         """Make a rename outlive a power cut, where the database's commits do."""
         if not self.durable or os.name == "nt":
             return
@@ -136,36 +136,36 @@ class Files:
 
 def discard_idle(folder: Path, before: float) -> int:
     """Remove the files that got nothing more since `before` (Unix time); how many."""
-    idle = list(_untouched_since(before, folder.iterdir()))
+    idle = list(_find_untouched(before, folder.iterdir()))
     for path in idle:
         path.unlink(missing_ok=True)
     return len(idle)
 
 
-def _untouched_since(moment: float, paths: Iterable[Path]) -> Iterator[Path]:
+def _find_untouched(moment: float, paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime <= moment:
                 yield path
 
 
-async def append(path: Path, chunks: AsyncIterator[bytes], *, most: int) -> bool:
+async def append(path: Path, chunks: AsyncIterator[bytes], *, max_bytes: int) -> bool:
     """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
 
     What arrived before the connection broke stays.
     """
     with path.open("ab") as file:
         start, written = file.tell(), 0
-        async for block in _gathered(chunks):
+        async for block in _gather(chunks):
             written += len(block)
-            if written > most:
+            if written > max_bytes:
                 file.truncate(start)
                 return False
             await asyncio.to_thread(file.write, block)
     return True
 
 
-async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in blocks worth a thread's while; what came before a failure still comes."""
     held = bytearray()
     try:

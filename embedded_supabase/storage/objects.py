@@ -15,12 +15,12 @@ from uuid import uuid4
 
 from pydantic import Field, TypeAdapter
 
-from embedded_supabase.storage.call import Answer, Call, Said
+from embedded_supabase.storage.call import Body, Call, Result
 from embedded_supabase.storage.errors import StorageError, invalid_request, not_enabled
 from embedded_supabase.storage.files import iso_time
 from embedded_supabase.storage.names import check_bucket_name, check_key
 from embedded_supabase.storage.signatures import MAX_SECONDS
-from embedded_supabase.storage.uploads import probe, signed_path, write
+from embedded_supabase.storage.uploads import build_signed_path, probe, write
 
 _OBJECT_FIELDS = ("id", "updated_at", "created_at", "last_accessed_at", "metadata")
 MAX_V2_KEYS = 1000
@@ -28,7 +28,7 @@ _CURSOR = TypeAdapter(tuple[str, str])
 _UNSIGNABLE = "Either the object does not exist or you do not have access to it"
 
 
-class MoveSaid(Said):
+class MoveBody(Body):
     bucket: str = Field(alias="bucketId")
     source: str = Field(alias="sourceKey")
     destination: str = Field(alias="destinationKey")
@@ -41,25 +41,25 @@ class MoveSaid(Said):
         return check_bucket_name(bucket), check_key(self.destination)
 
 
-class RemoveSaid(Said):
+class RemoveBody(Body):
     prefixes: list[str] = Field(min_length=1, max_length=1000)
 
 
-class SignSaid(Said):
+class SignBody(Body):
     expires_in_s: int = Field(alias="expiresIn", ge=1, le=MAX_SECONDS)
     transform: Any = None
 
 
-class SignManySaid(SignSaid):
+class SignManyBody(SignBody):
     paths: list[str] = Field(min_length=1, max_length=1000)
 
 
-class Sort(Said):
+class Sort(Body):
     column: Literal["name", "updated_at", "created_at", "last_accessed_at"] = "name"
     order: Literal["asc", "desc"] = "asc"
 
 
-class FolderSaid(Said):
+class ListFolderBody(Body):
     prefix: str
     search: str = ""
     limit: int = Field(100, ge=1, lt=2**31)
@@ -67,7 +67,7 @@ class FolderSaid(Said):
     sort: Sort = Field(Sort(), alias="sortBy")
 
 
-class PrefixSaid(Said):
+class ListPrefixBody(Body):
     prefix: str = ""
     limit: int = Field(MAX_V2_KEYS, ge=1, lt=2**31)
     with_delimiter: bool = False
@@ -75,25 +75,25 @@ class PrefixSaid(Said):
     sort: Sort = Field(Sort(), alias="sortBy")
 
 
-async def move(call: Call) -> Answer:
-    said = await call.said(MoveSaid)
-    to_bucket, to_name = said.target()
-    source = await call.object(check_bucket_name(said.bucket), said.source)
-    values: dict[str, Any] = {"bucket": said.bucket, "name": said.source, "source_version": source["version"]}
+async def move(call: Call) -> Result:
+    body = await call.read_body(MoveBody)
+    to_bucket, to_name = body.target()
+    source = await call.object(check_bucket_name(body.bucket), body.source)
+    values: dict[str, Any] = {"bucket": body.bucket, "name": body.source, "source_version": source["version"]}
     values |= {"to_bucket": to_bucket, "to_name": to_name, "version": str(uuid4())} | call.owner_values()
     await call.row("move_object", absent="NoSuchKey", rollback=True, **values)
-    if (said.bucket, said.source) != (to_bucket, to_name):
+    if (body.bucket, body.source) != (to_bucket, to_name):
         await _duplicate(call, source["version"], values["version"])
         await write(call, "move_object", values)
     return {"message": "Successfully moved"}
 
 
-async def copy(call: Call) -> Answer:
-    said = await call.said(MoveSaid)
+async def copy(call: Call) -> Result:
+    body = await call.read_body(MoveBody)
     if "x-metadata" in call.request.headers:
         raise invalid_request("headers/x-metadata: a copy takes its metadata along")
-    to_bucket, to_name = said.target()
-    source = await call.object(check_bucket_name(said.bucket), said.source)
+    to_bucket, to_name = body.target()
+    source = await call.object(check_bucket_name(body.bucket), body.source)
     metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"] or {}
     await probe(call, to_bucket, to_name, metadata, user_metadata)
     metadata["lastModified"] = iso_time(datetime.now(UTC))
@@ -110,90 +110,92 @@ async def _duplicate(call: Call, version: str, new_version: str) -> None:
         raise StorageError("NoSuchKey") from error
 
 
-async def remove(call: Call) -> Answer:
+async def remove(call: Call) -> Result:
     row = await call.row("delete_object", absent="NoSuchKey", bucket=call.bucket_id, name=call.key)
     call.storage.files.remove(row["version"])
     return {"message": "Successfully deleted"}
 
 
-async def remove_many(call: Call) -> Answer:
+async def remove_many(call: Call) -> Result:
     """Delete what the caller may; keys that are absent or hidden are passed over in silence."""
-    said = await call.said(RemoveSaid)
-    rows = await call.rows("delete_named", bucket=call.bucket_id, names=said.prefixes)
+    body = await call.read_body(RemoveBody)
+    rows = await call.rows("delete_named", bucket=call.bucket_id, names=body.prefixes)
     for row in rows:
         call.storage.files.remove(row["version"])
     return rows
 
 
-async def sign(call: Call) -> Answer:
-    said = await call.said(SignSaid)
-    if said.transform:
+async def sign(call: Call) -> Result:
+    body = await call.read_body(SignBody)
+    if body.transform:
         raise not_enabled("imageTransformation")
     await call.object(call.bucket_id, call.key)
-    return {"signedURL": _signed_url(call, call.key, said.expires_in_s)}
+    return {"signedURL": _build_signed_url(call, call.key, body.expires_in_s)}
 
 
-async def sign_many(call: Call) -> Answer:
-    said = await call.said(SignManySaid)
-    found = await call.rows("find_names", bucket=call.bucket_id, names=said.paths)
+async def sign_many(call: Call) -> Result:
+    body = await call.read_body(SignManyBody)
+    found = await call.rows("find_names", bucket=call.bucket_id, names=body.paths)
     visible = {row["name"] for row in found}
     return [
         {
             "error": None if path in visible else _UNSIGNABLE,
             "path": path,
-            "signedURL": _signed_url(call, path, said.expires_in_s) if path in visible else None,
+            "signedURL": _build_signed_url(call, path, body.expires_in_s) if path in visible else None,
         }
-        for path in said.paths
+        for path in body.paths
     ]
 
 
-def _signed_url(call: Call, key: str, expires_in_s: int) -> str:
+def _build_signed_url(call: Call, key: str, expires_in_s: int) -> str:
     path = f"{call.bucket_id}/{key}"
-    return signed_path("/object/sign", path, call.storage.signatures.sign(path, "download", expires_in_s))
+    return build_signed_path(
+        "/object/sign", path, call.storage.signatures.sign(path, "download", expires_in_s)
+    )
 
 
 # -- lists ------------------------------------------------------------------------------------------
 
 
-async def list_folder(call: Call) -> Answer:
-    said = await call.said(FolderSaid)
-    folder = said.prefix.removesuffix("/") + "/" if said.prefix else ""
+async def list_folder(call: Call) -> Result:
+    body = await call.read_body(ListFolderBody)
+    folder = body.prefix.removesuffix("/") + "/" if body.prefix else ""
     return await call.rows(
         "list_objects",
         bucket=call.bucket_id,
-        start=folder + said.search,
+        start=folder + body.search,
         level=folder.count("/") + 1,
-        limit=said.limit,
-        offset=said.offset,
-        **said.sort.model_dump(),
+        limit=body.limit,
+        offset=body.offset,
+        **body.sort.model_dump(),
     )
 
 
-async def list_prefix(call: Call) -> Answer:
-    said = await call.said(PrefixSaid)
-    (after_rank, after_key), limit = _read_cursor(said.cursor), min(said.limit, MAX_V2_KEYS)
+async def list_prefix(call: Call) -> Result:
+    body = await call.read_body(ListPrefixBody)
+    (after_rank, after_key), limit = _read_cursor(body.cursor), min(body.limit, MAX_V2_KEYS)
     rows = await call.rows(
         "list_objects_v2",
         bucket=call.bucket_id,
-        prefix=said.prefix,
-        delimited=said.with_delimiter,
+        prefix=body.prefix,
+        delimited=body.with_delimiter,
         after_rank=after_rank,
         after_key=after_key,
         limit=limit + 1,
-        **said.sort.model_dump(),
+        **body.sort.model_dump(),
     )
-    answer: dict[str, Any] = {"hasNext": len(rows) > limit, "folders": [], "objects": []}
+    page: dict[str, Any] = {"hasNext": len(rows) > limit, "folders": [], "objects": []}
     for row in rows[:limit]:
         if row["id"] is None:
-            answer["folders"].append({"key": row["key"].rstrip("/"), "name": row["key"]})
+            page["folders"].append({"key": row["key"].rstrip("/"), "name": row["key"]})
         else:
-            named = {"name": row["key"]} | ({"key": row["key"]} if said.with_delimiter else {})
-            answer["objects"].append(named | {field: row[field] for field in _OBJECT_FIELDS})
+            named = {"name": row["key"]} | ({"key": row["key"]} if body.with_delimiter else {})
+            page["objects"].append(named | {field: row[field] for field in _OBJECT_FIELDS})
     if len(rows) > limit:
         last = rows[limit - 1]
         cursor = json.dumps([last["rank"], last["key"]]).encode()
-        answer |= {"nextCursor": base64.urlsafe_b64encode(cursor).decode(), "nextCursorKey": last["key"]}
-    return answer
+        page |= {"nextCursor": base64.urlsafe_b64encode(cursor).decode(), "nextCursorKey": last["key"]}
+    return page
 
 
 def _read_cursor(text: str) -> tuple[str | None, str | None]:

@@ -24,9 +24,9 @@ values (%(id)s, %(name)s, %(owner)s, %(owner_id)s, %(public)s, %(file_size_limit
 
 -- name: update_bucket
 update storage.buckets
-set public = case when 'public' = any(%(said)s) then %(public)s else public end,
-    file_size_limit = case when 'file_size_limit' = any(%(said)s) then %(file_size_limit)s else file_size_limit end,
-    allowed_mime_types = case when 'allowed_mime_types' = any(%(said)s)
+set public = case when 'public' = any(%(given)s) then %(public)s else public end,
+    file_size_limit = case when 'file_size_limit' = any(%(given)s) then %(file_size_limit)s else file_size_limit end,
+    allowed_mime_types = case when 'allowed_mime_types' = any(%(given)s)
         then %(allowed_mime_types)s else allowed_mime_types end,
     updated_at = now()
 where id = %(bucket)s

@@ -23,8 +23,8 @@ class Signatures:
     def sign(self, path: str, scope: str, expires_in_s: int, **claims: Any) -> str:
         """A token for `bucket/key`; `scope` is `download` or `upload`."""
         now = int(time.time())
-        said = {"url": path, "scope": scope, **claims, "iat": now, "exp": now + expires_in_s}
-        return jwt.encode(said, self._secret, algorithm="HS256")
+        payload = {"url": path, "scope": scope, **claims, "iat": now, "exp": now + expires_in_s}
+        return jwt.encode(payload, self._secret, algorithm="HS256")
 
     def verify(self, token: str, path: str, scope: str) -> dict[str, Any]:
         """The claims of a token made for this path and scope.

@@ -17,7 +17,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from embedded_supabase.storage.call import Answer, Call, Handler
+from embedded_supabase.storage.call import Call, Handler, Result
 from embedded_supabase.storage.candidate import (
     DEFAULT_MIME_TYPE,
     Candidate,
@@ -44,12 +44,12 @@ def _refusal(status: int, text: str) -> StorageError:
     return StorageError("InvalidRequest", text + "\n", status=status)
 
 
-async def options(call: Call) -> Answer:
+async def describe_options(call: Call) -> Result:
     spoken = {"tus-version": VERSION, "tus-extension": EXTENSIONS}
     return _response(204, spoken | {"tus-max-size": str(call.storage.size_limit)})
 
 
-async def create(call: Call) -> Answer:
+async def create(call: Call) -> Result:
     headers, store = call.request.headers, call.storage.tus_store
     metadata = parse_metadata(headers.get("upload-metadata", ""))
     if not metadata:
@@ -61,7 +61,7 @@ async def create(call: Call) -> Answer:
     length, seconds = int(headers["upload-length"]), metadata.get("cacheControl", "")
     mime_type = clean_header(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
     check_mime_type(mime_type, bucket["allowed_mime_types"])
-    if length > call.storage.most_bytes(bucket):
+    if length > call.storage.max_bytes(bucket):
         raise _refusal(413, "Maximum size exceeded")
     cache_control = f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache"
     user_metadata = decode_user_metadata(metadata.get("metadata"), base64_coded=False)
@@ -72,17 +72,17 @@ async def create(call: Call) -> Answer:
     # Absolute, on the host the client came by, below the path it posted to.
     identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{upload.id}".encode()).decode().rstrip("=")
     base = str(call.request.url.replace(query="", fragment="")).rstrip("/")
-    answer = {"location": f"{base}/{identifier}"}
+    reply = {"location": f"{base}/{identifier}"}
     async with store.lock(upload.id):
         if headers.get("content-type") == BODY_TYPE:
             await _append(call, upload)
-            answer["upload-offset"] = str(store.offset(upload))
-        return await _advance(call, upload, 201, answer)
+            reply["upload-offset"] = str(store.read_offset(upload))
+        return await _advance(call, upload, 201, reply)
 
 
-async def progress(call: Call) -> Answer:
+async def read_progress(call: Call) -> Result:
     upload = await _find(call)
-    offset = call.storage.tus_store.offset(upload)
+    offset = call.storage.tus_store.read_offset(upload)
     if offset == upload.length and not upload.finished:
         # Nothing is missing, says the client to itself: then the object must be there.
         async with call.storage.tus_store.lock(upload.id):
@@ -90,17 +90,17 @@ async def progress(call: Call) -> Answer:
             if not upload.finished:
                 await probe_candidate(call, upload.candidate, upload.length)
                 await _advance(call, upload, 200, {})
-        offset = call.storage.tus_store.offset(upload)
+        offset = call.storage.tus_store.read_offset(upload)
     headers = {
         "cache-control": "no-store",
         "upload-offset": str(offset),
         "upload-length": str(upload.length),
         "upload-metadata": upload.header,
     }
-    return _response(200, headers if upload.finished else headers | _expires(upload))
+    return _response(200, headers if upload.finished else headers | _expiry_headers(upload))
 
 
-async def append(call: Call) -> Answer:
+async def append(call: Call) -> Result:
     async with call.storage.tus_store.lock((await _find(call)).id):
         upload = await _find(call)
         if upload.finished:
@@ -109,14 +109,14 @@ async def append(call: Call) -> Answer:
         for name in ("Content-Type", "Upload-Offset"):
             if name not in call.request.headers:
                 raise _refusal(403, f"{name} header required")
-        if int(call.request.headers["upload-offset"]) != call.storage.tus_store.offset(upload):
+        if int(call.request.headers["upload-offset"]) != call.storage.tus_store.read_offset(upload):
             raise _refusal(409, "Upload-Offset conflict")
         await _append(call, upload)
-        headers = {"upload-offset": str(call.storage.tus_store.offset(upload))}
+        headers = {"upload-offset": str(call.storage.tus_store.read_offset(upload))}
         return await _advance(call, upload, 204, headers)
 
 
-async def terminate(call: Call) -> Answer:
+async def terminate(call: Call) -> Result:
     async with call.storage.tus_store.lock((await _find(call)).id):
         upload = await _find(call)
         if upload.finished:
@@ -137,7 +137,7 @@ async def _find(call: Call) -> TusUpload:
         raise _refusal(404, "The file for this url was not found")
     if upload.is_expired:
         raise _refusal(410, "The file for this url no longer exists")
-    if upload.version and not call.storage.tus_store.offset(upload):
+    if upload.version and not call.storage.tus_store.read_offset(upload):
         candidate = upload.candidate
         rows = await call.rows("find_object", service=True, bucket=candidate.bucket, name=candidate.name)
         upload.finished = any(row["version"] == upload.version for row in rows)
@@ -146,19 +146,21 @@ async def _find(call: Call) -> TusUpload:
 
 async def _append(call: Call, upload: TusUpload) -> None:
     limits = await call.bucket(upload.candidate.bucket)
-    if upload.length > call.storage.most_bytes(limits):  # the bucket's limit has changed meanwhile
+    if upload.length > call.storage.max_bytes(limits):  # the bucket's limit has changed meanwhile
         raise _refusal(413, "Maximum size exceeded")
-    room, chunks = upload.length - call.storage.tus_store.offset(upload), call.request.stream()
+    room, chunks = upload.length - call.storage.tus_store.read_offset(upload), call.request.stream()
     is_too_long = (call.declared_length or 0) > room
-    if is_too_long or not await append_bytes(call.storage.tus_store.bytes_path(upload), chunks, most=room):
+    if is_too_long or not await append_bytes(
+        call.storage.tus_store.bytes_path(upload), chunks, max_bytes=room
+    ):
         raise _refusal(413, "upload's size exceeded")
 
 
 async def _advance(call: Call, upload: TusUpload, status: int, headers: dict[str, str]) -> Response:
     """Finish the upload when its last byte has come; else say until when it may go on."""
-    if call.storage.tus_store.offset(upload) < upload.length:
-        return _response(status, headers | _expires(upload))
-    received = await asyncio.to_thread(call.storage.files.whole, call.storage.tus_store.bytes_path(upload))
+    if call.storage.tus_store.read_offset(upload) < upload.length:
+        return _response(status, headers | _expiry_headers(upload))
+    received = await asyncio.to_thread(call.storage.files.finish, call.storage.tus_store.bytes_path(upload))
     upload.version = str(uuid4())
     call.storage.tus_store.save(upload)
     try:
@@ -172,21 +174,21 @@ async def _advance(call: Call, upload: TusUpload, status: int, headers: dict[str
     return _response(status, headers | {"tus-complete": "1"})
 
 
-async def refuse_signed(call: Call) -> Answer:
+async def refuse_signed(call: Call) -> Result:
     raise not_enabled("signedResumableUpload")
 
 
 def in_plain_text(handler: Handler) -> Handler:
     """The handler, its refusals in the protocol's way: a status and a line of text."""
 
-    async def answer(call: Call) -> Answer:
+    async def respond(call: Call) -> Result:
         try:
             _check_headers(call.request)
             return await handler(call)
         except StorageError as error:
             return PlainTextResponse(error.message, error.status, headers={"tus-resumable": VERSION})
 
-    return answer
+    return respond
 
 
 def parse_metadata(header: str) -> dict[str, str]:
@@ -225,6 +227,6 @@ def _response(status: int, headers: dict[str, str]) -> Response:
     return Response(status_code=status, headers={"tus-resumable": VERSION, **headers})
 
 
-def _expires(upload: TusUpload) -> dict[str, str]:
+def _expiry_headers(upload: TusUpload) -> dict[str, str]:
     expires = datetime.fromtimestamp(upload.expires_at, UTC)
     return {"upload-expires": format_datetime(expires, usegmt=True)}

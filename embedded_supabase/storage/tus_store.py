@@ -61,7 +61,7 @@ class TusStore:
         except (ValueError, FileNotFoundError):
             return None
 
-    def offset(self, upload: TusUpload) -> int:
+    def read_offset(self, upload: TusUpload) -> int:
         """How many bytes have arrived."""
         if upload.finished:
             return upload.length

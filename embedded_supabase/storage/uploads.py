@@ -23,7 +23,7 @@ from psycopg.rows import DictRow
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from embedded_supabase.storage.call import Answer, Call
+from embedded_supabase.storage.call import Call, Result
 from embedded_supabase.storage.candidate import (
     DEFAULT_MIME_TYPE,
     Candidate,
@@ -73,14 +73,14 @@ async def write(call: Call, query: str, values: dict[str, Any]) -> DictRow:
     try:
         row = await call.row(query, absent="NoSuchKey", service=True, **values)
     except StorageError as error:
-        if _certainly_rolled_back(error):
+        if _is_rolled_back(error):
             call.storage.files.remove(values["version"])
         raise
     call.storage.files.remove(row.pop("replaced_version"))
     return row
 
 
-def _certainly_rolled_back(error: StorageError) -> bool:
+def _is_rolled_back(error: StorageError) -> bool:
     """Whether the database said no. A lost connection leaves it open: then the sweep decides by the row."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
@@ -88,36 +88,36 @@ def _certainly_rolled_back(error: StorageError) -> bool:
     return cause.sqlstate is not None and cause.sqlstate[:2] != "57"
 
 
-async def upload(call: Call) -> Answer:
+async def upload(call: Call) -> Result:
     """`POST` makes an object, or overwrites with `x-upsert`; `PUT`, and a signed URL, as they say."""
     bucket, key = await call.bucket(), call.key
     candidate, chunks = await _read_candidate(call)
     check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
     await probe_candidate(call, candidate, call.declared_length)
-    received = await call.storage.files.receive(chunks, limit=call.storage.most_bytes(bucket))
+    received = await call.storage.files.receive(chunks, limit=call.storage.max_bytes(bucket))
     row = await commit(call, candidate, received, str(uuid4()))
     return {"Key": f"{bucket['id']}/{key}", "Id": row["id"]}
 
 
-async def update(call: Call) -> Answer:
+async def update(call: Call) -> Result:
     return await upload(replace(call, upserts=True))
 
 
-async def sign(call: Call) -> Answer:
+async def sign(call: Call) -> Result:
     path = f"{(await call.bucket())['id']}/{call.key}"
     await probe(call, call.bucket_id, call.key)
     claims = {"owner": call.owner_id, "upsert": call.upserts}
     token = call.storage.signatures.sign(path, "upload", UPLOAD_SECONDS, **claims)
-    return {"url": signed_path("/object/upload/sign", path, token), "token": token}
+    return {"url": build_signed_path("/object/upload/sign", path, token), "token": token}
 
 
-async def upload_signed(call: Call) -> Answer:
+async def upload_signed(call: Call) -> Result:
     token, path = call.request.query_params.get("token", ""), f"{call.bucket_id}/{call.key}"
     claims = call.storage.signatures.verify(token, path, "upload")
     return await upload(replace(call, owner_id=claims.get("owner"), upserts=claims.get("upsert") is True))
 
 
-def signed_path(route: str, path: str, token: str) -> str:
+def build_signed_path(route: str, path: str, token: str) -> str:
     """Clients encode the rest themselves; a question mark would begin the query."""
     return f"{route}/{path.replace('?', '%3F')}?token={token}"
 
@@ -128,10 +128,10 @@ async def _read_candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
     if content_type.lower().startswith("multipart/form-data"):
         form = Form(call.request.stream(), content_type)
         await form.read_fields()
-        said, chunks = form.fields, form.file()
-        mime_type, encoding = said.get("contentType") or form.mime_type, said.get("contentEncoding", "")
-        cache_control = f"max-age={said['cacheControl']}" if said.get("cacheControl") else ""
-        metadata = said.get("metadata", said.get("userMetadata"))
+        fields, chunks = form.fields, form.file()
+        mime_type, encoding = fields.get("contentType") or form.mime_type, fields.get("contentEncoding", "")
+        cache_control = f"max-age={fields['cacheControl']}" if fields.get("cacheControl") else ""
+        metadata = fields.get("metadata", fields.get("userMetadata"))
         user_metadata = decode_user_metadata(metadata, base64_coded=False)
     else:
         chunks = call.request.stream()

@@ -59,7 +59,7 @@ def driven() -> dict[str, Drivers]:
     anywhere: defaultdict[str, set[str]] = defaultdict(set)
     here: defaultdict[str, set[str]] = defaultdict(set)
     for item in collector.items:
-        only_here = item.path.is_relative_to(ROOT / "tests" / "local") or item.get_closest_marker(
+        only_here = item.path.is_relative_to(ROOT / "tests" / "embedded_supabase") or item.get_closest_marker(
             "embedded_only"
         )
         for marker in item.iter_markers("row"):

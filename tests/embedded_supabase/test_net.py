@@ -195,7 +195,7 @@ def test_a_peer_that_drips_holds_nobody_up(
     connection: psycopg.Connection, ear: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does an answer in a charset nobody reads."""
-    monkeypatch.setattr(net, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(net, "MAX_AT_ONCE", 2)
     slow = post(connection, f"{ear[0]}/drip", timeout_milliseconds=600_000)
     connection.commit()
     until(lambda: ear[1])

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from embedded_supabase.errors import EmbeddedError
-from embedded_supabase.postgres import SUPERUSER, Postgres, _command_line
+from embedded_supabase.postgres import SUPERUSER, Postgres, _read_command_line
 from tests.waiting import LIMIT_S
 
 
@@ -155,6 +155,6 @@ def test_how_a_process_was_started() -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert "a word" in _command_line(process.pid)
+        assert "a word" in _read_command_line(process.pid)
         process.communicate(b"\n")
-    assert _command_line(process.pid) == ""
+    assert _read_command_line(process.pid) == ""

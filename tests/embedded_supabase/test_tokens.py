@@ -49,7 +49,7 @@ def unsigned(header: dict[str, Any], body: dict[str, Any]) -> str:
 def test_what_is_minted_is_believed() -> None:
     token = TOKENS.mint(claims())
     assert TOKENS.verify(token)["sub"] == USER
-    caller = TOKENS.caller(apikey=KEYS.publishable_key, authorization=f"Bearer {token}")
+    caller = TOKENS.identify(apikey=KEYS.publishable_key, authorization=f"Bearer {token}")
     assert (caller.role, caller.user_id) == ("authenticated", USER)
 
 
@@ -68,20 +68,20 @@ def test_what_is_minted_is_believed() -> None:
     ids=itertools.count(),
 )
 def test_keys(apikey: str, authorization: str | None, expected: Any) -> None:
-    assert TOKENS.caller(apikey=apikey, authorization=authorization) == expected
+    assert TOKENS.identify(apikey=apikey, authorization=authorization) == expected
 
 
 def test_a_user_with_the_secret_key_is_the_user() -> None:
-    caller = TOKENS.caller(apikey=KEYS.secret_key, authorization=f"Bearer {TOKENS.mint(claims())}")
+    caller = TOKENS.identify(apikey=KEYS.secret_key, authorization=f"Bearer {TOKENS.mint(claims())}")
     assert caller.role == "authenticated"
 
 
 def test_a_token_without_a_key_only_where_none_is_required() -> None:
     bearer = f"Bearer {TOKENS.mint(claims())}"
     with pytest.raises(InvalidToken) as refused:
-        TOKENS.caller(apikey=None, authorization=bearer)
+        TOKENS.identify(apikey=None, authorization=bearer)
     assert (refused.value.code, refused.value.message) == ("no_api_key", "No API key found in request")
-    assert TOKENS.caller(apikey=None, authorization=bearer, key_required=False).user_id == USER
+    assert TOKENS.identify(apikey=None, authorization=bearer, key_required=False).user_id == USER
 
 
 def test_a_token_of_the_older_secret() -> None:
@@ -126,7 +126,7 @@ def test_no_token(token: str) -> None:
     with pytest.raises(InvalidToken):
         TOKENS.verify(token)
     with pytest.raises(InvalidToken):
-        TOKENS.caller(apikey=KEYS.publishable_key, authorization=f"Bearer {token} x")
+        TOKENS.identify(apikey=KEYS.publishable_key, authorization=f"Bearer {token} x")
 
 
 def test_the_public_key_is_no_shared_secret() -> None:
@@ -157,7 +157,7 @@ def test_what_a_caller_does_with_its_claims_stays_its_own() -> None:
 @pytest.mark.parametrize("role", ["postgres", "supabase_admin", "authenticator", "", None, 1, ["anon"]])
 def test_a_role_that_is_not_for_the_api(role: Any) -> None:
     with pytest.raises(InvalidToken):
-        TOKENS.caller(apikey=KEYS.publishable_key, authorization=f"Bearer {TOKENS.mint(claims(role=role))}")
+        TOKENS.identify(apikey=KEYS.publishable_key, authorization=f"Bearer {TOKENS.mint(claims(role=role))}")
 
 
 @pytest.mark.parametrize(
@@ -178,17 +178,17 @@ def test_a_role_that_is_not_for_the_api(role: Any) -> None:
 )
 def test_no_caller(apikey: str | None, authorization: str | None) -> None:
     with pytest.raises(InvalidToken):
-        TOKENS.caller(apikey=apikey, authorization=authorization)
+        TOKENS.identify(apikey=apikey, authorization=authorization)
 
 
 @given(st.one_of(st.none(), st.text()), st.one_of(st.none(), st.text(), st.text().map("Bearer {}".format)))
 def test_anything_is_refused_in_the_same_way(apikey: str | None, authorization: str | None) -> None:
     with pytest.raises(InvalidToken):
-        TOKENS.caller(apikey=apikey, authorization=authorization)
+        TOKENS.identify(apikey=apikey, authorization=authorization)
 
 
 def test_jwks_shows_the_public_half_only() -> None:
-    (key,) = TOKENS.jwks()["keys"]
+    (key,) = TOKENS.read_jwks()["keys"]
     assert (key["kid"], key["alg"], key["kty"], key["crv"]) == (KEYS.signing_kid, "ES256", "EC", "P-256")
     assert "d" not in key
     token = TOKENS.mint(claims())

@@ -24,7 +24,7 @@ from supabase import Client, ClientOptions, create_client
 
 from embedded_supabase.auth import users
 from embedded_supabase.auth.app import build
-from embedded_supabase.auth.mail import outbox_routes, read_outbox
+from embedded_supabase.auth.mail import build_outbox_routes, read_outbox
 from embedded_supabase.config import Config
 from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
@@ -133,7 +133,7 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
         async with open_embedded(
             data_dir=data_dir, url=url, keys=keys, config=Config(values), postgres=postgres
         ) as embedded:
-            app = Starlette(routes=[Mount("/auth/v1", build(embedded)), *outbox_routes(embedded)])
+            app = Starlette(routes=[Mount("/auth/v1", build(embedded)), *build_outbox_routes(embedded)])
             running = uvicorn.Server(
                 uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False)
             )

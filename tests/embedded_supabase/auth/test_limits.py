@@ -10,7 +10,7 @@ from supabase_auth.errors import AuthApiError
 
 from embedded_supabase.auth.errors import AuthError
 from embedded_supabase.auth.limits import RateLimits
-from embedded_supabase.auth.settings import duration_s
+from embedded_supabase.auth.settings import parse_duration_s
 
 from .conftest import PASSWORD, Serve, fresh_email
 
@@ -111,10 +111,10 @@ def test_a_dead_mail_server_is_said(serve: Serve, email: str) -> None:
     ("text", "seconds"), [("0", 0), ("1s", 1), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25)]
 )
 def test_go_durations(text: str, seconds: float) -> None:
-    assert duration_s(text) == seconds
+    assert parse_duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "1", "s", "1 s", "1d", "-1s", "1h x"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError):
-        duration_s(text)
+        parse_duration_s(text)

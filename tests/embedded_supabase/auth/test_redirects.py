@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedded_supabase.auth.redirects import Redirects, with_query
+from embedded_supabase.auth.redirects import Redirects, add_query
 
 SITE = "http://127.0.0.1:3000"
 
@@ -57,4 +57,4 @@ def test_other_sites_keep_their_port() -> None:
 
 
 def test_a_query_is_kept() -> None:
-    assert with_query("https://a.com/x?y=1&z=#f", code="c d") == "https://a.com/x?y=1&z=&code=c+d#f"
+    assert add_query("https://a.com/x?y=1&z=#f", code="c d") == "https://a.com/x?y=1&z=&code=c+d#f"

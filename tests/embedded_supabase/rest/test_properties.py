@@ -10,12 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from embedded_supabase.operators import KEYWORDS, OPERATORS
 from embedded_supabase.rest.errors import RestError
-from embedded_supabase.rest.plan import Planner, Read
+from embedded_supabase.rest.read_plan import Planner, ReadPlan
 from embedded_supabase.rest.request import parse_query, split_query_string
 from embedded_supabase.rest.schema_cache import SchemaCache
-from embedded_supabase.rest.sql import OPERATORS as COMPARISONS
-from embedded_supabase.rest.sql import TEXT_SEARCH
 from embedded_supabase.rest.syntax import ColumnItem, Comparison, EmbedItem, Field, JsonStep, Logic, OrderTerm
 
 from .conftest import Shop
@@ -74,7 +73,7 @@ def write_condition(condition: Comparison | Logic) -> str:
         else ""
     )
     value = condition.value
-    if condition.operator == "is":
+    if OPERATORS[condition.operator].form == "keyword":
         text = str(value)
     elif isinstance(value, tuple):
         text = "(" + ",".join(map(write_name, value)) + ")"
@@ -109,26 +108,34 @@ items = st.recursive(
     max_leaves=8,
 )
 texts = st.text(max_size=8)
+OF_FORM = {
+    form: [name for name, operator in OPERATORS.items() if operator.form == form]
+    for form in ("simple", "quantified", "search", "list", "keyword")
+}
 comparisons = st.one_of(
     st.builds(
         Comparison,
         fields,
-        st.sampled_from(["eq", "like", "match", "gte"]),
+        st.sampled_from(OF_FORM["quantified"]),
         texts,
         st.booleans(),
         st.sampled_from([None, "any", "all"]),
     ),
+    st.builds(Comparison, fields, st.sampled_from(OF_FORM["simple"]), texts, st.booleans()),
     st.builds(
-        Comparison, fields, st.sampled_from(["neq", "cs", "ov", "adj", "isdistinct"]), texts, st.booleans()
-    ),
-    st.builds(Comparison, fields, st.just("is"), st.sampled_from(["null", "true", "unknown"]), st.booleans()),
-    st.builds(
-        Comparison, fields, st.just("in"), st.lists(texts, min_size=1, max_size=3).map(tuple), st.booleans()
+        Comparison, fields, st.sampled_from(OF_FORM["keyword"]), st.sampled_from(KEYWORDS), st.booleans()
     ),
     st.builds(
         Comparison,
         fields,
-        st.sampled_from(["fts", "wfts"]),
+        st.sampled_from(OF_FORM["list"]),
+        st.lists(texts, min_size=1, max_size=3).map(tuple),
+        st.booleans(),
+    ),
+    st.builds(
+        Comparison,
+        fields,
+        st.sampled_from(OF_FORM["search"]),
         texts,
         st.booleans(),
         st.none(),
@@ -226,26 +233,25 @@ VALUES = [
 CASTS = ["", "", "", "::text", "::int", "::json", "::timestamptz", "::mood", "::nope", "::int4range"]
 PATHS = ["", "", "", "->a", "->>a", "->deep->list->0", "->-1", "->>0"]
 ALIASES = ["", "", "", "a:", '"100% %s %(x)s":', '"q""":', "{x}:", "é :"]
-QUANTIFIED = ("eq", "gte", "gt", "lte", "lt", "like", "ilike", "match", "imatch")
-OPERATORS = [*COMPARISONS, *TEXT_SEARCH, "in", "is"]
 
 
 @st.composite
 def filters(draw: st.DrawFn, table: str) -> tuple[str, str]:
     column = draw(st.sampled_from(TABLES[table])) + draw(st.sampled_from(PATHS))
-    operator = draw(st.sampled_from(OPERATORS))
+    operator = draw(st.sampled_from(list(OPERATORS)))
+    form = OPERATORS[operator].form
     value = draw(st.sampled_from(VALUES) | st.text(max_size=6))
-    if operator == "is":
-        value = draw(st.sampled_from(["null", "true", "not_null"]))
-    elif operator == "in":
+    if form == "keyword":
+        value = draw(st.sampled_from(KEYWORDS))
+    elif form == "list":
         value = (
             "("
             + ",".join(write_name(draw(st.sampled_from(VALUES))) for _ in range(draw(st.integers(1, 3))))
             + ")"
         )
-    elif operator in QUANTIFIED and draw(st.integers(0, 5)) == 0:
+    elif form == "quantified" and draw(st.integers(0, 5)) == 0:
         operator += draw(st.sampled_from(["(any)", "(all)"]))
-    elif operator.endswith("fts") and draw(st.booleans()):
+    elif form == "search" and draw(st.booleans()):
         operator += "(simple)"
     return column, draw(st.sampled_from(["", "not."])) + f"{operator}.{value}"
 
@@ -414,10 +420,10 @@ def test_every_plan_is_made_of_known_names(
     cache: SchemaCache, request_: tuple[str, list[tuple[str, str]], str]
 ) -> None:
     table, parameters, _ = request_
-    plans: list[Read] = []
+    plans: list[ReadPlan] = []
 
     def plan() -> None:
-        plans.append(Planner(cache, 50).read(cache.tables["public", table], parse_query(parameters)))
+        plans.append(Planner(cache, 50).plan_read(cache.tables["public", table], parse_query(parameters)))
 
     assert refusal(plan) in (None, "42704", "PGRST100", "PGRST108", "PGRST118", "PGRST120")
     for read in plans:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embedded_supabase.storage.downloads import wanted_bytes
+from embedded_supabase.storage.downloads import parse_range
 from embedded_supabase.storage.errors import StorageError
 from embedded_supabase.storage.names import check_key, check_mime_type, parse_size
 from embedded_supabase.storage.tus import parse_metadata
@@ -223,7 +223,7 @@ def test_keys_are_ascii_or_refused(key: str) -> None:
 @given(header=st.text(max_size=30), size=st.integers(0, 50))
 def test_ranges_lie_within(header: str, size: int) -> None:
     found: list[tuple[int, int] | None] = []
-    refusal = _refusal(lambda: found.append(wanted_bytes({"range": header}, size=size, etag='"e"')))
+    refusal = _refusal(lambda: found.append(parse_range({"range": header}, size=size, etag='"e"')))
     assert refusal in (None, "InvalidRange")
     for wanted in found:
         assert wanted is None or 0 <= wanted[0] < wanted[1] <= size

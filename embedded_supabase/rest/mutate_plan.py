@@ -1,4 +1,4 @@
-"""Plans of insert, upsert, update and delete: which columns, which rows, what comes back."""
+"""The plan of an insert, upsert, update or delete: which columns, which rows, what is returned."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from embedded_supabase.rest.errors import nearest, refusal
-from embedded_supabase.rest.plan import Read
+from embedded_supabase.rest.read_plan import ReadPlan
 from embedded_supabase.rest.request import Request
 from embedded_supabase.rest.schema_cache import Table
 from embedded_supabase.rest.syntax import Query
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RowGroup:
     """Rows that name the same columns."""
 
     columns: tuple[str, ...]
@@ -24,23 +24,23 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class MutatePlan:
     method: str
-    target: Read
+    target: ReadPlan
     """The table, and which rows are meant where it is not an insert."""
-    shown: Read
+    shown: ReadPlan
     """What the answer holds."""
     returning: tuple[str, ...]
     text: str = "[]"
     """A JSON array of objects."""
-    batches: tuple[Batch, ...] = ()
+    groups: tuple[RowGroup, ...] = ()
     """One for an update."""
     conflict: tuple[str, ...] = ()
     """Columns of the unique key to watch; none for a plain insert."""
     merge: bool = False
 
 
-def plan_write(request: Request, query: Query, read: Read) -> Write:
+def plan_mutation(request: Request, query: Query, read: ReadPlan) -> MutatePlan:
     """`read` says which rows are meant, and what the answer holds of those that were written."""
     method, table, preferences = request.method, read.table, request.preferences
     if method not in ("POST", "PATCH", "DELETE"):
@@ -49,26 +49,28 @@ def plan_write(request: Request, query: Query, read: Read) -> Write:
         # Hosted projects load pg-safeupdate into the API's sessions; this is its answer.
         raise refusal("21000", "UPDATE" if method == "PATCH" else "DELETE")
     shown = replace(read, where=[], limit=None, offset=0)
-    returning = _returning(shown) if request.shows_rows else ()
+    returning = _find_returning(shown) if request.shows_rows else ()
     if method == "DELETE":
-        return Write(method, read, shown, returning)
-    text, rows = _rows(request)
+        return MutatePlan(method, read, shown, returning)
+    text, rows = _parse_rows(request)
     uneven = query.columns is None and any(row.keys() != rows[0].keys() for row in rows)
     if len(rows) != 1 if method == "PATCH" else uneven:
         raise refusal("PGRST102", "All object keys must match")
-    columns = _known(table, query.columns or (key for row in rows for key in row))
-    batches: tuple[Batch, ...] = (Batch(columns),)
+    columns = _check_columns(table, query.columns or (key for row in rows for key in row))
+    groups: tuple[RowGroup, ...] = (RowGroup(columns),)
     if preferences.get("missing") == "default":
         if method == "PATCH":
             raise refusal("PGRST127", details="missing=default applies to inserts here, not to updates.")
-        batches = _by_columns(rows, columns) or batches
+        groups = _group_by_columns(rows, columns) or groups
     resolution, conflict = preferences.get("resolution"), tuple[str, ...]()
     if resolution is not None and method == "POST":
-        conflict = _known(table, query.on_conflict or table.primary_key)
-    return Write(method, read, shown, returning, text, batches, conflict, resolution == "merge-duplicates")
+        conflict = _check_columns(table, query.on_conflict or table.primary_key)
+    return MutatePlan(
+        method, read, shown, returning, text, groups, conflict, resolution == "merge-duplicates"
+    )
 
 
-def _rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
+def _parse_rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
     """The body as a JSON array and as its objects. Raises PGRST102 for anything else."""
     text, value = request.json()
     if isinstance(value, dict):
@@ -80,7 +82,7 @@ def _rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
     return text, value
 
 
-def _returning(shown: Read) -> tuple[str, ...]:
+def _find_returning(shown: ReadPlan) -> tuple[str, ...]:
     """The columns the answer needs, and no others: each needs the SELECT privilege."""
     names: list[str] = []
     for item, _ in shown.selected:
@@ -91,7 +93,7 @@ def _returning(shown: Read) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _known(table: Table, columns: Iterable[str]) -> tuple[str, ...]:
+def _check_columns(table: Table, columns: Iterable[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(columns))
     for name in names:
         if name not in table.columns:
@@ -100,11 +102,11 @@ def _known(table: Table, columns: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def _by_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[Batch, ...]:
+def _group_by_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[RowGroup, ...]:
     """One batch for each set of given columns: what a batch does not name, Postgres defaults."""
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    numbers: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
-        groups[tuple(column for column in columns if column in row)].append(number)
+        numbers[tuple(column for column in columns if column in row)].append(number)
     return tuple(
-        Batch(given, tuple(numbers) if len(groups) > 1 else None) for given, numbers in groups.items()
+        RowGroup(given, tuple(found) if len(numbers) > 1 else None) for given, found in numbers.items()
     )

@@ -1,4 +1,4 @@
-"""Which function a call means, and with what arguments."""
+"""The plan of a call: which function it means, and with which arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embedded_supabase.rest.syntax import Query
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallPlan:
     function: Function
     arguments: tuple[Argument, ...]
     """Those that are given; the others take their defaults."""
@@ -21,7 +21,7 @@ class Call:
     """A JSON object with their values."""
 
 
-def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
+def plan_call(cache: SchemaCache, request: Request, query: Query) -> CallPlan:
     """The overload whose parameters fit the given names. Raises PGRST202 or PGRST203."""
     if request.method not in ("GET", "HEAD", "POST"):
         raise refusal("PGRST101", request.method)
@@ -37,7 +37,7 @@ def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
         signatures = ", ".join(function.signature for function in found)
         raise refusal("PGRST203", signatures, hint=hint + "can be resolved")
     if not found:
-        raise _missing(cache, request, sorted(given), overloads)
+        raise _not_found(cache, request, sorted(given), overloads)
     if request.max_affected is not None and not found[0].returns_set:
         raise refusal("PGRST128")
     arguments = tuple(argument for argument in found[0].arguments if argument.name in given)
@@ -46,7 +46,7 @@ def plan_call(cache: SchemaCache, request: Request, query: Query) -> Call:
         as_json = {argument.name for argument in arguments if argument.type in ("json", "jsonb")}
         parsed = {name: read_json(given[name])[1] for name in as_json}
         text = json.dumps(given | parsed)
-    return Call(found[0], arguments, text)
+    return CallPlan(found[0], arguments, text)
 
 
 def _fits(function: Function, given: Collection[str]) -> bool:
@@ -54,7 +54,9 @@ def _fits(function: Function, given: Collection[str]) -> bool:
     return required <= set(given) <= {argument.name for argument in function.arguments}
 
 
-def _missing(cache: SchemaCache, request: Request, given: list[str], overloads: list[Function]) -> RestError:
+def _not_found(
+    cache: SchemaCache, request: Request, given: list[str], overloads: list[Function]
+) -> RestError:
     schema, name, names = request.schema, request.name, ", ".join(given)
     perhaps = f"Perhaps you meant to call the function {schema}."
     if overloads:
