@@ -38,7 +38,7 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def run_hook(serve: Serve) -> Iterator[Any]:
+def hooked(serve: Serve) -> Iterator[Any]:
     servers = []
 
     def start(name: str) -> Server:
@@ -56,7 +56,7 @@ def run_hook(serve: Serve) -> Iterator[Any]:
 
 
 def test_claims_are_the_hooks(hooked: Any, email: str) -> None:
-    client = run_hook("adds").client()
+    client = hooked("adds").client()
     session = client.auth.sign_up({"email": email, "password": PASSWORD}).session
     claims = jwt.decode(session.access_token, options={"verify_signature": False})
     assert claims["user_role"] == "curator:password"
@@ -76,7 +76,7 @@ def test_claims_are_the_hooks(hooked: Any, email: str) -> None:
     ],
 )
 def test_a_hook_may_refuse_or_fail(hooked: Any, name: str, status: int, says: str) -> None:
-    server = run_hook(name)
+    server = hooked(name)
     body = {"email": fresh_email(), "password": PASSWORD}
     answer = httpx.post(f"{server.auth_url}/signup", json=body, headers=server.headers)
     assert answer.status_code == status
