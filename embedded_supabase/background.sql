@@ -1,16 +1,16 @@
--- What the running halves of pg_net and pg_cron ask of the database, one statement a name.
+-- The statements of the workers of pg_net and pg_cron by name.
 
 -- name: take_requests
 delete from net.http_request_queue where id in (
-    select id from net.http_request_queue order by id limit %(most)s for update skip locked)
+    select id from net.http_request_queue order by id limit %(limit)s for update skip locked)
 returning id, method, url, headers, body, timeout_milliseconds
 
--- name: keep_answer
+-- name: keep_response
 insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)
 select id, status_code, headers ->> 'content-type', headers, content, coalesce(timed_out, false), error_msg
-from jsonb_populate_record(null::net._http_response, %(answer)s)
+from jsonb_populate_record(null::net._http_response, %(response)s)
 
--- name: forget_answers
+-- name: forget_responses
 delete from net._http_response where created < now() - interval '6 hours'
 
 -- name: has_cron

@@ -44,14 +44,14 @@ async def run(embedded: EmbeddedSupabase) -> None:
         while True:
             if len(running) == MAX_AT_ONCE:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            asked = await QUERIES.fetch(connection, "take_requests", most=MAX_AT_ONCE - len(running))
+            asked = await QUERIES.fetch(connection, "take_requests", limit=MAX_AT_ONCE - len(running))
             for each in asked:
                 task = group.create_task(_send(embedded, client, each))
                 running.add(task)
                 task.add_done_callback(running.discard)
             if asked:
                 continue
-            await QUERIES.fetch(connection, "forget_answers")
+            await QUERIES.fetch(connection, "forget_responses")
             async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                 pass
 
@@ -77,7 +77,7 @@ async def _send(embedded: EmbeddedSupabase, client: httpx.AsyncClient, asked: Di
             log.exception("a request failed", request_id=asked["id"])
         row["error_msg"] = str(error) or type(error).__name__
     async with embedded.admin.connection() as connection:
-        await QUERIES.fetch(connection, "keep_answer", answer=Jsonb(row))
+        await QUERIES.fetch(connection, "keep_response", response=Jsonb(row))
 
 
 def _write_text(value: Any) -> str:

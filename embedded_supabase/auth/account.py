@@ -1,4 +1,4 @@
-"""Accounts: signing up, asking for mail, proving an address, seeing and changing the account, signing out."""
+"""Accounts: sign up, request mail, verify an address, read and change the account, sign out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def sign_up(call: Call) -> Row:
         return await sessions.start(call, user, "password")
     if user is not None and user["email_confirmed_at"] is not None:
         return _imitate_user(email, users.merge_metadata(None, call.body.data))
-    # Of somebody who has not confirmed yet nothing is changed: anyone may claim an address.
+    # An unconfirmed user is not changed: anyone can claim an address.
     user = await mail.send(call, user or await users.sign_up(call, email, password_hash), "signup")
     return await users.render(call, user)
 
@@ -53,7 +53,7 @@ async def send_otp(call: Call) -> Row:
     email = _check_mail_request(call, "One of email or phone must be set")
     if not call.settings.email.enable_signup:
         raise AuthError("email_provider_disabled")
-    random_password = await users.hash_password("", call.settings)  # asked first: it takes its time
+    random_password = await users.hash_password("", call.settings)  # first, because it is slow
     await call.find("claim_email", email=email)
     user = await call.find("user_by_email", email=email)
     if user is None:
@@ -70,7 +70,7 @@ async def send_otp(call: Call) -> Row:
 async def recover(call: Call) -> Row:
     email = _check_mail_request(call, "Password recovery requires an email")
     user = await call.find("user_by_email", email=email)
-    if user is not None:  # else the answer is the same: nobody learns who is registered
+    if user is not None:  # the response is the same without a user, so nobody learns who is registered
         await mail.send(call, user, "recovery")
     return {}
 
@@ -105,7 +105,7 @@ async def _sign_up_anonymously(call: Call) -> Row:
 
 
 def _imitate_user(email: str, data: Row) -> Row:
-    """What a stranger who signs up with a taken address is shown: a user that does not exist."""
+    """The response to a sign-up with a taken address: a user that does not exist."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     return {
         "id": str(uuid4()),
@@ -177,11 +177,11 @@ async def link_identity(call: Call) -> Result:
     raise AuthError("manual_linking_disabled")
 
 
-# -- proving an address -----------------------------------------------------------------------------
+# -- verifying an address -----------------------------------------------------------------------------
 
 
 async def verify_code(call: Call) -> Result:
-    """POST: an address with its code, or the hash of a link; a session comes back."""
+    """POST: an address with its code, or the hash of a link. Returns a session."""
     body = call.body
     types = _find_types(call, body.type, body.token or body.token_hash, TYPES)
     if body.token_hash:
@@ -195,7 +195,7 @@ async def verify_code(call: Call) -> Result:
 
 
 async def verify_link(call: Call) -> Result:
-    """GET: a link from a mail; the browser is sent on with tokens, an auth code or an error."""
+    """GET: a link from a mail. Redirects the browser with tokens, an auth code or an error."""
     token, kind, target = call.read_query("token"), call.read_query("type"), call.choose_target()
     in_query = token.startswith(PKCE_PREFIX)
     try:
@@ -226,7 +226,7 @@ def _find_types(call: Call, kind: str, token: str, known: Container[str]) -> lis
 
 
 async def _prove_address(call: Call, types: list[TokenType], **proof: str) -> Row | None:
-    """Spend a code and do what it stands for; None while the other address has yet to agree."""
+    """Spend a code and apply it. None while the other address of an e-mail change is not confirmed."""
     user, kind = await codes.spend(call, types, **proof)
     if kind in TYPES["email_change"]:
         both = call.settings.email.double_confirm_changes and user["email"]
@@ -242,7 +242,7 @@ async def _prove_address(call: Call, types: list[TokenType], **proof: str) -> Ro
 
 
 async def take_new_email(call: Call, user: Row, address: str) -> Row:
-    """The address is proved: it replaces the old one, and an anonymous user is one no more."""
+    """Replace the address with the verified one. An anonymous user becomes a normal one."""
     await users.set_email(call, user, address)
     await users.save(call, user, email_change="", email_change_confirm_status=0, is_anonymous=False)
     await call.find("confirm_email", id=user["id"])

@@ -1,4 +1,4 @@
-"""/admin/users, and links made for somebody else: the server side's view, for the secret key only."""
+"""The admin API, for the secret key only: users, invitations, and links made for a user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedded_supabase.auth.settings import parse_duration_s
 
 _MAX_PER_PAGE = 1000
 _MAX_BAN_S = 1000 * 365 * 24 * 3600
-# The clients say `role: null` and `should_soft_delete: false` unasked, and mean nothing by it.
+# The clients always send `role: null` and `should_soft_delete: false`.
 REFUSED = {
     "phone": "A phone number",
     "password_hash": "Importing a password hash",
@@ -86,7 +86,7 @@ async def invite(call: Call) -> Result:
 
 
 async def generate_link(call: Call) -> Result:
-    """The link a mail would carry, for a caller that sends its own mail."""
+    """Make the link of a mail, for a caller that sends the mail itself."""
     body, kind = call.body, call.body.type
     if kind not in LINK_TYPES:
         raise invalid(f"Invalid email action link type requested: {kind}")
@@ -127,7 +127,7 @@ async def _invite(call: Call, user: Row | None) -> Row:
 
 
 async def _find_unconfirmed(call: Call, user: Row | None, password_hash: str) -> Row:
-    """That user, yet to confirm the address, or a new one. Raises `AuthError` (`email_exists`)."""
+    """That user if it is unconfirmed, or a new one. Raises `AuthError` (`email_exists`)."""
     if user is None:
         return await users.create(call, call.body.read_address(), password_hash, user_metadata=call.body.data)
     if user["email_confirmed_at"] is not None:
@@ -146,7 +146,7 @@ async def _finish(call: Call, user: Row, changes: Row) -> Row:
 
 
 def _check_supported(call: Call) -> Body:
-    """The body. Raises `AuthError` (`feature_disabled`) where it asks for what is not served."""
+    """The body. Raises `AuthError` (`feature_disabled`) for fields that are not served."""
     for name, feature in REFUSED.items():
         if getattr(call.body, name):
             raise feature_disabled(feature)

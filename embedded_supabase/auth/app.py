@@ -53,7 +53,7 @@ async def _read_settings(call: Call) -> Result:
     }
 
 
-# A browser follows these without a key in hand.
+# A browser follows these links without a key.
 OPEN: dict[str, Handler] = {
     "GET /health": _read_health,
     "GET /.well-known/jwks.json": _read_jwks,
@@ -98,7 +98,7 @@ REFUSED = {
 
 
 def build(embedded: EmbeddedSupabase) -> Starlette:
-    """Raises `EmbeddedError` for a `config.toml` that asks for what this service does not do."""
+    """Build the app. Raises `EmbeddedError` for settings that this service does not have."""
     settings = Settings.read(embedded.config)
     redirects = Redirects(settings.site_url, settings.additional_redirect_urls)
     providers = open_providers(settings, callback=f"{embedded.url}/auth/v1/callback")
@@ -142,13 +142,13 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
         return result if isinstance(result, Response) else JSONResponse(result)
 
     route = Route(path, endpoint, methods=[method])
-    # A preview that asks for the head of a link must not use it up.
+    # A link preview that sends HEAD must not use the link up.
     route.methods = {method}
     return route
 
 
 def _check_key(auth: Auth, request: Request) -> Response | None:
-    """What a project's gateway answers a request that carries none of its keys."""
+    """The error response of a project's gateway to a request without a key; None with a key."""
     key = request.headers.get("apikey") or request.query_params.get("apikey")
     if auth.embedded.tokens.find_by_key(key):
         return None

@@ -1,4 +1,4 @@
-"""What a client says: JSON bodies and PKCE challenges, checked before anything believes them."""
+"""What a client sends: JSON bodies and PKCE challenges, checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHALLENGE = re.compile(r"[a-zA-Z0-9._~-]{43,128}")
 
 
 class Body(BaseModel):
-    """Every field that any request may have; null is the same as absent, a wrong type is `bad_json`."""
+    """All fields of all requests. Null counts as absent; a wrong type is `bad_json`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -53,7 +53,7 @@ class Body(BaseModel):
 
     @classmethod
     async def read(cls, request: Request) -> Body:
-        """The request's body; an empty one has no fields. Raises `AuthError`."""
+        """Read the request's body. An empty one has no fields. Raises `AuthError`."""
         too_large = AuthError("validation_failed", "Request body too large", status=413)
         raw = await payload.read_body(request, MAX_BODY_BYTES, too_large)
         try:
@@ -71,7 +71,7 @@ class Body(BaseModel):
         return body
 
     def read_address(self, without: str = "An email address is required") -> str:
-        """The valid address in `email`, in lower case. Raises `AuthError`, saying `without` for none."""
+        """The address in `email`, checked and in lower case. Raises `AuthError`, with `without` for none."""
         if self.phone:
             raise AuthError("phone_provider_disabled")
         if not self.email:
@@ -80,7 +80,7 @@ class Body(BaseModel):
 
 
 def check_email(email: str) -> str:
-    """The address in lower case. Raises `AuthError` (`validation_failed`)."""
+    """Check an address and return it in lower case. Raises `AuthError` (`validation_failed`)."""
     if len(email) > 255:
         raise invalid("An email address is too long")
     if not _EMAIL.fullmatch(email):
@@ -89,7 +89,7 @@ def check_email(email: str) -> str:
 
 
 def check_password(password: str, min_length: int) -> None:
-    """Raises `AuthError`: `weak_password` with its reasons, or too long for bcrypt."""
+    """Raises `AuthError`: `weak_password` with its reasons, or `validation_failed` for over 72 bytes."""
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise invalid(f"Password cannot be longer than {MAX_PASSWORD_BYTES} characters")
     if len(password) < min_length:
@@ -98,7 +98,7 @@ def check_password(password: str, min_length: int) -> None:
 
 
 def check_challenge(challenge: str, method: str) -> None:
-    """Raises `AuthError` for what is no PKCE challenge (RFC 7636, 4.2); none at all is well."""
+    """Raises `AuthError` for an invalid PKCE challenge (RFC 7636, 4.2). No challenge is fine."""
     if bool(challenge) != bool(method):
         raise invalid("PKCE flow requires code_challenge_method and code_challenge")
     if challenge and not _CHALLENGE.fullmatch(challenge):

@@ -1,4 +1,4 @@
-"""One request to the service: who asks, what they say, and the transaction it is answered in."""
+"""One request: its caller, its body, and the transaction around it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from embedded_supabase.tokens import InvalidToken
 
 Row = dict[str, Any]
 QUERIES = Queries(Path(__file__).with_name("queries.sql"))
-# What a constraint of schema `auth` says when it is violated, and the words for what a statement failed at.
+# The error codes of violated constraints, and the messages of failed statements.
 TAKEN = {
     "users_email_partial_key": "email_exists",
     "users_pkey": "user_already_exists",
@@ -48,7 +48,7 @@ class Auth:
     providers: dict[str, Provider]
 
     def read_claims(self, request: Request) -> dict[str, Any]:
-        """The verified claims of the bearer. Raises `AuthError` 401 or 403."""
+        """Verify the bearer token and return its claims. Raises `AuthError` 401 or 403."""
         match = _BEARER.fullmatch(request.headers.get("authorization", ""))
         if match is None:
             raise AuthError("no_authorization")
@@ -63,7 +63,7 @@ class Auth:
 
 @dataclass(frozen=True)
 class Call:
-    """A request inside its transaction, which is `supabase_auth_admin`'s."""
+    """A request in a transaction of `supabase_auth_admin`."""
 
     auth: Auth
     request: Request
@@ -76,7 +76,7 @@ class Call:
 
     @property
     def address(self) -> str:
-        """The peer's address. Forwarding headers are a client's own words here: nothing sits in front."""
+        """The peer's address. Forwarding headers are ignored: there is no proxy in front."""
         return self.request.client.host if self.request.client else "127.0.0.1"
 
     def spend(self, limit: str) -> None:
@@ -84,18 +84,18 @@ class Call:
         self.auth.limits.spend(limit, self.address)
 
     def read_query(self, name: str) -> str:
-        """A query parameter, or ''. Raises `AuthError` where Postgres could not hold it."""
+        """A query parameter, or ''. Raises `AuthError` for NUL, which Postgres cannot store."""
         value = self.request.query_params.get(name, "")
         if "\x00" in value:
             raise invalid(f"Invalid value for {name}")
         return value
 
     def choose_target(self) -> str:
-        """Where the browser goes afterwards."""
+        """Choose where the browser goes afterwards."""
         return self.auth.redirects.choose_target(self.request, self.body.redirect_to)
 
     async def fetch_all(self, query: str | sql.Composed, **values: Any) -> list[Row]:
-        """What a statement of `queries.sql` gives; no rows where it returns none. Raises `AuthError`."""
+        """Execute a statement of `queries.sql` and return its rows. Raises `AuthError`."""
         values = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
         try:
             return await QUERIES.fetch(self.connection, query, **values)
@@ -110,11 +110,11 @@ class Call:
         return found[0] if found else None
 
     async def fetch(self, query: str | sql.Composed, **values: Any) -> Row:
-        """The row of a statement that always has one."""
+        """The row of a statement that always returns one."""
         return (await self.fetch_all(query, **values))[0]
 
     async def find_signed_in_user(self) -> Row:
-        """The bearer's user, locked, with the `session_id`. Raises `AuthError` when either is gone."""
+        """Lock the bearer's user; the row has the `session_id`. Raises `AuthError` when either is gone."""
         claims = self.auth.read_claims(self.request)
         if not claims.get("sub"):
             raise AuthError("bad_jwt", "invalid claim: missing sub claim")
@@ -132,5 +132,5 @@ class Call:
 
 
 Result = Response | Row | AuthError
-"""A row becomes JSON. A refusal that is returned, not raised, leaves what was written."""
+"""What a handler returns. A row becomes JSON. An error that is returned, not raised, keeps the writes."""
 Handler = Callable[[Call], Awaitable[Result]]

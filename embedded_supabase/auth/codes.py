@@ -1,10 +1,10 @@
-"""One-time codes and links: made, kept as hashes, spent once.
+"""One-time codes and links. They are stored as hashes and spent once.
 
-As in the real service a code of a few digits is hashed with its address (SHA-224), and the hash is
-what a link carries; `pkce_` before it says that the link ends in an auth code instead of tokens.
+As in the real service, a code of a few digits is hashed with its address (SHA-224), and a link holds the
+hash. With `pkce_` before it, the link ends in an auth code instead of tokens.
 
-A flow of PKCE between the app and this service begins with a challenge and ends with an auth code, which
-is kept as its SHA-256 and is good for five minutes.
+A PKCE flow between the app and this service begins with a challenge and ends with an auth code. The code is
+stored as its SHA-256 and is valid for five minutes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_TOKENS: Row = {"access_token": None, "refresh_token": None}
 
 @dataclass(frozen=True)
 class Code:
-    """What a mail carries: the digits to type, and the hash for a link."""
+    """The digits to type, and the hash for a link."""
 
     otp: str
     token_hash: str
@@ -44,7 +44,7 @@ class Code:
 async def make(
     call: Call, user: Row, token_type: TokenType, address: str, *, pkce: bool = False
 ) -> tuple[Row, Code]:
-    """A new code, stored; an earlier one of the same kind is void. The user afterwards, and the code."""
+    """Make and store a code; it replaces an earlier one of its kind. Returns the user and the code."""
     otp = "".join(secrets.choice("0123456789") for _ in range(call.settings.email.otp_length))
     token_hash = (PKCE_PREFIX if pkce else "") + _hash(address, otp)
     await call.find(
@@ -57,15 +57,15 @@ async def make(
 async def spend(
     call: Call, types: list[TokenType], *, token_hash: str = "", address: str = "", otp: str = ""
 ) -> tuple[Row, TokenType]:
-    """Use up the code of a link's hash, or the one typed that was sent to `address`.
+    """Spend the code of a link's hash, or the typed code that was sent to `address`.
 
-    Its user, locked, and its kind. Raises `AuthError` when it is wrong, too late or used before.
+    Returns its user, locked, and its kind. Raises `AuthError` when it is wrong, expired or spent.
     """
     typed = _hash(address, otp)
     hashes = [token_hash] if token_hash else [typed, PKCE_PREFIX + typed]
     lives_s = call.settings.email.otp_expiry_s
     user = await call.find("lock_user_of_code", hashes=hashes, types=types, expiry_s=lives_s)
-    # Whoever waited for the lock may find it spent.
+    # Another request may have spent it while this one waited for the lock.
     if user is None or not await call.find("spend_code", id=user["code_id"]) or not user["is_fresh"]:
         raise AuthError("otp_expired", "Email link is invalid or has expired" if token_hash else "")
     if users.is_banned(user):
@@ -80,9 +80,9 @@ def _hash(address: str, otp: str) -> str:
 async def issue_code(
     call: Call, user: Row, *, flow_id: UUID | None = None, method: str = "", tokens: Row = NO_TOKENS
 ) -> str:
-    """The auth code that ends that flow, or else the newest that the user began by `method`.
+    """Make the auth code that ends a flow: that one, or the user's newest one of `method`.
 
-    `tokens` are the provider's.
+    `tokens` come from the provider.
     """
     code = str(uuid4())
     ended = {"id": flow_id, "user_id": user["id"], "method": method, "auth_code": hash_code(code)}
@@ -92,5 +92,5 @@ async def issue_code(
 
 
 def hash_code(code: str) -> str:
-    """What is kept of an auth code."""
+    """The stored form of an auth code."""
     return sha256(code.encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""Refusals in GoTrue's wire form."""
+"""Error responses of Auth, in GoTrue's codes and words."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# GoTrue's codes: the HTTP status each usually has, and its words where the place has no better ones.
+# By code: the usual HTTP status and the default message.
 REFUSALS: dict[str, tuple[int, str]] = {
     "anonymous_provider_disabled": (422, "Anonymous sign-ins are disabled"),
     "bad_code_verifier": (400, "code challenge does not match previously saved code verifier"),
@@ -46,7 +46,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
 
 
 class AuthError(Exception):
-    """A refusal the client sees; `code` is one of GoTrue's error codes."""
+    """An error response. `code` is one of GoTrue's error codes."""
 
     def __init__(self, code: str, message: str = "", *, status: int = 0, **extra: Any) -> None:
         usual_status, usual_words = REFUSALS.get(code, (500, code))

@@ -1,4 +1,4 @@
-"""How often an address may try, and how often mail may leave: `[auth.rate_limit]`."""
+"""Rate limits for addresses and for mail: `[auth.rate_limit]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW_S = {
 
 
 class RateLimits:
-    """A sliding window for each (limit, key). A limit nobody stated lets everything through."""
+    """A sliding window for each (limit, key). A limit without a setting allows everything."""
 
     def __init__(self, maxima: dict[str, int]) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())

@@ -1,4 +1,4 @@
-"""The mails a user may get: by SMTP where `[auth.email.smtp]` is set, else into an outbox one can read."""
+"""Mails to users: by SMTP where `[auth.email.smtp]` is set, or else into a readable outbox."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_SHOWN = 200
 
 @dataclass(frozen=True)
 class Letter:
-    """What a kind of mail carries, the flow its link belongs to, and its words."""
+    """A kind of mail: its token, the flow of its link, and its words."""
 
     token_type: TokenType
     flow_method: str
@@ -54,10 +54,10 @@ LETTERS = {
 
 
 async def send(call: Call, user: Row, kind: str, *, target: str = "") -> Row:
-    """One of `LETTERS`, beginning a flow where the body has a PKCE challenge; the user afterwards.
+    """Send one of `LETTERS`, and return the user. A PKCE challenge in the body begins a flow.
 
-    It goes to the user's address. An e-mail change goes to the new one, and where both must agree another
-    to the present one. Raises `AuthError` (429) too soon after the last.
+    It goes to the user's address. An e-mail change goes to the new address, and to the present one too if
+    both must confirm. Raises `AuthError` (429) too soon after the last mail.
     """
     letter, body = LETTERS[kind], call.body
     sent_at = user[SENT_AT[letter.token_type]]
@@ -116,7 +116,8 @@ def build_outbox_routes(embedded: EmbeddedSupabase) -> list[Route]:
     """`GET /api/dev/mail`, for the gateway to mount; `?to=` narrows the list."""
 
     async def list_mail(request: Request) -> Response:
-        # Mail holds codes that open accounts: no other site's page in the developer's browser reads it.
+        # Mail has codes that open accounts: a page of another site in the developer's browser must not read
+        # it.
         origin = request.headers.get("origin", embedded.url)
         if origin != embedded.url or request.url.hostname not in ("127.0.0.1", "localhost"):
             return Response(status_code=403)

@@ -1,4 +1,4 @@
-"""Signing in through a provider: /authorize sends the browser there, /callback receives it back."""
+"""Signing in through a provider: `/authorize` sends the browser there, `/callback` gets it back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedded_supabase.auth.call import Call, Result, Row
 from embedded_supabase.auth.errors import AuthError, invalid
 from embedded_supabase.auth.providers import Provider
 
-# What the service decides itself, or the client meant for the service.
+# Parameters that the service sets itself, or that are meant for the service.
 _OWN_PARAMETERS = {
     "provider", "redirect_to", "scopes", "code_challenge", "code_challenge_method", "apikey",
     "skip_http_redirect", "client_id", "redirect_uri", "response_type", "scope", "state", "nonce",
@@ -39,7 +39,7 @@ async def authorize(call: Call) -> Result:
 async def callback(call: Call) -> Result:
     target, pkce = call.settings.site_url, False
     try:
-        # Spent whatever comes of it: a state is good once.
+        # A state is spent, whatever happens next.
         flow = await _claim_flow(call)
         target, pkce = flow["referrer"] or target, flow["code_challenge"] is not None
         if refusal := call.read_query("error"):
@@ -66,7 +66,7 @@ def _find_provider(call: Call, name: str) -> Provider:
 
 
 async def _claim_flow(call: Call) -> Row:
-    """The flow that `state` names, with our verifier for it, once only."""
+    """Spend the state and return its flow with our verifier."""
     try:
         flow = await call.find("claim_oauth_flow", id=UUID(call.read_query("state")))
     except ValueError as error:
@@ -89,7 +89,7 @@ def _check_profile(data: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _finish_flow(call: Call, user: Row, flow: Row, tokens: Row, target: str) -> str | AuthError:
-    """Where the browser goes now that the provider vouches for somebody; a refusal, once mail is sent."""
+    """Where the browser goes after signing in; an error when it must confirm the address by mail first."""
     if users.is_banned(user):
         raise AuthError("user_banned", status=403)
     if user["email_confirmed_at"] is None:
@@ -106,12 +106,12 @@ async def _finish_flow(call: Call, user: Row, flow: Row, tokens: Row, target: st
 
 
 async def _find_or_create_user(call: Call, name: str, data: dict[str, Any]) -> Row:
-    """The user behind a profile, made or linked where needed; confirmed where its address is proved."""
-    email, is_proved = check_email(data["email"]), data["email_verified"]
+    """The user of a profile. Creates, links and confirms it where the provider verified the address."""
+    email, is_verified = check_email(data["email"]), data["email_verified"]
     identity = await call.find("patch_identity", provider=name, subject=data["sub"], patch=data)
     if identity is not None:
         user = await call.fetch("lock_user", id=identity["user_id"])
-        if user["email_confirmed_at"] is None and is_proved and user["email"] == email:
+        if user["email_confirmed_at"] is None and is_verified and user["email"] == email:
             user = await call.fetch("confirm_email", id=user["id"])
         return await users.save(call, user, raw_user_meta_data=data)
     found = await call.find("user_by_email", email=email)
@@ -119,15 +119,15 @@ async def _find_or_create_user(call: Call, name: str, data: dict[str, Any]) -> R
         if not call.settings.enable_signup:
             raise AuthError("signup_disabled")
         user = await users.create(call, email, provider=name, identity=data, user_metadata=data)
-        is_confirmed = is_proved or not call.settings.email.enable_confirmations
+        is_confirmed = is_verified or not call.settings.email.enable_confirmations
         return await call.fetch("confirm_email", id=user["id"]) if is_confirmed else user
-    if not is_proved:
-        # Whoever controls an unproved address at the provider must not walk into somebody's account.
+    if not is_verified:
+        # Somebody may have an unverified address at the provider: it must not open another's account.
         message = f"Unverified email with {name}. Verify the email with {name} in order to continue"
         raise AuthError("email_exists", message)
     user = found
     if user["email_confirmed_at"] is None:
-        # Somebody may have claimed the address before its owner came: their password and identity go.
+        # Somebody else may have claimed the address before: remove their password and identity.
         await call.find("forget_claimed_identities", user_id=user["id"])
         await sessions.end(call, user, None, "global")
         await users.save(call, user, encrypted_password="")

@@ -1,4 +1,4 @@
-"""Identity providers: GitHub, and whoever speaks OpenID Connect (Google, GitLab, any issuer)."""
+"""Identity providers: GitHub, and any OpenID Connect issuer (Google, GitLab …)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedded_supabase.auth.errors import AuthError
 from embedded_supabase.auth.settings import ProviderSettings, Settings, config_error
 
 TIMEOUT_S = 10.0
-# Never an algorithm whose key is the client's own secret.
+# No algorithm whose key is the client's own secret.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 ISSUERS = {"google": "https://accounts.google.com", "gitlab": "https://gitlab.com"}
 Document = dict[str, Any]
@@ -24,7 +24,7 @@ ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 def open_providers(settings: Settings, *, callback: str) -> dict[str, Provider]:
-    """The enabled `[auth.external.*]`. Raises `EmbeddedError` for one that cannot be spoken to."""
+    """Open the enabled `[auth.external.*]`. Raises `EmbeddedError` for one without a usable issuer."""
     opened: dict[str, Provider] = {}
     for name, section in settings.external.items():
         if not section.enabled:
@@ -54,7 +54,7 @@ class Provider:
         self.url = url
 
     async def build_address(self, state: str, verifier: str, scopes: str, extra: Mapping[str, str]) -> str:
-        """Where the browser signs in."""
+        """The address where the browser signs in."""
         endpoint = (await self.discover())["authorization_endpoint"]
         asked = {
             **extra,
@@ -70,9 +70,7 @@ class Provider:
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
 
     async def exchange(self, code: str, verifier: str) -> tuple[Document, Document]:
-        """What the provider gives for `code`: who it is, as an identity's data, and its `access_token` and
-        `refresh_token`. Raises `AuthError`.
-        """
+        """Exchange a code for an identity's data and the provider's tokens. Raises `AuthError`."""
         client_id, secret = self.settings.client_id, self.settings.secret
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
         form |= {"redirect_uri": self.redirect_uri}
@@ -91,7 +89,7 @@ class Provider:
         return present, {name: tokens.get(name) for name in ("access_token", "refresh_token")}
 
     async def discover(self) -> Document:
-        """As a discovery document names them."""
+        """The endpoints, as in a discovery document."""
         if self._document is None:
             document = await _fetch_json("GET", f"{self.url}/.well-known/openid-configuration")
             if str(document.get("issuer", "")).rstrip("/") != self.url:
@@ -102,7 +100,7 @@ class Provider:
         return self._document
 
     async def fetch_person(self, endpoints: Document, tokens: Document, verifier: str) -> Document:
-        """Whom the tokens are of, `sub`, `email` and `email_verified` at least. Raises `AuthError`."""
+        """The owner of the tokens: `sub`, `email`, `email_verified` and more. Raises `AuthError`."""
         published = await _fetch_json("GET", endpoints["jwks_uri"])
         claims = self._verify_id_token(published, endpoints["issuer"], str(tokens.get("id_token", "")))
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), _derive_nonce(verifier).encode()):
@@ -179,7 +177,7 @@ async def _fetch_json(method: str, address: str, *, bearer: str = "", **sent: An
 
 
 def _derive_nonce(verifier: str) -> str:
-    """Bound to the flow without being kept: only who holds the verifier can make it."""
+    """A nonce that needs no storage: it is derived from the flow's verifier."""
     return sha256(f"nonce:{verifier}".encode()).hexdigest()
 
 

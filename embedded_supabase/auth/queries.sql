@@ -1,14 +1,14 @@
--- What the Auth service asks of the database, one statement a name. Tables are shaped like the real ones.
+-- The statements of Auth by name. The tables have the shape of the real ones.
 
 -- name: lock_user
--- Not `for update`: rows of the product that refer to the user may be written meanwhile.
+-- Not `for update`: rows that refer to the user may be written meanwhile.
 select * from auth.users where id = %(id)s for no key update
 
 -- name: user_by_email
 select * from auth.users where email = lower(%(email)s) and aud = 'authenticated' and not is_sso_user
 
 -- name: claim_email
--- Whoever signs up with the same address at the same time waits, and then finds it taken.
+-- A concurrent sign-up with the same address waits, and then finds it taken.
 select pg_advisory_xact_lock(hashtextextended(lower(%(email)s), 0))
 
 -- name: insert_user
@@ -53,7 +53,7 @@ where id = %(id)s
 returning *
 
 -- name: set_email
--- The address, and the e-mail identity with it, which is made where there is none.
+-- Sets the address and the e-mail identity, which is made if it is missing.
 with identity as (
     insert into auth.identities (provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
     values (%(id)s::text, %(id)s, %(claims)s, 'email', clock_timestamp(), clock_timestamp(), clock_timestamp())
@@ -81,7 +81,7 @@ where u.id = %(id)s
 returning u.*
 
 -- name: users_shown
--- The user objects of the protocol, newest first; absent timestamps are left out, as the real service does.
+-- The user objects of the protocol, newest first; null timestamps are left out, as in the real service.
 select jsonb_strip_nulls(jsonb_build_object(
         'id', u.id, 'aud', coalesce(u.aud, ''), 'role', coalesce(u.role, ''),
         'email', coalesce(u.email, ''), 'phone', coalesce(u.phone, ''), 'new_email', nullif(u.email_change, ''),
@@ -142,7 +142,7 @@ from session where u.id = session.user_id
 returning u.*, session.id as session_id
 
 -- name: signed_in
--- Not `for update`, as in lock_user. Whoever is not signed in any more has no `session_id`.
+-- Not `for update`, as in lock_user. `session_id` is null after signing out.
 select u.*, s.id as session_id
 from auth.users as u left join auth.sessions as s on s.id = %(session_id)s and s.user_id = u.id
 where u.id = %(id)s for no key update of u
@@ -159,7 +159,7 @@ delete from auth.sessions where user_id = %(user_id)s and case %(scope)s
     else true end
 
 -- name: claims
--- What an access token says beside when and by whom it was issued.
+-- The claims of an access token, without `iss`, `iat` and `exp`.
 select jsonb_build_object(
     'sub', u.id, 'aud', coalesce(u.aud, 'authenticated'), 'role', coalesce(u.role, 'authenticated'),
     'email', coalesce(u.email, ''), 'phone', coalesce(u.phone, ''), 'is_anonymous', u.is_anonymous,
@@ -178,7 +178,7 @@ where t.token = %(token)s
 for no key update of u, s
 
 -- name: refresh_token
--- `child` is the token in force where this one is its parent. A used one is stolen beyond the reuse interval.
+-- `child` is the active token if this one is its parent. A used token counts as stolen after the reuse interval.
 select t.revoked and t.updated_at + make_interval(secs => %(reuse_interval_s)s) < clock_timestamp() as is_stolen,
     case when t.revoked and active.parent = t.token then active.token end as child
 from auth.refresh_tokens as t
@@ -218,7 +218,7 @@ for no key update of u
 delete from auth.one_time_tokens where id = %(id)s returning id
 
 -- name: void_codes
--- Nothing sent so far is good any more.
+-- Voids all codes and links that were sent.
 with gone as (
     delete from auth.one_time_tokens where user_id = %(id)s
 )
@@ -228,7 +228,7 @@ where id = %(id)s
 returning *
 
 -- name: insert_flow
--- `verifier` is our own secret towards a provider, where one is asked.
+-- `verifier` is our own PKCE secret for a provider, if there is one.
 with gone as (
     delete from auth.flow_state where created_at < now() - interval '1 day'
 ), state as (

@@ -1,4 +1,4 @@
-"""Where a browser may be sent: `site_url` and `additional_redirect_urls`, and nowhere else."""
+"""Allowed redirects: `site_url` and `additional_redirect_urls`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ class Redirects:
         self._patterns = [_compile_glob(pattern) for pattern in patterns]
 
     def choose_target(self, request: Request, asked: str = "") -> str:
-        """The address asked for (else parameter or header `redirect_to`, else the Referer) where it is
-        allowed, and `site_url` otherwise."""
+        """The first allowed one: `asked` (or `redirect_to` of header or query), the Referer, `site_url`."""
         asked = asked or request.headers.get("redirect_to") or request.query_params.get("redirect_to", "")
         allowed = filter(self.allows, (asked, request.headers.get("referer", "")))
         return next(allowed, self.site_url)
@@ -64,14 +63,14 @@ def add_query(address: str, **parameters: str) -> str:
 
 
 def add_session(address: str, session: dict[str, Any], **more: str) -> str:
-    """A session in the fragment, where only the browser sees it."""
+    """Add a session to the fragment, which only the browser sees."""
     names = ("access_token", "token_type", "expires_in", "expires_at", "refresh_token")
     carried = sorted({**{name: session[name] for name in names}, **more}.items())
     return urlunsplit(urlsplit(address)._replace(fragment=urlencode(carried)))
 
 
 def add_error(address: str, error: AuthError, *, in_query: bool) -> str:
-    """The error in the fragment, and in the query too for a client that waits for a code there."""
+    """Add an error to the fragment, and to the query for a client that expects a code there."""
     parameters = {"error_code": error.code, "error_description": error.message}
     if error.status in OAUTH_ERRORS:
         parameters = {"error": OAUTH_ERRORS[error.status]} | parameters
@@ -85,14 +84,14 @@ def add_message(address: str, message: str, *, in_query: bool) -> str:
 
 
 def _compile_glob(pattern: str) -> re.Pattern[str]:
-    """`*` stops at `.` and `/`, `**` at nothing, `?` is one character that is neither."""
+    """`*` matches no `.` or `/`, `**` matches all, `?` is one character other than those two."""
     wild = {"**": ".*", "*": "[^./]*", "?": "[^./]"}
     pieces = re.split(r"(\*\*|\*|\?)", pattern)
     return re.compile("".join(wild.get(piece) or re.escape(piece) for piece in pieces))
 
 
 def _parse_address(host: str | None) -> IPv4Address | IPv6Address | None:
-    """The address of a host that is named by it."""
+    """The IP address of a host that is written as one."""
     try:
         return ip_address("127.0.0.1" if host == "localhost" else host or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Sessions: /token, access tokens and the hook that may change them, refresh tokens that rotate."""
+"""Sessions: `/token`, access tokens and their hook, refresh tokens that rotate."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ async def _grant_pkce(call: Call) -> Result:
 
 
 async def start(call: Call, user: Row, method: str) -> Row:
-    """Sign `user` in: a new session, the answer of `/token`. `method` is what `amr` will say.
+    """Sign `user` in: make a session and the response of `/token`. `method` goes into the claim `amr`.
 
-    Raises `AuthError` (`user_banned`), or what the token hook refuses with.
+    Raises `AuthError`: `user_banned`, or the token hook's own error.
     """
     if users.is_banned(user):
         raise AuthError("user_banned")
@@ -95,14 +95,14 @@ async def start(call: Call, user: Row, method: str) -> Row:
 async def _grant_refresh(call: Call) -> Result:
     """Swap a refresh token for a new one.
 
-    A used token is good once more in two cases, both innocent: it is the parent of the token in force
-    (the client never stored the answer), or it was used within the reuse interval (tabs race).
-    Anything else revokes the whole family, which stays. Raises `AuthError`.
+    A used token is accepted again in two cases: it is the parent of the active token (the client never stored
+    the response), or it was used within the reuse interval (two tabs raced). Otherwise all tokens of the
+    session are revoked. Raises `AuthError`.
     """
     presented = call.body.refresh_token
     if not presented:
         raise invalid("refresh_token required")
-    # Everybody who refreshes this session waits here, then reads what the one before left behind.
+    # Others who refresh this session wait here, and then see what this request wrote.
     session = await call.find("lock_session_of_token", token=presented)
     if session is None:
         raise AuthError("refresh_token_not_found")
@@ -133,7 +133,7 @@ def _describe_device(call: Call) -> Row:
 
 
 async def _render_session(call: Call, user: Row, refresh_token: str, method: str) -> Row:
-    """`user` is a row of `auth.users` with a `session_id`."""
+    """The response with tokens. `user` is a row of `auth.users` with a `session_id`."""
     now, lives_s, tokens = int(time.time()), call.settings.jwt_expiry_s, call.auth.embedded.tokens
     found = await call.fetch("claims", session_id=user["session_id"])
     claims = {"iss": tokens.issuer, "iat": now, "exp": now + lives_s, **found["claims"]}
@@ -149,7 +149,7 @@ async def _render_session(call: Call, user: Row, refresh_token: str, method: str
 
 
 async def run_hook(call: Call, claims: dict[str, Any], method: str) -> dict[str, Any]:
-    """The claims after the hook, called as `supabase_auth_admin` like hosted. Raises `AuthError`."""
+    """The claims after the hook, which runs as `supabase_auth_admin`, as hosted. Raises `AuthError`."""
     hook = call.settings.hook.custom_access_token
     if not hook.enabled:
         return claims

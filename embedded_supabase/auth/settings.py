@@ -24,7 +24,7 @@ def parse_duration_s(text: str) -> float:
 
 
 def _check_switched_off(section: dict[str, Any]) -> dict[str, Any]:
-    """A part of the file that this service has nothing for may stand there as long as it is off."""
+    """Accept a section that this service does not have, as long as it is switched off."""
     for name, value in section.items():
         if value not in (False, "false") and (name.startswith("enable") or name.endswith("enabled")):
             raise ValueError(f"{name}: this is not part of the embedded Supabase")
@@ -39,7 +39,7 @@ Off = Annotated[dict[str, Any], pydantic.AfterValidator(_check_switched_off)]
 
 
 class Section(pydantic.BaseModel):
-    """A table of the file. What is no field of it is refused: nobody would notice that it does nothing."""
+    """A table of the file. An unknown field is refused, or nobody would notice that it has no effect."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -95,14 +95,14 @@ class Hooks(Section):
 
 
 class Sessions(Section):
-    """They end by signing out only."""
+    """Sessions end only by signing out."""
 
     timebox: Literal["0", "0s", "0h"] = "0"
     inactivity_timeout: Literal["0", "0s", "0h"] = "0"
 
 
 class RateLimitSettings(Section):
-    """Only what the file states is limited: on loopback every client has the same address."""
+    """Without an entry there is no limit: on loopback every client has the same address."""
 
     anonymous_users: Limit = None
     email_sent: Limit = None
@@ -111,7 +111,7 @@ class RateLimitSettings(Section):
     token_verifications: Limit = None
     sms_sent: Limit = None
     web3: Limit = None
-    """The last two say nothing here: there is no way to either."""
+    """SMS and web3 are not served, so their limits have no effect."""
 
 
 class ProviderSettings(Section):
@@ -133,7 +133,7 @@ class ProviderSettings(Section):
 
 
 class Settings(Section):
-    """What the service may do."""
+    """The settings of the service."""
 
     enabled: Literal[True] = True
     site_url: str = "http://127.0.0.1:3000"
@@ -161,7 +161,7 @@ class Settings(Section):
 
     @classmethod
     def read(cls, config: Config) -> Settings:
-        """Raises `EmbeddedError` for a section that asks for what the embedded service does not do."""
+        """Read the section. Raises `EmbeddedError` for settings that this service does not have."""
         try:
             return cls.model_validate(config.get("auth", {}))
         except pydantic.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Users and their identities: rows of `auth.users` and `auth.identities`, and the form clients see."""
+"""Users and identities: rows of `auth.users` and `auth.identities`, and the JSON that clients see."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from embedded_supabase.auth.call import Call, Row
 from embedded_supabase.auth.settings import Settings
 
 WORK_FACTOR = 10
-# A hash nobody has the password of: an unknown address costs as long to refuse as a wrong password.
+# A hash without a known password: refusing an unknown address takes as long as a wrong password.
 _DUMMY_HASH = "$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZBnkFSpCTXDrTWGmHmCGRQX1mrzOW2"
 
 
 async def hash_password(password: str, settings: Settings) -> str:
-    """bcrypt, off the event loop; of a password nobody knows for ''. Raises `AuthError` for a weak one."""
+    """Hash with bcrypt, off the event loop; '' gives a random password. Raises `AuthError` for a weak one."""
     if password:
         check_password(password, settings.minimum_password_length)
     raw = (password or secrets.token_urlsafe(36)).encode()
@@ -29,13 +29,13 @@ async def hash_password(password: str, settings: Settings) -> str:
 
 
 async def matches(password: str, stored: str | None) -> bool:
-    """Whether `password` is the one behind `stored`; takes as long for a user without any."""
+    """Whether `password` has the hash `stored`. Takes as long for a user without a password."""
     given = password.encode()
     if len(given) > MAX_PASSWORD_BYTES:
         given, stored = b"", None
     try:
         same = await asyncio.to_thread(bcrypt.checkpw, given, (stored or _DUMMY_HASH).encode())
-    except ValueError:  # a hash written by hand that is no bcrypt hash
+    except ValueError:  # somebody stored a hash that is no bcrypt hash
         return False
     return same and bool(stored)
 
@@ -51,10 +51,10 @@ async def create(
     user_metadata: Row | None = None,
     app_metadata: Row | None = None,
 ) -> Row:
-    """Insert a user with an identity; without an address it is anonymous, and has none.
+    """Insert a user with an identity. Without an address the user is anonymous and has no identity.
 
-    The product's triggers fire here. Raises `AuthError`: `email_exists` for a taken address,
-    `unexpected_failure` (500) where a trigger refuses, as the hosted service says it.
+    The project's triggers fire here. Raises `AuthError`: `email_exists` for a taken address,
+    `unexpected_failure` (500) where a trigger refuses, as on hosted projects.
     """
     user_id, user_metadata = user_id or uuid4(), merge_metadata(None, user_metadata)
     named = {"provider": provider, "providers": [provider]} if email else {}
@@ -72,13 +72,13 @@ async def create(
 
 
 async def sign_up(call: Call, email: str, password_hash: str) -> Row:
-    """A user who came by an address of their own: its claims are part of the metadata too."""
+    """Create a user who signed up by address. The address's claims are added to the metadata."""
     user = await create(call, email, password_hash, user_metadata=call.body.data)
     return await save(call, user, raw_user_meta_data=make_claims(user["id"], email))
 
 
 async def save(call: Call, user: Row, **columns: Any) -> Row:
-    """Write `columns`, metadata as a patch of what `user` has, and `updated_at`; the row afterwards."""
+    """Update `columns` and `updated_at`, and return the row. Metadata is a patch."""
     for name in columns.keys() & {"raw_app_meta_data", "raw_user_meta_data"}:
         columns[name] = merge_metadata(user[name], columns[name])
     assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
@@ -89,13 +89,13 @@ async def save(call: Call, user: Row, **columns: Any) -> Row:
 
 
 def merge_metadata(current: Row | None, patch: Row | None) -> Row:
-    """Metadata after a patch: a null takes its key away."""
+    """Metadata after a patch. A null removes its key."""
     both = (current or {}) | (patch or {})
     return {key: value for key, value in both.items() if value is not None}
 
 
 async def set_email(call: Call, user: Row, email: str) -> Row:
-    """Change the address, and the e-mail identity with it."""
+    """Change the address and the e-mail identity."""
     return await call.fetch("set_email", id=user["id"], claims=make_claims(user["id"], email))
 
 

@@ -30,7 +30,7 @@ begin
     insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
     values (method, url, headers, body, timeout_milliseconds)
     returning id into request_id;
-    -- Delivered on commit only, as the queue row is: a rolled-back caller rings nobody.
+    -- Delivered at commit, like the row of the queue. A rollback notifies nobody.
     perform pg_catalog.pg_notify('soundscape_net', '');
     return request_id;
 end

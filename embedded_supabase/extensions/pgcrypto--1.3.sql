@@ -1,5 +1,5 @@
--- The wheel's Postgres has no pgcrypto. These are the functions our SQL calls, over the core's own
--- SHA-2 and strong random numbers; any other algorithm is refused by name.
+-- The wheel's Postgres has no pgcrypto. These are the functions that our SQL calls, made of the core's
+-- SHA-2 and strong random numbers. Other algorithms are refused by name.
 
 create function digest(data bytea, type text) returns bytea
 language plpgsql immutable strict parallel safe as $$

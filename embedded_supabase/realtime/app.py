@@ -31,7 +31,7 @@ log = structlog.get_logger("embedded_supabase.realtime")
 
 
 class Outgoing(BaseModel):
-    """One message of a batch; what else it asks for, as `persist`, is refused."""
+    """One message. Other fields, such as `persist`, are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     topic: str
@@ -51,7 +51,7 @@ class Api:
     service: Service
 
     async def websocket(self, websocket: WebSocket) -> None:
-        """Refuse at the handshake what can never work; then serve frames until the client goes."""
+        """Refuse a wrong key or version at the handshake; then serve frames until the client goes."""
         key = websocket.headers.get("x-api-key") or websocket.query_params.get("apikey") or ""
         serializer = SERIALIZERS.get(websocket.query_params.get("vsn", "1.0.0"))
         try:
@@ -65,7 +65,7 @@ class Api:
         await Connection(websocket, serializer, self.service, key).serve()
 
     async def broadcast_many(self, request: Request) -> Response:
-        """`{messages: [{topic, event, payload, private}]}`; those the caller may not write are left out."""
+        """`{messages: [{topic, event, payload, private}]}`. Skips those that the caller may not write."""
         caller, limits = self._identify(request), self.service.limits
         body = await payload.read_body(request, limits.frame_bytes, HTTPException(422, TOO_LARGE))
         given = _parse_json(body, status=400)

@@ -1,8 +1,8 @@
-"""Who joins a topic, and what the policies on `realtime.messages` allow there when it is private.
+"""Who joins a topic, and what the policies on `realtime.messages` allow on a private one.
 
-As the real service does: two rows are inserted, then read back as the caller, and the caller tries
-to insert two of its own; everything is rolled back. Policies see `realtime.topic()` and the row's
-`extension`, which is `broadcast` or `presence`.
+As the real service does, we insert two rows and read them back as the caller, who then tries to insert two
+more. Everything is rolled back. Policies see `realtime.topic()` and the row's `extension`: `broadcast` or
+`presence`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALLOWED = "select reads, writes from realtime.allowed(%s)"
 
 
 class Refused(Exception):
-    """What a client asked for is answered with an error, in the real service's words."""
+    """An error reply to a client, in the words of the real service."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(f"{code}: {message}" if code else message)
@@ -44,7 +44,7 @@ class Permissions:
 
 
 EVERYTHING = Permissions(frozenset(EXTENSIONS), frozenset(EXTENSIONS))
-"""A public topic's."""
+"""On a public topic."""
 
 
 def identify(tokens: Tokens, token: str) -> Caller:
@@ -60,7 +60,7 @@ def identify(tokens: Tokens, token: str) -> Caller:
 
 
 async def read_permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
-    """Ask the policies. A policy that fails allows nothing. `headers` is a JSON object."""
+    """Try the policies. A policy that fails allows nothing. `headers` is a JSON object."""
     try:
         async with admin.connection() as connection, connection.transaction(force_rollback=True):
             planted = await connection.execute(_PLANT, [topic, list(EXTENSIONS)])

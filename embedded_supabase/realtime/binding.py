@@ -1,8 +1,8 @@
-"""One `postgres_changes` entry of a channel: which changes it asks for.
+"""One `postgres_changes` entry of a channel: the changes that it asks for.
 
-Its filter is `column=op.value`, several joined by commas, as Supabase Realtime reads it: `not.` negates, a
-value in double quotes may hold commas and parentheses, `in` takes a parenthesised list of at most 100 values,
-`is` a keyword. What a condition means is said in SQL, by `realtime.seen`.
+Its filter is `column=op.value`; commas join several. `not.` negates. A value in double quotes may hold commas
+and parentheses. `in` takes a list of at most 100 values in parentheses, `is` a keyword. `realtime.seen`
+executes it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ EVENTS = ("INSERT", "UPDATE", "DELETE")
 MAX_IN_VALUES = 100
 
 _QUOTED = r'"(?:\\.|[^"\\])*"'
-# Up to a comma outside quotes, which open where a value may begin, and outside parentheses.
+# Up to a comma that is outside quotes and parentheses. Quotes open where a value may begin.
 _PART = re.compile(rf"(?:(?<=[.(,]){_QUOTED}|\((?:{_QUOTED}|[^()\"])*\)|[^,])*", re.DOTALL)
 _ids = itertools.count(1)
 
 
 class FilterError(Exception):
-    """A filter that cannot be read; the message goes to the client."""
+    """A filter that cannot be parsed. The client gets the message."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Binding:
 
 
 def parse_binding(given: dict[str, Any]) -> Binding:
-    """The binding a client's entry describes. Raises `Refused`."""
+    """Parse a client's entry. Raises `Refused`."""
     schema, table, event = given.get("schema") or "", given.get("table") or "", given.get("event")
     filter_ = given.get("filter") or ""
     if not schema and not table:
@@ -72,7 +72,7 @@ def parse_binding(given: dict[str, Any]) -> Binding:
 
 
 async def check_binding(binding: Binding, caller: Caller, callers: Pool) -> None:
-    """Refuse a binding that could never deliver: no such published table, column or comparison.
+    """Refuse a binding that can never deliver: its table is not published, or its filter is not valid.
 
     Raises `Refused`.
     """
@@ -98,7 +98,7 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
 
 
 def _split(text: str) -> Iterator[str]:
-    """What stands between the commas that separate conditions, or the values of a list."""
+    """Split conditions, or the values of a list, at their commas."""
     at = 0
     while at <= len(text):
         found = _PART.match(text, at)

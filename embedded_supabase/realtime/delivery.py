@@ -1,4 +1,4 @@
-"""Committed changes, taken to the channels that asked for them and may see them."""
+"""Delivers committed changes to the channels that asked for them and may see them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from embedded_supabase.tokens import Caller
 
 @dataclass
 class Question:
-    """What is asked of the database for one table and one caller."""
+    """The changes of one table that one caller may or may not see."""
 
     caller: Caller
     changes: dict[int, Change] = field(default_factory=dict)
     filters: dict[Conditions, None] = field(default_factory=dict)
     verdicts: dict[int, Verdict] = field(default_factory=dict)
 
-    async def ask(self, callers: Pool) -> None:
+    async def judge(self, callers: Pool) -> None:
         found = await judge(callers, self.caller, [*self.changes.values()], [*self.filters])
         self.verdicts = dict(zip(self.changes, found, strict=True))
 
@@ -35,26 +35,26 @@ class Delivery:
     hub: Hub
     callers: Pool
 
-    def wants(self, change: Change) -> bool:
-        return _is_message(change) or any(self._listeners(change))
+    def is_wanted(self, change: Change) -> bool:
+        return _is_message(change) or any(self._find_listeners(change))
 
     async def deliver(self, batch: list[Change]) -> None:
-        """In the order of the commits. Channels see a change once, with all its matching bindings."""
+        """Push changes in commit order. A channel gets a change once, with all matching bindings."""
         questions: dict[tuple[int, str], Question] = {}
-        # Who was asked for stays so: a channel's token may be refreshed while the database is asked.
+        # A channel's token may be refreshed while the database decides; the first one counts.
         listeners: list[tuple[int, Channel, list[Binding], Question]] = []
         for number, change in enumerate(batch):
             if _is_message(change):
                 self._broadcast(change)
                 continue
-            for channel, wanted in self._listeners(change):
-                # Channels of one token have one caller: the database is asked once for all of them.
+            for channel, wanted in self._find_listeners(change):
+                # Channels with the same token have the same caller: one query for all of them.
                 asked = (change.relation.oid, channel.token)
                 question = questions.setdefault(asked, Question(channel.caller))
                 question.changes[number] = change
                 question.filters |= dict.fromkeys(it.conditions for it in wanted)
                 listeners.append((number, channel, wanted, question))
-        await asyncio.gather(*(question.ask(self.callers) for question in questions.values()))
+        await asyncio.gather(*(question.judge(self.callers) for question in questions.values()))
         for number, channel, wanted, question in listeners:
             if channel not in self.hub:
                 continue
@@ -65,7 +65,7 @@ class Delivery:
                 data = verdict.data(batch[number])
                 channel.push("postgres_changes", {"ids": ids, "data": data})
 
-    def _listeners(self, change: Change) -> Iterator[tuple[Channel, list[Binding]]]:
+    def _find_listeners(self, change: Change) -> Iterator[tuple[Channel, list[Binding]]]:
         for channel in list(self.hub.channels()):
             wanted = [it for it in channel.bindings if it.wants(change)]
             if wanted and change.commit_lsn >= channel.since_lsn:

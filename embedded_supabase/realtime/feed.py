@@ -1,9 +1,9 @@
-"""The logical stream: what was committed, handed on within milliseconds.
+"""The replication slot: passes committed changes on within milliseconds.
 
-A temporary slot lives on one connection of ours, so nothing stays behind when the process is killed.
-Reading a slot costs about a millisecond even when it is empty; whether there is anything to read
-shows in the position of the log, which costs a tenth of that. While nobody listens it is read only
-now and then, so that the log does not pile up.
+The slot is temporary and lives on one connection, so nothing stays when the process is killed. Reading it
+costs about a millisecond even when it is empty. The position of the log tells whether there is anything to
+read, for a tenth of that. While no channel is joined, it is read every few seconds, so that the log does not
+grow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RETRY_S = 0.5
 READY_TIMEOUT_S = 5.0
 BATCH_CHANGES = 500
 LOST = "The stream of changes was interrupted; some may be missing"
-# The text form of values in the stream follows these.
+# These settle the text form of values in the stream.
 SESSION = (
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
 )
@@ -47,14 +47,14 @@ select data from pg_logical_slot_get_binary_changes(
 )
 """
 _END = "select pg_current_wal_insert_lsn() - '0/0'"
-# Messages nobody will ask for again; the hosted service drops old partitions.
+# The hosted service drops old partitions.
 _SWEEP = "delete from realtime.messages where inserted_at < now() - interval '3 days'"
 _POSITION = "select pg_current_wal_flush_lsn() - '0/0'"
 
 
 @dataclass
 class Feed:
-    """Reads the stream, and gives what somebody asked for to `delivery` in batches."""
+    """Reads the stream, and gives the changes that somebody asked for to `delivery` in batches."""
 
     embedded: EmbeddedSupabase
     hub: Hub
@@ -65,20 +65,20 @@ class Feed:
         self.ready = asyncio.Event()
 
     async def read_position(self) -> int:
-        """Where the log ends now: later commits lie behind it. Raises `TimeoutError` while down."""
+        """The end of the log: later commits have higher positions. Raises `TimeoutError` while down."""
         await asyncio.wait_for(self.ready.wait(), READY_TIMEOUT_S)
         async with self.embedded.admin.connection() as connection:
             return await _read_number(connection, _END)
 
     def wake(self) -> None:
-        """Somebody listens now."""
+        """A channel has joined."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled; a lost connection is made again, with a new slot."""
+        """Read until cancelled. After a lost connection it starts again with a new slot."""
         while True:
             try:
-                # As superuser: the stream holds every published row.
+                # As superuser: the stream has every published row.
                 dsn = self.embedded.postgres.dsn(SUPERUSER)
                 async with await psycopg.AsyncConnection.connect(
                     dsn, autocommit=True, options=SESSION, application_name="realtime"
@@ -115,12 +115,12 @@ class Feed:
             await asyncio.wait_for(self._wake.wait(), IDLE_POLL_S)
 
     async def _read(self, connection: Connection, slot: str) -> AsyncIterator[list[Change]]:
-        """Everything committed since the last read, in batches: a transaction may be larger than memory."""
+        """Everything committed since the last read, in batches: a transaction can be larger than memory."""
         decoder, batch = Decoder(), list[Change]()
         async with connection.cursor(binary=True) as cursor:
             async for (data,) in cursor.stream(_READ, [slot, PUBLICATIONS]):
                 change = decoder.decode(data)
-                if change is not None and self.delivery.wants(change):
+                if change is not None and self.delivery.is_wanted(change):
                     batch.append(change)
                 if len(batch) >= BATCH_CHANGES:
                     yield batch

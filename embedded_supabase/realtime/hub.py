@@ -1,4 +1,4 @@
-"""Topics, who has joined them and who is present. A public and a private topic of one name are two."""
+"""Topics: their channels and who is present. A public and a private topic of one name are two topics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ State = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 class Hub:
-    """Everybody who has joined something."""
+    """The channels of each topic."""
 
     def __init__(self) -> None:
         self._topics: defaultdict[Key, dict[Channel, None]] = defaultdict(dict)
         self._tracked: dict[Channel, dict[str, Any]] = {}
-        """What each channel that is tracked says of itself."""
+        """The presence of each tracked channel."""
 
     def __bool__(self) -> bool:
         return bool(self._topics)
@@ -46,9 +46,9 @@ class Hub:
                 del self._topics[channel.key]
 
     def broadcast(self, key: Key, payload: Payload, *, sender: Channel | None = None, lsn: int = 0) -> None:
-        """Send to everybody on the topic who may read broadcasts, but not to `sender`.
+        """Send to all channels of the topic that may read broadcasts, except `sender`.
 
-        What was committed at `lsn` is not for those who joined later.
+        A channel that joined after `lsn` does not get what was committed there.
         """
         message = Message(f"realtime:{key[0]}", "broadcast", payload)
         frames: dict[int, str | bytes | None] = {}
@@ -72,9 +72,9 @@ class Hub:
         return state
 
     def track(self, channel: Channel, payload: dict[str, Any]) -> None:
-        """Track, or change what is tracked; the others are told when something changed."""
+        """Track a channel, or change its presence. A change is pushed to the topic."""
         before = self._tracked.get(channel)
-        # The references are ours: a client must not be able to name another's.
+        # We make the references: a client must not choose the reference of another.
         own = _without_references(payload)
         if before is None or _without_references(before) != own:
             meta = {**own, "phx_ref": secrets.token_urlsafe(12)}

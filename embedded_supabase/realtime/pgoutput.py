@@ -1,7 +1,7 @@
-"""The bytes of Postgres' `pgoutput` plugin (protocol versions 1 and 2), decoded.
+"""Decodes the messages of Postgres's plugin `pgoutput` (protocol versions 1 and 2).
 
-Layout: PostgreSQL documentation, chapter "Logical Replication Message Formats". Values arrive in
-the text form of the decoding session, so its time zone and date style matter.
+Layout: PostgreSQL documentation, "Logical Replication Message Formats". The session that reads the slot
+settles the text form of values: its time zone and date style matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Values = dict[str, str | None]
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _KINDS = {b"I": "INSERT", b"U": "UPDATE", b"D": "DELETE"}
 _OTHERS = (b"C", b"Y", b"T", b"O", b"M")
-"""Commit, type, truncate, origin, message: nothing about rows that anybody is sent."""
+"""Commit, type, truncate, origin, message: no client gets them."""
 
 
 class MalformedStream(Exception):
@@ -49,37 +49,37 @@ class Change:
 
 
 class Decoder:
-    """Decodes one stream; remembers the relations announced in it and the transaction it is in."""
+    """Decodes one stream. Keeps the relations that it announced and the current transaction."""
 
     def __init__(self) -> None:
         self._relations: dict[int, Relation] = {}
         self._commit = (0, _POSTGRES_EPOCH)
 
     def decode(self, data: bytes) -> Change | None:
-        """One message; None for those that are no change of a row. Raises `MalformedStream`."""
+        """Decode a message; None for one that changes no row. Raises `MalformedStream`."""
         at = _Cursor(data)
         try:
             (kind,) = at.unpack("!c")
             if kind in _KINDS:
-                return self._change(_KINDS[kind], at)
+                return self._decode_change(_KINDS[kind], at)
             if kind == b"B":
                 commit_lsn, committed_us, _ = at.unpack("!QqI")
                 self._commit = (commit_lsn, _POSTGRES_EPOCH + timedelta(microseconds=committed_us))
             elif kind == b"R":
-                self._remember(at)
+                self._decode_relation(at)
             elif kind not in _OTHERS:
                 raise ValueError(f"unknown kind {kind!r}")
         except (struct.error, KeyError, ValueError, OverflowError) as error:
             raise MalformedStream(f"pgoutput message {data[:1]!r}: {error}") from error
         return None
 
-    def _change(self, kind: str, at: _Cursor) -> Change:
+    def _decode_change(self, kind: str, at: _Cursor) -> Change:
         """The new row is marked `N`; the old one `O` when it is whole, `K` with nulls around its key."""
         relation = self._relations[at.unpack("!I")[0]]
         rows: dict[bytes, Values] = {}
         while at.offset < len(at.data):
             (mark,) = at.unpack("!c")
-            rows[mark] = at.row(relation)
+            rows[mark] = at.read_row(relation)
         old = rows.pop(b"O", None)
         if b"K" in rows:
             old = {name: value for name, value in rows.pop(b"K").items() if relation.columns[name]}
@@ -88,13 +88,13 @@ class Decoder:
             raise ValueError(f"unexpected parts {[*rows]}")
         return Change(kind, relation, new, old, *self._commit)
 
-    def _remember(self, at: _Cursor) -> None:
+    def _decode_relation(self, at: _Cursor) -> None:
         (oid,) = at.unpack("!I")
-        schema, name, (identity, count) = at.text() or "pg_catalog", at.text(), at.unpack("!cH")
+        schema, name, (identity, count) = at.read_text() or "pg_catalog", at.read_text(), at.unpack("!cH")
         columns = {}
         for _ in range(count):
             (flags,) = at.unpack("!B")
-            columns[at.text()] = bool(flags & 1)
+            columns[at.read_text()] = bool(flags & 1)
             at.unpack("!Ii")  # type and modifier
         self._relations[oid] = Relation(oid, schema, name, identity == b"f", columns)
 
@@ -111,13 +111,13 @@ class _Cursor:
         self.offset += struct.calcsize(layout)
         return found
 
-    def text(self) -> str:
+    def read_text(self) -> str:
         end = self.data.index(b"\0", self.offset)
         found = self.data[self.offset : end].decode()
         self.offset = end + 1
         return found
 
-    def row(self, relation: Relation) -> Values:
+    def read_row(self, relation: Relation) -> Values:
         (count,) = self.unpack("!H")
         if count != len(relation.columns):
             raise ValueError(f"{count} values for {len(relation.columns)} columns")

@@ -1,4 +1,4 @@
-"""Frames and messages: the two serialisers of the Phoenix socket protocol as Supabase speaks it.
+"""Frames and messages: the two serialisers of Supabase's Phoenix socket protocol.
 
 `1.0.0` (realtime-py) is a JSON object with five keys. `2.0.0` (realtime-js) is a JSON array
 `[join_ref, ref, topic, event, payload]`, and a broadcast travels as a binary frame: a byte for the
@@ -28,7 +28,7 @@ class MalformedFrame(Exception):
 
 @dataclass(frozen=True)
 class UserBroadcast:
-    """A broadcast whose payload is passed on as the bytes it came in."""
+    """A broadcast whose payload is passed on as the same bytes."""
 
     event: str
     payload: bytes
@@ -58,7 +58,7 @@ class Message:
 
 
 Encoded = str | bytes | None
-"""None where a version cannot carry the message."""
+"""None where the version cannot carry the message."""
 
 
 class Serializer(NamedTuple):
@@ -70,7 +70,7 @@ class Serializer(NamedTuple):
 
 
 def load_json(text: str | bytes) -> Any:
-    """JSON that all can read again. Raises `MalformedFrame`."""
+    """Parse strict JSON. Raises `MalformedFrame`."""
     try:
         return payloads.parse(text)
     except ValueError as error:
@@ -81,7 +81,7 @@ def _decode_v1(frame: str | bytes) -> Message:
     found = None if isinstance(frame, bytes) else load_json(frame)
     if not isinstance(found, dict):
         raise MalformedFrame("expected an object")
-    return _message(*map(found.get, FIELDS))
+    return _make_message(*map(found.get, FIELDS))
 
 
 def _decode_v2(frame: str | bytes) -> Message:
@@ -90,7 +90,7 @@ def _decode_v2(frame: str | bytes) -> Message:
     found = load_json(frame)
     if not isinstance(found, list) or len(found) < len(FIELDS):
         raise MalformedFrame("expected an array of five")
-    return _message(*found[: len(FIELDS)])
+    return _make_message(*found[: len(FIELDS)])
 
 
 def _decode_broadcast(frame: bytes) -> Message:
@@ -112,10 +112,10 @@ def _decode_broadcast(frame: bytes) -> Message:
         load_json(payload)
     if not isinstance(meta, dict) or "\0" in event:
         raise MalformedFrame("an event without NUL and metadata that is an object are wanted")
-    return _message(join_ref, ref, topic, "broadcast", UserBroadcast(event, payload, is_json, meta))
+    return _make_message(join_ref, ref, topic, "broadcast", UserBroadcast(event, payload, is_json, meta))
 
 
-def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any) -> Message:
+def _make_message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any) -> Message:
     if not all(isinstance(text, str) and "\0" not in text for text in (topic, event)):
         raise MalformedFrame("topic and event must be text that Postgres can hold")
     if not isinstance(payload, dict | UserBroadcast):
@@ -127,7 +127,7 @@ def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any) -> M
 
 
 def _encode_v1(message: Message) -> Encoded:
-    payload = _as_json(message.payload)
+    payload = _to_json(message.payload)
     # realtime-py wants `ref` even where it is null.
     return None if payload is None else json.dumps({**vars(message), "payload": payload})
 
@@ -137,7 +137,7 @@ def _encode_v2(message: Message) -> Encoded:
         binary = _encode_broadcast(message.topic, message.payload)
         if binary is not None:
             return binary
-    payload = _as_json(message.payload)
+    payload = _to_json(message.payload)
     if payload is None:
         return None
     return json.dumps([message.join_ref, message.ref, message.topic, message.event, payload])
@@ -153,7 +153,7 @@ def _encode_broadcast(topic: str, broadcast: UserBroadcast) -> bytes | None:
     return bytes([BROADCAST_TO_CLIENT, *map(len, strings), encoding]) + b"".join(strings) + broadcast.payload
 
 
-def _as_json(payload: Payload) -> dict[str, Any] | None:
+def _to_json(payload: Payload) -> dict[str, Any] | None:
     """None for bytes, which JSON cannot carry."""
     if not isinstance(payload, UserBroadcast):
         return payload

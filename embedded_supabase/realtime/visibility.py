@@ -1,9 +1,8 @@
-"""Which changed rows a caller may see: the database is asked, as that caller.
+"""Which changed rows a caller may see.
 
-`realtime.seen` selects the rows' primary keys again under the caller's role and claims in a
-read-only transaction, so that row level security decides, and evaluates the filters on the values
-that were logged. One query a table, a caller and a batch, however many rows, channels and filters.
-The session belongs to `authenticator`, which can become nothing but an API role.
+`realtime.seen` runs as the caller in a read-only transaction. It selects the rows' primary keys again, so Row
+Level Security decides, and evaluates the filters on the logged values. There is one query per table, caller
+and batch. The session belongs to `authenticator`, which can only become an API role.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ KEPT_CELL_BYTES = 64
 
 
 class Condition(NamedTuple):
-    """One `column op value` of a filter; the value of `in` is an array in Postgres' syntax."""
+    """One `column op value` of a filter. The value of `in` is an array in Postgres's syntax."""
 
     column: str
     operator: str
@@ -53,7 +52,7 @@ class Verdict:
     """What one caller may learn of one change."""
 
     passes: frozenset[Conditions] = frozenset()
-    """The filters, of those asked, that the row passes."""
+    """The filters that the row passes."""
     error: str | None = None
     visible: bool = False
     columns: Sequence[dict[str, str]] | None = None
@@ -63,14 +62,14 @@ class Verdict:
     def data(self, change: Change) -> dict[str, Any]:
         """`data` of a `postgres_changes` event."""
         relation = change.relation
-        told: dict[str, Any] = {
+        data: dict[str, Any] = {
             "schema": relation.schema,
             "table": relation.name,
             "type": change.kind,
             "errors": None,
         }
         if self.error is not None:
-            return told | {"commit_timestamp": None, "errors": [self.error], "columns": None, "record": {}}
+            return data | {"commit_timestamp": None, "errors": [self.error], "columns": None, "record": {}}
         moment = change.committed_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         records = {
             "record": self.record or {} if change.kind != "DELETE" else None,
@@ -78,37 +77,37 @@ class Verdict:
         }
         size = sum(len(text) for cells in records.values() if cells for text in cells.values())
         if size > MAX_RECORD_BYTES:
-            told["errors"] = ["Error 413: Payload Too Large"]
+            data["errors"] = ["Error 413: Payload Too Large"]
         for name, cells in records.items():
             if cells is not None:
-                told[name] = {
+                data[name] = {
                     column: shown(text)
                     for column, text in cells.items()
                     if size <= MAX_RECORD_BYTES or len(text) <= KEPT_CELL_BYTES
                 }
-        return told | {"commit_timestamp": moment, "columns": self.columns}
+        return data | {"commit_timestamp": moment, "columns": self.columns}
 
 
 async def judge(
     callers: Pool, caller: Caller, changes: Sequence[Change], filters: Sequence[Conditions]
 ) -> list[Verdict]:
-    """A verdict for each change, all of one table. What fails on one row counts against that row alone.
+    """A verdict for each change; all are of one table. A failure counts for its own row only.
 
     `callers` are connections of `authenticator`.
     """
-    asked = [
+    rows_changed = [
         {"kind": it.kind, "new": it.new, "old": it.old, "whole": it.old and it.relation.logs_whole_rows}
         for it in changes
     ]
     wanted = [[condition.as_json() for condition in conditions] for conditions in filters]
-    parameters = [changes[0].relation.oid, json.dumps(asked), json.dumps(wanted)]
+    parameters = [changes[0].relation.oid, json.dumps(rows_changed), json.dumps(wanted)]
     try:
         async with _session(callers, caller) as connection:
             rows = await (await connection.execute(_SEEN, parameters)).fetchall()
     except psycopg.Error as error:
         if len(changes) == 1:
-            explained = "500: Internal Server Error, RLS policy evaluation failed"
-            return [Verdict(error=f"Error {'401: Unauthorized' if error.sqlstate == '42501' else explained}")]
+            reason = "500: Internal Server Error, RLS policy evaluation failed"
+            return [Verdict(error=f"Error {'401: Unauthorized' if error.sqlstate == '42501' else reason}")]
         return [(await judge(callers, caller, [change], filters))[0] for change in changes]
     if not rows:  # the table was dropped meanwhile
         return [Verdict()] * len(changes)
@@ -119,7 +118,7 @@ async def judge(
 
 
 async def count_tables(callers: Pool, caller: Caller, schema: str, table: str, conditions: Conditions) -> int:
-    """How many published tables are meant. Raises `psycopg.Error` where the filter makes no sense."""
+    """Count the published tables of a binding. Raises `psycopg.Error` for an invalid filter."""
     asked = [schema, table, json.dumps([condition.as_json() for condition in conditions])]
     async with _session(callers, caller) as connection:
         row = await (await connection.execute(_CHECK, asked)).fetchone()
@@ -135,7 +134,7 @@ async def _session(callers: Pool, caller: Caller) -> AsyncIterator[Connection]:
 
 
 def shown(text: str | None) -> Any:
-    """JSON that Postgres wrote, as clients may see it: what few readers would follow stays text."""
+    """JSON of Postgres, as clients get it. What other parsers would not read stays text."""
     try:
         return None if text is None else load_json(text)
     except MalformedFrame:

@@ -1,14 +1,14 @@
-"""The Data API of the embedded Supabase: PostgREST's protocol over the same Postgres.
+"""REST: PostgREST's protocol. A request is parsed into a plan, the plan becomes SQL, its row the response.
 
-request → grammar (a typed tree, no database needed) → plan (names looked up in the schema cache) →
-sql (composed, with parameters) → response. Each part can be tried without the ones after it.
-
-request           the headers understood, the parameters as a tree, the body as JSON
-grammar           `grammar.peg` → the tree of `syntax`
+request           the headers, the parameters as a tree, the body as JSON
+grammar           `grammar.peg` → the tree of `syntax`; needs no database
 schema_cache      `schema_cache.sql` → tables, relationships, functions, types
-plan              which table, column and foreign key each name means
-writes, calls     what a write or a call needs besides
-sql, statements   the plan as one statement whose row is the answer
-work, app         from HTTP to the statement and back
+read_plan         ReadPlan: the table, column and foreign key that each name means
+mutate_plan       MutatePlan: an insert, upsert, update or delete
+call_plan         CallPlan: a function and its arguments
+plan              the plan of a whole request
+sql, statements   a plan as one statement, whose single row holds the response
+response          that row → status, headers and body
+app               routes, the schema cache, errors
 errors            PostgREST's codes
 """

@@ -1,4 +1,4 @@
-"""The Data API: `/{table}`, `/rpc/{function}` and the OpenAPI document at the root."""
+"""The REST service: `/{table}`, `/rpc/{function}` and the OpenAPI document at the root."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OPENAPI = Path(__file__).with_name("openapi.sql").read_text()
 
 
 class DataApi:
-    """One project's Data API and the schema cache it answers from."""
+    """The REST API of an embedded Supabase, with its schema cache."""
 
     def __init__(self, embedded: EmbeddedSupabase) -> None:
         self.embedded = embedded
@@ -49,7 +49,7 @@ class DataApi:
         self.schemas: list[str] = [schema for schema in exposed if schema != "graphql_public"] or ["public"]
         self.extra: list[str] = embedded.config.get("api.extra_search_path", ["public", "extensions"])
         self.max_rows: int | None = embedded.config.get("api.max_rows", 1000)
-        # Quoted once: Postgres reads this setting as a list of identifiers.
+        # Quoted: Postgres reads this setting as a list of identifiers.
         self._search_paths = {
             schema: SQL(", ").join(map(Identifier, (schema, *self.extra))).as_string()
             for schema in self.schemas
@@ -77,7 +77,7 @@ class DataApi:
             try:
                 return await self._respond(http, caller, body, self._cache or await self.reload())
             except RestError as error:
-                # The name may be newer than the cache: the notification of a change can lag behind it.
+                # The name may be newer than the cache: a notification can arrive late.
                 if error.code not in UNKNOWN_NAMES or time.monotonic() - self._loaded_at < RELOAD_PAUSE_S:
                     raise
                 return await self._respond(http, caller, body, await self.reload())
@@ -152,7 +152,7 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
 
 
 async def run(embedded: EmbeddedSupabase) -> None:
-    """Reload the schema cache on `notify pgrst`, for as long as the project runs."""
+    """Reload the schema cache on `notify pgrst`, until cancelled."""
     api, dsn = _open_api(embedded), embedded.postgres.dsn("authenticator")
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("listen pgrst")
@@ -179,6 +179,6 @@ def _identify(embedded: EmbeddedSupabase, http: HttpRequest) -> Caller:
 
 def _refusal_response(error: RestError) -> Response:
     headers = {"Content-Type": "application/json; charset=utf-8"} | error.headers
-    if error.code.isascii() and error.code.isalnum():  # a function may call its error anything
+    if error.code.isascii() and error.code.isalnum():  # a function can raise any code
         headers["Proxy-Status"] = f"PostgREST; error={error.code}"
     return Response(error.body(), error.status, headers)

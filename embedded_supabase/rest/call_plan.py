@@ -16,13 +16,13 @@ from embedded_supabase.rest.syntax import Query
 class CallPlan:
     function: Function
     arguments: tuple[Argument, ...]
-    """Those that are given; the others take their defaults."""
+    """The arguments in the request; the others have their defaults."""
     text: str
     """A JSON object with their values."""
 
 
 def plan_call(cache: SchemaCache, request: Request, query: Query) -> CallPlan:
-    """The overload whose parameters fit the given names. Raises PGRST202 or PGRST203."""
+    """Choose the overload by the names of the arguments. Raises PGRST202 or PGRST203."""
     if request.method not in ("GET", "HEAD", "POST"):
         raise refusal("PGRST101", request.method)
     text, given = "", query.arguments
@@ -42,7 +42,7 @@ def plan_call(cache: SchemaCache, request: Request, query: Query) -> CallPlan:
         raise refusal("PGRST128")
     arguments = tuple(argument for argument in found[0].arguments if argument.name in given)
     if request.is_read:
-        # Text is read by each argument's type; JSON has to stand as itself.
+        # Postgres reads text by the argument's type. JSON must be JSON already.
         as_json = {argument.name for argument in arguments if argument.type in ("json", "jsonb")}
         parsed = {name: read_json(given[name])[1] for name in as_json}
         text = json.dumps(given | parsed)

@@ -1,4 +1,4 @@
-"""Every refusal of the Data API in PostgREST's shape: `{code, message, details, hint}` and a status.
+"""Error responses of REST in PostgREST's shape: `{code, message, details, hint}` and a status.
 
 Source of codes, wording and statuses: PostgREST's documentation, "Errors".
 """
@@ -52,10 +52,10 @@ REFUSALS = {
     "42703": (400, "column {}.{} does not exist"),
     "42704": (400, 'type "{}" does not exist'),
 }  # fmt: skip
-"""Statuses and messages, by code. Those of Postgres stand where we say no in its stead."""
+"""Statuses and messages by code. We raise the SQLSTATEs among them before Postgres would."""
 
 UNKNOWN_NAMES = ("PGRST200", "PGRST202", "PGRST204", "PGRST205", "42703", "42704")
-"""A newer reading of the schema may know the name."""
+"""After these, a reloaded schema cache may have the name."""
 
 _STATUSES = {
     "23503": 409, "23505": 409, "25006": 405, "42883": 404, "42P01": 404, "42P17": 500, "53400": 500,
@@ -64,11 +64,11 @@ _STATUSES = {
     "3B": 500, "40": 500, "53": 503, "54": 500, "55": 500, "57": 500, "58": 500, "F0": 500, "HV": 500,
     "P0": 500, "XX": 500,
 }  # fmt: skip
-"""By SQLSTATE, else by its class; 400 for the others."""
+"""By SQLSTATE, or by its class. All others are 400."""
 
 
 class RestError(EmbeddedError):
-    """A request refused with PostgREST's code or with Postgres's SQLSTATE."""
+    """A request refused with a code of PostgREST or an SQLSTATE."""
 
     def __init__(
         self, status: int, code: str, message: str, *, details: Any = None, hint: str | None = None
@@ -81,12 +81,12 @@ class RestError(EmbeddedError):
 
     def body(self) -> bytes:
         error = {"code": self.code, "message": self.message, "details": self.details, "hint": self.hint}
-        # A lone surrogate out of a request's JSON may be quoted in a message; it has no UTF-8 form.
+        # A message may quote half a surrogate pair of the request, which has no UTF-8 form.
         return json.dumps(error, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def refusal(code: str, *words: object, details: Any = None, hint: str | None = None) -> RestError:
-    """The error of that code, its message completed by `words`."""
+    """The error of that code. `words` fill its message."""
     status, message = REFUSALS[code]
     return RestError(status, code, message.format(*words), details=details, hint=hint)
 
@@ -94,13 +94,13 @@ def refusal(code: str, *words: object, details: Any = None, hint: str | None = N
 def nearest(
     name: str, candidates: Iterable[str], before: str, after: str = "'", *, cutoff: float = 0.6
 ) -> str | None:
-    """A hint: the candidate most like `name` between two phrases; None where none is close."""
+    """A hint with the candidate that is most like `name`; None where none is close."""
     found = get_close_matches(name, sorted(set(candidates)), n=1, cutoff=cutoff)
     return f"{before}{found[0]}{after}" if found else None
 
 
 def from_postgres(error: psycopg.Error, *, anonymous: bool) -> RestError:
-    """What Postgres refused, with the HTTP status PostgREST gives its SQLSTATE."""
+    """An error of Postgres, with the HTTP status that PostgREST gives its SQLSTATE."""
     state, message = error.diag.sqlstate, error.diag.message_primary or ""
     if state is None:
         if isinstance(error, psycopg.DataError):  # refused by the driver, e.g. a NUL inside text

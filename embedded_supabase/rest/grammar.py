@@ -1,6 +1,6 @@
-"""PostgREST's query language, read by the rules of `grammar.peg` into the tree of `syntax`.
+"""PostgREST's query language: the rules of `grammar.peg` make the tree of `syntax`.
 
-Nothing here knows a database; every text either becomes a tree or a PGRST100 that says where it stopped.
+Every text becomes a tree, or a PGRST100 that says where reading stopped.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def load_grammar() -> Grammar:
 
 @lru_cache(maxsize=1024)
 def read(rule: str, text: str) -> Any:
-    """The tree of a parameter. Raises PGRST100 where it is no sentence of `rule`."""
+    """Parse a parameter by a rule. Raises PGRST100 where it does not match."""
     try:
         if rule in ("select", "logic"):
             _check_depth(text)
@@ -54,7 +54,7 @@ def read(rule: str, text: str) -> Any:
 
 
 def has_operator(text: str) -> bool:
-    """Whether a parameter's value begins as a filter does."""
+    """Whether a parameter's value begins like a filter."""
     try:
         load_grammar()["prefix"].match(text)
     except ParseError:
@@ -71,7 +71,7 @@ def _check_depth(text: str) -> None:
 
 
 class _Tree(NodeVisitor):  # type: ignore[misc]
-    """What each rule's match means. What may be absent comes as a list, or as an empty text."""
+    """The tree of each rule's match. An optional part is a list, or an empty text."""
 
     unwrapped_exceptions = (RestError,)
 
@@ -138,7 +138,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
         return "in", children[3]
 
     def visit_values(self, node: Node, _: list[Any]) -> tuple[str, ...]:
-        """By one pattern: lists can be long."""
+        """One pattern reads the list: it can be long."""
         found = node.match.captures("value")
         return tuple(_unquote(value) if _QUOTED.fullmatch(value) else value for value in found)
 
@@ -183,7 +183,7 @@ class _Tree(NodeVisitor):  # type: ignore[misc]
     # -- words -----------------------------------------------------------------------------------
 
     def visit_target(self, _: Node, children: list[Any]) -> tuple[syntax.Path, syntax.Field]:
-        """The embeds on the way, and the field."""
+        """The path of embeds, and the field."""
         *path, last = _join(*children[:2])
         return tuple(field.name for field in path), last
 

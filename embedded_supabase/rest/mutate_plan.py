@@ -16,37 +16,37 @@ from embedded_supabase.rest.syntax import Query
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows that name the same columns."""
+    """Rows of the body that have the same columns."""
 
     columns: tuple[str, ...]
     numbers: tuple[int, ...] | None = None
-    """Which rows of the body, counted from 1; None for all of them."""
+    """The rows' numbers in the body, from 1; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class MutatePlan:
     method: str
     target: ReadPlan
-    """The table, and which rows are meant where it is not an insert."""
+    """The table, and the conditions of an update or delete."""
     shown: ReadPlan
-    """What the answer holds."""
+    """What the response shows."""
     returning: tuple[str, ...]
     text: str = "[]"
     """A JSON array of objects."""
     groups: tuple[RowGroup, ...] = ()
     """One for an update."""
     conflict: tuple[str, ...] = ()
-    """Columns of the unique key to watch; none for a plain insert."""
+    """The columns of `on conflict`; none for a plain insert."""
     merge: bool = False
 
 
 def plan_mutation(request: Request, query: Query, read: ReadPlan) -> MutatePlan:
-    """`read` says which rows are meant, and what the answer holds of those that were written."""
+    """Plan a write. `read` has the conditions, and what the response shows of the written rows."""
     method, table, preferences = request.method, read.table, request.preferences
     if method not in ("POST", "PATCH", "DELETE"):
         raise refusal("PGRST117", method)
     if method != "POST" and not read.where:
-        # Hosted projects load pg-safeupdate into the API's sessions; this is its answer.
+        # Hosted projects load pg-safeupdate into the API's sessions; this is its error.
         raise refusal("21000", "UPDATE" if method == "PATCH" else "DELETE")
     shown = replace(read, where=[], limit=None, offset=0)
     returning = _find_returning(shown) if request.shows_rows else ()
@@ -83,7 +83,7 @@ def _parse_rows(request: Request) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _find_returning(shown: ReadPlan) -> tuple[str, ...]:
-    """The columns the answer needs, and no others: each needs the SELECT privilege."""
+    """The columns that the response needs. Each needs the SELECT privilege, so no others."""
     names: list[str] = []
     for item, _ in shown.selected:
         names += shown.table.columns if item.field.name == "*" else [item.field.name]
@@ -103,7 +103,7 @@ def _check_columns(table: Table, columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _group_by_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[RowGroup, ...]:
-    """One batch for each set of given columns: what a batch does not name, Postgres defaults."""
+    """One group for each set of columns, so that Postgres sets the default of the others."""
     numbers: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
         numbers[tuple(column for column in columns if column in row)].append(number)

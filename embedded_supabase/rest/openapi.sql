@@ -1,5 +1,5 @@
--- The document at the root, as Swagger 2.0, the version PostgREST speaks: what the caller, under whose
--- role it is asked, may reach in one schema. Comments become titles and descriptions.
+-- The document at the root, in Swagger 2.0 as from PostgREST: what the caller may reach in one schema. It runs under the
+-- caller's role. Comments become titles and descriptions.
 with json_types (base, kind) as (
     values ('smallint', 'integer'), ('integer', 'integer'), ('bigint', 'integer'), ('boolean', 'boolean'),
            ('real', 'number'), ('double precision', 'number'), ('numeric', 'number')

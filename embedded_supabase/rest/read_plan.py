@@ -1,7 +1,6 @@
-"""A parsed query with every name looked up: what to read, from where, joined how.
+"""The plan of a read: a parsed query with every name looked up in the schema cache.
 
-Unknown and ambiguous names end here, as errors with a hint; what comes out holds only names that
-the schema cache knows, so that `sql` has nothing left to decide.
+An unknown or ambiguous name is refused here, with a hint. A plan holds only names of the schema cache.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from embedded_supabase.rest.schema_cache import Name, Relationship, SchemaCache,
 
 @dataclass(slots=True)
 class ReadPlan:
-    """One table's part of the answer, with what is embedded in it."""
+    """What to read of one table, and what to embed in its rows."""
 
     table: Table
     alias: str
     """Of the table in SQL."""
     selected: list[tuple[syntax.ColumnItem, Name | None]] = field(default_factory=list)
-    """Columns, and the types they are cast to."""
+    """Columns, each with the type it is cast to."""
     where: list[syntax.Condition] = field(default_factory=list)
     order: tuple[syntax.OrderTerm, ...] = ()
     limit: int | None = None
@@ -33,11 +32,11 @@ class ReadPlan:
         return next((embed for embed in self.embeds if embed.item.key == key), None)
 
     def find_tested_embed(self, tested: syntax.Field) -> Embed | None:
-        """The embed that `embed=is.null` and `embed=not.is.null` ask about."""
+        """The embed that `embed=is.null` or `embed=not.is.null` tests."""
         return None if tested.path else self.find_embed(tested.name)
 
     def descend(self, path: syntax.Path) -> ReadPlan:
-        """What is embedded at `path`. Raises PGRST108."""
+        """The plan of the embed at `path`. Raises PGRST108."""
         node = self
         for name in path:
             found = next((it for it in node.embeds if name in (it.item.key, it.item.name)), None)
@@ -48,7 +47,7 @@ class ReadPlan:
 
     @property
     def names(self) -> list[str]:
-        """The keys of the rows in the answer."""
+        """The keys of the rows in the response."""
         names: list[str] = []
         for item, _ in self.selected:
             names += self.table.columns if item.field.name == "*" else [item.key]
@@ -63,24 +62,24 @@ class Embed:
     item: syntax.EmbedItem
     relationship: Relationship
     parent: str
-    """The alias of the table it hangs on."""
+    """The alias of the table that it belongs to."""
     read: ReadPlan
     lateral: str
     """The alias of the joined subquery."""
 
     @property
     def is_empty(self) -> bool:
-        """`relation()`: joined for its effect on the rows, absent from the answer."""
+        """`relation()`: it filters the rows, and the response does not show it."""
         return not self.read.selected and all(embed.is_empty for embed in self.read.embeds)
 
     @property
     def names(self) -> list[str]:
-        """What it adds to its parent's row."""
+        """The columns that it adds to its parent's row."""
         return self.read.names if self.item.spread else [self.item.key]
 
 
 class Planner:
-    """Looks up the names of one request's query in the cache."""
+    """Looks up the names of one request in the schema cache."""
 
     def __init__(self, cache: SchemaCache, max_rows: int | None) -> None:
         self._cache = cache
@@ -154,8 +153,8 @@ def _fits(link: Relationship, name: str, hint: str | None) -> bool:
         return name == target and hint in (None, link.hint)
     source_column, target_column = link.near[0] if len(link.near) == 1 else (None, None)
     if link.source == link.target:
-        # One key of a table to itself can be walked both ways: the table's name means the many,
-        # the column's name the one.
+        # A key of a table to itself has two directions: the table's name means to-many, the column's
+        # name to-one.
         if hint is None:
             return name == (source_column if link.to_one else target)
         if link.to_one:

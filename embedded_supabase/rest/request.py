@@ -1,4 +1,4 @@
-"""What is asked: method, name, query string, body, and the `Prefer` and `Accept` headers understood."""
+"""A request: method, name, query string and body, and what its `Prefer` and `Accept` headers mean."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEDIA = {
     **dict.fromkeys((f"{_VENDOR}array+json", f"{_VENDOR}array"), f"{_VENDOR}array+json"),
     **dict.fromkeys(("text/csv", "text/*"), "text/csv"),
 }
-"""What is answered to each media range."""
+"""The media type of the response to each media range."""
 
 # A browser's fetch labels a string as text/plain; PostgREST's clients always say JSON.
 _JSON_TYPES = ("", "application/json", "application/vnd.pgrst.object+json", "text/plain")
@@ -61,9 +61,9 @@ class Request:
     name: str
     is_call: bool
     pairs: list[tuple[str, str]]
-    """The query string's."""
+    """Of the query string."""
     preferences: dict[str, str]
-    """Those that we know, by name."""
+    """The known ones, by name."""
     media: Media
     body: bytes = b""
     content_type: str = ""
@@ -82,7 +82,7 @@ class Request:
         return None if found is None else int(found)
 
     def query(self) -> Query:
-        """The parameters, understood. Raises PGRST100 and PGRST103."""
+        """Parse the parameters. Raises PGRST100 and PGRST103."""
         return parse_query(self.pairs, is_call=self.is_call and self.is_read)
 
     def json(self) -> tuple[str, Any]:
@@ -94,7 +94,7 @@ class Request:
 
 
 def read_json(text: str | bytes) -> tuple[str, Any]:
-    """Strict JSON: no NaN, no bottomless nesting. Raises PGRST102."""
+    """Parse strict JSON: no NaN, limited nesting. Raises PGRST102."""
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         return text, from_json(text, allow_inf_nan=False)
@@ -105,8 +105,8 @@ def read_json(text: str | bytes) -> tuple[str, Any]:
 def parse_prefer(header: str) -> dict[str, str]:
     """Read RFC 7240's comma list; the first of two contradicting ones wins.
 
-    Raises PGRST127 for those that PostgREST knows and we do not, which would change the answer;
-    PGRST122 for an unknown one together with `handling=strict`.
+    Raises PGRST127 for a preference of PostgREST that is not supported here and would change the response.
+    Raises PGRST122 for an unknown one together with `handling=strict`.
     """
     given: dict[str, str] = {}
     unknown: list[str] = []
@@ -127,7 +127,7 @@ def parse_prefer(header: str) -> dict[str, str]:
 
 
 def negotiate(header: str) -> Media:
-    """The first of those named that we have, weights aside. Raises PGRST107 when there is none."""
+    """Choose the first supported media type, whatever the weights. Raises PGRST107 without any."""
     offered = [part.replace(" ", "").lower().split(";") for part in header.split(",") if part.strip()]
     for name, *parameters in offered or [["*/*"]]:
         if name in MEDIA:
@@ -139,7 +139,7 @@ def negotiate(header: str) -> Media:
 
 
 def split_query_string(raw: bytes) -> list[tuple[str, str]]:
-    """Percent-decoded pairs in the order they came. Raises PGRST100 where they are not UTF-8."""
+    """Percent-decoded pairs in their order. Raises PGRST100 where they are not UTF-8."""
     try:
         text = raw.decode()
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
@@ -148,7 +148,7 @@ def split_query_string(raw: bytes) -> list[tuple[str, str]]:
 
 
 def parse_query(pairs: Iterable[tuple[str, str]], *, is_call: bool = False) -> Query:
-    """The tree of a query string. With `is_call`, a parameter without an operator is an argument."""
+    """The tree of a query string. In a call, a parameter without an operator is an argument."""
     query = Query()
     for key, value in pairs:
         names, field = read("target", key)

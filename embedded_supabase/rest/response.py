@@ -1,4 +1,4 @@
-"""A plan, run: from the one row of its statement to status, headers and body."""
+"""The response of a plan: its statement's row becomes status, headers and body."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def _fetch_row(connection: Connection, statement: Statement) -> DictRow:
 
 
 def _override(response: Response, status: str | None, headers: str | None) -> None:
-    """What a function or trigger set in `response.status` and `response.headers`."""
+    """Apply what a function or trigger has set in `response.status` and `response.headers`."""
     if status is not None:
         if not (status.isdecimal() and 200 <= int(status) <= 599):
             raise refusal("PGRST112")
@@ -85,7 +85,7 @@ def _override(response: Response, status: str | None, headers: str | None) -> No
         for entry in json.loads(headers or "[]"):
             ((name, value),) = entry.items()
             if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING or not str(value).isprintable():
-                raise ValueError("no header, or one that the server itself sets")
+                raise ValueError("not a header, or one that the server sets")
             response.headers[name] = str(value)
     except (ValueError, AttributeError, TypeError) as error:
         raise refusal("PGRST111") from error

@@ -1,7 +1,7 @@
-"""What the database looked like when last read: tables, relationships, functions, types.
+"""The schema cache: tables, relationships, functions and types of the exposed schemas.
 
-Plans are made against this and nothing else, so every identifier in generated SQL is a name that
-was found here. Reloaded on `notify pgrst, 'reload schema'`.
+Plans look names up here and nowhere else, so generated SQL holds no identifier that was not found here.
+Reloaded on `notify pgrst, 'reload schema'`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Name = tuple[str, str]
 """Schema and name."""
 
 Pairs = tuple[tuple[str, str], ...]
-"""Columns that are joined: (one side's, the other side's)."""
+"""Joined columns: (column of one side, column of the other side)."""
 
 _QUERY = (Path(__file__).with_suffix(".sql")).read_text()
 
 _SPOKEN_TYPES = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
-"""Spellings that Postgres's grammar knows and its catalogue does not."""
+"""Type names that Postgres's grammar accepts and its catalogue does not have."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Table:
     schema: str
     name: str
     columns: dict[str, str]
-    """Each with its type below domains; the type decides how JSON paths and text search are read."""
+    """Each with its base type, which decides how JSON paths and text search work."""
     primary_key: tuple[str, ...] = ()
     computed: frozenset[str] = frozenset()
-    """Functions that take a row of this table and so can be read like columns."""
+    """Functions of one row of this table, which can be selected like columns."""
 
     @property
     def key(self) -> Name:
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """One way to walk a foreign key, or two of them through a junction."""
+    """A foreign key in one direction, or two foreign keys through a junction."""
 
     source: Name
     target: Name
@@ -84,7 +84,7 @@ class Function:
     volatile: bool
     is_scalar: bool
     rows: Table
-    """The shape of its rows; a bare value counts as a column `pgrst_scalar`."""
+    """The shape of its rows. A scalar is a column `pgrst_scalar`."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ _DOCUMENT = TypeAdapter(SchemaCache)
 
 
 async def load(connection: AsyncConnection[Any], schemas: list[str], search_path: list[str]) -> SchemaCache:
-    """Read the cache. `schemas` are exposed; casts find types in those and in `search_path`."""
+    """Read the cache for the exposed `schemas`. Casts find types there and in `search_path`."""
     parameters = {"schemas": schemas, "search_path": [*schemas, *search_path]}
     async with connection.transaction():
-        # Types are spelled with their schema only while no search path hides it.
+        # An empty search path makes Postgres write each type with its schema.
         await connection.execute("select set_config('search_path', '', true)")
         row = await (await connection.execute(_QUERY, parameters)).fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
--- Everything the Data API must know of the exposed schemas, as one JSON document.
+-- The schema cache: what REST must know of the exposed schemas, as one JSON document.
 with exposed as (
     select oid, nspname from pg_namespace where nspname = any (%(schemas)s)
 ),
@@ -8,7 +8,7 @@ relations as (
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
 ),
 columns as (
-    -- Of each relation and composite type: the names with the type below domains, in order.
+    -- The columns of each relation and composite type with their base types, in order.
     select a.attrelid, json_object_agg(a.attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null)
                                        order by a.attnum) as found
     from pg_attribute a join pg_type t on t.oid = a.atttypid
@@ -58,7 +58,7 @@ relationships as (
         'cardinality', case when is_unique then 'one-to-one' else 'one-to-many' end)
     from foreign_keys
     union all
-    -- Two keys of one table that are part of its primary key join what they refer to.
+    -- A table is a junction when two foreign keys are part of its primary key.
     select near.conname, json_build_object(
         'source', near.target, 'target', far.target, 'hint', near.relname,
         'via', near.source, 'near', near.back, 'far', far.pairs,
@@ -79,7 +79,7 @@ select json_build_object(
             'primary_key', coalesce((select to_json(k.columns) from keys k
                                      where k.conrelid = r.oid and k.contype = 'p'), '[]'),
             'computed', (
-                -- Functions that take a row of this table and so can be read like columns.
+                -- Functions of one row of this table, which can be selected like columns.
                 select coalesce(json_agg(distinct p.proname), '[]')
                 from pg_proc p join exposed n on n.oid = p.pronamespace
                 where p.pronargs = 1 and p.proargtypes[0] = r.reltype and not p.proretset and p.prokind = 'f'
@@ -96,7 +96,7 @@ select json_build_object(
             'returns_nothing', p.prorettype = 'void'::regtype,
             'is_scalar', coalesce(outputs.found, c.found) is null,
             'rows', json_build_object(
-                -- A table's own name where it is one, so that its relationships can be embedded.
+                -- The name of the returned table, so that its relationships can be embedded.
                 'schema', coalesce(rows.nspname, ''),
                 'name', coalesce(rows.relname, p.proname),
                 'columns', coalesce(outputs.found, c.found,
@@ -137,11 +137,11 @@ select json_build_object(
             join pg_namespace tn on tn.oid = at.typnamespace
         ) inputs
         where p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger') and p.provariadic = 0
-          -- What has a parameter without a name could only be called by position.
+          -- A function with an unnamed parameter could only be called by position.
           and (p.pronargs = 0 or cardinality(p.proargnames) >= p.pronargs and '' <> all (p.proargnames))
     ),
     'types', (
-        -- What a cast may name: each type by its own name and by the standard's spelling.
+        -- The types for casts, by their own name and by the standard's spelling.
         select json_object_agg(name, path) from (
             select distinct on (spelled.name) spelled.name, json_build_array(n.nspname, t.typname) as path
             from pg_type t
@@ -154,7 +154,7 @@ select json_build_object(
         where path ->> 0 = any (array['pg_catalog'] || %(search_path)s::text[])
     ),
     'timeouts', (
-        -- What `alter role anon set statement_timeout` says.
+        -- As set by `alter role anon set statement_timeout`.
         select coalesce(json_object_agg(r.rolname, split_part(setting, '=', 2)), '{}')
         from pg_db_role_setting s
         join pg_roles r on r.oid = s.setrole

@@ -1,7 +1,7 @@
-"""A plan as SQL: composed of known identifiers, fixed words and parameters, never of text.
+"""A plan as SQL, composed of quoted identifiers, fixed words and parameters.
 
-Shapes follow PostgREST's: an embed is a lateral subquery, a to-one becomes `row_to_json`, a to-many
-`json_agg`, so that Postgres writes the answer's JSON itself; `!inner` asks that there is one.
+As in PostgREST, an embed is a lateral subquery, and Postgres writes the JSON: `row_to_json` for a to-one
+embed, `json_agg` for a to-many one. `!inner` becomes `exists`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ EMPTY: Composable = SQL("")
 
 
 def array_literal(values: Iterable[str]) -> str:
-    """Postgres's text form of an array; as a parameter of unknown type it takes the column's own."""
+    """Postgres's text form of an array. Without a type, it takes the column's type."""
     quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
     return "{" + ",".join(quoted) + "}"
 
 
 class Statement:
-    """One statement, as it is composed: what it asks for, and its parameters."""
+    """A statement and its parameters."""
 
     query: Composed
 
@@ -43,7 +43,7 @@ class Statement:
     # -- reads -----------------------------------------------------------------------------------
 
     def read(self, node: ReadPlan, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
-        """`select … from source as alias …`; `joined` ties the rows to the query around it."""
+        """`select … from source as alias …`. `joined` are conditions on the query around it."""
         outputs = [self._selected(node, item, cast) for item, cast in node.selected]
         shown = [embed for embed in node.embeds if not embed.is_empty]
         for embed in shown:
@@ -63,7 +63,7 @@ class Statement:
         return Composed(parts)
 
     def count(self, node: ReadPlan, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
-        """The rows `read` would find without limits: `select 1 …`."""
+        """`select 1 …` with the rows of `read`, without limits."""
         head = SQL("select 1 from {} as {}").format(source, quote(node.alias))
         return Composed([head, self.conditions(node, joined)])
 
@@ -147,7 +147,7 @@ class Statement:
     # -- embeds ----------------------------------------------------------------------------------
 
     def _source(self, embed: Embed) -> tuple[Composable, list[Composable]]:
-        """What an embed reads from, to be followed by its alias, and how it hangs on its parent."""
+        """The source of an embed (its alias must follow), and its join conditions."""
         link, alias = embed.relationship, embed.read.alias
         source: Composable = quote(*link.target)
         if link.via is None:
@@ -161,7 +161,7 @@ class Statement:
         return SQL("exists ({})").format(self.count(embed.read, source, joined))
 
     def _join(self, embed: Embed) -> Composable:
-        """A lateral subquery of one row: a column of JSON, or one for each that is spread."""
+        """A lateral subquery with one row: one JSON column, or a column for each spread one."""
         source, joined = self._source(embed)
         row = SQL("row_to_json(pgrst_row)")
         shape = SQL("{}") if embed.relationship.to_one else SQL("coalesce(json_agg({}), '[]')")

@@ -1,4 +1,4 @@
-"""Whole statements: one row that holds the body, the counts and what the database says of the response."""
+"""Whole statements. Each has one row: the body, the counts, and the status and headers that SQL has set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from embedded_supabase.rest.sql import COMMA, EMPTY, Statement
 SOURCE = SQL("pgrst_source")
 NO_TOTAL: Composable = SQL("null::bigint")
 
-# An upsert says 201 only when it made a row: count what goes in, take back what met a conflict.
+# An upsert is 201 only when it inserted a row: count all rows, subtract those with a conflict.
 _COUNTED = SQL(
     " where set_config('pgrst.inserted',"
     " (coalesce(nullif(current_setting('pgrst.inserted', true), ''), '0')::int + {})::text, true) <> ''"
@@ -27,23 +27,23 @@ _COUNTED_INSERT, _COUNTED_CONFLICT = _COUNTED.format(Literal(1)), _COUNTED.forma
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How rows become the body."""
+    """How the rows become the body."""
 
     media: Media
     names: list[str]
-    """The columns, for the first line of a CSV."""
+    """The columns, for the header line of CSV."""
     empty: bool
-    """Nothing is to be shown."""
+    """Whether the response shows no rows."""
     version: int
-    """Of the schema cache: a new one is a new text, so that nothing prepared before it is used again."""
+    """Of the schema cache. It is in the text, so that a new cache never uses an old prepared statement."""
     call: CallPlan | None = None
-    """Whose rows they are."""
+    """The call that makes the rows, if any."""
 
 
 def compose_read(
     read: ReadPlan, shape: Shape, *, counted: bool = False, ceiling: int | None = None
 ) -> Statement:
-    """The rows of a table, or of a call. Counts no further than `ceiling`, where there is one."""
+    """The rows of a table or of a call. Counts up to `ceiling` rows, if it is set."""
     statement, with_, total = Statement(), EMPTY, NO_TOTAL
     source: Composable = quote(*read.table.key)
     if shape.call is not None:
@@ -75,8 +75,8 @@ def compose_mutation(plan: MutatePlan, shape: Shape) -> Statement:
 
 
 def _restore_order(statement: Statement, plan: MutatePlan, names: Iterable[Composable]) -> Composable:
-    """What the groups wrote, in the order of the body's rows, which each keeps. A row that is passed over
-    leaves no mark: those of its group after it then stand one place too early."""
+    """The written rows in the order of the body. A skipped row is not counted: the later rows of its group
+    then come one position too early."""
     numbered = [
         SQL("select ({}::int[])[row_number() over ()] as pgrst_number, * from {}").format(
             statement.value(list(group.numbers or ())), name
@@ -90,7 +90,7 @@ def _restore_order(statement: Statement, plan: MutatePlan, names: Iterable[Compo
 
 
 def compose_estimate(read: ReadPlan) -> Statement:
-    """The planner's estimate of how many rows a read has."""
+    """Ask Postgres's planner how many rows a read has."""
     statement = Statement()
     counted = statement.count(read, quote(*read.table.key))
     statement.query = SQL("explain (format json) {}").format(counted)
@@ -117,7 +117,7 @@ def _compose_body(statement: Statement, shape: Shape) -> Composable:
     if shape.empty:
         return SQL("''")
     if shape.media.type == "text/csv":
-        # A row's own text form is already a line of CSV, but for its parentheses.
+        # The text form of a row is a line of CSV in parentheses.
         return SQL(
             "{}::text || coalesce(string_agg("
             "substring(pgrst_t::text, 2, length(pgrst_t::text) - 2), E'\\n'), '')"
@@ -125,7 +125,7 @@ def _compose_body(statement: Statement, shape: Shape) -> Composable:
     function = shape.call and shape.call.function
     scalar = function and function.is_scalar
     rows: Composable = SQL("json_agg(pgrst_t.pgrst_scalar)" if scalar else "json_agg(pgrst_t)")
-    # Without brackets where one row is asked for, or the function returns one.
+    # One row has no brackets around it.
     single = shape.media.single or (function and not function.returns_set)
     rows = SQL("{} -> 0").format(rows) if single else rows
     rows = SQL("json_strip_nulls({})").format(rows) if shape.media.strip_nulls else rows
@@ -178,7 +178,7 @@ def _compose_changes(group: RowGroup, source: str) -> Composable:
 
 
 def _compose_body_rows(statement: Statement, plan: MutatePlan, group: RowGroup) -> Composable:
-    """The body as rows of the table's own type, so that every column is read as Postgres reads it."""
+    """The body as rows of the table's type: Postgres reads each value."""
     body = SQL("{}::json").format(statement.value(plan.text))
     if not group.columns:
         return SQL("json_array_elements({}) as pgrst_body").format(body)
@@ -193,7 +193,7 @@ def _compose_body_rows(statement: Statement, plan: MutatePlan, group: RowGroup) 
 
 def _compose_returning(plan: MutatePlan) -> Composable:
     names = [quote(plan.target.table.name, column) for column in plan.returning]
-    # A constant asks for no SELECT privilege and no SELECT policy.
+    # A constant needs no SELECT privilege and no SELECT policy.
     return SQL(" returning {}").format(COMMA.join(names) if names else SQL("1"))
 
 

@@ -1,4 +1,4 @@
-"""What a request says, as a typed tree: the grammar's result, before any name is looked up."""
+"""The tree of a request, as the grammar makes it. No name in it is looked up yet."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ColumnItem:
 
     @property
     def key(self) -> str:
-        """What it is called in the answer: `data->a->0` after its last key, `data->0` after the column."""
+        """Its name in the response: the last key of `data->a->0`, the column of `data->0`."""
         keys = [step.key for step in self.field.path if isinstance(step.key, str)]
         return self.alias or (keys[-1] if keys else self.field.name)
 
@@ -53,7 +53,7 @@ class EmbedItem:
 
     @property
     def key(self) -> str:
-        """What the embed is called in the answer and in the other parameters."""
+        """The name of the embed in the response and in other parameters."""
         return self.alias or self.name
 
 
@@ -67,7 +67,7 @@ class Comparison:
     field: Field
     operator: str
     value: str | tuple[str, ...]
-    """A tuple for `in`, otherwise the text as it came."""
+    """A tuple for `in`, otherwise the text as the client sent it."""
     negated: bool = False
     quantifier: Literal["any", "all"] | None = None
     configuration: str | None = None
@@ -107,4 +107,4 @@ class Query:
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] | None = None
     arguments: dict[str, str] = field(default_factory=dict)
-    """Of a function called by GET: parameters whose value has no operator."""
+    """For a function called by GET: the parameters whose value has no operator."""

@@ -5,7 +5,7 @@ create role service_role nologin noinherit bypassrls;
 create role authenticator login noinherit;
 grant anon, authenticated, service_role to authenticator;
 
--- As on hosted projects `postgres` is no superuser: what it may not do there must fail here too.
+-- As on hosted projects, `postgres` is no superuser: what fails there must fail here.
 create role postgres login createrole createdb bypassrls replication;
 grant anon, authenticated, service_role, authenticator to postgres with admin option;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
@@ -38,8 +38,8 @@ grant usage on schema public to anon, authenticated, service_role;
 create schema extensions authorization postgres;
 grant usage on schema extensions to anon, authenticated, service_role, supabase_auth_admin, supabase_storage_admin;
 
--- Since October 2026 a project grants nothing in `public` by itself; functions keep Postgres's own
--- default (EXECUTE to PUBLIC), which our migrations take away.
+-- Since October 2026 a new project grants nothing in `public`. Functions keep Postgres's default (EXECUTE to
+-- PUBLIC), which our migrations revoke.
 create schema auth authorization supabase_auth_admin;
 create schema storage authorization supabase_storage_admin;
 create schema realtime authorization supabase_realtime_admin;

@@ -1,4 +1,4 @@
--- Everybody who signs in does so with the password of the cluster, which the start names.
+-- All roles that log in have the password of the cluster. `install_platform` passes it.
 do $$
 declare
     login text;

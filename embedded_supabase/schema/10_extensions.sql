@@ -1,4 +1,4 @@
--- What a new hosted project has before anybody asks: these are `create extension` there too.
+-- The extensions of a new hosted project.
 create extension pgcrypto with schema extensions;
 create extension "uuid-ossp" with schema extensions;
 create extension supabase_vault;

@@ -1,4 +1,4 @@
--- As on hosted projects, a change of the schema tells the Data API to read it again.
+-- As on hosted projects, a change of the schema tells REST to reload its schema cache.
 create function extensions.pgrst_ddl_watch() returns event_trigger language plpgsql set search_path = '' as $$
 begin
     if exists (

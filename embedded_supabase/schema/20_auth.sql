@@ -1,5 +1,5 @@
--- Schema `auth` as a hosted project has it: product migrations hang triggers and foreign keys on these
--- tables and read these columns, so names, types and nullability follow the hosted ones.
+-- Schema `auth`, with the names, types and nullability of a hosted project: a project's migrations add triggers and
+-- foreign keys to these tables and read their columns.
 set role supabase_auth_admin;
 
 create type auth.aal_level as enum ('aal1', 'aal2', 'aal3');
@@ -182,7 +182,7 @@ create function auth.jwt() returns jsonb language sql stable as $$
     )::jsonb
 $$;
 
--- The tables' owner is exempt; everybody else meets a closed door unless a grant and a policy open it.
+-- The owner of the tables is exempt. All others need a grant and a policy.
 alter table auth.users enable row level security;
 alter table auth.identities enable row level security;
 alter table auth.sessions enable row level security;

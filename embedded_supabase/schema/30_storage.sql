@@ -1,5 +1,5 @@
--- Buckets and objects, shaped as the Storage server's own migrations leave them. The bytes lie beside the
--- database; a row here is the truth about them.
+-- Buckets and objects, in the shape of the Storage server's own migrations. The bytes lie beside the database; a row
+-- here is the truth about them.
 set local role supabase_storage_admin;
 
 create type storage.buckettype as enum ('STANDARD', 'ANALYTICS', 'VECTOR');
@@ -52,7 +52,7 @@ language sql immutable as $$
     select parts[1 : array_length(parts, 1) - 1] from string_to_array(name, '/') as parts
 $$;
 
--- What follows the last dot of the file's name; the whole name where there is no dot.
+-- The part after the last dot of the file's name; the whole name without a dot.
 create function storage.extension(name text) returns text
 language sql immutable as $$
     select reverse(split_part(reverse(storage.filename(name)), '.', 1))

@@ -1,4 +1,4 @@
--- Database webhooks: `supabase_functions.http_request`, to be put on a table as a trigger.
+-- Database webhooks: `supabase_functions.http_request`, a trigger function.
 -- https://supabase.com/docs/guides/database/webhooks; hosted projects have it once webhooks are enabled.
 create schema supabase_functions;
 grant usage on schema supabase_functions to postgres, anon, authenticated, service_role;
@@ -15,7 +15,7 @@ create index on supabase_functions.hooks (request_id);
 create index on supabase_functions.hooks (hook_table_id, hook_name);
 grant select on supabase_functions.hooks to postgres, service_role;
 
--- Arguments: url, method, headers, params, timeout in milliseconds; 'null' stands for one left out.
+-- Arguments: url, method, headers, params, timeout in milliseconds. 'null' stands for none.
 create function supabase_functions.http_request() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,5 +1,5 @@
--- Messages of private and public topics, shaped as the Realtime server's own migrations leave them.
--- Policies here decide who may read from and write to a private topic; a committed row is a broadcast.
+-- Messages of topics, in the shape of the Realtime server's own migrations. Policies on them decide who may read from
+-- and write to a private topic. A committed row is a broadcast.
 set local role supabase_realtime_admin;
 
 create table realtime.messages (
@@ -16,8 +16,7 @@ create table realtime.messages (
     primary key (id, inserted_at)
 ) partition by range (inserted_at);
 
--- The hosted service makes a partition a day and drops old ones; one partition and a daily delete
--- look the same from outside.
+-- The hosted service makes a partition a day and drops old ones. One partition with a daily delete looks the same.
 create table realtime.messages_default partition of realtime.messages default;
 create index messages_inserted_at_topic_index on realtime.messages (inserted_at desc, topic)
     where extension = 'broadcast' and private is true;
@@ -88,7 +87,7 @@ exception
 end
 $$;
 
--- For which extensions the current role may read `planted` messages of its topic, and write some of its own.
+-- The extensions for which the current role may read the `planted` messages of its topic, and may write messages.
 create function realtime.allowed(planted uuid[], out reads text[], out writes text[])
 language plpgsql as $$
 declare
@@ -113,12 +112,11 @@ begin
 end
 $$;
 
--- What the current role may learn of changes to one table: whether it sees the row, whose primary key is
--- selected again under row level security; which of the filters the row passes; and the cells of the columns
--- that it may read, each as JSON. The service calls it as each subscriber, as the real one does with its
--- realtime.apply_rls. `changes` are {kind, new, old, whole}, values in their text form, `whole` where the
--- old row was logged entirely; `filters` are arrays of {column, operator, value,
--- negated, sql}, `sql` the operator of Postgres.
+-- What the current role may learn of changes to one table. Whether it sees the row: its primary key is selected again
+-- under Row Level Security. Which filters the row passes. And the cells of the columns that it may read, each as JSON.
+-- The service calls it as each subscriber; the real one has realtime.apply_rls for this. `changes` are {kind, new, old,
+-- whole} with values in their text form; `whole` says that the whole old row was logged. `filters` are arrays of
+-- {column, operator, value, negated, sql}; `sql` is Postgres's operator.
 create function realtime.seen(relation oid, changes jsonb, filters jsonb) returns table (
     n bigint, visible boolean, passes boolean[], error text, columns json, record json, old_record json
 )
@@ -139,7 +137,7 @@ begin
            json_agg(json_build_object('name', a.attname, 'type', t.typname) order by a.attnum)
                filter (where r.found),
            string_agg(format('(cells ->> %L)::%s as %I', a.attname, format_type(t.oid, -1), a.attname), ', '),
-           -- The offset keeps it a look-up for each row: hashed, it would read the whole table.
+           -- The offset makes it a look-up per row. A hashed subplan would read the whole table.
            format('exists (select from %I.%I present where %s offset 0)', s.nspname, c.relname,
                   string_agg(format('present.%1$I = now.%1$I', a.attname), ' and ') filter (where k.found))
     into walled, key, readable, listed, typed, present
@@ -157,7 +155,7 @@ begin
         return;  -- dropped meanwhile
     end if;
 
-    -- What was not logged cannot be compared, and what may not be read must not be guessed: closed, not open.
+    -- A value that was not logged, or that the role may not read, fails the filter.
     select string_agg((
         select coalesce(string_agg(
             case when it.column = any (readable) then format('current ? %L and %s (%s)', it.column,
@@ -176,13 +174,13 @@ begin
 
     return query execute format($query$
         with logged as (
-            -- Of a deleted row under row level security only the key: its policies cannot be asked any more.
+            -- Under Row Level Security a deleted row shows only its key: policies cannot be evaluated any more.
             select n, kind = 'DELETE' as gone, coalesce(old, '{}') || new as after, coalesce(old, new) as before,
                    kind = 'DELETE' and $3 as hidden, whole
             from rows from (jsonb_to_recordset($1) as (kind text, new jsonb, old jsonb, whole boolean))
                  with ordinality as change (kind, new, old, whole, n)
         ),
-        -- Materialized, so that the planner finds nothing below that could leak, and looks the key up first.
+        -- Materialized: the planner must not move conditions below it, where they could leak values.
         given as materialized (
             select n, gone, case when hidden then keyed else after end as current,
                    case when whole and not hidden then before else keyed end as previous
@@ -210,8 +208,8 @@ begin
 end
 $$;
 
--- How many published tables a subscription means (`*` is any). Raises for one whose filter names a column that
--- the current role may not read, or compares in a way that makes no sense.
+-- The number of published tables of a subscription (`*` is any). Raises for a filter on a column that the current
+-- role may not read, and for an invalid comparison.
 create function realtime.check_subscription(wanted_schema text, wanted_table text, conditions jsonb) returns bigint
 language plpgsql stable as $$
 declare

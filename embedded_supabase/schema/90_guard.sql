@@ -1,5 +1,5 @@
--- Hosted projects let `postgres` own triggers, policies and foreign keys on the platform's tables,
--- and nothing else in the platform's schemas. The same statement must fail here, with the same class of error.
+-- On hosted projects `postgres` may make triggers, policies and foreign keys on the platform's tables, and nothing
+-- else in the platform's schemas. A statement that fails there must fail here with the same class of error.
 grant supabase_storage_admin, supabase_auth_admin, supabase_realtime_admin to postgres;
 
 create function extensions.guard_platform_schemas() returns event_trigger

@@ -30,13 +30,13 @@ log = structlog.get_logger(__name__)
 DEFAULT_SIZE_LIMIT = "50MiB"
 """What the official CLI allows when `config.toml` does not say."""
 GRACE_S = 600.0
-"""How long placed bytes may wait for their row: far longer than a transaction may last."""
+"""How long stored bytes may wait for their row: far longer than a transaction may last."""
 SWEEP_INTERVAL_S = 300.0
 IDLE_S = 3600.0
-"""How long a body may lie half received without a further byte."""
+"""How long a half-received body is kept without a further byte."""
 OBJECT = "{bucket}/{key:path}"
 OPEN = "open: "
-"""Before the operation of a route that asks nobody for credentials."""
+"""Prefix of the operation of a route that needs no credentials."""
 
 
 def build(embedded: EmbeddedSupabase) -> Starlette:
@@ -44,7 +44,7 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
     files, signatures = _files(embedded), Signatures(embedded.keys.storage_secret)
     size_limit = parse_size(str(embedded.config.get("storage.file_size_limit", DEFAULT_SIZE_LIMIT)))
     storage = Storage(embedded, files, TusStore(files.resumable), signatures, size_limit)
-    # The first that matches: at the end every longer path looks like a key.
+    # The first match counts: at the end every longer path looks like a key.
     table: list[tuple[str, str, str, Handler]] = [
         ("GET", "/bucket", "bucket.list", buckets.list_buckets),
         ("POST", "/bucket", "bucket.create", buckets.create),
@@ -104,7 +104,7 @@ def _route(storage: Storage, methods: str, path: str, operation: str, handler: H
 
 
 def _json_response(value: Any, status: int = 200) -> Response:
-    """Rows as the real server writes them, ids as text."""
+    """JSON as the real server writes it, with ids as text."""
     text = json.dumps(
         value, default=lambda it: iso_time(it) if isinstance(it, datetime) else str(it), separators=(",", ":")
     )
@@ -112,14 +112,14 @@ def _json_response(value: Any, status: int = 200) -> Response:
 
 
 async def run(embedded: EmbeddedSupabase) -> None:
-    """Sweep at start and now and then, until cancelled."""
+    """Sweep at start and then at intervals, until cancelled."""
     files = _files(embedded)
     idle_since: float | None = time.time()
     while True:
         try:
             await sweep(embedded.storage_admin, files, idle_since=idle_since)
             await asyncio.to_thread(TusStore(files.resumable).discard_expired)
-        except psycopg.Error as error:  # begun anew, this would take living uploads for abandoned ones
+        except psycopg.Error as error:  # a restart would take live uploads for abandoned ones
             log.warning("storage.sweep_failed", error=str(error))
         idle_since = None
         await asyncio.sleep(SWEEP_INTERVAL_S)
@@ -128,10 +128,11 @@ async def run(embedded: EmbeddedSupabase) -> None:
 async def sweep(
     pool: Pool, files: Files, *, grace_s: float = GRACE_S, idle_since: float | None = None
 ) -> int:
-    """Remove placed versions older than `grace_s` that no row names, and abandoned bodies; how many.
+    """Remove versions older than `grace_s` that no row names, and abandoned bodies; return how many.
 
-    `idle_since` (Unix time) says since when a half-received body must have lain still: at start that is
-    now, for its sender is gone with the process before. `pool` is of the tables' owner, who sees all.
+    A half-received body is abandoned when it got no byte since `idle_since` (Unix time). At start that is
+    now: its sender went away with the last process. `pool` belongs to the owner of the tables, who sees all
+    rows.
     """
     before = time.time() - IDLE_S if idle_since is None else idle_since
     removed = await asyncio.to_thread(discard_idle, files.incoming, before)
@@ -162,7 +163,7 @@ async def _respond_not_found(request: Request, error: Exception) -> Response:
 
 
 async def _respond_disconnect(request: Request, error: Exception) -> Response:
-    """Nobody is left to read this; 499 is what the real server logs."""
+    """The client is gone. 499 is what the real server logs."""
     return Response(status_code=499)
 
 

@@ -76,7 +76,7 @@ async def delete(call: Call) -> Result:
 
 
 async def empty(call: Call) -> Result:
-    """Delete every object of the bucket, if the caller may delete one it sees.
+    """Delete every object of the bucket, if the caller may delete an object that it sees.
 
     As on the real server, the service role deletes the rest: there later, here before the response.
     """

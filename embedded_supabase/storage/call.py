@@ -1,6 +1,6 @@
-"""One request: who asks and what for, the JSON that comes in, and the way to the database.
+"""One request: its caller, its body, and its transactions.
 
-Each transaction carries the caller and the facts that policies and triggers may ask for.
+Each transaction has the caller's role and claims, and the settings that policies and triggers can read.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from embedded_supabase.tokens import SERVICE, Caller, InvalidToken
 
 MAX_JSON_BYTES = 4 << 20
 QUERIES = Queries(Path(__file__).with_name("queries.sql"))
-# What a unique violation of a statement means to the client.
+# What already exists when a statement violates a unique constraint.
 _TAKEN = {"insert_object": "Key", "upsert_object": "Key", "insert_bucket": "Bucket"}
 
 
 class Body(BaseModel):
-    """A JSON object that a client sends; digits in text are numbers, as supabase-py sends `expiresIn`."""
+    """A JSON object that a client sends. Digits in text are numbers: supabase-py sends `expiresIn` so."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True, frozen=True)
 
@@ -53,14 +53,14 @@ class Storage:
     tus_store: TusStore
     signatures: Signatures
     size_limit: int
-    """Bytes no object may exceed, whatever its bucket allows."""
+    """In bytes. It holds for every bucket."""
 
     def max_bytes(self, bucket: Mapping[str, Any]) -> int:
-        """How large an object in the bucket may be."""
+        """The size limit of an object in the bucket."""
         return min(self.size_limit, bucket["file_size_limit"] or self.size_limit)
 
     def call(self, request: Request, operation: str) -> Call:
-        """The caller's request. Raises `InvalidRequest` without credentials, `AccessDenied` for bad ones."""
+        """Identify the caller. Raises `InvalidRequest` without credentials, `AccessDenied` for bad ones."""
         given = {name: request.headers.get(name) for name in ("apikey", "authorization")}
         try:
             caller = self.embedded.tokens.identify(**given, key_required=False)
@@ -83,7 +83,7 @@ class Call:
     """`storage.object.upload` and its like; policies read it with `storage.operation()`."""
     caller: Caller = SERVICE
     owner_id: str | None = None
-    """Whom new objects belong to: the caller's subject, or the one a signed upload names."""
+    """The owner of new objects: the caller's subject, or the one that a signed upload names."""
     upserts: bool = False
     """Whether an object that exists may be overwritten."""
 
@@ -104,7 +104,7 @@ class Call:
         return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
 
     async def read_body(self, kind: type[_Body]) -> _Body:
-        """The request's body; an absent one is an empty object. Raises `InvalidRequest`."""
+        """Read and check the body; without one it is an empty object. Raises `InvalidRequest`."""
         too_large = StorageError("EntityTooLarge", "The body exceeded the maximum allowed size")
         raw = await payload.read_body(self.request, MAX_JSON_BYTES, too_large)
         try:
@@ -115,11 +115,10 @@ class Call:
     async def rows(
         self, query: str, *, service: bool = False, rollback: bool = False, **values: Any
     ) -> list[DictRow]:
-        """One statement of `queries.sql` in a transaction of its own, as the caller, or with `service` as
-        the service role without a subject.
+        """Execute a statement of `queries.sql` in a transaction of its own. Raises `StorageError`.
 
-        `rollback` makes it a probe: it happens, triggers and all, and leaves nothing behind. Raises
-        `StorageError`.
+        It runs as the caller, or with `service` as the service role without a subject. `rollback` makes it a
+        probe: triggers and policies run, and nothing stays.
         """
         headers = {name.lower(): value for name, value in self.request.headers.items()}
         raw_path: bytes = self.request.scope.get("raw_path", b"")
@@ -127,7 +126,7 @@ class Call:
             "request.jwt": "" if service else headers.get("authorization", "").partition(" ")[2],
             "request.headers": json.dumps(headers),
             "request.method": self.request.method,
-            # The gateway of a hosted project strips its prefix too.
+            # The gateway of a hosted project removes its prefix too.
             "request.path": raw_path.decode("latin-1").removeprefix(self.request.scope["root_path"]),
             "storage.operation": self.operation,
             "storage.allow_delete_query": "true",
@@ -153,12 +152,12 @@ class Call:
         raise StorageError(absent)
 
     async def bucket(self, bucket: str | None = None) -> DictRow:
-        """The row of that bucket, else of the path's, whoever asks: its limits hold for all."""
+        """The row of that bucket, or of the bucket in the path. Needs no rights: its limits hold for all."""
         named = check_bucket_name(bucket) if bucket is not None else self.bucket_id
         return await self.row("find_bucket", absent="NoSuchBucket", service=True, bucket=named)
 
     async def object(self, bucket: str, name: str) -> DictRow:
-        """The object as the caller sees it. Raises `NoSuchKey`."""
+        """The object, if the caller sees it. Raises `NoSuchKey`."""
         return await self.row("find_object", absent="NoSuchKey", bucket=bucket, name=name)
 
     def object_values(
@@ -175,7 +174,7 @@ class Call:
         }
 
     def owner_values(self) -> dict[str, str | UUID | None]:
-        """The older `owner` column holds a uuid; a subject that is none goes to `owner_id` alone."""
+        """The older column `owner` holds a uuid. A subject that is no uuid goes to `owner_id` only."""
         try:
             return {"owner": UUID(self.owner_id or ""), "owner_id": self.owner_id}
         except ValueError:

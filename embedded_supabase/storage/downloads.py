@@ -1,4 +1,4 @@
-"""Reading objects: authenticated, public and signed, whole or in part, and what is known of them."""
+"""Reading objects, whole or in part: with credentials, publicly or by a signed URL; and their metadata."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONDITIONS = StaticFiles(check_dir=False)
 
 
 async def get_authenticated(call: Call) -> Result:
-    """The row and its bytes: when an overwrite takes them away in between, the newer pair."""
+    """The row and its bytes. When an overwrite removes the bytes in between, the new row and bytes."""
     for _ in range(OPEN_ATTEMPTS):
         row = await _find(call)
         with contextlib.suppress(FileNotFoundError):
@@ -38,7 +38,7 @@ async def get_authenticated(call: Call) -> Result:
 
 
 async def get_as_anyone(call: Call) -> Result:
-    """Like `get_authenticated`; and a public bucket answers those without good credentials too."""
+    """Like `get_authenticated`; a public bucket needs no credentials."""
     try:
         call = call.storage.call(call.request, call.operation)
     except StorageError as error:
@@ -57,7 +57,7 @@ async def get_signed(call: Call) -> Result:
     token = call.request.query_params.get("token")
     if token is None:
         raise invalid_request("querystring must have required property 'token'")
-    # supabase-js encodes the URL it was given once more; a key never holds a percent sign itself.
+    # supabase-js encodes the URL a second time. A key never has a percent sign of its own.
     call.request.path_params["key"] = unquote(call.request.path_params["key"])
     path = f"{call.request.path_params['bucket']}/{call.request.path_params['key']}"
     claims = call.storage.signatures.verify(token, path, "download")
@@ -83,7 +83,7 @@ async def render_image(call: Call) -> Result:
 
 
 async def _find(call: Call, query: str = "find_object") -> DictRow:
-    """The object's row as the caller sees it; in a public bucket everybody sees it."""
+    """The object's row, if the caller sees it. Everybody sees a public bucket."""
     bucket = await call.bucket()
     values = {"service": bool(bucket["public"]), "bucket": bucket["id"], "name": call.key}
     return await call.row(query, absent="NoSuchKey", **values)
@@ -91,7 +91,7 @@ async def _find(call: Call, query: str = "find_object") -> DictRow:
 
 def _respond_with_bytes(request: Request, row: DictRow, path: Path) -> Response:
     metadata, size = row["metadata"] or {}, path.stat().st_size
-    # A page served from here could act in the visitor's name: never as HTML.
+    # HTML from here could act in the visitor's name, so it is served as text.
     kind = clean_header(str(metadata.get("mimetype", "application/octet-stream")))
     headers = {
         "accept-ranges": "bytes",
@@ -113,13 +113,13 @@ def _respond_with_bytes(request: Request, row: DictRow, path: Path) -> Response:
     if wanted:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     headers["content-length"] = str(end - start)
-    # They stay readable when the version is removed meanwhile.
+    # The open file stays readable when the version is removed meanwhile.
     chunks = _chunks(path.open("rb"), start, start if request.method == "HEAD" else end)
     return StreamingResponse(chunks, 206 if wanted else 200, headers)
 
 
 async def _chunks(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
-    """That part of the file, read by a thread as fast as the client takes it."""
+    """A part of the file, read by a thread at the client's pace."""
     with file:
         file.seek(start)
         while start < end:
@@ -132,11 +132,10 @@ async def _chunks(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
 
 
 def parse_range(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, int] | None:
-    """The half-open range `[start, end)` a request asks for (RFC 9110); None for the whole object.
+    """The requested bytes `[start, end)` (RFC 9110); None for the whole object.
 
-    Raises `InvalidRange` for a range outside the object, a malformed one, and several at once, which
-    the real server refuses too. A unit other than bytes is ignored, as is a range whose `If-Range`
-    names another version.
+    Raises `InvalidRange` for a range outside the object, a malformed one, and several ranges, as the real
+    server does. A unit other than bytes is ignored, and so is a range whose `If-Range` names another version.
     """
     header = headers.get("range", "").strip()
     if not header.lower().startswith("bytes") or headers.get("if-range") not in (None, etag):

@@ -1,16 +1,14 @@
 """Errors in the Storage server's own shape: `{statusCode, error, message, code}`.
 
-On the standard routes they travel with HTTP 400, whatever `statusCode` says; only a bad range, a
-database timeout and an internal error keep their own status. The resumable routes answer with the true
-status and the bare message.
+On the standard routes the HTTP status is 400, whatever `statusCode` says. Only a bad range, a database
+timeout and an internal error keep their own status. The TUS routes send the true status and the bare message.
 """
 
 from __future__ import annotations
 
 import psycopg
 
-# The code of a refusal: its status, its message where the place has no better one, and `error` where that
-# is not the code.
+# By code: the status, the default message, and `error` where that is not the code.
 REFUSALS: dict[str, tuple[int, str, str]] = {
     "AccessDenied": (403, "Access denied", "Unauthorized"),
     "BucketAlreadyExists": (409, "The resource already exists", "Duplicate"),
@@ -37,7 +35,7 @@ OWN_STATUS = {416, 500, 544}
 
 
 class StorageError(Exception):
-    """One refusal, with the words and codes the real server uses."""
+    """An error response, in the codes and words of the real server."""
 
     def __init__(self, code: str, message: str = "", *, status: int = 0) -> None:
         usual_status, usual_message, error = REFUSALS[code]
@@ -66,9 +64,9 @@ def not_enabled(feature: str) -> StorageError:
 
 
 def from_database(error: psycopg.Error, *, taken: str = "Resource") -> StorageError:
-    """What the client sees of an SQL error: a refusal in words, everything else as a bare number.
+    """The response to an SQL error. Only some are explained; the others show their SQLSTATE.
 
-    `taken` names what a unique violation means here (Key, Bucket, Resource).
+    `taken` says what exists already after a unique violation (Key, Bucket, Resource).
     """
     state, text = error.sqlstate, error.diag.message_primary or ""
     if state == "42501":

@@ -1,11 +1,11 @@
-"""Bytes on disk: received aside, placed under their version, never under a name a client chose.
+"""Bytes on disk, under the version of their object, never under a name that a client chose.
 
     storage/incoming/<uuid>            being received; nobody reads it
     storage/resumable/<uuid>(.json)    uploads that may go on later (see tus_store.py)
     storage/objects/<xx>/<version>     whole and immutable; <xx> begins the version
 
-An object's new bytes are placed before its row commits and its old bytes are removed after: a crash
-between leaves bytes without a row, which the sweep removes, and never a row without bytes.
+New bytes are stored before the row commits, and old bytes are removed after. A crash in between leaves bytes
+without a row, which the sweep removes, but never a row without bytes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from uuid import UUID, uuid4
 from embedded_supabase.storage.errors import StorageError
 
 WRITE_BYTES = 1 << 20
-"""Received chunks are gathered to this much before a thread writes them."""
+"""How many received bytes a thread writes at once."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """A whole body, lying aside."""
+    """A complete body in a file of its own."""
 
     path: Path
     size: int
@@ -63,13 +63,13 @@ class Files:
         self.resumable = root / "resumable"
         self.objects = root / "objects"
         self.durable = durable
-        # Private recordings are nobody else's on this machine either.
+        # Other users of this machine must not read private recordings.
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.incoming, self.resumable, self.objects):
             folder.mkdir(exist_ok=True)
 
     async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> Received:
-        """Write a body aside. Raises `EntityTooLarge` past `limit` bytes; leaves nothing when it fails."""
+        """Write a body to a file. Raises `EntityTooLarge` past `limit` bytes, and leaves nothing then."""
         path = self.incoming / str(uuid4())
         try:
             if not await append(path, chunks, max_bytes=limit):
@@ -80,7 +80,7 @@ class Files:
             raise
 
     def finish(self, path: Path) -> Received:
-        """A body that has come to its end, hashed."""
+        """Hash a complete body."""
         with path.open("ab+") as file:
             if self.durable:
                 os.fsync(file.fileno())
@@ -89,7 +89,7 @@ class Files:
             return Received(path, file.tell(), digest.hexdigest())
 
     def path(self, version: str | None) -> Path:
-        """Where a version's bytes lie. Only a uuid names a file: FileNotFoundError for anything else."""
+        """The file of a version. Raises FileNotFoundError for a version that is no uuid."""
         try:
             name = str(UUID(version or ""))
         except ValueError as error:
@@ -100,12 +100,12 @@ class Files:
         """Move received bytes to their version, so that a row may name it."""
         target = self.path(version)
         target.parent.mkdir(exist_ok=True)
-        os.utime(source)  # the sweep spares what has only just arrived
+        os.utime(source)  # the sweep keeps what is new
         source.rename(target)
         self._sync_folder(target.parent)
 
     def duplicate(self, version: str | None, new_version: str) -> None:
-        """Give `new_version` the same bytes. They never change, so a second name for them is enough."""
+        """Give `new_version` the same bytes. They never change, so a hard link is enough."""
         source, target = self.path(version), self.path(new_version)
         target.parent.mkdir(exist_ok=True)
         try:
@@ -120,11 +120,11 @@ class Files:
             self.path(version).unlink()
 
     def find_older_versions(self, age_s: float) -> list[str]:
-        """Versions on disk that were placed at least `age_s` ago."""
+        """Versions on disk that were stored at least `age_s` ago."""
         return [path.name for path in _find_untouched(time.time() - age_s, self.objects.glob("*/*"))]
 
     def _sync_folder(self, folder: Path) -> None:
-        """Make a rename outlive a power cut, where the database's commits do."""
+        """Make a rename survive a power cut, if the database's commits do."""
         if not self.durable or os.name == "nt":
             return
         descriptor = os.open(folder, os.O_RDONLY)
@@ -135,7 +135,7 @@ class Files:
 
 
 def discard_idle(folder: Path, before: float) -> int:
-    """Remove the files that got nothing more since `before` (Unix time); how many."""
+    """Remove the files that were not written since `before` (Unix time); return how many."""
     idle = list(_find_untouched(before, folder.iterdir()))
     for path in idle:
         path.unlink(missing_ok=True)
@@ -150,9 +150,9 @@ def _find_untouched(moment: float, paths: Iterable[Path]) -> Iterator[Path]:
 
 
 async def append(path: Path, chunks: AsyncIterator[bytes], *, max_bytes: int) -> bool:
-    """Add bytes at the end, `most` at the utmost; False when more came, which undoes this call.
+    """Append at most `max_bytes`. When more arrive, append nothing and return False.
 
-    What arrived before the connection broke stays.
+    When the connection breaks, the bytes that arrived before stay.
     """
     with path.open("ab") as file:
         start, written = file.tell(), 0
@@ -166,7 +166,7 @@ async def append(path: Path, chunks: AsyncIterator[bytes], *, max_bytes: int) ->
 
 
 async def _gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in blocks worth a thread's while; what came before a failure still comes."""
+    """Join chunks to larger blocks. Bytes that arrived before a failure are yielded too."""
     held = bytearray()
     try:
         async for chunk in chunks:

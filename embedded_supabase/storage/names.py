@@ -1,4 +1,4 @@
-"""What may be called what: object keys, buckets, media types, sizes."""
+"""Valid object keys, bucket names, media types and sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from embedded_supabase.storage.errors import StorageError, invalid_request
 
-# S3's safe characters and those that need care, ASCII alone, as the real server has them.
+# The characters that the real server allows: S3's, ASCII only.
 _KEY = re.compile(r"[\w/!\-.*'() &$@=;:+,?]{1,1024}", re.ASCII)
 _BUCKET = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,100}", re.ASCII)
 _MIME_PATTERN = re.compile(r"([a-zA-Z0-9\-+.]+)/([a-zA-Z0-9\-+.]+|\*)(;\s*charset=[a-zA-Z0-9\-]+)?|\*")
@@ -15,7 +15,7 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE
 
 
 def check_key(key: str) -> str:
-    """`key` as it is, or `InvalidKey`."""
+    """Return `key`, or raise `InvalidKey`."""
     if not _KEY.fullmatch(key):
         raise StorageError("InvalidKey", f"Invalid key: {key}")
     return key
@@ -28,7 +28,7 @@ def check_bucket_name(name: str) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `50MiB` (the CLI's configuration) or `20MB` (a bucket's limit)."""
+    """The bytes of `50MiB` (the CLI's configuration) or `20MB` (a bucket's limit)."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise invalid_request("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B")
@@ -44,7 +44,7 @@ def check_mime_patterns(patterns: Iterable[str]) -> None:
 
 
 def check_mime_type(mime_type: str, allowed: Iterable[str] | None) -> None:
-    """Refuse a media type that a bucket does not take; parameters such as charset do not count."""
+    """Refuse a media type that a bucket does not allow. Parameters such as charset are ignored."""
     kind, _, subtype = mime_type.split(";", 1)[0].strip().lower().partition("/")
     for pattern in allowed or ["*"]:
         wanted_kind, _, wanted = pattern.split(";", 1)[0].strip().lower().partition("/")

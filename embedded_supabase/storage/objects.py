@@ -1,7 +1,7 @@
-"""What is done to objects that exist: move, copy, remove, sign, list.
+"""Existing objects: move, copy, remove, sign, list.
 
-Lists go by folder with an offset (list), or by prefix with a cursor (list-v2). Both show what the policies
-show to the caller; an unknown bucket is an empty list.
+`list` lists a folder with an offset, `list-v2` a prefix with a cursor. Both show what the caller's policies
+allow; an unknown bucket is an empty list.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ async def remove(call: Call) -> Result:
 
 
 async def remove_many(call: Call) -> Result:
-    """Delete what the caller may; keys that are absent or hidden are passed over in silence."""
+    """Delete what the caller may. Keys that do not exist or are hidden are skipped."""
     body = await call.read_body(RemoveBody)
     rows = await call.rows("delete_named", bucket=call.bucket_id, names=body.prefixes)
     for row in rows:
@@ -199,7 +199,7 @@ async def list_prefix(call: Call) -> Result:
 
 
 def _read_cursor(text: str) -> tuple[str | None, str | None]:
-    """The sort value and key a page ended with. Raises `InvalidParameter` for what is no cursor of ours."""
+    """The last sort value and key of the page before. Raises `InvalidParameter` for another text."""
     try:
         return _CURSOR.validate_json(base64.urlsafe_b64decode(text)) if text else (None, None)
     except ValueError as error:

@@ -1,4 +1,4 @@
--- What the Storage service asks of the database, one statement a name.
+-- The statements of Storage by name.
 
 -- name: list_buckets
 select id, name, coalesce(nullif(owner_id, ''), owner::text, '') as owner, public, type, file_size_limit,

@@ -1,4 +1,4 @@
-"""Signed URLs: a token that carries a path, a scope and an end, under a secret of Storage's own."""
+"""The tokens of signed URLs: a path, a scope and an expiry, signed with a secret of Storage's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jwt
 from embedded_supabase.storage.errors import StorageError
 
 UPLOAD_SECONDS = 7200
-"""How long a signed upload URL holds."""
+"""How long a signed upload URL is valid."""
 MAX_SECONDS = 10 * 365 * 24 * 3600
 
 
@@ -21,7 +21,7 @@ class Signatures:
         self._secret = secret
 
     def sign(self, path: str, scope: str, expires_in_s: int, **claims: Any) -> str:
-        """A token for `bucket/key`; `scope` is `download` or `upload`."""
+        """Make a token for `bucket/key`. `scope` is `download` or `upload`."""
         now = int(time.time())
         payload = {"url": path, "scope": scope, **claims, "iat": now, "exp": now + expires_in_s}
         return jwt.encode(payload, self._secret, algorithm="HS256")

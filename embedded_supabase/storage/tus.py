@@ -1,8 +1,8 @@
-"""Resumable uploads: TUS 1.0 as tus-js-client speaks it and Supabase Storage answers it.
+"""Resumable uploads: TUS 1.0 (https://tus.io/protocols/resumable-upload), as tus-js-client uses it.
 
-https://tus.io/protocols/resumable-upload: creation, creation-with-upload, termination, expiration. Refusals
-are plain text with their true status, worded as `@tus/server` words them, which Supabase runs; only missing
-or bad credentials are answered in JSON like everywhere else in Storage.
+Extensions: creation, creation-with-upload, termination, expiration. Errors are plain text with the true
+status, in the words of `@tus/server`, which Supabase runs. Only missing or bad credentials get a JSON error
+of Storage.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ async def create(call: Call) -> Result:
     await probe_candidate(call, candidate, length)
     upload = TusUpload(candidate=candidate, length=length, header=headers["upload-metadata"])
     store.save(upload)
-    # Absolute, on the host the client came by, below the path it posted to.
+    # An absolute URL on the client's host, below the path of the request.
     identifier = base64.urlsafe_b64encode(f"{bucket['id']}/{name}/{upload.id}".encode()).decode().rstrip("=")
     base = str(call.request.url.replace(query="", fragment="")).rstrip("/")
     reply = {"location": f"{base}/{identifier}"}
@@ -84,7 +84,7 @@ async def read_progress(call: Call) -> Result:
     upload = await _find(call)
     offset = call.storage.tus_store.read_offset(upload)
     if offset == upload.length and not upload.finished:
-        # Nothing is missing, says the client to itself: then the object must be there.
+        # The client sees that no byte is missing, so the object must exist.
         async with call.storage.tus_store.lock(upload.id):
             upload = await _find(call)
             if not upload.finished:
@@ -127,7 +127,7 @@ async def terminate(call: Call) -> Result:
 
 
 async def _find(call: Call) -> TusUpload:
-    """The upload that the URL names. Where a crash kept its end from being noted, the object's row tells."""
+    """The upload that the URL names. After a crash, the object's row tells whether it is finished."""
     try:
         named = base64.urlsafe_b64decode(call.request.path_params["id"] + "==").decode()
     except ValueError:
@@ -146,7 +146,7 @@ async def _find(call: Call) -> TusUpload:
 
 async def _append(call: Call, upload: TusUpload) -> None:
     limits = await call.bucket(upload.candidate.bucket)
-    if upload.length > call.storage.max_bytes(limits):  # the bucket's limit has changed meanwhile
+    if upload.length > call.storage.max_bytes(limits):  # the limit was lowered meanwhile
         raise _refusal(413, "Maximum size exceeded")
     room, chunks = upload.length - call.storage.tus_store.read_offset(upload), call.request.stream()
     is_too_long = (call.declared_length or 0) > room
@@ -157,7 +157,7 @@ async def _append(call: Call, upload: TusUpload) -> None:
 
 
 async def _advance(call: Call, upload: TusUpload, status: int, headers: dict[str, str]) -> Response:
-    """Finish the upload when its last byte has come; else say until when it may go on."""
+    """Finish the upload after its last byte; before it, say when the upload expires."""
     if call.storage.tus_store.read_offset(upload) < upload.length:
         return _response(status, headers | _expiry_headers(upload))
     received = await asyncio.to_thread(call.storage.files.finish, call.storage.tus_store.bytes_path(upload))
@@ -166,7 +166,7 @@ async def _advance(call: Call, upload: TusUpload, status: int, headers: dict[str
     try:
         await commit(call, upload.candidate, received, upload.version)
     except StorageError:
-        # Its bytes are gone with the refused write: the client must begin again.
+        # The refused write removed the bytes: the client must start over.
         call.storage.tus_store.remove(upload)
         raise
     upload.finished = True
@@ -179,7 +179,7 @@ async def refuse_signed(call: Call) -> Result:
 
 
 def in_plain_text(handler: Handler) -> Handler:
-    """The handler, its refusals in the protocol's way: a status and a line of text."""
+    """Wrap a handler: its errors become a status and a line of text, as in the protocol."""
 
     async def respond(call: Call) -> Result:
         try:
@@ -209,7 +209,7 @@ def parse_metadata(header: str) -> dict[str, str]:
 
 
 def _check_headers(request: Request) -> None:
-    """What the protocol asks of each request's headers, before anything is looked up."""
+    """Check the headers that the protocol demands of every request."""
     headers = request.headers
     if "tus-resumable" not in headers:
         raise _refusal(412, "Tus-Resumable Required")

@@ -1,12 +1,11 @@
-"""Standard uploads: raw or multipart, by a caller or by a signed URL; and the two steps every upload takes.
+"""Standard uploads: raw or multipart, by a caller or by a signed URL; and the two steps of every upload.
 
-A *probe* writes the row as the caller and rolls back: the policies and triggers decide before bytes
-move. The *final* write happens as the service role once the bytes lie whole. This is how the real server
-does it, so triggers see here what they see there.
+A *probe* writes the row as the caller and rolls back, so policies and triggers decide before bytes move. The
+service role writes the row finally, when all bytes are there. The real server does the same, so triggers see
+the same here.
 
-supabase-js puts a form's file under the empty field name after `cacheControl` and `metadata`; supabase-py
-under `file`. Whatever its name, the first part with a file name is the file, and as on the real server
-fields after it are not looked at.
+The first part of a form with a file name is the file. Its field is empty in supabase-js, `file` in
+supabase-py. As on the real server, fields after it are ignored.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from embedded_supabase.storage.signatures import UPLOAD_SECONDS
 PROBE_VERSION = "1"
 MAX_FIELDS_BYTES = 1 << 20
 EVENT_BYTES = 64
-"""What each event counts towards that limit, so that empty parts are not endless."""
+"""Each parser event counts this much towards the limit, so empty parts are limited too."""
 _KINDS = ("part_data", "part_end", "header_field", "header_value", "header_end", "headers_finished", "end")
 
 
@@ -65,10 +64,10 @@ async def probe(call: Call, bucket: str, name: str, metadata: Any = None, user_m
 
 
 async def write(call: Call, query: str, values: dict[str, Any]) -> DictRow:
-    """The final write of a version whose bytes lie in place; the row.
+    """Write the final row of a version whose bytes are stored; return the row. Raises `StorageError`.
 
-    Of two first uploads at once both succeed, the later as an overwrite. The bytes of a refused write
-    are removed, as are those that a successful one replaces. Raises `StorageError`.
+    Two first uploads at once both succeed; the later one overwrites. The bytes of a refused write are
+    removed, and so are replaced bytes.
     """
     try:
         row = await call.row(query, absent="NoSuchKey", service=True, **values)
@@ -81,7 +80,7 @@ async def write(call: Call, query: str, values: dict[str, Any]) -> DictRow:
 
 
 def _is_rolled_back(error: StorageError) -> bool:
-    """Whether the database said no. A lost connection leaves it open: then the sweep decides by the row."""
+    """Whether the write is undone for certain. After a lost connection it is not: the sweep decides later."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error):
         return error.code == "NoSuchKey"
@@ -89,7 +88,7 @@ def _is_rolled_back(error: StorageError) -> bool:
 
 
 async def upload(call: Call) -> Result:
-    """`POST` makes an object, or overwrites with `x-upsert`; `PUT`, and a signed URL, as they say."""
+    """`POST` makes an object; it overwrites with `x-upsert`. `PUT` always overwrites."""
     bucket, key = await call.bucket(), call.key
     candidate, chunks = await _read_candidate(call)
     check_mime_type(candidate.mime_type, bucket["allowed_mime_types"])
@@ -118,7 +117,7 @@ async def upload_signed(call: Call) -> Result:
 
 
 def build_signed_path(route: str, path: str, token: str) -> str:
-    """Clients encode the rest themselves; a question mark would begin the query."""
+    """Encode the question mark, which would begin the query. Clients encode the rest."""
     return f"{route}/{path.replace('?', '%3F')}?token={token}"
 
 
@@ -144,11 +143,11 @@ async def _read_candidate(call: Call) -> tuple[Candidate, AsyncIterator[bytes]]:
     return Candidate(call.bucket_id, call.key, mime_type, cache_control, user_metadata, encoding), chunks
 
 
-# -- forms, read as a stream: the fields before the file, then its bytes as they arrive ---------------
+# -- forms, read as a stream -------------------------------------------------------------------------
 
 
 class Form:
-    """A form read as far as its file."""
+    """A multipart form: its fields, then the bytes of its file as they arrive."""
 
     def __init__(self, body: AsyncIterator[bytes], content_type: str) -> None:
         self.fields: dict[str, str] = {}
@@ -156,7 +155,7 @@ class Form:
         self._events = _events(body, parse_options_header(content_type)[1].get(b"boundary", b""))
 
     async def read_fields(self) -> None:
-        """Read on until the file begins. Raises `InvalidRequest` where there is none."""
+        """Read until the file begins. Raises `InvalidRequest` without a file."""
         headers: defaultdict[bytes, bytes] = defaultdict(bytes)
         header = name = value = b""
         size = 0
@@ -184,7 +183,7 @@ class Form:
         raise invalid_request("No content provided")
 
     async def file(self) -> AsyncIterator[bytes]:
-        """The file's bytes; then the rest of the body, which is read and forgotten.
+        """The file's bytes. The rest of the body is read and ignored.
 
         Raises `InvalidRequest` when the body stops before its closing boundary.
         """
@@ -199,7 +198,7 @@ class Form:
 
 
 async def _events(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[tuple[str, bytes]]:
-    """What the parser finds, by the name of its callback."""
+    """The parser's events, by the name of the callback."""
     found: deque[tuple[str, bytes]] = deque()
 
     def noting(kind: str) -> Callable[..., None]:

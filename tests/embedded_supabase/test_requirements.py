@@ -37,7 +37,7 @@ def run_without(names: Iterable[str], folder: Path, *arguments: str) -> subproce
     environment = {name: value for name, value in os.environ.items() if name != "SOUNDSCAPE_POSTGRES_BIN"}
     environment["PYTHONPATH"] = os.pathsep.join([str(packages), str(ROOT)])
     # -S leaves the usual packages out: the folder of links stands in their place.
-    command = [sys.executable, "-S", "-m", "soundscape.cli.app", *arguments]
+    command = [sys.executable, "-S", "-m", "soundscape", *arguments]
     return subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
