@@ -31,7 +31,7 @@ import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 
 from soundscape.cli.demo import sounds
-from soundscape.project.visitor import Visitor, signed_up
+from soundscape.project.visitor import Visitor, signed_up_visitor
 
 CLIP_S = 10.0
 WANTED_S = 1.0
@@ -105,7 +105,7 @@ async def measure(url: str, key: str, clips: int) -> tuple[list[dict[str, float]
                 break
             await asyncio.sleep(0.2)
         async with (
-            signed_up(url, key, called="latency") as visitor,
+            signed_up_visitor(url, key, called="latency") as visitor,
             visitor.listening(lambda row: events.put_nowait((time.monotonic(), row))),
         ):
             await one(visitor, clip(1000), events)  # connections opened, plans cached

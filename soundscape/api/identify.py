@@ -24,7 +24,7 @@ from soundscape.api.rates import TooManyRequests
 from soundscape.api.tokens import Caller
 from soundscape.audio.limits import Limits
 from soundscape.errors import AnalysisCrashed, ProjectError, RequestRefused
-from soundscape.project.client import http_client, translated
+from soundscape.project.client import http_client, translate_errors
 from soundscape.project.fingerprint_index import CLAIM_KINDS, describe_evidence
 from soundscape.project.matching import match_fingerprint
 from soundscape.sandbox.parent import Sandbox
@@ -256,7 +256,7 @@ class Identifier:
         """Read those of the recordings that the caller may see."""
         if not recordings:
             return {}
-        with translated("reading recordings as the caller"):
+        with translate_errors("reading recordings as the caller"):
             response = await self._http.get(
                 f"{self._settings.supabase_url}/rest/v1/audio_files",
                 params={"select": "id,title,user_id", "id": f"in.({','.join(recordings)})"},

@@ -23,10 +23,10 @@ MAX_ROWS = 1000
 
 def run_with_ledger(work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work(ledger)` against the project that the environment names."""
-    from soundscape.project.functions import ask
+    from soundscape.project.functions import call_project
     from soundscape.project.job_listing import Ledger
 
-    return ask(Ledger, work)
+    return call_project(Ledger, work)
 
 
 def _show(value: Any, as_json: bool, *tables: Any) -> None:

@@ -85,10 +85,10 @@ def evaluate(
 
 def _run_with_project(work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work(recommendations)` against the project that the environment names."""
-    from soundscape.project.functions import ask
+    from soundscape.project.functions import call_project
     from soundscape.project.recommendations import Recommendations
 
-    return ask(Recommendations, work)
+    return call_project(Recommendations, work)
 
 
 @app.command()

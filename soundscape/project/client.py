@@ -46,7 +46,7 @@ async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Turn the clients' exceptions into a `ProjectError`, or the kind of one that fits."""
     try:
         yield

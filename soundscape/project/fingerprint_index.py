@@ -10,7 +10,7 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soundscape.project.client import translated
+from soundscape.project.client import translate_errors
 from soundscape.project.functions import Functions
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class FingerprintIndex(Functions):
             all_owners=everybody,
             for_recording=exclude,
         )
-        with translated("fingerprint_candidates"):
+        with translate_errors("fingerprint_candidates"):
             return [
                 Candidate(
                     row["audio_id"], int(row["lag_frames"]), int(row["pairs"]), len(keys), int(row["among"])
@@ -111,7 +111,7 @@ class FingerprintIndex(Functions):
         from soundscape.audio.fingerprint import Fingerprint
 
         rows = await self._call("stored_fingerprints", recordings=recordings)
-        with translated("stored_fingerprints"):
+        with translate_errors("stored_fingerprints"):
             packed = {str(row["audio_id"]): base64.b64decode(row["peaks"]) for row in rows}
         return {audio_id: Fingerprint.from_bytes(peaks) for audio_id, peaks in packed.items()}
 
@@ -120,7 +120,7 @@ class FingerprintIndex(Functions):
         from soundscape.audio.fingerprint import VERSION
 
         rows = await self._call("unindexed_recordings", version=VERSION, max_recordings=limit, after=after)
-        with translated("unindexed_recordings"):
+        with translate_errors("unindexed_recordings"):
             return [UnindexedRecording(row["audio_id"], row["object_version"], row["path"]) for row in rows]
 
     async def add(
@@ -139,7 +139,7 @@ class FingerprintIndex(Functions):
     async def list_uncompared(self, limit: int) -> list[UncomparedRecording]:
         """List recordings that were written to the index at the same time as others."""
         rows = await self._call("pending_comparisons", max_fingerprints=limit)
-        with translated("pending_comparisons"):
+        with translate_errors("pending_comparisons"):
             return [
                 UncomparedRecording(str(row["audio_id"]), [str(other) for other in row["others"]])
                 for row in rows

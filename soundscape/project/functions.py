@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from supabase import AsyncClient
 
-from soundscape.project.client import connect, translated
+from soundscape.project.client import connect, translate_errors
 from soundscape.settings import ProjectSettings
 
 T = TypeVar("T")
@@ -16,17 +16,17 @@ F = TypeVar("F", bound="Functions")
 
 
 class Functions:
-    """Some of them, under names of ours. Methods raise what `translated` raises."""
+    """Some of them, under names of ours. Methods raise what `translate_errors` raises."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
     async def _call(self, function: str, /, **arguments: Any) -> Any:
-        with translated(function):
+        with translate_errors(function):
             return (await self._client.rpc(function, arguments).execute()).data
 
 
-def ask(kind: type[F], work: Callable[[F], Awaitable[T]]) -> T:
+def call_project(kind: type[F], work: Callable[[F], Awaitable[T]]) -> T:
     """Run `work(functions)` against the project that the environment names: for the command line.
 
     Raises `SettingsError`, and whatever `work` raises.

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Batch:
+class ReanalysisBatch:
     """One batch of a backfill."""
 
     found: int
@@ -94,7 +94,7 @@ class Ledger(Functions):
         most: int = 500,
         plan: bool = False,
         limit: int | None = None,
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncIterator[ReanalysisBatch]:
         """Ask for this version of the analysis for every recording that lacks it, batch by batch.
 
         filters: each `{column, op, value}`. limit: at most so many. Stopped anywhere, another call goes on:
@@ -111,7 +111,7 @@ class Ledger(Functions):
                 after=after,
                 plan=plan,
             )
-            batch = Batch(**answer)
+            batch = ReanalysisBatch(**answer)
             yield batch
             if batch.done:
                 return

@@ -13,7 +13,7 @@ from storage3.exceptions import StorageApiError
 from supabase import AsyncClient
 
 from soundscape.errors import PolicyRefusal, ProjectError, ProjectUnreachable
-from soundscape.project.client import translated
+from soundscape.project.client import translate_errors
 from soundscape.project.object_name import ObjectNameRefused, check_object_name
 
 AUDIO_BUCKET = "audio-files"
@@ -77,7 +77,7 @@ class Objects:
         """
         check_object_name(name)
         expected = expected or ObjectVersion()
-        with translated(f"reading {bucket}/{name}"):
+        with translate_errors(f"reading {bucket}/{name}"):
             try:
                 url, _ = await asyncio.gather(
                     self._sign(bucket, name), self._check_version(bucket, name, expected)
@@ -138,7 +138,7 @@ class Objects:
 
     async def store(self, bucket: str, name: str, file: FileIO, *, content_type: str) -> None:
         """Upload an open file. An object of the same name is replaced."""
-        with translated(f"writing {bucket}/{name}"):
+        with translate_errors(f"writing {bucket}/{name}"):
             await self._client.storage.from_(bucket).upload(
                 name,
                 file,
@@ -147,7 +147,7 @@ class Objects:
 
     async def remove(self, bucket: str, names: list[str]) -> None:
         """Delete objects. Names that do not exist are no error."""
-        with translated(f"deleting from {bucket}"):
+        with translate_errors(f"deleting from {bucket}"):
             await self._client.storage.from_(bucket).remove(names)
 
 

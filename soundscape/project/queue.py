@@ -9,7 +9,7 @@ from typing import Any, Literal
 from supabase import AsyncClient
 
 from soundscape.errors import Refusal
-from soundscape.project.client import translated
+from soundscape.project.client import translate_errors
 from soundscape.project.functions import Functions
 
 Ending = Literal["refused", "dead", "queued"]
@@ -64,7 +64,7 @@ class Queue(Functions):
             lease_s=lease_s,
             holding=None if held_tokens is None else list(held_tokens),
         )
-        with translated("claim_jobs"):
+        with translate_errors("claim_jobs"):
             # By name: a newer project may return columns that this worker does not know.
             return [Job(**{field.name: row[field.name] for field in fields(Job)}) for row in rows]
 

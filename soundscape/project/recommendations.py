@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from soundscape.project.client import translated
+from soundscape.project.client import translate_errors
 from soundscape.project.functions import Functions
 
 PEOPLE_AT_ONCE = 500
@@ -43,7 +43,7 @@ class Recommendations(Functions):
     async def begin(self, *, every_h: float | None = None) -> FitLease | NotNow:
         """Take the lease, unless somebody has it or `every_h` hours have not passed since the last."""
         answer = await self._call("begin_fit", every_h=every_h)
-        with translated("begin_fit"):
+        with translate_errors("begin_fit"):
             if "token" in answer:
                 return FitLease(
                     answer["token"], answer["space"], answer["listed"], answer["in_force"], answer["weights"]

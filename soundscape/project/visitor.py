@@ -123,7 +123,7 @@ async def sign_up(url: str, public_key: str, *, called: str) -> Visitor:
 
 
 @asynccontextmanager
-async def signed_up(url: str, public_key: str, *, called: str = "demo") -> AsyncIterator[Visitor]:
+async def signed_up_visitor(url: str, public_key: str, *, called: str = "demo") -> AsyncIterator[Visitor]:
     """The same, with the sockets closed afterwards."""
     visitor = await sign_up(url, public_key, called=called)
     try:

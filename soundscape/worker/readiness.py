@@ -11,7 +11,7 @@ from supabase import AsyncClient
 
 from soundscape.audio.tagging import models
 from soundscape.errors import ProjectError
-from soundscape.project.client import translated
+from soundscape.project.client import translate_errors
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET
 from soundscape.sandbox.confinement import Protections
 
@@ -54,12 +54,12 @@ class ProjectHealth:
             return self._checks
 
     async def _ask_database(self) -> None:
-        with translated("reading audio_files"):
+        with translate_errors("reading audio_files"):
             await self._client.table("audio_files").select("id").limit(1).execute()
 
     async def _ask_storage(self) -> None:
         for bucket in (AUDIO_BUCKET, WAVEFORM_BUCKET):
-            with translated(f"looking for the bucket {bucket}"):
+            with translate_errors(f"looking for the bucket {bucket}"):
                 await self._client.storage.get_bucket(bucket)
 
 

@@ -33,7 +33,7 @@ from storage3.utils import StorageException
 
 from soundscape.cli.embedded_project import Project
 from soundscape.deploy.database import apply
-from soundscape.project.visitor import Visitor, signed_up
+from soundscape.project.visitor import Visitor, signed_up_visitor
 from tests import embedded
 from tests.waiting import until
 
@@ -119,7 +119,9 @@ async def upload(visitor: Visitor, name: str, data: bytes) -> None:
 
 
 async def upload_all(scene: Scene, count: int) -> None:
-    async with signed_up(scene.project.url, scene.project.keys.publishable_key, called="chaos") as visitor:
+    async with signed_up_visitor(
+        scene.project.url, scene.project.keys.publishable_key, called="chaos"
+    ) as visitor:
         names = [f"{visitor.user_id}/{index}.wav" for index in range(count)]
         some = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
@@ -277,7 +279,9 @@ def held_job(scene: Scene) -> tuple[Member, int]:
     """A long recording is uploaded; who analyses it, and the job."""
 
     async def one() -> None:
-        async with signed_up(scene.project.url, scene.project.keys.publishable_key, called="chaos") as user:
+        async with signed_up_visitor(
+            scene.project.url, scene.project.keys.publishable_key, called="chaos"
+        ) as user:
             await upload(user, f"{user.user_id}/long.wav", clip(1, LONG_CLIP_S))
 
     asyncio.run(one())

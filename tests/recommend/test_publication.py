@@ -21,7 +21,7 @@ from benchmarks.made_choices import serving_weights
 from soundscape.cli.app import app
 from soundscape.cli.embedded_project import Project
 from soundscape.errors import RecommendationError
-from soundscape.project.functions import ask
+from soundscape.project.functions import call_project
 from soundscape.project.recommendations import FitLease, Recommendations
 from soundscape.recommend import fit as fitting
 from soundscape.recommend import publication
@@ -199,7 +199,7 @@ def test_what_is_measured_is_what_is_served_after_very_many_choices(library: Lib
         scores = model.scores_with_skips(signed[row], recency[row])[0]
         return dict(zip(interactions.items, scores.tolist(), strict=True))
 
-    expected = ask(Recommendations, measured)
+    expected = call_project(Recommendations, measured)
     popularity = {
         str(row["audio_id"]): row["popularity"]
         for row in library.sql("select audio_id, popularity from soundscape.item_factors")
@@ -345,10 +345,10 @@ def test_a_fit_is_given_the_row_of_weights_that_serves(library: Library) -> None
         return ServingWeights.from_row(lease.weights)
 
     # What tests and benchmarks read from the migration is the row of a new project.
-    assert ask(Recommendations, weights) == serving_weights()
+    assert call_project(Recommendations, weights) == serving_weights()
     library.sql("update soundscape.recommendation_weights set skipped = 0.1, max_skips = 2")
     try:
         changed = replace(serving_weights(), skipped=0.1, max_skips=2)
-        assert ask(Recommendations, weights) == changed
+        assert call_project(Recommendations, weights) == changed
     finally:
         library.sql("update soundscape.recommendation_weights set skipped = default, max_skips = default")

@@ -13,7 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from soundscape.audio.fingerprint import Fingerprint, Keys, make_query_keys, make_stored_keys
-from soundscape.worker.duplicates import entry
+from soundscape.project.fingerprint_index import make_entry
 from tests.waiting import LIMIT_S, until
 
 from .conftest import RESULT, Database, Row
@@ -37,7 +37,7 @@ def excerpt(whole: Fingerprint, first: int, last: int) -> Fingerprint:
 def result(seed: int, **more: Any) -> Row:
     """An analysis of other bytes for every seed."""
     source = RESULT["source"] | {"sha256": f"{seed:064x}", "pcm_sha256": f"{seed:064x}"}
-    return RESULT | {"source": source, "index": entry(heard(seed))} | more
+    return RESULT | {"source": source, "index": make_entry(heard(seed))} | more
 
 
 def ready(db: Database, owner: str, analysis: Row, *, public: bool = False) -> str:
@@ -138,7 +138,7 @@ def test_what_lies_beyond_the_frames_of_a_posting_is_kept_but_not_looked_up(db: 
 
 
 def test_only_one_version_compares_with_itself(db: Database, alice: str) -> None:
-    ready(db, alice, result(1) | {"index": entry(heard(1)) | {"version": 2}})
+    ready(db, alice, result(1) | {"index": make_entry(heard(1)) | {"version": 2}})
     assert candidates(db, make_stored_keys(heard(1)), everybody=True) == []
 
 
@@ -147,7 +147,7 @@ def test_the_same_fingerprint_again_is_not_written_again(db: Database, alice: st
     number = db.value("select number from soundscape.fingerprints")
     again(db, audio_id, result(1))
     assert db.value("select number from soundscape.fingerprints") == number
-    again(db, audio_id, result(1) | {"index": entry(heard(7))})
+    again(db, audio_id, result(1) | {"index": make_entry(heard(7))})
     assert candidates(db, make_stored_keys(heard(1)), everybody=True) == []
     assert candidates(db, make_stored_keys(heard(7)), everybody=True)[0][0] == audio_id
 
@@ -233,7 +233,7 @@ def test_private_copies_do_not_crowd_out_what_one_sees(
     for viewer in (bob, carol):
         assert {found for found, _, _ in candidates(db, keys, viewer=viewer)} == {public}
     # Of somebody's own, what they see is asked for without naming them.
-    mine = ready(db, carol, result(2) | {"index": entry(heard(1))})
+    mine = ready(db, carol, result(2) | {"index": make_entry(heard(1))})
     assert {found for found, _, _ in candidates(db, keys, besides=mine)} == {public}
 
 
@@ -331,7 +331,7 @@ def test_postings_change_places_with_what_everybody_sees(db: Database, alice: st
             db.rows(statement, *values, audio_id)
             assert places() == expected
         assert places() == expected
-    again(db, audio_id, result(1) | {"index": entry(heard(7))})
+    again(db, audio_id, result(1) | {"index": make_entry(heard(7))})
     db.rows("update public.audio_files set is_public = false where id = %s", other)
     assert listed_postings(db) == 0
     db.rows("delete from public.audio_files")
@@ -363,7 +363,7 @@ def test_a_claim_does_not_tell_how_much_is_private(
 ) -> None:
     """Everybody reads what is claimed of two public recordings; its odds are by the number of keys."""
     first = ready(db, alice, result(1), public=True)
-    ready(db, bob, result(2) | {"index": entry(heard(1))}, public=True)
+    ready(db, bob, result(2) | {"index": make_entry(heard(1))}, public=True)
     third = ready(db, bob, result(3), public=True)
     ask = "select distinct among from public.fingerprint_candidates(%s, %s, 1, 9, null, %s, %s)"
 
@@ -393,7 +393,7 @@ def test_recordings_analysed_before_are_listed_and_indexed(db: Database, alice: 
     assert [
         str(r["audio_id"]) for r in db.rows("select * from public.unindexed_recordings(1, 9, %s)", first)
     ] == [second]
-    found = Jsonb({"index": entry(heard(1)), "matches": []})
+    found = Jsonb({"index": make_entry(heard(1)), "matches": []})
     index = "select public.index_recording(%s, %s, %s)"
     assert db.value(index, first, "of other bytes", found) is False
     assert db.value(index, first, listed[0]["object_version"], found) is True

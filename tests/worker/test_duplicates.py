@@ -22,7 +22,7 @@ from soundscape.cli.embedded_project import Project
 from soundscape.project.client import connect
 from soundscape.project.fingerprint_index import FingerprintIndex
 from soundscape.project.objects import Objects
-from soundscape.project.visitor import Visitor, signed_up
+from soundscape.project.visitor import Visitor, signed_up_visitor
 from soundscape.worker.duplicates import find_claims, index_older_recordings
 from tests.audio.fingerprint.sounds import SAMPLE_RATE, Samples, faster, melody
 from tests.waiting import LIMIT_S
@@ -80,8 +80,8 @@ async def claims(visitor: Visitor) -> list[dict[str, Any]]:
 def test_an_owner_is_told_what_was_there_before(embedded: Project) -> None:
     async def scenario() -> None:
         async with (
-            signed_up(embedded.url, embedded.keys.publishable_key, called="first") as first,
-            signed_up(embedded.url, embedded.keys.publishable_key, called="second") as second,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="first") as first,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="second") as second,
         ):
             y = melody(401, 24.0)
             whole = await added(first, wav(y), title="whole.wav", public=True)
@@ -111,8 +111,8 @@ def test_what_a_claim_says_does_not_depend_on_what_is_private(
 
     async def scenario() -> None:
         async with (
-            signed_up(embedded.url, embedded.keys.publishable_key, called="first") as first,
-            signed_up(embedded.url, embedded.keys.publishable_key, called="second") as second,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="first") as first,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="second") as second,
             connect(embedded.url, embedded.keys.secret_key) as (client, _),
         ):
             y = melody(441, 24.0)
@@ -148,7 +148,7 @@ def test_what_a_claim_says_does_not_depend_on_what_is_private(
 def test_what_was_analysed_before_is_indexed(embedded: Project) -> None:
     async def scenario() -> None:
         async with (
-            signed_up(embedded.url, embedded.keys.publishable_key, called="owner") as owner,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="owner") as owner,
             connect(embedded.url, embedded.keys.secret_key) as (client, http),
         ):
             y = melody(421, 24.0)
@@ -183,8 +183,8 @@ async def asked(visitor: Visitor, url: str, data: bytes, *, form: bool = False) 
 def test_a_snippet_is_identified_among_what_its_asker_sees(embedded: Project) -> None:
     async def scenario() -> None:
         async with (
-            signed_up(embedded.url, embedded.keys.publishable_key, called="owner") as owner,
-            signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="owner") as owner,
+            signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="asker") as asker,
         ):
             y = melody(411, 24.0)
             whole = await added(owner, wav(y), title="song.wav")
@@ -226,7 +226,7 @@ def test_a_snippet_is_identified_among_what_its_asker_sees(embedded: Project) ->
 
 def test_a_form_that_cannot_be_read(embedded: Project) -> None:
     async def scenario() -> list[tuple[int, str]]:
-        async with signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker:
+        async with signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="asker") as asker:
             session = await asker.client.auth.get_session()
             assert session is not None
             named = b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n'
@@ -275,7 +275,7 @@ def test_silent_clients_keep_nobody_out(embedded: Project) -> None:
         async with AsyncExitStack() as opened:
             visitors = [
                 await opened.enter_async_context(
-                    signed_up(embedded.url, embedded.keys.publishable_key, called=f"silent-{n}")
+                    signed_up_visitor(embedded.url, embedded.keys.publishable_key, called=f"silent-{n}")
                 )
                 for n in range(5)
             ]
@@ -297,7 +297,7 @@ def test_silent_clients_keep_nobody_out(embedded: Project) -> None:
 
 def test_what_is_no_snippet_is_refused_by_name(embedded: Project) -> None:
     async def scenario() -> list[tuple[int, str]]:
-        async with signed_up(embedded.url, embedded.keys.publishable_key, called="asker") as asker:
+        async with signed_up_visitor(embedded.url, embedded.keys.publishable_key, called="asker") as asker:
             answers = [
                 await asked(asker, embedded.url, b""),
                 await asked(asker, embedded.url, b"no sound at all" * 100),

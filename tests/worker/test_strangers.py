@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from soundscape.cli.embedded_project import Project
-from soundscape.project.visitor import signed_up
+from soundscape.project.visitor import signed_up_visitor
 from tests import embedded
 
 STATE = """
@@ -118,7 +118,7 @@ def project(data_dirs: Path) -> Iterator[Project]:
 
 @pytest.mark.parametrize("seed", [1])
 async def test_strangers(project: Project, seed: int) -> None:
-    async with signed_up(project.url, project.keys.publishable_key, called="stranger") as stranger:
+    async with signed_up_visitor(project.url, project.keys.publishable_key, called="stranger") as stranger:
         session = await stranger.client.auth.get_session()
         assert session is not None
     before = state(project)

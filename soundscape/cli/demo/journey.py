@@ -15,7 +15,7 @@ from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import acreate_client
 
-from soundscape.project.visitor import Visitor, signed_up
+from soundscape.project.visitor import Visitor, signed_up_visitor
 
 FINAL = frozenset({"ready", "failed", "rejected"})
 SILENCE_S = 180.0
@@ -149,7 +149,7 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
     waveform_path = (recording.features or {})["waveform_path"]
     anonymous = await acreate_client(url, public_key)
     tries: list[Trespass] = []
-    async with signed_up(url, public_key) as stranger:
+    async with signed_up_visitor(url, public_key) as stranger:
         for who, client in (("another user", stranger.client), ("nobody", anonymous)):
             storage = client.storage
             attempts: dict[str, Awaitable[Any]] = {

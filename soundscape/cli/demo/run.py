@@ -23,7 +23,7 @@ from embedded_supabase.errors import EmbeddedError
 from soundscape.cli.demo import report, sounds
 from soundscape.cli.demo.journey import Guest, Recording, selected, trespass
 from soundscape.cli.embedded_project import Project, get_command, run_project
-from soundscape.project.visitor import signed_up
+from soundscape.project.visitor import signed_up_visitor
 
 READY_TIMEOUT_S = 180.0
 READY_POLL_S = 0.2
@@ -79,7 +79,7 @@ async def _journey(project: Project, files: Sequence[Path], console: Console) ->
     recordings = [Recording(path) for path in files]
     key = project.keys.publishable_key
     fell_short: list[str] = []
-    async with signed_up(project.url, key) as visitor:
+    async with signed_up_visitor(project.url, key) as visitor:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
