@@ -71,7 +71,8 @@ begin
     execute format(
         'comment on function public.%I(%s) is %L', function_name, private.signature, private.comment);
     execute format(
-        'revoke all on function soundscape.%1$I(%2$s), public.%1$I(%2$s) from public, anon, authenticated, service_role',
+        'revoke all on function soundscape.%1$I(%2$s), public.%1$I(%2$s) '
+        'from public, anon, authenticated, service_role',
         function_name, private.signature);
     execute format(
         'grant execute on function soundscape.%1$I(%2$s), public.%1$I(%2$s) to %3$I',

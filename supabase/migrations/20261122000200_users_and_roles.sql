@@ -136,7 +136,8 @@ language sql stable security definer set search_path = ''
 return exists (
     select from public.user_roles r join public.role_permissions p on p.role = r.role
     where r.user_id = somebody and p.permission = requested_permission);
-comment on function soundscape.has_permission(uuid, public.app_permission) is 'Whether this user has a role with this permission.';
+comment on function soundscape.has_permission(uuid, public.app_permission)
+    is 'Whether this user has a role with this permission.';
 
 create function soundscape.authorize(requested_permission public.app_permission) returns boolean
 language sql stable security definer set search_path = ''

@@ -51,7 +51,8 @@ create function soundscape.document_words(words text) returns tsvector
 language sql immutable parallel safe set search_path = ''
 -- Last letters come after the text, where they are in the way of no phrase.
 return (
-    select to_tsvector('pg_catalog.simple', concat_ws(' ', soundscape.pair_letters(plain), soundscape.last_letters(plain)))
+    select to_tsvector('pg_catalog.simple', concat_ws(' ', soundscape.pair_letters(plain),
+        soundscape.last_letters(plain)))
     from soundscape.plain_words(coalesce(words, '')) as plain);
 comment on function soundscape.document_words(text) is 'A text as search keeps it.';
 
@@ -130,7 +131,8 @@ create index audio_files_by_title on public.audio_files (soundscape.fold(title),
 create index audio_files_by_duration on public.audio_files (duration, id);
 create index audio_files_by_license on public.audio_files (license, created_at desc);
 create unique index audio_files_by_object on public.audio_files (object_id);
-create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued', 'analyzing');
+create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued',
+    'analyzing');
 
 comment on table public.audio_files
     is 'Recordings. What people wrote about a sound, and how far its analysis has come.';
@@ -163,8 +165,8 @@ comment on column public.audio_files.hidden_at
     is 'When a moderator hid it from everybody but its owner; null otherwise.';
 comment on column public.audio_files.hidden_reason is 'Why it was hidden, for its owner to read.';
 comment on column public.audio_files.heard
-    is 'What the analysis heard: the strongest 30 labels of audio_tags, each with its share of the recording times its '
-       'confidence, 0 to 1.';
+    is 'What the analysis heard: the strongest 30 labels of audio_tags, each with its share of the recording times '
+       'its confidence, 0 to 1.';
 comment on column public.audio_files.is_listed is 'Public and not hidden: everybody may find and hear it.';
 comment on column public.audio_files.labels
     is 'The owner''s tags and what was heard, in lower case and without accents: what filters and facets compare.';

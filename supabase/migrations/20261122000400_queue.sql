@@ -41,8 +41,8 @@ comment on column soundscape.jobs.analysis_version
 comment on column soundscape.jobs.queue is 'The pgmq queue; uploads are taken before backfills.';
 comment on column soundscape.jobs.msg_id is 'The message in that queue; null while it waits for its owner''s turn.';
 comment on column soundscape.jobs.state
-    is 'queued → running → succeeded | refused | dead; superseded by newer bytes or a newer analysis, cancelled by the '
-       'owner, the operator or with the object.';
+    is 'queued → running → succeeded | refused | dead; superseded by newer bytes or a newer analysis, cancelled by '
+       'the owner, the operator or with the object.';
 comment on column soundscape.jobs.attempt is 'How often it was claimed; with msg_id the token that fences the holder.';
 comment on column soundscape.jobs.excused
     is 'How many of those attempts ended through no fault of the recording: the network, a worker that was stopped.';
@@ -54,8 +54,8 @@ comment on column soundscape.jobs.error_message is 'What the last failure said.'
 comment on column soundscape.jobs.trace_id is 'One id through upload, job and logs.';
 comment on column soundscape.jobs.created_at is 'When it was asked for.';
 comment on column soundscape.jobs.lined_up_at
-    is 'Since when it is in its owner''s line: set anew as it goes to the end, having failed in passing too often in a '
-       'row.';
+    is 'Since when it is in its owner''s line: set anew as it goes to the end, having failed in passing too often in '
+       'a row.';
 comment on column soundscape.jobs.started_at is 'When it was first claimed.';
 comment on column soundscape.jobs.finished_at is 'When it ended.';
 -- One live job a recording: a newer one supersedes it.
@@ -63,7 +63,8 @@ create unique index jobs_live on soundscape.jobs (audio_id) where state in ('que
 create index jobs_by_recording on soundscape.jobs (audio_id, id desc);
 create index jobs_in_flight on soundscape.jobs (user_id, queue)
     where state in ('queued', 'running') and msg_id is not null;
-create index jobs_waiting on soundscape.jobs (queue, user_id, lined_up_at, id) where state = 'queued' and msg_id is null;
+create index jobs_waiting on soundscape.jobs (queue, user_id, lined_up_at, id) where state = 'queued'
+    and msg_id is null;
 create index jobs_by_state on soundscape.jobs (state, id desc);
 create index jobs_by_owner on soundscape.jobs (user_id, id desc);
 create index jobs_by_end on soundscape.jobs (finished_at) where finished_at is not null;

@@ -10,13 +10,14 @@ comment on function soundscape.max_attempts()
 
 create function soundscape.max_excused_failures() returns integer
 language sql immutable parallel safe set search_path = '' return 50;
-comment on function soundscape.max_excused_failures() is 'Passing failures before a job is dead: some two hours of them.';
+comment on function soundscape.max_excused_failures()
+    is 'Passing failures before a job is dead: some two hours of them.';
 
 create function soundscape.failures_before_requeue() returns integer
 language sql immutable parallel safe set search_path = '' return 3;
 comment on function soundscape.failures_before_requeue()
-    is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do not '
-       'hold up the others.';
+    is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do '
+       'not hold up the others.';
 
 create function soundscape.backoff_s(base_s integer, failures integer) returns integer
 language sql volatile set search_path = ''
@@ -24,6 +25,37 @@ language sql volatile set search_path = ''
 return greatest(1, round(random() * least(300, base_s * power(2, least(failures - 1, 16)))));
 comment on function soundscape.backoff_s(integer, integer)
     is 'Seconds until the next try: exponential in the failures so far, at most 300, with full jitter.';
+
+create function soundscape.return_to_line(job soundscape.jobs) returns void
+language sql security definer set search_path = '' as $$
+    select pgmq.delete(job.queue, job.msg_id);
+    update soundscape.jobs set state = 'queued', msg_id = null, worker = null, lease_expires_at = null
+    where id = job.id;
+    update public.audio_files set status = 'queued' where id = job.audio_id and status = 'analyzing';
+$$;
+comment on function soundscape.return_to_line(soundscape.jobs)
+    is 'Takes a job out of the queue again, because its owner has too many in flight. It waits until its owner has a '
+       'free place.';
+
+create function soundscape.start_job(job soundscape.jobs, worker text, lease_s integer) returns soundscape.jobs
+language plpgsql security definer set search_path = '' as $$
+declare
+    started soundscape.jobs;
+begin
+    update soundscape.jobs j
+    set state = 'running', worker = start_job.worker, attempt = j.attempt + 1, retry_at = null,
+        started_at = coalesce(j.started_at, now()),
+        lease_expires_at = clock_timestamp() + make_interval(secs => lease_s)
+    where j.id = job.id
+    returning * into started;
+    update public.audio_files set status = 'analyzing', trace_id = started.trace_id
+    where id = started.audio_id and status = 'queued';
+    perform soundscape.admit(started.user_id, started.queue);
+    return started;
+end
+$$;
+comment on function soundscape.start_job(soundscape.jobs, text, integer)
+    is 'Marks a locked job as running for a worker, and admits the owner''s next job to the queue.';
 
 create function soundscape.claim_next(
     wanted_queue text, worker text, lease_s integer, owners_held uuid[]
@@ -72,37 +104,25 @@ begin
             continue;
         end if;
         if job.attempt - job.excused >= soundscape.max_attempts() then
-            perform soundscape.end_job(job, 'dead', 'failed', coalesce(job.error_code, 'analysis_crashed'), job.error_message);
+            perform soundscape.end_job(job, 'dead', 'failed', coalesce(job.error_code, 'analysis_crashed'),
+                job.error_message);
             continue;
         end if;
         if (select count(*) from soundscape.jobs j
             where j.user_id = job.user_id and j.queue = wanted_queue and j.state = 'running' and j.msg_id is not null
               and j.id <> job.id) >= (select s.in_flight_per_owner from soundscape.queue_settings s)
         then
-            -- Out of the queue and back into the line.
-            perform pgmq.delete(wanted_queue, message.msg_id);
-            update soundscape.jobs set state = 'queued', msg_id = null, worker = null, lease_expires_at = null
-            where id = job.id;
-            update public.audio_files set status = 'queued' where id = recording and status = 'analyzing';
+            perform soundscape.return_to_line(job);
             continue;
         end if;
 
-        update soundscape.jobs j
-        set state = 'running', worker = claim_next.worker, attempt = j.attempt + 1, retry_at = null,
-            started_at = coalesce(j.started_at, now()),
-            lease_expires_at = clock_timestamp() + make_interval(secs => lease_s)
-        where j.id = job.id
-        returning * into job;
-        update public.audio_files set status = 'analyzing', trace_id = job.trace_id
-        where id = recording and status = 'queued';
-        perform soundscape.admit(job.user_id, wanted_queue);
-        return job;
+        return soundscape.start_job(job, worker, lease_s);
     end loop;
 end
 $$;
 comment on function soundscape.claim_next(text, text, integer, uuid[])
-    is 'Take the next job of one queue; null where nothing stands there for us. owners_held: the owners whose lock this '
-       'transaction holds already.';
+    is 'Take the next job of one queue; null where nothing stands there for us. owners_held: the owners whose lock '
+       'this transaction holds already.';
 
 create function soundscape.claim_jobs(
     worker text, max_jobs integer default 1, lease_s integer default 60, holding text[] default null
@@ -155,9 +175,9 @@ begin
 end
 $$;
 comment on function soundscape.claim_jobs(text, integer, integer, text[])
-    is 'Worker only. Claims up to max_jobs jobs for lease_s seconds; docs/decisions/fair-turns.md says whose jobs come '
-       'first. Every later call needs the token. holding lists the tokens that the worker knows of. Other claims of '
-       'this worker are released, because the response to them was lost.';
+    is 'Worker only. Claims up to max_jobs jobs for lease_s seconds; docs/decisions/fair-turns.md says whose jobs '
+       'come first. Every later call needs the token. holding lists the tokens that the worker knows of. Other claims '
+       'of this worker are released, because the response to them was lost.';
 
 create function soundscape.next_message_s() returns double precision
 language sql stable security definer set search_path = '' as $$
@@ -232,9 +252,11 @@ begin
     where id = job.id;
     -- A job that never ran passes through analyzing, so that every ending is a legal step. A recording that
     -- was ready all along, while it was analysed anew, stays so however that ends.
-    update public.audio_files set status = 'analyzing' where id = job.audio_id and status = 'queued' and file_status = 'ready';
+    update public.audio_files set status = 'analyzing' where id = job.audio_id and status = 'queued'
+        and file_status = 'ready';
     update public.audio_files
-    set status = file_status, error_code = left(code, 64), error_message = soundscape.owner_message(final_state, code, message),
+    set status = file_status, error_code = left(code, 64), error_message = soundscape.owner_message(final_state, code,
+        message),
         trace_id = job.trace_id
     where id = job.audio_id and status in ('queued', 'analyzing');
     -- Who cancels it knows.
@@ -277,12 +299,14 @@ begin
             then soundscape.backoff_s(2, job.attempt - job.excused) end;
     elsif kind = 'passing' then
         job.excused := job.excused + 1;
-        wait_s := case when job.excused < soundscape.max_excused_failures() then soundscape.backoff_s(5, job.excused) end;
+        wait_s := case when job.excused < soundscape.max_excused_failures() then soundscape.backoff_s(5,
+            job.excused) end;
     elsif kind = 'released' then
         job.excused := job.excused + 1;
         wait_s := case when job.excused < soundscape.max_excused_failures() then 0 end;
     else
-        raise exception 'kind must be failed, rejected, crashed, passing or released, not %', kind using errcode = '22023';
+        raise exception 'kind must be failed, rejected, crashed, passing or released, not %', kind
+            using errcode = '22023';
     end if;
     if wait_s is null then
         perform soundscape.end_job(job, 'dead', 'failed', code, message);
@@ -361,7 +385,8 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.lock_own_recording(uuid) is 'Lock a recording of the caller''s; an error where it is none.';
+comment on function soundscape.lock_own_recording(uuid)
+    is 'Lock a recording of the caller''s; an error where it is none.';
 
 create function soundscape.cancel_analysis(recording uuid) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -372,8 +397,8 @@ begin
 end
 $$;
 comment on function soundscape.cancel_analysis(uuid)
-    is 'For owners. Stops the analysis of a recording that is queued or being analysed. Returns the status afterwards: '
-       'failed with the code cancelled, or the same as before if there was nothing to stop.';
+    is 'For owners. Stops the analysis of a recording that is queued or being analysed. Returns the status '
+       'afterwards: failed with the code cancelled, or the same as before if there was nothing to stop.';
 
 create function soundscape.retry_analysis(recording uuid) returns text
 language plpgsql security definer set search_path = '' as $$

@@ -60,7 +60,8 @@ $$;
 comment on function soundscape.cancel_deletion(text)
     is 'A name is in use again: what was to be removed under it stays, unless it is being removed this moment.';
 
-create function soundscape.pending_deletions(max_objects integer default 100) returns table (bucket_id text, names text[])
+create function soundscape.pending_deletions(max_objects integer default 100)
+    returns table (bucket_id text, names text[])
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
@@ -145,7 +146,8 @@ declare
 begin
     if jsonb_typeof(said -> 'tags') = 'array' then
         select coalesce(array_agg(left(tag, 50)), '{}') into tags
-        from (select tag from jsonb_array_elements_text(said -> 'tags') as tag where tag is not null limit 50) said_tags;
+        from (select tag from jsonb_array_elements_text(said -> 'tags') as tag
+            where tag is not null limit 50) said_tags;
     end if;
     insert into public.audio_files (user_id, title, description, file_path, is_public, tags, license)
     values (

@@ -91,8 +91,8 @@ create table soundscape.descriptors (
 );
 alter table soundscape.descriptors enable row level security;
 comment on table soundscape.descriptors
-    is 'The registry of searchable descriptors. One row for each measured column of audio_features: complete_job reads '
-       'from here which value of the record goes to which column. A test holds it to the registry in Python.';
+    is 'The registry of searchable descriptors. One row for each measured column of audio_features: complete_job '
+       'reads from here which value of the record goes to which column. A test holds it to the registry in Python.';
 comment on column soundscape.descriptors.column_name is 'Column of audio_features.';
 comment on column soundscape.descriptors.path is 'Path of the value in the record of the analysis.';
 comment on column soundscape.descriptors.unit is 'Unit or range; empty where there is none.';
@@ -229,8 +229,8 @@ comment on column public.audio_embeddings.fifth
 comment on column public.audio_embeddings.is_minor is 'Whether that key is a minor one.';
 comment on column public.audio_embeddings.fifth_confidence is 'Certainty of the key, 0 to 1.';
 comment on column public.audio_embeddings.label_vector
-    is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for each '
-       'word.';
+    is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for '
+       'each word.';
 
 -- Written with the end of a job
 -- =============================
@@ -284,8 +284,8 @@ begin
 end
 $$;
 comment on function soundscape.write_features(public.audio_files, text, jsonb)
-    is 'Writes the row of features of a finished analysis, or replaces it. The table descriptors says which value of the '
-       'record goes to which column.';
+    is 'Writes the row of features of a finished analysis, or replaces it. The table descriptors says which value of '
+       'the record goes to which column.';
 
 create function soundscape.delete_former_pictures(recording uuid, current_prefix text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -294,7 +294,8 @@ begin
     -- gone, and the job is tried again.
     delete from soundscape.deletions
     where bucket_id = 'waveforms' and starts_with(name, current_prefix) and taken_at is null;
-    if exists (select from soundscape.deletions where bucket_id = 'waveforms' and starts_with(name, current_prefix)) then
+    if exists (select from soundscape.deletions where bucket_id = 'waveforms' and starts_with(name,
+        current_prefix)) then
         raise exception 'Pictures under % are being deleted.', current_prefix
             using errcode = '55P03', hint = 'The next attempt stores them again.';
     end if;

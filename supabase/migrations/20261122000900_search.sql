@@ -23,7 +23,8 @@ create function soundscape.audio_filter(
 ) returns soundscape.audio_filter
 language plpgsql stable set search_path = '' as $$
 declare
-    sharp text := case upper(left(key, 3)) when 'DB' then 'C#' when 'EB' then 'D#' when 'GB' then 'F#' when 'AB' then 'G#' when 'BB' then 'A#'
+    sharp text := case upper(left(key, 3)) when 'DB' then 'C#' when 'EB' then 'D#' when 'GB' then 'F#' when 'AB'
+        then 'G#' when 'BB' then 'A#'
                                   else upper(left(key, 3)) end;
 begin
     if sharp <> all (array['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B']) then
@@ -34,12 +35,15 @@ begin
         raise exception 'These are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
     elsif exists (select from unnest(labels) as label where char_length(label) > 100) then
         raise exception 'A label is too long.' using errcode = '22023', hint = 'At most 100 characters.';
-    elsif 'NaN' in (min_tempo_bpm, max_tempo_bpm, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs) then
+    elsif 'NaN' in (min_tempo_bpm, max_tempo_bpm, min_duration_s, max_duration_s, min_loudness_lufs,
+        max_loudness_lufs) then
         raise exception 'NaN is no bound.' using errcode = '22023', hint = 'A number, or null.';
     end if;
     return row(
-        min_tempo_bpm, max_tempo_bpm, sharp, lower(mode), min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
-        nullif(array(select distinct soundscape.fold(label) from unnest(labels) as label where label is not null), '{}'),
+        min_tempo_bpm, max_tempo_bpm, sharp, lower(mode), min_duration_s, max_duration_s, min_loudness_lufs,
+            max_loudness_lufs,
+        nullif(array(select distinct soundscape.fold(label) from unnest(labels) as label where label is not null),
+            '{}'),
         license)::soundscape.audio_filter;
 end
 $$;
@@ -127,14 +131,16 @@ begin
     select p.word from unnest(present) as p (word)
     where not exists (select from soundscape.vocabulary v where v.word = p.word)
     order by p.word on conflict do nothing;
-    insert into soundscape.former_words (word) select f.word from unnest(former) as f (word) where f.word <> all (present);
+    insert into soundscape.former_words (word) select f.word from unnest(former) as f (word)
+        where f.word <> all (present);
     return null;
 end
 $$;
 comment on function soundscape.on_words_changed()
     is 'Trigger on audio_files: the words it brings are known at once, those it takes away are looked at later.';
 
-create trigger audio_files_words after insert or delete or update of title, tags, heard, is_public, hidden_at, status, analyzed_at
+create trigger audio_files_words after insert or delete or update of title, tags, heard, is_public, hidden_at, status,
+    analyzed_at
     on public.audio_files for each row execute function soundscape.on_words_changed();
 
 create function soundscape.delete_unused_words(max_words integer) returns void
@@ -149,8 +155,8 @@ language sql security definer set search_path = '' as $$
         where f.search @@ format('''%s''', v.word)::tsquery and soundscape.is_findable(f))
 $$;
 comment on function soundscape.delete_unused_words(integer)
-    is 'Forget words that no recording has any more, of those that one had. A word that arrives in the same moment may '
-       'be forgotten with them until a recording brings it again.';
+    is 'Forget words that no recording has any more, of those that one had. A word that arrives in the same moment '
+       'may be forgotten with them until a recording brings it again.';
 
 -- Search
 -- ======
@@ -181,7 +187,8 @@ declare
     ends_open boolean;
 begin
     if char_length(query) > 1000 then
-        raise exception 'The query has % characters.', char_length(query) using errcode = '22023', hint = 'At most 1000.';
+        raise exception 'The query has % characters.', char_length(query) using errcode = '22023',
+            hint = 'At most 1000.';
     end if;
     whole := soundscape.fold(query);
     with part as (
@@ -207,7 +214,8 @@ begin
     exact := soundscape.open_single_letters(websearch_to_tsquery('pg_catalog.simple', coalesce(wanted, '')));
     return row(
         exact, case when ends_open and exact::text ~ '''$' then (exact::text || ':*')::tsquery else exact end,
-        soundscape.open_single_letters(websearch_to_tsquery('pg_catalog.simple', excluded)), coalesce(spelt, '{}'), false, null, null, null)::soundscape.words;
+        soundscape.open_single_letters(websearch_to_tsquery('pg_catalog.simple', excluded)), coalesce(spelt, '{}'),
+            false, null, null, null)::soundscape.words;
 end
 $$;
 comment on function soundscape.parse_query(text)
@@ -238,14 +246,17 @@ begin
                   union select o.word from unnest(own) as o (word) where o.word operator(extensions.%) s.word) as k
             order by likeness desc, k.word limit 20) as c),
     each_word as (
-        select quote_literal(words.spelt[c.place]) as word, format('(%s)', string_agg(quote_literal(c.word), ' | ')) as either
+        select quote_literal(words.spelt[c.place]) as word, format('(%s)', string_agg(quote_literal(c.word),
+            ' | ')) as either
         from candidate c group by c.place),
     -- The query as it is written, word by word; what is alike to nothing stays. A blank stands for what is not
     -- corrected, short words and what is left out, and is taken from the query then.
     part as (
         select p.place, p.found[1] as written, coalesce(
-            e.either, case when p.found[1] like '''%' and p.found[1] <> all (s.words) then ''' ''' else p.found[1] end) as corrected
-        from regexp_matches(replace(words.exact::text, ':*', ''), '''[^'']*''|[^'']+', 'g') with ordinality as p (found, place)
+            e.either, case when p.found[1] like '''%' and p.found[1] <> all (s.words) then ''' '''
+                else p.found[1] end) as corrected
+        from regexp_matches(replace(words.exact::text, ':*', ''), '''[^'']*''|[^'']+', 'g')
+            with ordinality as p (found, place)
         cross join (select array(select quote_literal(w) from unnest(words.spelt) as w) as words) as s
         left join each_word e on e.word = p.found[1])
     select (select ts_rewrite(string_agg(p.corrected, '' order by p.place)::tsquery, ''' '''::tsquery, '') from part p),
@@ -253,15 +264,16 @@ begin
     into corrected, words.alike, words.likeness, words.instead_of from candidate c;
     corrected := coalesce(corrected, '');
     -- Nothing to be found, with something to be left out, would be everything else.
-    words.exact := case when words.without is null or numnode(corrected) = 0 then corrected else corrected && words.without end;
+    words.exact := case when words.without is null or numnode(corrected) = 0 then corrected
+        else corrected && words.without end;
     words.begun := words.exact;
     words.misspelt := true;
     return words;
 end
 $$;
 comment on function soundscape.correct_spelling(soundscape.words)
-    is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least 0.35, '
-       'the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
+    is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least '
+       '0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
 
 create function soundscape.are_few(wanted tsquery, max_rows integer) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
@@ -270,7 +282,8 @@ declare
 begin
     execute 'explain (format json) select from public.audio_files f where f.search @@ $1' into plan using wanted;
     return (plan #>> '{0,Plan,Plan Rows}')::double precision ^ 2
-           < max_rows * (select c.reltuples::double precision from pg_catalog.pg_class c where c.oid = 'public.audio_files'::regclass);
+           < max_rows * (select c.reltuples::double precision from pg_catalog.pg_class c
+               where c.oid = 'public.audio_files'::regclass);
 end
 $$;
 comment on function soundscape.are_few(tsquery, integer)
@@ -280,7 +293,8 @@ comment on function soundscape.are_few(tsquery, integer)
 
 create function soundscape.find_recordings(
     words soundscape.words default null, filter soundscape.audio_filter default null, sort text default null,
-    after_key text default null, after_id uuid default null, as_of timestamptz default null, max_rows integer default null
+    after_key text default null, after_id uuid default null, as_of timestamptz default null,
+        max_rows integer default null
 ) returns table (id uuid, key text)
 language plpgsql stable security definer rows 100
 set search_path = '' set plan_cache_mode = force_custom_plan as $$
@@ -301,7 +315,8 @@ begin
                 (case when misspelt then (
                           select sum(likest.likeness) from (
                               select max(l.likeness)::double precision as likeness
-                              from unnest(words.alike, words.likeness, words.instead_of) as l (alike, likeness, instead_of)
+                              from unnest(words.alike, words.likeness, words.instead_of) as l (alike, likeness,
+                                  instead_of)
                               where r.search @@ l.alike group by l.instead_of) as likest)
                       when exact = wanted then 2 * ts_rank(r.search, exact)::double precision
                       else ts_rank(r.search, exact)::double precision + ts_rank(r.search, wanted) end)::text
@@ -313,7 +328,8 @@ begin
             -- Ordered and cut off first: keys and ranks cost more than comparing.
             select f.id, f.created_at, f.search, f.title, f.duration, a.tempo_bpm
             from public.audio_files f left join public.audio_features a on a.audio_id = f.id
-            where (f.user_id = me or f.is_listed and (f.status in ('queued', 'analyzing', 'ready') or f.analyzed_at is not null))
+            where (f.user_id = me or f.is_listed and (f.status in ('queued', 'analyzing', 'ready')
+                or f.analyzed_at is not null))
               and (wanted is null or f.search @@ wanted)
               and (filter.min_tempo_bpm is null or a.tempo_bpm >= filter.min_tempo_bpm)
               and (filter.max_tempo_bpm is null or a.tempo_bpm <= filter.max_tempo_bpm)
@@ -326,7 +342,8 @@ begin
               and (filter.labels is null or f.labels @> filter.labels)
               and (filter.license is null or f.license = filter.license)
               and (as_of is null or f.created_at <= as_of)
-              and case sort when 'duration' then f.duration is not null when 'tempo' then a.tempo_bpm is not null else true end
+              and case sort when 'duration' then f.duration is not null when 'tempo' then a.tempo_bpm is not null
+                  else true end
               and (after_id is null or case sort
                    when 'newest' then (f.created_at, f.id) < (after_key::timestamptz, after_id)
                    when 'title' then (soundscape.fold(f.title), f.id) > (after_key, after_id)
@@ -344,10 +361,13 @@ begin
             limit max_rows) as r;
 end
 $$;
-comment on function soundscape.find_recordings(soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer)
-    is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order of '
-       'sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, because '
-       'the planner uses no index of words or labels below row level security: their operators are not leakproof.';
+comment on function soundscape.find_recordings(
+    soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer
+)
+    is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order '
+       'of sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, '
+       'because the planner uses no index of words or labels below row level security: their operators are not '
+       'leakproof.';
 
 create type soundscape.page as (sort text, misspelt boolean, as_of timestamptz, key text, id uuid);
 comment on type soundscape.page is 'Where a page of search ended.';
@@ -363,13 +383,16 @@ create function soundscape.decode_cursor(cursor text, sort text) returns soundsc
 language plpgsql stable set search_path = '' as $$
 declare
     page soundscape.page;
-    kind constant text := case sort when 'newest' then 'timestamptz' when 'title' then 'text' when 'tempo' then 'real' else 'double precision' end;
+    kind constant text := case sort when 'newest' then 'timestamptz' when 'title' then 'text' when 'tempo'
+        then 'real' else 'double precision' end;
 begin
     begin
         -- The longest title, folded and encoded, is not this long.
-        page := case when char_length(cursor) <= 20000 then jsonb_populate_record(null::soundscape.page, convert_from(decode(
+        page := case when char_length(cursor) <= 20000 then jsonb_populate_record(null::soundscape.page,
+            convert_from(decode(
             rpad(translate(cursor, '-_', '+/'), (char_length(cursor) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::jsonb) end;
-        if (page.sort = sort and page.id is not null and page.key is not null and page.as_of is not null and page.misspelt is not null
+        if (page.sort = sort and page.id is not null and page.key is not null and page.as_of is not null
+            and page.misspelt is not null
             and pg_input_is_valid(page.key, kind))
         then
             return page;
@@ -385,7 +408,8 @@ comment on function soundscape.decode_cursor(text, text) is 'The page that a cli
 
 create function public.search_audio(
     query text default null, "limit" integer default 20, sort text default null, after text default null,
-    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null, mode text default null,
+    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null,
+        mode text default null,
     min_duration_s double precision default null, max_duration_s double precision default null,
     min_loudness_lufs double precision default null, max_loudness_lufs double precision default null,
     labels text[] default null, license text default null
@@ -399,14 +423,16 @@ declare
     order_by constant text := case when sort in ('newest', 'title', 'duration', 'tempo') then sort
                                    when blank then 'newest' else 'relevance' end;
     filter constant soundscape.audio_filter := soundscape.audio_filter(
-        min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs, labels, license);
+        min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
+            labels, license);
     words soundscape.words;
     page soundscape.page := row(order_by, false, now(), null, null);
     ids uuid[];
     keys text[];
 begin
     if sort not in ('relevance', 'newest', 'title', 'duration', 'tempo') then
-        raise exception 'There is no sort %.', sort using errcode = '22023', hint = 'relevance, newest, title, duration or tempo.';
+        raise exception 'There is no sort %.', sort using errcode = '22023',
+            hint = 'relevance, newest, title, duration or tempo.';
     elsif "limit" is null or "limit" not between 0 and 500 then
         raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 500.';
     end if;
@@ -420,7 +446,8 @@ begin
     loop
         if order_by = 'relevance' then
             select array_agg(r.id), array_agg(r.key) into ids, keys from (
-                select f.id, f.key from soundscape.find_recordings(words, filter, order_by, as_of => page.as_of, max_rows => ranked) f
+                select f.id, f.key from soundscape.find_recordings(words, filter, order_by, as_of => page.as_of,
+                    max_rows => ranked) f
                 where page.id is null or (f.key::double precision, f.id) < (page.key::double precision, page.id)
                 order by f.key::double precision desc, f.id desc limit "limit") r;
         else
@@ -450,7 +477,8 @@ comment on function public.search_audio(
 
 create function public.search_facets(
     query text default null,
-    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null, mode text default null,
+    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null,
+        mode text default null,
     min_duration_s double precision default null, max_duration_s double precision default null,
     min_loudness_lufs double precision default null, max_loudness_lufs double precision default null,
     labels text[] default null, license text default null
@@ -460,12 +488,14 @@ language plpgsql stable rows 50 set search_path = '' as $$
 declare
     counted constant integer := 2000;
     filter constant soundscape.audio_filter := soundscape.audio_filter(
-        min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs, labels, license);
+        min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
+            labels, license);
     words soundscape.words := case when query ~ '\S' then soundscape.parse_query(query) end;
     ids uuid[];
 begin
     ids := array(select f.id from soundscape.find_recordings(words, filter, 'newest', max_rows => counted) f);
-    if ids = '{}' and cardinality(words.spelt) > 0 and not exists (select from soundscape.find_recordings(words, max_rows => 1) f) then
+    if ids = '{}' and cardinality(words.spelt) > 0 and not exists (select from soundscape.find_recordings(words,
+        max_rows => 1) f) then
         words := soundscape.correct_spelling(words);
         ids := array(select f.id from soundscape.find_recordings(words, filter, 'newest', max_rows => counted) f);
     end if;
@@ -476,24 +506,29 @@ begin
         counts as (
             select 1 as part, 'label' as facet, l.label as value, count(*) as recordings
             from seen s, unnest(s.labels) as l (label) group by l.label
-            union all select 2, 'license', s.license, count(*) from seen s where s.license is not null group by s.license
+            union all select 2, 'license', s.license, count(*) from seen s
+                where s.license is not null group by s.license
             union all select 3, 'key', s.key, count(*) from seen s where s.key is not null group by s.key
             union all
-            select 4, 'tempo_bpm', (array['0-60', '60-90', '90-120', '120-150', '150-'])[1 + width_bucket(s.tempo_bpm, '{60,90,120,150}')], count(*)
+            select 4, 'tempo_bpm', (array['0-60', '60-90', '90-120', '120-150', '150-'])[1 + width_bucket(s.tempo_bpm,
+                '{60,90,120,150}')], count(*)
             from seen s where s.tempo_bpm is not null group by 3
             union all
-            select 4, 'duration_s', (array['0-10', '10-60', '60-300', '300-1200', '1200-'])[1 + width_bucket(s.duration, '{10,60,300,1200}')], count(*)
+            select 4, 'duration_s', (array['0-10', '10-60', '60-300', '300-1200',
+                '1200-'])[1 + width_bucket(s.duration, '{10,60,300,1200}')], count(*)
             from seen s where s.duration is not null group by 3),
         most_frequent as (
-            select c.*, row_number() over (partition by c.facet order by c.recordings desc, c.value) as place from counts c)
+            select c.*, row_number() over (partition by c.facet order by c.recordings desc, c.value) as place
+                from counts c)
         select 'all', case when cardinality(ids) < counted then 'exactly' else 'at least' end, cardinality(ids)::bigint
         union all
-        (select m.facet, m.value, m.recordings from most_frequent m where m.place <= 30 order by m.part, m.facet, m.place);
+        (select m.facet, m.value, m.recordings from most_frequent m where m.place <= 30 order by m.part, m.facet,
+            m.place);
 end
 $$;
 comment on function public.search_facets(
     text, double precision, double precision, text, text, double precision, double precision, double precision,
     double precision, text[], text
 )
-    is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and filters '
-       'as search_audio. Of more than 2,000 the newest are counted.';
+    is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and '
+       'filters as search_audio. Of more than 2,000 the newest are counted.';

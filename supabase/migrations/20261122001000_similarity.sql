@@ -8,7 +8,8 @@ language sql immutable parallel safe set search_path = '' as $$
     select ('{' || coalesce(string_agg(dimension || ':' || weight, ','), '') || '}/1000000000')::extensions.sparsevec
     from (
         select 1 + ('x' || substr(md5(word), 1, 8))::bit(32)::bigint % 1000000000 as dimension, sum(weight) as weight
-        from (select 'heard ' || h.label as word, h.weight::real as weight from jsonb_each_text(heard) as h (label, weight)
+        from (select 'heard ' || h.label as word, h.weight::real as weight from jsonb_each_text(heard) as h (label,
+            weight)
               union all select distinct 'called ' || soundscape.fold(t), 0.5::real from unnest(tags) as t) as words
         group by dimension) as vector
 $$;
@@ -33,7 +34,8 @@ comment on function soundscape.similarity_traits(uuid) is 'What is compared of a
 create function soundscape.on_embedding_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    select c.* into new.octaves, new.octaves_confidence, new.onsets, new.fifth, new.is_minor, new.fifth_confidence, new.label_vector
+    select c.* into new.octaves, new.octaves_confidence, new.onsets, new.fifth, new.is_minor, new.fifth_confidence,
+        new.label_vector
     from soundscape.similarity_traits(new.audio_id) c;
     return new;
 end
@@ -62,7 +64,8 @@ end
 $$;
 comment on function soundscape.on_traits_changed()
     is 'Trigger on audio_features and audio_files: what is compared beside the place stays what it is there.';
-create trigger audio_features_compared after insert or update of tempo_bpm, tempo_confidence, onset_rate_hz, key, mode, key_confidence
+create trigger audio_features_compared after insert or update of tempo_bpm, tempo_confidence, onset_rate_hz, key,
+    mode, key_confidence
     on public.audio_features for each row execute function soundscape.on_traits_changed();
 create trigger audio_files_compared after update of tags, heard on public.audio_files
     for each row when (old.tags <> new.tags or old.heard <> new.heard)
@@ -95,7 +98,8 @@ begin
         return query
             with exactly as materialized (
                 select e.audio_id, e.embedding operator(extensions.<=>) place as distance
-                from public.audio_embeddings e where e.audio_id = any (passing || hidden) and e.space = nearest_filtered.space)
+                from public.audio_embeddings e where e.audio_id = any (passing || hidden)
+                    and e.space = nearest_filtered.space)
             select e.audio_id, 1 - e.distance from exactly e
             where e.audio_id <> all (leaving_out)
             order by e.distance, e.audio_id limit max_rows;
@@ -157,7 +161,8 @@ declare
     others uuid[];
 begin
     if not (filter is null) then
-        return query select n.audio_id, n.cosine from soundscape.nearest_filtered(space, place, max_rows, filter, leaving_out) n;
+        return query select n.audio_id, n.cosine from soundscape.nearest_filtered(space, place, max_rows, filter,
+            leaving_out) n;
         return;
     end if;
 
@@ -182,7 +187,8 @@ begin
     end if;
 
     if not row_security_active('public.audio_embeddings') then
-        others := array(select e.audio_id from public.audio_embeddings e where not e.is_listed and e.space = nearest.space);
+        others := array(select e.audio_id from public.audio_embeddings e where not e.is_listed
+            and e.space = nearest.space);
     else
         others := array(
             select e.audio_id from public.audio_embeddings e
@@ -239,7 +245,8 @@ begin
                -- The sum of the differences is what either has and the other has not; in single precision.
                coalesce(round(1e7 * (both_weights - differences) / nullif(both_weights + differences, 0)) / 1e7, 0)
         from public.audio_embeddings it,
-        lateral (select greatest(0, 1 - abs(it.onsets - this.onsets)::double precision / ln(4::double precision)) as pace,
+        lateral (select greatest(0,
+            1 - abs(it.onsets - this.onsets)::double precision / ln(4::double precision)) as pace,
                         it.octaves::double precision - this.octaves as apart,
                         weight + (it.label_vector operator(extensions.<+>) '{}/1000000000') as both_weights,
                         it.label_vector operator(extensions.<+>) this.label_vector as differences) as between
@@ -280,7 +287,8 @@ comment on function soundscape.diversify(uuid[], double precision[], text, doubl
     is 'The ids (best first) put into an order that takes what is good and unlike what was taken before.';
 
 create function soundscape.find_similar(
-    space text, place extensions.halfvec, recording uuid, max_rows integer, diversity double precision, filter soundscape.audio_filter
+    space text, place extensions.halfvec, recording uuid, max_rows integer, diversity double precision,
+        filter soundscape.audio_filter
 ) returns table (
     id uuid, score double precision,
     timbre double precision, rhythm double precision, tonality double precision, tags double precision
@@ -291,7 +299,8 @@ begin
     if max_rows is null or max_rows not between 0 and 500 then
         raise exception 'limit is %.', max_rows using errcode = '22023', hint = '0 to 500.';
     elsif diversity is null or not diversity between 0 and 1 then
-        raise exception 'diversity is %.', diversity using errcode = '22023', hint = '0 (the most alike) to 1 (as unlike each other as can be).';
+        raise exception 'diversity is %.', diversity using errcode = '22023',
+            hint = '0 (the most alike) to 1 (as unlike each other as can be).';
     end if;
     return query
         with near as materialized (
@@ -300,7 +309,8 @@ begin
         parts as materialized (
             select n.audio_id, 0.7 * greatest(0, n.cosine) as timbre, 0.1 * coalesce(l.rhythm, 0) as rhythm,
                    0.1 * coalesce(l.tonality, 0) as tonality, 0.1 * coalesce(l.tags, 0) as tags
-            from near n left join soundscape.likeness(recording, array(select audio_id from near)) l on l.audio_id = n.audio_id),
+            from near n left join soundscape.likeness(recording, array(select audio_id from near)) l
+                on l.audio_id = n.audio_id),
         scored as materialized (
             select p.*, p.timbre + p.rhythm + p.tonality + p.tags as score from parts p),
         best as (
@@ -323,7 +333,8 @@ comment on function soundscape.find_similar(
 
 create function public.similar_audio(
     audio_id uuid, "limit" integer default 20, diversity double precision default 0,
-    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null, mode text default null,
+    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null,
+        mode text default null,
     min_duration_s double precision default null, max_duration_s double precision default null,
     min_loudness_lufs double precision default null, max_loudness_lufs double precision default null,
     labels text[] default null, license text default null
@@ -345,8 +356,10 @@ begin
     order by e.created_at desc, e.space limit 1;
     return query
         select s.id, s.score, s.timbre, s.rhythm, s.tonality, s.tags, f
-        from soundscape.find_similar(seed.space, seed.embedding, seed.audio_id, "limit", diversity, soundscape.audio_filter(
-            min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
+        from soundscape.find_similar(seed.space, seed.embedding, seed.audio_id, "limit", diversity,
+            soundscape.audio_filter(
+            min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs,
+                max_loudness_lufs,
             labels, license)) with ordinality as s (id, score, timbre, rhythm, tonality, tags, place)
         join public.audio_files f on f.id = s.id
         order by s.place;
@@ -361,7 +374,8 @@ comment on function public.similar_audio(
 
 create function public.similar_to_embedding(
     space text, embedding double precision[], "limit" integer default 20, diversity double precision default 0,
-    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null, mode text default null,
+    min_tempo_bpm double precision default null, max_tempo_bpm double precision default null, key text default null,
+        mode text default null,
     min_duration_s double precision default null, max_duration_s double precision default null,
     min_loudness_lufs double precision default null, max_loudness_lufs double precision default null,
     labels text[] default null, license text default null
@@ -374,7 +388,8 @@ language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_column
 declare
     -- NaN is larger than any number here. Beyond these bounds single precision would lose the direction.
-    largest constant double precision := case when cardinality(embedding) = 128 then (select max(abs(v)) from unnest(embedding) as v) end;
+    largest constant double precision := case when cardinality(embedding) = 128 then (select max(abs(v))
+        from unnest(embedding) as v) end;
 begin
     if space is null or embedding is null or array_ndims(embedding) is distinct from 1 or cardinality(embedding) <> 128
        or array_position(embedding, null) is not null or (largest > 1e-15 and largest < 1e15) is not true then
@@ -386,7 +401,8 @@ begin
         from soundscape.find_similar(
             space, extensions.l2_normalize(embedding::extensions.vector)::extensions.halfvec, null, "limit", diversity,
             soundscape.audio_filter(
-                min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs, max_loudness_lufs,
+                min_tempo_bpm, max_tempo_bpm, key, mode, min_duration_s, max_duration_s, min_loudness_lufs,
+                    max_loudness_lufs,
                 labels, license)) with ordinality as s (id, score, timbre, rhythm, tonality, tags, place)
         join public.audio_files f on f.id = s.id
         order by s.place;

@@ -27,7 +27,8 @@ alter table soundscape.fingerprints enable row level security;
 -- Peaks are compressed already.
 alter table soundscape.fingerprints alter column peaks set storage external;
 create index fingerprints_by_recording on soundscape.fingerprints (audio_id, user_id, is_listed);
-create index fingerprints_by_visibility on soundscape.fingerprints (version, is_listed, user_id) include (number, key_count, audio_id);
+create index fingerprints_by_visibility on soundscape.fingerprints (version, is_listed, user_id)
+    include (number, key_count, audio_id);
 create index fingerprints_by_age on soundscape.fingerprints (created_at);
 create index fingerprints_to_compare on soundscape.fingerprints (created_at) where compared_in is not null;
 comment on table soundscape.fingerprints
@@ -53,7 +54,8 @@ create table soundscape.postings (
 );
 alter table soundscape.postings enable row level security;
 -- Only pages known to be visible to everybody are answered from the index alone.
-alter table soundscape.postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
+alter table soundscape.postings
+    set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
 comment on table soundscape.postings
     is 'Which listed recording holds which key when: the inverted index. For the worker alone.';
 comment on column soundscape.postings.posting is 'Key (22 bits), number of the fingerprint (22 bits), frame (20 bits).';
@@ -65,7 +67,8 @@ create table soundscape.unlisted_postings (
     primary key (owner_hash, posting)
 );
 alter table soundscape.unlisted_postings enable row level security;
-alter table soundscape.unlisted_postings set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
+alter table soundscape.unlisted_postings
+    set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
 -- For claims, which are looked for among everybody's. The condition always holds, but only they state it: nobody's own
 -- are to be looked for here, past those of others, whatever the planner thinks of it.
 create unique index unlisted_postings_by_key on soundscape.unlisted_postings (posting)
@@ -161,7 +164,8 @@ declare
     new_frames integer[] := translate(fingerprint ->> 'frames', '[]', '{}')::integer[];
 begin
     if fingerprint is null then
-        delete from soundscape.fingerprints f where f.audio_id = file.id and f.object_version <> write_fingerprint.version;
+        delete from soundscape.fingerprints f where f.audio_id = file.id
+            and f.object_version <> write_fingerprint.version;
         return;
     end if;
     update soundscape.fingerprints f set object_version = write_fingerprint.version
@@ -170,20 +174,59 @@ begin
         return;
     end if;
     delete from soundscape.fingerprints f where f.audio_id = file.id;
-    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames, compared_in)
+    insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, version, peaks, keys,
+        frames, compared_in)
     values (file.id, soundscape.next_fingerprint_number(), file.user_id, file.is_listed, write_fingerprint.version,
-            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames, (fingerprint ->> 'compared_in')::pg_snapshot);
+            (fingerprint ->> 'version')::smallint, new_peaks, new_keys, new_frames,
+                (fingerprint ->> 'compared_in')::pg_snapshot);
 end
 $$;
 comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb)
-    is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, compared_in}, instead of what was there. '
-       'None leaves none of other bytes.';
+    is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, compared_in}, instead of what was '
+       'there. None leaves none of other bytes.';
 
 create function soundscape.index_snapshot() returns text
 language sql stable set search_path = '' as $$ select pg_current_snapshot()::text $$;
 comment on function soundscape.index_snapshot()
-    is 'Worker only. The snapshot of the index. The worker takes it before it compares a recording with the index, and '
-       'stores it with the fingerprint.';
+    is 'Worker only. The snapshot of the index. The worker takes it before it compares a recording with the index, '
+       'and stores it with the fingerprint.';
+
+create function soundscape.visible_fingerprints(
+    version integer, seer uuid, moderates boolean, all_owners boolean, for_recording uuid, max_hidden integer
+) returns table (numbers integer[], hidden uuid[], any_unlisted boolean, key_count bigint, last_number integer)
+language plpgsql stable security definer rows 1 set search_path = '' as $$
+#variable_conflict use_column
+declare
+    hidden_ones uuid[];
+begin
+    if moderates then
+        -- The newest hidden recordings are compared whole, so that no posting of a private one is read for a moderator.
+        hidden_ones := array(
+            select f.audio_id from soundscape.fingerprints f join public.audio_files a on a.id = f.audio_id
+            where f.version = visible_fingerprints.version and f.audio_id is distinct from for_recording
+              and a.hidden_at is not null and not f.is_listed and f.user_id <> seer
+            order by a.hidden_at desc limit max_hidden);
+    end if;
+    return query
+        select array_agg(v.number), hidden_ones, coalesce(bool_or(not v.is_listed), false),
+               -- Others read the claims about a recording. A count must not tell them how much is private.
+               coalesce(sum(v.key_count) filter (where for_recording is null or v.is_listed), 0) + coalesce((
+                   select sum(f.key_count) from soundscape.fingerprints f
+                   where f.audio_id = any (hidden_ones) and for_recording is null), 0),
+               max(v.number)
+        from (
+            select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
+            where f.version = visible_fingerprints.version and f.audio_id is distinct from for_recording and f.is_listed
+            union all
+            select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
+            where f.version = visible_fingerprints.version and f.audio_id is distinct from for_recording
+              and not f.is_listed and (all_owners or f.user_id = seer)
+        ) as v;
+end
+$$;
+comment on function soundscape.visible_fingerprints(integer, uuid, boolean, boolean, uuid, integer)
+    is 'The fingerprints that a query may see: their numbers, the hidden recordings for a moderator, and how many '
+       'keys they have.';
 
 create function soundscape.fingerprint_candidates(
     keys integer[], frames integer[], version integer, max_candidates integer default 64, viewer uuid default null,
@@ -193,73 +236,53 @@ language plpgsql stable security definer rows 64
 set search_path = '' set work_mem = '32MB' set jit = off set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
-    -- A key that so many places hold tells them apart no more.
+    -- A key with more postings than this does not tell recordings apart.
     max_postings_per_key constant integer := 300;
     seer constant uuid := coalesce(viewer, (select f.user_id from public.audio_files f where f.id = for_recording));
     moderates constant boolean := not all_owners and soundscape.has_permission(seer, 'recordings.moderate');
     own_hash constant integer := soundscape.owner_hash(seer);
-    seen integer[];
-    hidden uuid[];
-    keeps_any boolean;
-    keys_held bigint;
-    last_number integer;
+    -- What may be seen is known before a key is looked up, so that nothing else takes a place in the limit.
+    visible record;
 begin
-    if moderates then
-        -- Compared whole, so that nothing private is read for them: the newest, to an end.
-        hidden := array(
-            select f.audio_id from soundscape.fingerprints f join public.audio_files a on a.id = f.audio_id
-            where f.version = fingerprint_candidates.version and f.audio_id is distinct from for_recording
-              and a.hidden_at is not null and not f.is_listed and f.user_id <> seer
-            order by a.hidden_at desc limit max_postings_per_key);
-    end if;
-    -- Known before a key is looked up: what cannot be seen takes nobody's place.
-    select array_agg(v.number), coalesce(bool_or(not v.is_listed), false),
-           -- What a claim says is read by others: it must not tell how much of anybody's is private.
-           coalesce(sum(v.key_count) filter (where for_recording is null or v.is_listed), 0), max(v.number)
-    into seen, keeps_any, keys_held, last_number
-    from (
-        select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
-        where f.version = fingerprint_candidates.version and f.audio_id is distinct from for_recording and f.is_listed
-        union all
-        select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
-        where f.version = fingerprint_candidates.version and f.audio_id is distinct from for_recording
-          and not f.is_listed and (all_owners or f.user_id = seer)
-    ) as v;
-    keys_held := keys_held + coalesce((
-        select sum(f.key_count) from soundscape.fingerprints f where f.audio_id = any (hidden) and for_recording is null), 0);
+    select * into visible
+    from soundscape.visible_fingerprints(version, seer, moderates, all_owners, for_recording, max_postings_per_key);
     return query
         with asked as (
             select a.key, a.key::bigint << 42 as first, (a.key::bigint << 42) + 4398046511103 as last, a.frame,
-                   -- Each key begins elsewhere among the recordings, or the oldest would have all of the places.
-                   (a.key::bigint << 42) + ((a.key::bigint * 2654435761 % (last_number + 1)) << 20) as middle
+                   -- Each key starts at another recording. Otherwise the oldest would take all places of the limit.
+                   (a.key::bigint << 42) + ((a.key::bigint * 2654435761 % (visible.last_number + 1)) << 20) as middle
             from unnest(keys, frames) as a (key, frame)),
-        -- Listed ones and those of the asker (or everybody's), each from an index that holds no others. All four are
-        -- ordered, so that the two are merged and no more is read than is taken.
+        -- Listed postings and those of the viewer (or of all owners) come from an index each. All four queries are
+        -- ordered, so that Postgres merges them and reads no more than the limit.
         read as (
             select p.posting, asked.frame
             from asked
             cross join lateral (
                 (select u.posting from (
                      (select i.posting from soundscape.postings i
-                      where i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
+                      where i.posting between asked.middle and asked.last
+                          and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
                       order by i.posting)
                      union all
                      (select i.posting from soundscape.unlisted_postings i
-                      where keeps_any and (all_owners or i.owner_hash = own_hash)
+                      where visible.any_unlisted and (all_owners or i.owner_hash = own_hash)
                         and (not all_owners or i.posting >= '-9223372036854775808'::bigint)
-                        and i.posting between asked.middle and asked.last and (i.posting >> 20 & 4194303)::integer = any (seen)
+                        and i.posting between asked.middle and asked.last
+                            and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
                       order by i.posting)
                  ) as u order by u.posting limit max_postings_per_key)
                 union all
                 (select u.posting from (
                      (select i.posting from soundscape.postings i
-                      where i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
+                      where i.posting >= asked.first and i.posting < asked.middle
+                          and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
                       order by i.posting)
                      union all
                      (select i.posting from soundscape.unlisted_postings i
-                      where keeps_any and (all_owners or i.owner_hash = own_hash)
+                      where visible.any_unlisted and (all_owners or i.owner_hash = own_hash)
                         and (not all_owners or i.posting >= '-9223372036854775808'::bigint)
-                        and i.posting >= asked.first and i.posting < asked.middle and (i.posting >> 20 & 4194303)::integer = any (seen)
+                        and i.posting >= asked.first and i.posting < asked.middle
+                            and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
                       order by i.posting)
                  ) as u order by u.posting limit max_postings_per_key)
                 limit max_postings_per_key) as p
@@ -268,9 +291,9 @@ begin
             from soundscape.fingerprints f
             cross join lateral soundscape.postings_of(f.number, f.keys, f.frames) as p (posting)
             join asked on asked.key = (p.posting >> 42 & 4194303)::integer
-            where moderates and f.audio_id = any (hidden)),
+            where moderates and f.audio_id = any (visible.hidden)),
         held as (
-            -- Recording in the high half, two frames of offset a step in the low one.
+            -- The number of the recording is in the high half, the offset in steps of two frames in the low half.
             select (f.posting >> 20 & 4194303) << 32 | ((f.posting & 1048575) - f.frame >> 1) + 1073741824 as place
             from read f),
         counted as materialized (
@@ -278,7 +301,7 @@ begin
         best as (
             select c.place, c.pairs from counted c order by c.pairs desc, c.place limit least(max_candidates, 256))
         select f.audio_id, (((b.place & 4294967295) - 1073741824) * 2 + 1)::integer,
-               b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0), keys_held
+               b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0), visible.key_count
         from best b join soundscape.fingerprints f on f.number = b.place >> 32;
 end
 $$;

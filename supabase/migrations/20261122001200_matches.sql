@@ -78,7 +78,8 @@ language sql security definer set search_path = '' as $$
     with gone as (
         delete from public.audio_matches where recording in (audio_id, matched_audio_id) returning *)
     insert into soundscape.former_dismissals
-        (id, audio_id, matched_audio_id, sha256, matched_sha256, moderator_dismissed_at, owner_dismissed_at, matched_owner_dismissed_at, created_at)
+        (id, audio_id, matched_audio_id, sha256, matched_sha256, moderator_dismissed_at, owner_dismissed_at,
+            matched_owner_dismissed_at, created_at)
     select g.id, g.audio_id, g.matched_audio_id, f.sha256, m.sha256, g.moderator_dismissed_at, g.owner_dismissed_at,
            g.matched_owner_dismissed_at, g.created_at
     from gone g
@@ -108,7 +109,8 @@ language sql stable security definer rows 10 set search_path = '' as $$
     with source as (select result -> 'source' as this)
     select f.audio_id, jsonb_strip_nulls(jsonb_build_object(
         'sha256', case when f.sha256 = this ->> 'sha256' then f.sha256 end,
-        'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256' then this ->> 'pcm_sha256' end,
+        'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
+            then this ->> 'pcm_sha256' end,
         'offset_s', 0))
     from source, public.audio_features f
     where f.audio_id <> file.id and (among is null or f.audio_id = any (among))
@@ -129,7 +131,8 @@ create function soundscape.write_claims(file public.audio_files, result jsonb) r
 language sql security definer set search_path = '' as $$
     with verified as materialized (
         select c.audio_id, c.kind, c.probability, c.evidence
-        from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches' else '[]' end)
+        from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches'
+            else '[]' end)
             as c (audio_id uuid, kind text, probability real, evidence jsonb)
         -- It may have gone, or been given other bytes, since it was asked for.
         where exists (select from soundscape.fingerprints f where f.audio_id = c.audio_id) and c.audio_id <> file.id)
@@ -169,8 +172,10 @@ language sql security definer set search_path = '' as $$
     -- Dismissed stays dismissed, by whom it was.
     set audio_id = excluded.audio_id, matched_audio_id = excluded.matched_audio_id, kind = excluded.kind,
         confidence = excluded.confidence, evidence = excluded.evidence,
-        owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at else m.matched_owner_dismissed_at end,
-        matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at else m.owner_dismissed_at end;
+        owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at
+            else m.matched_owner_dismissed_at end,
+        matched_owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.matched_owner_dismissed_at
+            else m.owner_dismissed_at end;
     delete from soundscape.former_dismissals d using public.audio_matches m
     where file.id in (d.audio_id, d.matched_audio_id) and m.id = d.id;
 $$;
@@ -228,14 +233,15 @@ begin
 end
 $$;
 comment on function soundscape.dismiss_match(uuid, boolean)
-    is 'For owners and moderators. Says that a match of your recording is false, or with dismissed => false that it is '
-       'true after all. An owner speaks for their side, a moderator for everybody. The match stays visible, and a '
+    is 'For owners and moderators. Says that a match of your recording is false, or with dismissed => false that it '
+       'is true after all. An owner speaks for their side, a moderator for everybody. The match stays visible, and a '
        'later analysis does not change it.';
 
 -- Recordings analysed before there was an index
 -- =============================================
 
-create function soundscape.unindexed_recordings(version integer, max_recordings integer default 100, after uuid default null)
+create function soundscape.unindexed_recordings(version integer, max_recordings integer default 100,
+    after uuid default null)
 returns table (audio_id uuid, object_version text, path text)
 language sql stable security definer rows 100 set search_path = '' as $$
     select f.audio_id, f.object_version, f.descriptors #>> '{fingerprint,path}'
@@ -243,7 +249,8 @@ language sql stable security definer rows 100 set search_path = '' as $$
     where (after is null or f.audio_id > after)
       and not exists (
         select from soundscape.fingerprints i
-        where i.audio_id = f.audio_id and i.object_version = f.object_version and i.version >= unindexed_recordings.version)
+        where i.audio_id = f.audio_id and i.object_version = f.object_version
+            and i.version >= unindexed_recordings.version)
       and (f.descriptors #>> '{fingerprint,version}')::integer = unindexed_recordings.version
       and f.descriptors #>> '{fingerprint,path}' is not null
     order by f.audio_id limit least(max_recordings, 500)
@@ -277,7 +284,8 @@ comment on function soundscape.index_recording(uuid, text, jsonb)
 --
 -- Neither was in the index when the other was compared with it, so the two must be compared afterwards.
 
-create function soundscape.pending_comparisons(max_fingerprints integer default 20) returns table (audio_id uuid, others uuid[])
+create function soundscape.pending_comparisons(max_fingerprints integer default 20)
+    returns table (audio_id uuid, others uuid[])
 language plpgsql security definer rows 10 set search_path = '' as $$
 #variable_conflict use_column
 declare

@@ -56,7 +56,8 @@ language plpgsql security definer set search_path = '' as $$
 begin
     -- Two appends to one playlist wait for each other.
     perform from public.playlists where id = new.playlist_id for no key update;
-    new.position := coalesce((select max(i.position) from public.playlist_items i where i.playlist_id = new.playlist_id), 0) + 1;
+    new.position := coalesce((select max(i.position) from public.playlist_items i
+        where i.playlist_id = new.playlist_id), 0) + 1;
     return new;
 end
 $$;
@@ -84,11 +85,13 @@ language plpgsql security definer set search_path = '' as $$
 begin
     perform from public.playlists p where p.id = playlist and p.user_id = (select auth.uid()) for no key update;
     if not found then
-        raise exception 'This is no playlist of yours.' using errcode = '42501', hint = 'Only its owner may reorder a playlist.';
+        raise exception 'This is no playlist of yours.' using errcode = '42501',
+            hint = 'Only its owner may reorder a playlist.';
     end if;
 end
 $$;
-comment on function soundscape.lock_own_playlist(uuid) is 'Lock the playlist if it is the caller''s; an error otherwise.';
+comment on function soundscape.lock_own_playlist(uuid)
+    is 'Lock the playlist if it is the caller''s; an error otherwise.';
 
 create function soundscape.move_playlist_item(item uuid, to_position integer) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -99,7 +102,8 @@ declare
 begin
     perform soundscape.lock_own_playlist(list);
     from_position := (select i.position from public.playlist_items i where i.id = item);
-    wanted := least(greatest(to_position, 1), (select max(i.position) from public.playlist_items i where i.playlist_id = list));
+    wanted := least(greatest(to_position, 1), (select max(i.position) from public.playlist_items i
+        where i.playlist_id = list));
     update public.playlist_items i
     set position = case when i.id = item then wanted
                         when wanted < from_position then i.position + 1

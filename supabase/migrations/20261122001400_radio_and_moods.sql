@@ -50,12 +50,14 @@ begin
     here := coalesce(
         (select e.embedding from public.audio_embeddings e
          where e.audio_id = played[cardinality(played)] and e.space = start.space), start.embedding);
-    select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc, n.audio_id),
+    select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc,
+        n.audio_id),
            array_agg(e.embedding order by n.cosine desc, n.audio_id),
            -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
            array_agg(-0.1 * ln(-ln(soundscape.seeded_random(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
     into ids, near, places, noise
-    from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null) || start.audio_id) as n
+    from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null)
+        || start.audio_id) as n
     join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
     left_over := array(select generate_series(1, cardinality(ids)));
     for rank in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
@@ -83,7 +85,8 @@ create table public.mood_rules (
     mood text not null check (mood ~ '^[a-z]{1,32}$'),
     rule text not null check (rule ~ '^[a-z ]{1,64}$'),
     points real not null check (points between -1 and 1 and points <> 0),
-    measure text check (measure in ('tempo_bpm', 'onset_rate_hz', 'integrated_lufs', 'loudness_range_lu', 'centroid_hz')),
+    measure text check (measure in ('tempo_bpm', 'onset_rate_hz', 'integrated_lufs', 'loudness_range_lu',
+        'centroid_hz')),
     none_at real,
     full_at real,
     labels text[],
@@ -124,34 +127,45 @@ insert into public.mood_rules (mood, rule, points, measure, none_at, full_at) va
     ('night', 'few onsets', 0.2, 'onset_rate_hz', 3, 0.8),
     ('night', 'dark', 0.2, 'centroid_hz', 3000, 1200);
 insert into public.mood_rules (mood, rule, points, labels) values
-    ('calm', 'gentle sounds', 0.25, array['ambient', 'ambient music', 'new-age music', 'tender music', 'lullaby', 'calm', 'meditation',
-        'relaxing', 'sleep', 'rain', 'rain on surface', 'raindrop', 'stream', 'trickle, dribble', 'ocean', 'waves, surf', 'wind chime', 'purr',
-        'singing bowl', 'rustling leaves', 'whale vocalization']),
-    ('calm', 'unrest', -0.4, array['speech', 'shout', 'yell', 'screaming', 'laughter', 'alarm', 'siren', 'telephone', 'explosion',
-        'gunshot, gunfire', 'engine', 'vehicle', 'rail transport', 'aircraft', 'tools', 'applause', 'cheering', 'crowd', 'drum kit', 'heavy metal',
-        'snoring', 'typing']),
-    ('focus', 'nothing that asks to be listened to', 0.25, array['ambient', 'ambient music', 'new-age music', 'classical music',
-        'electronic music', 'piano', 'lo-fi', 'lofi', 'focus', 'study', 'white noise', 'pink noise', 'hum', 'mechanical fan', 'rain',
-        'rain on surface', 'stream', 'waves, surf']),
-    ('focus', 'voices and alarms', -0.6, array['speech', 'child speech, kid speaking', 'conversation', 'narration, monologue', 'singing',
-        'vocal music', 'shout', 'yell', 'screaming', 'laughter', 'television', 'radio', 'telephone', 'alarm', 'siren', 'applause', 'cheering',
-        'explosion', 'gunshot, gunfire', 'engine', 'vehicle', 'snoring', 'jackhammer']),
-    ('energy', 'driving music', 0.1, array['drum kit', 'drum machine', 'drum', 'percussion', 'techno', 'house music', 'dance music',
-        'electronic dance music', 'trance music', 'drum and bass', 'dubstep', 'rock music', 'punk rock', 'heavy metal', 'hip hop music',
-        'exciting music', 'workout', 'party']),
-    ('energy', 'speech and everyday noise', -0.3, array['speech', 'conversation', 'narration, monologue', 'typing', 'snoring', 'tools',
-        'vehicle', 'applause', 'rain', 'stream', 'waterfall']),
-    ('nature', 'weather and animals', 0.8, array['rain', 'rain on surface', 'raindrop', 'stream', 'waterfall', 'ocean', 'waves, surf',
-        'trickle, dribble', 'wind', 'rustling leaves', 'thunder', 'thunderstorm', 'bird', 'chirp, tweet',
-        'bird vocalization, bird call, bird song', 'wild animals', 'insect', 'cricket', 'bee, wasp, etc.', 'frog', 'croak', 'owl', 'hoot', 'howl',
-        'whale vocalization', 'nature', 'forest', 'birds', 'sea', 'river', 'field recording']),
-    ('nature', 'people and machines', -0.6, array['music', 'speech', 'shout', 'laughter', 'applause', 'crowd', 'engine', 'vehicle',
-        'rail transport', 'aircraft', 'traffic noise, roadway noise', 'tools', 'power tool', 'alarm', 'siren', 'typing', 'snoring', 'explosion',
-        'gunshot, gunfire']),
-    ('night', 'sounds of the night', 0.35, array['night', 'cricket', 'insect', 'owl', 'hoot', 'frog', 'croak', 'mosquito', 'howl', 'fire',
-        'crackle', 'lullaby', 'sleep', 'ambient', 'ambient music', 'rain', 'rain on surface', 'thunder', 'wind']),
-    ('night', 'sounds of the day', -0.4, array['speech', 'shout', 'laughter', 'cheering', 'applause', 'crowd', 'chirp, tweet',
-        'crowing, cock-a-doodle-doo', 'traffic noise, roadway noise', 'vehicle', 'engine', 'tools', 'alarm', 'siren', 'typing', 'drum kit',
+    ('calm', 'gentle sounds', 0.25, array[
+        'ambient', 'ambient music', 'new-age music', 'tender music', 'lullaby', 'calm', 'meditation', 'relaxing',
+        'sleep', 'rain', 'rain on surface', 'raindrop', 'stream', 'trickle, dribble', 'ocean', 'waves, surf',
+        'wind chime', 'purr', 'singing bowl', 'rustling leaves', 'whale vocalization']),
+    ('calm', 'unrest', -0.4, array[
+        'speech', 'shout', 'yell', 'screaming', 'laughter', 'alarm', 'siren', 'telephone', 'explosion',
+        'gunshot, gunfire', 'engine', 'vehicle', 'rail transport', 'aircraft', 'tools', 'applause', 'cheering',
+        'crowd', 'drum kit', 'heavy metal', 'snoring', 'typing']),
+    ('focus', 'nothing that asks to be listened to', 0.25, array[
+        'ambient', 'ambient music', 'new-age music', 'classical music', 'electronic music', 'piano', 'lo-fi', 'lofi',
+        'focus', 'study', 'white noise', 'pink noise', 'hum', 'mechanical fan', 'rain', 'rain on surface', 'stream',
+        'waves, surf']),
+    ('focus', 'voices and alarms', -0.6, array[
+        'speech', 'child speech, kid speaking', 'conversation', 'narration, monologue', 'singing', 'vocal music',
+        'shout', 'yell', 'screaming', 'laughter', 'television', 'radio', 'telephone', 'alarm', 'siren', 'applause',
+        'cheering', 'explosion', 'gunshot, gunfire', 'engine', 'vehicle', 'snoring', 'jackhammer']),
+    ('energy', 'driving music', 0.1, array[
+        'drum kit', 'drum machine', 'drum', 'percussion', 'techno', 'house music', 'dance music',
+        'electronic dance music', 'trance music', 'drum and bass', 'dubstep', 'rock music', 'punk rock',
+        'heavy metal', 'hip hop music', 'exciting music', 'workout', 'party']),
+    ('energy', 'speech and everyday noise', -0.3, array[
+        'speech', 'conversation', 'narration, monologue', 'typing', 'snoring', 'tools', 'vehicle', 'applause', 'rain',
+        'stream', 'waterfall']),
+    ('nature', 'weather and animals', 0.8, array[
+        'rain', 'rain on surface', 'raindrop', 'stream', 'waterfall', 'ocean', 'waves, surf', 'trickle, dribble',
+        'wind', 'rustling leaves', 'thunder', 'thunderstorm', 'bird', 'chirp, tweet',
+        'bird vocalization, bird call, bird song', 'wild animals', 'insect', 'cricket', 'bee, wasp, etc.', 'frog',
+        'croak', 'owl', 'hoot', 'howl', 'whale vocalization', 'nature', 'forest', 'birds', 'sea', 'river',
+        'field recording']),
+    ('nature', 'people and machines', -0.6, array[
+        'music', 'speech', 'shout', 'laughter', 'applause', 'crowd', 'engine', 'vehicle', 'rail transport',
+        'aircraft', 'traffic noise, roadway noise', 'tools', 'power tool', 'alarm', 'siren', 'typing', 'snoring',
+        'explosion', 'gunshot, gunfire']),
+    ('night', 'sounds of the night', 0.35, array[
+        'night', 'cricket', 'insect', 'owl', 'hoot', 'frog', 'croak', 'mosquito', 'howl', 'fire', 'crackle',
+        'lullaby', 'sleep', 'ambient', 'ambient music', 'rain', 'rain on surface', 'thunder', 'wind']),
+    ('night', 'sounds of the day', -0.4, array[
+        'speech', 'shout', 'laughter', 'cheering', 'applause', 'crowd', 'chirp, tweet', 'crowing, cock-a-doodle-doo',
+        'traffic noise, roadway noise', 'vehicle', 'engine', 'tools', 'alarm', 'siren', 'typing', 'drum kit',
         'heavy metal', 'explosion', 'gunshot, gunfire']);
 
 create table soundscape.audio_moods (
@@ -194,8 +208,10 @@ language sql stable rows 100 set search_path = '' as $$
     select a.audio_id, r.mood, r.rule, r.points * greatest(0, least(1, case
             when r.labels is not null then coalesce(s.share, 0)
             else coalesce((case r.measure
-                    when 'tempo_bpm' then a.tempo_bpm when 'onset_rate_hz' then a.onset_rate_hz when 'integrated_lufs' then a.integrated_lufs
-                    when 'loudness_range_lu' then a.loudness_range_lu when 'centroid_hz' then a.centroid_hz end - r.none_at)
+                    when 'tempo_bpm' then a.tempo_bpm when 'onset_rate_hz' then a.onset_rate_hz
+                        when 'integrated_lufs' then a.integrated_lufs
+                    when 'loudness_range_lu' then a.loudness_range_lu when 'centroid_hz'
+                        then a.centroid_hz end - r.none_at)
                 / (r.full_at - r.none_at), 0) end))
         * case when r.measure = 'tempo_bpm' then least(1, 2 * coalesce(a.tempo_confidence, 0)) else 1 end
     from public.audio_features a
@@ -240,9 +256,11 @@ create trigger audio_features_measured after insert on public.audio_features
     for each row execute function soundscape.on_moods_changed();
 create trigger audio_features_remeasured after update on public.audio_features
     for each row when (
-        (old.tempo_bpm, old.tempo_confidence, old.onset_rate_hz, old.integrated_lufs, old.loudness_range_lu, old.centroid_hz)
+        (old.tempo_bpm, old.tempo_confidence, old.onset_rate_hz, old.integrated_lufs, old.loudness_range_lu,
+            old.centroid_hz)
         is distinct from
-        (new.tempo_bpm, new.tempo_confidence, new.onset_rate_hz, new.integrated_lufs, new.loudness_range_lu, new.centroid_hz))
+        (new.tempo_bpm, new.tempo_confidence, new.onset_rate_hz, new.integrated_lufs, new.loudness_range_lu,
+            new.centroid_hz))
     execute function soundscape.on_moods_changed();
 create trigger audio_files_called after update of tags, heard on public.audio_files
     for each row when (old.tags <> new.tags or old.heard <> new.heard)
@@ -261,7 +279,8 @@ $$;
 comment on function soundscape.recordings_in_mood(text, integer)
     is 'Listed recordings and the caller''s own that are in a mood, most of all first.';
 
-create function soundscape.diversify_mixed(ids uuid[], scores double precision[], diversity double precision, max_rows integer) returns uuid[]
+create function soundscape.diversify_mixed(ids uuid[], scores double precision[], diversity double precision,
+    max_rows integer) returns uuid[]
 language plpgsql stable set search_path = '' as $$
 -- Maximal marginal relevance, as soundscape.diversify, of what need not lie in one space, or have a place at all.
 declare
@@ -278,7 +297,8 @@ begin
         left join lateral (
             select e.space, e.embedding from public.audio_embeddings e where e.audio_id = i.id
             order by e.created_at desc, e.space limit 1) as e on true)
-    select array_agg(coalesce(1 - (a.embedding operator(extensions.<=>) b.embedding), 0) order by a.rank, b.rank) into alike
+    select array_agg(coalesce(1 - (a.embedding operator(extensions.<=>) b.embedding), 0) order by a.rank,
+        b.rank) into alike
     from placed a left join placed b on true;
     while cardinality(chosen) < least(max_rows, many) loop
         max_worth := '-infinity';
@@ -318,14 +338,16 @@ declare
     scores double precision[];
 begin
     if mood_mix.mood is null or mood_mix.mood <> all (moods) then
-        raise exception 'There is no mood %.', mood_mix.mood using errcode = '22023', hint = array_to_string(moods, ', ') || '.';
+        raise exception 'There is no mood %.', mood_mix.mood using errcode = '22023',
+            hint = array_to_string(moods, ', ') || '.';
     elsif "limit" is null or "limit" not between 0 and 100 then
         raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
     elsif seed is null or played is null or cardinality(played) > 1000 then
         raise exception 'seed or played is null, or played holds more than 1000.' using errcode = '22023';
     end if;
     -- Gumbel's noise makes it a draw: chances go with exp(score / 0.1).
-    select array_agg(d.audio_id order by d.drawn desc), array_agg(d.score::double precision order by d.drawn desc) into ids, scores
+    select array_agg(d.audio_id order by d.drawn desc),
+        array_agg(d.score::double precision order by d.drawn desc) into ids, scores
     from (select m.audio_id, m.score, m.score - 0.1 * ln(-ln(soundscape.seeded_random(m.audio_id, seed))) as drawn
           from soundscape.recordings_in_mood(mood_mix.mood, 1000 + cardinality(played)) m
           where m.audio_id <> all (array_remove(played, null))
@@ -345,6 +367,6 @@ begin
 end
 $$;
 comment on function public.mood_mix(text, integer, bigint, uuid[])
-    is 'Recordings for a mood, by rules about what was measured and heard (table mood_rules): because names those that '
-       'speak for one, points what each rule gives; they sum to score. The same seed draws the same; played is left '
-       'out.';
+    is 'Recordings for a mood, by rules about what was measured and heard (table mood_rules): because names those '
+       'that speak for one, points what each rule gives; they sum to score. The same seed draws the same; played is '
+       'left out.';

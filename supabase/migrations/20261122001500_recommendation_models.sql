@@ -3,8 +3,10 @@
 -- A model holds a place for every listed recording. Only listed recordings are learnt from, so a score never tells
 -- anything about a private one. Signed-in users may read the model in force under row level security.
 --
--- To fit a model, the worker takes the fit lease, reads what people chose, and writes the new model in batches beside the
--- one in force. One transaction then puts it in force. Each step carries the token of the lease, so that only one of two fits
+-- To fit a model, the worker takes the fit lease, reads what people chose, and writes the new model in batches beside
+-- the
+-- one in force. One transaction then puts it in force. Each step carries the token of the lease, so that only one of
+-- two fits
 -- continues. The next fit clears what an interrupted one left.
 
 -- Models
@@ -66,8 +68,8 @@ create index item_factors_near_0 on soundscape.item_factors
 create index item_factors_near_1 on soundscape.item_factors
     using hnsw (place extensions.vector_ip_ops) where is_listed and slot = 1;
 comment on table soundscape.item_factors
-    is 'Where a model puts each listed recording. A listener is the sum of the keys of what they chose, each times its '
-       'confidence; what suits them has the largest inner product of its place with that.';
+    is 'Where a model puts each listed recording. A listener is the sum of the keys of what they chose, each times '
+       'its confidence; what suits them has the largest inner product of its place with that.';
 comment on column soundscape.item_factors.model_id is 'The model.';
 comment on column soundscape.item_factors.audio_id is 'The recording.';
 comment on column soundscape.item_factors.is_listed
@@ -143,7 +145,8 @@ create trigger audio_files_withdraw before update of is_public, hidden_at on pub
     for each row when (old.is_listed and not (new.is_public and new.hidden_at is null))
     execute function soundscape.withdraw_from_models();
 
--- These two without a SET: they are taken into the query, and 30 µs a call cheaper. Their bodies were read when they were
+-- These two without a SET: they are taken into the query, and 30 µs a call cheaper. Their bodies were read when they
+-- were
 -- made, so no search path matters.
 create function soundscape.listen_weight(listened_s real, completed boolean, duration_s double precision) returns real
 language sql immutable parallel safe
@@ -162,7 +165,8 @@ create function soundscape.choices(people uuid[], latest integer default null)
 returns table (user_id uuid, audio_id uuid, weight real, chosen_at timestamptz)
 language sql stable rows 100 set search_path = '' as $$
     with done as (
-        select l.user_id, l.audio_id, true as liked, false as kept, null::real as listened_s, null::boolean as completed, l.created_at as at
+        select l.user_id, l.audio_id, true as liked, false as kept, null::real as listened_s,
+            null::boolean as completed, l.created_at as at
         from public.likes l where l.user_id = any (people)
         union all
         select p.user_id, i.audio_id, false, true, null, null, i.added_at
@@ -170,11 +174,13 @@ language sql stable rows 100 set search_path = '' as $$
         union all
         select h.user_id, h.audio_id, false, false, h.listened_s, h.completed, h.started_at
         from unnest(people) as one (id) cross join lateral (
-            select * from public.listening_events e where e.user_id = one.id order by e.started_at desc limit latest) as h)
+            select * from public.listening_events e
+                where e.user_id = one.id order by e.started_at desc limit latest) as h)
     select d.user_id, d.audio_id,
            greatest(
                case when bool_or(d.liked) then 3 else 0 end + case when bool_or(d.kept) then 2 else 0 end
-               + least(3, coalesce(sum(soundscape.listen_weight(d.listened_s, d.completed, f.duration)) filter (where d.listened_s is not null), 0)),
+               + least(3, coalesce(sum(soundscape.listen_weight(d.listened_s, d.completed,
+                   f.duration)) filter (where d.listened_s is not null), 0)),
                -- A skip does not take a like back.
                case when bool_or(d.liked or d.kept) then 1 else -3 end)::real,
            max(d.at)
@@ -197,7 +203,8 @@ comment on function soundscape.choice_confidence(real, real, real)
 create function soundscape.listener_vector(model bigint, chosen uuid[], weights real[]) returns extensions.vector
 language sql stable set search_path = '' as $$
     select extensions.sum(i.key operator(extensions.*) array_fill(
-        soundscape.choice_confidence(c.weight, (m.settings ->> 'alpha')::real, (m.settings ->> 'skip')::real), array[32])::extensions.vector)
+        soundscape.choice_confidence(c.weight, (m.settings ->> 'alpha')::real, (m.settings ->> 'skip')::real),
+            array[32])::extensions.vector)
     from unnest(chosen, weights) as c (audio_id, weight)
     join soundscape.recommendation_models m on m.id = model
     join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
@@ -209,8 +216,10 @@ comment on function soundscape.listener_vector(bigint, uuid[], real[])
 create function soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[])
 returns table (space text, place extensions.halfvec)
 language sql stable rows 1 set search_path = '' as $$
-    select e.space, extensions.l2_normalize(extensions.sum(e.embedding::extensions.vector operator(extensions.*) array_fill(
-        soundscape.choice_confidence(c.weight, (m.settings ->> 'alpha')::real, 0), array[128])::extensions.vector))::extensions.halfvec
+    select e.space, extensions.l2_normalize(extensions.sum(
+        e.embedding::extensions.vector operator(extensions.*) array_fill(
+            soundscape.choice_confidence(c.weight, (m.settings ->> 'alpha')::real, 0), array[128])::extensions.vector
+    ))::extensions.halfvec
     from unnest(chosen, weights) as c (audio_id, weight)
     join soundscape.recommendation_models m on m.id = model
     join public.audio_embeddings e on e.audio_id = c.audio_id and e.space = m.space
@@ -261,7 +270,8 @@ begin
     select * into model from soundscape.recommendation_models m where m.state = 'in_force';
     return jsonb_build_object(
         'token', lease.token,
-        'space', (select e.space from public.audio_embeddings e where e.is_listed group by e.space order by count(*) desc, e.space limit 1),
+        'space', (select e.space from public.audio_embeddings e
+            where e.is_listed group by e.space order by count(*) desc, e.space limit 1),
         'listed', (select count(*) from public.audio_files f where f.is_listed and f.status = 'ready'),
         'in_force', case when model.id is not null then to_jsonb(model) end,
         'weights', (select to_jsonb(w) - 'only_row' from soundscape.recommendation_weights w));
@@ -269,8 +279,8 @@ end
 $$;
 comment on function soundscape.begin_fit(double precision)
     is 'Worker only. Takes the lease to fit a model. Returns its token, the space of most recordings, how many are '
-       'listed, the model in force, and the weights of recommended_audio. Without a token: held_until says how long another fit has the lease, due_at '
-       'when every_h hours have passed.';
+       'listed, the model in force, and the weights of recommended_audio. Without a token: held_until says how long '
+       'another fit has the lease, due_at when every_h hours have passed.';
 
 create function soundscape.extend_fit_lease(holder uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -331,7 +341,8 @@ $$;
 comment on function soundscape.model_items(bigint, uuid[])
     is 'Worker only. What a model holds about these recordings, to compare it with another model.';
 
-create function soundscape.stage_model(token uuid, model jsonb, map jsonb default '[]', refused boolean default false) returns bigint
+create function soundscape.stage_model(token uuid, model jsonb, map jsonb default '[]',
+    refused boolean default false) returns bigint
 language plpgsql security definer set search_path = '' as $$
 declare
     found_id bigint;
@@ -345,8 +356,10 @@ begin
             (model ->> 'people')::integer, (model ->> 'items')::integer, (model ->> 'events')::integer)
     returning id into found_id;
     insert into soundscape.factor_maps (model_id, space, factor, weights, intercept, key_weights, key_intercept)
-    select found_id, model ->> 'space', r.factor, r.weights::extensions.vector, r.intercept, r.key_weights::extensions.vector, r.key_intercept
-    from jsonb_to_recordset(map) as r (factor smallint, weights text, intercept real, key_weights text, key_intercept real)
+    select found_id, model ->> 'space', r.factor, r.weights::extensions.vector, r.intercept,
+        r.key_weights::extensions.vector, r.key_intercept
+    from jsonb_to_recordset(map) as r (factor smallint, weights text, intercept real, key_weights text,
+        key_intercept real)
     where not refused;
     return found_id;
 end
@@ -378,13 +391,15 @@ begin
     this := soundscape.staged_model(model);
     -- The lock keeps what is written to what is listed: whoever takes a recording back waits, and then finds it here.
     with given as materialized (
-        select r.* from jsonb_to_recordset(items) as r (id uuid, place text, key text, popularity real, neighbours uuid[], weights real[])),
+        select r.* from jsonb_to_recordset(items) as r (id uuid, place text, key text, popularity real,
+            neighbours uuid[], weights real[])),
     listed as materialized (
         select f.id from public.audio_files f
         where f.is_listed and f.id in (select g.id from given g union select unnest(g.neighbours) from given g)
         order by f.id for key share),
     neighbours as (
-        insert into soundscape.item_neighbours (model_id, audio_id, is_listed, neighbour_id, neighbour_is_listed, weight)
+        insert into soundscape.item_neighbours (model_id, audio_id, is_listed, neighbour_id, neighbour_is_listed,
+            weight)
         select model, g.id, true, n.id, true, n.weight
         from given g, unnest(g.neighbours, g.weights) as n (id, weight)
         where g.id in (select l.id from listed l) and n.id in (select l.id from listed l))
@@ -402,15 +417,20 @@ comment on function soundscape.stage_items(uuid, bigint, jsonb)
 create function soundscape.predict_factors(model bigint, space text, embedding extensions.halfvec)
 returns table (place extensions.vector, key extensions.vector)
 language sql stable rows 1 set search_path = '' as $$
-    select array_agg(m.intercept - (m.weights operator(extensions.<#>) embedding::extensions.vector) order by m.factor)::extensions.vector,
-           array_agg(m.key_intercept - (m.key_weights operator(extensions.<#>) embedding::extensions.vector) order by m.factor)::extensions.vector
+    select array_agg(
+               m.intercept - (m.weights operator(extensions.<#>) embedding::extensions.vector)
+               order by m.factor)::extensions.vector,
+           array_agg(
+               m.key_intercept - (m.key_weights operator(extensions.<#>) embedding::extensions.vector)
+               order by m.factor)::extensions.vector
     from soundscape.factor_maps m where m.model_id = model and m.space = predict_factors.space
     having count(*) = 32
 $$;
 comment on function soundscape.predict_factors(bigint, text, extensions.halfvec)
     is 'Where a model would put a recording that sounds like this; nothing where it has no map of that space.';
 
-create function soundscape.stage_cold(token uuid, model bigint, after uuid default null, max_recordings integer default 500) returns jsonb
+create function soundscape.stage_cold(token uuid, model bigint, after uuid default null,
+    max_recordings integer default 500) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     this soundscape.recommendation_models;
@@ -425,7 +445,8 @@ begin
         order by e.audio_id limit max_recordings),
     listed as materialized (
         select f.id from public.audio_files f
-        where f.is_listed and f.status = 'ready' and f.id in (select n.audio_id from next_ones n) order by f.id for key share),
+        where f.is_listed and f.status = 'ready' and f.id in (select n.audio_id
+            from next_ones n) order by f.id for key share),
     placed as (
         insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key, is_cold)
         select model, n.audio_id, true, this.slot, g.place, g.key, true
@@ -487,7 +508,8 @@ begin
     delete from soundscape.factor_maps where model_id = any (gone);
     if cleared = 0 then
         delete from soundscape.recommendation_models where id in (
-            select m.id from soundscape.recommendation_models m where m.state in ('retired', 'refused') order by m.id desc offset 50);
+            select m.id from soundscape.recommendation_models m where m.state in ('retired',
+                'refused') order by m.id desc offset 50);
     end if;
     return cleared;
 end

@@ -38,13 +38,16 @@ comment on column public.impressions.model_id is 'The model that was in force; n
 comment on column public.impressions.shown_at is 'When.';
 
 create function soundscape.log_impressions(
-    recordings uuid[], reasons text[], scores double precision[], propensities double precision[], seed bigint, model_id bigint
+    recordings uuid[], reasons text[], scores double precision[], propensities double precision[], seed bigint,
+        model_id bigint
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
     insert into public.impressions (answer_id, place, user_id, audio_id, reason, score, propensity, seed, model_id)
-    select a.id, i.place, auth.uid(), i.audio_id, i.reason, i.score, i.propensity, log_impressions.seed, log_impressions.model_id
-    from unnest(recordings, reasons, scores, propensities) with ordinality as i (audio_id, reason, score, propensity, place),
+    select a.id, i.place, auth.uid(), i.audio_id, i.reason, i.score, i.propensity, log_impressions.seed,
+        log_impressions.model_id
+    from unnest(recordings, reasons, scores, propensities) with ordinality as i (audio_id, reason, score, propensity,
+        place),
     (select gen_random_uuid() as id) as a
     where exists (select from public.users u where u.id = auth.uid());
 exception when foreign_key_violation then
@@ -94,8 +97,10 @@ language sql stable security definer rows 1000 set search_path = '' as $$
                        and h.started_at between i.shown_at and i.shown_at + interval '7 days'), 0)::real
     from public.impressions i join public.audio_files f on f.id = i.audio_id
     where (i.shown_at, i.answer_id, i.place) > (
-        coalesce(after_shown_at, '-infinity'), coalesce(after_answer, '00000000-0000-0000-0000-000000000000'), coalesce(after_place, 0))
-      -- When a transaction began is when it was shown, and whoever reads to the end would pass by one that is still open.
+        coalesce(after_shown_at, '-infinity'), coalesce(after_answer, '00000000-0000-0000-0000-000000000000'),
+            coalesce(after_place, 0))
+      -- When a transaction began is when it was shown, and whoever reads to the end would pass by one that is still
+      -- open.
       and i.shown_at < now() - interval '1 minute'
     order by i.shown_at, i.answer_id, i.place
     limit least(max_rows, 10000)
@@ -131,17 +136,17 @@ create table soundscape.recommendation_weights (
 );
 alter table soundscape.recommendation_weights enable row level security;
 comment on table soundscape.recommendation_weights
-    is 'The weights of recommended_audio: one row. The evaluation of a new model reads the same row, so that it measures '
-       'what is served.';
+    is 'The weights of recommended_audio: one row. The evaluation of a new model reads the same row, so that it '
+       'measures what is served.';
 comment on column soundscape.recommendation_weights.only_row is 'There is one row.';
 comment on column soundscape.recommendation_weights.taste is 'What the best candidate gets for the model''s factors.';
 comment on column soundscape.recommendation_weights.together
     is 'What the best candidate gets for being chosen with the caller''s choices, times the model''s setting.';
 comment on column soundscape.recommendation_weights.sound
     is 'What a candidate gets for a cosine of 1 to the caller''s choices, times the model''s setting.';
-comment on column soundscape.recommendation_weights.sound_without_model
-    is 'The same when no model knows the caller.';
-comment on column soundscape.recommendation_weights.labels is 'What a candidate gets that has all of the wanted labels.';
+comment on column soundscape.recommendation_weights.sound_without_model is 'The same when no model knows the caller.';
+comment on column soundscape.recommendation_weights.labels
+    is 'What a candidate gets that has all of the wanted labels.';
 comment on column soundscape.recommendation_weights.labels_without_choices
     is 'The same for a caller who has chosen nothing yet.';
 comment on column soundscape.recommendation_weights.popular is 'What the most popular candidate gets.';
@@ -160,9 +165,11 @@ create function soundscape.recommendation_weights() returns soundscape.recommend
 language sql stable security definer set search_path = '' as $$
     select w from soundscape.recommendation_weights w
 $$;
-comment on function soundscape.recommendation_weights() is 'The row of weights, for callers who may not read the table.';
+comment on function soundscape.recommendation_weights()
+    is 'The row of weights, for callers who may not read the table.';
 
-create function soundscape.newest_with_labels(labels text[], max_per_label integer, leaving_out uuid[]) returns table (audio_id uuid)
+create function soundscape.newest_with_labels(labels text[], max_per_label integer, leaving_out uuid[])
+    returns table (audio_id uuid)
 language plpgsql stable security definer rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     label text;
@@ -200,7 +207,8 @@ create function soundscape.reason_sentence(reason text, title text, label text, 
 language sql immutable parallel safe set search_path = '' as $$
     select case
         -- No single choice says so, or it is no longer to be seen.
-        when title is null and reason in ('liked', 'kept', 'heard', 'opened', 'together', 'taste') then 'because it goes with what you choose'
+        when title is null and reason in ('liked', 'kept', 'heard', 'opened', 'together', 'taste')
+            then 'because it goes with what you choose'
         else case reason
         when 'liked' then format('because you liked “%s”', title)
         when 'kept' then format('because “%s” is in a playlist of yours', title)
@@ -215,7 +223,8 @@ language sql immutable parallel safe set search_path = '' as $$
         || case cardinality(shared)
             when 0 then ''
             when 1 then ': similar ' || shared[1]
-            else ': similar ' || array_to_string(trim_array(shared, 1), ', ') || ' and ' || shared[cardinality(shared)] end
+            else ': similar ' || array_to_string(trim_array(shared, 1), ', ') || ' and '
+                || shared[cardinality(shared)] end
 $$;
 comment on function soundscape.reason_sentence(text, text, text, text[]) is 'A reason as a sentence.';
 
@@ -223,8 +232,8 @@ create type soundscape.taste as (
     wanted text[], known uuid[], chosen uuid[], weights real[], leads uuid[], strengths double precision[], skips uuid[]
 );
 comment on type soundscape.taste
-    is 'What a caller likes. wanted: labels. chosen, weights: their choices, latest first. known: all they know. leads, '
-       'strengths: choices whose surroundings are searched. skips: recordings they skipped.';
+    is 'What a caller likes. wanted: labels. chosen, weights: their choices, latest first. known: all they know. '
+       'leads, strengths: choices whose surroundings are searched. skips: recordings they skipped.';
 
 create function soundscape.read_taste(labels text[], draw bigint, most_skips integer) returns soundscape.taste
 language plpgsql stable set search_path = '' as $$
@@ -474,8 +483,8 @@ begin
 end
 $$;
 comment on function soundscape.rank_candidates(uuid[], double precision[], integer, bigint, double precision)
-    is 'The places of an answer. candidates is ordered by score, best first. propensity is how likely a place that explores '
-       'was to get this recording, and null elsewhere.';
+    is 'The places of an answer. candidates is ordered by score, best first. propensity is how likely a place that '
+       'explores was to get this recording, and null elsewhere.';
 
 create function soundscape.explain_recommendations(
     ids uuid[], propensities double precision[], candidates uuid[], scores double precision[], sources text[],
@@ -598,10 +607,12 @@ begin
 
     return query
         select f.id, a.score, a.reason,
-               soundscape.reason_sentence(a.reason, (select t.title from public.audio_files t where t.id = a.because_of),
+               soundscape.reason_sentence(a.reason, (select t.title from public.audio_files t
+                   where t.id = a.because_of),
                    (select min(l) from unnest(caller.wanted) as l where l = any (f.labels)),
                    array_remove(array[
-                       case when s.timbre >= 0.7 * 0.6 then 'timbre' end, case when s.rhythm >= 0.1 * 0.6 then 'tempo' end,
+                       case when s.timbre >= 0.7 * 0.6 then 'timbre' end, case when s.rhythm >= 0.1 * 0.6
+                           then 'tempo' end,
                        case when s.tonality >= 0.1 * 0.7 then 'key' end, case when s.tags >= 0.1 * 0.3 then 'tags' end],
                        null)),
                a.because_of, s.timbre, s.rhythm, s.tonality, s.tags, f

@@ -11,7 +11,8 @@ create table public.reports (
     resolution_reason text check (char_length(btrim(resolution_reason)) between 1 and 1000),
     resolved_at timestamptz,
     status text not null generated always as (
-        case when resolved_at is not null then 'resolved' when assigned_at is not null then 'assigned' else 'open' end) stored,
+        case when resolved_at is not null then 'resolved' when assigned_at is not null then 'assigned'
+            else 'open' end) stored,
     created_at timestamptz not null default now(),
     check ((resolved_at is null) = (resolution is null)),
     check ((resolved_at is null) = (resolution_reason is null))
@@ -73,7 +74,8 @@ begin
     end if;
 end
 $$;
-comment on function soundscape.require_permission(public.app_permission) is 'An error unless the caller has the permission.';
+comment on function soundscape.require_permission(public.app_permission)
+    is 'An error unless the caller has the permission.';
 
 create function soundscape.lock_moderated_recording(recording uuid) returns public.audio_files
 language plpgsql security definer set search_path = '' as $$
@@ -86,7 +88,8 @@ begin
     if file.id is null then
         raise exception 'There is no such public recording.' using errcode = 'PT404';
     elsif file.user_id = (select auth.uid()) then
-        raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Ask another moderator.';
+        raise exception 'Nobody moderates their own recording.' using errcode = '42501',
+            hint = 'Ask another moderator.';
     end if;
     return file;
 end
@@ -132,7 +135,8 @@ begin
         select from public.reports r join public.audio_files f on f.id = r.audio_id
         where r.id = report and f.user_id = assignee)
     then
-        raise exception 'Nobody moderates their own recording.' using errcode = '42501', hint = 'Choose another moderator.';
+        raise exception 'Nobody moderates their own recording.' using errcode = '42501',
+            hint = 'Choose another moderator.';
     end if;
     delete from public.report_assignments a where a.report_id = report;
     insert into public.report_assignments (report_id, assignee_id) select report, assignee where assignee is not null;
@@ -159,7 +163,8 @@ begin
         where f.id = found_report.audio_id;
     end if;
     update public.reports r
-    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(resolve_report.reason, ''), resolved_at = now()
+    set resolution = coalesce(resolve_report.resolution, ''), resolution_reason = coalesce(resolve_report.reason, ''),
+        resolved_at = now()
     where r.id = report;
     insert into public.report_assignments (report_id, assignee_id) values (report, (select auth.uid()))
     on conflict (report_id) do nothing;

@@ -26,16 +26,18 @@ language sql stable security definer set search_path = '' as $$
             'title', f.title, 'status', f.status, 'file_path', f.file_path, 'size_bytes', f.size_bytes,
             'shown_analysis_version', f.analysis_version,
             'visible_at', coalesce(
-                (select m.vt from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id and j.queue = 'soundscape_uploads'),
-                (select m.vt from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id and j.queue = 'soundscape_backfill')),
+                (select m.vt from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id
+                    and j.queue = 'soundscape_uploads'),
+                (select m.vt from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id
+                    and j.queue = 'soundscape_backfill')),
             'others', (
                 select coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'state', o.state) order by o.id), '[]')
                 from soundscape.jobs o where o.audio_id = j.audio_id and o.id <> j.id))
     from soundscape.jobs j join public.audio_files f on f.id = j.audio_id where j.id = job_id
 $$;
 comment on function soundscape.show_job(bigint)
-    is 'Worker only. One job with its recording, its message and the recording''s other jobs. Null if there is no such '
-       'job.';
+    is 'Worker only. One job with its recording, its message and the recording''s other jobs. Null if there is no '
+       'such job.';
 
 create function soundscape.queue_stats() returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -52,9 +54,11 @@ language sql stable security definer set search_path = '' as $$
                     count(*) filter (where j.state = 'queued' and j.msg_id is null) as waiting,
                     count(*) filter (where j.state = 'queued' and j.msg_id is not null
                         and (j.retry_at is null or j.retry_at <= now())) as standing,
-                    count(*) filter (where j.state = 'queued' and j.msg_id is not null and j.retry_at > now()) as retrying,
+                    count(*) filter (where j.state = 'queued' and j.msg_id is not null
+                        and j.retry_at > now()) as retrying,
                     count(distinct j.user_id) as owners,
-                    round(extract(epoch from now() - min(j.created_at) filter (where j.state = 'queued')), 1) as oldest_s
+                    round(extract(epoch from now() - min(j.created_at) filter (where j.state = 'queued')),
+                        1) as oldest_s
                 from soundscape.jobs j where j.state in ('queued', 'running') group by j.queue
             ) s on s.queue = q.name),
         'leases_run_out', (
@@ -130,8 +134,8 @@ begin
 end
 $$;
 comment on function soundscape.retry_jobs(bigint[])
-    is 'Worker only. Re-queues jobs that failed. A job that is not the latest of its recording is skipped. Returns the '
-       'new jobs.';
+    is 'Worker only. Re-queues jobs that failed. A job that is not the latest of its recording is skipped. Returns '
+       'the new jobs.';
 
 create function soundscape.cancel_jobs(jobs bigint[]) returns bigint[]
 language plpgsql security definer set search_path = '' as $$
@@ -144,7 +148,8 @@ begin
     -- All of them first: ending one job moves another up.
     select array_agg(held.id) into recordings from (
         select f.id from public.audio_files f join public.users u on u.id = f.user_id
-        where f.id in (select j.audio_id from soundscape.jobs j where j.id = any(jobs) and j.state in ('queued', 'running'))
+        where f.id in (select j.audio_id from soundscape.jobs j where j.id = any(jobs) and j.state in ('queued',
+            'running'))
         order by f.id for key share of u skip locked for update of f skip locked) held;
     for job, recording in
         select j.id, j.audio_id from soundscape.jobs j
@@ -215,16 +220,19 @@ begin
             when wanted.name = 'tags' and wanted.op = 'cs' then file.tags @> string_to_array(wanted.value, ',')
             when wanted.name = 'tags' and wanted.op = 'ov' then file.tags && string_to_array(wanted.value, ',')
             when wanted.name = 'id' then soundscape.compares(file.id::text, wanted.op, wanted.value)
-            when wanted.name in ('owner', 'user_id') then soundscape.compares(file.user_id::text, wanted.op, wanted.value)
+            when wanted.name in ('owner', 'user_id') then soundscape.compares(file.user_id::text, wanted.op,
+                wanted.value)
             when wanted.name = 'status' then soundscape.compares(file.status, wanted.op, wanted.value)
             when wanted.name = 'error_code' then soundscape.compares(file.error_code, wanted.op, wanted.value)
             when wanted.name = 'content_type' then soundscape.compares(file.content_type, wanted.op, wanted.value)
-            when wanted.name = 'analysis_version' then soundscape.compares(file.analysis_version, wanted.op, wanted.value)
+            when wanted.name = 'analysis_version' then soundscape.compares(file.analysis_version, wanted.op,
+                wanted.value)
             when wanted.name = 'is_public' then soundscape.compares(file.is_public::text, wanted.op, wanted.value)
             when wanted.name = 'duration' then soundscape.compares(file.duration::numeric, wanted.op, wanted.value)
             when wanted.name = 'size_bytes' then soundscape.compares(file.size_bytes::numeric, wanted.op, wanted.value)
             when wanted.name = 'channels' then soundscape.compares(file.channels::numeric, wanted.op, wanted.value)
-            when wanted.name = 'sample_rate' then soundscape.compares(file.sample_rate::numeric, wanted.op, wanted.value)
+            when wanted.name = 'sample_rate' then soundscape.compares(file.sample_rate::numeric, wanted.op,
+                wanted.value)
             when wanted.name = 'created_at' then soundscape.compares(file.created_at, wanted.op, wanted.value)
             when wanted.name = 'analyzed_at' then soundscape.compares(file.analyzed_at, wanted.op, wanted.value)
         end;
@@ -255,13 +263,15 @@ begin
     loop
         ops := case
             when wanted.name = 'tags' then array['cs', 'ov']
-            when wanted.name in ('id', 'owner', 'user_id', 'status', 'error_code', 'content_type', 'analysis_version', 'is_public') then texts
+            when wanted.name in ('id', 'owner', 'user_id', 'status', 'error_code', 'content_type', 'analysis_version',
+                'is_public') then texts
             when wanted.name in ('duration', 'size_bytes', 'channels', 'sample_rate') then numbers
             when wanted.name in ('created_at', 'analyzed_at') then moments
         end;
         if ops is null then
             raise exception 'There is no filter on %.', coalesce(wanted.name, 'nothing') using errcode = '22023',
-                hint = 'Filters: id, owner, status, tags, analysis_version, error_code, content_type, is_public, duration, size_bytes, channels, sample_rate, created_at, analyzed_at.';
+                hint = 'Filters: id, owner, status, tags, analysis_version, error_code, content_type, is_public, '
+                    'duration, size_bytes, channels, sample_rate, created_at, analyzed_at.';
         elsif wanted.op is null or wanted.op <> all (ops) or wanted.value is null then
             raise exception 'The filter on % is %.', wanted.name, array_to_string(ops, ', ') using errcode = '22023',
                 hint = 'Write column=operator.value, such as status=eq.failed.';
@@ -322,7 +332,8 @@ begin
     if not plan then
         -- All of them before any job is touched, and none that somebody is busy with.
         perform from public.audio_files f where f.id = any(lacking) order by f.id for update skip locked;
-        for file in select * from public.audio_files f where f.id = any(lacking) order by f.id for update skip locked loop
+        for file in select * from public.audio_files f where f.id = any(lacking) order by f.id
+            for update skip locked loop
             continue when not soundscape.wants_analysis(file, version);
             select * into live from soundscape.jobs j
             where j.audio_id = file.id and j.state in ('queued', 'running') for update;
@@ -330,7 +341,8 @@ begin
                 -- Whoever takes it will do as well by this version as by none.
                 update soundscape.jobs set analysis_version = version where id = live.id;
             else
-                perform soundscape.enqueue(file.id, file.object_version, coalesce(live.queue, 'soundscape_backfill'), version);
+                perform soundscape.enqueue(file.id, file.object_version, coalesce(live.queue, 'soundscape_backfill'),
+                    version);
                 -- Ready stays ready: former results are shown until there are new ones.
                 update public.audio_files set status = 'queued', error_code = null, error_message = null
                 where id = file.id and status in ('analyzing', 'failed', 'rejected');
@@ -345,5 +357,5 @@ begin
 end
 $$;
 comment on function soundscape.reanalyze(text, jsonb, integer, uuid, boolean)
-    is 'Worker only. Queues this version of the analysis for a batch of recordings that do not have it, in order of id '
-       'from after on. plan only counts them. Safe to repeat: a queued recording is not queued again.';
+    is 'Worker only. Queues this version of the analysis for a batch of recordings that do not have it, in order of '
+       'id from after on. plan only counts them. Safe to repeat: a queued recording is not queued again.';

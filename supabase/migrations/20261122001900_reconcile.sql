@@ -27,22 +27,12 @@ comment on function soundscape.has_lost_job(uuid)
     is 'Whether a recording waits for an analysis that nobody will come to: it has no job, or its job has lost its '
        'message.';
 
-create function soundscape.reconcile() returns jsonb
+create function soundscape.attach_found_objects() returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
     recording record;
-    orphan storage.objects;
     attached integer := 0;
-    drafted integer := 0;
-    resent integer := 0;
-    discarded integer := 0;
 begin
-    -- Somebody else sweeps already: one waiting for the other's names would help nobody.
-    if not pg_try_advisory_xact_lock(hashtextextended('soundscape.reconcile', 0)) then
-        return jsonb_build_object('attached', 0, 'drafted', 0, 'resent', 0, 'discarded', 0);
-    end if;
-
-    -- Objects that lie there while their row does not know it (a trigger was off).
     for recording in
         select f.id, f.file_path from public.audio_files f
         join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
@@ -52,7 +42,7 @@ begin
     loop
         begin
             perform soundscape.lock_object_name(recording.file_path);
-            -- Its own transaction may have come to it while we waited for the name.
+            -- The object's own transaction may have attached it while this one waited for the name.
             if exists (
                 select from public.audio_files f
                 join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
@@ -66,8 +56,18 @@ begin
             raise warning 'sweep: % was not attached: %', recording.file_path, sqlerrm;
         end;
     end loop;
+    return attached;
+end
+$$;
+comment on function soundscape.attach_found_objects()
+    is 'Attaches objects that are there while their recording does not know it, because a trigger was off.';
 
-    -- Objects nobody described within a minute get a private draft.
+create function soundscape.draft_undescribed_objects() returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    orphan storage.objects;
+    drafted integer := 0;
+begin
     for orphan in
         select o.* from storage.objects o
         join public.users u on u.id = soundscape.owner_of(o.name, o.owner_id)
@@ -85,8 +85,18 @@ begin
             raise warning 'sweep: % was not described: %', orphan.name, sqlerrm;
         end;
     end loop;
+    return drafted;
+end
+$$;
+comment on function soundscape.draft_undescribed_objects()
+    is 'Gives a private draft row to each object that nobody described within a minute.';
 
-    -- Live jobs whose message is gone, and recordings that wait for a job that does not exist.
+create function soundscape.requeue_lost_jobs() returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    recording record;
+    resent integer := 0;
+begin
     for recording in
         select f.id from public.audio_files f
         where f.object_version is not null and f.id in (
@@ -98,9 +108,10 @@ begin
         order by f.created_at limit soundscape.max_repairs_per_sweep()
         for update of f skip locked
     loop
-        -- It may have ended, or been asked for again, before it was ours.
+        -- The job may have ended, or a new one may have been queued, before the lock was granted.
         if soundscape.has_lost_job(recording.id) then
-            perform soundscape.enqueue(f.id, f.object_version, coalesce(j.queue, 'soundscape_uploads'), j.analysis_version)
+            perform soundscape.enqueue(
+                f.id, f.object_version, coalesce(j.queue, 'soundscape_uploads'), j.analysis_version)
             from public.audio_files f
             left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
             where f.id = recording.id;
@@ -108,9 +119,14 @@ begin
             resent := resent + 1;
         end if;
     end loop;
-    perform soundscape.admit_waiting();
-    perform soundscape.delete_unused_words(soundscape.max_repairs_per_sweep());
+    return resent;
+end
+$$;
+comment on function soundscape.requeue_lost_jobs()
+    is 'Re-queues recordings that wait for a job that does not exist, or whose job has lost its message.';
 
+create function soundscape.delete_old_rows() returns void
+language sql security definer set search_path = '' as $$
     delete from soundscape.jobs where id in (
         select j.id from soundscape.jobs j
         where j.finished_at < now() - soundscape.jobs_kept_for()
@@ -121,9 +137,16 @@ begin
         select n.id from public.notifications n
         where n.created_at < now() - soundscape.notifications_kept_for()
         order by n.created_at limit soundscape.max_repairs_per_sweep() for update skip locked);
+$$;
+comment on function soundscape.delete_old_rows()
+    is 'Deletes ended jobs and notifications that are too old. The latest job of each recording stays.';
 
-    -- Pictures of recordings that are gone, or beside those that are shown; files of users who are gone. An
-    -- hour is given to whoever is about to complete a job.
+create function soundscape.discard_unused_objects() returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    discarded integer;
+begin
+    -- For an hour an object may belong to a job that is about to be completed.
     insert into soundscape.deletions (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
     where o.created_at < now() - interval '1 hour' and (
@@ -139,8 +162,28 @@ begin
     limit soundscape.max_repairs_per_sweep()
     on conflict do nothing;
     get diagnostics discarded = row_count;
+    return discarded;
+end
+$$;
+comment on function soundscape.discard_unused_objects()
+    is 'Requests the deletion of pictures that no recording shows, and of files of deleted users.';
 
-    return jsonb_build_object('attached', attached, 'drafted', drafted, 'resent', resent, 'discarded', discarded);
+create function soundscape.reconcile() returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    counts jsonb;
+begin
+    -- Two sweeps at once would only wait for each other's names.
+    if not pg_try_advisory_xact_lock(hashtextextended('soundscape.reconcile', 0)) then
+        return jsonb_build_object('attached', 0, 'drafted', 0, 'resent', 0, 'discarded', 0);
+    end if;
+    counts := jsonb_build_object('attached', soundscape.attach_found_objects());
+    counts := counts || jsonb_build_object('drafted', soundscape.draft_undescribed_objects());
+    counts := counts || jsonb_build_object('resent', soundscape.requeue_lost_jobs());
+    perform soundscape.admit_waiting();
+    perform soundscape.delete_unused_words(soundscape.max_repairs_per_sweep());
+    perform soundscape.delete_old_rows();
+    return counts || jsonb_build_object('discarded', soundscape.discard_unused_objects());
 end
 $$;
 comment on function soundscape.reconcile()

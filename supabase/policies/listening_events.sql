@@ -1,7 +1,8 @@
 -- What somebody hears is theirs to know, and to erase.
 revoke all on public.listening_events from public, anon, authenticated, service_role;
 grant select on public.listening_events to authenticated;
-grant insert (user_id, audio_id, started_at, listened_s, completed, context) on public.listening_events to authenticated;
+grant insert (user_id, audio_id, started_at, listened_s, completed, context)
+    on public.listening_events to authenticated;
 grant delete on public.listening_events to authenticated;
 grant select, insert, update, delete on public.listening_events to service_role;
 

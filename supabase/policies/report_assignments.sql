@@ -6,4 +6,5 @@ grant select, insert, update, delete on public.report_assignments to service_rol
 
 drop policy if exists report_assignments_read on public.report_assignments;
 create policy report_assignments_read on public.report_assignments for select to authenticated
-    using ((select soundscape.authorize('reports.handle')) and exists (select from public.reports r where r.id = report_id));
+    using ((select soundscape.authorize('reports.handle')) and exists (select from public.reports r
+        where r.id = report_id));

@@ -10,7 +10,8 @@ create policy reports_read on public.reports for select to authenticated
     using (
         reporter_id = (select auth.uid())
         or ((select soundscape.authorize('reports.handle'))
-            and not exists (select from public.audio_files f where f.id = audio_id and f.user_id = (select auth.uid()))));
+            and not exists (select from public.audio_files f where f.id = audio_id
+                and f.user_id = (select auth.uid()))));
 
 -- Only what one sees and does not own may be reported.
 drop policy if exists reports_insert on public.reports;

@@ -1,7 +1,8 @@
 -- The row is made at sign-up and goes with the account.
 revoke all on public.user_preferences from public, anon, authenticated, service_role;
 grant select on public.user_preferences to authenticated;
-grant update (locale, theme, default_is_public, default_license, settings, favourite_labels) on public.user_preferences to authenticated;
+grant update (locale, theme, default_is_public, default_license, settings, favourite_labels)
+    on public.user_preferences to authenticated;
 grant select, insert, update, delete on public.user_preferences to service_role;
 
 drop policy if exists user_preferences_read_own on public.user_preferences;
