@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from soundscape.api import body
 from soundscape.api.body import BodyReader, BodyTooLarge, BodyTooSlow
+from tests.waiting import LIMIT_S
 
 LIMIT = 1000
 
@@ -81,7 +82,7 @@ async def test_a_body_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = sender.read(reader, timeout_s=3600.0)
     sender.send(b"x")
     with pytest.raises(BodyTooSlow):
-        await asyncio.wait_for(reading, 10)
+        await asyncio.wait_for(reading, LIMIT_S)
     assert reader.receiving_bytes == 0
 
 
@@ -104,7 +105,7 @@ async def test_a_body_that_takes_longer_than_the_route_allows(monkeypatch: pytes
     reading = sender.read(reader, timeout_s=0.1)
     sender.send(bytes(500))
     with pytest.raises(BodyTooSlow):
-        await asyncio.wait_for(reading, 10)
+        await asyncio.wait_for(reading, LIMIT_S)
 
 
 async def test_all_bodies_together_take_no_more_than_the_budget() -> None:

@@ -21,6 +21,8 @@ from tests.waiting import LIMIT_S, until
 from .watch import watching
 
 WATCH_S = 0.25
+ANSWER_S = 2.0
+"""A worker that does not answer within this is not ready."""
 
 
 def free_port() -> int:
@@ -59,7 +61,7 @@ class Fleet:
     """For their logs and scratch folders."""
     members: list[Member] = field(default_factory=list)
     killed: int = 0
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=2))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=ANSWER_S))
     """One for all: making one takes longer than asking."""
     absences: list[tuple[float, float]] = field(default_factory=list)
     """From when to when nobody was seen ready, in seconds of the clock, while `watched`."""

@@ -6,7 +6,7 @@ import base64
 import json
 import random
 import re
-import time
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -230,14 +230,31 @@ def test_every_part_of_a_run_is_found(db: Database, text: str, data: Any) -> Non
     assert found[0]["found"]
 
 
+FOLD = "'soundscape.fold(text)'::regprocedure"
+
+
+@pytest.fixture
+def unreadable(db: Database) -> Iterator[None]:
+    """The first step of reading a query fails."""
+    definition = db.value(f"select pg_get_functiondef({FOLD})")
+    arguments = db.value(f"select pg_get_function_arguments({FOLD})")
+    db.rows(
+        f"create or replace function soundscape.fold({arguments}) returns text language plpgsql immutable "
+        "parallel safe set search_path = '' as $$ begin raise exception 'It was read.'; end $$"
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="It was read"):
+        ask(db, "search_audio", query="ab")
+    yield
+    db.rows(definition)
+
+
+@pytest.mark.usefixtures("unreadable")
 @pytest.mark.parametrize("query", ["ab " * 60_000, '-"' * 100_000, "(" * 300_000, "雨" * 1001], ids=len)
 def test_a_long_query_is_refused_before_it_is_read(db: Database, query: str) -> None:
     for function in ("search_audio", "search_facets"):
-        began_s = time.perf_counter()
         with pytest.raises(psycopg.Error, match=f"The query has {len(query)} characters") as refused:
             ask(db, function, query=query)
         assert refused.value.sqlstate == "22023"
-        assert time.perf_counter() - began_s < 1, "to read it took seconds"
 
 
 @pytest.mark.parametrize("letter", ["雨", "ﷺ", "ß", "x"])
