@@ -10,8 +10,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-
 from soundscape.audio import fingerprint, record
 from soundscape.audio.decode.audio_file import AudioFile, Source, open_audio, open_binary
 from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
@@ -20,16 +18,18 @@ from soundscape.audio.limits import Limits
 from soundscape.audio.loudness.meter import LoudnessMeter
 from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tonality
 from soundscape.audio.meter import Meter
+from soundscape.audio.mono import MonoMix
 from soundscape.audio.record import Record
 from soundscape.audio.render import pictures, waveform
 from soundscape.audio.render.spectrogram import Spectrogram
 from soundscape.audio.rhythm.meter import RhythmMeter
-from soundscape.audio.spectral import SpectralMeter
-from soundscape.audio.spectrum import FRAME_RATE_HZ, SAMPLE_RATE, Frames, MonoSignal, Spectrum
+from soundscape.audio.spectral import NARROW_BAND_HZ, NarrowSpectral, SpectralMeter, join_bands
+from soundscape.audio.spectrum import FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Frames, Resampler, Spectrum
 from soundscape.audio.stages import StageClock, analysis_version
 from soundscape.audio.tagging import embedding, models, yamnet
 from soundscape.audio.tagging.tagger import Tagger, TagResult
 from soundscape.audio.tonality.meter import TonalityMeter
+from soundscape.audio.wideband import WidebandMeter
 from soundscape.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 _NO_OUT_DIR = "There is no directory to write to; name one with --out."
 _TURNED_OFF = "Turned off for this analysis."
+_OUT_OF_BAND = f"The sound lies above {NARROW_BAND_HZ[1]:.0f} Hz, where this does not listen."
+# Bins 6 to 511 of the shared spectrum.
+_FINGERPRINT_BAND_HZ = (6 * SAMPLE_RATE / N_FFT, 511 * SAMPLE_RATE / N_FFT)
+# What lies 30 dB and more below the rest is not the sound, but its background.
+MIN_NARROW_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -119,11 +124,13 @@ class _Analysis:
             ("waveform", self._peaks),
         )
 
+        self._mono = MonoMix(sample_rate=rate, channels=channels)
+        self._wideband = WidebandMeter(sample_rate=rate)
         self._spectral = SpectralMeter()
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
         self._tonality = TonalityMeter()
         self._fingerprint = fingerprint.Fingerprinter()
-        self._spectrogram = Spectrogram()
+        self._spectrogram = Spectrogram(top_hz=self._wideband.band_hz[1])
         self._frame_meters: list[tuple[str, Meter[Any, Any], Callable[[Frames], Any]]] = [
             ("spectral", self._spectral, lambda frames: frames),
             ("rhythm", self._rhythm, attrgetter("log_mel_db")),
@@ -133,9 +140,9 @@ class _Analysis:
         if self._draw:
             self._frame_meters.append(("pictures", self._spectrogram, attrgetter("log_mel_db")))
 
-        self._mono = MonoSignal(sample_rate=rate, channels=channels)
+        self._resampler = Resampler(sample_rate=rate)
         self._spectrum = Spectrum()
-        self._network_signal = MonoSignal(sample_rate=SAMPLE_RATE, channels=1, target_rate=yamnet.SAMPLE_RATE)
+        self._network_signal = Resampler(sample_rate=SAMPLE_RATE, target_rate=yamnet.SAMPLE_RATE)
         self._tagger: Tagger | None = None
 
     def open_tagger(self, models_dir: Path | None) -> None:
@@ -162,17 +169,21 @@ class _Analysis:
                     meter.push(block)
             with self.clock.run("spectrum"):
                 mono = self._mono.push(block)
-            self._push_mono(mono)
+            with self.clock.run("spectral"):
+                self._wideband.push(mono)
+            with self.clock.run("spectrum"):
+                y = self._resampler.push(mono)
+            self._push_mono(y)
             if progress is not None:
                 elapsed_s = time.perf_counter() - begin
                 progress(Progress(self._audio.duration_s, self._audio.claimed_duration_s, elapsed_s))
         with self.clock.run("spectrum"):
-            rest = self._mono.finish()
+            rest = self._resampler.finish()
         self._push_mono(rest, last=True)
 
-    def _push_mono(self, mono: Samples, *, last: bool = False) -> None:
+    def _push_mono(self, y: Samples, *, last: bool = False) -> None:
         with self.clock.run("spectrum"):
-            batches = list(self._spectrum.push(mono))
+            batches = list(self._spectrum.push(y))
             if last:
                 batches += self._spectrum.finish()
         for frames in batches:
@@ -181,7 +192,7 @@ class _Analysis:
                     meter.push(part_of(frames))
         if self._tagger is not None:
             with self.clock.run("tags"):
-                self._tagger.push(self._network_signal.push(mono[np.newaxis]))
+                self._tagger.push(self._network_signal.push(y))
                 if last:
                     self._tagger.push(self._network_signal.finish())
 
@@ -193,17 +204,21 @@ class _Analysis:
         source = self._source(sha256)
         with self.clock.run("loudness"):
             loudness = self._loudness.result()
-        with self.clock.run("spectral"):
-            spectral = self._spectral.result()
-        with self.clock.run("rhythm"):
-            rhythm = self._rhythm.result(source.duration_s)
-        with self.clock.run("tonality"):
-            tonality = self._tonality.result()
-        with self.clock.run("tags"):
-            heard = None if self._tagger is None else self._tagger.result()
+        spectral, narrow = self._measure_spectrum()
+        rhythm, tonality, heard = None, None, None
+        if spectral is not None and narrow is None:
+            for stage in ("rhythm", "tonality", "tags", "embedding"):
+                self.clock.skip(stage, _OUT_OF_BAND)
+        else:
+            with self.clock.run("rhythm"):
+                rhythm = self._rhythm.result(source.duration_s)
+            with self.clock.run("tonality"):
+                tonality = self._tonality.result()
+            with self.clock.run("tags"):
+                heard = None if self._tagger is None else self._tagger.result()
         with self.clock.run("embedding"):
-            embedded = _embed(heard, spectral, tonality, rhythm, loudness)
-        if embedded is None:
+            embedded = _embed(heard, narrow, tonality, rhythm, loudness)
+        if spectral is None and embedded is None:
             self.clock.skip("embedding", "The recording holds no sound to embed.")
         if self._out_dir is not None:
             self._out_dir.mkdir(parents=True, exist_ok=True)
@@ -224,6 +239,17 @@ class _Analysis:
             analysis_version=analysis_version(tagged=heard is not None),
         )
 
+    def _measure_spectrum(self) -> tuple[Spectral | None, NarrowSpectral | None]:
+        """What is in the whole band, and in the shared spectrum; None where no sound is."""
+        with self.clock.run("spectral"):
+            self._wideband.finish()
+            wideband, narrow = self._wideband.result(), self._spectral.result()
+            if wideband is None:
+                return None, None
+            if wideband.narrow_share < MIN_NARROW_SHARE:
+                narrow = None
+            return join_bands(wideband, narrow, self._wideband.band_hz), narrow
+
     def _source(self, sha256: str) -> record.Source:
         audio, header = self._audio, self._audio.header
         return record.Source(
@@ -240,7 +266,9 @@ class _Analysis:
             holes=audio.holes,
             track=header.track,
             tracks=header.tracks,
-            warnings=audio.warnings,
+            dc_offset=self._mono.dc_offset,
+            phase_correlation=self._mono.phase_correlation,
+            warnings=(*audio.warnings, *self._mono.warnings()),
             size_bytes=audio.size_bytes,
             sha256=sha256,
             pcm_sha256=self._pcm_digest.result(),
@@ -259,6 +287,7 @@ class _Analysis:
             algorithm=fingerprint.ALGORITHM,
             version=fingerprint.VERSION,
             peaks=len(found),
+            band_hz=_FINGERPRINT_BAND_HZ,
             path=path,
             acoustid=acoustid,
         )
@@ -275,6 +304,7 @@ class _Analysis:
             self.clock.skip("pictures", _TURNED_OFF)
             return waveform_files, None
         with self.clock.run("pictures"):
+            self._spectrogram.add_upper(self._wideband.upper_bands())
             picture_files = pictures.draw(
                 peaks, self._spectrogram, self._out_dir, duration_s=source.duration_s
             )
@@ -282,13 +312,17 @@ class _Analysis:
 
 
 def _embed(
-    heard: TagResult | None, spectral: Spectral | None, tonality: Tonality, rhythm: Rhythm, loudness: Loudness
+    heard: TagResult | None,
+    spectral: NarrowSpectral | None,
+    tonality: Tonality | None,
+    rhythm: Rhythm | None,
+    loudness: Loudness,
 ) -> Embedding | None:
     if heard is not None:
         return embedding.project(heard.mean_embedding)
     return embedding.from_descriptors(
         spectral=None if spectral is None else asdict(spectral),
-        tonality=asdict(tonality),
-        rhythm=asdict(rhythm),
+        tonality=None if tonality is None else asdict(tonality),
+        rhythm=None if rhythm is None else asdict(rhythm),
         loudness=asdict(loudness),
     )

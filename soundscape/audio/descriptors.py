@@ -51,6 +51,8 @@ class Descriptor:
         Column of `public.audio_features` that holds it; of a series, its mean.
     filter
         Name of the filter: a number has the bounds `min_` and `max_`, a text is compared as it is.
+    band
+        Whether it covers the recording's whole band or a narrower one; None where there is no such thing.
     """
 
     doc: str
@@ -59,6 +61,7 @@ class Descriptor:
     formula: str = ""
     column: str | None = None
     filter: str | None = None
+    band: Literal["whole", "narrow"] | None = None
 
     @property
     def description(self) -> str:
@@ -135,12 +138,22 @@ def list_filters(entries: tuple[Entry, ...]) -> dict[str, str]:
 
 def render_table(entries: tuple[Entry, ...]) -> str:
     """Render the descriptors as the Markdown table of docs/audio/descriptors.md."""
-    lines = ["| field | what it is | defined by | column | filter |", "|---|---|---|---|---|"]
+    lines = [
+        "| field | what it is | defined by | band | column | filter |",
+        "|---|---|---|---|---|---|",
+    ]
     for entry in entries:
         descriptor = entry.descriptor
         filters = ", ".join(f"`{name}`" for name in list_filters((entry,)))
         column = f"`{descriptor.column}`" if descriptor.column else ""
-        cells = (f"`{entry.name}`", descriptor.description, descriptor.formula, column, filters)
+        cells = (
+            f"`{entry.name}`",
+            descriptor.description,
+            descriptor.formula,
+            descriptor.band or "",
+            column,
+            filters,
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

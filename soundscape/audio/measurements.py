@@ -66,18 +66,37 @@ class Rhythm:
             formula="autocorrelation of the onset strength",
             column="tempo_bpm",
             filter="tempo_bpm",
+            band="narrow",
         ),
     ]
     tempo_confidence: Annotated[
         float,
         Descriptor(
-            "Confidence that there is a steady beat at this tempo", "0 to 1", column="tempo_confidence"
+            "Confidence that there is a steady beat at this tempo",
+            "0 to 1",
+            column="tempo_confidence",
+            band="narrow",
         ),
     ]
-    beats_s: Annotated[tuple[float, ...], Descriptor("Times of the beats", "seconds", formula="Ellis 2007")]
-    onset_rate_hz: Annotated[
-        float, Descriptor("Onsets a second", formula="librosa.onset", column="onset_rate_hz")
+    beats_s: Annotated[
+        tuple[float, ...],
+        Descriptor(
+            "Times of the beats",
+            "seconds",
+            formula="Ellis 2007",
+            band="narrow",
+        ),
     ]
+    onset_rate_hz: Annotated[
+        float,
+        Descriptor(
+            "Onsets a second",
+            formula="librosa.onset",
+            column="onset_rate_hz",
+            band="narrow",
+        ),
+    ]
+    band_hz: Annotated[tuple[float, ...], "Lowest and highest frequency that is listened to"]
 
 
 @dataclass(frozen=True)
@@ -92,19 +111,45 @@ class Tonality:
             formula="Albrecht and Shanahan 2013",
             column="key",
             filter="key",
+            band="narrow",
         ),
     ]
     mode: Annotated[
         Literal["major", "minor"] | None,
-        Descriptor("Mode", note="null when there is no key", column="mode", filter="mode"),
+        Descriptor(
+            "Mode",
+            note="null when there is no key",
+            column="mode",
+            filter="mode",
+            band="narrow",
+        ),
     ]
-    confidence: Annotated[float, Descriptor("Confidence in key and mode", "0 to 1", column="key_confidence")]
+    confidence: Annotated[
+        float,
+        Descriptor(
+            "Confidence in key and mode",
+            "0 to 1",
+            column="key_confidence",
+            band="narrow",
+        ),
+    ]
     chroma: Annotated[
-        tuple[float, ...], Descriptor("Strength of the twelve pitch classes from C, largest is 1")
+        tuple[float, ...],
+        Descriptor(
+            "Strength of the twelve pitch classes from C, largest is 1",
+            band="narrow",
+        ),
     ]
     tuning_cents: Annotated[
-        float | None, Descriptor("Deviation from A4 = 440 Hz", "cents", "null where nothing is tuned")
+        float | None,
+        Descriptor(
+            "Deviation from A4 = 440 Hz",
+            "cents",
+            "null where nothing is tuned",
+            band="narrow",
+        ),
     ]
+    band_hz: Annotated[tuple[float, ...], "Lowest and highest frequency that is listened to"]
 
 
 @dataclass(frozen=True)
@@ -117,16 +162,24 @@ class Mfcc:
 
 @dataclass(frozen=True)
 class Spectral:
-    """Descriptors of mono at 22,050 Hz in frames of 2048 every 512 samples, over the frames that hold
-    sound."""
+    """Descriptors of the analysis signal over the frames that hold sound (RMS above -80 dBFS).
 
-    active_share: Annotated[
-        float, Descriptor("Share of the frames that hold sound (RMS above -80 dBFS)", "0 to 1")
+    Centroid, bandwidth, rolloff, flatness and level cover the recording's whole band, in frames of about
+    46 ms. The others cover the shared spectrum: 22,050 Hz, frames of 2048 samples every 512. They are null
+    where the sound lies outside it."""
+
+    band_hz: Annotated[
+        tuple[float, ...], "Lowest and highest frequency of what covers the whole band, at most 96 kHz"
     ]
+    active_share: Annotated[float, Descriptor("Share of the frames that hold sound", "0 to 1", band="whole")]
     centroid_hz: Annotated[
         Summary,
         Descriptor(
-            "Spectral centroid", "Hz", formula="librosa.feature.spectral_centroid", column="centroid_hz"
+            "Spectral centroid",
+            "Hz",
+            formula="librosa.feature.spectral_centroid",
+            column="centroid_hz",
+            band="whole",
         ),
     ]
     bandwidth_hz: Annotated[
@@ -136,6 +189,7 @@ class Spectral:
             "Hz",
             formula="librosa.feature.spectral_bandwidth",
             column="bandwidth_hz",
+            band="whole",
         ),
     ]
     rolloff_hz: Annotated[
@@ -145,6 +199,7 @@ class Spectral:
             "Hz",
             formula="librosa.feature.spectral_rolloff",
             column="rolloff_hz",
+            band="whole",
         ),
     ]
     flatness: Annotated[
@@ -153,30 +208,7 @@ class Spectral:
             "Spectral flatness: 0 for a tone, 1 for white noise",
             formula="librosa.feature.spectral_flatness",
             column="flatness",
-        ),
-    ]
-    flux: Annotated[
-        Summary,
-        Descriptor(
-            "Spectral flux: mean rise of the log-mel spectrum from frame to frame",
-            "dB",
-            formula="librosa.onset.onset_strength",
-        ),
-    ]
-    contrast_db: Annotated[
-        tuple[float, ...],
-        Descriptor(
-            "Spectral contrast in seven bands from 0 Hz, means",
-            "dB",
-            formula="librosa.feature.spectral_contrast",
-        ),
-    ]
-    zero_crossing_rate: Annotated[
-        Summary,
-        Descriptor(
-            "Share of neighbouring samples that differ in sign",
-            formula="librosa.feature.zero_crossing_rate",
-            column="zero_crossing_rate",
+            band="whole",
         ),
     ]
     rms_dbfs: Annotated[
@@ -186,9 +218,45 @@ class Spectral:
             "dB relative to full scale",
             formula="librosa.feature.rms",
             column="rms_dbfs",
+            band="whole",
         ),
     ]
-    mfcc: Annotated[Mfcc, Descriptor("Timbre", formula="librosa.feature.mfcc")]
+    narrow_band_hz: Annotated[tuple[float, ...], "Lowest and highest frequency of the values below"]
+    flux: Annotated[
+        Summary | None,
+        Descriptor(
+            "Spectral flux: mean rise of the log-mel spectrum from frame to frame",
+            "dB",
+            formula="librosa.onset.onset_strength",
+            band="narrow",
+        ),
+    ]
+    contrast_db: Annotated[
+        tuple[float, ...] | None,
+        Descriptor(
+            "Spectral contrast in seven bands from 0 Hz, means",
+            "dB",
+            formula="librosa.feature.spectral_contrast",
+            band="narrow",
+        ),
+    ]
+    zero_crossing_rate: Annotated[
+        Summary | None,
+        Descriptor(
+            "Share of neighbouring samples that differ in sign",
+            formula="librosa.feature.zero_crossing_rate",
+            column="zero_crossing_rate",
+            band="narrow",
+        ),
+    ]
+    mfcc: Annotated[
+        Mfcc | None,
+        Descriptor(
+            "Timbre",
+            formula="librosa.feature.mfcc",
+            band="narrow",
+        ),
+    ]
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,13 @@ class Source:
     ]
     track: Annotated[int, "The audio track that was analysed, from 1: the one that players choose"]
     tracks: Annotated[int, "Number of audio tracks in the file"]
+    dc_offset: Annotated[
+        float, "Mean of the samples of the channel where it is largest, full scale is 1; removed first"
+    ]
+    phase_correlation: Annotated[
+        float | None,
+        "Lowest correlation of two channels: 1 the same, 0 unrelated, -1 opposite; null for one channel",
+    ]
     warnings: Annotated[
         tuple[SourceWarning, ...], "What the owner should know of the file; empty where all is well"
     ]
@@ -62,7 +69,8 @@ class FingerprintSummary:
 
     algorithm: Annotated[str, "Name of the algorithm"]
     version: Annotated[int, "Version of the algorithm; only equal versions compare"]
-    peaks: Annotated[int, "Number of spectral peaks"]
+    peaks: Annotated[int, "Number of spectral peaks; 0 where the sound lies outside the band"]
+    band_hz: Annotated[tuple[float, ...], "Lowest and highest frequency that is listened to"]
     path: Annotated[str | None, "File with the peaks, relative to the output directory; null without one"]
     acoustid: Annotated[str | None, "AcoustID's fingerprint, two minutes; null without libchromaprint"]
 

@@ -25,6 +25,9 @@ _PAGE = """# Descriptors
 Every value that the analysis measures, for whoever filters, sorts or displays recordings.
 
 * `field` is the path in the [record](record.md).
+* `band` is `whole` where a value covers the recording's own band, up to 96 kHz. `narrow` values cover the
+  band that `band_hz` or `narrow_band_hz` beside them says. They are null where the sound lies outside it.
+  The JSON Schema says the same as `x-band`.
 * `column` is the column of `public.audio_features`. Of a series over frames it holds the mean.
 * `filter` are the arguments of `search_audio`, `search_facets`, `similar_audio` and `similar_to_embedding`.
 
@@ -93,9 +96,11 @@ def _hint_schema(hint: Any) -> dict[str, Any]:
     plain = {float: "number", int: "integer", str: "string", bool: "boolean", types.NoneType: "null"}
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        meaning = arguments[1]
-        description = meaning.description if isinstance(meaning, Descriptor) else meaning
-        return {"description": description, **_hint_schema(arguments[0])}
+        meaning, shape = arguments[1], _hint_schema(arguments[0])
+        if not isinstance(meaning, Descriptor):
+            return {"description": meaning, **shape}
+        band = {} if meaning.band is None else {"x-band": meaning.band}
+        return {"description": meaning.description, **band, **shape}
     if hint in plain:
         return {"type": plain[hint]}
     if dataclasses.is_dataclass(hint):

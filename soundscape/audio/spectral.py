@@ -1,4 +1,4 @@
-"""Descriptors of the spectrum: where its energy lies, how it is shaped, how it changes.
+"""Descriptors of the shared spectrum, up to 11 kHz: where its energy lies, its shape, how it changes.
 
 Each follows librosa's definition on the same frames (`librosa.feature.spectral_centroid` and so on), with one
 difference that streaming asks for: where librosa clips decibels 80 below the loudest of the whole recording
@@ -11,6 +11,8 @@ a centroid of 0 Hz for them would say more about the pauses than about the sound
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,9 +20,8 @@ from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Mfcc, Spectral
 from soundscape.audio.spectrum import BINS, FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
+from soundscape.audio.wideband import ACTIVE_DBFS, Wideband, find_rolloff, geometric_mean, summarize
 
-ACTIVE_DBFS = -80.0
-ROLLOFF_SHARE = 0.85
 CONTRAST_BANDS = 7
 CONTRAST_FMIN_HZ = 200.0
 CONTRAST_QUANTILE = 0.02
@@ -29,6 +30,35 @@ MFCCS = 20
 _AMIN = 1e-10
 _BIN_HZ = SAMPLE_RATE / N_FFT
 _CENTROID, _BANDWIDTH, _ROLLOFF, _FLATNESS = range(4)
+
+
+NARROW_BAND_HZ = (0.0, SAMPLE_RATE / 2)
+
+
+@dataclass(frozen=True)
+class NarrowSpectral:
+    """Descriptors of the shared spectrum. The record has the last four, the embedding is made of all.
+
+    Attributes
+    ----------
+    active_share
+        Share of the frames that hold sound.
+    centroid_hz, bandwidth_hz, rolloff_hz, flatness, rms_dbfs
+        As in `Wideband`, of this band alone.
+    flux, contrast_db, zero_crossing_rate, mfcc
+        See `soundscape.audio.measurements.Spectral`.
+    """
+
+    active_share: float
+    centroid_hz: Summary
+    bandwidth_hz: Summary
+    rolloff_hz: Summary
+    flatness: Summary
+    rms_dbfs: Summary
+    flux: Summary
+    contrast_db: tuple[float, ...]
+    zero_crossing_rate: Summary
+    mfcc: Mfcc
 
 
 class SpectralMeter:
@@ -58,7 +88,7 @@ class SpectralMeter:
             _add_mfcc(frames.log_mel_db, active, self._dct, self._mfcc_sum, self._mfcc_square_sum)
         self._last_log_mel_db = frames.log_mel_db[-1].copy()
 
-    def result(self) -> Spectral | None:
+    def result(self) -> NarrowSpectral | None:
         """The summaries; None where no frame holds sound."""
         if not self._series:
             return None
@@ -66,27 +96,45 @@ class SpectralMeter:
         count = len(level)
         mfcc_mean = self._mfcc_sum / count
         mfcc_variance = np.maximum(self._mfcc_square_sum / count - mfcc_mean**2, 0.0)
-        return Spectral(
+        return NarrowSpectral(
             active_share=count / self._frames,
-            centroid_hz=_summary(centroid),
-            bandwidth_hz=_summary(bandwidth),
-            rolloff_hz=_summary(rolloff),
-            flatness=_summary(flatness),
-            flux=_summary(flux),
+            centroid_hz=summarize(centroid),
+            bandwidth_hz=summarize(bandwidth),
+            rolloff_hz=summarize(rolloff),
+            flatness=summarize(flatness),
+            flux=summarize(flux),
             contrast_db=tuple((self._contrast_sum / count).tolist()),
-            zero_crossing_rate=_summary(crossings),
-            rms_dbfs=_summary(level),
+            zero_crossing_rate=summarize(crossings),
+            rms_dbfs=summarize(level),
             mfcc=Mfcc(mean=tuple(mfcc_mean.tolist()), std=tuple(np.sqrt(mfcc_variance).tolist())),
         )
 
 
-def _summary(values: Float32) -> Summary:
-    return Summary(
-        mean=float(values.mean(dtype=np.float64)),
-        std=float(values.std(dtype=np.float64)),
-        min=float(values.min()),
-        max=float(values.max()),
-        median=float(np.median(values)),
+def join_bands(wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple[float, float]) -> Spectral:
+    """Join what was measured on the whole band and on the shared spectrum.
+
+    Parameters
+    ----------
+    wideband
+        The whole band.
+    narrow
+        The shared spectrum. None: it holds nothing of the sound.
+    band_hz
+        The whole band's lowest and highest frequency.
+    """
+    return Spectral(
+        band_hz=band_hz,
+        active_share=wideband.active_share,
+        centroid_hz=wideband.centroid_hz,
+        bandwidth_hz=wideband.bandwidth_hz,
+        rolloff_hz=wideband.rolloff_hz,
+        flatness=wideband.flatness,
+        rms_dbfs=wideband.rms_dbfs,
+        narrow_band_hz=(NARROW_BAND_HZ[0], min(NARROW_BAND_HZ[1], band_hz[1])),
+        flux=None if narrow is None else narrow.flux,
+        contrast_db=None if narrow is None else narrow.contrast_db,
+        zero_crossing_rate=None if narrow is None else narrow.zero_crossing_rate,
+        mfcc=None if narrow is None else narrow.mfcc,
     )
 
 
@@ -140,6 +188,7 @@ def _describe(
     rows = np.zeros((len(S), 4), dtype=np.float32)
     contrast_db = np.zeros((len(S), CONTRAST_BANDS), dtype=np.float32)
     lanes = np.empty(16)
+    squares = np.empty(BINS, dtype=np.float32)
     most = extremes.max()
     low = np.empty(most, dtype=np.float32)
     high = np.empty(most, dtype=np.float32)
@@ -151,7 +200,8 @@ def _describe(
         for k in range(BINS):
             total += s[k]
             moment += s[k] * np.float32(k)
-            power += s[k] * s[k]
+            squares[k] = s[k] * s[k]
+            power += squares[k]
         if total <= 0.0:
             continue
         centre = moment / total
@@ -161,56 +211,12 @@ def _describe(
             spread += s[k] * off * off
         rows[t, _CENTROID] = centre * _BIN_HZ
         rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
-        rows[t, _ROLLOFF] = _rolloff(s, float(total)) * _BIN_HZ
-        rows[t, _FLATNESS] = _geometric_mean_power(s, lanes) / max(float(power) / BINS, _AMIN)
+        rows[t, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
+        rows[t, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / BINS, _AMIN)
         for band in range(CONTRAST_BANDS):
             valley, peak = _valley_and_peak(s[begins[band] : ends[band]], extremes[band], low, high)
             contrast_db[t, band] = 10.0 * np.log10(max(peak, _AMIN) / max(valley, _AMIN))
     return rows, contrast_db
-
-
-@compiled(fastmath=FASTMATH)
-def _rolloff(s: Float32, total: float) -> int:
-    """The first bin up to which `ROLLOFF_SHARE` of the magnitude lies."""
-    wanted = ROLLOFF_SHARE * total
-    below = 0.0
-    k = 0
-    # Steps of 32 bins are summed in one go, then the last is walked.
-    while k + 32 <= BINS:
-        step = np.float32(0.0)
-        for i in range(k, k + 32):
-            step += s[i]
-        if below + float(step) >= wanted:
-            break
-        below += float(step)
-        k += 32
-    while k < BINS - 1:
-        below += float(s[k])
-        if below >= wanted:
-            break
-        k += 1
-    return k
-
-
-@compiled(fastmath=FASTMATH)
-def _geometric_mean_power(s: Float32, lanes: npt.NDArray[np.float64]) -> float:
-    """Geometric mean of max(|S|², 1e-10) over the bins.
-
-    Sixteen factors are multiplied before a logarithm is taken: they lie between 1e-10 and about 1e10 (100
-    times full scale, squared, by the window's sum), so sixteen of them keep within a double's range.
-    """
-    log_sum = 0.0
-    for begin in range(0, BINS - 1, 256):
-        for lane in range(16):
-            lanes[lane] = 1.0
-        for row in range(begin, begin + 256, 16):
-            for lane in range(16):
-                value = s[row + lane]
-                lanes[lane] *= max(np.float64(value * value), _AMIN)
-        for lane in range(16):
-            log_sum += np.log(lanes[lane])
-    log_sum += np.log(max(np.float64(s[BINS - 1]) ** 2, _AMIN))
-    return float(np.exp(log_sum / BINS))
 
 
 # Magnitudes are finite: minima and maxima may be found many at a time.

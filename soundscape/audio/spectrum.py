@@ -17,6 +17,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from soundscape.audio.compiled import compiled
+from soundscape.audio.mono import MonoMix
 
 Float32 = npt.NDArray[np.float32]
 
@@ -42,8 +43,8 @@ class Frames:
     """A batch of consecutive frames of the shared spectrum.
 
     S: magnitude, float32, shape (frames, 1025). log_mel_db: 10·log10 of the mel power spectrum (128 Slaney
-    bands of |S|², floor 1e-10), float32, shape (frames, 128). mean_square: of the unwindowed frame, float64,
-    shape (frames,). zero_crossing_rate: sign changes per sample, float64, shape (frames,).
+    bands of |S|², floor 1e-10), float32, shape (frames, 128). mean_square: of the unwindowed frame,
+    within the recording, float64, shape (frames,). zero_crossing_rate: sign changes per sample, likewise.
     """
 
     S: Float32
@@ -52,31 +53,56 @@ class Frames:
     zero_crossing_rate: npt.NDArray[np.float64]
 
 
-class MonoSignal:
-    """Blocks of any channels and rate to mono at another rate, streaming."""
+class Resampler:
+    """One signal to another rate, streaming (soxr HQ).
 
-    def __init__(self, *, sample_rate: int, channels: int, target_rate: int = SAMPLE_RATE) -> None:
+    Parameters
+    ----------
+    sample_rate, target_rate
+        Hz.
+    """
+
+    def __init__(self, *, sample_rate: int, target_rate: int = SAMPLE_RATE) -> None:
         import soxr
 
-        self._share = np.float32(1.0 / channels)
         self._stream = (
             None
             if sample_rate == target_rate
             else soxr.ResampleStream(sample_rate, target_rate, 1, dtype="float32", quality="HQ")
         )
 
-    def push(self, block: Float32) -> Float32:
-        """block: float32, shape (channels, n). Returns what is ready, float32, shape (m,)."""
-        mono: Float32 = block[0].copy()
-        for channel in block[1:]:
-            mono += channel
-        mono *= self._share
-        return mono if self._stream is None else self._stream.resample_chunk(mono)
+    def push(self, y: Float32) -> Float32:
+        """Take samples, float32, shape (n,); return those that are ready, float32, shape (m,)."""
+        return y if self._stream is None else self._stream.resample_chunk(y)
 
     def finish(self) -> Float32:
-        """The samples that were still under way, float32, shape (m,)."""
+        """Return the samples that were still under way, float32, shape (m,)."""
         nothing = np.empty(0, dtype=np.float32)
         return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+
+
+class MonoSignal:
+    """Blocks of any channels and rate to the analysis signal at another rate, streaming.
+
+    Parameters
+    ----------
+    sample_rate, target_rate
+        Hz.
+    channels
+        Rows of the blocks pushed.
+    """
+
+    def __init__(self, *, sample_rate: int, channels: int, target_rate: int = SAMPLE_RATE) -> None:
+        self._mix = MonoMix(sample_rate=sample_rate, channels=channels)
+        self._resampler = Resampler(sample_rate=sample_rate, target_rate=target_rate)
+
+    def push(self, block: Float32) -> Float32:
+        """Take a block, float32, shape (channels, n); return what is ready, float32, shape (m,)."""
+        return self._resampler.push(self._mix.push(block))
+
+    def finish(self) -> Float32:
+        """Return the samples that were still under way, float32, shape (m,)."""
+        return self._resampler.finish()
 
 
 class Spectrum:
@@ -125,31 +151,43 @@ class Spectrum:
         return Frames(S, log_mel_db, mean_square, zero_crossing_rate)
 
 
+# Slaney's mel scale (Auditory Toolbox, 1998): 15 mel for every 1,000 Hz up to there, from there on 27 for
+# every factor of 6.4.
+_MEL_PER_HZ = 15 / 1000
+_MEL_PER_NEPER = 27 / np.log(6.4)
+
+
+def hz_to_mel(hz: float) -> float:
+    """Convert a frequency to Slaney's mel scale."""
+    return float(hz * _MEL_PER_HZ if hz < 1000 else 15 + np.log(hz / 1000) * _MEL_PER_NEPER)
+
+
+def mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Convert mel on Slaney's scale to frequencies."""
+    return np.where(mel < 15, mel / _MEL_PER_HZ, 1000 * np.exp((mel - 15) / _MEL_PER_NEPER))
+
+
+# Band b reaches from b to b + 2 steps; 128 of them end at 11,025 Hz.
+MEL_STEP = hz_to_mel(SAMPLE_RATE / 2) / (MELS + 1)
+
+
+def count_mel_bands(top_hz: float) -> int:
+    """Count the bands that lie below a frequency."""
+    return max(1, int(hz_to_mel(top_hz) / MEL_STEP + 1e-6) - 1)
+
+
 @cache
 def mel_filters() -> Float32:
-    """Triangles that are even on Slaney's mel scale, each of area 1 in hertz; float32, shape (128, 1025).
+    """Make triangles that are even on the mel scale, each of area 1 in hertz; float32, shape (128, 1025).
 
-    The scale of Slaney's Auditory Toolbox (1998), from 0 to 11,025 Hz, as `librosa.filters.mel` has it.
+    They are those of `librosa.filters.mel(sr=22050, n_fft=2048)`.
     """
-    corners_hz = _mel_to_hz(np.linspace(0, _hz_to_mel(SAMPLE_RATE / 2), MELS + 2))
+    corners_hz = mel_to_hz(np.linspace(0, hz_to_mel(SAMPLE_RATE / 2), MELS + 2))
     bins_hz = np.arange(BINS) * (SAMPLE_RATE / N_FFT)
     low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
     filters: Float32 = (np.maximum(0, triangles) * (2 / (high - low))).astype(np.float32)
     return filters
-
-
-# Slaney's scale: 15 mel for every 1,000 Hz up to there, from there on 27 for every factor of 6.4.
-_MEL_PER_HZ = 15 / 1000
-_MEL_PER_NEPER = 27 / np.log(6.4)
-
-
-def _hz_to_mel(hz: float) -> float:
-    return float(hz * _MEL_PER_HZ if hz < 1000 else 15 + np.log(hz / 1000) * _MEL_PER_NEPER)
-
-
-def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(mel < 15, mel / _MEL_PER_HZ, 1000 * np.exp((mel - 15) / _MEL_PER_NEPER))
 
 
 @cache
@@ -219,7 +257,8 @@ def _magnitudes(
 def _levels(y: Float32, begin: int, end: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Mean square and zero-crossing rate of the frames in y, whose own samples are y[begin:end].
 
-    A crossing belongs to the later of its two samples, and to a frame only if both lie in it.
+    Both are of those samples of a frame that are the recording's own. A crossing belongs to the later of its
+    two samples, and to a frame only if both lie in it.
     """
     hops = len(y) // HOP_LENGTH
     energy = np.zeros(hops)
@@ -243,6 +282,8 @@ def _levels(y: Float32, begin: int, end: int) -> tuple[npt.NDArray[np.float64], 
     mean_square = np.empty(frames)
     rate = np.empty(frames)
     for t in range(frames):
-        mean_square[t] = energy[t : t + in_frame].sum() / N_FFT
-        rate[t] = (crossings[t : t + in_frame].sum() - entering[t]) / N_FFT
+        start = t * HOP_LENGTH
+        inside = max(1, min(start + N_FFT, end) - max(start, begin))
+        mean_square[t] = energy[t : t + in_frame].sum() / inside
+        rate[t] = (crossings[t : t + in_frame].sum() - entering[t]) / inside
     return mean_square, rate

@@ -20,15 +20,15 @@ STAGES = {
     "decode": "3",
     "hash": "1",
     "loudness": "1",
-    "spectrum": "1",
-    "spectral": "1",
+    "spectrum": "2",
+    "spectral": "2",
     "rhythm": "1",
     "tonality": "1",
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
     "embedding": "1",
     "waveform": "1",
-    "pictures": "1",
+    "pictures": "2",
 }
 _PARAMETERS = {"sample_rate": SAMPLE_RATE, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "mels": MELS}
 

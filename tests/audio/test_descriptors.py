@@ -42,7 +42,9 @@ class LoudnessWithCrest(Loudness):
 class SpectralWithMood(Spectral):
     """The spectrum, and two descriptors that are made up."""
 
-    slope_db: Annotated[Summary, Descriptor("Spectral slope", "dB an octave", column="slope_db")]
+    slope_db: Annotated[
+        Summary, Descriptor("Spectral slope", "dB an octave", column="slope_db", band="narrow")
+    ]
     mood: Annotated[str | None, Descriptor("Mood", note="null: none", column="mood", filter="mood")]
 
 
@@ -64,6 +66,7 @@ def test_a_made_up_descriptor_is_everywhere() -> None:
     crest = definitions["LoudnessWithCrest"]["properties"]["crest_db"]
     assert crest == {"description": "Crest factor, dB", "anyOf": [{"type": "number"}, {"type": "null"}]}
     assert definitions["SpectralWithMood"]["properties"]["mood"]["description"] == "Mood; null: none"
+    assert definitions["SpectralWithMood"]["properties"]["slope_db"]["x-band"] == "narrow"
 
     columns, filters = list_columns(more), list_filters(more)
     assert columns["crest_db"] == ("loudness", "crest_db")
@@ -78,9 +81,9 @@ def test_a_made_up_descriptor_is_everywhere() -> None:
 
     lines = [line for line in make_page(RecordWithMore).splitlines() if line not in make_page().splitlines()]
     assert lines == [
-        "| `loudness.crest_db` | Crest factor, dB |  | `crest_db` | `min_crest_db`, `max_crest_db` |",
-        "| `spectral.slope_db` | Spectral slope, dB an octave |  | `slope_db` |  |",
-        "| `spectral.mood` | Mood; null: none |  | `mood` | `mood` |",
+        "| `loudness.crest_db` | Crest factor, dB |  |  | `crest_db` | `min_crest_db`, `max_crest_db` |",
+        "| `spectral.slope_db` | Spectral slope, dB an octave |  | narrow | `slope_db` |  |",
+        "| `spectral.mood` | Mood; null: none |  |  | `mood` | `mood` |",
     ]
 
 
@@ -105,7 +108,8 @@ def test_every_measured_field_is_an_entry() -> None:
     properties = make_schema()["$defs"]
     for section in ("Loudness", "Rhythm", "Tonality", "Spectral"):
         names = {entry.path[1] for entry in DESCRIPTORS if entry.path[0] == section.lower()}
-        assert names == set(properties[section]["properties"]), section
+        bands = {"band_hz", "narrow_band_hz"}
+        assert names == set(properties[section]["properties"]) - bands, section
 
 
 def test_columns_and_filters_are_used_once() -> None:

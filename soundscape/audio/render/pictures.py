@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soundscape.audio.record import Pictures, SpectrogramTiles
-from soundscape.audio.render.spectrogram import LONG_COLUMNS, Spectrogram, locate_on_mel_axis
+from soundscape.audio.render.spectrogram import LONG_COLUMNS, Spectrogram
 from soundscape.audio.render.waveform import build_levels
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _FONT_PX = 20
 _HEAT_COLOURS = 224
 _INK_COLOURS = range(224, 255)
 _GRID_COLOUR = 255
-_FREQUENCIES_HZ = (200, 500, 1000, 2000, 4000, 8000)
+_FREQUENCIES_HZ = (200, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MAX_TIME_TICKS = 9
 
@@ -83,7 +84,7 @@ def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: f
     shades = scale_spectrogram(spectrogram)
     for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
         paint_waveform(bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
-        painted = paint_spectrogram(shades, duration_s=duration_s, theme=theme)
+        painted = paint_spectrogram(shades, duration_s=duration_s, theme=theme, locate=spectrogram.locate)
         painted.save(out_dir / f"spectrogram{suffix}.png", compress_level=_COMPRESSION)
     return Pictures(
         waveform="waveform.png",
@@ -162,8 +163,22 @@ def scale_spectrogram(spectrogram: Spectrogram) -> Shades:
     return spectrogram.shades(np.asarray(fitted), range_db=RANGE_DB)
 
 
-def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Image:
-    """Shades with axes for time, frequency (mel scale) and level, on a transparent ground."""
+def paint_spectrogram(
+    shades: Shades, *, duration_s: float, theme: Theme, locate: Callable[[float], float]
+) -> Image:
+    """Paint shades with axes for time, frequency and level, on a transparent ground.
+
+    Parameters
+    ----------
+    shades
+        The plot, uint8, shape (height, width).
+    duration_s
+        Time that the plot covers, seconds.
+    theme
+        Colours.
+    locate
+        Where a frequency in hertz lies on the axis, 0 to 1 (`Spectrogram.locate`).
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = shades.shape
@@ -172,7 +187,9 @@ def paint_spectrogram(shades: Shades, *, duration_s: float, theme: Theme) -> Ima
     pen = ImageDraw.Draw(ink)
     font = ImageFont.load_default(_FONT_PX)
     for frequency_hz in _FREQUENCIES_HZ:
-        y = _PLOT_BOTTOM - locate_on_mel_axis(frequency_hz) * height
+        if locate(frequency_hz) > 1:
+            break
+        y = _PLOT_BOTTOM - locate(frequency_hz) * height
         label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
         pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=255)
         pen.text((_PLOT_LEFT - 12, y), label, fill=255, font=font, anchor="rm")

@@ -1,5 +1,7 @@
 """The mel spectrogram as data: levels over time and frequency, in memory that a six-hour file can afford.
 
+The bands up to 11 kHz are those of the shared spectrum. Above, as many follow as the recording has room for.
+
 Levels are kept as bytes in steps of 0.7 dB. A recording of up to three minutes is kept frame by frame (23
 ms); of a longer one every column is the loudest of four frames (93 ms).
 """
@@ -12,7 +14,16 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.spectrum import FRAME_RATE_HZ, MELS, SAMPLE_RATE, Float32
+from soundscape.audio.spectrum import (
+    FRAME_RATE_HZ,
+    MEL_STEP,
+    MELS,
+    SAMPLE_RATE,
+    Float32,
+    count_mel_bands,
+    hz_to_mel,
+)
+from soundscape.audio.wideband import UpperBands
 
 LONG_COLUMNS = 8192
 LONG_FRAMES_PER_COLUMN = 4
@@ -23,39 +34,59 @@ Levels = npt.NDArray[np.uint8]
 
 
 class Spectrogram:
-    """A spectrogram that is filled by `push` and then read."""
+    """A spectrogram that is filled by `push` and then read.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    top_hz
+        Where the recording's band ends.
+    """
+
+    def __init__(self, *, top_hz: float = SAMPLE_RATE / 2) -> None:
+        self.top_hz = top_hz
+        self.bands = count_mel_bands(top_hz)
         self.frames_per_column = 1
         self._columns: list[Levels] = []
         self._count = 0
-        self._rest = np.empty((0, MELS), dtype=np.uint8)
+        self._rest = np.empty((0, min(self.bands, MELS)), dtype=np.uint8)
+        self._upper: Levels | None = None
+        self._upper_hop_s = 1.0
 
     def push(self, log_mel_db: Float32) -> None:
-        """Add frames, decibels, shape (frames, 128)."""
-        steps = np.rint((log_mel_db - _FLOOR_DB) * np.float32(1 / _STEP_DB))
-        self._add(np.clip(steps, 0, 255).astype(np.uint8))
+        """Add frames of the shared spectrum, decibels, shape (frames, 128)."""
+        self._add(_quantize(log_mel_db[:, : self.bands]))
         if self.frames_per_column == 1 and self._count > LONG_COLUMNS:
             kept = self.result()
             self.frames_per_column = LONG_FRAMES_PER_COLUMN
             self._columns, self._count = [], 0
             self._add(kept)
 
+    def add_upper(self, upper: UpperBands) -> None:
+        """Add what lies above the shared spectrum, after the last `push`."""
+        if upper.log_mel_db.size:
+            self._upper, self._upper_hop_s = _quantize(upper.log_mel_db), upper.hop_s
+
     def _add(self, frames: Levels) -> None:
         if self.frames_per_column > 1:
             frames = np.concatenate([self._rest, frames])
             whole = len(frames) // self.frames_per_column * self.frames_per_column
             self._rest = frames[whole:].copy()
-            frames = frames[:whole].reshape(-1, self.frames_per_column, MELS).max(axis=1)
+            frames = frames[:whole].reshape(-1, self.frames_per_column, frames.shape[1]).max(axis=1)
         self._columns.append(frames)
         self._count += len(frames)
 
     def result(self) -> Levels:
-        """All columns as stored, shape (columns, 128), lowest band first."""
+        """All columns as stored, shape (columns, bands), lowest band first."""
         parts = list(self._columns)
         if len(self._rest):
             parts.append(self._rest.max(axis=0, keepdims=True))
-        return np.concatenate(parts) if parts else np.empty((0, MELS), dtype=np.uint8)
+        lower = np.concatenate(parts) if parts else np.empty((0, self._rest.shape[1]), dtype=np.uint8)
+        if self._upper is None or not len(lower):
+            return lower
+        # A column takes the loudest of the upper frames within it, or the nearest where there is none.
+        at = np.rint(np.arange(len(lower)) * (self.seconds_per_column / self._upper_hop_s)).astype(np.int64)
+        upper = np.maximum.reduceat(self._upper, np.minimum(at, len(self._upper) - 1))
+        return np.concatenate([lower, upper], axis=1)
 
     @property
     def seconds_per_column(self) -> float:
@@ -63,7 +94,8 @@ class Spectrogram:
 
     def shades(self, levels: Levels | Float32, *, range_db: float) -> Levels:
         """Levels of any shape as 0 (`range_db` below the loudest of the recording, or less) to 255."""
-        loudest = max((int(part.max()) for part in self._columns if len(part)), default=0)
+        parts = [*self._columns, self._rest, *([] if self._upper is None else [self._upper])]
+        loudest = max((int(part.max()) for part in parts if part.size), default=0)
         # The floor of silence stays dark.
         loudest = max(loudest, math.ceil(range_db / _STEP_DB))
         share = 1 + (levels.astype(np.float32) - loudest) * np.float32(_STEP_DB / range_db)
@@ -71,7 +103,7 @@ class Spectrogram:
         return shades
 
     def overview(self, width: int) -> Float32:
-        """Levels, float32, shape (at most `width`, 128): neighbouring columns are averaged where need be."""
+        """Average neighbouring columns where need be: levels, float32, shape (at most `width`, bands)."""
         columns = self.result()
         if len(columns) > width:
             edges = np.arange(width + 1) * len(columns) // width
@@ -80,13 +112,12 @@ class Spectrogram:
             )
         return columns.astype(np.float32)
 
+    def locate(self, frequency_hz: float) -> float:
+        """Where a frequency lies on the axis: 0 at 0 Hz, 1 at the end of the highest band."""
+        return hz_to_mel(frequency_hz) / (MEL_STEP * (self.bands + 1))
 
-def locate_on_mel_axis(frequency_hz: float) -> float:
-    """Where a frequency lies on the mel axis, 0 at 0 Hz to 1 at 11,025 Hz."""
-    return _mel(frequency_hz) / _mel(SAMPLE_RATE / 2)
 
-
-def _mel(frequency_hz: float) -> float:
-    """Slaney's mel scale, as the filters use it: linear to 1 kHz, then logarithmic."""
-    linear = frequency_hz * 3 / 200
-    return linear if frequency_hz < 1000 else float(15 + np.log(frequency_hz / 1000) * 27 / np.log(6.4))
+def _quantize(log_mel_db: Float32) -> Levels:
+    steps = np.rint((log_mel_db - _FLOOR_DB) * np.float32(1 / _STEP_DB))
+    levels: Levels = np.clip(steps, 0, 255).astype(np.uint8)
+    return levels

@@ -19,6 +19,10 @@ from soundscape.audio.rhythm.tempo import MIN_BPM, Tempo, estimate_tempo
 MIN_ONSETS_PER_BEAT = 0.1
 
 
+# What the shared spectrum covers.
+BAND_HZ = (0.0, 11_025.0)
+
+
 class RhythmMeter:
     """Rhythm of a streamed log-mel spectrum.
 
@@ -70,11 +74,12 @@ def measure_rhythm(
     if onset_rate_hz < MIN_ONSETS_PER_BEAT * (found.bpm or MIN_BPM) / 60:
         found = Tempo(bpm=None, confidence=0.0)
     if found.bpm is None:
-        return Rhythm(None, round(found.confidence, 4), (), round(onset_rate_hz, 4))
+        return Rhythm(None, round(found.confidence, 4), (), round(onset_rate_hz, 4), BAND_HZ)
     beats = find_beats(onset_envelope, bpm=found.bpm, frame_rate_hz=frame_rate_hz)
     return Rhythm(
         tempo_bpm=round(found.bpm, 2),
         tempo_confidence=round(found.confidence, 4),
         beats_s=tuple(float(t) for t in np.round(beats / frame_rate_hz, 4)),
         onset_rate_hz=round(onset_rate_hz, 4),
+        band_hz=BAND_HZ,
     )

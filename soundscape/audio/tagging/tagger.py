@@ -21,7 +21,7 @@ import numpy.typing as npt
 from soundscape.audio.measurements import Tag
 from soundscape.audio.tagging import yamnet
 
-VERSION = 1
+VERSION = 2
 BATCH_WINDOWS = 16
 
 Float32 = npt.NDArray[np.float32]
@@ -178,16 +178,23 @@ class Tagger:
                 self._filled = kept
 
     def result(self) -> TagResult:
-        """Pads the end with zeros to a whole window, as YAMNet's own code does, and sums up.
+        """Sum up; call it once, after the last block.
 
-        Call it once, after the last block.
+        The end is padded with zeros to a whole window, as YAMNet's own code does. A recording that is shorter
+        than one window fills it by repeating itself.
         """
         covered_samples = self._segments.windows * yamnet.HOP_SAMPLES + (
             yamnet.WINDOW_SAMPLES - yamnet.HOP_SAMPLES if self._segments.windows else 0
         )
         if self._samples > covered_samples:
             rest = max(0, self._filled - yamnet.WINDOW_SAMPLES)
-            self._pending[self._filled :] = 0
+            if self._samples < yamnet.WINDOW_SAMPLES:
+                # A bark in a window that is otherwise silent is heard as silence.
+                self._pending[: yamnet.WINDOW_SAMPLES] = np.resize(
+                    self._pending[: self._filled], yamnet.WINDOW_SAMPLES
+                )
+            else:
+                self._pending[self._filled :] = 0
             self._run(1 + -(-rest // yamnet.HOP_SAMPLES))
         windows, duration_s = self._segments.windows, self._samples / yamnet.SAMPLE_RATE
         names = yamnet.class_names()

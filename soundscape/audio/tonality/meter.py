@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundscape.audio.measurements import Tonality
-from soundscape.audio.tonality.partials import MIN_CENTS, STEP_CENTS, PartialMeter, PartialsSummary
+from soundscape.audio.tonality.partials import BAND_HZ, MIN_CENTS, STEP_CENTS, PartialMeter, PartialsSummary
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 # Below this there is no key. Measured: rain, noise, applause, speech, birds, engines and single or random
@@ -66,7 +66,9 @@ class TonalityMeter:
         """The tonality of what was pushed so far."""
         heard = self._partials.result()
         if heard.steady_share < MIN_STEADY_SHARE:
-            return Tonality(key=None, mode=None, confidence=0.0, chroma=(0.0,) * 12, tuning_cents=None)
+            return Tonality(
+                key=None, mode=None, confidence=0.0, chroma=(0.0,) * 12, tuning_cents=None, band_hz=BAND_HZ
+            )
         tuning_cents = cmath.phase(heard.offset) / (2 * cmath.pi) * 100
         chroma = fold(heard.weights, tuning_cents)
         correlations = correlate_keys(fold(_with_fundamentals(heard.weights), tuning_cents))
@@ -79,6 +81,7 @@ class TonalityMeter:
             confidence=round(confidence, 4),
             chroma=tuple(float(c) for c in np.round(chroma / chroma.max(), 4)),
             tuning_cents=round(tuning_cents, 1) if abs(heard.offset) >= MIN_AGREEMENT else None,
+            band_hz=BAND_HZ,
         )
 
 

@@ -25,7 +25,7 @@ STEP_CENTS = 10
 MIN_CENTS = -6000  # relative to A4 = 440 Hz: 13.75 Hz
 _STEPS = 1100
 
-_MIN_HZ, _MAX_HZ = 100.0, 3500.0
+BAND_HZ = (100.0, 3500.0)
 _NEIGHBOURS = 10
 _PROMINENCE = 3.0
 _LAG_FRAMES = 4
@@ -114,8 +114,8 @@ class PartialMeter:
 
     def __init__(self, *, sample_rate: int, n_fft: int) -> None:
         self._bin_hz = sample_rate / n_fft
-        self._first = max(_NEIGHBOURS + 1, int(_MIN_HZ / self._bin_hz))
-        self._last = min(n_fft // 2 - _NEIGHBOURS, int(_MAX_HZ / self._bin_hz))
+        self._first = max(_NEIGHBOURS + 1, int(BAND_HZ[0] / self._bin_hz))
+        self._last = min(n_fft // 2 - _NEIGHBOURS, int(BAND_HZ[1] / self._bin_hz))
         self._floor = _FLOOR * n_fft / 4
         self._earlier = np.full((_LAG_FRAMES + 1, self._last + 1), np.nan)
         self._weights = np.zeros(_STEPS)

@@ -13,9 +13,9 @@ from soundscape.audio.render.spectrogram import (
     LONG_COLUMNS,
     LONG_FRAMES_PER_COLUMN,
     Spectrogram,
-    locate_on_mel_axis,
 )
 from soundscape.audio.spectrum import FRAME_RATE_HZ, MELS
+from soundscape.audio.wideband import UpperBands
 
 
 def ramp_peaks() -> np.ndarray:
@@ -92,7 +92,27 @@ def test_the_axis_is_the_mel_scale() -> None:
 
     for frequency_hz in (0, 200, 1000, 4000, 11_025):
         expected = librosa.hz_to_mel(frequency_hz) / librosa.hz_to_mel(11_025)
-        assert locate_on_mel_axis(frequency_hz) == pytest.approx(expected)
+        assert Spectrogram().locate(frequency_hz) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("top_hz", [4_000, 8_000, 11_025, 22_050, 24_000, 96_000])
+def test_the_axis_ends_with_the_recordings_band(top_hz: float) -> None:
+    last, ratio = Spectrogram(top_hz=top_hz).locate(top_hz), 1 + 1 / 80
+    assert 1 <= last < ratio
+
+
+def test_what_lies_above_the_shared_spectrum_is_drawn() -> None:
+    filled = Spectrogram(top_hz=22_050)
+    filled.push(np.full((400, MELS), -70.0, dtype=np.float32))
+    upper = np.full((200, filled.bands - MELS), -70.0, dtype=np.float32)
+    upper[100:, 10] = -10.0
+    filled.add_upper(UpperBands(upper, 2 / FRAME_RATE_HZ))
+    columns = filled.result()
+    assert columns.shape == (400, filled.bands)
+    loud = columns[:, MELS + 10] > 100
+    assert not loud[:199].any()
+    assert loud[201:].all()
+    assert filled.shades(columns, range_db=80)[300, MELS + 10] == 255
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundscape.audio import descriptors, measurements
+from soundscape.audio import descriptors, measurements, spectral
 from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectral import SpectralMeter
 from soundscape.audio.spectrum import MonoSignal, Spectrum
@@ -134,14 +134,14 @@ def test_every_name_is_one_of_the_record() -> None:
     fields = {
         kind: set(kind.__dataclass_fields__)
         for kind in (
-            measurements.Spectral,
+            spectral.NarrowSpectral,
             measurements.Tonality,
             measurements.Rhythm,
             measurements.Loudness,
             descriptors.Summary,
         )
     }
-    assert set(SPECTRAL) <= fields[measurements.Spectral]
+    assert set(SPECTRAL) <= fields[spectral.NarrowSpectral]
     assert set(TONALITY) <= fields[measurements.Tonality]
     assert set(RHYTHM) <= fields[measurements.Rhythm]
     assert set(LOUDNESS) <= fields[measurements.Loudness]

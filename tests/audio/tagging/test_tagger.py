@@ -297,3 +297,21 @@ def test_memory_does_not_grow_with_length() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 4096
     assert len(result.tags) <= 10
     assert result.dropped_tags > 0
+
+
+@needs_model
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5, 0.9])
+def test_a_clip_under_a_window_is_heard_as_itself(seconds: float) -> None:
+    """It fills the window by repeating itself: padded with silence, most short clips had no tag."""
+    rate = yamnet.SAMPLE_RATE
+    time_s = np.arange(round(seconds * rate)) / rate
+    y = (0.3 * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32)
+    short, whole = Tagger(MODEL), Tagger(MODEL)
+    short.push(y)
+    whole.push(np.resize(y, yamnet.WINDOW_SAMPLES))
+    found, expected = short.result(), whole.result()
+    assert found.windows == 1
+    np.testing.assert_array_equal(found.mean_scores, expected.mean_scores)
+    assert [tag.label for tag in found.tags] == [tag.label for tag in expected.tags]
+    assert [tag.end_s for tag in found.tags] == pytest.approx([seconds] * len(found.tags), abs=1e-3)
+    assert found.tags

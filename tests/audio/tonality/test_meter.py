@@ -170,8 +170,8 @@ def test_no_key_is_an_answer(name: str) -> None:
 
 
 def test_where_no_tone_sounds_there_is_no_tuning() -> None:
-    assert tonality(np.zeros(SR)) == Tonality(None, None, 0.0, (0.0,) * 12, None)
-    assert TonalityMeter().result() == Tonality(None, None, 0.0, (0.0,) * 12, None)
+    assert tonality(np.zeros(SR)) == Tonality(None, None, 0.0, (0.0,) * 12, None, (100.0, 3500.0))
+    assert TonalityMeter().result() == Tonality(None, None, 0.0, (0.0,) * 12, None, (100.0, 3500.0))
 
 
 def test_tones_that_keep_to_no_scale_have_no_tuning() -> None:

@@ -1,0 +1,332 @@
+"""The whole band of a recording: where its energy lies, from 0 Hz to half its sample rate, at most to 96 kHz.
+
+The shared spectrum ends at 11 kHz. What speaks of the whole sound is measured here, at the recording's own
+rate: frames of about 46 ms (2048 samples at 44.1 kHz), one after the other. A recording of fewer than eight
+frames gets four times as many, so that nothing in it falls between two windows.
+
+Each value follows librosa's definition on the same frames. The level is the mean square of those samples of
+a frame that lie within the recording.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from soundscape.audio.compiled import compiled
+from soundscape.audio.descriptors import Summary
+from soundscape.audio.spectrum import (
+    FASTMATH,
+    MEL_STEP,
+    MELS,
+    N_FFT,
+    SAMPLE_RATE,
+    Float32,
+    count_mel_bands,
+    mel_to_hz,
+)
+
+MAX_BAND_HZ = 96_000.0
+ACTIVE_DBFS = -80.0
+ROLLOFF_SHARE = 0.85
+FRAME_S = N_FFT / 2 / SAMPLE_RATE
+
+_SHORT_FRAMES = 8
+_SHORT_HOPS = 4
+_BATCH_FRAMES = 32
+_AMIN = 1e-10
+
+
+@dataclass(frozen=True)
+class Wideband:
+    """The whole band over the frames that hold sound.
+
+    Attributes
+    ----------
+    active_share
+        Share of the frames that hold sound, 0 to 1.
+    centroid_hz, bandwidth_hz, rolloff_hz, flatness, rms_dbfs
+        Summaries over those frames; see `soundscape.audio.measurements.Spectral`.
+    narrow_share
+        Share of their energy below 11,025 Hz, where everything else is measured.
+    """
+
+    active_share: float
+    centroid_hz: Summary
+    bandwidth_hz: Summary
+    rolloff_hz: Summary
+    flatness: Summary
+    rms_dbfs: Summary
+    narrow_share: float
+
+
+class UpperBands(NamedTuple):
+    """Levels of the mel bands above 11,025 Hz, frame by frame.
+
+    Attributes
+    ----------
+    log_mel_db
+        As of the shared spectrum, float32, shape (frames, bands).
+    hop_s
+        Seconds from frame to frame; frame t is centred on t x hop_s.
+    """
+
+    log_mel_db: Float32
+    hop_s: float
+
+
+class WidebandMeter:
+    """Measures a streamed signal at its own rate. Keeps 20 bytes a frame, and a byte for each upper band.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    """
+
+    def __init__(self, *, sample_rate: int) -> None:
+        self._n_fft = 2 ** round(math.log2(sample_rate * FRAME_S))
+        self._bin_hz = sample_rate / self._n_fft
+        self._sample_rate = sample_rate
+        self._bins = min(self._n_fft // 2, int(MAX_BAND_HZ / self._bin_hz)) + 1
+        self._narrow_bins = min(self._bins, int(SAMPLE_RATE / 2 / self._bin_hz) + 1)
+        self._window = np.hanning(self._n_fft + 1)[:-1].astype(np.float32)
+        self._upper = _upper_mel(sample_rate, self._n_fft, self._bins)
+        self._hop = self._n_fft
+        self._samples = 0
+        # Everything starts half a frame before the first sample, which centres the frames.
+        self._tail = np.zeros(self._n_fft // 2, dtype=np.float32)
+        self._tail_at = -(self._n_fft // 2)
+        self._series: list[Float32] = []
+        self._levels: list[npt.NDArray[np.float64]] = []
+        self._log_mel_db: list[Float32] = []
+        self._energy = np.zeros(2)
+
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """The band that is covered, Hz."""
+        return 0.0, (self._bins - 1) * self._bin_hz
+
+    def push(self, y: Float32) -> None:
+        """Take samples at the recording's own rate, float32, shape (n,), any n >= 0."""
+        self._samples += len(y)
+        self._tail = np.concatenate([self._tail, y])
+        if self._samples >= _SHORT_FRAMES * self._n_fft:
+            self._advance()
+
+    def finish(self) -> None:
+        """Measure the frames that reach beyond the end; call once, after the last `push`."""
+        if not self._samples:
+            return
+        if self._samples < _SHORT_FRAMES * self._n_fft:
+            self._hop = self._n_fft // _SHORT_HOPS
+        self._tail = np.concatenate([self._tail, np.zeros(self._n_fft // 2, dtype=np.float32)])
+        self._advance()
+
+    def result(self) -> Wideband | None:
+        """Sum up; None where no frame holds sound."""
+        levels = 10.0 * np.log10(np.maximum(np.concatenate([np.empty(0), *self._levels]), 1e-20))
+        active = levels > ACTIVE_DBFS
+        if not active.any():
+            return None
+        centroid, bandwidth, rolloff, flatness = np.concatenate(self._series)[active].T
+        whole, narrow = self._energy
+        return Wideband(
+            active_share=float(active.mean()),
+            centroid_hz=summarize(centroid * np.float32(self._bin_hz)),
+            bandwidth_hz=summarize(bandwidth * np.float32(self._bin_hz)),
+            rolloff_hz=summarize(rolloff * np.float32(self._bin_hz)),
+            flatness=summarize(flatness),
+            rms_dbfs=summarize(levels[active].astype(np.float32)),
+            narrow_share=float(narrow / whole) if whole else 1.0,
+        )
+
+    def upper_bands(self) -> UpperBands:
+        """The levels above 11,025 Hz, for a picture; no bands where the recording has none."""
+        bands = len(self._upper.offsets) - 1
+        frames = np.concatenate([np.empty((0, bands), dtype=np.float32), *self._log_mel_db])
+        return UpperBands(frames, self._hop / self._sample_rate)
+
+    def _advance(self) -> None:
+        n_fft, hop = self._n_fft, self._hop
+        ready = max(0, 1 + (len(self._tail) - n_fft) // hop)
+        for first in range(0, ready, _BATCH_FRAMES):
+            frames = min(_BATCH_FRAMES, ready - first)
+            start = first * hop
+            y = self._tail[start : start + (frames - 1) * hop + n_fft]
+            cut = np.lib.stride_tricks.sliding_window_view(y, n_fft)[::hop]
+            X = scipy.fft.rfft(cut * self._window, axis=1, workers=1)
+            self._measure(X.view(np.float32))
+            self._levels.append(_mean_squares(cut, self._tail_at + start, hop, self._samples))
+        self._tail = self._tail[ready * hop :].copy()
+        self._tail_at += ready * hop
+
+    def _measure(self, X: Float32) -> None:
+        rows, log_mel_db = _describe(X, self._bins, self._narrow_bins, *self._upper, self._energy)
+        self._series.append(rows)
+        if log_mel_db.shape[1]:
+            self._log_mel_db.append(log_mel_db)
+
+
+def summarize(values: Float32) -> Summary:
+    """Sum up a series in five numbers."""
+    return Summary(
+        mean=float(values.mean(dtype=np.float64)),
+        std=float(values.std(dtype=np.float64)),
+        min=float(values.min()),
+        max=float(values.max()),
+        median=float(np.median(values)),
+    )
+
+
+class _SparseBands(NamedTuple):
+    """Weights of bands one after another, where each band's begin, and at which bin."""
+
+    weights: Float32
+    offsets: npt.NDArray[np.int64]
+    first_bins: npt.NDArray[np.int64]
+
+
+def _upper_mel(sample_rate: int, n_fft: int, bins: int) -> _SparseBands:
+    """The mel bands above the shared spectrum's: as far apart and as high, up to the end of the band.
+
+    Weights are for |X|² of this frame; a band's level is what the shared spectrum would give it.
+    """
+    top_hz = (bins - 1) * sample_rate / n_fft
+    corners_hz = mel_to_hz(MEL_STEP * np.arange(MELS, count_mel_bands(top_hz) + 2, dtype=np.float64))
+    bins_hz = np.arange(bins) * (sample_rate / n_fft)
+    weights, offsets, first_bins = [np.empty(0, dtype=np.float32)], [0], []
+    for low, centre, high in zip(corners_hz, corners_hz[1:], corners_hz[2:], strict=False):
+        triangle = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
+        used = np.flatnonzero(triangle > 0)
+        scale = 2 / (high - low) * (N_FFT / n_fft) ** 2
+        weights.append((triangle[used] * scale).astype(np.float32))
+        offsets.append(offsets[-1] + len(used))
+        first_bins.append(used[0])
+    return _SparseBands(
+        np.concatenate(weights), np.array(offsets, dtype=np.int64), np.array(first_bins, dtype=np.int64)
+    )
+
+
+@compiled(fastmath=FASTMATH)
+def _describe(
+    X: Float32,
+    bins: int,
+    narrow_bins: int,
+    weights: Float32,
+    offsets: npt.NDArray[np.int64],
+    first_bins: npt.NDArray[np.int64],
+    energy: npt.NDArray[np.float64],
+) -> tuple[Float32, Float32]:
+    """Centroid, bandwidth and rolloff in bins, and flatness, shape (frames, 4); upper bands in dB."""
+    frames = X.shape[0]
+    rows = np.zeros((frames, 4), dtype=np.float32)
+    bands = len(offsets) - 1
+    log_mel_db = np.empty((frames, bands), dtype=np.float32)
+    power = np.empty(bins, dtype=np.float32)
+    s = np.empty(bins, dtype=np.float32)
+    lanes = np.empty(16)
+    for t in range(frames):
+        x = X[t]
+        for k in range(bins):
+            power[k] = x[2 * k] * x[2 * k] + x[2 * k + 1] * x[2 * k + 1]
+        narrow = np.float32(0.0)
+        whole = np.float32(0.0)
+        for k in range(narrow_bins):
+            narrow += power[k]
+        for k in range(narrow_bins, bins):
+            whole += power[k]
+        whole += narrow
+        energy[0] += whole
+        energy[1] += narrow
+        for band in range(bands):
+            level = np.float32(0.0)
+            begin, first = offsets[band], first_bins[band]
+            for i in range(offsets[band + 1] - begin):
+                level += weights[begin + i] * power[first + i]
+            log_mel_db[t, band] = np.float32(10.0) * np.log10(max(level, np.float32(_AMIN)))
+        total = np.float32(0.0)
+        moment = np.float32(0.0)
+        for k in range(bins):
+            s[k] = np.sqrt(power[k])
+        for k in range(bins):
+            total += s[k]
+            moment += s[k] * np.float32(k)
+        if total <= 0.0:
+            continue
+        centre = moment / total
+        spread = np.float32(0.0)
+        for k in range(bins):
+            off = np.float32(k) - centre
+            spread += s[k] * off * off
+        rows[t, 0] = centre
+        rows[t, 1] = np.sqrt(spread / total)
+        rows[t, 2] = find_rolloff(s, float(total))
+        rows[t, 3] = geometric_mean(power, lanes) / max(float(whole) / bins, _AMIN)
+    return rows, log_mel_db
+
+
+@compiled(fastmath=FASTMATH)
+def find_rolloff(s: Float32, total: float) -> int:
+    """The first bin up to which `ROLLOFF_SHARE` of the magnitude lies."""
+    wanted = ROLLOFF_SHARE * total
+    below = 0.0
+    k = 0
+    # Steps of 32 bins are summed in one go, then the last is walked.
+    while k + 32 <= s.size:
+        step = np.float32(0.0)
+        for i in range(k, k + 32):
+            step += s[i]
+        if below + float(step) >= wanted:
+            break
+        below += float(step)
+        k += 32
+    while k < s.size - 1:
+        below += float(s[k])
+        if below >= wanted:
+            break
+        k += 1
+    return k
+
+
+@compiled(fastmath=FASTMATH)
+def geometric_mean(power: Float32, lanes: npt.NDArray[np.float64]) -> float:
+    """Geometric mean of max(|S|², 1e-10) over the bins.
+
+    Sixteen factors are multiplied before a logarithm is taken. They lie between 1e-10 and about 1e12 (100
+    times full scale, squared, by the window's sum), so sixteen of them keep within a double's range.
+    """
+    log_sum = 0.0
+    whole = power.size // 256 * 256
+    for begin in range(0, whole, 256):
+        for lane in range(16):
+            lanes[lane] = 1.0
+        for row in range(begin, begin + 256, 16):
+            for lane in range(16):
+                lanes[lane] *= max(np.float64(power[row + lane]), _AMIN)
+        for lane in range(16):
+            log_sum += np.log(lanes[lane])
+    for k in range(whole, power.size):
+        log_sum += np.log(max(np.float64(power[k]), _AMIN))
+    return float(np.exp(log_sum / power.size))
+
+
+@compiled(fastmath=FASTMATH)
+def _mean_squares(cut: Float32, at: int, hop: int, samples: int) -> npt.NDArray[np.float64]:
+    """Mean square of each frame over those of its samples that lie within the recording."""
+    frames, length = cut.shape
+    levels = np.zeros(frames)
+    for t in range(frames):
+        y = cut[t]
+        start = at + t * hop
+        inside = min(length, samples - start) - max(0, -start)
+        total = np.float32(0.0)
+        for i in range(length):
+            total += y[i] * y[i]
+        levels[t] = total / max(1, inside)
+    return levels
