@@ -126,6 +126,9 @@ class DataApi:
             settings["statement_timeout"] = cache.timeouts[caller.role]
         async with self.embedded.authenticator.connection() as connection:
             await become(connection, caller, settings)
+            if cache.pre_request is not None:
+                function = Identifier(*cache.pre_request.split("."))
+                await connection.execute(SQL("select {}()").format(function))
             response = await (
                 self._describe(connection, schema) if plan is None else respond(connection, plan)
             )

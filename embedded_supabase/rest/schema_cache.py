@@ -97,6 +97,8 @@ class SchemaCache:
     types: dict[str, Name]
     timeouts: dict[str, str]
     """The statement timeouts of roles."""
+    pre_request: str | None = None
+    """The function to call before each request: `db_pre_request`."""
 
     @cached_property
     def tables(self) -> dict[Name, Table]:

@@ -160,5 +160,15 @@ select json_build_object(
         join pg_roles r on r.oid = s.setrole
         cross join unnest(s.setconfig) as setting
         where r.rolname in ('anon', 'authenticated', 'service_role') and setting like 'statement_timeout=%%'
+    ),
+    'pre_request', (
+        -- What `alter role authenticator set pgrst.db_pre_request` says.
+        select split_part(setting, '=', 2)
+        from pg_db_role_setting s
+        cross join unnest(s.setconfig) as setting
+        where s.setrole = 'authenticator'::regrole and setting like 'pgrst.db\_pre\_request=%%'
+          and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+        order by s.setdatabase desc
+        limit 1
     )
 )

@@ -10,6 +10,8 @@ create role postgres login createrole createdb bypassrls replication;
 grant anon, authenticated, service_role, authenticator to postgres with admin option;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
 grant create, connect, temporary on database postgres to postgres;
+-- Hosted, supautils lets it configure PostgREST.
+grant set on parameter pgrst.db_pre_request to postgres;
 
 create role supabase_auth_admin login noinherit createrole;
 create role supabase_storage_admin login noinherit createrole;

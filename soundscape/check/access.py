@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
+from postgrest import CountMethod
 from postgrest.exceptions import APIError
 from supabase import AsyncClient
 
@@ -64,6 +65,23 @@ async def make(session: CheckSession, **columns: Any) -> None:
     )
     if not changed:
         raise Broken("Its owner cannot change it.")
+
+
+async def check_counts(session: CheckSession) -> None:
+    """Only exact counts, which row level security applies to."""
+    for who, client in (("a user", session.owner.client), ("nobody", await session.anonymous())):
+        table = client.table("audio_files")
+        for method in (CountMethod.planned, CountMethod.estimated):
+            try:
+                await table.select("id", count=method).limit(1).execute()
+            except APIError as refused:
+                if refused.code == "PT400":
+                    continue
+                raise
+            raise Broken(
+                f"{who} gets {method} counts, which tell through statistics how many rows others have."
+            )
+        await table.select("id", count=CountMethod.exact).limit(1).execute()
 
 
 async def check_functions(session: CheckSession) -> None:

@@ -58,6 +58,7 @@ def list_capabilities(session: CheckSession) -> list[Capability]:
             ("private", "public row", "waveform", "signed URL"),
             in_session(access.check_publishing),
         ),
+        Capability("counts", ("profile",), in_session(access.check_counts)),
         Capability("functions", ("features",), in_session(access.check_functions)),
         Capability("worker's functions", ("sign in",), in_session(access.check_worker_functions), leak),
         Capability("likes", ("public row",), in_session(user_data.check_likes)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundscape.deploy import catalogue, record, secrets, sources
+from soundscape.deploy import catalogue, pre_request, record, secrets, sources
 from soundscape.deploy.catalogue import Catalogue
 from soundscape.deploy.connection import PRELUDE, connect_postgres
 from soundscape.deploy.plan import Rehearsal, make_script
@@ -55,6 +55,8 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
                 database.run(PRELUDE, *make_script(state), *catalogue.make_reading_script())
             )
             database.run(PRELUDE, *Rehearsal.from_catalogue(state, after).make_ending())
+        if pre_request.read_function(database) != pre_request.FUNCTION:
+            pre_request.set_function(database)
         values = secrets.collect_secrets(worker_url=worker_url, webhook_secret=webhook_secret)
         stored = secrets.find_outdated(database, values, vault=True)
         for name in stored:

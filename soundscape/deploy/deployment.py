@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundscape.deploy import catalogue, hooks, plan, preflight, record, secrets
-from soundscape.deploy.connection import PRELUDE, DatabaseConnection, ManagementApi
+from soundscape.deploy import catalogue, hooks, plan, pre_request, preflight, record, secrets
+from soundscape.deploy.connection import PRELUDE, DatabaseConnection, ManagementApi, SqlFailed
 from soundscape.deploy.drift import Difference
 from soundscape.deploy.plan import Plan
 from soundscape.deploy.preflight import Preflight
@@ -143,6 +143,14 @@ def _apply_plan(
     for name in steps.secrets:
         secrets.store_secret(database, name, values[name])
         outcome.did(f"{name} in Vault", report)
+    if steps.pre_request is not None:
+        # Like a hook, it names a function that the script above has only just made.
+        try:
+            pre_request.set_function(database)
+        except SqlFailed as error:
+            report(f"Note: {error.message}. Run as an owner of the role: {pre_request.STATEMENT}")
+        else:
+            outcome.did(f"Data API pre-request {steps.pre_request}", report)
     if api is not None:
         # A hook names a function, which a first deploy has only just made.
         for name in hooks.find_outdated(api):
@@ -185,6 +193,8 @@ def _report_plan(steps: Plan, report: Report, *, repair: bool) -> None:
         report(f"  {line}")
     for name in steps.secrets:
         report(f"plan: {name} in Vault")
+    if steps.pre_request is not None:
+        report(f"plan: Data API pre-request {steps.pre_request}")
     for name in steps.hooks:
         report(f"plan: Auth hook {name}")
     if steps.is_empty:

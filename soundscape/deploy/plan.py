@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from soundscape.deploy import catalogue, hooks, migrations, policies, record, secrets
+from soundscape.deploy import catalogue, hooks, migrations, policies, pre_request, record, secrets
 from soundscape.deploy.catalogue import Catalogue, Entry
 from soundscape.deploy.connection import DatabaseConnection, ManagementApi, Part
 from soundscape.deploy.drift import Difference, Wanted, derive_wanted
@@ -54,6 +54,8 @@ class Plan:
     """Objects that will be added, changed or removed by migrations and policy files."""
     secrets: list[str]
     hooks: list[str]
+    pre_request: str | None
+    """The function that the Data API is to call before each request; None where it does."""
     is_current: bool
     """Whether migrations and policy files are those of the latest deploy."""
     rehearsal: Rehearsal | None
@@ -61,7 +63,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        return self.is_current and not (self.drift or self.secrets or self.hooks)
+        return self.is_current and not (self.drift or self.secrets or self.hooks or self.pre_request)
 
     @property
     def can_go_on(self) -> bool:
@@ -78,6 +80,7 @@ class Plan:
             "changes": self.changes,
             "secrets": self.secrets,
             "hooks": self.hooks,
+            "pre_request": self.pre_request,
         }
 
 
@@ -112,6 +115,7 @@ def make_plan(target: Target, database: DatabaseConnection, api: ManagementApi |
         changes=_changes(present, rehearsal.present) if rehearsal else [],
         secrets=secrets.find_outdated(database, values, vault=state.vault),
         hooks=hooks.find_outdated(api) if api is not None else [],
+        pre_request=pre_request.describe_change(database),
         is_current=state.is_current,
         rehearsal=rehearsal,
     )

@@ -18,6 +18,9 @@ grant execute on function
     soundscape.document_words,
     soundscape.search_document
     to anon, authenticated, service_role;
+
+-- The Data API calls this before each request.
+grant execute on function soundscape.check_request to anon, authenticated, service_role;
 grant execute on function soundscape.authorize to authenticated;
 
 -- Auth calls this when it issues a token.

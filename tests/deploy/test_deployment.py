@@ -24,7 +24,7 @@ from .projects import NOTHING_CHANGED, WEBHOOK_SECRET, more_sources, picture, ru
 def test_a_second_deploy_changes_nothing_and_says_so(project: str) -> None:
     first, _ = told(project)
     assert first.succeeded
-    assert len(first.done) == len(sources.migrations()) + 3  # policies, and two secrets
+    assert len(first.done) == len(sources.migrations()) + 4  # policies, two secrets, and the pre-request
     before = picture(project)
     second, lines = told(project)
     assert (second.done, second.succeeded) == ([], True)

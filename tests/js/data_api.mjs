@@ -58,8 +58,8 @@ seen.without = await rows(recordings('title, playlist_items()').is('playlist_ite
 const window = await recordings('title', { count: 'exact' }).order('title').range(1, 5)
 seen.window = { titles: window.data.map((row) => row.title), count: window.count, status: window.status }
 seen.head = (await recordings('id', { count: 'exact', head: true })).count
-seen.counts = [typeof (await recordings('id', { count: 'planned' })).count,
-  typeof (await recordings('id', { count: 'estimated' })).count]
+seen.counts = [await code(recordings('id', { count: 'planned' })),
+  await code(recordings('id', { count: 'estimated' }))]
 seen.too_far = await code(recordings('id', { count: 'exact' }).range(9, 10))
 
 const playlists = () => mine.from('playlists')

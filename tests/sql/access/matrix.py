@@ -446,6 +446,7 @@ EVERYBODY = ("anon", "authenticated", "service_role")
 # Who may execute what, in the exposed schema and in the private one. Functions not named: nobody.
 EXECUTE: dict[str, tuple[str, ...]] = {
     "public.custom_access_token_hook(jsonb)": ("supabase_auth_admin",),
+    "soundscape.check_request()": EVERYBODY,
     "soundscape.uuid_or_null(text)": EVERYBODY,
     "soundscape.owner_of(text,text)": EVERYBODY,
     "soundscape.fold(text)": EVERYBODY,
