@@ -13,6 +13,7 @@ from psycopg import sql
 import tests.cluster
 from embedded_supabase.postgres import SUPERUSER, Postgres
 from soundscape.cli.embedded_project import Project
+from soundscape.deploy import pre_request
 from tests import embedded
 
 from .projects import told
@@ -46,6 +47,13 @@ def fresh(cluster: Postgres) -> Iterator[Callable[..., str]]:
                     sql.Identifier(name)
                 )
             )
+            if template != "postgres":
+                # Settings of a role in a database are not copied with it.
+                connection.execute(
+                    sql.SQL("alter role authenticator in database {} set pgrst.db_pre_request = {}").format(
+                        sql.Identifier(name), sql.Literal(pre_request.FUNCTION)
+                    )
+                )
         made.append(name)
         return cluster.dsn(dbname=name)
 
