@@ -1,6 +1,6 @@
-"""What decides who may do what in a database, and what makes things happen: object by object.
+"""The objects of a database that decide who may do what and what runs by itself.
 
-Each entry knows the SQL that makes it so; a picture kept from a deploy can therefore be put back later.
+Each entry holds the SQL that makes it, so that a catalogue kept from a deploy can be restored later.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ KINDS = (
     "grant", "policy", "trigger", "bucket", "published table", "publication", "cron job", "permission",
     "default privileges", "unguarded view", "unguarded function",
 )  # fmt: skip
-"""In the order in which things are shown and put back: each needs little but what stands before it."""
+"""In the order in which objects are shown and restored: each needs mostly those before it."""
 
-# Deparsed SQL names what the search path does not hold; without one, every way in reads the same text.
+# Postgres leaves out the schemas of the search path. Without one, every connection reads the same text.
 FULL_NAMES = Part("reading names in full", "set local search_path = ''")
 
-# Tables whose rows are part of the picture once there is such a table.
+# Tables whose rows belong to the catalogue, if there is such a table.
 _ROWS = {"cron.job": "catalogue_cron.sql", "public.role_permissions": "catalogue_permissions.sql"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One object; `catalogue.sql` says what each field holds."""
+    """One object. `catalogue.sql` explains the fields."""
 
     kind: str
     name: str
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def opens(self) -> bool:
-        """Whether one that nobody deployed may let somebody do what they should not."""
+        """Whether such an object gives somebody access, so that one which nobody deployed is drift."""
         return self.unmake is not None
 
     def __str__(self) -> str:
@@ -64,12 +64,12 @@ class Catalogue:
 
     @classmethod
     def from_rows(cls, rows: Iterable[dict[str, Any]]) -> Catalogue:
-        """From what `make_reading_script` answers."""
+        """Make a catalogue from the rows that `make_reading_script` returns."""
         names = [field.name for field in fields(Entry)]
         return cls(Entry(**{name: row[name] for name in names}) for row in rows)
 
     def without(self, entries: Iterable[Entry]) -> Catalogue:
-        """The picture once these are taken away."""
+        """Return the catalogue without these entries."""
         gone = {entry.key for entry in entries}
         return Catalogue(entry for key, entry in self.entries.items() if key not in gone)
 
@@ -81,12 +81,12 @@ def _query(tables: tuple[str, ...]) -> str:
 
 
 def make_reading_script() -> list[Part]:
-    """The picture of a deployed database: to end a script with."""
+    """Return the end of a script that reads the catalogue of a deployed database."""
     return [FULL_NAMES, Part("reading the catalogue", _query(tuple(_ROWS)))]
 
 
 def read_catalogue(database: DatabaseConnection) -> Catalogue:
-    """The picture as it is now, of whatever is there."""
+    """Read the catalogue of a database, whatever it holds."""
     names = f"unnest({literal(list(_ROWS))}::text[]) as name"
     names = f"unnest({literal(list(_ROWS))}::text[]) as name"
     there = database.run(
@@ -97,7 +97,7 @@ def read_catalogue(database: DatabaseConnection) -> Catalogue:
 
 
 def make_keeping_sql(entries: Iterable[Entry]) -> str:
-    """SQL for these entries as they are then, in one JSON array; `FULL_NAMES` must run before."""
+    """Return SQL that reads these entries as one JSON array. `FULL_NAMES` must run before it."""
     keys = literal([str(entry) for entry in entries])
     return (
         f"(select coalesce(jsonb_agg(to_jsonb(c)), '[]') from ({_query(tuple(_ROWS))}) c"  # noqa: S608

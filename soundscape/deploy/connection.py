@@ -1,4 +1,4 @@
-"""Two ways into a project's database that behave alike: a connection, and Supabase's Management API.
+"""Connections to a project's database: Postgres itself, or Supabase's Management API. Both behave alike.
 
 Everything a deploy does is a sequence of scripts, each of which happens whole or not at all. Scripts of
 several statements take no parameters, so their values are quoted literals. Secrets are sent by `query`, which
@@ -40,7 +40,7 @@ PRELUDE = Part(
     "taking the deploy lock",
     f"select pg_advisory_xact_lock({DEPLOY_LOCK}); select set_config('lock_timeout', '10s', true)",
 )
-"""First in every script that writes: one deploy at a time, none waiting behind a busy table for ever."""
+"""First in every script that writes: one deploy at a time, and a busy table ends it after ten seconds."""
 
 
 # These may put a statement's values into the log. A role that may not set one of them leaves it as it is.
@@ -74,17 +74,17 @@ class SqlFailed(DeployError):
 
 
 class DatabaseConnection(Protocol):
-    """A way into one project's database. Methods raise `SqlFailed` or another `DeployError`."""
+    """A connection to one project's database. Methods raise `SqlFailed` or another `DeployError`."""
 
     name: str
-    """What people call it: never with a password."""
+    """For messages; never with a password."""
 
     def run(self, *parts: Part) -> Rows:
-        """Run the parts in one transaction; the rows of the last statement that returned any."""
+        """Run the parts in one transaction. Return the rows of the last statement that returned any."""
         ...
 
     def rehearse(self, *parts: Part) -> Rows:
-        """The same, and roll everything back."""
+        """Do the same and roll everything back."""
         ...
 
     def query(self, name: str, statement: str, *values: str) -> Rows:
@@ -93,12 +93,12 @@ class DatabaseConnection(Protocol):
 
 
 def literal(value: Any) -> str:
-    """`value` as SQL text."""
+    """Return `value` as SQL text."""
     return sql.Literal(value).as_string()
 
 
 class PostgresConnection:
-    """By connection string."""
+    """A connection by connection string."""
 
     def __init__(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
         self._connection = connection
@@ -162,7 +162,7 @@ def _unreachable(error: psycopg.OperationalError) -> DeployError:
 
 @contextmanager
 def connect_postgres(dsn: str) -> Iterator[PostgresConnection]:
-    """A database by connection string, closed when the block ends. Raises `DeployError`."""
+    """Connect by connection string, and close the connection when the block ends. Raises `DeployError`."""
     try:
         # prepare_threshold: a transaction pooler forgets prepared statements.
         connection = psycopg.connect(
@@ -173,7 +173,7 @@ def connect_postgres(dsn: str) -> Iterator[PostgresConnection]:
     except psycopg.ProgrammingError:
         # What the driver says of it may quote the password.
         raise DeployError(
-            "SUPABASE_DB_URL is no connection string.",
+            "SUPABASE_DB_URL is not a connection string.",
             code="database_unreachable",
             remedy="It looks like postgresql://postgres:<password>@<host>:5432/postgres.",
         ) from None
@@ -182,7 +182,7 @@ def connect_postgres(dsn: str) -> Iterator[PostgresConnection]:
 
 
 class ManagementApi:
-    """By access token and project reference, for projects whose database password is not at hand.
+    """A connection by access token and project reference, without the database password.
 
     `POST /v1/projects/{ref}/database/query`. Its sister `/database/migrations` numbers migrations by
     its own clock, so that the official CLI would no longer recognise the files: it is not used.
@@ -213,7 +213,7 @@ class ManagementApi:
         return rows
 
     def request(self, method: str, path: str, *, where: str, json: Any = None) -> Any:
-        """One call under `/v1/projects/{ref}/`; the parsed answer. Raises `DeployError`."""
+        """Call a route below `/v1/projects/{ref}/` and return the parsed answer. Raises `DeployError`."""
         try:
             answer = self._http.request(method, f"/v1/projects/{self.ref}/{path}", json=json)
         except httpx.TransportError as error:
@@ -263,7 +263,7 @@ def _message(answer: httpx.Response) -> str:
 
 @contextmanager
 def connect_management_api(ref: str, token: str, *, api_url: str = API_URL) -> Iterator[ManagementApi]:
-    """A database by the Management API, closed when the block ends."""
+    """Connect by the Management API, and close the connection when the block ends."""
     with httpx.Client(
         base_url=api_url,
         headers={"authorization": f"Bearer {token}"},

@@ -1,4 +1,4 @@
-"""A database brought to the wanted state without questions: what the embedded Supabase does at each start."""
+"""The deploy of the embedded Supabase at each start. It asks no questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from soundscape.errors import DeployError
 
 @dataclass(frozen=True)
 class Applied:
-    """What one deploy did."""
+    """The result of one deploy."""
 
     migrations: list[str]
     policies: list[str]
@@ -24,10 +24,22 @@ class Applied:
 
 
 def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None = None) -> Applied:
-    """Bring the database behind `dsn` to the wanted state.
+    """Deploy to the database behind `dsn`.
 
-    What was added by hand is somebody's experiment; what is gone or changed is put back.
-    Raises `DeployError`; its code is `migration_changed` where the database was made by other migrations.
+    What was added by hand is left alone as somebody's experiment. What is missing or changed is restored.
+
+    Parameters
+    ----------
+    dsn
+        Connection string.
+    worker_url, webhook_secret
+        The doorbell's address and secret, which go to Vault.
+
+    Raises
+    ------
+    DeployError
+        `migration_changed` if other migrations made the database, `drift_remains` if something cannot be
+        restored.
     """
     repaired = []
     with connect_postgres(dsn) as database:
@@ -37,7 +49,7 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
                 "The data here was made by other migrations than this version has; these have changed: "
                 f"{', '.join(state.changed_migrations)}.",
                 code=record.MIGRATION_CHANGED,
-                remedy="Start with --fresh, which forgets the data; or with the version that made it.",
+                remedy="Start with --fresh, which deletes the data, or with the version that made it.",
             )
         if state.wanted is not None and not state.found:
             drift = state.wanted.find_differences(catalogue.read_catalogue(database))
@@ -46,7 +58,7 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
                 raise DeployError(
                     f"{difference}: {reason}",
                     code="drift_remains",
-                    remedy="Mend it by hand, or start with --fresh, which forgets the data.",
+                    remedy="Fix it by hand, or start with --fresh, which deletes the data.",
                 )
             repaired = [str(difference) for difference in came.fixed]
         if not state.is_current:

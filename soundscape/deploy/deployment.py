@@ -1,4 +1,4 @@
-"""A deploy from start to end: look, plan, act, verify. Each step may be the last before an interruption."""
+"""A deploy from start to end: preflight, plan, apply, verify. It may be interrupted after any step."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Outcome:
     plan: Plan | None = None
     done: list[str] = field(default_factory=list)
     drift: list[Difference] = field(default_factory=list)
-    """What is not as it should be, at the end."""
+    """Differences that are left at the end."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Why what is not as it should be could not be put back."""
+    """Why differences could not be removed, by object."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether nothing stands in the way and nothing is otherwise than it should be."""
+        """Whether the deploy could start and no difference is left."""
         return not self.preflight.stopped and not self.drift
 
     def did(self, what: str, report: Report) -> None:
-        """Note and tell it."""
+        """Note and report what was done."""
         self.done.append(what)
         report(f"done: {what}")
 
@@ -57,10 +57,23 @@ class Outcome:
 
 
 def deploy(target: Target, report: Report, *, plan_only: bool = False, repair: bool = False) -> Outcome:
-    """Bring the project to the wanted state; `tell` hears a line for each thing found or done.
+    """Deploy to a project.
 
-    Over drift nothing is done without `repair`. Raises `SettingsError` or `DeployError`; what was done
-    until then stays done, and a deploy takes up from there.
+    Parameters
+    ----------
+    target
+        The project.
+    report
+        Called with a line for each thing found or done.
+    plan_only
+        Change nothing.
+    repair
+        Remove drift first. Without it, nothing is done while there is drift.
+
+    Raises
+    ------
+    SettingsError, DeployError
+        What was done until then stays done; the next deploy continues from there.
     """
     with target.open() as (database, api):
         return deploy_to(target, database, api, report, plan_only=plan_only, repair=repair)
@@ -75,7 +88,7 @@ def deploy_to(
     plan_only: bool = False,
     repair: bool = False,
 ) -> Outcome:
-    """The same, through an open database."""
+    """Deploy to an open database. See `deploy`."""
     state = record.read_state(database)
     outcome = Outcome(preflight.inspect_project(target, database, api, state))
     _report_preflight(outcome.preflight, report)
@@ -159,7 +172,7 @@ def _apply_plan(
 
 
 def _verify(database: DatabaseConnection) -> list[Difference]:
-    """Read back what is there, and compare it with what was meant."""
+    """Read the catalogue again, and compare it with the record."""
     state = record.read_state(database)
     if state.wanted is None or not state.is_current:
         raise DeployError(

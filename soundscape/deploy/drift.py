@@ -1,7 +1,7 @@
-"""What should be in a database, and how what is there departs from it.
+"""Drift: how a database differs from what deploys made.
 
-Wanted are the objects that deploys made. Theirs are a few that were there before the first one and open
-something of ours: they are told of and left alone. Anything else that opens something of ours is drift.
+`ours` are the objects that deploys made. `theirs` are objects that were there before the first deploy and
+give access to ours: they are reported and left alone. Anything else that gives access to ours is drift.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from soundscape.deploy import sources
 from soundscape.deploy.catalogue import KINDS, Catalogue, Entry
 
 _REMADE = ("grant", "policy", "bucket")
-"""What each deploy of the policy files makes anew: what it does not make is no longer wanted."""
+"""Each deploy of the policy files makes all of these anew. What it does not make is no longer wanted."""
 _OWNED = ("row security", "function", "view")
-"""Tables, functions and views: on those of ours nothing of anybody else's belongs."""
+"""Tables, functions and views. Nothing of anybody else belongs on ours."""
 _PRIVATE = "soundscape"
 _SHARED = ("storage.", "realtime.")
-"""The platform's tables with policies of everybody's."""
+"""The platform's tables, which hold policies of everybody."""
 
 _ELSEWHERE = re.compile(
     r"bucket_id = '(?P<bucket>(?:[^']|'')*)'::text"
@@ -30,7 +30,7 @@ _ELSEWHERE = re.compile(
 
 @dataclass(frozen=True)
 class Difference:
-    """One object that is not as it should be."""
+    """One object that differs."""
 
     kind: str
     name: str
@@ -38,14 +38,14 @@ class Difference:
     wanted: str | None
     present: str | None
     fix: str | None
-    """SQL that puts it back, or takes it away where it is unknown; None where only a person can."""
+    """SQL that restores it, or removes it if it is unknown; None if only a person can."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} is {self.what}"
 
     @property
     def fixed(self) -> str:
-        """What `fix` will have done."""
+        """What running `fix` has done."""
         return f"{'removed' if self.what == 'unknown' else 'put back'} {self.kind} {self.name}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -55,13 +55,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What should be there, and what else may be."""
+    """What should be in the database, and what else may be."""
 
     ours: Catalogue
     theirs: Catalogue
 
     def find_differences(self, present: Catalogue) -> list[Difference]:
-        """How `present` departs from this."""
+        """Return how `present` differs from this."""
         found = []
         for key, entry in self.ours.entries.items():
             now = present.entries.get(key)
@@ -78,7 +78,7 @@ class Wanted:
         return sorted(found, key=lambda difference: (KINDS.index(difference.kind), difference.name))
 
     def find_withdrawn(self, before: Wanted | None, present: Catalogue) -> list[Entry]:
-        """What an earlier version wanted and no file makes any longer, though it is still there."""
+        """Return what an earlier version made and no file makes now, if it is still there."""
         return [
             entry
             for key, entry in (before.ours.entries.items() if before else ())
@@ -89,7 +89,7 @@ class Wanted:
         ]
 
     def list_warnings(self, present: Catalogue) -> list[str]:
-        """A sentence for each of theirs that is there."""
+        """Return a sentence for each of theirs that is present."""
         return [
             f"{entry} was there before SoundScape and opens what is SoundScape's too; it is left alone. "
             + _REMEDIES.get(entry.kind, "Take it back unless you need it.")
@@ -141,10 +141,17 @@ _REMEDIES = {
 
 
 def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.Migration]) -> Wanted:
-    """What is wanted once every pending migration and every policy file ran in one transaction.
+    """Return what is wanted after every pending migration and policy file ran in one transaction.
 
-    `after`: read at the end of that transaction. `found`: migrations that had been applied by somebody
-    else, such as the official CLI. What those made or changed is told by its name in them.
+    Parameters
+    ----------
+    before
+        What was wanted until then; None at the first deploy.
+    after
+        The catalogue at the end of that transaction.
+    found
+        Migrations that somebody else applied, such as the official CLI. What they made or changed is
+        recognised by its name in them.
     """
     known = before.ours.entries if before else {}
     is_named, is_named_there = sources.vocabulary(), sources.vocabulary(found)
@@ -185,7 +192,7 @@ def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.M
 
 
 def _bare_names(entry: Entry) -> list[str]:
-    """What a migration that changes it must name: its table or function, or else itself."""
+    """Return the names of which a migration that changes it must hold one."""
     names = [name.partition("(")[0].rpartition(".")[2] for name in entry.about if name != _PRIVATE]
     return names or [entry.name]
 
@@ -199,7 +206,7 @@ def _is_on_shared(entry: Entry) -> bool:
 
 
 def _is_elsewhere(entry: Entry, buckets: set[str]) -> bool:
-    """Whether each condition of a policy demands another bucket, or a topic, by name."""
+    """Tell whether each condition of a policy requires another bucket, or a topic, by name."""
     return bool(entry.clauses) and all(
         any(_names_another(term, buckets) for term in _terms(clause)) for clause in entry.clauses or ()
     )
@@ -214,7 +221,7 @@ def _names_another(term: str, buckets: set[str]) -> bool:
 
 
 def _terms(expression: str) -> list[str]:
-    """What must be true together, in an expression as Postgres prints it: every operator in parentheses."""
+    """Return the terms that AND joins in an expression. Postgres prints every operator in parentheses."""
     depth, quote, cuts, inner = 0, "", [], False
     for at, sign in enumerate(expression):
         if quote:

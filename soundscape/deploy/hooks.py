@@ -10,14 +10,14 @@ from soundscape.deploy.connection import ManagementApi
 
 
 def read_wanted() -> dict[str, str]:
-    """Hook name → `pg-functions://…`, as `supabase/config.toml` has them enabled."""
+    """Return the hooks that `supabase/config.toml` enables: name → `pg-functions://…`."""
     config = tomllib.loads((sources.get_folder() / "config.toml").read_text())
     hooks: dict[str, dict[str, Any]] = config.get("auth", {}).get("hook", {})
     return {name: str(hook["uri"]) for name, hook in hooks.items() if hook.get("enabled")}
 
 
 def find_outdated(api: ManagementApi) -> list[str]:
-    """Hooks that the project does not call as it should."""
+    """Return the hooks that the project does not call as it should."""
     if not read_wanted():
         return []
     config = api.request("GET", "config/auth", where="reading the Auth settings")

@@ -1,4 +1,4 @@
-"""Migrations: each goes in with its line of the history, or not at all."""
+"""Migrations: each is applied together with its line of the history, or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from soundscape.deploy.sources import Migration
 
 
 def make_parts(migration: Migration) -> list[Part]:
-    """The migration and its line in the official CLI's history."""
+    """Return the migration and its line in the official CLI's history."""
     line = (
         "insert into supabase_migrations.schema_migrations (version, name, statements) values "  # noqa: S608
         f"({literal(migration.version)}, {literal(migration.name)}, array[{literal(migration.sql)}])"

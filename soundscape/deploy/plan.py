@@ -1,4 +1,4 @@
-"""What a deploy would do, found without doing it."""
+"""The plan of a deploy, made without changing anything."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from soundscape.deploy.target import Target
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What the migrations and policy files bring about."""
+    """The effect of the migrations and policy files."""
 
     wanted: Wanted
     withdrawn: list[Entry]
-    """What an earlier version wanted, and this one no longer."""
+    """What an earlier version made and this one does not."""
     present: Catalogue
     """What will be there."""
 
     @classmethod
     def from_catalogue(cls, state: State, after: Catalogue) -> Rehearsal:
-        """From the catalogue at the end of `make_script`."""
+        """Make it from the catalogue at the end of `make_script`."""
         wanted = derive_wanted(state.wanted, after, state.found)
         withdrawn = wanted.find_withdrawn(state.wanted, after)
         return cls(wanted, withdrawn, after.without(withdrawn))
 
     def make_ending(self) -> list[Part]:
-        """What follows `make_script`: withdraw, keep the record, and tell PostgREST of it, wherever it is."""
+        """Return what follows `make_script`: withdraw, save the record, reload PostgREST's schema cache."""
         return [
             *(Part(f"withdrawing {entry}", entry.unmake) for entry in self.withdrawn if entry.unmake),
             *record.make_saving_script(self.wanted),
@@ -44,9 +44,9 @@ class Plan:
     """The steps to take, in their order."""
 
     drift: list[Difference]
-    """What is neither as the latest deploy left it nor as this one will."""
+    """What is neither as the latest deploy left it nor as this one will make it."""
     warnings: list[str]
-    """What opens something of ours and is left alone."""
+    """What gives access to ours and is left alone."""
     migrations: list[str]
     policy_files: list[str]
     """Files that are new, changed or gone since the latest deploy; all of them on the first."""
@@ -59,7 +59,7 @@ class Plan:
     is_current: bool
     """Whether migrations and policy files are those of the latest deploy."""
     rehearsal: Rehearsal | None
-    """None where they are, and over drift, since the rehearsal would mix the two up."""
+    """None if they are, and while there is drift: the rehearsal would mix the two."""
 
     @property
     def is_empty(self) -> bool:
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether no drift is left but what will come with the migrations, and be removed along with them."""
+        """Whether the only drift left is what the migrations bring and the deploy removes with them."""
         return all(self.rehearsal and difference.what == "unknown" for difference in self.drift)
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Plan:
 
 
 def make_script(state: State) -> list[Part]:
-    """Every pending migration and every policy file: one transaction."""
+    """Return every pending migration and every policy file, for one transaction."""
     pending = [part for migration in state.pending for part in migrations.make_parts(migration)]
     return [record.TABLES, *pending, *policies.make_parts()]
 
@@ -93,8 +93,8 @@ def make_script(state: State) -> list[Part]:
 def make_plan(target: Target, database: DatabaseConnection, api: ManagementApi | None, state: State) -> Plan:
     """Compare the project with what it should be.
 
-    Migrations and policy files are rehearsed in a transaction that is rolled back: a mistake in them
-    shows here, and so does what somebody else put on our tables. Raises `SqlFailed`.
+    Migrations and policy files are rehearsed in a transaction that is rolled back. This shows mistakes in
+    them, and what somebody else put on our tables. Raises `SqlFailed`.
     """
     present = catalogue.read_catalogue(database)
     wanted, drift, rehearsal = state.wanted, [], None
@@ -122,7 +122,7 @@ def make_plan(target: Target, database: DatabaseConnection, api: ManagementApi |
 
 
 def _changes(before: Catalogue, after: Catalogue) -> list[str]:
-    """`+` made, `~` changed, `-` removed; columns and privileges count as their table's."""
+    """Return a line per object: `+` made, `~` changed, `-` removed."""
     lines = []
     for key in sorted(
         {*before.entries, *after.entries}, key=lambda key: (catalogue.KINDS.index(key[0]), key[1])

@@ -7,5 +7,5 @@ from soundscape.deploy.connection import Part
 
 
 def make_parts() -> list[Part]:
-    """Every file; each may run again over itself."""
+    """Return every file. Each may run again over itself."""
     return [Part(f"policies/{name}", text) for name, text in sources.policies()]

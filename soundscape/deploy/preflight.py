@@ -1,4 +1,4 @@
-"""Before anything is touched: which project, what is known of it, what stands in the way."""
+"""The preflight: which project, what is known of it, and what must be fixed before anything is changed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Finding:
     remedy: str = ""
     stops: bool = False
     code: str = ""
-    """Stable, for programs, where there is something to tell apart."""
+    """Stable, for programs; empty where none is needed."""
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found, before anything was touched."""
+    """The result of the preflight."""
 
     project: str
     database: str
@@ -44,7 +44,7 @@ class Preflight:
 def inspect_project(
     target: Target, database: DatabaseConnection, api: ManagementApi | None, state: State
 ) -> Preflight:
-    """Look at everything that could make the deploy fail half way."""
+    """Look for everything that could make the deploy fail half way."""
     keys = {
         "public key": target.public_key is not None,
         "secret key": target.secret_key is not None,
@@ -98,7 +98,7 @@ def _migrations(state: State) -> list[Finding]:
         Finding(
             f"These migrations are no longer what was applied: {', '.join(changed)}. "
             "What was changed in them is not in the project.",
-            "Deploy from files in which they are as they were; what is to change goes into a new migration.",
+            "Restore these files as they were, and put the change into a new migration.",
             stops=True,
             code=MIGRATION_CHANGED,
         )

@@ -1,4 +1,4 @@
-"""What was deployed last, kept in the project: without it nobody could tell drift from a new version."""
+"""The record of the latest deploy, kept in the project. It tells drift from a new version."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MIGRATION_CHANGED = "migration_changed"
 
 @dataclass(frozen=True)
 class Record:
-    """The latest deploy: digests of its files by name, and what should be there since."""
+    """The latest deploy: digests of its files by name, and what should be in the database since."""
 
     policies: dict[str, str]
     migrations: dict[str, str]
@@ -53,7 +53,7 @@ class State:
     version: str
     role: str
     missing_extensions: list[str]
-    """Wanted and not offered by this Postgres."""
+    """Extensions that are needed and that this Postgres does not offer."""
     vault: bool
     history: list[str]
     """Versions of the migrations that were applied."""
@@ -69,7 +69,7 @@ class State:
 
     @property
     def found(self) -> list[sources.Migration]:
-        """Migrations of ours that somebody else applied, such as the official CLI."""
+        """Our migrations that somebody else applied, such as the official CLI."""
         deployed = self.record.migrations if self.record else {}
         return [
             migration
@@ -91,7 +91,7 @@ class State:
 
     @property
     def changed_migrations(self) -> list[str]:
-        """Migrations that were applied and are no longer what they were: edited, or gone."""
+        """Applied migrations whose files were edited or removed since."""
         deployed = self.record.migrations if self.record else {}
         now = {migration.version: migration for migration in sources.migrations()}
         return [
@@ -114,7 +114,7 @@ select current_setting('server_version') as version, current_user::text as role,
 
 
 def read_state(database: DatabaseConnection) -> State:
-    """Read, and change nothing."""
+    """Read the state of a database. Changes nothing."""
     facts = database.run(Part("looking at the project", _facts()))[0]
     history: list[str] = []
     record = None
@@ -143,7 +143,7 @@ def read_state(database: DatabaseConnection) -> State:
 
 
 def make_saving_script(wanted: Wanted) -> list[Part]:
-    """Keep what the present transaction brought about; it must have run every file."""
+    """Return what saves the record, at the end of a transaction that ran every file."""
     policies = {name: digest(text) for name, text in sources.policies()}
     migrations = {migration.version: digest(migration.sql) for migration in sources.migrations()}
     statement = f"""

@@ -1,4 +1,4 @@
-"""Putting back what was changed by hand: each object by itself, so that none keeps another from it."""
+"""The repair of drift: each object by itself, so that one which fails stops no other."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LOST = "SQL cannot bring it back. Restore a backup, or write a migration."
 
 @dataclass(frozen=True)
 class Repair:
-    """What came of it."""
+    """The result of a repair."""
 
     fixed: list[Difference]
     refused: dict[Difference, str]
-    """Why the others are as they were."""
+    """Why the others could not be fixed."""
 
 
 def repair(database: DatabaseConnection, drift: Iterable[Difference]) -> Repair:
-    """Put back what can be put back. Raises `DeployError` when the database cannot be reached."""
+    """Fix what can be fixed. Raises `DeployError` when the database cannot be reached."""
     fixed: list[Difference] = []
     refused = dict.fromkeys(drift, LOST)
-    # What one object needs may come back after it: go round while anything does.
+    # One object may need another that is restored after it: repeat while anything is fixed.
     while True:
         before = len(fixed)
         for difference in [each for each in refused if each.fix is not None]:

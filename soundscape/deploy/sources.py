@@ -1,4 +1,4 @@
-"""Where the SQL lies: `supabase/` beside the package in a checkout, inside it when installed."""
+"""The SQL files: `supabase/` beside the package in a checkout, inside the package when installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Migration:
 
 
 def get_folder() -> Path:
-    """The `supabase` folder. Raises `DeployError` when the installation is incomplete."""
+    """Return the `supabase` folder. Raises `DeployError` when the installation is incomplete."""
     package = Path(__file__).resolve().parent
     for candidate in (package.parents[1] / "supabase", package / "supabase"):
         if (candidate / "migrations").is_dir():
@@ -40,7 +40,7 @@ def get_folder() -> Path:
 
 
 def migrations() -> list[Migration]:
-    """Every migration, oldest first."""
+    """Read every migration, oldest first."""
     found = []
     for path in sorted((get_folder() / "migrations").glob("*.sql")):
         version, _, name = path.stem.partition("_")
@@ -49,17 +49,17 @@ def migrations() -> list[Migration]:
 
 
 def policies() -> list[tuple[str, str]]:
-    """`(file name, SQL)` of every policy file; each is safe to run again, in any order."""
+    """Read every policy file as `(file name, SQL)`. Each is safe to run again, in any order."""
     return [(path.name, path.read_text()) for path in sorted((get_folder() / "policies").glob("*.sql"))]
 
 
 def extensions() -> list[str]:
-    """The extensions that the migrations create."""
+    """Return the extensions that the migrations create."""
     return sorted({name for migration in migrations() for name in _EXTENSION.findall(migration.sql)})
 
 
 def vocabulary(files: Iterable[Migration] | None = None) -> Callable[[str], bool]:
-    """Tells whether one of these migrations has a name or a phrase in it; without them, whether any file."""
+    """Return a function that tells whether a word or phrase is in these migrations, or in any file."""
     texts = [migration.sql for migration in (migrations() if files is None else files)]
     if files is None:
         texts += [text for _, text in policies()]
@@ -69,5 +69,5 @@ def vocabulary(files: Iterable[Migration] | None = None) -> Callable[[str], bool
 
 
 def digest(text: str) -> str:
-    """SHA-256 of a file's text, in hexadecimal."""
+    """Return the SHA-256 of a file's text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which project a deploy or a check is for, and how it may be reached."""
+"""The project that a deploy or a check is for, and how to reach it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRANSACTION_POOLER_PORT = 6543
 
 @dataclass(frozen=True)
 class Target:
-    """One project, as the environment describes it; whatever is unknown is None."""
+    """One project as the environment describes it. What is not set is None."""
 
     url: str | None = None
     public_key: str | None = field(default=None, repr=False)
@@ -41,7 +41,7 @@ class Target:
 
     @classmethod
     def from_environment(cls, values: Mapping[str, str]) -> Target:
-        """Read the variables that `.env.example` explains. Raises `SettingsError` when they disagree."""
+        """Read the settings. Raises `SettingsError` if they name different projects."""
 
         def first(*names: str) -> str | None:
             return next((text for name in names if (text := values.get(name, "").strip())), None)
@@ -86,7 +86,7 @@ class Target:
 
     @contextmanager
     def open(self) -> Iterator[tuple[DatabaseConnection, ManagementApi | None]]:
-        """The way into the database (a connection where its URL is known), and the Management API.
+        """Open the database (by Postgres if its URL is set) and the Management API.
 
         Raises `SettingsError` when there is neither, `DeployError` when it cannot be reached.
         """
