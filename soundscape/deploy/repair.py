@@ -40,6 +40,6 @@ def repair(database: DatabaseConnection, drift: Iterable[Difference]) -> Repair:
 
 
 def make_part(difference: Difference) -> Part:
-    """The script that mends this one, which must have a fix."""
+    """Return the script that fixes this difference, which must have a fix."""
     assert difference.fix is not None
     return Part(f"having {difference.fixed}", difference.fix)
