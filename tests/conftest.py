@@ -56,10 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare what the processes of this run share."""
     if hasattr(config, "workerinput"):
         return
-    folder = Path(tempfile.mkdtemp(prefix="soundscape-templates-"))
-    folder.chmod(0o711)
-    config.add_cleanup(lambda: shutil.rmtree(folder))
-    os.environ[templates.FOLDER_VARIABLE] = str(folder)
+    # `tests/contract/table.py` collects in a session of its own inside this one: the folder stays ours.
+    if templates.FOLDER_VARIABLE not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="soundscape-templates-"))
+        folder.chmod(0o711)
+        config.add_cleanup(lambda: (shutil.rmtree(folder), os.environ.pop(templates.FOLDER_VARIABLE)))
+        os.environ[templates.FOLDER_VARIABLE] = str(folder)
     if config.getoption("numprocesses", None):
         # By `LONGEST_GROUPS`, not by how many tests a group has.
         config.option.loadscopereorder = False

@@ -21,5 +21,5 @@ async def test_a_made_up_operator_filters(
         await client.join(topic, token=server.token(alice), changes=[notes])
         for title in ("not made up", "made up"):
             server.sql("insert into heard.notes (owner, title) values (%s, %s)", alice, title)
-        record = (await client.until("postgres_changes", 20))["payload"]["data"]["record"]
+        record = (await client.until("postgres_changes"))["payload"]["data"]["record"]
         assert record["title"] == "made up"
