@@ -131,9 +131,6 @@ def _name(head: bytes, id3_bytes: int) -> str | None:
         return _MAGIC[head[:4]]
     if head[:2] == b"\x0b\x77":
         return "ac3"
-    if head[:1] == b"\x47":
-        # The sync of a transport stream is one byte: its demuxer looks further.
-        return None
     if len(head) > 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
         return "aac"
     if is_frame_header(head):

@@ -37,6 +37,7 @@ _MAX_LEAD_S = 600.0
 _MAX_DEMUX_ERRORS = 8
 # Opus decoders differ in how much of the last packet they keep.
 _MIN_END_HOLE_S = 0.05
+_MAX_FLAC_END_HOLE_S = 0.5
 _SILENCE_LENGTH = 65536
 _DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 
@@ -110,9 +111,9 @@ class FfmpegReader:
             if self._first is None:
                 raise ReaderError("no frame of sound could be decoded", no_audio=False)
             self.layout = self._first.layout
-            self._rate, self._channels = self._first.sample_rate, len(self.layout.channels)
+            self._rate, self._channels = self._first.sample_rate, self.layout.nb_channels
             start_s, claimed_s = self._measure_start(), None
-            if knows_length and self._demuxer not in _GUESSED_LENGTH:
+            if knows_length and self._demuxer not in _GUESSED_LENGTH and not self._is_start_lost(start_s):
                 claimed_s = self._measure_end(start_s)
             self._lead_s, self._timeline = self._open_timeline(start_s, claimed_s)
             if claimed_s is not None and self._timeline is not None:
@@ -144,7 +145,8 @@ class FfmpegReader:
         """
         import av
 
-        timeline = self._timeline
+        # Each attribute of a frame is a call; of a fraction it would be dozens.
+        timeline, time_base = self._timeline, float(self._first.time_base or 0)
         if timeline is not None and self._lead_s:
             timeline.add_hole(self._lead_s)
             yield from self._make_silence(self._lead_s)
@@ -152,15 +154,16 @@ class FfmpegReader:
         resampled_shape: tuple[str, int, str] | None = None
         for frame in itertools.chain((self._first,), self._frames):
             if timeline is not None:
-                time_s = None if frame.pts is None else float(frame.pts * frame.time_base)
-                length_s = frame.samples / frame.sample_rate
-                missing_s = timeline.place(time_s, length_s, after_damage=self._after_damage)
-                self._after_damage = False
+                pts = frame.pts
+                time_s = None if pts is None else pts * time_base
+                missing_s = timeline.place(
+                    time_s, frame.samples / frame.sample_rate, after_damage=self._after_damage
+                )
                 if missing_s:
                     yield from self._make_silence(missing_s)
-            if (frame.sample_rate, len(frame.layout.channels)) == (self._rate, self._channels):
-                if frame.samples:
-                    yield _make_planar(frame)
+                self._after_damage = False
+            if frame.sample_rate == self._rate and frame.layout.nb_channels == self._channels:
+                yield _make_planar(frame)
                 continue
             shape = (frame.format.name, frame.sample_rate, frame.layout.name)
             if shape != resampled_shape:
@@ -215,6 +218,10 @@ class FfmpegReader:
             return 0.0
         return float(self._stream.start_time * self._stream.time_base)
 
+    def _is_start_lost(self, start_s: float) -> bool:
+        """Whether FFmpeg counts a stream that began late from 0, as it does with FLAC in Ogg."""
+        return self._link is not None and self._link.starts_late and start_s <= 0
+
     def _measure_end(self, start_s: float) -> float | None:
         """Where the track ends by the header, on the clock of the time stamps, seconds."""
         stream, container = self._stream, self._container
@@ -255,6 +262,7 @@ class FfmpegReader:
             lead_s=lead_s,
             end_s=None if end_s is None else end_s - start_s + lead_s,
             is_broadcast=self._demuxer in _BROADCAST,
+            is_start_known=not self._is_start_lost(start_s),
         )
         return lead_s, timeline
 
@@ -271,12 +279,14 @@ class FfmpegReader:
         return min(start_s, float(start_time) * 1e-6)
 
     def _fill_end(self) -> Iterator[Samples]:
-        """Silence for damaged pages at the end of an Ogg file; their granule positions tell the length."""
+        """Silence for damage at the very end, where the header tells how much is missing."""
         claimed, timeline, link = self.header.claimed_frames, self._timeline, self._link
-        if claimed is None or timeline is None or link is None or link.is_cut or not link.damaged_pages:
+        if claimed is None or timeline is None or not self.damaged_packets:
             return
         missing_s = claimed / self.header.sample_rate - timeline.position_s
-        if missing_s > 0:
+        # A FLAC file that was cut off ends in a damaged frame as well; its header still tells of the rest.
+        is_near = self._demuxer == "flac" and missing_s < _MAX_FLAC_END_HOLE_S
+        if missing_s > _MIN_END_HOLE_S and (is_near or (link is not None and not link.is_cut)):
             timeline.add_hole(missing_s)
             yield from self._make_silence(missing_s)
 
@@ -290,6 +300,12 @@ class FfmpegReader:
         if resampler is not None:
             yield from (_make_planar(piece) for piece in resampler.resample(None) if piece.samples)
 
+    def _name_container(self, known: str | None) -> str:
+        if known is None or (known == "mp3" and self._demuxer != "mp3"):
+            # An ID3 tag alone says little.
+            return {"mov": "mp4"}.get(self._demuxer, self._demuxer)
+        return known
+
     def _read_header(self, container: str | None, claimed_s: float | None, track: int, tracks: int) -> Header:
         # From the first decoded frame, not from the stream: HE-AAC declares half its rate.
         first, stream = self._first, self._stream
@@ -300,7 +316,7 @@ class FfmpegReader:
         bits = first.format.bytes * 8 if codec.startswith("pcm_") or codec in _LOSSLESS_CODECS else None
         layout = tuple(channel.name for channel in first.layout.channels)
         return Header(
-            container=container or {"mov": "mp4"}.get(self._demuxer, self._demuxer),
+            container=self._name_container(container),
             codec=codec,
             sample_rate=first.sample_rate,
             channels=len(layout),
@@ -330,7 +346,7 @@ def _make_planar(frame: Any) -> Samples:
     """The samples of an `av.AudioFrame`, float32 with full scale at 1, shape (channels, n)."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
-        samples = samples.reshape(-1, len(frame.layout.channels)).T
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.float32:
         planar: Samples = samples
     elif samples.dtype == np.uint8:

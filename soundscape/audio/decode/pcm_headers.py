@@ -125,7 +125,12 @@ def read_w64(file: BinaryIO, start: int) -> PcmHeader:
             break
         size = int.from_bytes(head[16:], "little")
         if head[:16] == b"data" + _W64_CHUNK:
-            header.claimed_data_bytes = size - 24 if 24 < size < _MAX_64 else None
+            if 24 < size < _MAX_64:
+                header.claimed_data_bytes = size - 24
+            else:
+                end = file.seek(0, os.SEEK_END)
+                sizes = [(start + 16, end - start), (offset + 16, end - offset)]
+                header.patches = tuple((at, length.to_bytes(8, "little")) for at, length in sizes)
             break
         if size < 24:
             break

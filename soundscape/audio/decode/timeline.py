@@ -25,7 +25,13 @@ class Timeline:
     """
 
     def __init__(
-        self, *, first_s: float, lead_s: float = 0.0, end_s: float | None = None, is_broadcast: bool = False
+        self,
+        *,
+        first_s: float,
+        lead_s: float = 0.0,
+        end_s: float | None = None,
+        is_broadcast: bool = False,
+        is_start_known: bool = True,
     ) -> None:
         """Begin a recording.
 
@@ -39,12 +45,15 @@ class Timeline:
             Where the recording ends by its header; a time stamp beyond it is damage and not a hole.
         is_broadcast
             Whether the clock may jump, as in transport streams.
+        is_start_known
+            Whether the first time stamps are true; else the first jump sets the clock.
         """
         self.position_s = 0.0
         self.holes: list[Hole] = []
         self._offset_s = lead_s - first_s
         self._end_s = end_s
         self._is_broadcast = is_broadcast
+        self._is_start_known = is_start_known
 
     def place(self, time_s: float | None, length_s: float, *, after_damage: bool = False) -> float:
         """Place one piece.
@@ -70,6 +79,7 @@ class Timeline:
                 # A stream was appended, or the clock was set: go on from here.
                 self._offset_s -= jump_s
                 self._end_s = None
+                self._is_start_known = True
             elif jump_s > (_EXACT_TOLERANCE_S if after_damage else _TOLERANCE_S):
                 missing_s = jump_s
                 self.add_hole(jump_s)
@@ -83,6 +93,8 @@ class Timeline:
         self.position_s += length_s
 
     def _is_new_clock(self, jump_s: float) -> bool:
+        if not self._is_start_known and jump_s > _TOLERANCE_S:
+            return True
         if self._is_broadcast and jump_s > _MAX_BROADCAST_HOLE_S:
             return True
         return self._end_s is not None and self.position_s + jump_s > self._end_s + _TOLERANCE_S
