@@ -19,6 +19,7 @@ from soundscape.audio.record import Record
 from soundscape.audio.schema import make_schema
 from soundscape.audio.stages import STAGES
 from soundscape.errors import PolicyRefusal, UnreadableAudio
+from tests.audio.tag_model import MODEL, needs_model
 
 RATE = 44_100
 
@@ -160,12 +161,9 @@ def test_without_a_model_the_stage_says_what_mends_it(tmp_path: Path) -> None:
     assert len(record.embedding.values) == 128
 
 
+@needs_model
 def test_with_the_model(shared_audio: Path) -> None:
-    pytest.importorskip("ai_edge_litert")
-    models_dir = shared_audio.parent / "models"
-    if not (models_dir / "yamnet.tflite").exists():
-        pytest.skip(f"needs {models_dir / 'yamnet.tflite'}")
-    record = analyze(shared_audio / "speech_a.ogg", models_dir=models_dir)
+    record = analyze(shared_audio / "speech_a.ogg", models_dir=MODEL.parent)
     assert_conforms(record)
     assert record.tags is not None
     assert "Speech" in {tag.label for tag in record.tags}

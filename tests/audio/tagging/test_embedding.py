@@ -7,8 +7,6 @@ import io
 import math
 from dataclasses import asdict
 from importlib import resources
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +21,8 @@ from soundscape.audio.spectrum import MonoSignal, Spectrum
 from soundscape.audio.tagging import embedding
 from soundscape.audio.tagging.tagger import Tagger
 from tests.audio import recordings
+from tests.audio.tag_model import MODEL, needs_model
 
-MODEL = Path(__file__).resolve().parents[4] / "shared/models/yamnet.tflite"
-needs_model = pytest.mark.skipif(
-    not MODEL.exists() or find_spec("ai_edge_litert") is None,
-    reason="needs ../shared/models/yamnet.tflite and soundscape[models]",
-)
 SUMMARY = {"mean": 2.0, "std": 1.0, "min": 0.5, "max": 4.0, "median": 1.5}
 SPECTRAL: dict[str, Any] = {
     **dict.fromkeys(("centroid_hz", "bandwidth_hz", "rolloff_hz", "flatness", "flux"), SUMMARY),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import resource
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,8 @@ from soundscape.audio.measurements import Tag
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
 from soundscape.audio.tagging.tagger import Segments, Tagger, TagResult
-
-SHARED = Path(__file__).resolve().parents[4] / "shared"
-MODEL = SHARED / "models/yamnet.tflite"
-needs_model = pytest.mark.skipif(
-    not MODEL.exists() or find_spec("ai_edge_litert") is None,
-    reason="needs ../shared/models/yamnet.tflite and soundscape[models]",
-)
+from tests.audio import recordings
+from tests.audio.tag_model import MODEL, needs_model
 
 H, M, L = 0.6, 0.2, 0.05  # at `on`, between the two, below `off`
 
@@ -131,8 +126,8 @@ def test_any_series_in_any_pieces(scores: list[float], gap: int, minimum: int, c
     assert sorted((first, last) for _, first, last, _ in found.finish()) == by_hand(scores, gap, minimum)
 
 
-def read_16k(path: Path) -> yamnet.Float32:
-    with path.open("rb") as file, open_audio(file) as audio:
+def read_16k(name: str) -> yamnet.Float32:
+    with open_audio(io.BytesIO(recordings.read(name))) as audio:
         mono = MonoSignal(
             sample_rate=audio.header.sample_rate, channels=audio.header.channels, target_rate=16_000
         )
@@ -178,7 +173,7 @@ def span(tags: tuple[Tag, ...], label: str) -> float:
 def test_recordings_read_true(
     name: str, label: str, share: float, foreign: set[str], shared_audio: Path
 ) -> None:
-    result = heard(read_16k(shared_audio / name))
+    result = heard(read_16k(name))
     assert span(result.tags, label) >= share * result.duration_s
     assert not foreign & {tag.label for tag in result.tags}
     assert yamnet.class_names()[int(result.mean_scores.argmax())] in {tag.label for tag in result.tags}
@@ -193,7 +188,7 @@ def test_a_sound_is_placed_where_it_is(start_s: float, shared_audio: Path) -> No
     """Seconds of speech and of typing in digital silence, at offsets that fall on and between windows."""
     y = np.zeros(16_000 * 20, dtype=np.float32)
     for name, at_s in (("speech_b_16k.ogg", start_s), ("typing_22k.wav", start_s + 9)):
-        sound = read_16k(shared_audio / name)[16_000 : 16_000 * 6]
+        sound = read_16k(name)[16_000 : 16_000 * 6]
         y[int(at_s * 16_000) :][: sound.size] = sound
     result = heard(y)
     for label, expected_s in (("Speech", start_s), ("Typing", start_s + 9)):
@@ -205,8 +200,8 @@ def test_a_sound_is_placed_where_it_is(start_s: float, shared_audio: Path) -> No
 
 @needs_model
 @pytest.mark.parametrize("block", [1, 997, 7680, 15_600, 65_536, 130_800, 130_801])
-def test_blocks_do_not_matter(block: int, shared_audio: Path) -> None:
-    y = read_16k(shared_audio / "trumpet_F_90bpm.ogg")
+def test_blocks_do_not_matter(block: int) -> None:
+    y = read_16k("trumpet_F_90bpm.ogg")
     y = np.concatenate([y, y, y])[: 16_000 if block == 1 else None]
     expected, result = heard(y), heard(y, block=block)
     assert result.tags == expected.tags

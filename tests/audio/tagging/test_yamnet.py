@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import shutil
 import subprocess
 import sys
 import threading
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,14 @@ import pytest
 from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
+from tests.audio import recordings
+from tests.audio.tag_model import MODEL, needs_model
 
-SHARED = Path(__file__).resolve().parents[4] / "shared"
-MODEL = SHARED / "models/yamnet.tflite"
-pytestmark = [
-    pytest.mark.skipif(not MODEL.exists(), reason="../shared/models/yamnet.tflite is not here"),
-    pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="soundscape[models] is not installed"),
-]
+pytestmark = needs_model
 
 
-def read_16k(path: Path) -> yamnet.Float32:
-    with path.open("rb") as file, open_audio(file) as audio:
+def read_16k(name: str) -> yamnet.Float32:
+    with open_audio(io.BytesIO(recordings.read(name))) as audio:
         mono = MonoSignal(
             sample_rate=audio.header.sample_rate, channels=audio.header.channels, target_rate=16_000
         )
@@ -77,8 +74,8 @@ RECORDINGS = [
 
 
 @pytest.mark.parametrize("name", [*signals(), *RECORDINGS])
-def test_scores_are_the_published_files(name: str, published: Any, shared_audio: Path) -> None:
-    y = read_16k(shared_audio / name) if name in RECORDINGS else signals()[name]
+def test_scores_are_the_published_files(name: str, published: Any) -> None:
+    y = read_16k(name) if name in RECORDINGS else signals()[name]
     windows = min(24, 1 + (y.size - yamnet.WINDOW_SAMPLES) // yamnet.HOP_SAMPLES)
     y = y[: yamnet.WINDOW_SAMPLES + (windows - 1) * yamnet.HOP_SAMPLES]
     scores, _ = yamnet.Yamnet(MODEL).predict(y)
