@@ -14,8 +14,8 @@ comment on schema soundscape
     is 'The worker''s ledger and the functions that run with their owner''s rights. Never exposed by the Data API.';
 revoke all on schema soundscape from public;
 
--- Postgres lets PUBLIC execute every new function; here each right is written down in policies/. That
--- default can only be taken back for all schemas at once: naming a schema would take back nothing.
+-- Postgres lets PUBLIC execute every new function. Here each right is written in policies/. The default can only be
+-- revoked for all schemas at once: for one schema, the statement has no effect.
 alter default privileges revoke execute on functions from public;
 alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
@@ -23,10 +23,10 @@ alter default privileges in schema public revoke all on sequences from anon, aut
 
 create function soundscape.uuid_or_null(candidate text) returns uuid
 language sql immutable parallel safe set search_path = ''
--- Not pg_input_is_valid: it is only stable, and Postgres 18 folds the cast of a constant before it asks.
+-- pg_input_is_valid is only stable, and Postgres 18 evaluates the cast of a constant before it calls it.
 return case when candidate ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then candidate::uuid end;
 comment on function soundscape.uuid_or_null(text)
-    is 'The text as a uuid, or null where it is none: for names that strangers chose.';
+    is 'The text as a uuid, or null if it is none. For names that strangers choose.';
 
 create function soundscape.touch_updated_at() returns trigger
 language plpgsql set search_path = '' as $$
@@ -35,7 +35,7 @@ begin
     return new;
 end
 $$;
-comment on function soundscape.touch_updated_at() is 'Trigger: updated_at follows every change.';
+comment on function soundscape.touch_updated_at() is 'Trigger: sets updated_at at every change.';
 
 create function soundscape.expose(function_name text, to_role text) returns void
 language plpgsql set search_path = '' as $$

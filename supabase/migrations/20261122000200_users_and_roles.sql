@@ -62,8 +62,8 @@ create trigger user_preferences_touch before update on public.user_preferences
 create function soundscape.make_user() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    -- A sign-up must never fail over a name: what does not fit is shortened, what is blank is left out.
-    -- Profiles are public, so only a name given for that is taken, not the full name that providers send.
+    -- A sign-up must never fail because of a name. A long name is cut, a blank one is left out. Profiles are public, so
+    -- only display_name is taken and not the full name that providers send.
     insert into public.users (id, display_name)
     values (new.id, nullif(left(btrim(new.raw_user_meta_data ->> 'display_name'), 80), ''))
     on conflict (id) do nothing;
@@ -77,7 +77,7 @@ comment on function soundscape.make_user()
 create trigger soundscape_make_user after insert on auth.users
     for each row execute function soundscape.make_user();
 
--- Accounts that were there before SoundScape.
+-- Accounts that existed before SoundScape was deployed.
 insert into public.users (id) select id from auth.users on conflict (id) do nothing;
 insert into public.user_preferences (user_id) select id from public.users on conflict (user_id) do nothing;
 
@@ -128,8 +128,8 @@ language sql stable set search_path = '' as $$
         (select max(r.role) from public.user_roles r where r.user_id = (event ->> 'user_id')::uuid), 'user')))
 $$;
 comment on function public.custom_access_token_hook(jsonb)
-    is 'Auth only: the claim user_role tells a frontend what to offer. What is allowed is decided by '
-       'soundscape.authorize.';
+    is 'For Auth only. Adds the claim user_role, which tells a frontend what to offer. soundscape.authorize decides '
+       'what is allowed.';
 
 create function soundscape.has_permission(somebody uuid, requested_permission public.app_permission) returns boolean
 language sql stable security definer set search_path = ''
@@ -141,7 +141,7 @@ comment on function soundscape.has_permission(uuid, public.app_permission)
 
 create function soundscape.authorize(requested_permission public.app_permission) returns boolean
 language sql stable security definer set search_path = ''
--- The claim in the token lives on for up to an hour after a role was taken away; the table does not.
+-- A claim in a token stays valid for up to an hour after a role was revoked. The table does not.
 return soundscape.has_permission((select auth.uid()), requested_permission);
 comment on function soundscape.authorize(public.app_permission)
     is 'Whether the caller has a role with this permission, now.';

@@ -11,10 +11,10 @@ comment on function soundscape.fold(text) is 'The text in lower case and without
 
 create function soundscape.plain_words(words text) returns text
 language sql immutable parallel safe set search_path = ''
--- Left to itself, the parser makes one word of night_recording_01.wav, 2024-05-01 and AC/DC.
+-- Without this, the parser makes one word of night_recording_01.wav, 2024-05-01 and AC/DC.
 return translate(soundscape.fold(words), $$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$$, repeat(' ', 32));
 comment on function soundscape.plain_words(text)
-    is 'The text folded, and a blank for whatever of ASCII is neither letter nor digit: what words are made of.';
+    is 'The folded text, with a blank for each ASCII character that is neither letter nor digit.';
 
 create function soundscape.unspaced_letter() returns text
 language sql immutable parallel safe set search_path = ''
@@ -49,7 +49,7 @@ comment on function soundscape.last_letters(text)
 
 create function soundscape.document_words(words text) returns tsvector
 language sql immutable parallel safe set search_path = ''
--- Last letters come after the text, where they are in the way of no phrase.
+-- The last letters come after the text, so that they interrupt no phrase.
 return (
     select to_tsvector('pg_catalog.simple', concat_ws(' ', soundscape.pair_letters(plain),
         soundscape.last_letters(plain)))
@@ -58,8 +58,8 @@ comment on function soundscape.document_words(text) is 'A text as search keeps i
 
 create function soundscape.search_document(title text, description text, tags text[], heard jsonb) returns tsvector
 language sql immutable parallel safe set search_path = ''
--- Word for word ('simple'): titles come in every language. What counts more is weighted more, and what people
--- wrote counts more than what a machine heard.
+-- Without stemming ('simple'), because titles come in every language. The title has the most weight. What people wrote
+-- weighs more than what the analysis heard.
 return setweight(soundscape.document_words(title), 'A')
     || setweight(soundscape.document_words(array_to_string(tags, ' ')), 'B')
     || setweight(soundscape.document_words(description), 'C')
@@ -75,7 +75,7 @@ return coalesce((
     from (select unnest(tags) as label union all select jsonb_object_keys(heard)) as both_kinds
     where label ~ '\S'), '{}');
 comment on function soundscape.labels(text[], jsonb)
-    is 'The owner''s tags and what was heard, in one spelling, each once.';
+    is 'The owner''s tags and the labels of the analysis, folded, each once.';
 
 create table public.audio_files (
     id uuid primary key default gen_random_uuid(),
@@ -113,7 +113,7 @@ create table public.audio_files (
     search tsvector not null generated always as (soundscape.search_document(title, description, tags, heard)) stored,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    -- What hangs on a recording refers to this and so carries owner and visibility along.
+    -- Tables that repeat owner and visibility refer to this key.
     unique (id, user_id, is_listed),
     unique (id, is_listed),
     check ((status in ('failed', 'rejected')) = (error_code is not null)),
@@ -134,18 +134,17 @@ create unique index audio_files_by_object on public.audio_files (object_id);
 create index audio_files_unfinished on public.audio_files (updated_at) where status in ('awaiting_upload', 'queued',
     'analyzing');
 
-comment on table public.audio_files
-    is 'Recordings. What people wrote about a sound, and how far its analysis has come.';
+comment on table public.audio_files is 'Recordings: what people wrote about a sound, and the state of its analysis.';
 comment on column public.audio_files.id is 'The recording.';
 comment on column public.audio_files.user_id is 'The owner; the caller unless said otherwise.';
 comment on column public.audio_files.title is 'Title, 1 to 200 characters.';
 comment on column public.audio_files.description is 'Description, at most 5000 characters.';
 comment on column public.audio_files.file_path is 'Object name in the bucket audio-files: {user_id}/… or public/….';
 comment on column public.audio_files.is_public
-    is 'Whether everybody may find and hear it. The folder public/ by itself opens nothing.';
+    is 'Whether everybody may find and hear it. The folder public/ alone does not make it public.';
 comment on column public.audio_files.tags is 'The owner''s own tags, at most 50.';
 comment on column public.audio_files.license is 'Licence of the recording, such as CC-BY-4.0.';
-comment on column public.audio_files.duration is 'Seconds; the client''s claim until analysis has measured it.';
+comment on column public.audio_files.duration is 'Seconds. The client''s value until the analysis has measured it.';
 comment on column public.audio_files.sample_rate is 'Samples per second of the source, measured.';
 comment on column public.audio_files.channels is 'Channels of the source, measured.';
 comment on column public.audio_files.size_bytes is 'Size of the object.';
@@ -154,22 +153,23 @@ comment on column public.audio_files.status is 'awaiting_upload → queued → a
 comment on column public.audio_files.error_code is 'Stable code of the reason when failed or rejected.';
 comment on column public.audio_files.error_message is 'The reason and what to do about it.';
 comment on column public.audio_files.trace_id
-    is 'The latest analysis as logs and traces call it; say it when something went wrong.';
+    is 'The id of the latest analysis in logs and traces. Quote it when something went wrong.';
 comment on column public.audio_files.object_id is 'The object in storage.objects.';
 comment on column public.audio_files.object_version is 'Version of the object that was last enqueued.';
 comment on column public.audio_files.object_etag
-    is 'ETag of that version: new bytes have a new one, a moved object keeps it.';
+    is 'ETag of that version. New bytes have a new one; a moved object keeps it.';
 comment on column public.audio_files.analysis_version is 'Version of the analysis whose results are shown.';
 comment on column public.audio_files.analyzed_at is 'When those results were written.';
 comment on column public.audio_files.hidden_at
     is 'When a moderator hid it from everybody but its owner; null otherwise.';
 comment on column public.audio_files.hidden_reason is 'Why it was hidden, for its owner to read.';
 comment on column public.audio_files.heard
-    is 'What the analysis heard: the strongest 30 labels of audio_tags, each with its share of the recording times '
-       'its confidence, 0 to 1.';
+    is 'What the analysis heard: the 30 strongest labels of audio_tags. Each has its share of the recording times its '
+       'confidence, 0 to 1.';
 comment on column public.audio_files.is_listed is 'Public and not hidden: everybody may find and hear it.';
 comment on column public.audio_files.labels
-    is 'The owner''s tags and what was heard, in lower case and without accents: what filters and facets compare.';
+    is 'The owner''s tags and the labels of the analysis, in lower case and without accents. Filters and facets '
+       'compare these.';
 comment on column public.audio_files.search
     is 'The words of title, tags, description and what was heard, for search_audio.';
 comment on column public.audio_files.created_at is 'When the row was made.';

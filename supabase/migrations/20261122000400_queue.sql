@@ -34,31 +34,31 @@ create table soundscape.jobs (
 alter table soundscape.jobs enable row level security;
 comment on column soundscape.jobs.id is 'The job.';
 comment on column soundscape.jobs.audio_id is 'The recording.';
-comment on column soundscape.jobs.user_id is 'Whose turn it takes: the recording''s owner when it was asked for.';
+comment on column soundscape.jobs.user_id is 'The recording''s owner when the job was queued.';
 comment on column soundscape.jobs.object_version is 'Version of the object to analyse.';
 comment on column soundscape.jobs.analysis_version
-    is 'Version of the analysis that was asked for; null: whichever the worker has.';
-comment on column soundscape.jobs.queue is 'The pgmq queue; uploads are taken before backfills.';
-comment on column soundscape.jobs.msg_id is 'The message in that queue; null while it waits for its owner''s turn.';
+    is 'Version of the analysis that was requested. Null means the version that the worker has.';
+comment on column soundscape.jobs.queue is 'The pgmq queue. Uploads are claimed before backfills.';
+comment on column soundscape.jobs.msg_id is 'The message in that queue. Null while the job waits in its owner''s line.';
 comment on column soundscape.jobs.state
-    is 'queued → running → succeeded | refused | dead; superseded by newer bytes or a newer analysis, cancelled by '
-       'the owner, the operator or with the object.';
-comment on column soundscape.jobs.attempt is 'How often it was claimed; with msg_id the token that fences the holder.';
+    is 'queued → running → succeeded | refused | dead. superseded by newer bytes or a newer analysis. cancelled by '
+       'the owner, by the operator or with the object.';
+comment on column soundscape.jobs.attempt is 'How often it was claimed. With msg_id it is the token of the holder.';
 comment on column soundscape.jobs.excused
-    is 'How many of those attempts ended through no fault of the recording: the network, a worker that was stopped.';
-comment on column soundscape.jobs.retry_at is 'Before when it is not tried again, after an attempt that failed.';
+    is 'How many of those attempts do not count, because the network failed or a worker was stopped.';
+comment on column soundscape.jobs.retry_at is 'Not claimed before this time, after a failed attempt.';
 comment on column soundscape.jobs.worker is 'Who holds it.';
-comment on column soundscape.jobs.lease_expires_at is 'Until when, unless the lease is extended.';
+comment on column soundscape.jobs.lease_expires_at is 'When the lease ends, unless it is extended.';
 comment on column soundscape.jobs.error_code is 'Code of the last failure.';
 comment on column soundscape.jobs.error_message is 'What the last failure said.';
 comment on column soundscape.jobs.trace_id is 'One id through upload, job and logs.';
 comment on column soundscape.jobs.created_at is 'When it was asked for.';
 comment on column soundscape.jobs.lined_up_at
-    is 'Since when it is in its owner''s line: set anew as it goes to the end, having failed in passing too often in '
-       'a row.';
+    is 'When it entered its owner''s line. Set again when it goes to the end of the line after too many passing '
+       'failures.';
 comment on column soundscape.jobs.started_at is 'When it was first claimed.';
 comment on column soundscape.jobs.finished_at is 'When it ended.';
--- One live job a recording: a newer one supersedes it.
+-- A recording has at most one live job. A newer job supersedes it.
 create unique index jobs_live on soundscape.jobs (audio_id) where state in ('queued', 'running');
 create index jobs_by_recording on soundscape.jobs (audio_id, id desc);
 create index jobs_in_flight on soundscape.jobs (user_id, queue)
@@ -68,7 +68,8 @@ create index jobs_waiting on soundscape.jobs (queue, user_id, lined_up_at, id) w
 create index jobs_by_state on soundscape.jobs (state, id desc);
 create index jobs_by_owner on soundscape.jobs (user_id, id desc);
 create index jobs_by_end on soundscape.jobs (finished_at) where finished_at is not null;
-comment on table soundscape.jobs is 'One row per analysis asked for: the truth behind the queue''s messages.';
+comment on table soundscape.jobs
+    is 'One row per requested analysis. The ledger is the truth; the messages of the queue follow it.';
 
 select pgmq.create('soundscape_uploads');
 select pgmq.create('soundscape_backfill');
@@ -80,7 +81,7 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.delete_message() is 'Trigger on jobs: a deleted recording leaves no message behind.';
+comment on function soundscape.delete_message() is 'Trigger on jobs: deletes the message of a deleted job.';
 create trigger jobs_deleted after delete on soundscape.jobs
     for each row when (old.msg_id is not null)
     execute function soundscape.delete_message();
@@ -92,8 +93,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs;
 begin
-    -- Whatever is still asked for this recording is asked for old bytes, or of an old analysis. Its message
-    -- is deleted when read.
+    -- A live job of this recording is for old bytes or for an old analysis. Its message is deleted when a worker reads
+    -- it.
     update soundscape.jobs set state = 'superseded', finished_at = now()
     where audio_id = recording and state in ('queued', 'running');
 
@@ -109,7 +110,7 @@ begin
 end
 $$;
 comment on function soundscape.enqueue(uuid, text, text, text)
-    is 'Ask for the analysis of one version of a recording''s object.';
+    is 'Queues the analysis of one version of a recording''s object.';
 
 -- The fair queue
 -- ==============
@@ -122,28 +123,31 @@ create table soundscape.queue_settings (
     changed_at timestamptz not null default now()
 );
 alter table soundscape.queue_settings enable row level security;
-comment on table soundscape.queue_settings is 'How the queue shares out its workers: one row, changed with set_queue.';
+comment on table soundscape.queue_settings
+    is 'How the workers are shared between owners. One row; set_queue changes it.';
 comment on column soundscape.queue_settings.only_row is 'There is one row.';
 comment on column soundscape.queue_settings.in_flight_per_owner
-    is 'Jobs of one owner and one queue that may be held by workers, or stand before them, at once.';
+    is 'How many jobs of one owner may be in one queue at once, claimed or ready.';
 comment on column soundscape.queue_settings.backfill_every
-    is 'One turn in so many begins with the backfills, so that uploads never starve them.';
-comment on column soundscape.queue_settings.paused_at is 'Since when no job is given out; null: the queue is open.';
+    is 'One claim in this many starts with the backfills, so that uploads never starve them.';
+comment on column soundscape.queue_settings.paused_at is 'When claims were paused. Null means the queue is open.';
 comment on column soundscape.queue_settings.changed_at is 'When it was last changed.';
 insert into soundscape.queue_settings default values;
 
 create sequence soundscape.claim_rounds cycle;
-comment on sequence soundscape.claim_rounds is 'Counts turns, so that one in backfill_every is a backfill''s.';
+comment on sequence soundscape.claim_rounds
+    is 'Counts claims, so that one in backfill_every starts with the backfills.';
 
 create function soundscape.max_ready_per_owner() returns integer
 language sql immutable parallel safe set search_path = '' return 2;
 comment on function soundscape.max_ready_per_owner()
-    is 'Messages of one owner that may stand in a queue at once: a newcomer has so many of each owner''s before it.';
+    is 'How many ready messages of one owner may be in a queue. A new owner waits behind at most this many of each '
+       'other owner.';
 
 create function soundscape.admit(owner uuid, wanted_queue text) returns boolean
 language plpgsql security definer set search_path = '' as $$
--- Takes no lock that anybody waits for. Two at once may admit one too many, which claim_next sends back, or
--- one too few, which a claim that finds nothing, or the sweep, makes good.
+-- This takes no lock that others wait for. Two calls at once may admit one job too many, which claim_next sends back.
+-- They may also admit one too few: the next claim that finds nothing, or the sweep, admits it.
 declare
     in_flight integer;
     standing integer;
@@ -173,7 +177,7 @@ begin
 end
 $$;
 comment on function soundscape.admit(uuid, text)
-    is 'Let the owner''s longest waiting job stand in the queue, if it is the owner''s turn.';
+    is 'Admits the owner''s longest waiting job to the queue, if the owner has a free place.';
 
 create function soundscape.admit_waiting() returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -181,7 +185,7 @@ declare
     line record;
     admitted integer := 0;
 begin
-    -- From owner to owner by the index: how many jobs each has waiting costs nothing.
+    -- The index leads from owner to owner. The number of waiting jobs of each owner does not matter.
     for line in
         with recursive lines as (
             (select j.queue, j.user_id from soundscape.jobs j
@@ -204,7 +208,7 @@ begin
 end
 $$;
 comment on function soundscape.admit_waiting()
-    is 'Admit for every owner who has jobs waiting; returns how many came to stand.';
+    is 'Admits a job for every owner with waiting jobs. Returns how many were admitted.';
 
 -- The doorbell
 -- ============
@@ -239,8 +243,9 @@ begin
                 'base64')),
         timeout_milliseconds := 5000);
 exception when others then
-    -- A secret that is no base64, pg_net switched off: only a hint is lost, never the upload.
+    -- The secret may not be base64, or pg_net may be off. Only the doorbell is lost then, never the upload.
     raise warning 'The doorbell does not ring: %', sqlerrm;
 end
 $$;
-comment on function soundscape.ring_doorbell() is 'Wake the worker. Sent after commit, never retried, never needed.';
+comment on function soundscape.ring_doorbell()
+    is 'Wakes the worker. The call is sent after commit, is never retried and is never needed.';

@@ -6,25 +6,25 @@
 create function soundscape.max_attempts() returns integer
 language sql immutable parallel safe set search_path = '' return 5;
 comment on function soundscape.max_attempts()
-    is 'Attempts before a job is dead, those of killed workers included, excused ones not.';
+    is 'Attempts before a job is dead. Attempts of killed workers count, excused ones do not.';
 
 create function soundscape.max_excused_failures() returns integer
 language sql immutable parallel safe set search_path = '' return 50;
 comment on function soundscape.max_excused_failures()
-    is 'Passing failures before a job is dead: some two hours of them.';
+    is 'Passing failures before a job is dead: about two hours of them.';
 
 create function soundscape.failures_before_requeue() returns integer
 language sql immutable parallel safe set search_path = '' return 3;
 comment on function soundscape.failures_before_requeue()
-    is 'Passing failures after which a job goes to the end of its owner''s line, so that objects that are stuck do '
-       'not hold up the others.';
+    is 'After this many passing failures a job goes to the end of its owner''s line, so that stuck objects do not '
+       'block the others.';
 
 create function soundscape.backoff_s(base_s integer, failures integer) returns integer
 language sql volatile set search_path = ''
--- Full jitter: anything up to the bound, so that a crowd that failed together does not return as one.
+-- Full jitter: any delay up to the limit, so that jobs that failed together do not return together.
 return greatest(1, round(random() * least(300, base_s * power(2, least(failures - 1, 16)))));
 comment on function soundscape.backoff_s(integer, integer)
-    is 'Seconds until the next try: exponential in the failures so far, at most 300, with full jitter.';
+    is 'Seconds until the next attempt: exponential in the number of failures, at most 300, with full jitter.';
 
 create function soundscape.return_to_line(job soundscape.jobs) returns void
 language sql security definer set search_path = '' as $$
@@ -80,7 +80,8 @@ begin
             continue;
         end if;
 
-        -- One claim at a time counts what an owner has running. Only who holds no other owner waits for one.
+        -- Only one claim at a time may count the running jobs of an owner. A transaction waits for this lock only while
+        -- it holds no other owner's.
         owner_key := hashtextextended('soundscape.owner/' || wanted_queue || '/' || job.user_id, 0);
         if cardinality(owners_held) = 0 then
             perform pg_advisory_xact_lock(owner_key);
@@ -89,8 +90,8 @@ begin
             perform pgmq.set_vt(wanted_queue, message.msg_id, 0);
             return null;
         end if;
-        -- Everybody locks the recording before its job, and this, holding the message, waits for nobody:
-        -- who holds the recording may be the job's holder, about to touch the message.
+        -- The recording is locked before its job, everywhere. This transaction holds the message, so it must not wait:
+        -- the holder of the recording may be about to change the message.
         select f.id into recording from public.audio_files f join public.users u on u.id = f.user_id
         where f.id = job.audio_id for key share of u skip locked for update of f skip locked;
         if recording is null then
@@ -121,8 +122,8 @@ begin
 end
 $$;
 comment on function soundscape.claim_next(text, text, integer, uuid[])
-    is 'Take the next job of one queue; null where nothing stands there for us. owners_held: the owners whose lock '
-       'this transaction holds already.';
+    is 'Claims the next job of one queue, or returns null. owners_held lists the owners whose lock this transaction '
+       'already holds.';
 
 create function soundscape.claim_jobs(
     worker text, max_jobs integer default 1, lease_s integer default 60, holding text[] default null
@@ -141,7 +142,8 @@ declare
     looked_at_lines boolean := false;
     left_to_claim integer := least(max_jobs, 100);
 begin
-    -- What this worker holds without knowing: the answer to its claim never arrived, and nobody is to blame.
+    -- Claims that this worker holds without knowing: the response was lost. That is nobody's fault, so the attempt is
+    -- not counted.
     for job in
         select j.* from soundscape.jobs j
         where j.state = 'running' and j.worker = claim_jobs.worker and j.msg_id || '.' || j.attempt <> all (holding)
@@ -181,7 +183,7 @@ comment on function soundscape.claim_jobs(text, integer, integer, text[])
 
 create function soundscape.next_message_s() returns double precision
 language sql stable security definer set search_path = '' as $$
-    -- Beside null greatest() would answer 0.
+    -- greatest() ignores null and would return 0.
     select case when min(m.vt) is not null
         then greatest(0, extract(epoch from min(m.vt) - clock_timestamp())) end::double precision
     from (select min(u.vt) as vt from pgmq.q_soundscape_uploads u
@@ -197,9 +199,9 @@ language plpgsql security definer set search_path = '' as $$
 declare
     job soundscape.jobs;
 begin
-    -- The owner first, then the recording, as everybody else: the account is being deleted perhaps, or new bytes
-    -- are arriving. Not more of the recording than is changed, or two that complete at once and claim to match each
-    -- other would wait for each other.
+    -- The owner is locked before the recording, everywhere: the account may be being deleted, or new bytes may be
+    -- arriving. The lock on the recording is the weakest that allows the update. With a stronger one, two jobs that
+    -- complete at once and claim to match each other would deadlock.
     perform from public.users u
     where u.id = (select j.user_id from soundscape.jobs j where j.id = job_id) for key share;
     perform from public.audio_files f
@@ -208,13 +210,13 @@ begin
     if job.id is null or job.state <> 'running' or token is distinct from job.msg_id || '.' || job.attempt then
         raise exception 'lease_lost' using errcode = 'PT409',
             detail = format('Job %s is not held by this token.', job_id),
-            hint = 'Drop the work: somebody else has it, or it is no longer wanted.';
+            hint = 'Drop the work: another worker has the job, or it is no longer wanted.';
     end if;
     return job;
 end
 $$;
 comment on function soundscape.lock_held_job(bigint, text)
-    is 'The job, locked, if the token still holds it; otherwise an error that ends the transaction.';
+    is 'Locks and returns the job if the token still holds it. Otherwise raises an error that ends the transaction.';
 
 create function soundscape.extend_lease(job_id bigint, token text, lease_s integer default 60) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
@@ -232,14 +234,14 @@ comment on function soundscape.extend_lease(bigint, text, integer)
 
 create function soundscape.owner_message(final_state text, code text, message text) returns text
 language sql immutable parallel safe set search_path = ''
--- A refusal is about the file and written for its owner. What broke on our side is the operator's to read.
+-- A refusal is about the file, and its owner reads it. A failure on our side is for the operator.
 return case final_state
     when 'refused' then left(message, 2000)
     when 'dead' then 'The analysis did not come to an end, though it was tried several times. '
         'Try again later (retry_analysis), or upload the recording in another format.'
     when 'cancelled' then 'The analysis was cancelled. Ask for it again with retry_analysis.'
 end;
-comment on function soundscape.owner_message(text, text, text) is 'What the owner reads of how a job ended.';
+comment on function soundscape.owner_message(text, text, text) is 'What the owner reads about how a job ended.';
 
 create function soundscape.end_job(
     job soundscape.jobs, final_state text, file_status text, code text default null, message text default null
@@ -250,8 +252,8 @@ begin
     set state = final_state, finished_at = clock_timestamp(), lease_expires_at = null, retry_at = null,
         error_code = left(code, 64), error_message = left(message, 2000)
     where id = job.id;
-    -- A job that never ran passes through analyzing, so that every ending is a legal step. A recording that
-    -- was ready all along, while it was analysed anew, stays so however that ends.
+    -- A job that never ran passes through analyzing, so that each step of the status is legal. A recording that was
+    -- ready during a backfill stays ready however the backfill ends.
     update public.audio_files set status = 'analyzing' where id = job.audio_id and status = 'queued'
         and file_status = 'ready';
     update public.audio_files
@@ -259,14 +261,14 @@ begin
         message),
         trace_id = job.trace_id
     where id = job.audio_id and status in ('queued', 'analyzing');
-    -- Who cancels it knows.
+    -- Owners know when they cancelled it themselves.
     if found and final_state <> 'cancelled' then
         perform soundscape.notify(f.user_id, 'recording_' || f.status, f.id, f.error_code, f.trace_id)
         from public.audio_files f where f.id = job.audio_id;
     end if;
     perform pgmq.delete(job.queue, job.msg_id);
 
-    -- What was found in former bytes says nothing about these.
+    -- Results of former bytes say nothing about these.
     if file_status <> 'ready' and exists (
         select from public.audio_features f
         where f.audio_id = job.audio_id and f.object_version <> job.object_version)
@@ -282,8 +284,8 @@ begin
 end
 $$;
 comment on function soundscape.end_job(soundscape.jobs, text, text, text, text)
-    is 'Write how a job ended, in the ledger and on the recording, tell the owner, and delete its message. The caller '
-       'holds the recording and the job.';
+    is 'Records how a job ended in the ledger and on the recording, notifies the owner and deletes the message. The '
+       'caller has locked the recording and the job.';
 
 create function soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -349,12 +351,12 @@ begin
     if job.id is null then
         return false;
     end if;
-    -- A worker that has it finds its token stale at its next heartbeat.
+    -- If a worker has the job, its token is refused at its next heartbeat.
     perform soundscape.end_job(job, 'cancelled', 'failed', 'cancelled');
     return true;
 end
 $$;
-comment on function soundscape.cancel_job(uuid) is 'End what is asked for a recording; false where nothing is.';
+comment on function soundscape.cancel_job(uuid) is 'Ends the live job of a recording. False if there is none.';
 
 create function soundscape.retry_job(recording uuid) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -372,7 +374,7 @@ begin
 end
 $$;
 comment on function soundscape.retry_job(uuid)
-    is 'Ask again for the analysis of a recording that failed or was refused; false for any other.';
+    is 'Queues a recording again that failed or was rejected. False for any other.';
 
 create function soundscape.lock_own_recording(recording uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -380,13 +382,13 @@ begin
     perform from public.users where id = (select auth.uid()) for key share;
     perform from public.audio_files where id = recording and user_id = (select auth.uid()) for update;
     if not found then
-        raise exception 'There is no recording of yours with the id %.', recording
-            using errcode = '42501', hint = 'Only the owner of a recording decides about its analysis.';
+        raise exception 'You have no recording with the id %.', recording
+            using errcode = '42501', hint = 'Only the owner can cancel or retry the analysis.';
     end if;
 end
 $$;
 comment on function soundscape.lock_own_recording(uuid)
-    is 'Lock a recording of the caller''s; an error where it is none.';
+    is 'Locks a recording of the caller. An error if it is not theirs.';
 
 create function soundscape.cancel_analysis(recording uuid) returns text
 language plpgsql security definer set search_path = '' as $$

@@ -23,42 +23,42 @@ comment on column soundscape.deletions.bucket_id is 'The bucket.';
 comment on column soundscape.deletions.name is 'The object''s name.';
 comment on column soundscape.deletions.requested_at is 'Since when it is to go.';
 comment on column soundscape.deletions.taken_at
-    is 'When a worker took it; the name is out of use until that worker is done or the grace is over.';
-comment on column soundscape.deletions.attempts
-    is 'How often a worker took it; each time the next one waits twice as long.';
+    is 'When a worker took it. Nobody may use the name until that worker is done or the grace period ends.';
+comment on column soundscape.deletions.attempts is 'How often a worker took it. The delay doubles each time.';
 comment on column soundscape.deletions.is_final
-    is 'Nobody may take the name back before the object is gone: a moderator had hidden it.';
+    is 'The deletion cannot be cancelled, because a moderator had hidden the recording.';
 comment on table soundscape.deletions
-    is 'Objects whose rows are gone. SQL may not delete objects; the worker does, through the Storage API.';
+    is 'Objects to delete whose rows are gone. SQL may not delete objects, so the worker does it through the Storage '
+       'API.';
 
 create function soundscape.deletion_grace() returns interval
 language sql immutable parallel safe set search_path = '' return interval '2 minutes';
-comment on function soundscape.deletion_grace() is 'How long a worker that took a deletion has it to itself.';
+comment on function soundscape.deletion_grace() is 'How long a worker that took a deletion has to complete it.';
 
 create function soundscape.lock_object_name(object_name text) returns void
 language sql volatile set search_path = '' as $$
-    -- Row and object may arrive in two transactions at once, neither seeing the other. The second waits here.
+    -- Row and object may arrive in two transactions at once that do not see each other. The second one waits here.
     select pg_advisory_xact_lock(hashtextextended('audio-files/' || object_name, 0))
 $$;
 comment on function soundscape.lock_object_name(text)
-    is 'Serialise what happens to one object name until the transaction ends.';
+    is 'Serialises transactions about one object name. Held until the transaction ends.';
 
 create function soundscape.cancel_deletion(object_name text) returns void
 language plpgsql security definer set search_path = '' as $$
--- The caller holds the lock of the name. The Storage API deletes by name alone: once a worker is about to,
--- new bytes under that name would go with the old ones.
+-- The caller holds the lock of the name. The Storage API deletes by name only. Once a worker is about to delete a name,
+-- new bytes under it would be deleted too.
 begin
     delete from soundscape.deletions
     where bucket_id = 'audio-files' and name = object_name and not is_final
       and (taken_at is null or taken_at < clock_timestamp() - soundscape.deletion_grace());
     if exists (select from soundscape.deletions where bucket_id = 'audio-files' and name = object_name) then
-        raise exception 'The name % is being cleared.', object_name
+        raise exception 'The object % is being deleted.', object_name
             using errcode = '42501', hint = 'Try again in a moment, or choose another name.';
     end if;
 end
 $$;
 comment on function soundscape.cancel_deletion(text)
-    is 'A name is in use again: what was to be removed under it stays, unless it is being removed this moment.';
+    is 'Cancels the deletion of a name that is used again. An error if a worker is deleting it at this moment.';
 
 create function soundscape.pending_deletions(max_objects integer default 100)
     returns table (bucket_id text, names text[])
@@ -70,14 +70,14 @@ declare
 begin
     for deletion in
         select * from soundscape.deletions
-        -- What could not be removed waits: 2 minutes, 4, 8 …, up to 17 hours, and never before what is new.
+        -- An object that could not be deleted waits 2 minutes, then 4, 8 …, up to 17 hours. New requests come first.
         where taken_at is null
            or taken_at < clock_timestamp() - soundscape.deletion_grace() * power(2, least(attempts, 10) - 1)
         order by attempts, id limit least(max_objects, 500)
     loop
-        -- Uploads and rows take this lock before they look: from here on they see that the name is taken.
+        -- Uploads and new rows take this lock before they look. From here on they see that the name is taken.
         perform soundscape.lock_object_name(deletion.name);
-        -- Another worker may have taken it while we waited.
+        -- Another worker may have taken it while this one waited.
         update soundscape.deletions set taken_at = clock_timestamp(), attempts = attempts + 1
         where id = deletion.id and taken_at is not distinct from deletion.taken_at;
         if found then
@@ -86,7 +86,8 @@ begin
     end loop;
     return query
         select r.bucket_id, array_agg(r.name) from soundscape.deletions r where r.id = any(taken)
-        -- One name that cannot be removed fails its whole batch: from the second time on each goes alone.
+        -- One name that cannot be deleted fails its whole batch. From the second attempt on each name is a batch of its
+        -- own.
         group by r.bucket_id, case when r.attempts > 1 then r.id end;
 end
 $$;
@@ -105,7 +106,7 @@ comment on function soundscape.confirm_deletions(text, text[]) is 'Worker only. 
 
 create function soundscape.owner_of(object_name text, owner_id text) returns uuid
 language sql immutable parallel safe set search_path = ''
--- Uploads with a secret key carry no owner: then the first folder names it.
+-- An upload with the secret key has no owner. The first folder names the owner then.
 return coalesce(soundscape.uuid_or_null(owner_id), soundscape.uuid_or_null(split_part(object_name, '/', 1)));
 comment on function soundscape.owner_of(text, text) is 'Whose object this is.';
 
@@ -131,12 +132,12 @@ begin
 end
 $$;
 comment on function soundscape.attach_object(uuid)
-    is 'Join a recording with its object, if that lies there, and enqueue it.';
+    is 'Joins a recording with its object, if there is one, and queues the analysis.';
 
 create function soundscape.title_or_null(candidate text) returns text
 language sql immutable parallel safe set search_path = ''
 return nullif(left(regexp_replace(candidate, '^\s+|\s+$', '', 'g'), 200), '');
-comment on function soundscape.title_or_null(text) is 'The text as a title, or null where it holds none.';
+comment on function soundscape.title_or_null(text) is 'The text as a title, or null if it is blank.';
 
 create function soundscape.describe_object(object storage.objects, draft_title text default null) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -155,7 +156,7 @@ begin
         coalesce(soundscape.title_or_null(said ->> 'title'), soundscape.title_or_null(draft_title), 'Untitled'),
         left(said ->> 'description', 5000),
         object.name,
-        -- A draft is nobody's description yet: it stays private whatever was said beside it.
+        -- Nobody has described a draft yet. It stays private whatever the upload said.
         draft_title is null and coalesce(said -> 'is_public' in ('true', '"true"'), false),
         tags,
         left(said ->> 'license', 100))
@@ -163,7 +164,7 @@ begin
 end
 $$;
 comment on function soundscape.describe_object(storage.objects, text)
-    is 'Make the row of an object from what its upload said about it.';
+    is 'Adds the row of an object, from what its upload said about it.';
 
 create function soundscape.on_object_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -179,8 +180,8 @@ begin
     end if;
 
     if tg_op = 'UPDATE' and old.metadata ->> 'eTag' = new.metadata ->> 'eTag' then
-        -- Moved, or the same bytes once more: nothing to hear that was not heard. The same bytes for a
-        -- recording that failed are somebody asking to try again.
+        -- The object was moved, or has the same bytes as before: there is nothing new to analyse. If the recording had
+        -- failed, the same bytes mean that somebody wants to try again.
         update public.audio_files set file_path = new.name, object_version = new.version
         where object_id = new.id
           and (old.name is distinct from new.name or status in ('queued', 'analyzing', 'ready'));
@@ -207,7 +208,8 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.on_object_written() is 'Trigger on storage.objects: bytes have arrived whole, or moved.';
+comment on function soundscape.on_object_written()
+    is 'Trigger on storage.objects: an object was uploaded whole, or moved.';
 
 create trigger soundscape_object_written after insert or update on storage.objects
     for each row when (new.bucket_id = 'audio-files' and new.metadata ? 'eTag')
@@ -216,13 +218,14 @@ create trigger soundscape_object_written after insert or update on storage.objec
 create function soundscape.lock_recording_name() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    -- Before the row exists: an upload that describes itself holds this lock while it waits for the name.
+    -- An upload that describes itself holds this lock while it waits for the unique name. So it is taken before the row
+    -- exists.
     perform soundscape.lock_object_name(new.file_path);
     return new;
 end
 $$;
 comment on function soundscape.lock_recording_name()
-    is 'Trigger on audio_files: rows and objects of one name come one after the other.';
+    is 'Trigger on audio_files: a new row waits for other transactions about its name.';
 
 create function soundscape.attach_uploaded_object() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -241,7 +244,7 @@ begin
 end
 $$;
 comment on function soundscape.attach_uploaded_object()
-    is 'Trigger on audio_files: if the bytes were there first, enqueue now.';
+    is 'Trigger on audio_files: queues the analysis if the object was uploaded first.';
 
 create trigger audio_files_coming before insert on public.audio_files
     for each row execute function soundscape.lock_recording_name();
@@ -275,7 +278,7 @@ begin
 end
 $$;
 comment on function soundscape.on_object_deleted()
-    is 'Trigger on storage.objects: a recording without its bytes waits for new ones.';
+    is 'Trigger on storage.objects: a recording whose object was deleted waits for a new upload.';
 
 create trigger soundscape_object_deleted after delete on storage.objects
     for each row when (old.bucket_id = 'audio-files')
@@ -295,7 +298,8 @@ begin
 end
 $$;
 comment on function soundscape.on_object_moved()
-    is 'Trigger on storage.objects: a move would pass by the limits and types of the bucket it goes to.';
+    is 'Trigger on storage.objects: refuses moves between buckets, because the limits and types of the target bucket '
+       'would not be checked.';
 
 create trigger soundscape_object_moved before update of bucket_id on storage.objects
     for each row when (old.bucket_id is distinct from new.bucket_id)
@@ -304,7 +308,7 @@ create trigger soundscape_object_moved before update of bucket_id on storage.obj
 create function soundscape.on_recording_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    -- What a moderator hid must not come back as a new row about the same bytes: that deletion stands.
+    -- Bytes that a moderator hid must not come back under a new row. Their deletion cannot be cancelled.
     insert into soundscape.deletions (bucket_id, name, is_final)
     select o.bucket_id, o.name, old.hidden_at is not null from storage.objects o
     where (o.id = old.object_id and o.bucket_id = 'audio-files')
@@ -318,7 +322,7 @@ begin
 end
 $$;
 comment on function soundscape.on_recording_deleted()
-    is 'Trigger on audio_files: the objects follow the row, and what was said of its former bytes.';
+    is 'Trigger on audio_files: requests the deletion of the objects, and deletes the dismissals about former bytes.';
 create trigger audio_files_deleted after delete on public.audio_files
     for each row execute function soundscape.on_recording_deleted();
 
@@ -333,6 +337,6 @@ begin
 end
 $$;
 comment on function soundscape.on_user_deleted()
-    is 'Trigger on users: a user''s folders go with the user, described or not.';
+    is 'Trigger on users: requests the deletion of the objects in the user''s folders.';
 create trigger users_deleted after delete on public.users
     for each row execute function soundscape.on_user_deleted();

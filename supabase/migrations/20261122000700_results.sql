@@ -49,8 +49,8 @@ create index audio_features_by_bytes on public.audio_features (sha256);
 comment on table public.audio_features
     is 'What the analysis measured, one row per recording. Visible to whoever sees the recording.';
 comment on column public.audio_features.audio_id is 'The recording.';
-comment on column public.audio_features.user_id is 'The recording''s owner, carried along.';
-comment on column public.audio_features.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_features.user_id is 'The recording''s owner, repeated from audio_files.';
+comment on column public.audio_features.is_listed is 'Whether everybody sees the recording, repeated from audio_files.';
 comment on column public.audio_features.object_version is 'Version of the object that was analysed.';
 comment on column public.audio_features.analysis_version is 'Version of the analysis.';
 comment on column public.audio_features.duration_s is 'Decoded length in seconds.';
@@ -68,8 +68,7 @@ comment on column public.audio_features.mode is 'major or minor; null when there
 comment on column public.audio_features.key_confidence is '0 to 1.';
 comment on column public.audio_features.centroid_hz is 'Spectral centroid, mean over frames.';
 comment on column public.audio_features.bandwidth_hz is 'Spectral bandwidth, mean over frames.';
-comment on column public.audio_features.rolloff_hz
-    is 'Frequency below which 85 % of the energy lies, mean over frames.';
+comment on column public.audio_features.rolloff_hz is 'Frequency below which 85 % of the energy is, mean over frames.';
 comment on column public.audio_features.flatness is 'Spectral flatness, 0 tonal to 1 noise, mean over frames.';
 comment on column public.audio_features.zero_crossing_rate is 'Zero crossings per sample, mean over frames.';
 comment on column public.audio_features.sha256 is 'SHA-256 of the file''s bytes.';
@@ -128,7 +127,7 @@ create table public.audio_tags (
     confidence real not null check (confidence between 0 and 1),
     start_s double precision not null check (start_s >= 0),
     end_s double precision not null check (end_s < 'infinity'),
-    -- No number counted up: a gap would tell of somebody's private recording.
+    -- The key has no sequence: a gap in it would reveal somebody's private recording.
     primary key (audio_id, label, start_s),
     check (start_s <= end_s),
     constraint audio_tags_audio_id_fkey foreign key (audio_id, user_id, is_listed)
@@ -140,8 +139,8 @@ create index audio_tags_by_owner on public.audio_tags (user_id);
 create index audio_tags_by_label on public.audio_tags (label, confidence desc);
 comment on table public.audio_tags is 'What is heard, and from when to when. Visible to whoever sees the recording.';
 comment on column public.audio_tags.audio_id is 'The recording.';
-comment on column public.audio_tags.user_id is 'The recording''s owner, carried along.';
-comment on column public.audio_tags.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_tags.user_id is 'The recording''s owner, repeated from audio_files.';
+comment on column public.audio_tags.is_listed is 'Whether everybody sees the recording, repeated from audio_files.';
 comment on column public.audio_tags.label is 'Name of the AudioSet class.';
 comment on column public.audio_tags.confidence is 'Mean score over the span, 0 to 1.';
 comment on column public.audio_tags.start_s is 'Begin, seconds.';
@@ -153,13 +152,13 @@ language sql stable set search_path = '' as $$
         select label, round((case when whole.end_s > 0 then sum(confidence * (t.end_s - t.start_s)) / whole.end_s
                              else max(confidence) end)::numeric, 3) as weight
         from public.audio_tags t,
-        -- The network scores every moment, so the last span ends where the recording does, more or less.
+        -- The model scores the whole recording, so the last span ends about where the recording ends.
         (select max(end_s) as end_s from public.audio_tags where audio_id = recording) as whole
         where t.audio_id = recording
         group by label, whole.end_s order by weight desc, label limit 30) as strongest
 $$;
 comment on function soundscape.tag_weights(uuid)
-    is 'The tags of a recording in one object: label and share of the time, weighted by confidence.';
+    is 'The tags of a recording as one object: for each label its share of the time, weighted by confidence.';
 
 create function soundscape.on_tags_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -172,7 +171,7 @@ begin
 end
 $$;
 comment on function soundscape.on_tags_changed()
-    is 'Trigger on audio_tags: what was heard stands with the recording, in the same transaction.';
+    is 'Trigger on audio_tags: updates heard of the recording in the same transaction.';
 
 create trigger audio_tags_added after insert on public.audio_tags
     referencing new table as changed for each statement execute function soundscape.on_tags_changed();
@@ -205,32 +204,34 @@ create table public.audio_embeddings (
 );
 alter table public.audio_embeddings enable row level security;
 create index audio_embeddings_by_recording on public.audio_embeddings (audio_id, user_id, is_listed);
--- A user's own recordings are few and searched exactly; the public catalogue has the graph.
+-- A user's own recordings are few and are searched exactly. The public catalogue has the graph.
 create index audio_embeddings_by_owner on public.audio_embeddings (user_id, space);
 create index audio_embeddings_public_by_space on public.audio_embeddings (space) where is_listed;
--- Sounds lie in clusters: with pgvector's usual 64, one in forty of 100,000 was searched in the wrong one.
+-- Sounds form clusters. With pgvector's default of 64, one search in forty among 100,000 recordings was in the wrong
+-- cluster.
 create index audio_embeddings_public on public.audio_embeddings
     using hnsw (embedding extensions.halfvec_cosine_ops) with (ef_construction = 200) where is_listed;
 comment on table public.audio_embeddings
-    is 'A place among sounds: near means alike. Only one space compares with itself.';
+    is 'Embeddings: similar sounds have near vectors. Only vectors of the same space can be compared.';
 comment on column public.audio_embeddings.audio_id is 'The recording.';
 comment on column public.audio_embeddings.space is 'Name and version of the space.';
-comment on column public.audio_embeddings.user_id is 'The recording''s owner, carried along.';
-comment on column public.audio_embeddings.is_listed is 'Whether everybody sees the recording, carried along.';
+comment on column public.audio_embeddings.user_id is 'The recording''s owner, repeated from audio_files.';
+comment on column public.audio_embeddings.is_listed
+    is 'Whether everybody sees the recording, repeated from audio_files.';
 comment on column public.audio_embeddings.embedding is '128 values of unit length.';
 comment on column public.audio_embeddings.created_at is 'When it was written.';
 
-comment on column public.audio_embeddings.octaves is 'Tempo as log2 of beats a minute; null where none was found.';
-comment on column public.audio_embeddings.octaves_confidence is 'Certainty of the tempo, 0 to 1.';
-comment on column public.audio_embeddings.onsets is 'ln(1 + onsets a second); null where nothing was measured.';
+comment on column public.audio_embeddings.octaves is 'Tempo as log2 of beats a minute. Null if none was found.';
+comment on column public.audio_embeddings.octaves_confidence is 'Confidence of the tempo, 0 to 1.';
+comment on column public.audio_embeddings.onsets is 'ln(1 + onsets a second). Null if nothing was measured.';
 comment on column public.audio_embeddings.fifth
-    is 'The key in steps on the circle of fifths, a minor key where its relative major stands; null where there is '
+    is 'The key in steps on the circle of fifths; a minor key has the step of its relative major. Null if there is '
        'none.';
-comment on column public.audio_embeddings.is_minor is 'Whether that key is a minor one.';
-comment on column public.audio_embeddings.fifth_confidence is 'Certainty of the key, 0 to 1.';
+comment on column public.audio_embeddings.is_minor is 'Whether the key is minor.';
+comment on column public.audio_embeddings.fifth_confidence is 'Confidence of the key, 0 to 1.';
 comment on column public.audio_embeddings.label_vector
-    is 'What was heard by its share of the time, and the owner''s tags by 0.5 each: a vector with a dimension for '
-       'each word.';
+    is 'A vector with one dimension a word: labels of the analysis by their share of the time, and the owner''s tags '
+       'by 0.5 each.';
 
 -- Written with the end of a job
 -- =============================
@@ -250,7 +251,8 @@ language sql security definer set search_path = '' as $$
     where jsonb_typeof(result -> 'embedding') = 'object';
 $$;
 comment on function soundscape.write_tags_and_embedding(public.audio_files, jsonb)
-    is 'Tags and embedding of a finished analysis, instead of what was there. A skipped stage leaves none.';
+    is 'Replaces the tags and the embedding of a recording by those of a finished analysis. A skipped stage leaves '
+       'none.';
 
 create function soundscape.write_features(
     file public.audio_files, object_version text, result jsonb
@@ -277,7 +279,7 @@ begin
     select string_agg(format('%1$I = excluded.%1$I', a.attname), ', ') into replacements
     from pg_catalog.pg_attribute a
     where a.attrelid = 'public.audio_features'::regclass and a.attnum > 0 and not a.attisdropped;
-    -- An update and not a deletion with an insert: subscribers of the table are told of one change.
+    -- This must be an update, not a deletion with an insert: subscribers of the table are told of one change.
     execute format(
         'insert into public.audio_features select ($1).* on conflict (audio_id) do update set %s', replacements)
     using features;

@@ -30,16 +30,17 @@ create index notifications_by_recording on public.notifications (audio_id);
 create index notifications_by_kind on public.notifications (kind);
 create index notifications_by_age on public.notifications (created_at);
 comment on table public.notifications
-    is 'What a user is told of. Seen by that user only, who may mark it read and delete it; deleted after 90 days.';
+    is 'What users are notified of. Only the recipient sees one, may mark it read and delete it. Deleted after 90 '
+       'days.';
 comment on column public.notifications.id is 'The notification.';
-comment on column public.notifications.user_id is 'Who is told.';
-comment on column public.notifications.kind is 'What happened: the status that a recording arrived at.';
+comment on column public.notifications.user_id is 'The recipient.';
+comment on column public.notifications.kind is 'What happened: a row of soundscape.notification_kinds.';
 comment on column public.notifications.audio_id is 'The recording.';
 comment on column public.notifications.error_code
-    is 'Why it failed or was rejected; the recording''s error_message says it in words.';
-comment on column public.notifications.trace_id is 'The id of the upload, job, logs and traces it comes from.';
+    is 'Why it failed or was rejected. The recording''s error_message says it in words.';
+comment on column public.notifications.trace_id is 'The id of the upload, the job, the logs and the traces.';
 comment on column public.notifications.created_at is 'When it happened.';
-comment on column public.notifications.read_at is 'When the user read it; null until then.';
+comment on column public.notifications.read_at is 'When the user read it. Null until then.';
 
 create function soundscape.notify(
     recipient uuid, kind text, audio_id uuid, error_code text, trace_id text
@@ -53,6 +54,7 @@ comment on function soundscape.notify(uuid, text, uuid, text, text)
 
 create function soundscape.notifications_kept_for() returns interval
 language sql immutable parallel safe set search_path = '' return interval '90 days';
-comment on function soundscape.notifications_kept_for() is 'After which the sweep deletes a notification, read or not.';
+comment on function soundscape.notifications_kept_for()
+    is 'After this time the sweep deletes a notification, read or not.';
 
 alter publication supabase_realtime add table public.notifications;

@@ -13,8 +13,7 @@ create type soundscape.audio_filter as (
     min_loudness_lufs double precision, max_loudness_lufs double precision,
     labels text[], license text
 );
-comment on type soundscape.audio_filter
-    is 'What recordings must be; null where it does not matter. All null: every recording.';
+comment on type soundscape.audio_filter is 'The filters of search and similarity. Null means that a filter is not set.';
 
 create function soundscape.audio_filter(
     min_tempo_bpm double precision, max_tempo_bpm double precision, key text, mode text,
@@ -32,12 +31,12 @@ begin
     elsif lower(mode) not in ('major', 'minor') then
         raise exception 'There is no mode %.', left(mode, 20) using errcode = '22023', hint = 'major or minor.';
     elsif cardinality(labels) > 50 then
-        raise exception 'These are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
+        raise exception 'There are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
     elsif exists (select from unnest(labels) as label where char_length(label) > 100) then
         raise exception 'A label is too long.' using errcode = '22023', hint = 'At most 100 characters.';
     elsif 'NaN' in (min_tempo_bpm, max_tempo_bpm, min_duration_s, max_duration_s, min_loudness_lufs,
         max_loudness_lufs) then
-        raise exception 'NaN is no bound.' using errcode = '22023', hint = 'A number, or null.';
+        raise exception 'A limit of a filter is NaN.' using errcode = '22023', hint = 'A number, or null.';
     end if;
     return row(
         min_tempo_bpm, max_tempo_bpm, sharp, lower(mode), min_duration_s, max_duration_s, min_loudness_lufs,
@@ -51,7 +50,7 @@ comment on function soundscape.audio_filter(
     double precision, double precision, text, text, double precision, double precision, double precision,
     double precision, text[], text
 )
-    is 'The filter that a caller''s arguments mean, or an error that says which of them means nothing.';
+    is 'The filters of search and similarity. Null means that a filter is not set.';
 
 create function soundscape.passes_filter(recording uuid, filter soundscape.audio_filter) returns boolean
 language sql stable set search_path = '' as $$
@@ -70,17 +69,17 @@ language sql stable set search_path = '' as $$
           and (filter.license is null or f.license = filter.license))
 $$;
 comment on function soundscape.passes_filter(uuid, soundscape.audio_filter)
-    is 'Whether the caller sees this recording and it is what the filter wants.';
+    is 'Whether the caller sees this recording and it passes the filter.';
 
 -- The vocabulary
 -- ==============
 
 create function soundscape.is_findable(file public.audio_files) returns boolean
 language sql immutable parallel safe set search_path = ''
--- Rows alone cost nothing: what everybody finds has bytes that are, or will be, heard.
+-- A row costs nothing to make. So everybody finds only recordings whose bytes were, or will be, analysed.
 return (file).is_listed and ((file).status in ('queued', 'analyzing', 'ready') or (file).analyzed_at is not null);
 comment on function soundscape.is_findable(public.audio_files)
-    is 'Whether everybody finds it by its words: it is listed, and has bytes that were not refused.';
+    is 'Whether everybody finds the recording: it is listed, and its bytes were not refused.';
 
 create table soundscape.vocabulary (
     word text primary key
@@ -88,9 +87,8 @@ create table soundscape.vocabulary (
 alter table soundscape.vocabulary enable row level security;
 create index vocabulary_by_spelling on soundscape.vocabulary using gin (word extensions.gin_trgm_ops);
 comment on table soundscape.vocabulary
-    is 'Words of titles, tags and what was heard, of recordings that everybody finds. Those of a private one are not '
-       'among them.';
-comment on column soundscape.vocabulary.word is 'As search compares it: 3 to 40 characters, no digits.';
+    is 'Words of titles, tags and labels of recordings that everybody finds. It holds no words of private recordings.';
+comment on column soundscape.vocabulary.word is 'In the form that search compares: 3 to 40 characters, no digits.';
 
 create table soundscape.former_words (
     id bigint generated always as identity primary key,
@@ -98,8 +96,8 @@ create table soundscape.former_words (
 );
 alter table soundscape.former_words enable row level security;
 comment on table soundscape.former_words
-    is 'Words that a recording had and that perhaps none has any more: the sweep looks.';
-comment on column soundscape.former_words.id is 'In the order of their leaving.';
+    is 'Words that a recording no longer has. The sweep checks whether another one still has them.';
+comment on column soundscape.former_words.id is 'The order in which they were removed.';
 comment on column soundscape.former_words.word is 'The word.';
 
 create function soundscape.correctable_words(search tsvector) returns text[]
@@ -108,8 +106,7 @@ return array(
     select word from unnest(tsvector_to_array(ts_filter(search, '{a,b,d}'))) as word
     where char_length(word) between 3 and 40 and word !~ '[[:digit:]]');
 comment on function soundscape.correctable_words(tsvector)
-    is 'The words of a recording that somebody may mean who misspells them: not of its description, and none with '
-       'digits.';
+    is 'The words of a recording that a misspelt query may mean: none of its description, and none with digits.';
 
 create function soundscape.on_words_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -126,7 +123,7 @@ begin
     if former = present then
         return null;
     end if;
-    -- In one order, so that two who bring the same words do not wait for each other.
+    -- The order prevents a deadlock between two transactions that insert the same words.
     insert into soundscape.vocabulary (word)
     select p.word from unnest(present) as p (word)
     where not exists (select from soundscape.vocabulary v where v.word = p.word)
@@ -137,7 +134,7 @@ begin
 end
 $$;
 comment on function soundscape.on_words_changed()
-    is 'Trigger on audio_files: the words it brings are known at once, those it takes away are looked at later.';
+    is 'Trigger on audio_files: adds new words to the vocabulary at once, and lists removed ones for the sweep.';
 
 create trigger audio_files_words after insert or delete or update of title, tags, heard, is_public, hidden_at, status,
     analyzed_at
@@ -155,8 +152,8 @@ language sql security definer set search_path = '' as $$
         where f.search @@ format('''%s''', v.word)::tsquery and soundscape.is_findable(f))
 $$;
 comment on function soundscape.delete_unused_words(integer)
-    is 'Forget words that no recording has any more, of those that one had. A word that arrives in the same moment '
-       'may be forgotten with them until a recording brings it again.';
+    is 'Deletes listed words that no recording has any more. A word that another transaction adds at this moment may '
+       'be deleted too, until a recording brings it again.';
 
 -- Search
 -- ======
@@ -166,9 +163,9 @@ create type soundscape.words as (
     alike tsquery[], likeness real[], instead_of integer[]
 );
 comment on type soundscape.words
-    is 'What a query asks for: its words, the same with the last one open-ended, what it excludes, and the words once '
-       'more to be corrected. Where misspelt is true, exact and begun are the corrected ones, and alike says which, '
-       'how like they are to what was written and to which word of it.';
+    is 'What a query asks for. exact: its words. begun: the same with an unfinished last word. without: excluded '
+       'words. spelt: words that may be corrected. If misspelt is true, exact and begun are corrected, and alike, '
+       'likeness and instead_of say which word replaces which and how similar it is.';
 
 create function soundscape.open_single_letters(wanted tsquery) returns tsquery
 language sql immutable parallel safe set search_path = ''
@@ -196,16 +193,16 @@ begin
                soundscape.pair_letters(soundscape.plain_words(coalesce(r.found[2], r.found[3]))) as words
         from regexp_matches(whole, '(-?)(?:"([^"]*)"|([^\s"]+))', 'g') with ordinality as r (found, place)),
     worded as (select p.* from part p where numnode(plainto_tsquery('pg_catalog.simple', p.words)) > 0)
-    -- The pairs of an unspaced script stay together as what is quoted does.
+    -- The pairs of an unspaced script stay together, like a quoted phrase.
     select string_agg(case when w.leaves_out then format('-"%s"', w.words)
                            when w.quoted or w.words ~ soundscape.unspaced_letter() then format('"%s"', w.words)
                            else w.words end,
                       ' ' order by w.place),
            string_agg(format('-"%s"', w.words), ' ') filter (where w.leaves_out),
-           -- Somebody is still typing: not after a blank or a quotation mark, and not what is to be left out.
+           -- The last word may be unfinished, unless a blank or a quotation mark follows it or it is excluded.
            bool_or(w.place = (select max(p.place) from part p) and not w.leaves_out and not w.quoted)
                and soundscape.plain_words(right(whole, 1)) ~ '\S',
-           -- What is quoted or has digits is meant as it is spelt.
+           -- A query with quotation marks or digits is taken as it is spelt.
            case when whole !~ '["0-9]' then array(
                select word from unnest(tsvector_to_array(to_tsvector('pg_catalog.simple',
                    string_agg(w.words, ' ') filter (where not w.leaves_out)))) as word
@@ -219,8 +216,8 @@ begin
 end
 $$;
 comment on function soundscape.parse_query(text)
-    is 'A query as a search engine on the web reads it: "quoted words" stay together, -word excludes, or is either; '
-       'the last word may be its beginning only.';
+    is 'Parses a query as a web search engine does: "quoted words" stay together, -word excludes, or means either. '
+       'The last word may be unfinished.';
 
 create function soundscape.correct_spelling(words soundscape.words) returns soundscape.words
 language plpgsql stable security definer set search_path = '' as $$
@@ -231,7 +228,7 @@ declare
     corrected tsquery;
 begin
     perform set_config('pg_trgm.similarity_threshold', '0.35', true);
-    -- What everybody finds is in the vocabulary; what only the caller does, is not.
+    -- The vocabulary holds the words of what everybody finds. The caller's own words are added here.
     own := array(
         select distinct w.word
         from (select f.search from public.audio_files f
@@ -249,8 +246,8 @@ begin
         select quote_literal(words.spelt[c.place]) as word, format('(%s)', string_agg(quote_literal(c.word),
             ' | ')) as either
         from candidate c group by c.place),
-    -- The query as it is written, word by word; what is alike to nothing stays. A blank stands for what is not
-    -- corrected, short words and what is left out, and is taken from the query then.
+    -- The query word by word. A word without similar ones stays. A blank stands for words that are not corrected, such
+    -- as short and excluded ones, and is removed from the query afterwards.
     part as (
         select p.place, p.found[1] as written, coalesce(
             e.either, case when p.found[1] like '''%' and p.found[1] <> all (s.words) then ''' '''
@@ -263,7 +260,7 @@ begin
            array_agg(quote_literal(c.word)::tsquery), array_agg(c.likeness), array_agg(c.place::integer)
     into corrected, words.alike, words.likeness, words.instead_of from candidate c;
     corrected := coalesce(corrected, '');
-    -- Nothing to be found, with something to be left out, would be everything else.
+    -- A query that only excludes would find everything else.
     words.exact := case when words.without is null or numnode(corrected) = 0 then corrected
         else corrected && words.without end;
     words.begun := words.exact;
@@ -272,8 +269,8 @@ begin
 end
 $$;
 comment on function soundscape.correct_spelling(soundscape.words)
-    is 'The same query with each word replaced by those that are spelt alike (trigrams, a similarity of at least '
-       '0.35, the 20 most alike): of recordings that everybody finds, and of the caller''s own.';
+    is 'The query with each word replaced by similar words of findable recordings and of the caller''s own: trigram '
+       'similarity of at least 0.35, at most 20 words.';
 
 create function soundscape.are_few(wanted tsquery, max_rows integer) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
@@ -287,9 +284,9 @@ begin
 end
 $$;
 comment on function soundscape.are_few(tsquery, integer)
-    is 'Whether to read all that have the words and sort them, rather than to read in order until enough have them: r '
-       'of n recordings are fewer than most * n / r. The planner estimates r well, but thinks a comparison with words '
-       'as cheap as one of numbers.';
+    is 'Whether it is faster to read all recordings with the words and sort them than to read in order until enough '
+       'have them. With r of n recordings the choice is r < max_rows * n / r. The planner estimates r well, but takes '
+       'a comparison of words to be as cheap as one of numbers.';
 
 create function soundscape.find_recordings(
     words soundscape.words default null, filter soundscape.audio_filter default null, sort text default null,
@@ -299,8 +296,8 @@ create function soundscape.find_recordings(
 language plpgsql stable security definer rows 100
 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
--- What does not apply is folded away before the query is planned, orders and comparisons included, so that each sort
--- is served by its own index.
+-- The plan is made for the actual arguments (force_custom_plan): conditions and orders that do not apply disappear from
+-- it, and each sort uses its own index.
 declare
     me constant uuid := auth.uid();
     exact constant tsquery := words.exact;
@@ -325,7 +322,7 @@ begin
             when 'duration' then r.duration::text
             when 'tempo' then r.tempo_bpm::text end
         from (
-            -- Ordered and cut off first: keys and ranks cost more than comparing.
+            -- The limit is applied first, because keys and ranks cost more than the comparison.
             select f.id, f.created_at, f.search, f.title, f.duration, a.tempo_bpm
             from public.audio_files f left join public.audio_features a on a.audio_id = f.id
             where (f.user_id = me or f.is_listed and (f.status in ('queued', 'analyzing', 'ready')
@@ -350,7 +347,7 @@ begin
                    when 'duration' then (f.duration, f.id) > (after_key::double precision, after_id)
                    when 'tempo' then (a.tempo_bpm, f.id) > (after_key::real, after_id)
                    else true end)
-            -- What is added keeps the planner from reading in this order.
+            -- The added interval keeps the planner from reading in this order.
             order by case when in_order and not sorted then f.created_at end desc,
                      case when in_order and sorted then f.created_at + interval '0' end desc,
                      case when in_order then f.id end desc,
@@ -364,10 +361,9 @@ $$;
 comment on function soundscape.find_recordings(
     soundscape.words, soundscape.audio_filter, text, text, uuid, timestamptz, integer
 )
-    is 'Recordings that everybody finds and the caller''s own that have the words and pass the filter, in the order '
-       'of sort and behind the given one; relevance is the newest, each with its rank. With its owner''s rights, '
-       'because the planner uses no index of words or labels below row level security: their operators are not '
-       'leakproof.';
+    is 'Findable recordings and the caller''s own that have the words and pass the filter, in the given order, after '
+       'the given row. relevance returns the newest, each with its rank. It runs with its owner''s rights: below row '
+       'level security the planner uses no index of words or labels, because their operators are not leakproof.';
 
 create type soundscape.page as (sort text, misspelt boolean, as_of timestamptz, key text, id uuid);
 comment on type soundscape.page is 'Where a page of search ended.';
@@ -376,8 +372,8 @@ create function soundscape.encode_cursor(page soundscape.page) returns text
 language sql immutable set search_path = ''
 return translate(encode(convert_to(to_jsonb(page)::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
 comment on function soundscape.encode_cursor(soundscape.page)
-    is 'The page as a client carries it, base64url. It holds nothing but the sort key and id of a row the client was '
-       'given.';
+    is 'The page as a cursor for the client, in base64url. It holds only the sort key and the id of a row that the '
+       'client has seen.';
 
 create function soundscape.decode_cursor(cursor text, sort text) returns soundscape.page
 language plpgsql stable set search_path = '' as $$
@@ -387,7 +383,7 @@ declare
         then 'real' else 'double precision' end;
 begin
     begin
-        -- The longest title, folded and encoded, is not this long.
+        -- The longest possible title, folded and encoded, is shorter than this.
         page := case when char_length(cursor) <= 20000 then jsonb_populate_record(null::soundscape.page,
             convert_from(decode(
             rpad(translate(cursor, '-_', '+/'), (char_length(cursor) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::jsonb) end;
@@ -400,11 +396,11 @@ begin
     exception when data_exception or program_limit_exceeded then
         null;  -- said below
     end;
-    raise exception 'This is no cursor of a search sorted by %.', sort using errcode = '22023',
+    raise exception 'The cursor does not belong to a search sorted by %.', sort using errcode = '22023',
         hint = 'Pass the cursor of the last row of the page before, with the same query, filters and sort.';
 end
 $$;
-comment on function soundscape.decode_cursor(text, text) is 'The page that a client''s cursor means, or an error.';
+comment on function soundscape.decode_cursor(text, text) is 'The page that a cursor means. An error if it means none.';
 
 create function public.search_audio(
     query text default null, "limit" integer default 20, sort text default null, after text default null,
@@ -417,7 +413,7 @@ create function public.search_audio(
 language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_variable
 declare
-    -- Of a word that is everywhere the newest are ranked, so many.
+    -- If a word is very frequent, only this many of the newest recordings are ranked.
     ranked constant integer := 1000;
     blank constant boolean := coalesce(query !~ '\S', true);
     order_by constant text := case when sort in ('newest', 'title', 'duration', 'tempo') then sort
@@ -434,7 +430,7 @@ begin
         raise exception 'There is no sort %.', sort using errcode = '22023',
             hint = 'relevance, newest, title, duration or tempo.';
     elsif "limit" is null or "limit" not between 0 and 500 then
-        raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 500.';
+        raise exception 'The limit % is out of range.', "limit" using errcode = '22023', hint = '0 to 500.';
     end if;
     if after is not null then
         page := soundscape.decode_cursor(after, order_by);
@@ -454,8 +450,8 @@ begin
             select array_agg(f.id), array_agg(f.key) into ids, keys
             from soundscape.find_recordings(words, filter, order_by, page.key, page.id, max_rows => "limit") f;
         end if;
-        -- Nobody has these words, whatever the order and the filter ask for: perhaps they are misspelt. Once only, and
-        -- never in the middle of a list.
+        -- No recording has these words, so they may be misspelt. The correction happens once, and never in the middle
+        -- of a list.
         exit when blank or ids is not null or words.misspelt or after is not null or cardinality(words.spelt) = 0
                   or exists (select from soundscape.find_recordings(words, max_rows => 1) f);
         words := soundscape.correct_spelling(words);
@@ -471,9 +467,9 @@ comment on function public.search_audio(
     text, integer, text, text, double precision, double precision, text, text, double precision, double precision,
     double precision, double precision, text[], text
 )
-    is 'Recordings with these words in title, tags, description or what was heard, that pass the filters. "quoted '
-       'words" stay together, -word excludes, or is either; the last word may be a beginning; where nobody has the '
-       'words, those spelt alike. For the next page pass the last row''s cursor as after.';
+    is 'Recordings with these words in title, tags, description or labels that pass the filters. "quoted words" stay '
+       'together, -word excludes, or means either. The last word may be unfinished. If no recording has the words, '
+       'similar spellings are searched. For the next page pass the cursor of the last row as after.';
 
 create function public.search_facets(
     query text default null,
@@ -530,5 +526,5 @@ comment on function public.search_facets(
     text, double precision, double precision, text, text, double precision, double precision, double precision,
     double precision, text[], text
 )
-    is 'How many recordings of a search have which label, licence, key, tempo and duration; the same query and '
-       'filters as search_audio. Of more than 2,000 the newest are counted.';
+    is 'How many recordings of a search have which label, licence, key, tempo and duration. Takes the same query and '
+       'filters as search_audio. Of more than 2,000 recordings the newest are counted.';

@@ -14,7 +14,8 @@ language sql immutable parallel safe set search_path = '' as $$
         group by dimension) as vector
 $$;
 comment on function soundscape.label_vector(text[], jsonb)
-    is 'What a recording is called, as a vector: what was heard and what people wrote are dimensions of their own.';
+    is 'Labels and tags of a recording as a vector. A label of the analysis and a tag of the owner are different '
+       'dimensions.';
 
 create function soundscape.similarity_traits(recording uuid) returns table (
     octaves real, octaves_confidence real, onsets real, fifth smallint, is_minor boolean, fifth_confidence real,
@@ -29,7 +30,8 @@ language sql stable security definer rows 1 set search_path = '' as $$
     from public.audio_files f left join public.audio_features a on a.audio_id = f.id
     where f.id = recording
 $$;
-comment on function soundscape.similarity_traits(uuid) is 'What is compared of a recording beside its place.';
+comment on function soundscape.similarity_traits(uuid)
+    is 'What similarity compares of a recording besides its embedding.';
 
 create function soundscape.on_embedding_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -41,7 +43,7 @@ begin
 end
 $$;
 comment on function soundscape.on_embedding_written()
-    is 'Trigger on audio_embeddings: what is compared beside the place is taken from the recording.';
+    is 'Trigger on audio_embeddings: adds the traits of the recording to a new embedding.';
 create trigger audio_embeddings_written before insert on public.audio_embeddings
     for each row execute function soundscape.on_embedding_written();
 
@@ -63,7 +65,7 @@ begin
 end
 $$;
 comment on function soundscape.on_traits_changed()
-    is 'Trigger on audio_features and audio_files: what is compared beside the place stays what it is there.';
+    is 'Trigger on audio_features and audio_files: updates the traits in audio_embeddings.';
 create trigger audio_features_compared after insert or update of tempo_bpm, tempo_confidence, onset_rate_hz, key,
     mode, key_confidence
     on public.audio_features for each row execute function soundscape.on_traits_changed();
@@ -77,7 +79,8 @@ create function soundscape.nearest_filtered(
 language plpgsql stable rows 100 set search_path = '' set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
-    -- A filter that so few recordings pass is cheaper asked first; one that more pass, on the way through the graph.
+    -- If at most this many recordings pass the filter, it is cheaper to filter first. Otherwise the filter is applied
+    -- on the way through the graph.
     selective constant integer := 20000;
     owner constant uuid := auth.uid();
     everything constant boolean := not row_security_active('public.audio_embeddings');
@@ -86,7 +89,7 @@ declare
     listed uuid[];
     distances double precision[];
 begin
-    -- Moderators see what was hidden; to everybody else their policies show none of these.
+    -- Only moderators see hidden recordings. For everybody else the policies return none of these.
     hidden := array(
         select f.id from public.audio_files f
         where f.hidden_at is not null and f.user_id <> owner and not everything
@@ -108,17 +111,17 @@ begin
 
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
             set_config('hnsw.ef_search', least(greatest(max_rows + cardinality(leaving_out), 100), 1000)::text, true),
-            -- Each step on the way asks the filter: where that finds little, an exact scan is sooner done.
+            -- Each step in the graph applies the filter. Where few recordings pass, an exact scan is faster.
             set_config('hnsw.max_scan_tuples', '4000', true);
     select array_agg(n.audio_id), array_agg(n.distance) into listed, distances from (
         select e.audio_id, e.embedding operator(extensions.<=>) place as distance
         from public.audio_embeddings e
         where e.is_listed and e.space = nearest_filtered.space and e.audio_id <> all (leaving_out)
-          -- One at a time, in the graph's order: not a join, which the planner could turn around.
+          -- A subquery per row, in the order of the graph. The planner could reorder a join.
           and (select soundscape.passes_filter(e.audio_id, filter))
         order by e.embedding operator(extensions.<=>) place limit max_rows) as n;
     if coalesce(cardinality(listed), 0) < max_rows then
-        -- There are no more, or the graph gave up on the way: now all of them, exactly.
+        -- Either there are no more, or the search in the graph ended early. Now all of them are compared exactly.
         passing := array(select f.id from soundscape.find_recordings(filter => filter) f);
         with exactly as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
@@ -145,8 +148,7 @@ begin
 end
 $$;
 comment on function soundscape.nearest_filtered(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
-    is 'The recordings nearest to a place among those that the filter lets pass: nearest, where there is a filter. '
-       'Planned anew each time, since what a filter leaves aside is folded away before.';
+    is 'nearest with a filter. It is planned for each call, so that filters that are not set disappear from the plan.';
 
 create function soundscape.nearest(
     space text, place extensions.halfvec, max_rows integer,
@@ -166,8 +168,8 @@ begin
         return;
     end if;
 
-    -- The graph is walked on until enough of what it finds passes the policy. Going on costs as much as beginning,
-    -- so what is left out anyway is asked for with the first step.
+    -- The search in the graph goes on until enough rows pass the policy. Continuing costs as much as starting, so the
+    -- first step already asks for the rows that are left out.
     perform set_config('hnsw.iterative_scan', 'strict_order', true),
             set_config('hnsw.ef_search', least(greatest(max_rows + cardinality(leaving_out), 100), 1000)::text, true),
             set_config('hnsw.max_scan_tuples', '20000', true);
@@ -177,7 +179,7 @@ begin
         where e.is_listed and e.space = nearest.space and e.audio_id <> all (leaving_out)
         order by e.embedding operator(extensions.<=>) place limit max_rows) as n;
     if coalesce(cardinality(listed), 0) < max_rows then
-        -- There are no more, or the graph gave up on the way: now all of them, exactly.
+        -- Either there are no more, or the search in the graph ended early. Now all of them are compared exactly.
         with exactly as materialized (
             select e.audio_id, e.embedding operator(extensions.<=>) place as distance
             from public.audio_embeddings e where e.is_listed and e.space = nearest.space)
@@ -193,7 +195,7 @@ begin
         others := array(
             select e.audio_id from public.audio_embeddings e
             where e.user_id = owner and e.space = nearest.space and not e.is_listed
-            -- Moderators see what was hidden; to everybody else their policies show none of these.
+            -- Only moderators see hidden recordings. For everybody else the policies return none of these.
             union all
             select f.id from public.audio_files f where f.hidden_at is not null and f.user_id <> owner);
     end if;
@@ -214,9 +216,9 @@ begin
 end
 $$;
 comment on function soundscape.nearest(text, extensions.halfvec, integer, soundscape.audio_filter, uuid[])
-    is 'The recordings nearest to a place, among those of its space that the caller sees and the filter lets pass: as '
-       'many as asked for while there are so many. The graph serves the public catalogue, an exact scan the caller''s '
-       'own and, for moderators, what is hidden.';
+    is 'The recordings nearest to an embedding, of its space, that the caller sees and that pass the filter. Returns '
+       'max_rows if there are so many. The graph serves the public catalogue. The caller''s own recordings, and '
+       'hidden ones for moderators, are compared exactly.';
 
 create function soundscape.likeness(recording uuid, others uuid[])
 returns table (audio_id uuid, rhythm double precision, tonality double precision, tags double precision)
@@ -242,7 +244,7 @@ begin
                     else greatest(0, 1 - (6 - abs(6 - abs(it.fifth - this.fifth))) / 6.0
                                        - case when it.is_minor = this.is_minor then 0 else 0.1 end)
                          * least(it.fifth_confidence, this.fifth_confidence) end,
-               -- The sum of the differences is what either has and the other has not; in single precision.
+               -- The sum of the differences is the weight that only one of the two has. It is in single precision.
                coalesce(round(1e7 * (both_weights - differences) / nullif(both_weights + differences, 0)) / 1e7, 0)
         from public.audio_embeddings it,
         lateral (select greatest(0,
@@ -254,8 +256,8 @@ begin
 end
 $$;
 comment on function soundscape.likeness(uuid, uuid[])
-    is 'What others of its space have in common with a recording beside its timbre, each 0 to 1: tempo and onsets, '
-       'key, tags. docs/neighbours.md says how. Of recordings that the caller sees.';
+    is 'What recordings of the same space have in common with a recording besides timbre, each 0 to 1: rhythm, '
+       'tonality and tags. docs/neighbours.md gives the formulas. Only recordings that the caller sees.';
 
 create function soundscape.diversify(
     ids uuid[], scores double precision[], space text, diversity double precision, max_rows integer
@@ -284,7 +286,7 @@ begin
 end
 $$;
 comment on function soundscape.diversify(uuid[], double precision[], text, double precision, integer)
-    is 'The ids (best first) put into an order that takes what is good and unlike what was taken before.';
+    is 'Reorders the ids (best first) so that good ones come early and similar ones are spread out.';
 
 create function soundscape.find_similar(
     space text, place extensions.halfvec, recording uuid, max_rows integer, diversity double precision,
@@ -297,10 +299,10 @@ language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_column
 begin
     if max_rows is null or max_rows not between 0 and 500 then
-        raise exception 'limit is %.', max_rows using errcode = '22023', hint = '0 to 500.';
+        raise exception 'The limit % is out of range.', max_rows using errcode = '22023', hint = '0 to 500.';
     elsif diversity is null or not diversity between 0 and 1 then
-        raise exception 'diversity is %.', diversity using errcode = '22023',
-            hint = '0 (the most alike) to 1 (as unlike each other as can be).';
+        raise exception 'The diversity % is out of range.', diversity using errcode = '22023',
+            hint = '0 (most alike) to 1 (most varied).';
     end if;
     return query
         with near as materialized (
@@ -318,7 +320,7 @@ begin
         select b.audio_id, b.score, b.timbre, b.rhythm, b.tonality, b.tags
         from best b
         left join unnest(case when diversity > 0 then soundscape.diversify(
-            -- Each choice looks at all that are left: beyond so many, at those that are hardly alike.
+            -- Each choice compares with all remaining ones. Beyond this many they are hardly similar.
             array(select b.audio_id from best b where b.place <= max_rows + 300 order by b.place),
             array(select b.score from best b where b.place <= max_rows + 300 order by b.place),
             space, diversity, max_rows) end) with ordinality as v (audio_id, rank) on v.audio_id = b.audio_id
@@ -329,7 +331,8 @@ $$;
 comment on function soundscape.find_similar(
     text, extensions.halfvec, uuid, integer, double precision, soundscape.audio_filter
 )
-    is 'The nearest to a place and, where that is a recording''s, what else they share with it; best first.';
+    is 'The recordings nearest to an embedding, best first, and what they share with the recording it belongs to, if '
+       'any.';
 
 create function public.similar_audio(
     audio_id uuid, "limit" integer default 20, diversity double precision default 0,
@@ -369,8 +372,8 @@ comment on function public.similar_audio(
     uuid, integer, double precision, double precision, double precision, text, text, double precision,
     double precision, double precision, double precision, text[], text
 )
-    is 'Recordings that sound like this one, best first: score is the sum of timbre, rhythm, tonality and tags. '
-       'diversity 0 to 1 trades likeness for variety.';
+    is 'Recordings that sound like this one, best first. score is the sum of timbre, rhythm, tonality and tags. '
+       'diversity, 0 to 1, trades likeness for variety.';
 
 create function public.similar_to_embedding(
     space text, embedding double precision[], "limit" integer default 20, diversity double precision default 0,
@@ -387,7 +390,7 @@ create function public.similar_to_embedding(
 language plpgsql stable rows 20 set search_path = '' as $$
 #variable_conflict use_column
 declare
-    -- NaN is larger than any number here. Beyond these bounds single precision would lose the direction.
+    -- NaN compares as larger than any number. Beyond these limits single precision would lose the direction.
     largest constant double precision := case when cardinality(embedding) = 128 then (select max(abs(v))
         from unnest(embedding) as v) end;
 begin
@@ -412,5 +415,4 @@ comment on function public.similar_to_embedding(
     text, double precision[], integer, double precision, double precision, double precision, text, text,
     double precision, double precision, double precision, double precision, text[], text
 )
-    is 'Recordings near a place that the caller brings: 128 values and the name of their space. Only timbre is '
-       'compared.';
+    is 'Recordings near an embedding of the caller: 128 values and the name of their space. Only timbre is compared.';

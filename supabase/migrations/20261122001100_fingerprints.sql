@@ -3,7 +3,7 @@
 -- docs/neighbours.md describes the query, docs/decisions/one-row-per-key.md the layout of the index.
 
 create sequence soundscape.fingerprint_numbers as integer minvalue 0 maxvalue 4194303 cycle;
-comment on sequence soundscape.fingerprint_numbers is 'Short numbers of fingerprints: 22 bits of a posting.';
+comment on sequence soundscape.fingerprint_numbers is 'Short numbers of fingerprints, 22 bits in a posting.';
 
 create table soundscape.fingerprints (
     audio_id uuid primary key,
@@ -32,35 +32,37 @@ create index fingerprints_by_visibility on soundscape.fingerprints (version, is_
 create index fingerprints_by_age on soundscape.fingerprints (created_at);
 create index fingerprints_to_compare on soundscape.fingerprints (created_at) where compared_in is not null;
 comment on table soundscape.fingerprints
-    is 'The fingerprint of each recording and the keys it is indexed by. For the worker alone.';
+    is 'The fingerprint of each recording and the keys of its postings. Only the worker''s functions read it.';
 comment on column soundscape.fingerprints.audio_id is 'The recording.';
-comment on column soundscape.fingerprints.number is 'What postings call it.';
-comment on column soundscape.fingerprints.user_id is 'The recording''s owner, carried along.';
-comment on column soundscape.fingerprints.is_listed is 'Whether everybody sees the recording, carried along.';
-comment on column soundscape.fingerprints.object_version is 'Version of the object that was heard.';
-comment on column soundscape.fingerprints.version is 'Version of the fingerprint: only one compares with itself.';
+comment on column soundscape.fingerprints.number is 'Its number in the postings.';
+comment on column soundscape.fingerprints.user_id is 'The recording''s owner, repeated from audio_files.';
+comment on column soundscape.fingerprints.is_listed
+    is 'Whether everybody sees the recording, repeated from audio_files.';
+comment on column soundscape.fingerprints.object_version is 'Version of the object that was analysed.';
+comment on column soundscape.fingerprints.version is 'Version of the fingerprint. Only equal versions can be compared.';
 comment on column soundscape.fingerprints.peaks is 'The fingerprint in its binary form.';
-comment on column soundscape.fingerprints.keys is 'Its keys, to take its postings out again by.';
+comment on column soundscape.fingerprints.keys is 'Its keys, needed to delete its postings.';
 comment on column soundscape.fingerprints.frames is 'The frame of each key.';
 comment on column soundscape.fingerprints.key_count is 'How many keys there are.';
 comment on column soundscape.fingerprints.written_in is 'The transaction that wrote it.';
 comment on column soundscape.fingerprints.compared_in
-    is 'What could be seen of the index when it was compared with it; null once whatever arrived meanwhile was '
-       'compared too.';
+    is 'The snapshot of the index when it was compared with it. Null once fingerprints that were written meanwhile '
+       'have been compared too.';
 comment on column soundscape.fingerprints.created_at is 'When that transaction began.';
 
 create table soundscape.postings (
     posting bigint primary key
 );
 alter table soundscape.postings enable row level security;
--- Only pages known to be visible to everybody are answered from the index alone.
+-- Index-only scans need pages that vacuum has marked as visible to all transactions.
 alter table soundscape.postings
     set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
 comment on table soundscape.postings
-    is 'Which listed recording holds which key when: the inverted index. For the worker alone.';
+    is 'The inverted index: which listed recording has which key at which frame. Only the worker''s functions read '
+       'it.';
 comment on column soundscape.postings.posting is 'Key (22 bits), number of the fingerprint (22 bits), frame (20 bits).';
 
--- Apart, so that nobody's question reads past what others keep private.
+-- A table of its own, so that a query does not read past the private postings of others.
 create table soundscape.unlisted_postings (
     owner_hash integer not null,
     posting bigint not null,
@@ -69,30 +71,29 @@ create table soundscape.unlisted_postings (
 alter table soundscape.unlisted_postings enable row level security;
 alter table soundscape.unlisted_postings
     set (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 100000);
--- For claims, which are looked for among everybody's. The condition always holds, but only they state it: nobody's own
--- are to be looked for here, past those of others, whatever the planner thinks of it.
+-- An index for claims, which search the postings of all owners. The condition is always true, but only the query for
+-- claims states it. So the planner never uses this index to find the postings of one owner.
 create unique index unlisted_postings_by_key on soundscape.unlisted_postings (posting)
     where posting >= '-9223372036854775808'::bigint;
 comment on table soundscape.unlisted_postings
-    is 'The same of recordings that not all_owners sees, by owner. For the worker alone.';
-comment on column soundscape.unlisted_postings.owner_hash is 'The owner, in 32 bits.';
+    is 'The same for recordings that are not listed, by owner. Only the worker''s functions read it.';
+comment on column soundscape.unlisted_postings.owner_hash is 'A hash of the owner, 32 bits.';
 comment on column soundscape.unlisted_postings.posting is 'As in postings.';
 
 create function soundscape.owner_hash(user_id uuid) returns integer
 language sql immutable parallel safe set search_path = ''
--- Two owners may share one: what is not the asker's is left out by its number, and only costs its reading.
+-- Two owners may share a hash. A posting of the wrong owner is left out by its number and only costs the read.
 return ('x' || right(user_id::text, 8))::bit(32)::integer;
-comment on function soundscape.owner_hash(uuid) is 'Where the unlisted postings of an owner stand.';
+comment on function soundscape.owner_hash(uuid) is 'The hash of an owner in unlisted_postings.';
 
 create function soundscape.postings_of(number integer, keys integer[], frames integer[]) returns setof bigint
 language sql immutable parallel safe set search_path = '' as $$
     select distinct (key::bigint << 42) | (number::bigint << 20) | frame
     from unnest(keys, frames) as k (key, frame)
-    -- Whatever comes after six and three quarter hours is verified, but not looked up.
+    -- Keys after 6.75 hours are verified but not looked up.
     where key between 0 and 4194303 and frame between 0 and 1048575
 $$;
-comment on function soundscape.postings_of(integer, integer[], integer[])
-    is 'The rows of the inverted index that a fingerprint stands for.';
+comment on function soundscape.postings_of(integer, integer[], integer[]) is 'The postings of a fingerprint.';
 
 create function soundscape.on_fingerprint_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -118,10 +119,10 @@ begin
 end
 $$;
 comment on function soundscape.on_fingerprint_changed()
-    is 'Trigger on fingerprints: postings come, go and change places with their fingerprint.';
+    is 'Trigger on fingerprints: adds, deletes and moves the postings of the fingerprint.';
 create trigger fingerprints_written after insert on soundscape.fingerprints
     for each row execute function soundscape.on_fingerprint_changed();
--- By the foreign key, in the transaction that makes the recording public, private or hidden.
+-- The foreign key changes the row in the transaction that makes the recording public, private or hidden.
 create trigger fingerprints_listed after update on soundscape.fingerprints
     for each row when ((old.is_listed, old.user_id) is distinct from (new.is_listed, new.user_id))
     execute function soundscape.on_fingerprint_changed();
@@ -136,7 +137,7 @@ begin
 end
 $$;
 comment on function soundscape.on_bytes_changed()
-    is 'Trigger on audio_files: bytes that are gone are not recognised any more, whatever becomes of the new ones.';
+    is 'Trigger on audio_files: deletes the fingerprint of bytes that are gone.';
 create trigger audio_files_bytes_changed after update of object_etag on public.audio_files
     for each row when (old.object_etag is distinct from new.object_etag)
     execute function soundscape.on_bytes_changed();
@@ -182,8 +183,8 @@ begin
 end
 $$;
 comment on function soundscape.write_fingerprint(public.audio_files, text, jsonb)
-    is 'The fingerprint of a recording, {version, peaks in base64, keys, frames, compared_in}, instead of what was '
-       'there. None leaves none of other bytes.';
+    is 'Writes the fingerprint of a recording, {version, peaks in base64, keys, frames, compared_in}, or replaces it. '
+       'Null deletes the fingerprint of other bytes.';
 
 create function soundscape.index_snapshot() returns text
 language sql stable set search_path = '' as $$ select pg_current_snapshot()::text $$;

@@ -1,7 +1,7 @@
 -- Matches: claims that two recordings share sound, how they are written, and how people dismiss them.
 
 create table public.audio_matches (
-    -- Not counted up: a gap would tell of a claim about somebody's private recording.
+    -- The id has no sequence: a gap in it would reveal a claim about somebody's private recording.
     id uuid primary key default gen_random_uuid(),
     audio_id uuid not null references public.audio_files (id) on delete cascade,
     matched_audio_id uuid not null references public.audio_files (id) on delete cascade,
@@ -18,34 +18,33 @@ create table public.audio_matches (
     check (audio_id <> matched_audio_id)
 );
 alter table public.audio_matches enable row level security;
--- One claim about two recordings, whichever was analysed later.
+-- Two recordings have at most one claim, whichever was analysed later.
 create unique index audio_matches_by_pair on public.audio_matches
     (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id));
 create index audio_matches_by_recording on public.audio_matches (audio_id);
 create index audio_matches_by_matched on public.audio_matches (matched_audio_id);
 comment on table public.audio_matches
-    is 'Claims that two recordings share sound: nothing follows from one by itself. Visible to whoever sees both '
+    is 'Claims that two recordings share sound. A claim alone has no consequence. Visible to whoever sees both '
        'recordings, and to moderators.';
 comment on column public.audio_matches.id is 'The claim.';
 comment on column public.audio_matches.audio_id is 'The recording that was analysed.';
 comment on column public.audio_matches.matched_audio_id is 'The recording it matched.';
 comment on column public.audio_matches.kind
     is 'identical: the same bytes, or the same samples in another file. same_recording: most of both is the same '
-       'sound. contains: most of one lies in the other. shared_passage: a stretch of both.';
+       'sound. contains: most of one is in the other. shared_passage: both have a passage in common.';
 comment on column public.audio_matches.confidence is 'Probability that the claim is true, 0 to 1.';
 comment on column public.audio_matches.evidence
-    is 'What the claim rests on: hashes; or offset_s (where audio_id begins within matched_audio_id), span_s, the '
+    is 'What the claim rests on: hashes, or offset_s (where audio_id begins within matched_audio_id), span_s, the '
        'share of each, speed and score.';
 comment on column public.audio_matches.dismissed_at
-    is 'When it was called false for everybody: by a moderator, or by the owners of both. Null while it stands.';
-comment on column public.audio_matches.moderator_dismissed_at is 'When a moderator called it false.';
-comment on column public.audio_matches.owner_dismissed_at is 'When the owner of audio_id called it false.';
-comment on column public.audio_matches.matched_owner_dismissed_at
-    is 'When the owner of matched_audio_id called it false.';
+    is 'When it was dismissed for everybody: by a moderator, or by the owners of both. Null otherwise.';
+comment on column public.audio_matches.moderator_dismissed_at is 'When a moderator dismissed it.';
+comment on column public.audio_matches.owner_dismissed_at is 'When the owner of audio_id dismissed it.';
+comment on column public.audio_matches.matched_owner_dismissed_at is 'When the owner of matched_audio_id dismissed it.';
 comment on column public.audio_matches.created_at is 'When the claim was first made.';
 
--- What was said of claims whose bytes went away, should these bytes come back. No foreign keys: they would lock one
--- recording for the deletion of the other, and two deletions at once would wait for each other.
+-- Dismissals of claims whose bytes are gone, in case these bytes come back. There are no foreign keys: they would lock
+-- one recording when the other is deleted, and two deletions at once would deadlock.
 create table soundscape.former_dismissals (
     id uuid primary key,
     audio_id uuid not null,
@@ -61,9 +60,9 @@ alter table soundscape.former_dismissals enable row level security;
 create index former_dismissals_by_recording on soundscape.former_dismissals (audio_id);
 create index former_dismissals_by_matched on soundscape.former_dismissals (matched_audio_id);
 comment on table soundscape.former_dismissals
-    is 'Dismissed claims about bytes that are gone. Such a claim is made with them again when both recordings have '
-       'these bytes.';
-comment on column soundscape.former_dismissals.id is 'The claim, in audio_matches while it is made.';
+    is 'Dismissed claims about bytes that are gone. Such a claim is written again, as dismissed, when both recordings '
+       'have these bytes again.';
+comment on column soundscape.former_dismissals.id is 'The id of the claim in audio_matches.';
 comment on column soundscape.former_dismissals.audio_id is 'The recording that was analysed.';
 comment on column soundscape.former_dismissals.matched_audio_id is 'The recording it matched.';
 comment on column soundscape.former_dismissals.sha256 is 'The bytes that audio_id had.';
@@ -88,8 +87,8 @@ language sql security definer set search_path = '' as $$
     where coalesce(g.moderator_dismissed_at, g.owner_dismissed_at, g.matched_owner_dismissed_at) is not null
 $$;
 comment on function soundscape.delete_claims(uuid)
-    is 'Forget what was claimed of bytes that are gone, but not that it was dismissed. To be called while their '
-       'features are there.';
+    is 'Deletes the claims about bytes that are gone, and keeps their dismissals. Must be called while their features '
+       'are there.';
 
 create function soundscape.delete_results(recording uuid) returns void
 language sql security definer set search_path = '' as $$
@@ -98,7 +97,7 @@ language sql security definer set search_path = '' as $$
     delete from public.audio_tags where audio_id = recording;
     delete from public.audio_embeddings where audio_id = recording;
 $$;
-comment on function soundscape.delete_results(uuid) is 'Forget what analysis found in bytes that are gone.';
+comment on function soundscape.delete_results(uuid) is 'Deletes the results of bytes that are gone.';
 
 -- Claims
 -- ======
@@ -114,18 +113,19 @@ language sql stable security definer rows 10 set search_path = '' as $$
         'offset_s', 0))
     from source, public.audio_features f
     where f.audio_id <> file.id and (among is null or f.audio_id = any (among))
-      -- Given other bytes, it is about to be heard anew.
+      -- A recording with new bytes is about to be analysed again.
       and f.object_version = (select a.object_version from public.audio_files a where a.id = f.audio_id)
       and (
         f.sha256 = this ->> 'sha256'
         or f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
            and f.descriptors #> '{source,sample_rate}' = this -> 'sample_rate'
            and f.descriptors #> '{source,channels}' = this -> 'channels')
-    -- Those that the owner sees come first.
+    -- Recordings that the owner sees come first.
     order by f.user_id = file.user_id desc, f.is_listed desc, f.created_at limit case when among is null then 50 end
 $$;
 comment on function soundscape.exact_copies(public.audio_files, jsonb, uuid[])
-    is 'Recordings (among these, if any are named) of the same bytes, or of the same samples in another file.';
+    is 'Recordings (only among the given ones, if any are given) with the same bytes, or with the same samples in '
+       'another file.';
 
 create function soundscape.write_claims(file public.audio_files, result jsonb) returns void
 language sql security definer set search_path = '' as $$
@@ -134,7 +134,7 @@ language sql security definer set search_path = '' as $$
         from jsonb_to_recordset(case jsonb_typeof(result -> 'matches') when 'array' then result -> 'matches'
             else '[]' end)
             as c (audio_id uuid, kind text, probability real, evidence jsonb)
-        -- It may have gone, or been given other bytes, since it was asked for.
+        -- The recording may have been deleted, or may have got other bytes, since the search.
         where exists (select from soundscape.fingerprints f where f.audio_id = c.audio_id) and c.audio_id <> file.id)
     insert into public.audio_matches as m (
         id, audio_id, matched_audio_id, kind, confidence, evidence,
@@ -150,7 +150,7 @@ language sql security definer set search_path = '' as $$
             select c.audio_id, 'identical' as kind, 1 as probability, c.evidence, 0 as place
             from soundscape.exact_copies(file, result) c
             union all
-            -- Those beyond the first fifty are the same bytes all the same.
+            -- A verified match may be an exact copy beyond the first fifty.
             select c.audio_id, 'identical', 1, c.evidence, 0
             from soundscape.exact_copies(file, result, array(select v.audio_id from verified v)) c
             union all
@@ -158,7 +158,7 @@ language sql security definer set search_path = '' as $$
         ) as found
         order by audio_id, place
     ) as claim
-    -- Said of a claim about the same bytes of both, before they were taken away and came back.
+    -- A dismissal of a claim about the same bytes of both recordings, from before the bytes were replaced.
     left join lateral (
         select d.*
         from soundscape.former_dismissals d
@@ -169,7 +169,7 @@ language sql security definer set search_path = '' as $$
     ) as said on true
     order by claim.audio_id
     on conflict (least(audio_id, matched_audio_id), greatest(audio_id, matched_audio_id)) do update
-    -- Dismissed stays dismissed, by whom it was.
+    -- A dismissal stays, and so does who dismissed.
     set audio_id = excluded.audio_id, matched_audio_id = excluded.matched_audio_id, kind = excluded.kind,
         confidence = excluded.confidence, evidence = excluded.evidence,
         owner_dismissed_at = case when m.audio_id = excluded.audio_id then m.owner_dismissed_at
@@ -180,19 +180,19 @@ language sql security definer set search_path = '' as $$
     where file.id in (d.audio_id, d.matched_audio_id) and m.id = d.id;
 $$;
 comment on function soundscape.write_claims(public.audio_files, jsonb)
-    is 'Claim copies by hash and the matches that the worker verified, beside what was claimed before.';
+    is 'Writes a claim for each exact copy and for each match that the worker verified. Earlier claims stay.';
 
 create function soundscape.replace_claims(file public.audio_files, result jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    -- Of two that complete at once, the later one is to see the earlier one's hashes: it waits here until that has
-    -- committed, and the next statement sees what it wrote. In one order, so that no two wait for each other.
+    -- When two jobs complete at once, the later one waits here until the earlier one has committed, so that its next
+    -- statement sees the earlier one's hashes. The locks are taken in one order, so that no two wait for each other.
     perform pg_advisory_xact_lock(hash.key)
     from (select distinct hashtextextended('soundscape copies ' || h, 0) as key
           from unnest(array[result #>> '{source,sha256}', result #>> '{source,pcm_sha256}']) as h
           where h is not null order by 1) as hash;
 
-    -- What this recording's own analysis claimed and, asked again, does not. What somebody dismissed stays, to stay so.
+    -- Claims of this recording's earlier analysis that the new one does not make are deleted. Dismissed ones stay.
     delete from public.audio_matches m
     where m.audio_id = file.id and m.kind <> 'identical' and jsonb_typeof(result -> 'matches') = 'array'
       and coalesce(m.dismissed_at, m.owner_dismissed_at, m.matched_owner_dismissed_at) is null
@@ -202,7 +202,7 @@ begin
 end
 $$;
 comment on function soundscape.replace_claims(public.audio_files, jsonb)
-    is 'Claim what an analysis found to be elsewhere too, instead of what an earlier one found.';
+    is 'Writes the claims of an analysis and deletes those of an earlier one.';
 
 create function soundscape.dismiss_match(match uuid, dismissed boolean default true) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -214,7 +214,7 @@ begin
     set moderator_dismissed_at = case
             when not moderates then m.moderator_dismissed_at
             when dismissed then coalesce(m.moderator_dismissed_at, now()) end,
-        -- What a moderator says stands is taken back from the owners as well.
+        -- When a moderator says that a claim is true, the dismissals of the owners are removed as well.
         owner_dismissed_at = case
             when moderates and dismissed or not moderates and caller <> a.user_id then m.owner_dismissed_at
             when dismissed then coalesce(m.owner_dismissed_at, now()) end,
@@ -227,8 +227,8 @@ begin
         or caller in (a.user_id, b.user_id)
            and (a.is_listed or a.user_id = caller) and (b.is_listed or b.user_id = caller));
     if not found then
-        raise exception 'There is no claim about a recording of yours with the id %.', match
-            using errcode = '42501', hint = 'Owners dismiss what they see about their own recordings.';
+        raise exception 'There is no match with the id % about a recording of yours.', match
+            using errcode = '42501', hint = 'An owner can dismiss matches of their own recordings.';
     end if;
 end
 $$;
@@ -256,7 +256,8 @@ language sql stable security definer rows 100 set search_path = '' as $$
     order by f.audio_id limit least(max_recordings, 500)
 $$;
 comment on function soundscape.unindexed_recordings(integer, integer, uuid)
-    is 'Worker only. Recordings, in order of id from after on, whose fingerprint is in Storage but not in the index.';
+    is 'Worker only. Recordings whose fingerprint is in Storage but not in the index, in order of id, after the given '
+       'one.';
 
 create function soundscape.index_recording(recording uuid, object_version text, result jsonb) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -294,12 +295,12 @@ begin
     waiting := array(
         select f.audio_id from soundscape.fingerprints f where f.compared_in is not null
         order by f.created_at limit least(max_fingerprints, 100) for update skip locked);
-    -- Whatever arrives from now on sees these.
+    -- Fingerprints that are written from now on see these.
     return query
         select f.audio_id, array_agg(o.audio_id)
         from soundscape.fingerprints f
         join soundscape.fingerprints o
-          -- Transactions are told apart by number; by time only so that not all of them are.
+          -- Transactions are compared by their snapshots. The time only limits how many are compared.
           on o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
              and not pg_visible_in_snapshot(o.written_in, f.compared_in)
         where f.audio_id = any (waiting)
@@ -325,11 +326,11 @@ begin
     select f.descriptors into known from public.audio_features f
     where f.audio_id = recording and f.object_version = file.object_version
       and exists (select from soundscape.fingerprints i where i.audio_id = recording);
-    -- Gone, or given other bytes, while it was compared.
+    -- The recording was deleted, or got other bytes, during the comparison.
     if known is null then
         return;
     end if;
-    -- With its hashes: what is the same to the bit is not to become less than that.
+    -- The hashes are passed too, so that an exact copy stays one.
     perform soundscape.write_claims(file, known || jsonb_build_object('matches', matches));
     update soundscape.fingerprints f set compared_in = null
     where f.audio_id = recording and not exists (

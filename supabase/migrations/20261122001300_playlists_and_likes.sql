@@ -23,8 +23,7 @@ comment on column public.playlists.id is 'The playlist.';
 comment on column public.playlists.user_id is 'The owner; the caller unless said otherwise.';
 comment on column public.playlists.title is 'Title, 1 to 200 characters.';
 comment on column public.playlists.description is 'Description, at most 5000 characters.';
-comment on column public.playlists.is_public
-    is 'Whether everybody may see it. Recordings in it that are private stay so.';
+comment on column public.playlists.is_public is 'Whether everybody may see it. Private recordings in it stay private.';
 comment on column public.playlists.created_at is 'When it was made.';
 comment on column public.playlists.updated_at is 'When title, description or visibility last changed.';
 
@@ -35,20 +34,20 @@ create table public.playlist_items (
     id uuid primary key default gen_random_uuid(),
     playlist_id uuid not null references public.playlists (id) on delete cascade,
     audio_id uuid not null references public.audio_files (id) on delete cascade,
-    -- The default is never stored; it tells generated types that nobody has to write one.
+    -- The default is never stored. It makes the column optional in generated types.
     position integer not null default 1 check (position >= 1),
     added_at timestamptz not null default now(),
-    -- Deferrable, so that one statement may renumber.
+    -- The key is deferrable, so that one statement can renumber.
     unique (playlist_id, position) deferrable initially immediate
 );
 alter table public.playlist_items enable row level security;
 create index playlist_items_by_recording on public.playlist_items (audio_id);
-comment on table public.playlist_items is 'A recording''s place in a playlist. A recording may be in it twice.';
+comment on table public.playlist_items is 'A recording in a playlist. A recording may be in it twice.';
 comment on column public.playlist_items.id is 'The item.';
 comment on column public.playlist_items.playlist_id is 'The playlist.';
 comment on column public.playlist_items.audio_id is 'The recording.';
 comment on column public.playlist_items.position
-    is 'From 1, without gaps. New items come last; move_playlist_item and reorder_playlist change it.';
+    is 'From 1, without gaps. New items come last. move_playlist_item and reorder_playlist change it.';
 comment on column public.playlist_items.added_at is 'When it was added.';
 
 create function soundscape.append_item() returns trigger
@@ -61,7 +60,7 @@ begin
     return new;
 end
 $$;
-comment on function soundscape.append_item() is 'Trigger: a new item comes last, whatever position it asked for.';
+comment on function soundscape.append_item() is 'Trigger: a new item comes last, whatever position it has.';
 create trigger playlist_items_append before insert on public.playlist_items
     for each row execute function soundscape.append_item();
 
@@ -76,7 +75,7 @@ begin
     return null;
 end
 $$;
-comment on function soundscape.close_gaps() is 'Trigger: what is left of a playlist is numbered again.';
+comment on function soundscape.close_gaps() is 'Trigger: renumbers the remaining items of a playlist.';
 create trigger playlist_items_close after delete on public.playlist_items
     referencing old table as gone for each statement execute function soundscape.close_gaps();
 
@@ -85,13 +84,13 @@ language plpgsql security definer set search_path = '' as $$
 begin
     perform from public.playlists p where p.id = playlist and p.user_id = (select auth.uid()) for no key update;
     if not found then
-        raise exception 'This is no playlist of yours.' using errcode = '42501',
+        raise exception 'The playlist is not yours.' using errcode = '42501',
             hint = 'Only its owner may reorder a playlist.';
     end if;
 end
 $$;
 comment on function soundscape.lock_own_playlist(uuid)
-    is 'Lock the playlist if it is the caller''s; an error otherwise.';
+    is 'Locks a playlist of the caller. An error if it is not theirs.';
 
 create function soundscape.move_playlist_item(item uuid, to_position integer) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -123,7 +122,7 @@ begin
     if (select array_agg(i.id order by i.id) from public.playlist_items i where i.playlist_id = playlist)
        is distinct from (select array_agg(x order by x) from unnest(items) as x)
     then
-        raise exception 'These are not the items of the playlist, each once.' using errcode = '22023',
+        raise exception 'The list does not hold each item of the playlist once.' using errcode = '22023',
             hint = 'Read the playlist again: it may have changed meanwhile.';
     end if;
     update public.playlist_items i set position = wanted.place
@@ -142,12 +141,12 @@ create table public.likes (
     user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
     audio_id uuid not null references public.audio_files (id) on delete cascade,
     created_at timestamptz not null default now(),
-    -- Not the primary key: the Data API would take the table for a second way from recordings to users.
+    -- This is not the primary key: the Data API would take the table for a second relation from recordings to users.
     unique (user_id, audio_id)
 );
 alter table public.likes enable row level security;
 create index likes_by_recording on public.likes (audio_id);
-comment on table public.likes is 'A user likes a recording. Seen by that user only.';
+comment on table public.likes is 'A user likes a recording. Only that user sees it.';
 comment on column public.likes.id is 'The like.';
 comment on column public.likes.user_id is 'Who likes; the caller unless said otherwise.';
 comment on column public.likes.audio_id is 'The recording.';
@@ -162,14 +161,14 @@ create table public.listening_events (
     completed boolean not null default false,
     context text check (char_length(context) between 1 and 64),
     created_at timestamptz not null default now(),
-    -- A clock may be a little ahead.
+    -- A client's clock may be a little ahead.
     check (started_at <= created_at + interval '5 minutes')
 );
 alter table public.listening_events enable row level security;
 create index listening_events_by_user on public.listening_events (user_id, started_at desc);
 create index listening_events_by_recording on public.listening_events (audio_id, started_at desc);
 comment on table public.listening_events
-    is 'A user listened to a recording. Seen by that user only, who may erase it; recommendations learn from it.';
+    is 'A user listened to a recording. Only that user sees it and may delete it. Recommendations learn from it.';
 comment on column public.listening_events.id is 'The event.';
 comment on column public.listening_events.user_id is 'Who listened; the caller unless said otherwise.';
 comment on column public.listening_events.audio_id is 'The recording.';
@@ -177,5 +176,5 @@ comment on column public.listening_events.started_at is 'When listening began.';
 comment on column public.listening_events.listened_s is 'Seconds heard.';
 comment on column public.listening_events.completed is 'Whether it was heard to the end.';
 comment on column public.listening_events.context
-    is 'Where the listener came from, in the frontend''s words: search, playlist, similar, ….';
+    is 'Where the listener came from, in the frontend''s words, such as search, playlist or similar.';
 comment on column public.listening_events.created_at is 'When the event arrived.';

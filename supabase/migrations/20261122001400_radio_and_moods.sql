@@ -8,11 +8,11 @@
 
 create function soundscape.seeded_random(id uuid, seed bigint) returns double precision
 language sql immutable parallel safe
--- Without a SET it is taken into the query, and 30 µs a call cheaper; the body was read when it was made, so no
--- search path matters. 52 bits, so that neither 0 nor 1 comes out.
+-- Without a SET clause Postgres inlines it, which saves 30 µs a call. The body was parsed when the function was
+-- created, so the search path does not matter. 52 bits keep 0 and 1 out.
 return ((hashtextextended(id::text, seed) & 4503599627370495) + 0.5) / 4503599627370496.0;
 comment on function soundscape.seeded_random(uuid, bigint)
-    is 'A number between 0 and 1 for a recording, the same for the same seed.';
+    is 'A number between 0 and 1 for a recording. The same seed gives the same number.';
 
 create function public.radio(
     audio_id uuid, "limit" integer default 20, seed bigint default 0, played uuid[] default '{}'
@@ -29,11 +29,11 @@ declare
     left_over integer[];
     next integer;
     walked integer[] := '{}';
-    -- Each that is left out makes the search longer.
+    -- Each excluded recording makes the search longer.
     lately constant uuid[] := played[greatest(1, cardinality(played) - 999):];
 begin
     if "limit" is null or "limit" not between 0 and 100 then
-        raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
+        raise exception 'The limit % is out of range.', "limit" using errcode = '22023', hint = '0 to 100.';
     elsif seed is null or played is null then
         raise exception 'seed or played is null.' using errcode = '22023';
     end if;
@@ -46,14 +46,14 @@ begin
     if start.audio_id is null then
         return;
     end if;
-    -- The walk goes on from what was played last.
+    -- The walk continues from the recording that was played last.
     here := coalesce(
         (select e.embedding from public.audio_embeddings e
          where e.audio_id = played[cardinality(played)] and e.space = start.space), start.embedding);
     select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc,
         n.audio_id),
            array_agg(e.embedding order by n.cosine desc, n.audio_id),
-           -- Gumbel's noise makes it a draw: chances go with exp(likeness / 0.1).
+           -- Gumbel noise makes this a random draw, with chances proportional to exp(likeness / 0.1).
            array_agg(-0.1 * ln(-ln(soundscape.seeded_random(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
     into ids, near, places, noise
     from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null)
@@ -74,9 +74,9 @@ begin
 end
 $$;
 comment on function public.radio(uuid, integer, bigint, uuid[])
-    is 'A walk through what sounds like a recording: each next is drawn from what is like the start and like the one '
-       'before. The same seed draws the same; The latest 1000 of played are left out, and its last is where the walk '
-       'goes on. likeness is that to the start.';
+    is 'A walk through recordings that sound like one. Each next recording is drawn from those that are like the '
+       'start and like the one before. The same seed draws the same. The latest 1,000 of played are left out, and the '
+       'walk continues from the last of them. likeness is the likeness to the start.';
 
 -- Moods
 -- =====
@@ -96,19 +96,20 @@ create table public.mood_rules (
 );
 alter table public.mood_rules enable row level security;
 comment on table public.mood_rules
-    is 'What a mood is. A recording''s score is the sum of the points of its rules; from 0.5 on it is in the mood.';
-comment on column public.mood_rules.mood is 'The mood, as mood_mix knows it.';
-comment on column public.mood_rules.rule is 'What the rule says in its favour; of a rule below 0: against it.';
+    is 'The rules of the moods. A recording''s score is the sum of the points of its rules. From 0.5 on it is in the '
+       'mood.';
+comment on column public.mood_rules.mood is 'The mood, as mood_mix names it.';
+comment on column public.mood_rules.rule is 'What speaks for the mood; with points below 0, what speaks against it.';
 comment on column public.mood_rules.points
-    is 'What the rule gives where it holds fully. Those above 0 add up to 1 for each mood.';
+    is 'The points if the rule holds fully. The positive points of a mood add up to 1.';
 comment on column public.mood_rules.measure
-    is 'Column of audio_features that it looks at. A tempo counts by its certainty, wholly from 0.5 on. What was not '
-       'measured gives nothing.';
-comment on column public.mood_rules.none_at is 'Where the measure gives nothing.';
-comment on column public.mood_rules.full_at is 'Where it gives all; in between, its share.';
+    is 'Column of audio_features. The tempo counts by its confidence, fully from 0.5 on. A value that was not '
+       'measured gives no points.';
+comment on column public.mood_rules.none_at is 'The value that gives no points.';
+comment on column public.mood_rules.full_at is 'The value that gives all points. Values in between give their share.';
 comment on column public.mood_rules.labels
-    is 'Or: tags of the owner, and what was heard, in one spelling (as audio_files.labels). A tag gives all, what was '
-       'heard all from a share of 0.3 on.';
+    is 'Instead of a measure: labels, folded as in audio_files.labels. A tag of the owner gives all points, a label '
+       'of the analysis gives all from a share of 0.3 on.';
 
 insert into public.mood_rules (mood, rule, points, measure, none_at, full_at) values
     ('calm', 'few onsets', 0.3, 'onset_rate_hz', 3.5, 0.8),
@@ -183,11 +184,11 @@ create index audio_moods_by_recording on soundscape.audio_moods (audio_id, user_
 create index audio_moods_listed on soundscape.audio_moods (mood, score desc, audio_id) where is_listed;
 create index audio_moods_by_owner on soundscape.audio_moods (user_id, mood);
 comment on table soundscape.audio_moods
-    is 'Which moods a recording is in, so that a mix does not have to look at every recording. Follows the recording '
-       'within its transaction.';
+    is 'Which moods a recording is in, so that a mix need not read every recording. Updated in the transaction that '
+       'changes the recording.';
 comment on column soundscape.audio_moods.audio_id is 'The recording.';
-comment on column soundscape.audio_moods.user_id is 'Its owner, carried along.';
-comment on column soundscape.audio_moods.is_listed is 'Whether everybody sees it, carried along.';
+comment on column soundscape.audio_moods.user_id is 'Its owner, repeated from audio_files.';
+comment on column soundscape.audio_moods.is_listed is 'Whether everybody sees it, repeated from audio_files.';
 comment on column soundscape.audio_moods.mood is 'The mood.';
 comment on column soundscape.audio_moods.score is 'The sum of the points of its rules.';
 
@@ -220,7 +221,7 @@ language sql stable rows 100 set search_path = '' as $$
     where a.audio_id = any (recordings) and (of_mood is null or r.mood = of_mood)
 $$;
 comment on function soundscape.mood_points(uuid[], text)
-    is 'What each rule of a mood, or of all, gives recordings that the caller sees.';
+    is 'The points of each rule of one mood, or of all, for recordings that the caller sees.';
 
 create function soundscape.write_moods(recordings uuid[]) returns void
 language sql security definer set search_path = '' as $$
@@ -236,7 +237,7 @@ language sql security definer set search_path = '' as $$
     on conflict (audio_id, mood) do update set score = excluded.score where m.score <> excluded.score;
 $$;
 comment on function soundscape.write_moods(uuid[])
-    is 'Say anew which moods these recordings are in. After a change of the rules: for every recording.';
+    is 'Updates which moods these recordings are in. Must be called for every recording after a change of the rules.';
 
 create function soundscape.on_moods_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -250,7 +251,7 @@ begin
 end
 $$;
 comment on function soundscape.on_moods_changed()
-    is 'Trigger on what the rules look at: the moods follow in the same transaction.';
+    is 'Trigger on the tables that the rules read: updates the moods in the same transaction.';
 
 create trigger audio_features_measured after insert on public.audio_features
     for each row execute function soundscape.on_moods_changed();
@@ -277,12 +278,12 @@ language sql stable security definer rows 1000 set search_path = '' as $$
     order by score desc, audio_id limit max_rows
 $$;
 comment on function soundscape.recordings_in_mood(text, integer)
-    is 'Listed recordings and the caller''s own that are in a mood, most of all first.';
+    is 'Listed recordings and the caller''s own that are in a mood, highest score first.';
 
 create function soundscape.diversify_mixed(ids uuid[], scores double precision[], diversity double precision,
     max_rows integer) returns uuid[]
 language plpgsql stable set search_path = '' as $$
--- Maximal marginal relevance, as soundscape.diversify, of what need not lie in one space, or have a place at all.
+-- Maximal marginal relevance, as in soundscape.diversify, for recordings of several spaces or without an embedding.
 declare
     many constant integer := coalesce(cardinality(ids), 0);
     alike double precision[];
@@ -303,7 +304,7 @@ begin
     while cardinality(chosen) < least(max_rows, many) loop
         max_worth := '-infinity';
         for i in 1 .. many loop
-            -- Taken before: closer than anything can be.
+            -- A value of 2 marks a recording that was chosen.
             if closest[i] < 2 then
                 worth := (1 - diversity) * scores[i] - diversity * closest[i];
                 if worth > max_worth then
@@ -324,8 +325,7 @@ begin
 end
 $$;
 comment on function soundscape.diversify_mixed(uuid[], double precision[], double precision, integer)
-    is 'The ids put into an order that takes what is good and unlike what was taken before; what has no place is '
-       'unlike everything.';
+    is 'diversify for recordings of several spaces. A recording without an embedding is unlike every other.';
 
 create function public.mood_mix(
     mood text, "limit" integer default 20, seed bigint default 0, played uuid[] default '{}'
@@ -341,11 +341,11 @@ begin
         raise exception 'There is no mood %.', mood_mix.mood using errcode = '22023',
             hint = array_to_string(moods, ', ') || '.';
     elsif "limit" is null or "limit" not between 0 and 100 then
-        raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
+        raise exception 'The limit % is out of range.', "limit" using errcode = '22023', hint = '0 to 100.';
     elsif seed is null or played is null or cardinality(played) > 1000 then
         raise exception 'seed or played is null, or played holds more than 1000.' using errcode = '22023';
     end if;
-    -- Gumbel's noise makes it a draw: chances go with exp(score / 0.1).
+    -- Gumbel noise makes this a random draw, with chances proportional to exp(score / 0.1).
     select array_agg(d.audio_id order by d.drawn desc),
         array_agg(d.score::double precision order by d.drawn desc) into ids, scores
     from (select m.audio_id, m.score, m.score - 0.1 * ln(-ln(soundscape.seeded_random(m.audio_id, seed))) as drawn
@@ -367,6 +367,6 @@ begin
 end
 $$;
 comment on function public.mood_mix(text, integer, bigint, uuid[])
-    is 'Recordings for a mood, by rules about what was measured and heard (table mood_rules): because names those '
-       'that speak for one, points what each rule gives; they sum to score. The same seed draws the same; played is '
-       'left out.';
+    is 'Recordings for a mood, chosen by the rules in mood_rules. because names the rules that speak for a recording. '
+       'points holds the points of each rule, which sum to score. The same seed draws the same. Recordings in played '
+       'are left out.';

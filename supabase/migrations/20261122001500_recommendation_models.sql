@@ -4,10 +4,8 @@
 -- anything about a private one. Signed-in users may read the model in force under row level security.
 --
 -- To fit a model, the worker takes the fit lease, reads what people chose, and writes the new model in batches beside
--- the
--- one in force. One transaction then puts it in force. Each step carries the token of the lease, so that only one of
--- two fits
--- continues. The next fit clears what an interrupted one left.
+-- the one in force. One transaction then puts it in force. Each step carries the token of the lease, so that only one
+-- of two fits continues. The next fit clears what an interrupted one left.
 
 -- Models
 -- ======
@@ -27,24 +25,24 @@ create table soundscape.recommendation_models (
 );
 alter table soundscape.recommendation_models enable row level security;
 create unique index recommendation_models_in_force on soundscape.recommendation_models (state) where state = 'in_force';
-comment on table soundscape.recommendation_models
-    is 'Every model that was fitted. The one in force serves; there is none, or one.';
+comment on table soundscape.recommendation_models is 'Every model that was fitted. At most one is in force.';
 comment on column soundscape.recommendation_models.id is 'The model.';
 comment on column soundscape.recommendation_models.state
-    is 'staged: being written. in_force: serves. retired: served. refused: was worse than what served, or than '
+    is 'staged: being written. in_force: used. retired: was used. refused: was worse than the model in force, or than '
        'popularity.';
 comment on column soundscape.recommendation_models.slot
-    is 'Which of the two indexes of places is its own, so that the next model is written beside the one in force.';
+    is 'Which of the two vector indexes it uses, so that the next model is written beside the one in force.';
 comment on column soundscape.recommendation_models.space
-    is 'The space of the audio embeddings that its map reads; null: it knows no map.';
+    is 'The space of the embeddings that its map reads. Null if it has no map.';
 comment on column soundscape.recommendation_models.settings
-    is 'What it was fitted with, and how what it says is to be blended: docs/recommendations.md.';
-comment on column soundscape.recommendation_models.figures is 'What it and others were worth on what was held back.';
+    is 'What it was fitted with, and how its parts are weighed: docs/recommendations.md.';
+comment on column soundscape.recommendation_models.figures
+    is 'How well it and others did on choices that were held back.';
 comment on column soundscape.recommendation_models.people is 'How many people it was learnt from.';
 comment on column soundscape.recommendation_models.items is 'How many recordings they chose among.';
-comment on column soundscape.recommendation_models.events is 'How many pairs of both.';
+comment on column soundscape.recommendation_models.events is 'How many pairs of person and recording.';
 comment on column soundscape.recommendation_models.fitted_at is 'When it was fitted.';
-comment on column soundscape.recommendation_models.published_at is 'Since when it serves, or when it began to.';
+comment on column soundscape.recommendation_models.published_at is 'When it came into force.';
 
 create table soundscape.item_factors (
     model_id bigint not null references soundscape.recommendation_models (id) on delete cascade,
@@ -56,7 +54,7 @@ create table soundscape.item_factors (
     popularity real not null default 0 check (popularity between 0 and 1),
     is_cold boolean not null default false,
     primary key (model_id, audio_id),
-    -- For the neighbours to refer to, and what is found by recording.
+    -- The neighbours refer to this key. It also finds the rows of a recording.
     unique (audio_id, is_listed, model_id),
     constraint item_factors_audio_id_fkey foreign key (audio_id, is_listed)
         references public.audio_files (id, is_listed) on update cascade on delete cascade
@@ -68,18 +66,18 @@ create index item_factors_near_0 on soundscape.item_factors
 create index item_factors_near_1 on soundscape.item_factors
     using hnsw (place extensions.vector_ip_ops) where is_listed and slot = 1;
 comment on table soundscape.item_factors
-    is 'Where a model puts each listed recording. A listener is the sum of the keys of what they chose, each times '
-       'its confidence; what suits them has the largest inner product of its place with that.';
+    is 'The factors of each listed recording in a model. A listener is the sum of the keys of their choices, each '
+       'times its confidence. The best recordings have the largest inner product of place and listener.';
 comment on column soundscape.item_factors.model_id is 'The model.';
 comment on column soundscape.item_factors.audio_id is 'The recording.';
 comment on column soundscape.item_factors.is_listed
-    is 'Whether everybody sees the recording, carried along; rows of what is not are taken away.';
+    is 'Whether the recording is listed, repeated from audio_files. Rows of other recordings are deleted.';
 comment on column soundscape.item_factors.slot is 'The model''s slot.';
 comment on column soundscape.item_factors.place is 'Its factors.';
 comment on column soundscape.item_factors.key is 'What choosing it adds to a listener.';
 comment on column soundscape.item_factors.popularity is 'The share of people who chose it, 0 to 1.';
 comment on column soundscape.item_factors.is_cold
-    is 'Whether its place is a guess from how it sounds, too few having chosen it.';
+    is 'Whether its factors are predicted from its sound, because too few people chose it.';
 
 create table soundscape.item_neighbours (
     model_id bigint not null,
@@ -90,7 +88,8 @@ create table soundscape.item_neighbours (
     weight real not null,
     primary key (audio_id, is_listed, model_id, neighbour_id),
     check (audio_id <> neighbour_id),
-    -- One key for the model and the recording: there are twenty rows a recording, and each key is looked up for each.
+    -- One foreign key for model and recording. There are twenty rows a recording, and each foreign key is checked for
+    -- each row.
     constraint item_neighbours_audio_id_fkey foreign key (audio_id, is_listed, model_id)
         references soundscape.item_factors (audio_id, is_listed, model_id) on update cascade on delete cascade,
     constraint item_neighbours_neighbour_id_fkey foreign key (neighbour_id, neighbour_is_listed)
@@ -99,13 +98,14 @@ create table soundscape.item_neighbours (
 alter table soundscape.item_neighbours enable row level security;
 create index item_neighbours_by_neighbour on soundscape.item_neighbours (neighbour_id, neighbour_is_listed);
 comment on table soundscape.item_neighbours
-    is 'What whoever chose a recording also chooses: the twenty that it speaks for most.';
+    is 'The twenty recordings that are most often chosen together with a recording.';
 comment on column soundscape.item_neighbours.model_id is 'The model.';
 comment on column soundscape.item_neighbours.audio_id is 'The recording that was chosen.';
-comment on column soundscape.item_neighbours.is_listed is 'Whether everybody sees it, carried along.';
-comment on column soundscape.item_neighbours.neighbour_id is 'The one it speaks for.';
-comment on column soundscape.item_neighbours.neighbour_is_listed is 'Whether everybody sees that one, carried along.';
-comment on column soundscape.item_neighbours.weight is 'How much; weights of several that were chosen are added.';
+comment on column soundscape.item_neighbours.is_listed is 'Whether everybody sees it, repeated from audio_files.';
+comment on column soundscape.item_neighbours.neighbour_id is 'The recording that is chosen together with it.';
+comment on column soundscape.item_neighbours.neighbour_is_listed
+    is 'Whether everybody sees that one, repeated from audio_files.';
+comment on column soundscape.item_neighbours.weight is 'How strongly. The weights of several choices are added.';
 
 create table soundscape.factor_maps (
     model_id bigint not null references soundscape.recommendation_models (id) on delete cascade,
@@ -119,15 +119,15 @@ create table soundscape.factor_maps (
 );
 alter table soundscape.factor_maps enable row level security;
 comment on table soundscape.factor_maps
-    is 'From how a recording sounds to where a model puts it: a row a factor. Read by the worker''s functions only.';
+    is 'The map from an embedding to factors, one row a factor. Only the worker''s functions read it.';
 comment on column soundscape.factor_maps.model_id is 'The model.';
 comment on column soundscape.factor_maps.space is 'The space of the embeddings.';
-comment on column soundscape.factor_maps.factor is 'Which factor, from 0.';
+comment on column soundscape.factor_maps.factor is 'The number of the factor, from 0.';
 comment on column soundscape.factor_maps.weights
-    is 'The place''s factor is the inner product of this with the embedding, plus the intercept.';
-comment on column soundscape.factor_maps.intercept is 'What is added.';
+    is 'The factor of the place is the inner product of this with the embedding, plus the intercept.';
+comment on column soundscape.factor_maps.intercept is 'The intercept of the place.';
 comment on column soundscape.factor_maps.key_weights is 'The same for the key.';
-comment on column soundscape.factor_maps.key_intercept is 'What is added.';
+comment on column soundscape.factor_maps.key_intercept is 'The intercept of the key.';
 
 create function soundscape.withdraw_from_models() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -138,28 +138,28 @@ begin
 end
 $$;
 comment on function soundscape.withdraw_from_models()
-    is 'Trigger on audio_files: what is no longer listed leaves every model, in the same transaction.';
+    is 'Trigger on audio_files: a recording that is no longer listed is deleted from every model in the same '
+       'transaction.';
 
--- Before: the foreign keys would carry the change to rows that are to go.
+-- This is a trigger before the update, because the foreign keys would carry the change to rows that must be deleted.
 create trigger audio_files_withdraw before update of is_public, hidden_at on public.audio_files
     for each row when (old.is_listed and not (new.is_public and new.hidden_at is null))
     execute function soundscape.withdraw_from_models();
 
--- These two without a SET: they are taken into the query, and 30 µs a call cheaper. Their bodies were read when they
--- were
--- made, so no search path matters.
+-- Without a SET clause Postgres inlines these two functions, which saves 30 µs a call. The bodies were parsed when the
+-- functions were created, so the search path does not matter.
 create function soundscape.listen_weight(listened_s real, completed boolean, duration_s double precision) returns real
 language sql immutable parallel safe
 return case
     when completed then 1
-    -- Opened, and no more is known.
+    -- The recording was opened, and nothing more is known.
     when listened_s = 0 then 0
     when listened_s < 30 and listened_s < 0.2 * coalesce(duration_s, 180) then -1
     else least(1, greatest(listened_s / greatest(coalesce(duration_s, 180), 1), listened_s / 240))
 end;
 comment on function soundscape.listen_weight(real, boolean, double precision)
-    is 'What having listened says: 1 to the end, the share that was heard (or of four minutes), -1 for a skip: less '
-       'than 30 s and less than a fifth.';
+    is 'The weight of one listening: 1 for listening to the end, otherwise the share that was heard (or of four '
+       'minutes). -1 for a skip: less than 30 s and less than a fifth.';
 
 create function soundscape.choices(people uuid[], latest integer default null)
 returns table (user_id uuid, audio_id uuid, weight real, chosen_at timestamptz)
@@ -181,7 +181,7 @@ language sql stable rows 100 set search_path = '' as $$
                case when bool_or(d.liked) then 3 else 0 end + case when bool_or(d.kept) then 2 else 0 end
                + least(3, coalesce(sum(soundscape.listen_weight(d.listened_s, d.completed,
                    f.duration)) filter (where d.listened_s is not null), 0)),
-               -- A skip does not take a like back.
+               -- A skip does not cancel a like.
                case when bool_or(d.liked or d.kept) then 1 else -3 end)::real,
            max(d.at)
     from done d join public.audio_files f on f.id = d.audio_id
@@ -190,15 +190,15 @@ language sql stable rows 100 set search_path = '' as $$
 $$;
 comment on function soundscape.choices(uuid[], integer)
     is 'How much people chose each listed recording of others, under the caller''s own rights: 3 for a like, 2 for a '
-       'playlist of theirs, up to 3 for listening (all of it, or the latest so many times), less one for each skip. '
-       'Models learn from it, and serving folds the caller in by it.';
+       'playlist, up to 3 for listening (all of it, or the latest events), minus 1 for each skip. Models are fitted '
+       'on it, and recommended_audio reads the caller''s.';
 
 create function soundscape.choice_confidence(weight real, alpha real, skip real) returns real
 language sql immutable parallel safe
 return case when weight > 0 then 1 + alpha * ln(1 + weight) / ln(2) else skip * weight end;
 comment on function soundscape.choice_confidence(real, real, real)
-    is 'How much a choice moves a listener: 1 + alpha · log2(1 + weight), or skip times a weight below 0. alpha and '
-       'skip are a model''s settings.';
+    is 'How much a choice moves a listener: 1 + alpha · log2(1 + weight), or skip times a negative weight. alpha and '
+       'skip are settings of the model.';
 
 create function soundscape.listener_vector(model bigint, chosen uuid[], weights real[]) returns extensions.vector
 language sql stable set search_path = '' as $$
@@ -210,8 +210,8 @@ language sql stable set search_path = '' as $$
     join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
 $$;
 comment on function soundscape.listener_vector(bigint, uuid[], real[])
-    is 'Where a model puts whoever chose these: the sum of their keys, each times the confidence of its weight. Null '
-       'where it knows none of them.';
+    is 'The factors of a listener with these choices: the sum of their keys, each times the confidence of its weight. '
+       'Null if the model knows none of them.';
 
 create function soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[])
 returns table (space text, place extensions.halfvec)
@@ -227,8 +227,7 @@ language sql stable rows 1 set search_path = '' as $$
     group by e.space
 $$;
 comment on function soundscape.centroid_of_choices(bigint, uuid[], real[])
-    is 'The middle of how what somebody chose sounds, in the space of a model, each times the confidence of its '
-       'weight; a row, or none.';
+    is 'The mean embedding of choices in the space of a model, weighted by confidence. One row or none.';
 
 -- Fitting
 -- =======
@@ -241,13 +240,12 @@ create table soundscape.fit_lease (
     ended_at timestamptz
 );
 alter table soundscape.fit_lease enable row level security;
-comment on table soundscape.fit_lease is 'Who is fitting a model: one row.';
+comment on table soundscape.fit_lease is 'Who is fitting a model. One row.';
 comment on column soundscape.fit_lease.only_row is 'There is one row.';
-comment on column soundscape.fit_lease.token is 'Whoever knows it may write; null: nobody is fitting.';
-comment on column soundscape.fit_lease.held_until is 'Until when, unless it is extended: each step does.';
+comment on column soundscape.fit_lease.token is 'Whoever has the token may write. Null if nobody is fitting.';
+comment on column soundscape.fit_lease.held_until is 'When the lease ends. Each step extends it.';
 comment on column soundscape.fit_lease.begun_at is 'When the latest fit began.';
-comment on column soundscape.fit_lease.ended_at
-    is 'When the latest fit that came to an end did so, whatever came of it.';
+comment on column soundscape.fit_lease.ended_at is 'When the latest complete fit ended, whatever its result.';
 insert into soundscape.fit_lease default values;
 
 create function soundscape.begin_fit(every_h double precision default null) returns jsonb
@@ -265,7 +263,7 @@ begin
     update soundscape.fit_lease
     set token = gen_random_uuid(), begun_at = clock_timestamp(), held_until = clock_timestamp() + interval '15 minutes'
     returning * into lease;
-    -- What a fit that broke off had staged.
+    -- A model that an interrupted fit had staged.
     update soundscape.recommendation_models set state = 'retired' where state = 'staged';
     select * into model from soundscape.recommendation_models m where m.state = 'in_force';
     return jsonb_build_object(
@@ -289,7 +287,7 @@ begin
     set held_until = greatest(held_until, clock_timestamp() + interval '15 minutes')
     where token = holder;
     if not found then
-        raise exception 'Somebody else is fitting.' using errcode = 'PT409', hint = 'Begin again.';
+        raise exception 'Another fit has the lease.' using errcode = 'PT409', hint = 'Begin again.';
     end if;
 end
 $$;
@@ -350,7 +348,7 @@ begin
     perform soundscape.extend_fit_lease(token);
     insert into soundscape.recommendation_models (state, slot, space, settings, figures, people, items, events)
     values (case when refused then 'refused' else 'staged' end,
-            -- The slot that the one in force has not.
+            -- The slot that the model in force does not use.
             1 - coalesce((select m.slot from soundscape.recommendation_models m where m.state = 'in_force'), 1),
             model ->> 'space', model -> 'settings', model -> 'figures',
             (model ->> 'people')::integer, (model ->> 'items')::integer, (model ->> 'events')::integer)
@@ -379,7 +377,7 @@ begin
     return found_model;
 end
 $$;
-comment on function soundscape.staged_model(bigint) is 'A model that is being written; an error for any other.';
+comment on function soundscape.staged_model(bigint) is 'A model that is being written. An error for any other.';
 
 create function soundscape.stage_items(token uuid, model bigint, items jsonb) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -389,7 +387,8 @@ declare
 begin
     perform soundscape.extend_fit_lease(token);
     this := soundscape.staged_model(model);
-    -- The lock keeps what is written to what is listed: whoever takes a recording back waits, and then finds it here.
+    -- The lock makes sure that only listed recordings are written. Whoever makes a recording private waits, and then
+    -- finds its rows here.
     with given as materialized (
         select r.* from jsonb_to_recordset(items) as r (id uuid, place text, key text, popularity real,
             neighbours uuid[], weights real[])),
@@ -427,7 +426,7 @@ language sql stable rows 1 set search_path = '' as $$
     having count(*) = 32
 $$;
 comment on function soundscape.predict_factors(bigint, text, extensions.halfvec)
-    is 'Where a model would put a recording that sounds like this; nothing where it has no map of that space.';
+    is 'The factors that a model predicts for a recording with this embedding. No row if it has no map of that space.';
 
 create function soundscape.stage_cold(token uuid, model bigint, after uuid default null,
     max_recordings integer default 500) returns jsonb
@@ -465,7 +464,7 @@ comment on function soundscape.stage_cold(uuid, bigint, uuid, integer)
 create function soundscape.publish_lock_key() returns bigint
 language sql immutable parallel safe set search_path = '' return 7306861441::bigint;
 comment on function soundscape.publish_lock_key()
-    is 'The advisory lock between publishing a model (exclusive) and placing one recording in the one in force '
+    is 'The advisory lock between publishing a model (exclusive) and adding a recording to the model in force '
        '(shared).';
 
 create function soundscape.publish_model(token uuid, model bigint) returns void
@@ -474,7 +473,7 @@ declare
     this soundscape.recommendation_models;
 begin
     perform soundscape.extend_fit_lease(token);
-    -- Whatever is being placed in the old model is waited for, and found below; what follows finds the new one.
+    -- Recordings that are being placed in the old model are waited for, and found below. Later ones find the new model.
     perform pg_advisory_xact_lock(soundscape.publish_lock_key());
     this := soundscape.staged_model(model);
     insert into soundscape.item_factors (model_id, audio_id, is_listed, slot, place, key, is_cold)
@@ -482,7 +481,7 @@ begin
     from (select f.id, e.embedding from public.audio_files f join public.audio_embeddings e on e.audio_id = f.id
           where f.is_listed and f.status = 'ready' and e.space = this.space
             and not exists (select from soundscape.item_factors i where i.model_id = model and i.audio_id = f.id)
-          -- One that somebody is making public or taking back comes by its trigger, which waits for us.
+          -- A recording whose visibility is being changed is placed by its trigger, which waits for this transaction.
           for key share of f skip locked) as l,
          lateral soundscape.predict_factors(model, this.space, l.embedding) as g
     on conflict do nothing;
@@ -501,7 +500,7 @@ declare
 begin
     perform soundscape.extend_fit_lease(token);
     gone := array(select m.id from soundscape.recommendation_models m where m.state in ('retired', 'refused'));
-    -- Their neighbours go with them.
+    -- The foreign key deletes their neighbours too.
     delete from soundscape.item_factors where ctid = any (array(
         select i.ctid from soundscape.item_factors i where i.model_id = any (gone) limit max_items));
     get diagnostics cleared = row_count;
@@ -547,8 +546,8 @@ begin
 end
 $$;
 comment on function soundscape.place_in_model()
-    is 'Trigger on audio_embeddings: a listed recording that nobody chose yet has a place in the model in force from '
-       'the transaction that completes its analysis, or that makes it public.';
+    is 'Trigger on audio_embeddings: adds a listed recording that nobody has chosen to the model in force, in the '
+       'transaction that completes its analysis or makes it public.';
 
 create trigger audio_embeddings_place after insert or update of embedding, is_listed on public.audio_embeddings
     for each row when (new.is_listed) execute function soundscape.place_in_model();

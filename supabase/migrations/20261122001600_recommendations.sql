@@ -23,18 +23,18 @@ create index impressions_by_user on public.impressions (user_id, shown_at desc);
 create index impressions_by_recording on public.impressions (audio_id);
 create index impressions_by_age on public.impressions (shown_at, answer_id, place);
 comment on table public.impressions
-    is 'What recommended_audio answered, place by place, kept for 180 days. Seen by that user only, who may erase it; '
-       'models are judged by it.';
-comment on column public.impressions.answer_id is 'The answer: one call.';
+    is 'What recommended_audio returned, one row a place, kept for 180 days. Only that user sees it and may delete '
+       'it. Models are judged by it.';
+comment on column public.impressions.answer_id is 'One call of recommended_audio.';
 comment on column public.impressions.place is 'Place in the answer, from 1.';
 comment on column public.impressions.user_id is 'Who asked.';
 comment on column public.impressions.audio_id is 'The recording that was shown.';
 comment on column public.impressions.reason is 'Why it was shown, as recommended_audio said.';
 comment on column public.impressions.score is 'The score it had.';
 comment on column public.impressions.propensity
-    is 'Of a place that explores: how likely this recording was to take it. Null where the score decided.';
-comment on column public.impressions.seed is 'What the answer was drawn with.';
-comment on column public.impressions.model_id is 'The model that was in force; null where there was none.';
+    is 'In a place that explores: how likely this recording was to get it. Null where the score decided.';
+comment on column public.impressions.seed is 'The seed of the random draws.';
+comment on column public.impressions.model_id is 'The model in force. Null if there was none.';
 comment on column public.impressions.shown_at is 'When.';
 
 create function soundscape.log_impressions(
@@ -51,16 +51,16 @@ begin
     (select gen_random_uuid() as id) as a
     where exists (select from public.users u where u.id = auth.uid());
 exception when foreign_key_violation then
-    -- Somebody deletes the recording, or the account, at this very moment: what is gone leaves no trace.
+    -- The recording or the account is being deleted at this moment, and nothing about it must stay.
     null;
 end
 $$;
 comment on function soundscape.log_impressions(uuid[], text[], double precision[], double precision[], bigint, bigint)
-    is 'Write down what the caller was shown.';
+    is 'Records what was recommended to the caller.';
 
 create function soundscape.impressions_kept_for() returns interval
 language sql immutable parallel safe set search_path = '' return interval '180 days';
-comment on function soundscape.impressions_kept_for() is 'How long it is kept what was shown to whom.';
+comment on function soundscape.impressions_kept_for() is 'How long impressions are kept.';
 
 create function soundscape.delete_old_impressions() returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -76,7 +76,7 @@ begin
 end
 $$;
 comment on function soundscape.delete_old_impressions()
-    is 'Delete what was shown too long ago, at most 100,000 rows at once; returns how many.';
+    is 'Deletes old impressions, at most 100,000 rows a call. Returns how many.';
 select cron.schedule('soundscape-delete-old-impressions', '17 * * * *', 'select soundscape.delete_old_impressions()');
 
 create function soundscape.impressions_after(
@@ -99,8 +99,7 @@ language sql stable security definer rows 1000 set search_path = '' as $$
     where (i.shown_at, i.answer_id, i.place) > (
         coalesce(after_shown_at, '-infinity'), coalesce(after_answer, '00000000-0000-0000-0000-000000000000'),
             coalesce(after_place, 0))
-      -- When a transaction began is when it was shown, and whoever reads to the end would pass by one that is still
-      -- open.
+      -- shown_at is the start of the transaction. A reader at the end would miss a transaction that is still open.
       and i.shown_at < now() - interval '1 minute'
     order by i.shown_at, i.answer_id, i.place
     limit least(max_rows, 10000)
@@ -174,7 +173,7 @@ language plpgsql stable security definer rows 100 set search_path = '' set plan_
 declare
     label text;
 begin
-    -- One at a time, so that each is planned for how many recordings have it.
+    -- One query per label, so that each is planned for the number of recordings that have it.
     foreach label in array labels loop
         return query
             select f.id from public.audio_files f
@@ -185,8 +184,8 @@ begin
 end
 $$;
 comment on function soundscape.newest_with_labels(text[], integer, uuid[])
-    is 'The newest listed recordings of others that have one of these labels, so many of each, without those that are '
-       'to be left out. With its owner''s rights, as soundscape.find_recordings.';
+    is 'The newest listed recordings of others that have one of these labels, max_per_label for each, without those '
+       'to leave out. It runs with its owner''s rights, as find_recordings does.';
 
 create function soundscape.choice_reason(recording uuid) returns text
 language sql stable set search_path = '' as $$
@@ -206,7 +205,7 @@ comment on function soundscape.choice_reason(uuid)
 create function soundscape.reason_sentence(reason text, title text, label text, shared text[]) returns text
 language sql immutable parallel safe set search_path = '' as $$
     select case
-        -- No single choice says so, or it is no longer to be seen.
+        -- There is no single choice behind it, or the caller no longer sees that recording.
         when title is null and reason in ('liked', 'kept', 'heard', 'opened', 'together', 'taste')
             then 'because it goes with what you choose'
         else case reason
@@ -582,7 +581,7 @@ declare
     causes uuid[];
 begin
     if "limit" is null or "limit" not between 0 and 100 then
-        raise exception 'limit is %.', "limit" using errcode = '22023', hint = '0 to 100.';
+        raise exception 'The limit % is out of range.', "limit" using errcode = '22023', hint = '0 to 100.';
     elsif cardinality(labels) > 50 then
         raise exception 'There are % labels.', cardinality(labels) using errcode = '22023', hint = 'At most 50.';
     end if;

@@ -23,22 +23,21 @@ create index reports_by_recording on public.reports (audio_id);
 create index reports_by_reporter on public.reports (reporter_id);
 create index reports_waiting on public.reports (created_at) where resolved_at is null;
 comment on table public.reports
-    is 'Somebody thinks a recording should not be public. Seen by the reporter and by moderators.';
+    is 'Somebody thinks that a recording should not be public. Visible to the reporter and to moderators.';
 comment on column public.reports.id is 'The report.';
 comment on column public.reports.audio_id is 'The recording.';
-comment on column public.reports.reporter_id is 'Who reported it; null once that account is gone.';
+comment on column public.reports.reporter_id is 'Who reported it. Null once that account is deleted.';
 comment on column public.reports.reason is 'copyright, illegal, offensive, spam, misleading or other.';
 comment on column public.reports.details is 'In the reporter''s words, at most 5000 characters.';
-comment on column public.reports.assigned_at
-    is 'Since when a moderator takes care of it; who that is, is in report_assignments.';
+comment on column public.reports.assigned_at is 'Since when a moderator handles it. report_assignments says who.';
 comment on column public.reports.resolution is 'hidden: the recording was hidden. dismissed: nothing was done.';
 comment on column public.reports.resolution_reason
-    is 'Why. When the recording was hidden, its owner reads this as hidden_reason.';
+    is 'Why. If the recording was hidden, its owner reads this as hidden_reason.';
 comment on column public.reports.resolved_at is 'When it was resolved.';
 comment on column public.reports.status is 'open, assigned or resolved.';
 comment on column public.reports.created_at is 'When it was reported.';
 
--- Apart, because whoever may read a row reads all of it: a reporter learns what is done, not by whom.
+-- A table of its own, because whoever may read a row reads all of it. A reporter learns what is done, but not by whom.
 create table public.report_assignments (
     report_id uuid primary key references public.reports (id) on delete cascade,
     assignee_id uuid not null references public.users (id) on delete cascade,
@@ -46,7 +45,7 @@ create table public.report_assignments (
 );
 alter table public.report_assignments enable row level security;
 create index report_assignments_by_assignee on public.report_assignments (assignee_id);
-comment on table public.report_assignments is 'Which moderator takes, or took, care of a report. Seen by moderators.';
+comment on table public.report_assignments is 'Which moderator handles or handled a report. Visible to moderators.';
 comment on column public.report_assignments.report_id is 'The report.';
 comment on column public.report_assignments.assignee_id is 'The moderator.';
 comment on column public.report_assignments.created_at is 'Since when.';
@@ -54,14 +53,14 @@ comment on column public.report_assignments.created_at is 'Since when.';
 create function soundscape.follow_assignment() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    -- An assignment goes with the moderator's account: then an unresolved report is open again.
+    -- An assignment is deleted with the moderator's account. An unresolved report is open again then.
     update public.reports set assigned_at = case when tg_op <> 'DELETE' then new.created_at end
     where id = coalesce(new.report_id, old.report_id);
     return null;
 end
 $$;
 comment on function soundscape.follow_assignment()
-    is 'Trigger on report_assignments: the report says whether somebody takes care of it.';
+    is 'Trigger on report_assignments: updates assigned_at of the report.';
 create trigger report_assignments_follow after insert or update or delete on public.report_assignments
     for each row execute function soundscape.follow_assignment();
 
@@ -69,13 +68,13 @@ create function soundscape.require_permission(requested_permission public.app_pe
 language plpgsql stable set search_path = '' as $$
 begin
     if not soundscape.authorize(requested_permission) then
-        raise exception 'This needs the permission %.', requested_permission using errcode = '42501',
+        raise exception 'You need the permission %.', requested_permission using errcode = '42501',
             hint = 'An admin assigns roles in user_roles.';
     end if;
 end
 $$;
 comment on function soundscape.require_permission(public.app_permission)
-    is 'An error unless the caller has the permission.';
+    is 'Raises an error unless the caller has the permission.';
 
 create function soundscape.lock_moderated_recording(recording uuid) returns public.audio_files
 language plpgsql security definer set search_path = '' as $$
@@ -88,14 +87,14 @@ begin
     if file.id is null then
         raise exception 'There is no such public recording.' using errcode = 'PT404';
     elsif file.user_id = (select auth.uid()) then
-        raise exception 'Nobody moderates their own recording.' using errcode = '42501',
+        raise exception 'You cannot moderate your own recording.' using errcode = '42501',
             hint = 'Ask another moderator.';
     end if;
     return file;
 end
 $$;
 comment on function soundscape.lock_moderated_recording(uuid)
-    is 'The recording, locked, if the caller may moderate it. Private recordings are nobody''s business.';
+    is 'Locks and returns a recording that the caller may moderate. Private recordings cannot be moderated.';
 
 create function soundscape.hide_recording(recording uuid, reason text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -126,7 +125,7 @@ begin
     if assignee is not null and not soundscape.has_permission(assignee, 'reports.handle') then
         raise exception 'The assignee may not handle reports.' using errcode = '22023';
     end if;
-    -- Whoever owns the recording learns nothing of the report: to them there is none.
+    -- The owner of the recording must not learn of the report: for them it does not exist.
     perform from public.reports r join public.audio_files f on f.id = r.audio_id
     where r.id = report and r.resolved_at is null and f.user_id <> (select auth.uid()) for update of r;
     if not found then
@@ -135,7 +134,7 @@ begin
         select from public.reports r join public.audio_files f on f.id = r.audio_id
         where r.id = report and f.user_id = assignee)
     then
-        raise exception 'Nobody moderates their own recording.' using errcode = '42501',
+        raise exception 'You cannot moderate your own recording.' using errcode = '42501',
             hint = 'Choose another moderator.';
     end if;
     delete from public.report_assignments a where a.report_id = report;
@@ -156,7 +155,7 @@ begin
     if found_report.id is null then
         raise exception 'There is no such unresolved report.' using errcode = 'PT404';
     end if;
-    -- Also one that its owner made private meanwhile: it would be public again the minute after.
+    -- A recording that its owner has made private is hidden too. Otherwise it could be public again a minute later.
     if resolution = 'hidden' then
         update public.audio_files f
         set hidden_at = coalesce(f.hidden_at, now()), hidden_reason = coalesce(resolve_report.reason, '')

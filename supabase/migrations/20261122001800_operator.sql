@@ -244,7 +244,7 @@ begin
 end
 $$;
 comment on function soundscape.passes_filters(public.audio_files, jsonb)
-    is 'Whether a recording passes filters, each {column, op, value}. What is not named here is no filter.';
+    is 'Whether a recording passes filters of the form {column, op, value}. Unknown columns pass nothing.';
 
 create function soundscape.check_filters(filters jsonb) returns void
 language plpgsql immutable set search_path = '' as $$
@@ -285,7 +285,8 @@ begin
     end loop;
 end
 $$;
-comment on function soundscape.check_filters(jsonb) is 'An error that says what is wrong with filters, if anything is.';
+comment on function soundscape.check_filters(jsonb)
+    is 'Raises an error that says what is wrong with the filters, if anything is.';
 
 create function soundscape.wants_analysis(file public.audio_files, version text) returns boolean
 language sql stable security definer set search_path = ''
@@ -297,7 +298,7 @@ return file.object_version is not null and file.status <> 'awaiting_upload'
         where j.audio_id = file.id and j.object_version = file.object_version and j.analysis_version = version
           and j.state in ('queued', 'running', 'refused', 'dead'));
 comment on function soundscape.wants_analysis(public.audio_files, text)
-    is 'Whether this version of the analysis is still to be asked for.';
+    is 'Whether this version of the analysis still has to be queued.';
 
 create function soundscape.reanalyze(
     version text, filters jsonb default '[]', max_recordings integer default 500, after uuid default null,

@@ -3,12 +3,12 @@
 create function soundscape.max_repairs_per_sweep() returns integer
 language sql immutable parallel safe set search_path = '' return 500;
 comment on function soundscape.max_repairs_per_sweep()
-    is 'Items of each kind one sweep mends: it holds a lock for each, and the next sweep goes on.';
+    is 'How many items of each kind one sweep repairs. It holds a lock for each; the next sweep continues.';
 
 create function soundscape.jobs_kept_for() returns interval
 language sql immutable parallel safe set search_path = '' return interval '90 days';
 comment on function soundscape.jobs_kept_for()
-    is 'How long the ledger keeps ended jobs; the latest of each recording it keeps as long as the recording.';
+    is 'How long ended jobs are kept. The latest job of each recording is kept as long as the recording.';
 
 create function soundscape.has_lost_job(recording uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -24,7 +24,7 @@ language sql stable security definer set search_path = '' as $$
     where f.id = recording
 $$;
 comment on function soundscape.has_lost_job(uuid)
-    is 'Whether a recording waits for an analysis that nobody will come to: it has no job, or its job has lost its '
+    is 'Whether a recording waits for an analysis that will never run: it has no job, or its job has lost its '
        'message.';
 
 create function soundscape.attach_found_objects() returns integer

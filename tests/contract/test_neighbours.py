@@ -85,7 +85,7 @@ async def test_page_by_page(alice: User) -> None:
     [
         ("similar_to_embedding", {"space": "s", "embedding": [1.0]}, "128 finite numbers"),
         ("similar_audio", {"audio_id": NOBODYS, "limit": 501}, "no such recording"),
-        ("search_audio", {"after": "made up"}, "no cursor"),
+        ("search_audio", {"after": "made up"}, "cursor does not belong"),
         ("search_audio", {"key": "H"}, "no key H"),
     ],
 )

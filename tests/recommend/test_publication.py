@@ -255,7 +255,7 @@ def test_a_fit_that_broke_off_leaves_what_served_and_is_cleared(used: Library) -
     following = used.fit()["model"]
     assert used.in_force == following
     assert used.models_with_rows() == {following}
-    with pytest.raises(psycopg.Error, match="Somebody else is fitting"):
+    with pytest.raises(psycopg.Error, match="Another fit has the lease"):
         used.sql("select public.publish_model(%s, %s)", lease, staged)
 
 

@@ -770,7 +770,7 @@ def test_a_name_that_is_being_cleared_is_out_of_use_until_then(db: Database, ali
         else:
             db.store(name, owner=alice)
 
-    with pytest.raises(InsufficientPrivilege, match="is being cleared"):
+    with pytest.raises(InsufficientPrivilege, match="is being deleted"):
         use()
     db.remove(name)
     db.rows("select public.confirm_deletions('audio-files', %s)", [name])

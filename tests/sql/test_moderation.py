@@ -120,7 +120,7 @@ def test_deleting_the_row_does_not_bring_hidden_bytes_back(db: Database, alice: 
     db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
     do(db, moderator, "select public.hide_recording(%s, 'Not yours.')", audio_id)
     do(db, alice, "delete from public.audio_files where id = %s", audio_id)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="is being cleared"):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="is being deleted"):
         db.describe(name, owner=alice)
     db.rows("select public.confirm_deletions('audio-files', %s)", [name])
     db.describe(name, owner=alice)

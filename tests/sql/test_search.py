@@ -417,7 +417,7 @@ def test_pages_stay_while_rows_arrive(db: Database, alice: str, sort: str, query
 @pytest.mark.parametrize("key", ["1e300", "-1e300", "1e-300"])
 def test_a_cursor_with_a_tempo_beyond_all_tempos_is_refused(db: Database, key: str) -> None:
     page = {"sort": "tempo", "misspelt": False, "as_of": "2026-01-01", "key": key, "id": str(uuid4())}
-    with pytest.raises(psycopg.Error, match="no cursor") as refused:
+    with pytest.raises(psycopg.Error, match="cursor does not belong") as refused:
         ask(
             db,
             "search_audio",
@@ -446,7 +446,7 @@ DEEP = base64.urlsafe_b64encode(b"[" * 300_000).decode()
     "after", ["", "x", "e30", "bnVsbA", "Ww", "äöü", "A" * 4000, OTHER, DEEP[:20_000], DEEP], ids=len
 )
 def test_a_cursor_that_is_none_is_refused(db: Database, library: str, after: str) -> None:
-    with pytest.raises(psycopg.Error, match="no cursor") as refused:
+    with pytest.raises(psycopg.Error, match="cursor does not belong") as refused:
         ask(db, "search_audio", query=None, after=after)
     assert refused.value.sqlstate == "22023"
 
