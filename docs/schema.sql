@@ -1112,6 +1112,21 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.check_request() RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+    -- Both ask the planner, whose statistics count the rows that a policy hides.
+    if current_user <> 'service_role'
+       and current_setting('request.headers', true)::json ->> 'prefer' ~* '\mcount\s*=\s*"?(planned|estimated)' then
+        raise sqlstate 'PT400' using
+            message = 'Planned and estimated counts are not available.',
+            hint = 'Use count=exact (in supabase-js: { count: ''exact'' }).';
+    end if;
+end
+$$;
+
 CREATE FUNCTION soundscape.check_status_step() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5985,6 +6000,11 @@ REVOKE ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[
 GRANT ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[]) TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.check_filters(filters jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_request() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.check_request() TO anon;
+GRANT ALL ON FUNCTION soundscape.check_request() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.check_request() TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.check_status_step() FROM PUBLIC;
 
