@@ -1,4 +1,4 @@
-"""Recommendations from what people liked and heard: data, models, and what a model is worth.
+"""Recommendation models: the data they learn from, the models, and their evaluation.
 
-Works on a file of (user, item, weight, time); `publication` alone knows a project.
+Everything works on events of (user, item, weight, time). Only `publication` knows a project.
 """

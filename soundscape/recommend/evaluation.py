@@ -1,4 +1,4 @@
-"""What each model would have been worth, on data of one's own."""
+"""The evaluation of models on a file of events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFERENCE = "item-kNN"
 Maker = Callable[[], Model]
 Report = Callable[[str], None]
 
-# What a model may choose among; each chooses on a fifth of what it may see, at random.
+# The settings that each model chooses from, on a random fifth of what it learns from.
 CANDIDATES: Mapping[str, Sequence[Maker]] = {
     "popularity": (Popularity,),
     REFERENCE: tuple(
@@ -39,7 +39,7 @@ CANDIDATES: Mapping[str, Sequence[Maker]] = {
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """One model's figures over all seeds; `fit_s` is the slowest fit without the choosing before it."""
+    """One model's figures over all seeds. `fit_s` is the slowest fit, without choosing settings."""
 
     name: str
     settings: str
@@ -52,7 +52,7 @@ class ModelFigures:
     choose_s: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the figures for JSON."""
         return {
             name: value.as_dict() if isinstance(value, Interval) else value
             for name, value in vars(self).items()
@@ -61,11 +61,18 @@ class ModelFigures:
 
 @dataclass(frozen=True)
 class ColdFigures:
-    """Items held back whole, placed by their features among all others, seen and not.
+    """Figures of cold items, which are placed by their features among all other items.
 
-    `recall` is of a user's held-back items in the twenty best of all that the user had not chosen;
-    `times_random` that over what a random order gives; `among_cold_times_random` the same of a list of
-    cold items alone; `share_of_lists` how much of the lists is cold, `share_of_items` of the catalogue.
+    Parameters
+    ----------
+    recall
+        Of a user's held-back items in the twenty best that the user had not chosen.
+    times_random
+        `recall` over that of a random order.
+    among_cold_times_random
+        The same for lists of cold items alone.
+    share_of_lists, share_of_items
+        The share of cold items in the lists, and in the catalogue.
     """
 
     recall: Interval
@@ -75,13 +82,13 @@ class ColdFigures:
     share_of_items: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the figures for JSON."""
         return {**vars(self), "recall": self.recall.as_dict()}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was asked, and the answers; `cold` is None where no features were given."""
+    """The result of an evaluation. `cold` is None if no features were given."""
 
     users: int
     items: int
@@ -93,7 +100,7 @@ class Evaluation:
     cold: ColdFigures | None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the figures for JSON."""
         return {
             **vars(self),
             "models": [worth.as_dict() for worth in self.models],
@@ -103,7 +110,7 @@ class Evaluation:
 
 @dataclass
 class _Runs:
-    """One model's figures of each seed, by user (NaN: not asked)."""
+    """One model's figures of each seed, by user; NaN for users who were not asked."""
 
     recall: list[Float64]
     ndcg: list[Float64]
@@ -122,10 +129,27 @@ def evaluate(
     seeds: int = 3,
     report: Report = lambda _: None,
 ) -> Evaluation:
-    """Fit every model on what is not held back, `seeds` times, and see what each lists of the rest.
+    """Fit every model on what is not held back, and measure how much of the rest it lists.
 
-    Figures are means over users of their means over seeds, the intervals bootstrapped over users.
-    `features` is (items, features). Raises RecommendationError: the data cannot be split so.
+    Figures are means over users of their means over seeds. Intervals are bootstrapped over users.
+
+    Parameters
+    ----------
+    interactions
+        The events.
+    features
+        Of the items, (items, features).
+    kind
+        How events are held back.
+    seeds
+        How many times, each with another random split.
+    report
+        Called with the name of each step.
+
+    Raises
+    ------
+    RecommendationError
+        The data cannot be split like this.
     """
     names = [name for name in CANDIDATES if name != "EASE" or len(interactions.items) <= EASE_MAX_ITEMS]
     runs = {name: _Runs([], [], [], [], [], [], []) for name in names}
@@ -149,7 +173,7 @@ def evaluate(
 
 
 def choose(makers: Sequence[Maker], parts: Split, *, seed: int) -> Maker:
-    """Of several, the one whose lists have the highest nDCG on a fifth of what may be seen."""
+    """Return the maker whose lists have the highest nDCG on a fifth of the training part."""
     if len(makers) == 1:
         return makers[0]
     inner = Split(*split.split_at_random(parts.train, np.random.default_rng(seed)), parts.cold)
@@ -168,7 +192,7 @@ def choose(makers: Sequence[Maker], parts: Split, *, seed: int) -> Maker:
 def evaluate_cold(
     interactions: Interactions, features: Float32, *, seeds: int = 3, report: Report = lambda _: None
 ) -> ColdFigures:
-    """Hold back a tenth of the items, `seeds` times, and place them by `features`, (items, features)."""
+    """Hold back a tenth of the items, `seeds` times, and place them by their features, (items, features)."""
     recalls, lifts, lifts_alone, shares = [], [], [], []
     for seed in range(seeds):
         report(f"seed {seed + 1} of {seeds}: items nobody chose")
@@ -207,7 +231,7 @@ def evaluate_cold(
 
 
 def add_cold_items(model: Als, features: Float32, parts: Split) -> Float32:
-    """The model's factors, (items, k), with those of cold items as their features let expect."""
+    """Return the model's factors, (items, k), with those of cold items guessed from their features."""
     chosen = np.asarray((parts.train > 0).sum(axis=0)).ravel()
     places = FeatureMap()
     places.fit(features, model.items, chosen)
@@ -255,13 +279,13 @@ def _settings(maker: Maker) -> str:
 
 
 def _of_everyone(values: Float64, parts: Split) -> Float64:
-    """Figures of those asked as figures of all users, (users,)."""
+    """Spread the figures of those asked over all users, (users,)."""
     everyone = np.full(parts.train.shape[0], np.nan)
     everyone[parts.asked] = values
     return everyone
 
 
 def _by_user(seeds: Sequence[Float64]) -> Float64:
-    """Means over the seeds that asked a user, of users whom any asked."""
+    """Return means over the seeds that asked a user, for users whom any seed asked."""
     stacked = np.vstack(seeds)
     return np.asarray(np.nanmean(stacked[:, ~np.isnan(stacked).all(axis=0)], axis=0), dtype=np.float64)

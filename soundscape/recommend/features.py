@@ -1,4 +1,4 @@
-"""What is known of items apart from who chose them, as numbers a model can use."""
+"""Features of items, as numbers that a model can use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ MIN_WORD_COUNT = 2
 
 
 def read_features(path: Path, items: Sequence[str]) -> Float32:
-    """Features of `items`, (items, features), each with mean 0 and deviation 1; 0 where none is known.
+    """Read features of `items`, each with mean 0 and deviation 1; 0 where none is known.
 
-    A column is numbers, lists of numbers (also as text, `[0.1, …]`, pgvector's form) or words, `|` between
-    several; each word that two items share becomes a feature of 0 and 1.
+    A column holds numbers, lists of numbers (in text as `[0.1, …]`, as pgvector prints them), or words with
+    `|` between several. Each word that two items share becomes a feature of 0 and 1.
 
-    Raises RecommendationError: unreadable, no column `item`, or nothing about any of `items`.
+    Returns
+    -------
+    (items, features), float32
+
+    Raises
+    ------
+    RecommendationError
+        The file cannot be read, has no column `item`, or tells none of `items` from another.
     """
     names, rows = read_table(path)
     place = next((names.index(name) for name in COLUMNS["item"] if name in names), None)
@@ -49,7 +56,7 @@ def read_features(path: Path, items: Sequence[str]) -> Float32:
 
 
 def _block(values: list[Any], rows: int) -> Any:
-    """One column as (rows, features), float64."""
+    """Return one column as (rows, features), float64."""
     present = [value for value in values if value is not None and value != ""]
     if not present:
         return np.empty((rows, 0))

@@ -1,4 +1,4 @@
-"""Who did what with which item, read from CSV or Parquet."""
+"""Events of users with items, read from CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -32,10 +32,18 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 
 @dataclass(frozen=True)
 class Interactions:
-    """Events, one position each in `user`, `item`, `weight` and `time`.
+    """Events as parallel arrays.
 
-    `user` and `item` are positions in `users` and `items`; `weight` says how much an event counts for the
-    pair, below 0 against it; `time` is in seconds, None where the source had none.
+    Parameters
+    ----------
+    users, items
+        Names.
+    user, item
+        Positions in `users` and `items`, (events,).
+    weight
+        How much an event counts for its pair; below 0 it counts against it. (events,)
+    time
+        In seconds, (events,); None if the source had no times.
     """
 
     users: tuple[str, ...]
@@ -50,22 +58,23 @@ class Interactions:
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
-        """Summed weights, (users, items), float32; pairs whose sum is not above 0 are left out."""
+        """Summed weights, (users, items), float32. Pairs whose sum is not above 0 are left out."""
         return self.select(np.ones(len(self), dtype=bool))
 
     def select(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
-        """The same of some events: `kept` is (events,)."""
+        """Return `matrix` of some events: `kept` is (events,)."""
         return keep_positive(self._summed(kept))
 
     @cached_property
     def signed(self) -> sparse.csr_matrix:
-        """Summed weights with those below 0, which speak against an item, (users, items), float32."""
+        """Summed weights with those below 0, which count against an item, (users, items), float32."""
         return self._summed(np.ones(len(self), dtype=bool))
 
     def rank_recency(self, rows: sparse.csr_matrix) -> sparse.csr_matrix | None:
-        """The turn of each entry of `rows`, (users, items) in order, within its row: 1 for the latest.
+        """Return the rank of each entry of `rows` within its row, by time: 1 for the latest.
 
-        Of one time the first by name is later, as in recommended_audio. None where no times are known.
+        Of two at the same time, the first by name is the later one, as in recommended_audio. None if no times
+        are known. `rows` is (users, items), in order.
         """
         if self.time is None:
             return None
@@ -91,7 +100,7 @@ class Interactions:
 
     @classmethod
     def from_events(cls, events: Iterable[tuple[str, str, float, float | None]]) -> Interactions:
-        """Of (user, item, weight, time in s). Times count only if every event has one."""
+        """Make it from (user, item, weight, time in s). Times count only if every event has one."""
         users: dict[str, int] = {}
         items: dict[str, int] = {}
         rows = [
@@ -110,7 +119,7 @@ class Interactions:
 
 
 def keep_positive(signed: sparse.csr_matrix) -> sparse.csr_matrix:
-    """A copy without the entries that are not above 0."""
+    """Return a copy without the entries that are not above 0."""
     found = signed.copy()
     found.data = np.maximum(found.data, 0)
     found.eliminate_zeros()
@@ -123,7 +132,10 @@ def read_interactions(path: Path) -> Interactions:
     Columns: `user` (or `user_id`), `item` (`item_id`, `audio_id`); optional `weight` (1 where absent or
     empty) and `time` (`timestamp`, `created_at`: seconds or ISO 8601). Others are ignored.
 
-    Raises RecommendationError: unreadable, a column is missing, or a value is no number or time.
+    Raises
+    ------
+    RecommendationError
+        The file cannot be read, a column is missing, or a value is not a number or time.
     """
     names, rows = read_table(path)
     place = {
@@ -155,7 +167,7 @@ def read_interactions(path: Path) -> Interactions:
 
 
 def read_table(path: Path) -> tuple[list[str], list[Sequence[Any]]]:
-    """Column names and rows of a CSV or Parquet file."""
+    """Read the column names and rows of a CSV or Parquet file."""
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return _read_parquet(path)
     try:

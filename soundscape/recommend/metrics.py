@@ -1,4 +1,4 @@
-"""What a list of twenty is worth, and how sure that is."""
+"""Figures of lists of recommendations, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCORES_AT_ONCE = 1 << 22
 RESAMPLES = 1000
 
 Scorer = Callable[..., Float32]
-"""Of rows of choices, a score for each item: (rows, items) of both."""
+"""Returns a score per item for rows of choices: (rows, items) of both."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,30 @@ class Interval:
     high: float
 
     def as_dict(self) -> dict[str, float]:
-        """As JSON."""
+        """Return the interval for JSON."""
         return asdict(self)
 
 
 def make_lists(
     scorer: Scorer, rows: sparse.csr_matrix, *, recency: sparse.csr_matrix | None = None, length: int = LENGTH
 ) -> Int64:
-    """The best items of each row, best first and none that the row has: (rows, length).
+    """Return the best items of each row, best first, without those that the row has.
 
-    Where there are `recency`, `Interactions.rank_recency` of the same rows, the scorer is told them too.
-    A row with fewer items left than `length` ends in what it has; those are never right.
+    Parameters
+    ----------
+    scorer
+        The model.
+    rows
+        Choices, (rows, items).
+    recency
+        `Interactions.rank_recency` of the same rows, for scorers that take it.
+    length
+        How many items to list.
+
+    Returns
+    -------
+    (rows, length), int64
+        A row with fewer items left ends in items that it has; those never count as found.
     """
     length = min(length, rows.shape[1])
     best = np.empty((rows.shape[0], length), dtype=np.int64)
@@ -53,26 +66,29 @@ def make_lists(
 
 
 def find_hits(best: Int64, wanted: sparse.csr_matrix) -> Float64:
-    """1 where a listed item is wanted: (rows, length) of both."""
+    """Return 1 where a listed item is wanted: (rows, length) of both."""
     rows = np.arange(best.shape[0])[:, None]
     return np.asarray((wanted[rows, best] > 0).todense(), dtype=np.float64)
 
 
 def recall(best: Int64, wanted: sparse.csr_matrix) -> Float64:
-    """Of what is wanted, or of the list's length where that is less, the share listed: (rows,)."""
+    """Return the share of the wanted items that is listed, of as many as fit into the list: (rows,)."""
     sought = np.minimum(np.diff(wanted.indptr), best.shape[1])
     return np.asarray(find_hits(best, wanted).sum(axis=1) / sought, dtype=np.float64)
 
 
 def random_recall(wanted: sparse.csr_matrix, left: Int64, *, length: int = LENGTH) -> Float64:
-    """The recall expected of a list drawn at random from `left` items: (rows,) of both."""
+    """Return the expected recall of a list drawn at random from `left` items: (rows,) of both."""
     sought = np.diff(wanted.indptr)
     drawn = np.minimum(length, left)
     return np.asarray(sought * drawn / left / np.minimum(sought, drawn), dtype=np.float64)
 
 
 def ndcg(best: Int64, wanted: sparse.csr_matrix) -> Float64:
-    """Discounted gain, 1 / log2(rank + 1) for each hit, over that of the best list possible: (rows,)."""
+    """Return the normalised discounted cumulative gain of each list: (rows,).
+
+    Each hit gains 1 / log2(rank + 1); the sum is divided by that of the best possible list.
+    """
     discount = 1 / np.log2(np.arange(best.shape[1]) + 2)
     ideal = np.concatenate([[0.0], np.cumsum(discount)])
     most = np.minimum(np.diff(wanted.indptr), best.shape[1])
@@ -80,12 +96,12 @@ def ndcg(best: Int64, wanted: sparse.csr_matrix) -> Float64:
 
 
 def coverage(best: Int64, items: int) -> float:
-    """The share of all items that is in anybody's list."""
+    """Return the share of all items that is in anybody's list."""
     return len(np.unique(best)) / items
 
 
 def novelty(best: Int64, choices: sparse.csr_matrix) -> Float64:
-    """Mean of -log2(share of users who chose it) over a list, in bits: (rows,).
+    """Return the mean of -log2(share of users who chose an item) over each list, in bits: (rows,).
 
     An item nobody chose counts as if half a user had.
     """
@@ -95,7 +111,7 @@ def novelty(best: Int64, choices: sparse.csr_matrix) -> Float64:
 
 
 def bootstrap_interval(values: Float64, *, seed: int = 0) -> Interval:
-    """The mean of `values`, one a user, by the percentile bootstrap over users."""
+    """Return the mean of `values`, one per user, with the percentile bootstrap over users."""
     rng = np.random.default_rng(seed)
     means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [0.025, 0.975])

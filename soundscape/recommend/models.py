@@ -1,6 +1,6 @@
 """Models that score every item for a user, from what the user chose.
 
-None keeps users: all are asked with rows of choices, so that a like counts the moment it is given.
+No model stores users. All are asked with rows of choices, so a like counts at once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Model(Protocol):
         """Learn from weights, (users, items)."""
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
-        """A score for each item, (rows, items), higher is better; what was chosen is scored like any."""
+        """Return a score per item, (rows, items). Higher is better; items in the row are scored too."""
 
 
 class Popularity:
-    """How many chose an item: the same for everyone."""
+    """How many users chose an item: the same for everyone."""
 
     def fit(self, choices: sparse.csr_matrix) -> None:
         self.counts = np.asarray((choices > 0).sum(axis=0)).ravel().astype(np.float32)
@@ -144,7 +144,7 @@ class Als:
         self.items = np.where(chosen[:, None], solver.item_factors, 0).astype(np.float32)
 
     def fold_in(self, rows: sparse.csr_matrix) -> Float32:
-        """Factors of users, (rows, factors), solved from what they chose (fold-in)."""
+        """Return factors of users, (rows, factors), solved from what they chose."""
         confidence = self._confidence(rows)
         gram = self.items.T @ self.items + self.regularization * np.eye(self.factors, dtype=np.float32)
         found = np.zeros((rows.shape[0], self.factors), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A model for a project: learnt from its history, written beside the one in force, and then in its place."""
+"""The publication of a model: fitted on a project's history, written beside the one in force, then used."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Publication:
-    """What came of a fit: the model and its figures, and whether it serves."""
+    """The result of a fit: the model, its figures, and whether it was published."""
 
     model_id: int
     published: bool
     reasons: tuple[str, ...]
-    """Why it is worse than it may be; it serves nevertheless where that was forced."""
+    """Why it should have been refused; it is published all the same if forced."""
     fitted: Fitted
     placed: int
-    """Recordings that have a place by how they sound."""
+    """Recordings whose place comes from their sound."""
     seconds: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the result for JSON."""
         return {
             "model": self.model_id,
             "published": self.published,
@@ -59,13 +59,32 @@ async def publish(
     every_h: float | None = None,
     report: Report = lambda _: None,
 ) -> Publication | NotNow:
-    """Fit a model on what people chose and let it serve, unless it is worse than what serves or popularity.
+    """Fit a model on what people chose, and publish it unless it is too bad.
 
-    force: let it serve nevertheless. every_h: only if so many hours passed since the last fit began.
-    `NotNow` where they have not, or where somebody else is fitting. Whatever breaks off leaves the model in
-    force in force; the next fit clears what was left.
+    A fit that breaks off leaves the model in force as it is; the next fit removes what was left.
 
-    Raises RecommendationError `too_few_events`, ProjectError.
+    Parameters
+    ----------
+    project
+        The project's recommendations.
+    force
+        Publish the model even if it is worse than the one in force, or than popularity.
+    every_h
+        Fit only if this many hours have passed since the last fit began.
+    report
+        Called with the name of each step.
+
+    Returns
+    -------
+    Publication or NotNow
+        `NotNow` if no fit is due, or somebody else is fitting.
+
+    Raises
+    ------
+    RecommendationError
+        Too few choices (`too_few_events`).
+    ProjectError
+        The project answered with an error.
     """
     lease = await project.begin(every_h=every_h)
     if isinstance(lease, NotNow):
@@ -73,14 +92,14 @@ async def publish(
     try:
         return await _publish(project, lease, force, report)
     finally:
-        # Whoever cannot be told finds the lease free after a quarter of an hour.
+        # If this fails, the lease runs out after a quarter of an hour.
         with suppress(ProjectError):
             await project.end(lease)
 
 
 async def _publish(project: Recommendations, lease: FitLease, force: bool, report: Report) -> Publication:
     clock = {"began": time.perf_counter()}
-    report("clearing what serves no more")
+    report("removing old models")
     await project.clear(lease)
     report("reading what people chose")
     interactions = await read_history(project)
@@ -114,10 +133,10 @@ async def _publish(project: Recommendations, lease: FitLease, force: bool, repor
     if not refused:
         report("writing places and neighbours")
         await project.stage_items(lease, model, _make_item_rows(fitted, interactions.items))
-        report("placing what nobody chose yet")
+        report("placing cold recordings")
         placed = await project.stage_cold(lease, model)
         await project.publish(lease, model)
-        report("clearing what serves no more")
+        report("removing old models")
         await project.clear(lease)
     clock["written"] = time.perf_counter()
     names = list(clock)
@@ -132,7 +151,7 @@ async def _publish(project: Recommendations, lease: FitLease, force: bool, repor
 
 
 async def read_history(project: Recommendations) -> Interactions:
-    """What people chose among listed recordings of others: skips below 0."""
+    """Read what people chose among listed recordings of others. Skips are below 0."""
     users, items, weights, times = [], [], [], []
     async for page in project.history():
         users += page["user"]
@@ -145,7 +164,7 @@ async def read_history(project: Recommendations) -> Interactions:
 async def _read_embeddings(
     project: Recommendations, items: Sequence[str], space: str | None
 ) -> Float32 | None:
-    """Embeddings of unit length, (items, SOUND_DIMENSIONS), zeros where there is none."""
+    """Read embeddings of unit length, (items, SOUND_DIMENSIONS); zeros where there is none."""
     if space is None:
         return None
     known = await project.embeddings(items, space)
@@ -160,7 +179,7 @@ async def _read_embeddings(
 async def _read_model_in_force(
     project: Recommendations, lease: FitLease, items: Sequence[str], content: Float32 | None
 ) -> ServedModel | None:
-    """The model that serves, over the same items."""
+    """Read the model in force, over the same items."""
     if lease.in_force is None:
         return None
     rows = await project.items(lease.in_force["id"], items)
@@ -195,7 +214,7 @@ async def _read_model_in_force(
 
 
 def _make_map_rows(model: ServedModel) -> list[Row]:
-    """The way from a sound to a place and a key, a row a factor."""
+    """Return the map from a sound to a place and a key, one row per factor."""
     if model.sounds is None or model.unlocked is None:
         return []
     weights = np.zeros((SOUND_DIMENSIONS + 1, FACTORS))
@@ -242,18 +261,18 @@ def _format_vector(values: Any) -> str:
 
 
 def make_refusal(found: Publication) -> RecommendationError:
-    """Why a model was refused, as an error."""
+    """Return why a model was refused, as an error."""
     return RecommendationError(
         f"Model {found.model_id} was refused: {'; '.join(found.reasons)}.",
         code="model_worse",
-        remedy="What served goes on serving. --force lets the new one serve nevertheless.",
+        remedy="The model in force stays in force. --force publishes the new one all the same.",
     )
 
 
 def make_not_now_error(found: NotNow) -> RecommendationError:
-    """That somebody else is fitting, as an error."""
+    """Return that somebody else is fitting, as an error."""
     return RecommendationError(
         f"Somebody else is fitting, or a fit broke off: the lease is taken until {found.until:%H:%M:%S} UTC.",
         code="fit_running",
-        remedy="Wait until it has ended. What serves goes on serving.",
+        remedy="Wait until it has ended. The model in force stays in force.",
     )

@@ -1,4 +1,4 @@
-"""What a model may see, and what it is asked for."""
+"""Splits of events into what a model learns from and what it is asked for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["random", "time"]
 
 @dataclass(frozen=True)
 class Split:
-    """`train` and `test`, both (users, items) and of different pairs; `cold` are the items train lacks."""
+    """`train` and `test`, both (users, items), share no pair. `cold` are the items that `train` lacks."""
 
     train: sparse.csr_matrix
     test: sparse.csr_matrix
@@ -29,17 +29,20 @@ class Split:
 
     @property
     def asked(self) -> Int64:
-        """Users with something to find and something to go by."""
+        """Users with choices in both parts."""
         return np.flatnonzero((np.diff(self.test.indptr) > 0) & (np.diff(self.train.indptr) > 0))
 
 
 def split_warm(interactions: Interactions, kind: Kind, *, seed: int) -> Split:
-    """Hold back a fifth: of each user's items, at random, or of all events, the latest.
+    """Hold back a random fifth of each user's items, or the latest fifth of all events.
 
-    Items that only the held-back part knows are not asked for; they are `split_cold`'s matter. Nor is,
-    by time, what a user had chosen before. The split by time is the same for every seed.
+    Items that only the held-back part has are not asked for; `split_cold` is for them. The split by time
+    does not ask for what a user had chosen before, and it is the same for every seed.
 
-    Raises RecommendationError: a split by time of events without times, or nothing left to ask.
+    Raises
+    ------
+    RecommendationError
+        The events have no times, or nothing is left to ask.
     """
     if kind == "time":
         train, test = _by_time(interactions)
@@ -57,7 +60,7 @@ def split_warm(interactions: Interactions, kind: Kind, *, seed: int) -> Split:
 
 
 def split_cold(interactions: Interactions, *, seed: int) -> Split:
-    """Hold back a tenth of the items with everything that was done with them."""
+    """Hold back a tenth of the items with all their events."""
     whole = interactions.matrix
     chosen = np.flatnonzero(np.diff(whole.tocsc().indptr) > 0)
     rng = np.random.default_rng(seed)
@@ -70,7 +73,7 @@ def split_cold(interactions: Interactions, *, seed: int) -> Split:
 def split_at_random(
     whole: sparse.csr_matrix, rng: np.random.Generator
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """A fifth of each user's items, rounded down; users of fewer than five items stay whole."""
+    """Hold back a fifth of each user's items, rounded down. Users with fewer than five items keep all."""
     users = np.repeat(np.arange(whole.shape[0]), np.diff(whole.indptr))
     order = np.lexsort((rng.random(whole.nnz), users))
     rank = np.empty(whole.nnz, dtype=np.int64)
