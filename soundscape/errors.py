@@ -1,4 +1,4 @@
-"""Every error SoundScape raises on purpose, one tree.
+"""The tree of errors that SoundScape raises on purpose.
 
     SoundScapeError
     ├── SettingsError            the environment is incomplete or holds a placeholder
@@ -7,13 +7,13 @@
     │   ├── UnreadableAudio      → status `failed`: the bytes are not audio we can read
     │   └── PolicyRefusal        → status `rejected`: readable, but beyond the limits that hold
     ├── ProjectError             the Supabase project answered with an error
-    │   ├── ProjectUnreachable   no answer, or a passing one (retried)
+    │   ├── ProjectUnreachable   no answer, or a temporary error (retried)
     │   ├── DataRefused          the database does not take these values (counts as an attempt)
-    │   └── LeaseLost            somebody else holds the job now (dropped without a trace)
+    │   └── LeaseLost            another worker holds the job now (its results are dropped)
     ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
-    ├── FilterError              a filter of the operator's that cannot be read
-    ├── RecommendationError      data that no recommendations can be made of
+    ├── FilterError              an operator's filter that cannot be read
+    ├── RecommendationError      no model can be made from this data
     ├── DeployError              a deploy step failed; running deploy again is safe
     └── ServingError             the port is taken, or the app did not start
 
@@ -63,7 +63,7 @@ class ModelError(SoundScapeError):
 
 
 class Refusal(SoundScapeError):
-    """A recording that cannot, or may not, be analysed. Final: trying again changes nothing."""
+    """A recording cannot, or may not, be analysed. Trying again changes nothing."""
 
     code = "refused"
     status = "failed"
@@ -89,25 +89,25 @@ class ProjectError(SoundScapeError):
 
 
 class ProjectUnreachable(ProjectError):
-    """No answer, or one that will pass (5xx, timeout)."""
+    """No answer, or a temporary error (5xx, timeout)."""
 
     code = "project_unreachable"
 
 
 class DataRefused(ProjectError):
-    """The database does not take these values, however often they are sent."""
+    """The database refuses these values. Sending them again changes nothing."""
 
     code = "data_refused"
 
 
 class LeaseLost(ProjectError):
-    """The job belongs to somebody else now; nothing may be written for it."""
+    """Another worker holds the job now, so nothing may be written for it."""
 
     code = "lease_lost"
 
 
 class RequestRefused(SoundScapeError):
-    """An HTTP request to the worker is refused; `status` is the answer's, `headers` go with it."""
+    """An HTTP request to the worker is refused. `status` and `headers` are those of the response."""
 
     code = "request_refused"
     status = 400
@@ -140,7 +140,7 @@ class FilterError(SoundScapeError):
 
 
 class RecommendationError(SoundScapeError):
-    """Data that no recommendations can be made of, or what makes them is not installed."""
+    """No model can be made from this data, or a package for it is not installed."""
 
     code = "recommendation_impossible"
 

@@ -1,4 +1,4 @@
-"""Who gets what: the owner, another user, nobody; and the functions each may call."""
+"""Access: what the owner, another user and nobody can reach, and the functions each may call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soundscape.check.session import CheckSession, is_granted, run_query, select
 
 
 async def _list_visible(session: CheckSession, client: AsyncClient) -> dict[str, bool]:
-    """What of the recording this client gets to see."""
+    """Return which parts of the recording this client can see."""
     audio, waveforms = client.storage.from_("audio-files"), client.storage.from_("waveforms")
     attempts: dict[str, Awaitable[Any]] = {
         "row": select_rows(client, "audio_files", "id", session.row["id"]),

@@ -1,4 +1,4 @@
-"""Every function of the Data API: for users, for moderators, and for the worker only."""
+"""Every function of the Data API, by who may call it: users, owners, moderators, the worker."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ USERS = (
 
 
 async def try_functions(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
-    """Call everything that users and moderators have; a sentence for each that does not do as it should."""
+    """Call every function of users and moderators. Yields a sentence per function that misbehaves."""
     found = (await user.rpc("search_audio", {"query": "check", "limit": 5}).execute()).data
     if audio_id not in str(found):
         yield "search_audio does not find the recording by its title"

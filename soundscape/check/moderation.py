@@ -1,6 +1,6 @@
-"""What only the worker and an admin make, and who sees it: findings, roles, a hidden recording.
+"""Findings, roles and hidden recordings: who sees them.
 
-These need the secret key, since no user can bring them about.
+Only the worker or an admin makes them, so testing them needs the secret key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from soundscape.check.user_data import require_refusals, update_blank
 
 
 async def check_findings(session: CheckSession) -> None:
-    """Tags, embedding and matches follow the recording they are about."""
+    """Tags, embedding and matches are visible to whoever sees their recording."""
     admin = await session.admin()
     owner, audio_id = session.owner.client, session.blank["id"]
     carried = {"audio_id": audio_id, "user_id": session.owner.user_id, "is_listed": True}
@@ -53,7 +53,7 @@ async def check_findings(session: CheckSession) -> None:
 
 
 async def check_roles(session: CheckSession) -> None:
-    """Roles are given by admins only, and seen by whom they concern."""
+    """Only admins give roles. Users see their own."""
     admin, nobody = await session.admin(), await session.anonymous()
     owner, moderator = session.owner.client, session.stranger.client
     role = {"user_id": session.stranger.user_id, "role": "moderator"}
@@ -66,9 +66,9 @@ async def check_roles(session: CheckSession) -> None:
     )
     await run_query(admin.table("user_roles").insert(role))
     if not await select_rows(moderator, "user_roles", "user_id", session.stranger.user_id):
-        raise Broken("Who has a role does not see it.")
+        raise Broken("A user does not see their own role.")
     if not await run_query(moderator.table("role_permissions").select("*")):
-        raise Broken("A frontend cannot see what a role brings.")
+        raise Broken("A moderator does not see the permissions of a role.")
     await require_refusals(
         "roles",
         {
@@ -90,14 +90,14 @@ async def check_roles(session: CheckSession) -> None:
 
 
 async def check_moderation(session: CheckSession) -> None:
-    """A report is handled; a hidden recording is gone for everybody but its owner and moderators."""
+    """A report is handled. A hidden recording is visible to its owner and moderators only."""
     await session.admin()  # without it nobody was made a moderator
     owner, moderator, audio_id = session.owner.client, session.stranger.client, session.blank["id"]
     nobody = await session.anonymous()
     report = session.report["id"]
     await moderator.rpc("assign_report", {"report": report}).execute()
     if not await select_rows(moderator, "report_assignments", "report_id", report):
-        raise Broken("A moderator does not see who takes care of a report.")
+        raise Broken("A moderator does not see who handles a report.")
     await require_refusals(
         "a report",
         {

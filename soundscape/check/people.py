@@ -1,4 +1,4 @@
-"""People: signing up and in, what their token says, their profile and its picture."""
+"""Users: sign-up, sign-in, the role in their token, their profile and its image."""
 
 from __future__ import annotations
 
@@ -47,19 +47,17 @@ async def sign_in(session: CheckSession) -> None:
 
 async def check_role_claim(session: CheckSession) -> None:
     auth_session = await session.owner.client.auth.get_session()
-    # Our own token, fresh from the project: what it says is asked, not whether it holds.
+    # Our own token, fresh from the project: its claims are checked, not its signature.
     claims = (
         jwt.decode(auth_session.access_token, options={"verify_signature": False}) if auth_session else {}
     )
     if claims.get("user_role") != "user":
-        raise Broken(
-            "Tokens lack the claim user_role, so that a frontend cannot tell a moderator from a user."
-        )
+        raise Broken("Tokens lack the claim user_role, so a frontend cannot tell a moderator from a user.")
 
 
 async def check_profile(session: CheckSession) -> None:
     if not await select_rows(session.owner.client, "users", "id", session.owner.user_id):
-        raise Broken("No row in users was made with the account.")
+        raise Broken("The account has no row in users.")
     changed = (
         await session.owner.client.table("users")
         .update({"display_name": "A check"})

@@ -50,7 +50,7 @@ async def check_extensions(session: CheckSession) -> None:
 
 
 async def check_sweep(session: CheckSession) -> None:
-    """What nobody notices for months: the schedule that finds lost messages and expired leases."""
+    """The schedule that finds lost messages and expired leases. Nobody notices its absence for months."""
     found = await session.query("select active from cron.job where jobname = 'soundscape-reconcile'")
     if not [job for job in found if job["active"]]:
-        raise Broken("The sweep is not scheduled: what a lost message left behind is found by no one.")
+        raise Broken("The sweep is not scheduled, so lost messages and expired leases are never found.")

@@ -1,4 +1,4 @@
-"""A recording's way: uploaded, described, analysed, told of, fetched, deleted."""
+"""A recording: upload, row, analysis, realtime, notification, download, deletion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOORBELL_S = 10.0
 
 
 async def check_waveforms_bucket(session: CheckSession) -> None:
-    """Only the worker writes there: a user is refused, and not for want of a bucket."""
+    """Only the worker may write there. A user is refused, and not because the bucket is missing."""
     try:
         await session.owner.client.storage.from_("waveforms").upload(
             f"{session.owner.user_id}/check.dat", b"check", {"content-type": "application/octet-stream"}
@@ -37,7 +37,7 @@ async def upload(session: CheckSession) -> None:
             session.owner.listening(lambda row: session.statuses.append(row["status"]))
         )
     except (TimeoutError, OSError, ProjectError, WebSocketException) as failed:
-        # That is the line "realtime"; the recording's way does not depend on it.
+        # The line "realtime" reports this. The other lines do not depend on it.
         session.realtime_failure = str(failed)
     await session.owner.upload(session.name, session.sound, "audio/wav")
 
@@ -102,16 +102,16 @@ async def check_realtime(session: CheckSession) -> None:
     deadline = time.monotonic() + 5
     while "ready" not in session.statuses:
         if time.monotonic() > deadline:
-            raise Broken("The owner was not told that the recording became ready.")
+            raise Broken("Realtime did not tell the owner that the recording became ready.")
         await asyncio.sleep(POLL_S)
 
 
 async def check_notification(session: CheckSession) -> None:
-    """The owner is told, and nobody else; only the database tells."""
+    """The owner is notified and nobody else is. Only the database writes notifications."""
     owner, stranger, table = session.owner.client, session.stranger.client, "notifications"
     told = await select_rows(owner, table, "audio_id", session.row["id"])
     if not told:
-        raise Broken("The owner is not told how the analysis ended.")
+        raise Broken("The owner gets no notification of how the analysis ended.")
     mark = {"read_at": "now"}
     written = {name: told[0][name] for name in ("user_id", "kind", "audio_id", "trace_id")}
     await require_refusals(

@@ -1,6 +1,6 @@
-"""What people keep beside recordings: likes, what they heard and were shown, preferences, playlists, reports.
+"""User data beside recordings: likes, listening events, impressions, preferences, playlists, reports.
 
-Each is tried on a public recording without bytes: written and read by its owner, while another user and
+Each is tested on a public recording without a file. Its owner writes and reads it, while another user and
 nobody try to.
 """
 
@@ -38,7 +38,7 @@ async def check_listening(session: CheckSession) -> None:
 
 
 async def check_impressions(session: CheckSession) -> None:
-    """Written by no user; and the rules of moods, which everybody reads."""
+    """Impressions, which no user writes, and the rules of moods, which everybody reads."""
     row = {"answer_id": str(uuid4()), "place": 1, "reason": "check", "score": 0, "seed": 1}
     await _check_own_rows(
         session, "impressions", {**row, "audio_id": session.blank["id"]}, writer=await session.admin()
@@ -55,7 +55,7 @@ async def check_impressions(session: CheckSession) -> None:
 async def _check_own_rows(
     session: CheckSession, table: str, row: Row, *, writer: AsyncClient | None = None
 ) -> None:
-    """A row that is its owner's alone, made by them (or in their name) and deleted by them."""
+    """Test a row that only its owner sees: written by them (or for them by `writer`) and deleted by them."""
     owner, stranger = session.owner.client, session.stranger.client
     mine = {**row, "user_id": session.owner.user_id}
     await run_query(owner.table(table).insert(row) if writer is None else writer.table(table).insert(mine))
@@ -152,7 +152,7 @@ async def check_reports(session: CheckSession) -> None:
     await run_query(stranger.table("reports").insert(report))
     told = await select_rows(stranger, "reports", "audio_id", session.blank["id"])
     if not told:
-        raise Broken("Who reports something does not see what becomes of it.")
+        raise Broken("A user does not see their own report.")
     session.report = told[0]
     await require_refusals(
         "reports",
@@ -171,7 +171,7 @@ async def check_reports(session: CheckSession) -> None:
 
 
 async def update_blank(session: CheckSession, **columns: Any) -> None:
-    """Change the recording without bytes, as its owner."""
+    """Change the recording without a file, as its owner."""
     if not await run_query(
         session.owner.client.table("audio_files").update(columns).eq("id", session.blank["id"])
     ):
@@ -179,7 +179,7 @@ async def update_blank(session: CheckSession, **columns: Any) -> None:
 
 
 async def require_refusals(what: str, attempts: dict[str, Awaitable[Any]]) -> None:
-    """Raise `Broken` with every attempt that something came of."""
+    """Raise `Broken` with every attempt that was not refused."""
     answers = await asyncio.gather(*(is_granted(attempt) for attempt in attempts.values()))
     granted = [told for told, was_granted in zip(attempts, answers, strict=True) if was_granted]
     if granted:

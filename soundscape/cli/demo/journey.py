@@ -1,4 +1,4 @@
-"""What a user does with a recording, and what a stranger cannot: through supabase-py, as anybody would."""
+"""A user's journey with supabase-py: upload, follow, read. And what a stranger must not reach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from soundscape.project.visitor import Visitor, signed_up_visitor
 
 FINAL = frozenset({"ready", "failed", "rejected"})
 SILENCE_S = 180.0
-"""Nothing heard from realtime for this long means that something is broken."""
+"""If realtime sends nothing for this long, something is broken."""
 UPLOADS_AT_ONCE = 3
 
 # What `mimetypes` does not know, or knows differently on each system.
@@ -54,7 +54,7 @@ class Recording:
     waveform: bytes | None = field(default=None, repr=False)
     uploaded_at: float = 0.0
     seconds: float | None = None
-    """From the upload's answer to `ready`, as a realtime client sees it."""
+    """From the end of the upload to `ready`, as a realtime client sees it."""
 
     @property
     def ended(self) -> bool:
@@ -63,7 +63,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Trespass:
-    """One thing a stranger tried, and whether the project withstood."""
+    """One thing a stranger tried, and whether the project refused it."""
 
     who: str
     what: str
@@ -145,7 +145,7 @@ class Guest:
 
 
 async def trespass(url: str, public_key: str, recording: Recording, file_path: str) -> list[Trespass]:
-    """Try to reach a private recording as another user and as nobody; every try should be refused."""
+    """Try to reach a private recording as another user and as nobody. Every attempt should be refused."""
     waveform_path = (recording.features or {})["waveform_path"]
     anonymous = await acreate_client(url, public_key)
     tries: list[Trespass] = []
@@ -169,13 +169,13 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
 
 
 async def selected(query: Any) -> list[dict[str, Any]]:
-    """The rows that a query answers."""
+    """Return the rows of a query."""
     rows: list[dict[str, Any]] = (await query.execute()).data
     return rows
 
 
 async def _is_refused(attempt: Awaitable[Any]) -> bool:
-    """Whether the attempt came back empty-handed. Only the project's own refusals count as one."""
+    """Tell whether the attempt returned nothing. Other failures than the project's refusals are raised."""
     try:
         return not await attempt
     except (APIError, StorageApiError):

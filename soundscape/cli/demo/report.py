@@ -1,4 +1,4 @@
-"""What came out, for people: a table, and waveforms drawn with characters."""
+"""The report of a demonstration: a table, and waveforms drawn with characters."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _columns(height: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.floa
 
 
 def progress_line(recordings: list[Recording]) -> str:
-    """How many are where, for a progress bar's description."""
+    """Return how many recordings have which status, for a progress bar."""
     counts: dict[str, int] = {}
     for recording in recordings:
         counts[recording.status] = counts.get(recording.status, 0) + 1
@@ -72,8 +72,8 @@ def progress_line(recordings: list[Recording]) -> str:
 
 
 def table(recordings: list[Recording], *, width: int) -> RenderableType:
-    """One row a recording, and one waveform drawn large below. `width` is the terminal's."""
-    found = Table(title="What came out", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    """Return a table with one row per recording, and one waveform drawn large. `width` is the terminal's."""
+    found = Table(title="Results", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     columns = [column for column in COLUMNS if width >= WIDE or column.narrow]
     others_width = ALL_OTHER_COLUMNS_WIDTH if width >= WIDE else OTHER_COLUMNS_WIDTH
     for column in columns:
@@ -162,9 +162,9 @@ def _number(value: float | None, form: str) -> str:
 
 
 def privacy(tries: list[Trespass]) -> RenderableType:
-    """One row a try to reach the private recording."""
+    """Return a table with one row per attempt to reach the private recording."""
     found = Table(
-        title="A private recording, tried by others",
+        title="Attempts of others to reach a private recording",
         title_justify="left",
         header_style="bold",
         box=SIMPLE_HEAD,

@@ -30,10 +30,23 @@ READY_POLL_S = 0.2
 
 
 async def run(files: Sequence[Path], *, data_dir: Path, keep: bool, console: Console) -> bool:
-    """Take every file the whole way and report; True when nothing fell short.
+    """Upload every file to an embedded Supabase, and report the results.
 
-    With no files, sounds are synthesised. With `keep` the project goes on until this is cancelled; then
-    the answer is whether anything fell short before.
+    Parameters
+    ----------
+    files
+        Recordings. Without any, sounds are synthesised.
+    data_dir
+        Directory of the embedded Supabase.
+    keep
+        Keep the project running until this is cancelled.
+    console
+        Where to print.
+
+    Returns
+    -------
+    bool
+        Whether everything worked.
     """
     with tempfile.TemporaryDirectory(prefix="soundscape-demo-") as folder:
         if not files:
