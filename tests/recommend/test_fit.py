@@ -145,10 +145,10 @@ def test_the_latest_counts(taste: Made) -> None:
     # At one time, by name.
     names = ("b", "c", "a")
     same = Interactions.from_events([("me", name, 1.0, 5.0) for name in names] + [("me", "c", 1.0, 9.0)])
-    found = same.recency(same.signed)
+    found = same.rank_recency(same.signed)
     assert found is not None
     assert found.toarray().tolist() == [[3, 1, 2]]
-    assert replace(interactions, time=None).recency(rows) is None
+    assert replace(interactions, time=None).rank_recency(rows) is None
 
 
 def test_what_was_chosen_long_ago_counts_no_more(taste: Made) -> None:

@@ -78,7 +78,7 @@ def test_a_fold_in_is_the_least_of_the_loss(choices: sparse.csr_matrix) -> None:
     model = Als(factors=8, regularization=0.7, alpha=3)
     model.fit(choices)
     row = choices[5]
-    person = model.people(row)[0].astype(float)
+    person = model.fold_in(row)[0].astype(float)
     weight = row.toarray().ravel()
     confidence = 1 + 3 * np.log2(1 + weight)
     missed = (weight > 0) - model.items @ person
@@ -106,14 +106,14 @@ def test_keys_of_no_doubt_are_the_fold_in_of_one_choice(choices: sparse.csr_matr
     model = Als(factors=8, regularization=0.7, alpha=3)
     model.fit(choices)
     gram = model.items.T @ model.items + 0.7 * np.eye(8)
-    np.testing.assert_allclose(model.keys(choices, model.items, 0.0), np.linalg.inv(gram), rtol=1e-3)
+    np.testing.assert_allclose(model.compute_keys(choices, model.items, 0.0), np.linalg.inv(gram), rtol=1e-3)
 
 
 def test_linear_and_exact_listeners_agree_on_what_suits(choices: sparse.csr_matrix) -> None:
     model = Als(factors=8, regularization=5, alpha=2)
     model.fit(choices)
     trust = models.confidence(choices, alpha=2)
-    linear = trust @ (model.items @ model.keys(choices, model.items, 0.5)) @ model.items.T
+    linear = trust @ (model.items @ model.compute_keys(choices, model.items, 0.5)) @ model.items.T
     exact = model.scores(choices)
     alike = [np.corrcoef(one, other)[0, 1] for one, other in zip(linear, exact, strict=True)]
     assert np.mean(alike) > 0.95
