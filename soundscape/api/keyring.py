@@ -1,4 +1,4 @@
-"""The project's public signing keys, by their ids: fetched when needed, kept when they cannot be fetched."""
+"""The project's public signing keys by id. Fetched when needed, kept if they cannot be fetched."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 log = structlog.get_logger(__name__)
 
 JWKS_PATH = "/auth/v1/.well-known/jwks.json"
-FRESH_S = 600.0
-"""Supabase's own caches hold a key as long: https://supabase.com/docs/guides/auth/signing-keys."""
-UNKNOWN_EVERY_S = 30.0
-"""Least time between two looks for ids that nobody knows: a flood of invented ones must not become a flood
-of requests. A project publishes a key before it signs with it."""
-FAILED_EVERY_S = 5.0
+CACHED_S = 600.0
+"""As long as in Supabase's own caches: https://supabase.com/docs/guides/auth/signing-keys."""
+UNKNOWN_ID_INTERVAL_S = 30.0
+"""Minimum time between two fetches for unknown ids: a flood of invented ids must not become a flood of
+requests. A project publishes a key before it signs with it."""
+RETRY_INTERVAL_S = 5.0
 FETCH_TIMEOUT_S = 3.0
-JWKS_BYTES = 64 << 10
-RSA_LEAST_BITS = 2048
+MAX_JWKS_BYTES = 64 << 10
+MIN_RSA_BITS = 2048
 _ALGORITHMS = {"EC": "ES256", "RSA": "RS256"}
 
 
 class Keyring:
-    """Keys of one project. Not for threads; concurrent callers share one fetch."""
+    """The keys of one project. Not thread-safe; concurrent callers share one fetch."""
 
     def __init__(self, http: httpx.AsyncClient, supabase_url: str) -> None:
         self._http = http
@@ -41,28 +41,28 @@ class Keyring:
         self._fetching = asyncio.Lock()
 
     @property
-    def empty_handed(self) -> bool:
-        """Whether no fetch has ever succeeded: then an unknown id says nothing about its token."""
+    def is_empty(self) -> bool:
+        """Whether no fetch has succeeded yet: then an unknown id says nothing about its token."""
         return self._fetched_at is None
 
     async def find(self, kid: str) -> jwt.PyJWK | None:
-        """The key called `kid`, asking the project at most once."""
-        stale = self._fetched_at is None or time.monotonic() - self._fetched_at > FRESH_S
+        """Find the key with the id `kid`. Asks the project at most once."""
+        stale = self._fetched_at is None or time.monotonic() - self._fetched_at > CACHED_S
         if stale:
-            await self._refetch(FAILED_EVERY_S)
+            await self._refetch(RETRY_INTERVAL_S)
         elif kid not in self._keys:
-            await self._refetch(UNKNOWN_EVERY_S)
+            await self._refetch(UNKNOWN_ID_INTERVAL_S)
         return self._keys.get(kid)
 
     async def _refetch(self, every_s: float) -> None:
         async with self._fetching:
-            # Whoever waited for another's fetch finds it has just been tried.
+            # Callers that waited for another fetch do not repeat it.
             if self._tried_at is not None and time.monotonic() - self._tried_at < every_s:
                 return
             self._tried_at = time.monotonic()
             try:
                 async with asyncio.timeout(FETCH_TIMEOUT_S):
-                    self._keys = keys_in(await self._fetch())
+                    self._keys = read_keys(await self._fetch())
             except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
                 log.warning("the signing keys cannot be fetched", error=f"{type(error).__name__} {error}")
                 return
@@ -76,16 +76,20 @@ class Keyring:
                 raise ValueError(f"HTTP {response.status_code}")
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > JWKS_BYTES:
-                    raise ValueError(f"more than {JWKS_BYTES} bytes")
+                if len(body) > MAX_JWKS_BYTES:
+                    raise ValueError(f"more than {MAX_JWKS_BYTES} bytes")
         return json.loads(body)
 
 
-def keys_in(document: Any) -> Mapping[str, jwt.PyJWK]:
-    """The keys of a JWKS document that may verify our tokens: ES256 on P-256, RS256 of 2,048 bits or more.
+def read_keys(document: Any) -> Mapping[str, jwt.PyJWK]:
+    """Read the keys of a JWKS document that may verify tokens: ES256 on P-256, RS256 of 2,048 bits or more.
 
-    Others are left out, symmetric ones above all: what is published must not be a shared secret. Raises
-    `ValueError` for what is no JWKS.
+    Other keys are skipped, above all symmetric ones: a published key must not be a shared secret.
+
+    Raises
+    ------
+    ValueError
+        If the document is not a JWKS.
     """
     if not isinstance(document, dict) or not isinstance(listed := document.get("keys"), list):
         raise ValueError("no JWKS")
@@ -110,5 +114,5 @@ def _is_strong(key: Any) -> bool:
         case EllipticCurvePublicKey():
             return isinstance(key.curve, SECP256R1)
         case RSAPublicKey():
-            return key.key_size >= RSA_LEAST_BITS
+            return key.key_size >= MIN_RSA_BITS
     return False

@@ -1,6 +1,6 @@
-"""How often one caller, and one address, may ask: counted in this process, over a sliding minute.
+"""Rate limits per caller and per address, over a sliding minute.
 
-Behind a load balancer each worker counts for itself, so that n workers allow up to n times as much.
+Each worker counts for itself: behind a load balancer, n workers allow up to n times as much.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from soundscape.errors import RequestRefused
 
 
 class TooManyRequests(RequestRefused):
-    """More often than is allowed; `Retry-After` says when again, in seconds."""
+    """Over the rate limit. `Retry-After` says when to try again, in seconds."""
 
     code = "too_many_requests"
     status = 429
 
 
 class Rates:
-    """Counts requests by who asks."""
+    """Counts requests by caller and by address."""
 
     def __init__(self, *, per_caller_per_minute: int, per_address_per_minute: int) -> None:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -34,12 +34,12 @@ class Rates:
         }
 
     def count_caller(self, user_id: str) -> None:
-        """One more request of a user. Raises `TooManyRequests`."""
+        """Count a request of a user. Raises `TooManyRequests`."""
         self._count("caller", user_id)
 
     def count_address(self, address: str | None) -> None:
-        """One more request from a network address. Raises `TooManyRequests`."""
-        self._count("address", neighbourhood(address))
+        """Count a request from a network address. Raises `TooManyRequests`."""
+        self._count("address", group_address(address))
 
     def _count(self, kind: str, who: str) -> None:
         limit = self._limits[kind]
@@ -49,14 +49,14 @@ class Rates:
             1, math.ceil(self._limiter.get_window_stats(limit, kind, who).reset_time - time.time())
         )
         raise TooManyRequests(
-            f"More than {limit.amount} requests a minute.",
-            remedy=f"Ask again in {again_in_s} s.",
+            f"Too many requests: the limit is {limit.amount} a minute.",
+            remedy=f"Try again in {again_in_s} s.",
             headers={"Retry-After": str(again_in_s)},
         )
 
 
-def neighbourhood(address: str | None) -> str:
-    """What is counted as one address: of IPv6 the /64, which one customer has all to himself."""
+def group_address(address: str | None) -> str:
+    """The addresses that count as one: for IPv6 the /64, which one customer has alone."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:

@@ -1,7 +1,7 @@
-"""Who is calling: access tokens of the project's Auth, checked here without asking it each time.
+"""Access tokens of the project's Auth, verified here without asking Auth each time.
 
-supabase-py's `get_claims` checks neither issuer nor audience, so PyJWT does, and more strictly: the
-algorithm is the key's own, never the token's wish.
+supabase-py's `get_claims` checks neither issuer nor audience. PyJWT checks both here, and the algorithm is
+the key's, never the token's choice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIGN_IN = "Sign in again, and send the access token as Authorization: Bearer."
 
 
 class NotSignedIn(RequestRefused):
-    """No token, or one that proves nothing."""
+    """There is no token, or it is not valid."""
 
     code = "not_signed_in"
     status = 401
@@ -43,30 +43,44 @@ class Caller:
     is_anonymous: bool
     """Signed in without an identity: https://supabase.com/docs/guides/auth/auth-anonymous."""
     token: str = field(repr=False)
-    """To ask the project in the caller's own name, under the caller's policies."""
+    """For requests to the project as the caller, under the caller's policies."""
     claims: dict[str, Any] = field(repr=False)
 
 
 class Tokens:
-    """Verifies access tokens of one project."""
+    """Verifies access tokens of one project.
+
+    Parameters
+    ----------
+    keyring
+        The project's public keys.
+    issuer
+        The `iss` of its tokens.
+    shared_secret
+        Only for projects that still sign with one (HS256). None refuses such tokens.
+    """
 
     def __init__(self, keyring: Keyring, *, issuer: str, shared_secret: str | None = None) -> None:
-        """`shared_secret`: only for projects that still sign with one (HS256); None refuses such tokens."""
         self._keyring = keyring
         self._issuer = issuer
         self._shared_secret = shared_secret
 
     async def verify(self, token: str) -> Caller:
-        """Whose token this is.
+        """Verify a token and return its user.
 
-        Raises `NotSignedIn`, or `RequestRefused` with status 503 when no key could be fetched yet.
+        Raises
+        ------
+        NotSignedIn
+            If it is not valid.
+        RequestRefused
+            With status 503, if no key could be fetched yet.
         """
         if len(token) > MAX_TOKEN_CHARS:
-            raise _invalid("longer than any that is issued")
+            raise _invalid("it is too long")
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            raise _invalid("no token") from None
+            raise _invalid("it is not a JWT") from None
         key, algorithm = await self._key(header)
         return self._caller(token, self._claims(token, key, algorithm))
 
@@ -75,9 +89,9 @@ class Tokens:
         if algorithm == "HS256" and self._shared_secret is not None:
             return self._shared_secret, "HS256"
         if algorithm not in ALGORITHMS or not isinstance(kid, str):
-            raise _invalid("not signed with a key of this project")
+            raise _invalid("it is not signed with a key of this project")
         key = await self._keyring.find(kid)
-        if key is None and self._keyring.empty_handed:
+        if key is None and self._keyring.is_empty:
             raise RequestRefused(
                 "The project's signing keys cannot be fetched.",
                 status=503,
@@ -86,7 +100,7 @@ class Tokens:
                 headers={"Retry-After": "5"},
             )
         if key is None or key.algorithm_name != algorithm:
-            raise _invalid("not signed with a key of this project")
+            raise _invalid("it is not signed with a key of this project")
         return key.key, algorithm
 
     def _claims(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
@@ -103,18 +117,18 @@ class Tokens:
         except jwt.ExpiredSignatureError:
             raise NotSignedIn("The access token has expired.", code="token_expired") from None
         except jwt.InvalidIssuerError:
-            raise _invalid("not issued by this project") from None
-        # What PyJWT lets through on claims of a strange kind, such as an `exp` beyond all numbers.
+            raise _invalid("it was not issued by this project") from None
+        # PyJWT raises the others for strange claims, for example an `exp` beyond all numbers.
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise _invalid("not signed with a key of this project, or incomplete") from None
+            raise _invalid("it is not signed with a key of this project, or incomplete") from None
 
     def _caller(self, token: str, claims: dict[str, Any]) -> Caller:
         if claims.get("role") != ROLE:
-            raise _invalid("of a role that is no user's")
+            raise _invalid("its role is not that of a user")
         try:
             user_id = str(UUID(claims["sub"]))
         except ValueError:
-            raise _invalid("of nobody") from None
+            raise _invalid("its user is not a uuid") from None
         return Caller(user_id, claims.get("is_anonymous") is True, token, claims)
 
 

@@ -1,4 +1,4 @@
-"""A snippet to be recognised: the fingerprint of its beginning, and nothing else."""
+"""A snippet to be identified: the fingerprint of its beginning, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from soundscape.audio.spectrum import MonoSignal, Spectrum
 
 @dataclass(frozen=True)
 class Snippet:
-    """What was heard, and how much of it."""
+    """The fingerprint of a snippet, and how many seconds of it were decoded."""
 
     fingerprint: Fingerprint
     heard_s: float
 
 
 def fingerprint_snippet(source: Source, *, max_s: float, limits: Limits | None = None) -> Snippet:
-    """Fingerprint the first `max_s` seconds of a recording; the rest is not decoded.
+    """Fingerprint the first `max_s` seconds of a recording. The rest is not decoded.
 
     Raises `UnreadableAudio` or `PolicyRefusal` with a code of `soundscape.audio.decode.refusals`.
     """
@@ -27,14 +27,14 @@ def fingerprint_snippet(source: Source, *, max_s: float, limits: Limits | None =
         to_mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
         spectrum, fingerprinter = Spectrum(), Fingerprinter()
         left = round(max_s * audio.header.sample_rate)
-        heard = 0
+        decoded = 0
         for block in audio.blocks():
-            part = block[:, : left - heard]
-            heard += part.shape[1]
+            part = block[:, : left - decoded]
+            decoded += part.shape[1]
             for frames in spectrum.push(to_mono.push(part)):
                 fingerprinter.push(frames.S)
-            if heard >= left:
+            if decoded >= left:
                 break
         for frames in (*spectrum.push(to_mono.finish()), *spectrum.finish()):
             fingerprinter.push(frames.S)
-        return Snippet(fingerprinter.result(), heard / audio.header.sample_rate)
+        return Snippet(fingerprinter.result(), decoded / audio.header.sample_rate)

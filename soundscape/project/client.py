@@ -1,4 +1,4 @@
-"""The connection to a project, and what its failures mean to us."""
+"""The connection to a project, and the errors that its failures become."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LEASE_LOST_CODE = "PT409"
 
 
 def http_client() -> httpx.AsyncClient:
-    """A client for talking to the project and to nobody else.
+    """Make a client for requests to the project only.
 
-    No redirect is followed and no proxy is taken from the environment.
+    It follows no redirect and uses no proxy of the environment.
     """
     return httpx.AsyncClient(
         timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
@@ -33,13 +33,13 @@ def http_client() -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.AsyncClient]]:
-    """supabase-py over one shared `http_client`, and that client for streaming bytes."""
+    """Connect supabase-py over one `http_client`. Yields both; the second is for streaming bytes."""
     async with http_client() as http:
         options = AsyncClientOptions(
             auto_refresh_token=False,
             persist_session=False,
             httpx_client=http,
-            # Retries are the queue's business: one that knows about leases.
+            # The queue retries: it knows about leases.
             postgrest_client_retry=False,
         )
         yield await acreate_client(url, key, options), http
@@ -47,14 +47,14 @@ async def connect(url: str, key: str) -> AsyncIterator[tuple[AsyncClient, httpx.
 
 @contextmanager
 def translate_errors(doing: str) -> Iterator[None]:
-    """Turn the clients' exceptions into a `ProjectError`, or the kind of one that fits."""
+    """Turn the clients' exceptions into a `ProjectError`, or the kind of it that fits."""
     try:
         yield
     except APIError as error:
         if error.code == LEASE_LOST_CODE:
             raise LeaseLost(f"{doing}: the lease is lost.", remedy="Drop the work.") from error
         if _is_passing(error.code):
-            raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
+            raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is retried.") from error
         if _is_of_the_data(error.code):
             raise DataRefused(f"{doing}: {error.message}", remedy="Send other values.") from error
         raise ProjectError(
@@ -62,21 +62,21 @@ def translate_errors(doing: str) -> Iterator[None]:
         ) from error
     except StorageApiError as error:
         if _is_passing(str(error.status)):
-            raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is tried again.") from error
+            raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is retried.") from error
         raise ProjectError(f"{doing}: {error.message}", code="storage_refused") from error
     except StorageException as error:
-        # Refused by the client itself, such as a name with dot segments.
+        # Refused by the client itself.
         raise ProjectError(f"{doing}: {error}", code="storage_refused") from error
-    # ValueError, TypeError and KeyError: an answer that is no project's, such as a proxy's page in HTML.
-    # RuntimeError: a client that was closed, since we are stopping.
+    # ValueError, TypeError and KeyError: the response is not the project's, for example a proxy's HTML page.
+    # RuntimeError: the client is closed because the worker is stopping.
     except (httpx.HTTPError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ProjectUnreachable(
-            f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is tried again."
+            f"{doing}: {type(error).__name__} {error}".strip(), remedy="It is retried."
         ) from error
 
 
 def _is_of_the_data(code: str | None) -> bool:
-    """Out of range, of no type, missing, against a check; not what other rows decide (23503, 23505)."""
+    """Out of range, of a wrong type, missing, against a check. Not what other rows decide (23503, 23505)."""
     return code is not None and len(code) == 5 and code.startswith(("22", "23502", "23514", "54"))
 
 

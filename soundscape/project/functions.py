@@ -1,4 +1,4 @@
-"""Functions of the database, called with the project's secret key."""
+"""Database functions, called with the project's secret key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ F = TypeVar("F", bound="Functions")
 
 
 class Functions:
-    """Some of them, under names of ours. Methods raise what `translate_errors` raises."""
+    """A group of database functions as methods. They raise what `translate_errors` raises."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""The queue as its operator sees it. The SQL behind each call: supabase/migrations/*_operator.sql."""
+"""The queue as an operator sees it. The SQL behind each call: supabase/migrations/*_operator.sql."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ReanalysisBatch:
-    """One batch of a backfill."""
+    """One batch of a re-analysis."""
 
     found: int
     enqueued: int
     busy: int
-    """Recordings that somebody was writing to: the next run takes them."""
+    """Recordings that were locked by another transaction: the next run takes them."""
     after: str | None
-    """The recording to go on after."""
+    """The next batch begins after this recording."""
     done: bool
 
 
 class Ledger(Functions):
-    """All jobs there ever were. Every method raises `ProjectUnreachable` or `ProjectError`."""
+    """All jobs, past and present. Every method raises `ProjectUnreachable` or `ProjectError`."""
 
     async def jobs(
         self,
@@ -38,7 +38,7 @@ class Ledger(Functions):
         before: int | None = None,
         most: int = 50,
     ) -> list[Row]:
-        """Jobs, newest first; `before` is the id of the last one of the page before."""
+        """List jobs, newest first. `before` is the id of the last one of the previous page."""
         found: list[Row] = await self._call(
             "list_jobs",
             states=list(states) if states else None,
@@ -51,12 +51,12 @@ class Ledger(Functions):
         return found
 
     async def job(self, job_id: int) -> Row | None:
-        """One job with its recording, its message and the recording's other jobs."""
+        """Read one job with its recording, its message and the recording's other jobs."""
         found: Row | None = await self._call("show_job", job_id=job_id)
         return found
 
     async def stats(self) -> Row:
-        """How much stands, waits and runs, how the last day's jobs ended, what is dead, and the settings."""
+        """Read the queue's figures: jobs by state, how the last day's jobs ended, dead jobs, settings."""
         found: Row = await self._call("queue_stats")
         return found
 
@@ -67,7 +67,7 @@ class Ledger(Functions):
         in_flight_per_owner: int | None = None,
         backfill_every: int | None = None,
     ) -> Row:
-        """Change what is not None; returns the settings."""
+        """Change the settings that are not None. Returns all of them."""
         settings: Row = await self._call(
             "set_queue",
             paused=paused,
@@ -77,12 +77,12 @@ class Ledger(Functions):
         return settings
 
     async def retry(self, job_ids: Sequence[int]) -> list[int]:
-        """Ask again for what these jobs did not bring; returns the new jobs."""
+        """Re-queue jobs that failed. Returns the new jobs."""
         made: list[int] = await self._call("retry_jobs", jobs=list(job_ids))
         return made
 
     async def cancel(self, job_ids: Sequence[int]) -> list[int]:
-        """End these jobs; returns those that were still asked for."""
+        """Cancel jobs. Returns those that had not ended."""
         ended: list[int] = await self._call("cancel_jobs", jobs=list(job_ids))
         return ended
 
@@ -95,10 +95,22 @@ class Ledger(Functions):
         plan: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[ReanalysisBatch]:
-        """Ask for this version of the analysis for every recording that lacks it, batch by batch.
+        """Queue every recording that lacks this version of the analysis, batch by batch.
 
-        filters: each `{column, op, value}`. limit: at most so many. Stopped anywhere, another call goes on:
-        what was asked for is not asked for again.
+        If it is stopped, another call continues: a recording is not queued twice.
+
+        Parameters
+        ----------
+        version
+            The version of the analysis.
+        filters
+            Each one `{column, op, value}`.
+        most
+            Size of a batch.
+        plan
+            Only count.
+        limit
+            How many recordings at most.
         """
         after: str | None = None
         left = limit

@@ -1,4 +1,4 @@
-"""A project seen from outside: a user with the public key, as a frontend is one. Not for the worker."""
+"""A project as a frontend sees it: a user with the public key. Not for the worker."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ JOIN_TIMEOUT_S = 30.0
 
 
 class ConfirmationWanted(ProjectError):
-    """The project made the user, and lets nobody in before the address is confirmed."""
+    """The project made the user, but wants the address confirmed before anybody signs in."""
 
     code = "confirmation_wanted"
 
     def __init__(self, user_id: str) -> None:
         super().__init__(
-            "The project wants e-mail addresses confirmed; this needs sign-up without.",
+            "The project wants e-mail addresses confirmed. This needs sign-up without confirmation.",
             remedy="Turn off Confirm email (Authentication → Sign In / Providers), or use a staging project.",
         )
         self.user_id = user_id
-        """Who was made; empty where the project does not say."""
+        """The user that was made; empty if the project does not say."""
 
 
 class Visitor:
@@ -54,15 +54,15 @@ class Visitor:
         return cast("dict[str, Any]", rows[0])
 
     async def features(self, audio_id: str) -> dict[str, Any] | None:
-        """What the analysis found, or None."""
+        """Read the results of the analysis; None if there are none."""
         rows = (await self.client.table("audio_features").select("*").eq("audio_id", audio_id).execute()).data
         return cast("dict[str, Any]", rows[0]) if rows else None
 
     @asynccontextmanager
     async def listening(self, note: Callable[[dict[str, Any]], None]) -> AsyncIterator[None]:
-        """While the block runs, `note` hears each new state of the user's own recordings.
+        """Call `note` with each new state of the user's own recordings while the block runs.
 
-        Raises `ProjectError` when realtime refuses the subscription, `TimeoutError` when it does not answer.
+        Raises `ProjectError` if realtime refuses the subscription, `TimeoutError` if it does not answer.
         """
         joined, failures, settled = set[str](), list[str](), asyncio.Event()
 
@@ -109,9 +109,9 @@ class Visitor:
 
 
 async def sign_up(url: str, public_key: str, *, called: str) -> Visitor:
-    """A new user with an address nobody has, signed in.
+    """Sign up and sign in a new user with an unused address. The caller closes `visitor.client.realtime`.
 
-    Raises `ConfirmationWanted` when the project wants addresses confirmed. Close `visitor.client.realtime`.
+    Raises `ConfirmationWanted` if the project wants addresses confirmed.
     """
     client = await acreate_client(url, public_key, AsyncClientOptions(auto_refresh_token=False))
     email, password = f"{called}-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(16)
@@ -124,7 +124,7 @@ async def sign_up(url: str, public_key: str, *, called: str) -> Visitor:
 
 @asynccontextmanager
 async def signed_up_visitor(url: str, public_key: str, *, called: str = "demo") -> AsyncIterator[Visitor]:
-    """The same, with the sockets closed afterwards."""
+    """Sign up a new user, and close their sockets afterwards."""
     visitor = await sign_up(url, public_key, called=called)
     try:
         yield visitor

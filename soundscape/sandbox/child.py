@@ -1,15 +1,16 @@
-"""The analysis child: the process that decodes strangers' bytes, so that no other has to.
+"""The analysis child: the only process that decodes strangers' files.
 
-It imports and compiles everything first, then gives up what `confinement` lists, analyses a tone once more to
-see that it still can, and only then takes a file.
+It first imports and compiles everything. Then it gives up what `confinement` lists, analyses a tone to see
+that it still can, and only then takes a file.
 
-Started by `sandbox` as `python -m soundscape.sandbox.child FD USER`. FD is a Unix socket; USER is the user id
-to become, or `-`. The working directory is the child's own folder; results go to `out` in it, which is the
-parent's to make. Each request is one line of JSON with the input's descriptor beside it (SCM_RIGHTS):
-`{"cpu_s": …, "limits": {…}}`, and `"snippet_s": …` where only the fingerprint of that much is wanted. The
-answer is one line: `{"record": …}`,
-`{"refusal": {status, code, message, remedy}}` or `{"crash": …}`. Before the first request the child says
-`{"ready": {"on": […], "off": {…}}}`.
+The parent starts it as `python -m soundscape.sandbox.child FD USER`. FD is a Unix socket. USER is the user id
+to change to, or `-`. The working directory is the child's own folder, in which the parent makes `out` for the
+results.
+
+The child first sends `{"ready": {"on": […], "off": {…}}}`. Each request is one line of JSON, with the
+descriptor of the input beside it (SCM_RIGHTS): `{"cpu_s": …, "limits": {…}}`. With `"snippet_s": …` only that
+many seconds are fingerprinted. The answer is one line: `{"record": …}`,
+`{"refusal": {status, code, message, remedy}}` or `{"crash": …}`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def _fingerprint(file: Any, max_s: float, limits: Any) -> dict[str, Any]:
 
 
 def _models_dir() -> Path:
-    """Where models lie, made if missing: a folder can only be opened to the child while it is there."""
+    """The folder of the models, made if missing: Landlock can only allow a folder that exists."""
     from soundscape.audio.tagging.models import models_directory
 
     folder = models_directory()
@@ -91,7 +92,7 @@ def _models_dir() -> Path:
 
 
 def _open_status() -> Any:
-    """The kernel's account of this process, opened while /proc can be."""
+    """Open the kernel's figures about this process, while /proc can still be opened."""
     return Path("/proc/self/status" if sys.platform == "linux" else os.devnull).open()
 
 
@@ -132,8 +133,9 @@ def _warm_up() -> None:
 
 
 def _keep_compiled_code_in_memory() -> None:
-    """Compiled functions are loaded from disk by later children and by the worker: none is written there by
-    a process that has seen strangers' bytes.
+    """Write no compiled functions to disk from now on.
+
+    Later children and the worker load them. None may come from a process that has read a stranger's file.
     """
     from numba.core.caching import Cache
 

@@ -1,6 +1,6 @@
-"""What an analysis child gives up, for good, once it is warm and before it sees a stranger's bytes.
+"""The confinement of an analysis child: what it gives up for good before it reads a stranger's file.
 
-Each protection stands by itself, so that a kernel that lacks one still gives the others:
+The protections are independent. A kernel that lacks one still gives the others:
 
 | name | what it takes away | by |
 |---|---|---|
@@ -32,7 +32,7 @@ from soundscape.sandbox import landlock, limits, seccomp
 
 NAMES = ("memory", "network", "user", "privileges", "files", "calls")
 FIRST_USER, LAST_USER = 61_184, 65_519
-"""User ids that systemd keeps for services that have one only while they run."""
+"""User ids that systemd reserves for services while they run."""
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -43,7 +43,7 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 
 @dataclass(frozen=True)
 class Protections:
-    """Which are on, and why each of the others is not."""
+    """Which protections are on, and why each other one is off."""
 
     on: tuple[str, ...]
     off: dict[str, str]
@@ -53,12 +53,21 @@ class Protections:
 
 
 def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ()) -> Protections:
-    """Give up everything that analysis does not need; returns what the kernel granted.
+    """Give up everything that analysis does not need.
 
-    folder: the one to write in. user: the user and group id to become, where privileged. read: what may be
-    read besides Python itself.
+    Parameters
+    ----------
+    folder
+        The only folder to write in.
+    user
+        The user and group id to change to. Needs root.
+    read
+        What may be read besides Python.
 
-    Nothing of this raises for want of a kernel's support: what is missing is in `off`.
+    Returns
+    -------
+    Protections
+        What the kernel granted. A protection that it does not support is in `off`; nothing is raised.
     """
     if sys.platform != "linux":
         limits.set_limits()
@@ -77,7 +86,7 @@ def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ())
     attempt("memory", limits.set_limits)
     rules: landlock.Ruleset | None = None
     try:
-        # Its folders are opened now, by a user who may.
+        # Its folders are opened now, while the user may still open them.
         rules = _file_rules(folder, read)
     except OSError as error:
         off["files"] = str(error)
@@ -89,7 +98,7 @@ def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ())
     attempt("privileges", _drop_privileges)
     if rules is not None:
         attempt("files", rules.restrict)
-    # After the calls that it refuses.
+    # Before seccomp, which refuses these calls.
     _die_with_parent()
     _prctl(_PR_SET_DUMPABLE, 0)
     attempt("calls", seccomp.install)
@@ -100,17 +109,17 @@ def confine(folder: Path, *, user: int | None = None, read: Iterable[Path] = ())
 
 
 def list_python_folders() -> list[Path]:
-    """Where Python, its packages and the libraries they load lie; never a folder that may hold a `.env`."""
+    """List the folders of Python, its packages and libraries. None of them may hold a `.env` file."""
     paths = sysconfig.get_paths()
     named = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     named |= {entry for entry in sys.path if entry.endswith(("-packages", "lib-dynload"))}
     named |= {*site.getsitepackages(), *_SYSTEM_LIBRARIES, *_DEVICES}
-    # A checkout's package is beside its .env: the folder of the package, not the one on the path.
+    # In a checkout the package is beside .env: the package's folder, not the one on the path.
     return [*map(Path, sorted(named)), Path(__file__).resolve().parents[1]]
 
 
 def find_closed_folder(paths: Iterable[Path]) -> Path | None:
-    """The first folder on the way to any of `paths` that another user may not enter; None: all are open."""
+    """Find the first folder on the way to `paths` that another user may not enter. None if there is none."""
     for path in paths:
         for step in (path.resolve(), *path.resolve().parents):
             if step.is_dir() and not step.stat().st_mode & 0o001:
@@ -119,7 +128,7 @@ def find_closed_folder(paths: Iterable[Path]) -> Path | None:
 
 
 def hide_environment() -> None:
-    """Keep this process's memory and environment, with the keys in it, from others of the same user."""
+    """Hide the memory and the environment of this process from other processes of the same user."""
     if sys.platform == "linux":
         _prctl(_PR_SET_DUMPABLE, 0)
 
@@ -127,13 +136,13 @@ def hide_environment() -> None:
 def _file_rules(folder: Path, read: Iterable[Path]) -> landlock.Ruleset:
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:
-        # Landlock binds only the thread that asks.
+        # Landlock confines only the thread that asks for it.
         raise OSError(f"{threads} threads run already")
     return landlock.Ruleset(read=[*list_python_folders(), *read], write=[folder])
 
 
 def _leave_network() -> None:
-    # Not even a loopback that is up. Ordinary users need a user namespace for it; some kernels forbid those.
+    # Even loopback is down there. Ordinary users need a user namespace, which some kernels forbid.
     flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
     _check(_libc().unshare(flags), "unshare")
 

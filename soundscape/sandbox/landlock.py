@@ -1,8 +1,8 @@
-"""Landlock: a process gives up the file system for good, but for the folders it names (landlock(7)).
+"""Landlock: a process gives up the file system for good, except for the folders it names (landlock(7)).
 
-Needs no privilege and a kernel from 5.13 on that was built and started with it; asked, not guessed: what a
-kernel lists of itself may be hidden in a container. The calls have no wrapper in the C library; their
-numbers are the same on every architecture, their structures are in linux/landlock.h.
+It needs no privilege, and a kernel from 5.13 on that was built and started with it. The kernel is asked by a
+system call, because its list of modules may be hidden in a container. The C library has no wrapper for the
+calls. Their numbers are the same on every architecture; their structures are in linux/landlock.h.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _, _REMOVE_FILE = (1 << bit for bi
 _MAKE_REG = 1 << 8
 _TRUNCATE = 1 << 14
 _READ = _READ_FILE | _READ_DIR
-# No folders, links, sockets or devices: plain files are all that is left behind.
+# Plain files only: no folders, links, sockets or devices.
 _WRITE = _READ | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
-# What a rule on something that is no folder may hold.
+# The rights that a rule on a file may have.
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 # Rights a kernel of this ABI knows: 13, then linking across folders, truncating, ioctl on devices.
 _RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
@@ -33,7 +33,7 @@ _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
 
 def abi() -> int:
-    """The version this kernel speaks; 0: none."""
+    """The ABI version of this kernel; 0 if it has no Landlock."""
     version: int = _libc().syscall(
         ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_CREATE_RULESET_VERSION)
     )
@@ -41,12 +41,21 @@ def abi() -> int:
 
 
 class Ruleset:
-    """What will be left. Made while the folders can still be opened; nothing is given up before `restrict`.
+    """The rules. They are made while the folders can still be opened, and hold from `restrict` on.
 
-    read: may be read. write: plain files in it may be read, made, changed and removed. What does not exist is
-    left out. Open descriptors keep what they could.
+    Open descriptors keep their rights.
 
-    Raises `OSError` where the kernel has no Landlock.
+    Parameters
+    ----------
+    read
+        Folders and files that may be read. Those that do not exist are skipped.
+    write
+        Folders in which plain files may be read, made, changed and removed.
+
+    Raises
+    ------
+    OSError
+        If the kernel has no Landlock.
     """
 
     def __init__(self, *, read: Iterable[Path], write: Iterable[Path]) -> None:
@@ -73,10 +82,10 @@ class Ruleset:
             raise
 
     def restrict(self) -> None:
-        """Leave this thread, and what it starts, only that. From ABI 4 on no TCP port may be bound or
-        connected to, from 6 on no signal reaches a process outside.
+        """Apply the rules to this thread and whatever it starts. Needs no_new_privs, or privileges.
 
-        Raises `OSError`. Needs no_new_privs, or privileges.
+        From ABI 4 on, no TCP port may be bound or connected to. From ABI 6 on, no signal reaches a process
+        outside. Raises `OSError` if the kernel refuses.
         """
         try:
             _call(_RESTRICT_SELF, ctypes.c_int(self._descriptor), ctypes.c_uint32(0))

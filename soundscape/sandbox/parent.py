@@ -1,4 +1,4 @@
-"""Analysis in a child process: pre-warmed, confined, killed when it must be, replaced when it dies."""
+"""The parent of an analysis child: starts it warm and confined, ends it when it must, and replaces it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MAX_FOLDER_FILES = 2_000
 WATCH_INTERVAL_S = 1.0
 END_TIMEOUT_S = 2.0
 STDERR_LINES = 20
-# The whole environment of a child: no key, no proxy, no path of ours.
+# The whole environment of a child: no keys, no proxies.
 INHERITED_VARIABLES = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
@@ -58,7 +58,15 @@ SINGLE_THREAD = dict.fromkeys(
 
 
 class Sandbox:
-    """One child process. Not for concurrent use: one file at a time."""
+    """One child process. It takes one file at a time.
+
+    Parameters
+    ----------
+    scratch_dir
+        Where the child gets its folder.
+    jobs_per_child
+        After so many files the child is replaced.
+    """
 
     def __init__(self, scratch_dir: Path, *, jobs_per_child: int = JOBS_PER_CHILD) -> None:
         self._scratch_dir = scratch_dir
@@ -76,13 +84,13 @@ class Sandbox:
 
     @property
     def needs_new_child(self) -> bool:
-        """Whether the next file needs a new child: there is none, it died, or it has heard its share."""
+        """Whether the next file needs a new child: there is none, it died, or it has done its share."""
         ended = self._process is None or self._process.returncode is not None
-        # Well before the kernel ends it: half of its processor time is more than any file is granted.
+        # Well before the kernel ends it: half of its processor time is more than any one file may use.
         return ended or self._jobs >= self._jobs_per_child or self._busy_s > LIFE_CPU_S / 2
 
     async def start(self) -> None:
-        """Start a child and wait until it is warm. Raises `AnalysisCrashed`; then no child is left."""
+        """Start a child and wait until it is warm. Raises `AnalysisCrashed` if it does not start."""
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._jobs = 0
@@ -92,7 +100,7 @@ class Sandbox:
         try:
             self._user, why_none = _choose_user()
             self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
-            # Not the child's own: it could put a link in the place of `out`, for the worker to follow.
+            # Not owned by the child: it could replace `out` by a link that the worker follows.
             self._folder.chmod(0o711)
             self._empty_folder()
             with theirs:
@@ -106,9 +114,9 @@ class Sandbox:
                     cwd=self._folder,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
-                    # Not ours: a child that a stranger has taken over would write lines into our log.
+                    # Not passed through: a child that a file has taken over would write into our log.
                     stderr=asyncio.subprocess.PIPE,
-                    # A session of its own: a Ctrl-C in the terminal is for the parent to handle.
+                    # A session of its own: Ctrl-C in the terminal is for the parent.
                     start_new_session=True,
                 )
             self._stderr_reader = asyncio.create_task(self._read_stderr(self._process.stderr))
@@ -120,19 +128,32 @@ class Sandbox:
             raise
 
     async def analyze(self, file: BinaryIO, *, wall_s: float, limits: Limits | None = None) -> Analysis:
-        """Analyse an open file.
+        """Analyse an open file. A child that died is replaced by the next call.
 
-        Raises `Refusal` when the recording is at fault, `AnalysisCrashed` when the child died, outlived
-        `wall_s` or filled its folder; a new child is there for the next call either way.
+        Parameters
+        ----------
+        file
+            Opened for reading only: the child gets its descriptor.
+        wall_s
+            Time limit in seconds.
+        limits
+            Which recordings are accepted.
+
+        Raises
+        ------
+        Refusal
+            If the recording cannot or may not be analysed.
+        AnalysisCrashed
+            If the child died, took longer than `wall_s`, or filled its folder.
         """
         return await self._send_request(file, {"limits": asdict(limits or Limits())}, wall_s)
 
     async def fingerprint(
         self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits
     ) -> Analysis:
-        """Only the fingerprint of the first `snippet_s` seconds, and how many there were, as `heard_s`.
+        """Fingerprint the first `snippet_s` seconds of an open file. Raises as `analyze` does.
 
-        Raises as `analyze` does.
+        The record holds `fingerprint` and `heard_s`, the seconds that there were.
         """
         return await self._send_request(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
 
@@ -157,7 +178,7 @@ class Sandbox:
             await self.stop()
             raise crashed from error
         except BaseException:
-            # Dead, hanging, cancelled half-way, or talking nonsense: the next file gets a new one.
+            # The child is dead, hangs, was cancelled half-way or sent nonsense: the next file gets a new one.
             await self.stop()
             raise
         finally:
@@ -166,12 +187,12 @@ class Sandbox:
                 watching.cancel()
 
     def clear(self) -> None:
-        """Remove what the latest analysis left; nothing where the child is gone, and its folder with it."""
+        """Remove the files of the latest analysis. If the child has ended, its folder is gone already."""
         if self._folder is not None:
             self._empty_folder()
 
     def _empty_folder(self) -> Path:
-        """Remove what is in the child's folder; returns the place for the next results."""
+        """Empty the child's folder. Returns the folder for the next results."""
         assert self._folder is not None
         out_dir = self._folder / "out"
         for left in self._folder.iterdir():
@@ -185,7 +206,7 @@ class Sandbox:
         return out_dir
 
     async def stop(self) -> None:
-        """End the child, whatever it is doing."""
+        """End the child."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -203,7 +224,7 @@ class Sandbox:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _read(self, timeout_s: float) -> dict[str, Any]:
-        """One line from the child. Raises `AnalysisCrashed` when it dies or takes longer."""
+        """Read one line from the child. Raises `AnalysisCrashed` if it dies or takes longer."""
         assert self._socket is not None
         loop = asyncio.get_running_loop()
         line = bytearray()
@@ -218,12 +239,12 @@ class Sandbox:
             raise AnalysisCrashed(
                 f"The analysis took longer than {timeout_s:.0f} s.",
                 code="analysis_timeout",
-                remedy="It is tried again.",
+                remedy="The recording is analysed again.",
             ) from error
         return answers.parse_line(line)
 
     async def _watch(self, out_dir: Path) -> None:
-        """End the child when it fills the disk: a kernel's limit on one file is none on their number."""
+        """End the child if it fills the disk: the kernel limits the size of a file, not their number."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             if _exceeds_disk_limit(out_dir.parent):
@@ -234,7 +255,7 @@ class Sandbox:
             self._process.kill()
 
     async def _read_stderr(self, errors: asyncio.StreamReader | None) -> None:
-        """Keep the last lines of what the child says on standard error; it may say any amount."""
+        """Keep the last lines of the child's standard error. It may write any amount."""
         assert errors is not None
         begun = b""
         while chunk := await errors.read(1 << 14):
@@ -245,43 +266,43 @@ class Sandbox:
             self._stderr_lines.append(begun.decode(errors="replace"))
 
     async def _crashed(self) -> AnalysisCrashed:
-        epitaph = await self._describe_end()
+        reason = await self._describe_end()
         if self._stderr_reader is not None:
             await asyncio.wait({self._stderr_reader}, timeout=END_TIMEOUT_S)
-        log.warning("analysis child ended", reason=epitaph, said=list(self._stderr_lines))
+        log.warning("analysis child ended", reason=reason, stderr=list(self._stderr_lines))
         if self._exceeded_disk:
             return AnalysisCrashed(
                 f"The analysis wrote more than {MAX_FOLDER_BYTES / 1e9:.1f} GB or {MAX_FOLDER_FILES} files.",
                 code="analysis_disk",
-                remedy="It is tried again.",
+                remedy="The recording is analysed again.",
             )
-        return AnalysisCrashed(epitaph, remedy="It is tried again.")
+        return AnalysisCrashed(reason, remedy="The recording is analysed again.")
 
     async def _describe_end(self) -> str:
-        """How the child that no longer answers came to its end."""
+        """Say how the child ended."""
         assert self._process is not None
         try:
             code = await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
         except TimeoutError:
-            return "The analysis child stopped talking."
+            return "The analysis child closed its connection."
         if code < 0:
             return f"The analysis child was ended by {signal.Signals(-code).name}."
         return f"The analysis child ended with status {code}."
 
 
 def _choose_user() -> tuple[int | None, str]:
-    """A user id for a child, or None and why."""
+    """Choose a user id for a child, or None and the reason."""
     if os.geteuid() != 0:
         return None, "the worker does not run as root"
     closed = find_closed_folder([*list_python_folders(), models_directory()])
     if closed is not None:
         return None, f"only root may enter {closed}"
-    # Children of one worker, and workers of one machine, hardly ever share one.
+    # At random, so that children hardly ever share one.
     return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
 
 
 def _exceeds_disk_limit(folder: Path) -> bool:
-    """Whether there lie too many files or bytes. It stops counting there: a child can make files for ever."""
+    """Whether a folder holds too many files or bytes. Counting stops there: files may never end."""
     size_bytes = 0
     entries = (Path(where) / name for where, folders, files in os.walk(folder) for name in (*folders, *files))
     for count, path in enumerate(entries, start=1):

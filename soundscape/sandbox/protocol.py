@@ -1,4 +1,4 @@
-"""What a child answers, taken apart: strangers' bytes have been through it, so its words are checked."""
+"""The answers of a child. It has read a stranger's file, so that every answer is checked."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ MAX_DEPTH = 32
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a child answered: the record as a plain dict, the folder with the files it names, and its peak
-    resident memory so far. The folder lasts until the sandbox's next `analyze`, `clear` or `stop`.
+    """The result of an analysis.
+
+    Attributes
+    ----------
+    record
+        The record as a plain dict.
+    folder
+        Holds the files that the record names, until the sandbox's next `analyze`, `clear` or `stop`.
+    max_rss_bytes
+        Peak resident memory of the child so far.
     """
 
     record: dict[str, Any]
@@ -27,7 +35,7 @@ class Analysis:
 
 
 def parse_line(line: bytes | bytearray) -> dict[str, Any]:
-    """One line of a child, as JSON. Raises `AnalysisCrashed` where it is no object."""
+    """Parse one line as a JSON object. Raises `AnalysisCrashed` if it is none."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -38,9 +46,19 @@ def parse_line(line: bytes | bytearray) -> dict[str, Any]:
 
 
 def parse_protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
-    """What a new child says holds it. Raises `AnalysisCrashed` for anything else.
+    """Parse the first answer of a new child.
 
-    why_no_user: why it was given no user id, or nothing.
+    Parameters
+    ----------
+    answer
+        The answer.
+    why_no_user
+        Why the child was given no user id; empty if it has one.
+
+    Raises
+    ------
+    AnalysisCrashed
+        If it is another answer.
     """
     match answer:
         case {"ready": {"on": list(on), "off": dict(off)}}:
@@ -51,12 +69,18 @@ def parse_protections(answer: dict[str, Any], *, why_no_user: str) -> Protection
 
 
 def parse_analysis(answer: dict[str, Any], folder: Path) -> Analysis:
-    """The answer as an analysis. Raises the `Refusal` in it, or `AnalysisCrashed` where it
-    is none.
+    """Parse the answer to a request.
+
+    Raises
+    ------
+    Refusal
+        The refusal in the answer.
+    AnalysisCrashed
+        If the child ran out of memory, or the answer is invalid.
     """
     match answer:
         case {"record": dict(record), "max_rss_bytes": int(max_rss_bytes)}:
-            _check_keepable(record)
+            _check_storable(record)
             return Analysis(record, folder, max_rss_bytes)
         case {
             "refusal": {"status": status, "message": str(message), "code": str(code), "remedy": str(remedy)}
@@ -65,13 +89,15 @@ def parse_analysis(answer: dict[str, Any], folder: Path) -> Analysis:
             raise kind(message, code=code, remedy=remedy)
         case {"crash": str(reason)}:
             raise AnalysisCrashed(
-                f"The analysis ended: {reason}.", code="analysis_out_of_memory", remedy="It is tried again."
+                f"The analysis ended: {reason}.",
+                code="analysis_out_of_memory",
+                remedy="The recording is analysed again.",
             )
     raise _invalid_answer()
 
 
-def _check_keepable(record: dict[str, Any]) -> None:
-    """Raises `AnalysisCrashed` for what Postgres cannot keep: NaN, infinities, NUL, half a character."""
+def _check_storable(record: dict[str, Any]) -> None:
+    """Raise `AnalysisCrashed` for what Postgres cannot store: NaN, infinities, NUL, half a character."""
     level: list[Any] = [record]
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
@@ -91,5 +117,5 @@ def _check_keepable(record: dict[str, Any]) -> None:
 
 def _invalid_answer() -> AnalysisCrashed:
     return AnalysisCrashed(
-        "The analysis child gave an answer that makes no sense.", remedy="It is tried again."
+        "The answer of the analysis child is invalid.", remedy="The recording is analysed again."
     )

@@ -153,5 +153,5 @@ def _is_name(value: Any) -> bool:
 
 def _strange(what: str) -> AnalysisCrashed:
     return AnalysisCrashed(
-        f"The analysis left {what}.", code="analysis_strange_files", remedy="It is tried again."
+        f"The analysis left {what}.", code="analysis_strange_files", remedy="The recording is analysed again."
     )

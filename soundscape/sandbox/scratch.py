@@ -1,4 +1,4 @@
-"""The worker's folder on disk: how much may lie in it at once, and what killed workers left beside it."""
+"""The worker's folder on disk: a budget for downloads, and the removal of folders of killed workers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,23 @@ log = structlog.get_logger(__name__)
 PREFIX = "soundscape-worker-"
 _NEW_PREFIX = "soundscape-new-"
 MIN_FREE_BYTES = 256 << 20
-"""What is left free of the disk, for everybody else and for results."""
+"""Free disk that is left for other programs and for results."""
 RETRY_S = 1.0
 MAX_WAIT_S = 300.0
 
 
 class Scratch:
-    """Downloads take their size from it before they begin, and wait for room rather than fail."""
+    """The disk budget of downloads.
+
+    Parameters
+    ----------
+    folder
+        The worker's folder.
+    budget_bytes
+        How much all downloads may take together.
+    min_free_bytes
+        How much of the disk stays free.
+    """
 
     def __init__(self, folder: Path, *, budget_bytes: int, min_free_bytes: int = MIN_FREE_BYTES) -> None:
         self.folder = folder
@@ -40,10 +50,14 @@ class Scratch:
 
     @asynccontextmanager
     async def reserve(self, size_bytes: int) -> AsyncIterator[None]:
-        """Room for `size_bytes`, waited for, and given back when the block ends.
+        """Reserve room for a download until the block ends, and wait for it if there is none.
 
-        What is larger than the whole budget waits until it is alone. Raises `OSError` after five minutes:
-        another worker may have more room.
+        A download that is larger than the whole budget waits until it is the only one.
+
+        Raises
+        ------
+        OSError
+            After five minutes: another worker may have more room.
         """
         deadline = asyncio.get_running_loop().time() + MAX_WAIT_S
         while not self._fits(size_bytes):
@@ -51,7 +65,7 @@ class Scratch:
                 # Its message may reach the owner of the recording: without the folder.
                 log.warning("a download found no room", problem=self.find_problem(), size_bytes=size_bytes)
                 raise OSError(errno.ENOSPC, f"no room for {size_bytes:,} bytes")
-            # Space on the disk is freed by others without a word.
+            # Other programs free disk space without notice.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), RETRY_S)
             self._freed.clear()
@@ -63,7 +77,7 @@ class Scratch:
             self._freed.set()
 
     def find_problem(self) -> str | None:
-        """Why no download can begin now, however small; None when one can."""
+        """Find out why no download can begin, however small. None if one can."""
         try:
             free_bytes = shutil.disk_usage(self.folder).free
         except OSError as error:
@@ -78,7 +92,7 @@ class Scratch:
         if self.find_problem() is not None:
             return False
         wanted_bytes = self._reserved_bytes + size_bytes
-        # What is reserved may be written already, and is then counted twice: that only makes it wait.
+        # Reserved bytes that are written already are counted twice: that only makes a download wait.
         if shutil.disk_usage(self.folder).free - wanted_bytes < self._floor_bytes:
             return False
         return self._reserved_bytes == 0 or wanted_bytes <= self.budget_bytes
@@ -86,9 +100,9 @@ class Scratch:
 
 @contextmanager
 def open_worker_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, removed when the block ends; those of workers that were killed go first.
+    """Make a folder in `parent` until the block ends. Folders of killed workers are removed first.
 
-    A living worker holds a lock on its folder, which the kernel gives back when it dies.
+    A worker holds a lock on its folder. The kernel releases it when the worker dies.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for found in sorted(parent.glob(PREFIX + "*")):
@@ -97,7 +111,7 @@ def open_worker_folder(parent: Path) -> Iterator[Path]:
     lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Under the name that others look for only once it is locked.
+        # It gets the name that other workers look for only once it is locked.
         folder = made.rename(parent / (PREFIX + made.name.removeprefix(_NEW_PREFIX)))
         try:
             yield folder
@@ -111,12 +125,12 @@ def _remove_if_stale(folder: Path) -> None:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return  # another user's, or gone, or no folder at all
+        return  # it is another user's, gone, or not a folder
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
             return
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        log.info("removing what a killed worker left", folder=str(folder))
+        log.info("removing the folder of a killed worker", folder=str(folder))
         shutil.rmtree(folder, ignore_errors=True)
     except BlockingIOError:
         return

@@ -1,10 +1,10 @@
-"""Which system calls an analysis child may make: everything that reads, writes and computes, nothing else.
+"""The system calls of an analysis child: those that read, write and compute.
 
-A classic BPF program for seccomp (seccomp(2), linux/seccomp.h), put together here because no wheel brings
-libseccomp. It refuses with EPERM what analysis never does and an intruder would: other processes, programs,
-sockets, signals, shared memory, other people's limits, file modes and owners, mounts, keys, and the calls
-that kernels have most often been broken through. Whatever is newer than the list answers ENOSYS, as an older
-kernel would.
+A classic BPF program for seccomp (seccomp(2), linux/seccomp.h). It is assembled here because there is no
+wheel of libseccomp. It refuses with EPERM what analysis never does and an intruder would: other processes,
+programs, sockets, signals, shared memory, limits of others, file modes and owners, mounts, keys, and the
+calls through which kernels have most often been attacked. Calls newer than the list answer ENOSYS, as an
+older kernel would.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
-    # sockets; the one to the worker is open already. One of a pair of datagrams could send to any path
+    # sockets; the one to the worker is open already. A datagram socket of a pair could send to any path
     "socket": (41, 198),
     "socketpair": (53, 199),
     "connect": (42, 203),
     "bind": (49, 200),
-    # memory that outlives the process, or that no limit counts, and messages to others
+    # memory that outlives the process or is counted by no limit, and messages to others
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "msgctl": (71, 187),
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
-    # what Landlock does not look at: modes, owners, times and attributes of files
+    # what Landlock does not cover: modes, owners, times and attributes of files
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "clock_adjtime": (305, 266),
     "adjtimex": (159, 171),
     "personality": (135, 92),
-    # other people's share of the processor
+    # the processor time of others
     "setpriority": (141, 140),
     "sched_setaffinity": (203, 122),
     "sched_setscheduler": (144, 119),
@@ -141,13 +141,13 @@ _CLONE, _CLONE3 = (56, 220), (435, 435)
 _TGKILL, _PRLIMIT64, _PRCTL = (234, 131), (302, 261), (157, 167)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _FCNTL, _IOCTL = (72, 25), (16, 29)
-# Who is sent a signal, and which, when a descriptor can be read: any of the same user may be named.
+# These name a process to be signalled when a descriptor becomes readable: any of the same user.
 _F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
 _FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
 
 
-def program(machine: str, pid: int) -> bytes:
-    """The filter for process `pid`, as an array of struct sock_filter."""
+def make_program(machine: str, pid: int) -> bytes:
+    """Make the filter for process `pid`, an array of struct sock_filter."""
     arch, _, column = _MACHINES[machine]
     refuse = _instruction(_RETURN, _RET_ERRNO | errno.EPERM)
     unknown = _instruction(_RETURN, _RET_ERRNO | errno.ENOSYS)
@@ -155,12 +155,12 @@ def program(machine: str, pid: int) -> bytes:
     lines = [
         _instruction(_LOAD, _ARCH),
         _instruction(_JUMP_EQUAL, arch, if_true=1),
-        # The same process speaking another architecture's numbers, as 32-bit calls do.
+        # Calls with the numbers of another architecture, for example 32-bit calls.
         _instruction(_RETURN, _RET_KILL_PROCESS),
         _instruction(_LOAD, _NUMBER),
         _instruction(_JUMP_AT_LEAST, _NEWEST_KNOWN + 1, if_false=1),
         unknown,
-        # The C library falls back to clone, whose flags a filter can read.
+        # The C library then uses clone, whose flags a filter can read.
         _instruction(_JUMP_EQUAL, _CLONE3[column], if_false=1),
         unknown,
     ]
@@ -180,7 +180,7 @@ def program(machine: str, pid: int) -> bytes:
             allow,
         ]
     for number, argument, values in (
-        # What `confine` has set for good: to end with the worker, and to be opaque to others of its user.
+        # What `confine` has set: the child ends with the worker and is hidden from others of its user.
         (_PRCTL[column], _FIRST_ARGUMENT, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)),
         (_FCNTL[column], _SECOND_ARGUMENT, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX)),
         (_IOCTL[column], _SECOND_ARGUMENT, (_FIOSETOWN, _SIOCSPGRP)),
@@ -196,14 +196,14 @@ def program(machine: str, pid: int) -> bytes:
 
 
 def install() -> None:
-    """Put the filter on every thread of this process, for good. Raises `OSError` where that is impossible.
+    """Install the filter on every thread of this process. Needs no_new_privs.
 
-    Needs no_new_privs.
+    This cannot be undone. Raises `OSError` if the kernel or the machine does not support it.
     """
     machine = platform.machine()
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no list of calls for {machine}")
-    code = program(machine, os.getpid())
+    code = make_program(machine, os.getpid())
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: the number of instructions and where they are.
     described = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))

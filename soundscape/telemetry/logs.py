@@ -1,8 +1,9 @@
-"""Logs: structlog, one JSON object a line with ECS field names, or readable lines on a terminal.
+"""Logs: one JSON object per line with ECS field names, or readable lines on a terminal.
 
-Field names are those of the Elastic Common Schema (https://www.elastic.co/docs/reference/ecs); `trace.id` is
-the job's, the same in every line about it and in its traces. What libraries log goes the same way. No secret
-is ever written: values given to `hide`, and whatever looks like a key, a token or a password, become ***.
+The field names are those of the Elastic Common Schema (https://www.elastic.co/docs/reference/ecs). `trace.id`
+is the job's: it is the same in every line about the job and in its traces. The log lines of libraries are
+treated in the same way. Secrets are never written. Values given to `hide`, and text that looks like a key, a
+token or a password, become ***.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ _ECS = {
     "code": "error.code",
     "exception": "error.stack_trace",
 }
-_LEAST_CHARS = 8
-"""Shorter values are no secrets, and hiding them would make holes in every line."""
-_MOST_CHARS = 32_000
-"""Of one value. Whoever can have text of his own logged, such as a file's tags, must not fill the disk."""
+_MIN_SECRET_CHARS = 8
+"""Shorter values are not secrets, and hiding them would spoil other text."""
+_MAX_VALUE_CHARS = 32_000
+"""Of one value. A stranger's text may be logged, for example a file's tags. It must not fill the disk."""
 _LOOKS_SECRET = re.compile(
-    # Every repetition has an end, so that a long line costs its length and not its square.
+    # Every repetition is bounded: the time is linear in the length of a line, not quadratic.
     r"(?P<kept>(?i:\bbearer\s{1,8}|\bauthorization\W{1,8}basic\s{1,8})"
     r"|(?i:[?&](?:token|apikey|access_token|refresh_token|secret)=)"
     r"|\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@\"']{0,200}:(?=[^\s/@\"']{1,500}@))"
@@ -51,11 +52,11 @@ _hidden_pattern: re.Pattern[str] | None = None
 
 
 def hide(values: Iterable[str | None]) -> None:
-    """Never write any of these from now on, in the whole process."""
+    """Hide these values in all logs of this process from now on."""
     global _hidden_pattern
     for value in values:
-        if value is not None and len(value) >= _LEAST_CHARS:
-            # As it is, and as it looks within a quoted text or a URL.
+        if value is not None and len(value) >= _MIN_SECRET_CHARS:
+            # As it is, and as it is written in a quoted text or a URL.
             _hidden.update((value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")))
     if _hidden:
         longest_first = sorted(_hidden, key=len, reverse=True)
@@ -63,7 +64,15 @@ def hide(values: Iterable[str | None]) -> None:
 
 
 def configure(*, level: str = "info", readable: bool | None = None) -> None:
-    """Set up logging to standard error. `readable` None: lines for people where that is a terminal."""
+    """Set up logging to standard error.
+
+    Parameters
+    ----------
+    level
+        Lowest level that is written.
+    readable
+        Lines for people instead of JSON. None: if standard error is a terminal.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     if readable is None:
         readable = sys.stderr.isatty()
@@ -71,15 +80,15 @@ def configure(*, level: str = "info", readable: bool | None = None) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _told,
+        _add_exception,
     ]
     renderers: list[Processor]
     if readable:
         # Not the pretty one, which prints the values of local variables.
         plain = structlog.dev.plain_traceback
-        renderers = [_cleaned, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+        renderers = [_clean_event, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     else:
-        renderers = [_to_ecs, _cleaned, structlog.processors.JSONRenderer()]
+        renderers = [_to_ecs, _clean_event, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -96,8 +105,8 @@ def configure(*, level: str = "info", readable: bool | None = None) -> None:
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
 
 
-def _told(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The exception in the words of ECS: its type, its message, its traceback without local variables."""
+def _add_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the exception by ECS: type, message, and traceback without local variables."""
     found = event.pop("exc_info", None)
     error = found if isinstance(found, BaseException) else None
     if found is True:
@@ -119,30 +128,30 @@ def _to_ecs(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     }
 
 
-def _cleaned(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {clean(str(name)): _without_secrets(value) for name, value in event.items()}
+def _clean_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {clean(str(name)): _clean_value(value) for name, value in event.items()}
 
 
-def _without_secrets(value: Any) -> Any:
+def _clean_value(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
-        return {clean(str(name)): _without_secrets(inner) for name, inner in value.items()}
+        return {clean(str(name)): _clean_value(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_without_secrets(inner) for inner in value]
+        return [_clean_value(inner) for inner in value]
     if isinstance(value, bytes):
         return clean(value.decode(errors="backslashreplace"))
     return clean(str(value))
 
 
 def clean(text: str) -> str:
-    """`text` with its secrets hidden, and no longer than a log can bear."""
+    """Hide the secrets in a text and limit its length."""
     if _hidden_pattern is not None:
         text = _hidden_pattern.sub(HIDDEN, text)
-    left_out = len(text) - 2 * _MOST_CHARS
-    # Looked through before it is cut, so that no half of a token is left at its end.
+    left_out = len(text) - 2 * _MAX_VALUE_CHARS
+    # Searched before it is cut: half a token at the end would not be recognised.
     text = _LOOKS_SECRET.sub(
-        lambda found: (found["kept"] or found["named"] or "") + HIDDEN, text[: 2 * _MOST_CHARS]
+        lambda found: (found["kept"] or found["named"] or "") + HIDDEN, text[: 2 * _MAX_VALUE_CHARS]
     )
-    left_out = max(left_out, 0) + len(text) - _MOST_CHARS
-    return f"{text[:_MOST_CHARS]}… and {left_out} characters more" if left_out > 0 else text
+    left_out = max(left_out, 0) + len(text) - _MAX_VALUE_CHARS
+    return f"{text[:_MAX_VALUE_CHARS]}… and {left_out} characters more" if left_out > 0 else text

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry, when an endpoint for them is configured; otherwise nothing happens here.
+"""Traces by OpenTelemetry. Without a configured endpoint nothing happens here.
 
-A trace's id is the job's `trace_id`, made with the job in the upload's own transaction: every attempt, by
-whichever worker, is a span of that one trace, and log lines carry the same id as `trace.id`.
+The id of a trace is the job's `trace_id`, made with the job in the transaction of the upload. Every attempt,
+of any worker, is a span of that trace. Log lines carry the same id as `trace.id`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ _provider: TracerProvider | None = None
 
 
 class Span(Protocol):
-    """As much of a span as is used here."""
+    """The part of a span that is used here."""
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Say something about it."""
+        """Set an attribute."""
 
 
 class _Untraced:
     def set_attribute(self, key: str, value: Any) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
 
 _UNTRACED = _Untraced()
 
 
 def configure(settings: Settings) -> None:
-    """Send traces to `settings.otlp_endpoint` from now on; without one, do nothing.
+    """Send traces to `settings.otlp_endpoint` from now on. Without one, do nothing.
 
-    Raises `SettingsError` when the packages for it are not installed.
+    Raises
+    ------
+    SettingsError
+        If the packages for it are not installed.
     """
     global _provider
     if settings.otlp_endpoint is None or _provider is not None:
@@ -57,13 +60,13 @@ def configure(settings: Settings) -> None:
         from opentelemetry.util.re import parse_env_headers
     except ImportError as error:
         raise SettingsError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT is set, and {error.name} is not installed.",
+            f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed.",
             code="telemetry_missing",
             remedy='Install it: pip install "soundscape[telemetry]", or leave the endpoint out.',
         ) from error
 
     class JobIds(RandomIdGenerator):
-        """A trace begun within a job is the job's."""
+        """Gives a trace that begins within a job the id of the job."""
 
         def generate_trace_id(self) -> int:
             return _trace_id.get() or super().generate_trace_id()
@@ -86,7 +89,7 @@ def configure(settings: Settings) -> None:
 
 
 async def shut_down() -> None:
-    """Send what is waiting, and trace no more."""
+    """Send the remaining spans and stop tracing."""
     global _provider
     if _provider is not None:
         ended, _provider = _provider, None
@@ -95,7 +98,7 @@ async def shut_down() -> None:
 
 @contextmanager
 def span(name: str, **attributes: Any) -> Iterator[Span]:
-    """A span under the one that is open; an exception that leaves the block is its error."""
+    """Open a span below the current one. An exception that leaves the block is its error."""
     if _provider is None:
         yield _UNTRACED
         return
@@ -106,8 +109,8 @@ def span(name: str, **attributes: Any) -> Iterator[Span]:
 
 @contextmanager
 def job_span(trace_id: str, job_id: int, audio_id: str, attempt: int) -> Iterator[Span]:
-    """The span of one attempt at a job: the first of its own in the job's trace."""
-    # An id that is none, of a project deployed by somebody else, gives a trace with an id of its own.
+    """Open the span of one attempt, in the trace of its job."""
+    # If the id is invalid, the trace gets an id of its own.
     number = int(trace_id, 16) if len(trace_id) == 32 and set(trace_id) <= set("0123456789abcdef") else None
     before = _trace_id.set(number)
     try:

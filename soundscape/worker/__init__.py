@@ -1,1 +1,1 @@
-"""The worker: woken by a doorbell or by itself, it claims jobs, listens, and writes what it heard."""
+"""The worker: claims jobs, runs them in child processes, and stores the results."""

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from soundscape.api import keyring as keyring_module
 from soundscape.api.access import SignedIn
 from soundscape.api.app import build
-from soundscape.api.keyring import Keyring, keys_in
-from soundscape.api.rates import neighbourhood
+from soundscape.api.keyring import Keyring, read_keys
+from soundscape.api.rates import group_address
 from soundscape.api.serve import listen
 from soundscape.api.serve import serving as serving_app
 from soundscape.api.tokens import NotSignedIn, Tokens
@@ -54,7 +54,7 @@ def jwk(private: Any, kid: str, **more: Any) -> dict[str, Any]:
 
 KEYS = [jwk(EC_KEY, "ec", alg="ES256"), jwk(RSA_KEY, "rsa", alg="RS256")]
 
-KEYS_READ = keys_in({"keys": KEYS})
+KEYS_READ = read_keys({"keys": KEYS})
 
 
 def claims(**changed: Any) -> dict[str, Any]:
@@ -239,10 +239,10 @@ async def test_one_look_for_unknown_ids(monkeypatch: pytest.MonkeyPatch) -> None
         jwks.keys.append(jwk(STRANGE_KEY, "new", alg="ES256"))
         with pytest.raises(NotSignedIn):  # fetched a moment ago
             await tokens.verify(token(key=STRANGE_KEY, kid="new"))
-        monkeypatch.setattr(keyring_module, "UNKNOWN_EVERY_S", 0.0)
+        monkeypatch.setattr(keyring_module, "UNKNOWN_ID_INTERVAL_S", 0.0)
         assert (await tokens.verify(token(key=STRANGE_KEY, kid="new"))).user_id == USER
         assert len(service.requests) == 2
-        monkeypatch.setattr(keyring_module, "UNKNOWN_EVERY_S", 30.0)
+        monkeypatch.setattr(keyring_module, "UNKNOWN_ID_INTERVAL_S", 30.0)
         flood = [tokens.verify(token(key=STRANGE_KEY, kid=f"k{n}")) for n in range(100)]
         assert all(isinstance(e, NotSignedIn) for e in await asyncio.gather(*flood, return_exceptions=True))
         assert len(service.requests) == 2
@@ -270,10 +270,10 @@ async def test_old_keys_outlive_a_failing_fetch(monkeypatch: pytest.MonkeyPatch,
             await tokens.verify(token())
         assert (early.value.status, early.value.code) == (503, "signing_keys_unreachable")
         jwks.answer = None
-        monkeypatch.setattr(keyring_module, "FAILED_EVERY_S", 0.0)
+        monkeypatch.setattr(keyring_module, "RETRY_INTERVAL_S", 0.0)
         await tokens.verify(token())
         jwks.answer = answer
-        monkeypatch.setattr(keyring_module, "FRESH_S", 0.0)
+        monkeypatch.setattr(keyring_module, "CACHED_S", 0.0)
         await tokens.verify(token())
         assert len(service.requests) == 3
         assert {request.path for request in service.requests} == {"/auth/v1/.well-known/jwks.json"}
@@ -284,8 +284,8 @@ async def test_a_key_that_was_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None
     async with verifier(jwks) as (tokens, _):
         await tokens.verify(token())
         jwks.keys = []
-        monkeypatch.setattr(keyring_module, "FRESH_S", 0.0)
-        monkeypatch.setattr(keyring_module, "FAILED_EVERY_S", 0.0)
+        monkeypatch.setattr(keyring_module, "CACHED_S", 0.0)
+        monkeypatch.setattr(keyring_module, "RETRY_INTERVAL_S", 0.0)
         with pytest.raises(NotSignedIn):
             await tokens.verify(token())
 
@@ -306,7 +306,7 @@ async def test_a_key_that_was_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )  # fmt: skip
 def test_keys_that_are_left_out(entry: Any) -> None:
-    assert set(keys_in({"keys": [entry, *KEYS]})) == {"ec", "rsa"}
+    assert set(read_keys({"keys": [entry, *KEYS]})) == {"ec", "rsa"}
 
 
 JWK_FIELDS = st.dictionaries(
@@ -321,9 +321,9 @@ JWK_FIELDS = st.dictionaries(
 def test_keys_of_any_kind(document: Any, key: dict[str, Any], changed: dict[str, Any]) -> None:
     """A JWKS that is wrong somewhere loses that key, not the others, and not the worker."""
     with suppress(ValueError):
-        assert isinstance(keys_in(document), dict)
+        assert isinstance(read_keys(document), dict)
     broken = {name: value for name, value in (key | {"kid": "x"} | changed).items() if value is not None}
-    assert set(keys_in({"keys": [broken, *KEYS]})) >= {"ec", "rsa"}
+    assert set(read_keys({"keys": [broken, *KEYS]})) >= {"ec", "rsa"}
 
 
 # -- the route ----------------------------------------------------------------------------------------------
@@ -455,7 +455,7 @@ async def test_for_whom_a_proxy_asks(trusted: tuple[str, ...], seen: str) -> Non
     ],
 )
 def test_what_counts_as_one_address(address: str | None, counted: str) -> None:
-    assert neighbourhood(address) == counted
+    assert group_address(address) == counted
 
 
 async def test_browsers_from_elsewhere() -> None:

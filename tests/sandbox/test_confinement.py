@@ -419,7 +419,7 @@ def test_the_numbers_are_the_kernels(machine: str, header: str) -> None:
 def test_a_program_is_whole() -> None:
     """Every instruction has eight bytes, every jump lands inside, and the last one returns."""
     for machine in ("x86_64", "aarch64"):
-        code = seccomp.program(machine, 1234)
+        code = seccomp.make_program(machine, 1234)
         count, rest = divmod(len(code), 8)
         assert rest == 0
         assert count < 4096

@@ -1,4 +1,4 @@
-"""Fingerprints: recognise a recording by its sound, in noise, re-encoded, cut, or played too fast.
+"""Fingerprints: find a recording again by its sound, in noise, re-encoded, cut, or played too fast.
 
     fingerprinter = Fingerprinter()
     fingerprinter.push(S)                       # batches of the shared spectrum
@@ -7,9 +7,9 @@
     index.add("first", fingerprint)
     find_matches(query, index).matches
 
-`peaks` finds them, `keys` makes the terms of an inverted index of them, `index` is such an index in
-memory, `verify` and `score` judge its candidates, `code` is the binary form; `exact` and `acoustid` are the
-identities beside it.
+The chain is index → candidate → match. `peaks` finds the peaks of a sound, `keys` makes the terms of an
+inverted index from them, and `index` finds candidates. `verify` and `score` decide which candidates are
+matches. `code` is the binary form. `exact` and `acoustid` are two other identities of a recording.
 """
 
 from .acoustid import AcoustId, AcoustIdMeter

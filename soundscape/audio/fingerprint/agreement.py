@@ -1,7 +1,7 @@
-"""The compiled loops of verification: stored peaks looked up in the bits of a query.
+"""The compiled loops of verification: stored peaks are looked up in the bits of a query.
 
-A stored peak at frame f and cell c agrees at (lag, tempo) where bit c of the query's frame
-round((f - lag) / tempo) is set. Frames outside the query count neither for nor against.
+A stored peak at frame f and cell c agrees at (lag, tempo) if bit c of the query's frame
+round((f - lag) / tempo) is set. Peaks outside the query are not counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def set_bits(frames: Frames, cells: Frames, bits: Bits) -> None:
 
 @compiled()
 def count_agreeing(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float) -> tuple[int, int]:
-    """(n, k): peaks inside the query, and those that agree."""
+    """Count the peaks inside the query, n, and those that agree, k."""
     n = 0
     k = 0
     for i in range(frames.shape[0]):
@@ -46,7 +46,7 @@ def count_agreeing(frames: Frames, cells: Frames, bits: Bits, lag: float, tempo:
 def mark_agreeing(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float
 ) -> npt.NDArray[np.int8]:
-    """Per peak: 1 agrees, 0 does not, -1 outside the query."""
+    """Mark each peak: 1 agrees, 0 does not, -1 is outside the query."""
     found = np.full(frames.shape[0], -1, np.int8)
     for i in range(frames.shape[0]):
         t = int(np.floor((frames[i] - lag) / tempo + 0.5))
@@ -60,7 +60,7 @@ def mark_agreeing(
 def measure_rates_at_lags(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
 ) -> npt.NDArray[np.float64]:
-    """Rate of agreement that many frames away, with one hit and one miss added to each."""
+    """Measure the rate of agreement that many frames away. One hit and one miss are added to each."""
     rates = np.empty(away.shape[0])
     for a in range(away.shape[0]):
         n, k = count_agreeing(frames, cells, bits, lag + away[a], tempo)
@@ -72,7 +72,7 @@ def measure_rates_at_lags(
 def measure_rates_at_pitches(
     frames: Frames, cells: Frames, bits: Bits, lag: float, tempo: float, away: Frames
 ) -> npt.NDArray[np.float64]:
-    """Rate of agreement at the right times and that many cells away, one hit and one miss added to each."""
+    """Measure the rate of agreement that many cells away. One hit and one miss are added to each."""
     n = np.full(away.shape[0], 2.0)
     k = np.ones(away.shape[0])
     for i in range(frames.shape[0]):
@@ -102,18 +102,18 @@ def fit_alignment(
     lag_steps: int,
     reluctance: float,
 ) -> tuple[float, float]:
-    """Lag and tempo with the most agreement within `reach` frames of the query's frame `middle`.
+    """Find the lag and tempo with the most agreement within `reach` frames of the query's frame `middle`.
 
-    Tempos are tried in steps around `tempo`, each with whole-frame shifts of where `middle` falls; from
-    the given values outwards, so that of equals the nearest stands. Another tempo than the given one counts
-    for that part less, `reluctance`: or chance would bend every short match.
+    Tempos are tried in steps around `tempo`, each with whole-frame shifts of `middle`. They are tried from
+    the given values outwards, so that among equals the nearest one is kept. The agreement at another tempo
+    counts less, by the share `reluctance`. Otherwise chance would bend every short match.
     """
     anchor = lag + middle * tempo
     low = np.searchsorted(frames, anchor - reach - lag_steps)
     high = np.searchsorted(frames, anchor + reach + lag_steps + 1)
     frames = frames[low:high]
     cells = cells[low:high]
-    most = -1.0
+    best_worth = -1.0
     best_lag = lag
     best_tempo = tempo
     for s in range(2 * tempo_steps + 1):
@@ -122,8 +122,8 @@ def fit_alignment(
             shifted = anchor + ((d + 1) // 2 if d % 2 else -(d // 2)) - middle * tried
             _, k = count_agreeing(frames, cells, bits, shifted, tried)
             worth = float(k) if s == 0 else (1.0 - reluctance) * k
-            if worth > most:
-                most = worth
+            if worth > best_worth:
+                best_worth = worth
                 best_lag = shifted
                 best_tempo = tried
     return best_lag, best_tempo
@@ -131,7 +131,7 @@ def fit_alignment(
 
 @compiled()
 def find_heaviest_run(gain: npt.NDArray[np.float64]) -> tuple[int, int]:
-    """Both ends, included, of the contiguous run with the greatest sum (Kadane)."""
+    """Find the contiguous run with the greatest sum (Kadane). Returns its first and last index."""
     best = -1e300
     low = high = start = 0
     total = 0.0

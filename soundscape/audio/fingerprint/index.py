@@ -1,8 +1,8 @@
-"""The inverted index in memory: key → (recording, frame).
+"""The inverted index: key → (recording, frame).
 
-`Candidates` is the seam between finding and verifying. Whatever can count, for each recording and
-offset, how many of a query's keys it holds there (this module, or a table in Postgres with one row per
-key) may stand behind `match`; verification needs only the stored fingerprints of the few best.
+`Index` is the interface between finding and verifying candidates. An index counts, for each recording and
+offset, how many keys of a query it holds there. `MemoryIndex` is one; a table in Postgres is another.
+Verification needs only the stored fingerprints of the few best candidates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .code import Fingerprint
 from .keys import KEY_SPACE, Keys, make_stored_keys
 
 LAG_STEP_FRAMES = 2
-"""Offsets are counted in steps of two frames; a candidate's count adds one neighbouring step."""
+"""Offsets are counted in steps of two frames. A candidate's count includes one neighbouring step."""
 
 _LAG_BIAS = 1 << 30
 _RECORDING_SHIFT = 32
@@ -28,11 +28,20 @@ _RECORDING_SHIFT = 32
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recording that holds `pairs` of the query's keys at one offset.
+    """A recording that may contain the query.
 
-    `lag_frames` is where the query's first frame would lie in the recording, right within two frames.
-    `asked` is how many keys were looked up, and `among` how many the index holds: the more, the likelier that
-    some agree by chance.
+    Attributes
+    ----------
+    recording_id
+        As given to the index.
+    lag_frames
+        Where the query's first frame is in the recording, correct within two frames.
+    pairs
+        How many of the query's keys the recording holds at this offset.
+    asked
+        How many keys were looked up.
+    among
+        How many keys the index holds. The more, the likelier it is that some agree by chance.
     """
 
     recording_id: str
@@ -43,20 +52,20 @@ class Candidate:
 
 
 class Index(Protocol):
-    """Where candidates and the stored fingerprints come from."""
+    """Where candidates and their fingerprints come from."""
 
     def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
-        """The `limit` best (recording, offset) by number of keys held, best first."""
+        """Find the `limit` recordings and offsets that hold the most keys, best first."""
 
     def read_fingerprint(self, recording_id: str) -> Fingerprint:
-        """The stored fingerprint of a candidate."""
+        """Read the fingerprint of a candidate."""
 
 
 class MemoryIndex:
-    """Fingerprints by id, with their keys inverted.
+    """An index in memory, for tests and small libraries.
 
-    The inverted lists are rebuilt by the first query after a change: adding many, then asking many
-    times is cheap; adding one between every two questions is not what this class is for.
+    The first query after a change rebuilds the inverted lists. So add many recordings before many queries,
+    not one between every two.
     """
 
     def __init__(self) -> None:
@@ -77,23 +86,23 @@ class MemoryIndex:
         return iter(self._fingerprints)
 
     def add(self, recording_id: str, fingerprint: Fingerprint) -> None:
-        """Put a recording in, replacing what was there under the same id."""
+        """Add a recording. It replaces one with the same id."""
         self._fingerprints[recording_id] = fingerprint
         self._keys[recording_id] = make_stored_keys(fingerprint)
         self._order = None
 
     def remove(self, recording_id: str) -> None:
-        """Take a recording out. Raises KeyError where it is not in."""
+        """Remove a recording. Raises KeyError if it is not in the index."""
         del self._fingerprints[recording_id]
         del self._keys[recording_id]
         self._order = None
 
     def read_fingerprint(self, recording_id: str) -> Fingerprint:
-        """The fingerprint stored under an id. Raises KeyError where there is none."""
+        """Read the fingerprint of a recording. Raises KeyError if it is not in the index."""
         return self._fingerprints[recording_id]
 
     def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
-        """The `limit` best (recording, offset) by number of keys held, best first."""
+        """Find the `limit` recordings and offsets that hold the most keys, best first."""
         order = self._build()
         codes = _collect(keys.values, keys.frames, self._starts, self._recordings, self._frames)
         codes.sort()
@@ -130,7 +139,7 @@ class MemoryIndex:
 
 
 def drop_near_offsets(best_first: Iterable[Candidate], limit: int) -> list[Candidate]:
-    """The first `limit` of them, without those within two steps of a better offset of the same recording."""
+    """Keep the first `limit` candidates. Drops those within two steps of a better one of a recording."""
     found: list[Candidate] = []
     taken: dict[str, list[int]] = {}
     for candidate in best_first:
@@ -145,7 +154,7 @@ def drop_near_offsets(best_first: Iterable[Candidate], limit: int) -> list[Candi
 
 
 def _lag(place: int) -> int:
-    """The middle of a step of offsets, in frames."""
+    """The middle of an offset step, in frames."""
     steps = place & ((1 << _RECORDING_SHIFT) - 1)
     return steps * LAG_STEP_FRAMES - _LAG_BIAS + LAG_STEP_FRAMES - 1
 
@@ -158,7 +167,7 @@ def _collect(
     recordings: npt.NDArray[np.int32],
     stored_frames: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.int64]:
-    """One code per key held: recording in the high half, biased lag step in the low half."""
+    """One code per key that is held: the recording in the high half, the biased lag step in the low half."""
     total = 0
     for i in range(values.shape[0]):
         total += starts[values[i] + 1] - starts[values[i]]
@@ -174,7 +183,7 @@ def _collect(
 
 @compiled()
 def _count(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Runs of sorted codes, each with its own count and its successor's, where two or more."""
+    """Count equal codes, together with those one step higher. Counts below two are left out."""
     places = np.empty(codes.shape[0], np.int64)
     counts = np.empty(codes.shape[0], np.int32)
     n = 0

@@ -1,9 +1,9 @@
 """Keys: pairs of strong peaks as small integers, the terms of the inverted index.
 
-A key says: a peak in this cell of the warped frequency axis, then one in that cell, so many frames
-later. It has 22 bits and fits Postgres' `integer`. The stored side is sparse (rank under 3, three
-partners a peak, at most 30 keys a second); the query asks densely, because noise adds and removes
-peaks, and a query is short.
+A key stands for a peak in one cell of the warped frequency axis, and a second one in another cell, so many
+frames later. It has 22 bits and fits Postgres' `integer`. Stored keys are sparse: ranks under 3, three
+partners per peak, at most 30 keys per second. A query has more of them, because it is short, and because
+noise adds and removes peaks.
 """
 
 from __future__ import annotations
@@ -30,12 +30,20 @@ QUERY_RANKS = 6
 QUERY_PARTNERS = 8
 MAX_KEYS_PER_SECOND = 30
 LONG_QUERY_S = 120.0
-"""A query longer than this asks with the sparse keys of the stored side: it has enough of them."""
+"""A query longer than this uses the sparse keys of the stored side: they suffice."""
 
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """`values` int32, shape (n,), and `frames` int32, shape (n,): the frame of each pair's first peak."""
+    """Keys of a sound.
+
+    Attributes
+    ----------
+    values
+        int32, shape (n,): the keys.
+    frames
+        int32, shape (n,): the frame of each pair's first peak.
+    """
 
     values: npt.NDArray[np.int32]
     frames: npt.NDArray[np.int32]
@@ -45,14 +53,14 @@ class Keys:
 
 
 def pitch_to_cell(pitches: npt.NDArray[np.integer | np.floating]) -> npt.NDArray[np.int32]:
-    """Pitch → cell of the warped axis, 0 to CELLS - 1; -1 outside the axis."""
+    """Convert a pitch to its cell of the warped axis: 0 to CELLS - 1, or -1 outside the axis."""
     cells = np.floor((np.asarray(pitches, np.float64) - LOWEST_PITCH) / PITCH_STEPS).astype(np.int32)
     cells[(cells < 0) | (cells >= CELLS)] = -1
     return cells
 
 
 def make_stored_keys(fingerprint: Fingerprint) -> Keys:
-    """The keys to put into an index: at most 30 in any second of the recording, strongest first."""
+    """Make the keys that an index stores: at most 30 per second of the recording, the strongest."""
     chosen = fingerprint.ranks < STORED_RANKS
     values, frames = _pairs(
         fingerprint.frames[chosen],
@@ -65,10 +73,15 @@ def make_stored_keys(fingerprint: Fingerprint) -> Keys:
 
 
 def make_query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
-    """The keys to ask an index for, as if the query had been played at 1/`speed` of its speed.
+    """Make the keys that are looked up in an index.
 
-    A recording played `speed` times too fast has its frequencies multiplied and its times divided by
-    it; here both are undone on the peaks, which costs nothing next to resampling.
+    Parameters
+    ----------
+    fingerprint
+        The query.
+    speed
+        How many times too fast the query is played. Its frequencies are then multiplied by `speed` and its
+        times divided by it. Both are undone on the peaks, which costs little compared with resampling.
     """
     long = fingerprint.duration_s > LONG_QUERY_S
     chosen = fingerprint.ranks < (STORED_RANKS if long else QUERY_RANKS)
@@ -81,7 +94,7 @@ def make_query_keys(fingerprint: Fingerprint, *, speed: float = 1.0) -> Keys:
 def undo_speed(
     frames: npt.NDArray[np.int32], pitches: npt.NDArray[np.uint16], speed: float
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Peaks at their times and pitches before a change of speed."""
+    """Move peaks to their times and pitches before a change of speed."""
     if speed == 1.0:
         return frames, pitches.astype(np.float64)
     return (
@@ -124,7 +137,7 @@ def _pair(
     starts: npt.NDArray[np.int32],
     weakness: npt.NDArray[np.uint8],
 ) -> int:
-    """Pair each peak with the `partners` best-ranked of those 2 to 63 frames later, nearer ones first."""
+    """Pair each peak with the `partners` best-ranked peaks 2 to 63 frames later, nearer ones first."""
     n = 0
     best = np.empty(partners, np.int64)
     for i in range(frames.shape[0]):

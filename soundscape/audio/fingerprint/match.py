@@ -1,4 +1,4 @@
-"""Matching: which known recordings does this sound come from, where, and how fast?"""
+"""Matching: which recordings a sound comes from, at which offset, and how fast it is played."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .score import THRESHOLD, estimate_probability
 from .verify import Evidence, make_screen, verify
 
 SPEEDS = (1.0, 0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04)
-"""Playing speeds tried: those after 1.0 only where that finds nothing, or nothing at nearly that speed."""
+"""Speeds to try. Those after 1.0 are tried only if 1.0 finds nothing, or nothing at nearly that speed."""
 HALF_SPEED_STEP = 0.004
 
 MAX_CANDIDATES = 16
 MIN_PEAKS = 20
 MIN_NOTES = 5.0
-"""How many equally frequent cells a sound's peaks must be worth; a sine in noise is worth under 4."""
+"""How many equally frequent cells a sound's peaks must equal. A sine in noise equals fewer than 4."""
 MOSTLY_SHARE = 0.7
-"""Share of a recording from which a span counts as most of it."""
+"""A span of at least this share of a recording counts as most of it."""
 MIN_SCORE_SHARE = 0.6
-"""Another offset is reported where its score is at least this part of the best one's."""
+"""Another offset is reported if its score is at least this share of the best one."""
 
 
 class Verdict(StrEnum):
@@ -139,7 +139,7 @@ def find_matches(
 
 
 def has_enough_content(query: Fingerprint) -> bool:
-    """Whether a sound has peaks enough, on notes enough, to be told from others at all."""
+    """Whether a sound has enough peaks, on enough different notes, to be told apart from others."""
     strong = query.pitches[query.ranks < STORED_RANKS]
     if strong.shape[0] < MIN_PEAKS:
         return False
@@ -177,7 +177,7 @@ def _make_match(
 
 
 def _merge_offsets(matches: list[Match]) -> Match:
-    """The best of one recording's matches, carrying the offsets of those nearly as good."""
+    """Merge the matches of one recording: the best one, with the offsets of those nearly as good."""
     matches = sorted(matches, key=lambda match: -match.score)
     best = matches[0]
     others: list[float] = []

@@ -1,10 +1,10 @@
 """Spectral peaks: what a fingerprint keeps of a sound.
 
-A peak is a local maximum of the shared magnitude spectrum that no neighbour within 6 frames and 8 bins
-exceeds by more than 6 dB. Peaks are ranked by magnitude among those of their own band in the second
-before and the second after, so that a quiet passage, a low-passed copy and a tilted spectrum keep as
-many as a loud one. Everything downstream selects by rank alone: the strongest few make the keys of the
-inverted index, all that are kept verify a candidate.
+A peak is a local maximum of the shared magnitude spectrum. No neighbour within 6 frames and 8 bins exceeds it
+by more than 6 dB. Peaks are ranked by magnitude among those of their band in the second before and the second
+after. So a quiet passage, a low-passed copy and a tilted spectrum keep as many peaks as a loud one. All later
+steps select by rank: the strongest few make the keys of the inverted index, all kept peaks verify a
+candidate.
 
 The idea of constellations of peaks is A. Wang, "An industrial-strength audio search algorithm",
 ISMIR 2003.
@@ -28,7 +28,7 @@ HIGHEST_BIN = 511
 NEIGHBOUR_FRAMES = 6
 NEIGHBOUR_BINS = 8
 NEIGHBOUR_RATIO = 2.0
-"""A peak falls to a neighbour this many times (6 dB) stronger."""
+"""A maximum is no peak if a neighbour is this many times (6 dB) stronger."""
 
 RANK_FRAMES = 43
 """A peak is ranked among those of its band at most this many frames (1 s) away."""
@@ -42,10 +42,10 @@ BAND_PITCHES = 44 * PITCH_STEPS
 """Six bands of equal width on the warped axis, counted from LOWEST_BIN."""
 
 RANKS_KEPT = 20
-"""Per band and 2 s: 60 peaks a second where there is that much to hear."""
+"""Per band and 2 s: up to 60 peaks per second."""
 
 FLOOR = 0.016
-"""Magnitude under which nothing is a peak: 90 dB below a full-scale sine under a 2048 Hann window."""
+"""Minimum magnitude of a peak: 90 dB below a full-scale sine under a 2048 Hann window."""
 
 _ROWS = 16  # ring of frames; a power of two that holds 2 * NEIGHBOUR_FRAMES + 1
 _WIDTH = HIGHEST_BIN - LOWEST_BIN + 1
@@ -54,7 +54,7 @@ _Float32s = npt.NDArray[np.float32]
 
 
 def bin_to_pitch(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Fractional bin → pitch on the warped axis: linear below about 1.3 kHz, logarithmic above.
+    """Convert a fractional bin to a pitch on the warped axis: linear below about 1.3 kHz, logarithmic above.
 
     asinh(0.008 · bin) / 0.008 cells, PITCH_STEPS units to a cell. The error of a peak's position is
     constant in bins at low frequencies and grows with the frequency under a change of speed; the warp
@@ -66,7 +66,7 @@ def bin_to_pitch(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def pitch_to_bin(pitch: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Inverse of `bin_to_pitch`."""
+    """Convert a pitch to a fractional bin: the inverse of `bin_to_pitch`."""
     return np.asarray(np.sinh(np.asarray(pitch, np.float64) / PITCH_STEPS * PITCH_WARP) / PITCH_WARP)
 
 
@@ -218,7 +218,7 @@ class Fingerprinter:
         self._kept: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
 
     def push(self, S: _Float32s) -> None:
-        """Take magnitudes S, float32, shape (frames, 1025)."""
+        """Push magnitudes S, float32, shape (frames, 1025)."""
         if S.ndim != 2 or S.shape[1] != 1025:
             raise ValueError(f"S must have shape (frames, 1025), not {S.shape}")
         for first in range(0, S.shape[0], 2048):
@@ -226,7 +226,7 @@ class Fingerprinter:
         self._rank(self._frames_seen - NEIGHBOUR_FRAMES - RANK_FRAMES - 1)
 
     def result(self) -> Fingerprint:
-        """The fingerprint of everything pushed so far; pushing more afterwards is an error."""
+        """The fingerprint of everything that was pushed. Nothing may be pushed afterwards."""
         frame_count = self._frames_seen
         self._find(np.zeros((NEIGHBOUR_FRAMES, 1025), np.float32))
         self._rank(self._frames_seen)

@@ -1,12 +1,12 @@
 """From evidence to a probability that the match is real.
 
-A logistic regression on four numbers: the pairs counted, their share of what was looked up, the harshest of
-the tails, and that against wrong pitches. It was fitted by `benchmarks/fingerprint.py fit` on recordings and
-sounds that share nothing with those of the published tables, and is frozen here with its version: a
-probability stored today means the same tomorrow.
+A logistic regression on four numbers: the pairs counted, their share of the keys looked up, the harshest of
+the tails, and the tail against wrong pitches. `benchmarks/fingerprint.py fit` fitted it on recordings and
+sounds that share nothing with those of the published tables. It is frozen here with its version: a
+probability that is stored today means the same tomorrow.
 
-The chance that something foreign agrees so well grows with what the query is compared with. In an index of
-more than `AMONG_KEYS` keys, the odds are divided by how many times more there are: Bonferroni's correction.
+The larger the index, the likelier it is that a foreign sound agrees so well. In an index of more than
+`AMONG_KEYS` keys, the odds are divided by how many times more keys it holds (Bonferroni's correction).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ CALIBRATION = "2"
 """Version of the weights below. Change it whenever they change."""
 
 THRESHOLD = 0.7
-"""Probability from which a match is claimed: at most 1 foreign query in 1,000, however large the index."""
+"""Minimum probability of a match: at most 1 foreign query in 1,000, however large the index."""
 
 AMONG_KEYS = 1_420_000
-"""What the index of the fit held: 2,000 sounds, 17 hours."""
+"""Keys of the index of the fit: 2,000 sounds, 17 hours."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Logistic:
     weights: tuple[float, ...]
 
     def probability(self, features: tuple[float, ...], *, odds: float = 1.0) -> float:
-        """Probability for one row of features, its odds multiplied by `odds`."""
+        """The probability for one row of features, with its odds multiplied by `odds`."""
         z = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True)) + math.log(odds)
         return 1.0 / (1.0 + math.exp(-min(max(z, -60.0), 60.0)))
 
@@ -44,7 +44,7 @@ FITTED = Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705))
 
 
 def make_features(candidate: Candidate, evidence: Evidence) -> tuple[float, float, float, float]:
-    """ln(1 + pairs), ln of their share of the keys asked, ln(1 + tail), ln(1 + pitch tail)."""
+    """Make ln(1 + pairs), ln of their share of the keys looked up, ln(1 + tail), ln(1 + pitch tail)."""
     return (
         math.log1p(candidate.pairs),
         math.log((1 + candidate.pairs) / max(candidate.asked, 1)),
@@ -54,7 +54,7 @@ def make_features(candidate: Candidate, evidence: Evidence) -> tuple[float, floa
 
 
 def estimate_probability(candidate: Candidate, evidence: Evidence) -> float:
-    """Calibrated probability that a candidate with this evidence is a true match."""
+    """Estimate the calibrated probability that a candidate with this evidence is a true match."""
     return FITTED.probability(
         make_features(candidate, evidence), odds=min(1.0, AMONG_KEYS / max(candidate.among, 1))
     )

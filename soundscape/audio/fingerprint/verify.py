@@ -1,17 +1,18 @@
-"""Verification: do the stored peaks lie where a candidate's offset says, and could that be chance?
+"""Verification: are the stored peaks where a candidate's offset says, and could that be chance?
 
-For a lag and a tempo, `n` stored peaks fall inside the query and `k` of them have a query peak within one
-frame and one cell. Under chance k is binomial. What chance is, each pair of recordings says itself, by
-the rate at which the same peaks agree where they should not:
+For a lag and a tempo, `n` stored peaks are inside the query, and `k` of them have a query peak within one
+frame and one cell. By chance, k is binomial. The rate of chance is measured on each pair of recordings: how
+often the same peaks agree where they should not.
 
-* at wrong lags, 8 to 66 frames away, the right pitches kept: what steady tones and repetitions give;
-* at wrong pitches, 4 to 20 cells away, the right lag kept: what two rhythms on one grid give, since a
-  drum's noise fills a frame with peaks at any pitch.
+* At wrong lags, 8 to 66 frames away, with the right pitches: steady tones and repetitions agree there.
+* At wrong pitches, 4 to 20 cells away, at the right lag: two rhythms on one grid agree there, since a drum's
+  noise fills a frame with peaks at any pitch.
 
-Of each, the mean of the best three is taken: chance must not be beaten on average but at its luckiest.
-A true match beats both; a drum loop on the same tempo beats only the first, a drone only the second. And
-since the peaks of one drum beat agree or miss together, n of them are not n trials: how many they are
-worth shows in how unevenly wrong lags agree.
+Of each, the mean of the best three counts: a match must beat chance at its luckiest, not on average. A true
+match beats both. A drum loop of the same tempo beats only the first, a drone only the second.
+
+The peaks of one drum beat agree or miss together, so that n of them are fewer than n independent trials. How
+unevenly wrong lags agree shows how many they are.
 """
 
 from __future__ import annotations
@@ -38,23 +39,28 @@ WRONG_LAGS = np.concatenate([-np.arange(8, 67), np.arange(8, 67)]).astype(np.int
 WRONG_PITCHES = np.concatenate([-np.arange(4, 21), np.arange(4, 21)]).astype(np.int32)
 
 TEMPO_REACH = 0.011
-"""Tempo is searched this far either side: a little more than the step between the speeds tried."""
+"""The tempo is searched this far on either side: a little more than the step between two speeds."""
 TEMPO_RELUCTANCE = 0.03
 LAG_REACH_FRAMES = 3
 WINDOW_FRAMES = 860
-"""Lag and tempo are first fitted on the 20 s that agree best, then followed outwards."""
+"""Lag and tempo are first fitted on the 20 s that agree best, then on wider stretches."""
 MIN_SPAN_FRAMES = 215
-"""A stretch may be judged alone from 5 s on, and only in overlaps of three times that."""
+"""A stretch may be judged alone if it has at least 5 s, in an overlap of at least three times that."""
 
 Frames = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """A query's peaks, one speed undone, as bits to look stored peaks up in.
+    """A query's peaks as bits in which stored peaks are looked up.
 
-    `bits` uint64, shape (frames, words): bit c of a frame is set where the query has a peak within one
-    frame and one cell of cell c.
+    Attributes
+    ----------
+    speed
+        The speed that was undone.
+    bits
+        uint64, shape (frames, words): bit c of a frame is set if the query has a peak within one frame and
+        one cell of cell c.
     """
 
     speed: float
@@ -93,17 +99,17 @@ class Evidence:
 
     @property
     def lag_tail(self) -> float:
-        """-log10 of the chance of k or more against wrong lags."""
+        """-log10 of the probability of k or more by chance, measured at wrong lags."""
         return binomial_tail(self.n, self.k, self.lag_chance)
 
     @property
     def pitch_tail(self) -> float:
-        """-log10 of the chance of k or more against wrong pitches."""
+        """-log10 of the probability of k or more by chance, measured at wrong pitches."""
         return binomial_tail(self.n, self.k, self.pitch_chance)
 
     @property
     def rhythm_tail(self) -> float:
-        """-log10 of the chance of agreeing so well in `trials` peaks against wrong lags: Chernoff's bound."""
+        """-log10 of Chernoff's bound on agreeing so well in `trials` peaks, measured at wrong lags."""
         share = min(self.k / self.n, 1.0 - 1e-9)
         p = min(max(self.lag_chance, 0.02), 0.98)
         if share <= p:
@@ -113,18 +119,18 @@ class Evidence:
 
     @property
     def tail(self) -> float:
-        """The least of the three, the one on `trials` counted twice: it is by far the most cautious."""
+        """The smallest of the three. The one on `trials` counts twice: it is by far the most cautious."""
         return min(self.lag_tail, self.pitch_tail, 2.0 * self.rhythm_tail)
 
     @property
     def excess(self) -> float:
-        """Agreement beyond the luckier chance, as a part of what was left to agree; negative below it."""
+        """Agreement beyond the larger chance, as a share of the rest. Negative below it."""
         chance = max(self.lag_chance, self.pitch_chance)
         return (self.k / self.n - chance) / (1.0 - chance)
 
 
 def make_screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
-    """Lay a query's peaks out for verification, as if it had been played at 1/`speed` of its speed."""
+    """Make the bits of a query for verification, with `speed` undone."""
     frames, pitches = undo_speed(query.frames, query.pitches, speed)
     frame_count = max(1, math.ceil(query.frame_count * speed))
     bits = np.zeros((frame_count, (CELLS + 63) // 64), np.uint64)
@@ -133,7 +139,22 @@ def make_screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
 
 
 def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | None:
-    """Evidence for a stored recording near a candidate's lag; None where the two do not overlap."""
+    """Measure the evidence for a stored recording near a candidate's lag.
+
+    Parameters
+    ----------
+    query
+        As from `make_screen`.
+    stored
+        The fingerprint of the candidate.
+    lag_frames
+        The lag of the candidate.
+
+    Returns
+    -------
+    Evidence or None
+        None if the two do not overlap.
+    """
     length = query.bits.shape[0]
     first = max(0, -lag_frames)
     last = min(length, stored.frame_count - lag_frames)
@@ -156,7 +177,7 @@ def verify(query: Screen, stored: Fingerprint, lag_frames: int) -> Evidence | No
     evidence = replace(whole, span=span)
     if span[1] - span[0] >= MIN_SPAN_FRAMES and last - first >= 3 * MIN_SPAN_FRAMES:
         part = _evidence(query, frames[low : high + 1], cells[low : high + 1], lag, tempo)
-        # The stretch was chosen for its agreement: it must make up for the choice.
+        # The stretch was chosen for its agreement, which makes chance likelier by the number of choices.
         price = 2.0 * math.log10(frames.shape[0] / part.n) + 1.0
         if part.tail - price > whole.tail:
             evidence = part
@@ -198,7 +219,7 @@ def _evidence(query: Screen, frames: Frames, cells: Frames, lag: float, tempo: f
 def _align(
     query: Screen, frames: Frames, cells: Frames, lag_frames: int, first: int, last: int
 ) -> tuple[float, float]:
-    """Best lag and tempo: on the window that agrees best at the candidate's lag, then on wider ones."""
+    """Find the best lag and tempo: on the window that agrees best, then on wider ones."""
     reach = min((last - first) / 2.0, WINDOW_FRAMES / 2.0)
     middle = (first + last) / 2.0
     if last - first > WINDOW_FRAMES:
@@ -230,17 +251,17 @@ def _align(
 
 
 def _span(agreed: npt.NDArray[np.int8], chance: float) -> tuple[int, int]:
-    """Ends of the stretch that best separates agreement from chance.
+    """Find the stretch that best separates agreement from chance.
 
-    A maximal run of log likelihood ratios, the rate inside it estimated twice.
+    It is the run with the greatest sum of log likelihood ratios. The rate inside it is estimated twice.
     """
     chance = min(max(chance, 0.02), 0.95)
-    least = chance + 0.1 * (1.0 - chance)
-    rate = max(float(np.mean(agreed)), least)
+    min_rate = chance + 0.1 * (1.0 - chance)
+    rate = max(float(np.mean(agreed)), min_rate)
     low, high = 0, agreed.shape[0] - 1
     for _ in range(2):
         rate = min(rate, 0.99)
         gain = np.where(agreed == 1, math.log(rate / chance), math.log((1.0 - rate) / (1.0 - chance)))
         low, high = find_heaviest_run(gain)
-        rate = max(float(np.mean(agreed[low : high + 1])), least)
+        rate = max(float(np.mean(agreed[low : high + 1])), min_rate)
     return low, high
