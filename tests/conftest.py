@@ -28,6 +28,9 @@ from tests.waiting import LIMIT_S
 settings.register_profile("soundscape", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
 
+# No test downloads the model, not even one that runs on a terminal.
+os.environ.setdefault("SOUNDSCAPE_MODELS", "off")
+
 # A client reads all certificates anew, which takes 30 ms of CPU. No test needs another set of them.
 default.create_ssl_context = functools.cache(  # type: ignore[attr-defined]
     default.create_ssl_context  # type: ignore[attr-defined]

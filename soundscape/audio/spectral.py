@@ -189,7 +189,9 @@ def _describe(
     contrast_db = np.zeros((len(S), CONTRAST_BANDS), dtype=np.float32)
     lanes = np.empty(16)
     squares = np.empty(BINS, dtype=np.float32)
-    most = extremes.max()
+    most = 0
+    for count in extremes:
+        most = max(most, count)
     low = np.empty(most, dtype=np.float32)
     high = np.empty(most, dtype=np.float32)
     for t in range(len(S)):
@@ -235,8 +237,9 @@ def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tup
     if count == 1:
         return _extremes(s)
     last = count - 1
-    low[:count] = np.inf
-    high[:count] = -np.inf
+    for i in range(count):
+        low[i] = np.inf
+        high[i] = -np.inf
     # Both are kept in order, the one to be beaten last; on most values neither test holds.
     for value in s:
         if value < low[last]:

@@ -443,6 +443,7 @@ def test_analyze_on_a_terminal_goes_on_without_the_model(
     environment = {
         **os.environ,
         "SOUNDSCAPE_MODELS_DIR": str(tmp_path / "models"),
+        "SOUNDSCAPE_MODELS": "",
         "SOUNDSCAPE_MODELS_URL": url + "/missing",
         **setting,
     }

@@ -88,9 +88,11 @@ def _widest(row: _Float32s, scratch: _Float32s, out: _Float32s) -> None:
     n = row.shape[0]
     m = n + 2 * NEIGHBOUR_BINS
     padded = scratch[0]
-    padded[:NEIGHBOUR_BINS] = 0.0
-    padded[NEIGHBOUR_BINS + n :] = 0.0
-    padded[NEIGHBOUR_BINS : NEIGHBOUR_BINS + n] = row
+    for i in range(NEIGHBOUR_BINS):
+        padded[i] = padded[NEIGHBOUR_BINS + n + i] = 0.0
+    # A loop: numba takes three seconds to compile an assignment of slices.
+    for i in range(n):
+        padded[NEIGHBOUR_BINS + i] = row[i]
     twos = scratch[1]
     _greater(padded[: m - 1], padded[1:m], twos[: m - 1])
     _greater(twos[: m - 3], twos[2 : m - 1], padded[: m - 3])
@@ -119,7 +121,8 @@ def _find(
     for t in range(S.shape[0]):
         now = seen + t
         slot = now % _ROWS
-        rows[slot] = S[t, LOWEST_BIN - 1 : HIGHEST_BIN + 2]
+        for i in range(_WIDTH + 2):
+            rows[slot, i] = S[t, LOWEST_BIN - 1 + i]
         _widest(rows[slot, 1 : _WIDTH + 1], scratch, widest[0, slot])
         _greater(widest[0, slot], widest[0, (now - 1) % _ROWS], widest[1, slot])
         _greater(widest[1, slot], widest[1, (now - 2) % _ROWS], widest[2, slot])

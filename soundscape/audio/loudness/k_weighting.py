@@ -173,8 +173,13 @@ def _weigh(
                     qv1 = qv2 = qy1 = qy2 = 0.0
                 segment += 1
             i = stop
-        state[r] = (px1, px2, pv1, pv2, py1, py2, p_sum)
-        state[s] = (qx1, qx2, qv1, qv2, qy1, qy2, q_sum)
+        # One by one: numba takes three seconds to compile the assignment of a whole row.
+        p_state = (px1, px2, pv1, pv2, py1, py2, p_sum)
+        q_state = (qx1, qx2, qv1, qv2, qy1, qy2, q_sum)
+        for k in range(7):
+            state[r, k] = p_state[k]
+        for k in range(7):
+            state[s, k] = q_state[k]
 
 
 class WeightedEnergy:

@@ -71,6 +71,13 @@ def _largest(bits: NDArray[np.int32]) -> np.int32:
 
 
 @compiled()
+def _copy(source: NDArray[np.float32], target: NDArray[np.float32], begin: int, n: int) -> None:
+    # numba takes three seconds to compile an assignment of slices.
+    for i in range(n):
+        target[begin + i] = source[i]
+
+
+@compiled()
 def _interpolate(
     window: NDArray[np.float32], h: NDArray[np.float32], out: NDArray[np.float32], n: int
 ) -> None:
@@ -101,11 +108,11 @@ def _peaks(
     # peaks holds [true peak, sample peak]; both only ever grow.
     peak_bits = peaks.view(np.int32)
     for c in range(channels):
-        window[:_MEMORY] = memory[c]
+        _copy(memory[c], window, 0, _MEMORY)
         start = 0
         while start < n:
             length = min(_CHUNK, n - start)
-            window[_MEMORY : _MEMORY + length] = block[c, start : start + length]
+            _copy(block[c, start:], window, _MEMORY, length)
             peak_bits[1] = max(peak_bits[1], _largest(window_bits[_MEMORY : _MEMORY + length]))
             peak_bits[0] = max(peak_bits[0], peak_bits[1])
             reach_bits = np.empty(1, dtype=np.float32)
@@ -115,9 +122,10 @@ def _peaks(
                 for p in range(phases.shape[0]):
                     _interpolate(window, phases[p], between, length)
                     peak_bits[0] = max(peak_bits[0], _largest(between_bits[:length]))
-            window[:_MEMORY] = window[length : length + _MEMORY].copy()
+            # Forwards: where the two overlap, each sample is read before it is written.
+            _copy(window[length:], window, 0, _MEMORY)
             start += length
-        memory[c] = window[:_MEMORY]
+        _copy(window, memory[c], 0, _MEMORY)
 
 
 class TruePeakMeter:
