@@ -14,5 +14,5 @@ begin
 end
 $$;
 comment on function soundscape.check_request()
-    is 'The Data API calls it before each request, with the caller''s role: `deploy` sets pgrst.db_pre_request. Refuses '
-       'planned and estimated counts of people, which tell through statistics how many rows others have.';
+    is 'The Data API calls it before each request, with the caller''s role: `deploy` sets pgrst.db_pre_request. '
+       'Refuses planned and estimated counts of people, which tell through statistics how many rows others have.';

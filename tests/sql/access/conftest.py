@@ -68,8 +68,8 @@ class World:
 
 def _outcome(answer: str) -> str:
     if answer.isdigit():
-        return "." if answer == "0" else "y"
-    return "x" if answer.startswith("42501") else answer
+        return "nothing" if answer == "0" else "works"
+    return "refused" if answer.startswith("42501") else answer
 
 
 @pytest.fixture(scope="package")

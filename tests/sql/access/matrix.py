@@ -1,8 +1,9 @@
 """Who may do what: the whole of it, row by row.
 
-A cell is one actor and one action. Six characters stand for anonymous, owner, other user, moderator, admin
-and worker, in this order: `y` it works on that row, `.` nothing happens since the row is not theirs to see or
-change, `x` it is refused (42501), `-` not asked.
+A cell is one actor and one action. A rule says in words for whom the action works, and what the rest get:
+"owner, worker; anonymous refused; rest nothing". Actors without a word may do it. *refused* is an error
+(42501). *nothing* means that no row is theirs to see or change. *not asked* is no cell. *signed in* stands for
+owner, other, moderator and admin.
 """
 
 # ruff: noqa: E501 - a table is read across
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 ACTORS = ("anonymous", "owner", "other", "moderator", "admin", "worker")
+GROUPS = {"all": ACTORS, "signed in": ("owner", "other", "moderator", "admin")}
 ACTIONS = ("select", "insert", "update", "delete")
 
 
@@ -42,6 +44,27 @@ class Cell:
     expected: str
 
 
+OUTCOMES = ("refused", "nothing", "not asked")
+
+
+def outcomes(rule: str) -> Iterator[tuple[str, str]]:
+    """Each actor that a rule asks about, and whether it `works`, is `refused` or gives `nothing`."""
+    told: dict[str, str] = {}
+    for clause in filter(None, rule.split("; ")):
+        who, outcome = clause, "works"
+        for word in OUTCOMES:
+            if clause.endswith(f" {word}"):
+                who, outcome = clause.removesuffix(f" {word}"), word
+        actors = [actor for name in who.split(", ") for actor in GROUPS.get(name, (name,))]
+        if who == "rest":
+            actors = [actor for actor in ACTORS if actor not in told]
+        assert set(actors) <= set(ACTORS), rule
+        assert not set(actors) & set(told), rule
+        told |= dict.fromkeys(actors, outcome)
+    assert not rule or set(told) == set(ACTORS), rule
+    return ((actor, told[actor]) for actor in ACTORS if told.get(actor, "not asked") != "not asked")
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a table against all actions: where it is, and how it is inserted and changed."""
@@ -49,10 +72,10 @@ class Row:
     table: str
     name: str
     where: str
-    select: str = "------"
-    insert: str = "------"
-    update: str = "------"
-    delete: str = "------"
+    select: str = ""
+    insert: str = ""
+    update: str = ""
+    delete: str = ""
     values: str = ""
     """What `insert into` needs for a row like this one."""
     change: str = ""
@@ -68,10 +91,9 @@ class Row:
             "delete": f"delete from {self.table} where {self.where}",
         }
         for action in ACTIONS:
-            for actor, expected in zip(ACTORS, getattr(self, action), strict=True):
-                if expected != "-":
-                    what = f"{action} {self.name}"
-                    yield Cell(self.table, what, actor, statements[action], expected)
+            for actor, expected in outcomes(getattr(self, action)):
+                what = f"{action} {self.name}"
+                yield Cell(self.table, what, actor, statements[action], expected)
 
 
 def _measured(table: str, columns: str, values: str, change: str) -> tuple[Row, ...]:
@@ -79,38 +101,76 @@ def _measured(table: str, columns: str, values: str, change: str) -> tuple[Row, 
     name = f"public.{table}"
     insert = f"({columns}) select {values} from public.audio_files f where f.id = {{theirs}}"
     return (
-        Row(name, "of a private recording", "audio_id = {private}", ".y...y", "xxxxxy", "xxxxxy", "xxxxxy", insert, change),
-        Row(name, "of a public recording", "audio_id = {public}", "yyyyyy", "------", "xxxxxy", "xxxxxy", "", change),
-        Row(name, "of a hidden recording", "audio_id = {hidden}", ".y.yyy", "------", "xxxxxy", "xxxxxy", "", change),
+        Row(name, "of a private recording", "audio_id = {private}",
+            select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest refused",
+            delete="worker; rest refused",
+            values=insert, change=change),
+        Row(name, "of a public recording", "audio_id = {public}",
+            select="all", update="worker; rest refused", delete="worker; rest refused",
+            values="", change=change),
+        Row(name, "of a hidden recording", "audio_id = {hidden}",
+            select="owner, moderator, admin, worker; rest nothing", update="worker; rest refused",
+            delete="worker; rest refused",
+            values="", change=change),
     )  # fmt: skip
 
 
 TABLES: tuple[Row, ...] = (
-    #                                                                      select    insert    update    delete
-    Row("public.users", "owner's profile", "id = {owner}",                 "yyyyyy", "xxxxxy", "xy...y", "xxxxxy",
-        "(id) values ({ghost})", "bio = 'b'"),
-    Row("public.users", "owner's id", "id = {owner}", update="xxxxx-", change="id = {ghost}"),
-    Row("public.user_preferences", "owner's", "user_id = {owner}",         "xy...y", "xxxxxy", "xy...y", "xxxxxy",
-        "(user_id) values ({bare})", "theme = 'dark'"),
+    Row("public.users", "owner's profile", "id = {owner}",
+        select="all", insert="worker; rest refused", update="owner, worker; anonymous refused; rest nothing",
+        delete="worker; rest refused",
+        values="(id) values ({ghost})", change="bio = 'b'"),
+    Row("public.users", "owner's id", "id = {owner}",
+        update="worker not asked; rest refused",
+        change="id = {ghost}"),
+    Row("public.user_preferences", "owner's", "user_id = {owner}",
+        select="owner, worker; anonymous refused; rest nothing", insert="worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing", delete="worker; rest refused",
+        values="(user_id) values ({bare})", change="theme = 'dark'"),
     # Statements that read no column meet no SELECT policy: these are for the others alone.
-    Row("public.user_preferences", "whose they are", "true", update="xxxxx-", change="user_id = {bare}"),
-    Row("public.user_preferences", "all", "true", update="xy.yyy", change="theme = 'dark'"),
-    Row("public.user_roles", "moderator's", "user_id = {moderator}",       "x..yyy", "xxxxyy", "xxxxxy", "x...yy",
-        "(user_id, role) values ({other}, 'moderator')", "role = 'admin'"),
-    Row("public.user_roles", "own", "user_id = {owner}", insert="xxxxyy", values="(user_id, role) values ({owner}, 'admin')"),
+    Row("public.user_preferences", "whose they are", "true",
+        update="worker not asked; rest refused",
+        change="user_id = {bare}"),
+    Row("public.user_preferences", "all", "true",
+        update="owner, moderator, admin, worker; other nothing; rest refused",
+        change="theme = 'dark'"),
+    Row("public.user_roles", "moderator's", "user_id = {moderator}",
+        select="moderator, admin, worker; anonymous refused; rest nothing", insert="admin, worker; rest refused",
+        update="worker; rest refused", delete="admin, worker; anonymous refused; rest nothing",
+        values="(user_id, role) values ({other}, 'moderator')", change="role = 'admin'"),
+    Row("public.user_roles", "own", "user_id = {owner}",
+        insert="admin, worker; rest refused",
+        values="(user_id, role) values ({owner}, 'admin')"),
     Row("public.role_permissions", "any", "role = 'moderator' and permission = 'reports.handle'",
-                                                                           "xyyyyy", "xxxxxx", "xxxxxx", "xxxxxx",
-        "(role, permission) values ('user', 'roles.assign')", "role = 'user'"),
-    Row("public.audio_files", "private", "id = {private}",                 ".y...y", "xyxxxy", "xy...y", "xy...y",
-        "(user_id, title, file_path) values ({owner}, 't', 'public/new.wav')", "title = 't'"),
-    Row("public.audio_files", "public", "id = {public}",                   "yyyyyy", "xyxxxy", "xy...y", "xy...y",
-        "(user_id, title, file_path, is_public) values ({owner}, 't', 'public/new.wav', true)", "is_public = false"),
-    Row("public.audio_files", "hidden", "id = {hidden}",                   ".y.yyy", "xxxxxy", "xy...y", "xy...y",
-        "(user_id, title, file_path, hidden_at, hidden_reason) values ({owner}, 't', 'public/new.wav', now(), 'r')",
-        "is_public = true"),
-    Row("public.audio_files", "status", "id = {public}", update="xxxxxy", change="status = status"),
-    Row("public.audio_files", "hidden_at", "id = {hidden}", update="xxxxxy", change="hidden_at = null, hidden_reason = null"),
-    Row("public.audio_files", "owner", "id = {public}", update="xxxxxy", change="user_id = {other}"),
+        select="signed in, worker; rest refused", insert="all refused", update="all refused",
+        delete="all refused",
+        values="(role, permission) values ('user', 'roles.assign')", change="role = 'user'"),
+    Row("public.audio_files", "private", "id = {private}",
+        select="owner, worker; rest nothing", insert="owner, worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, title, file_path) values ({owner}, 't', 'public/new.wav')", change="title = 't'"),
+    Row("public.audio_files", "public", "id = {public}",
+        select="all", insert="owner, worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, title, file_path, is_public) values ({owner}, 't', 'public/new.wav', true)",
+        change="is_public = false"),
+    Row("public.audio_files", "hidden", "id = {hidden}",
+        select="owner, moderator, admin, worker; rest nothing", insert="worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, title, file_path, hidden_at, hidden_reason) values ({owner}, 't', 'public/new.wav', now(), 'r')",
+        change="is_public = true"),
+    Row("public.audio_files", "status", "id = {public}",
+        update="worker; rest refused",
+        change="status = status"),
+    Row("public.audio_files", "hidden_at", "id = {hidden}",
+        update="worker; rest refused",
+        change="hidden_at = null, hidden_reason = null"),
+    Row("public.audio_files", "owner", "id = {public}",
+        update="worker; rest refused",
+        change="user_id = {other}"),
     *_measured("audio_features",
         "audio_id, user_id, is_listed, object_version, analysis_version, duration_s, sha256, waveform_path, descriptors",
         "f.id, f.user_id, f.is_listed, '1', '1', 1, {zeros}, 'w', '{{}}'", "tempo_bpm = 60"),
@@ -118,81 +178,147 @@ TABLES: tuple[Row, ...] = (
         "f.id, f.user_id, f.is_listed, 'Music', 1, 0, 1", "confidence = 1"),
     *_measured("audio_embeddings", "audio_id, user_id, is_listed, space, embedding",
         "f.id, f.user_id, f.is_listed, 's', {vector}::extensions.halfvec", "space = 's'"),
-    Row("public.audio_matches", "of a private recording", "audio_id = {private}", ".y.yyy", "xxxxxy", "xxxxxy", "xxxxxy",
-        "(audio_id, matched_audio_id, kind, confidence) values ({private}, {theirs_private}, 'identical', 1)", "confidence = 1"),
-    Row("public.audio_matches", "of public ones", "audio_id = {public}",   "yyyyyy", "xxxxxy", "xxxxxy", "xxxxxy",
-        "(audio_id, matched_audio_id, kind, confidence) values ({public}, {theirs_private}, 'identical', 1)", "confidence = 1"),
-    Row("public.audio_matches", "of a hidden one", "audio_id = {hidden}",  ".y.yyy", "------", "xxxxxy", "xxxxxy",
+    Row("public.audio_matches", "of a private recording", "audio_id = {private}",
+        select="owner, moderator, admin, worker; rest nothing", insert="worker; rest refused",
+        update="worker; rest refused", delete="worker; rest refused",
+        values="(audio_id, matched_audio_id, kind, confidence) values ({private}, {theirs_private}, 'identical', 1)",
         change="confidence = 1"),
-    Row("public.playlists", "private", "id = {private_list}",              ".y...y", "xyxxxy", "xy...y", "xy...y",
-        "(user_id, title) values ({owner}, 't')", "title = 't'"),
-    Row("public.playlists", "public", "id = {public_list}",                "yyyyyy", "xyxxxy", "xy...y", "xy...y",
-        "(user_id, title, is_public) values ({owner}, 't', true)", "title = 't'"),
-    Row("public.playlists", "owner", "id = {public_list}", update="xxxxxy", change="user_id = {other}"),
+    Row("public.audio_matches", "of public ones", "audio_id = {public}",
+        select="all", insert="worker; rest refused", update="worker; rest refused",
+        delete="worker; rest refused",
+        values="(audio_id, matched_audio_id, kind, confidence) values ({public}, {theirs_private}, 'identical', 1)",
+        change="confidence = 1"),
+    Row("public.audio_matches", "of a hidden one", "audio_id = {hidden}",
+        select="owner, moderator, admin, worker; rest nothing", update="worker; rest refused",
+        delete="worker; rest refused",
+        change="confidence = 1"),
+    Row("public.playlists", "private", "id = {private_list}",
+        select="owner, worker; rest nothing", insert="owner, worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, title) values ({owner}, 't')", change="title = 't'"),
+    Row("public.playlists", "public", "id = {public_list}",
+        select="all", insert="owner, worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, title, is_public) values ({owner}, 't', true)", change="title = 't'"),
+    Row("public.playlists", "owner", "id = {public_list}",
+        update="worker; rest refused",
+        change="user_id = {other}"),
     Row("public.playlist_items", "public recording in a public list", "playlist_id = {public_list} and audio_id = {public}",
-                                                                           "yyyyyy", "xyxxxy", "xxxxxx", "xy...y",
-        "(playlist_id, audio_id) values ({public_list}, {theirs})", "position = 9"),
+        select="all", insert="owner, worker; rest refused", update="all refused",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(playlist_id, audio_id) values ({public_list}, {theirs})", change="position = 9"),
     Row("public.playlist_items", "private recording in a public list", "playlist_id = {public_list} and audio_id = {private}",
-                                                                           ".y...y", "xyxxxy", "xxxxxx", "xy...y",
-        "(playlist_id, audio_id) values ({public_list}, {private})", "position = 9"),
+        select="owner, worker; rest nothing", insert="owner, worker; rest refused", update="all refused",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(playlist_id, audio_id) values ({public_list}, {private})", change="position = 9"),
     Row("public.playlist_items", "hidden recording in a public list", "playlist_id = {public_list} and audio_id = {hidden}",
-                                                                           ".y.yyy", "xyxxxy", "xxxxxx", "xy...y",
-        "(playlist_id, audio_id) values ({public_list}, {hidden})", "position = 9"),
+        select="owner, moderator, admin, worker; rest nothing", insert="owner, worker; rest refused",
+        update="all refused", delete="owner, worker; anonymous refused; rest nothing",
+        values="(playlist_id, audio_id) values ({public_list}, {hidden})", change="position = 9"),
     Row("public.playlist_items", "public recording in a private list", "playlist_id = {private_list}",
-                                                                           ".y...y", "xxxxxy", "xxxxxx", "xy...y",
-        "(playlist_id, audio_id) values ({private_list}, {theirs_private})", "audio_id = {theirs}"),
-    Row("public.likes", "owner's", "user_id = {owner}",                    "xy...y", "xyxxxy", "xxxxxy", "xy...y",
-        "(user_id, audio_id) values ({owner}, {theirs})", "created_at = now()"),
-    Row("public.likes", "all", "true", delete="xy...y"),
-    Row("public.likes", "of what one does not see", "user_id = {owner}", insert="xxxxxy",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="all refused",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(playlist_id, audio_id) values ({private_list}, {theirs_private})", change="audio_id = {theirs}"),
+    Row("public.likes", "owner's", "user_id = {owner}",
+        select="owner, worker; anonymous refused; rest nothing", insert="owner, worker; rest refused",
+        update="worker; rest refused", delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, audio_id) values ({owner}, {theirs})", change="created_at = now()"),
+    Row("public.likes", "all", "true",
+        delete="owner, worker; anonymous refused; rest nothing"),
+    Row("public.likes", "of what one does not see", "user_id = {owner}",
+        insert="worker; rest refused",
         values="(user_id, audio_id) values ({owner}, {theirs_private})"),
-    Row("public.listening_events", "owner's", "user_id = {owner}",         "xy...y", "xyxxxy", "xxxxxy", "xy...y",
-        "(user_id, audio_id, listened_s, completed) values ({owner}, {theirs}, 3, true)", "listened_s = 1"),
-    Row("public.listening_events", "all", "true", delete="xy...y"),
-    Row("public.listening_events", "of what one does not see", "user_id = {owner}", insert="xxxxxy",
+    Row("public.listening_events", "owner's", "user_id = {owner}",
+        select="owner, worker; anonymous refused; rest nothing", insert="owner, worker; rest refused",
+        update="worker; rest refused", delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, audio_id, listened_s, completed) values ({owner}, {theirs}, 3, true)",
+        change="listened_s = 1"),
+    Row("public.listening_events", "all", "true",
+        delete="owner, worker; anonymous refused; rest nothing"),
+    Row("public.listening_events", "of what one does not see", "user_id = {owner}",
+        insert="worker; rest refused",
         values="(user_id, audio_id) values ({owner}, {theirs_private})"),
-    Row("public.impressions", "owner's", "user_id = {owner}",              "xy...y", "xxxxxy", "xxxxxy", "xy...y",
-        "(answer_id, place, user_id, audio_id, reason, score, seed) values (gen_random_uuid(), 1, {owner}, {theirs}, 'liked', 1, 1)",
-        "reason = 'liked'"),
-    Row("public.impressions", "all", "true", delete="xy...y"),
-    Row("public.mood_rules", "any", "mood = 'calm' and rule = 'quiet'",    "yyyyyy", "xxxxxx", "xxxxxx", "xxxxxx",
-        "(mood, rule, points, labels) values ('calm', 'new', 0.1, '{{calm}}')", "points = 0.1"),
-    Row("public.notifications", "owner's", "id = {notification}",          "xy...y", "xxxxxy", "xy...y", "xy...y",
-        "(user_id, kind, audio_id, trace_id) values ({owner}, 'recording_ready', {private}, 't')", "read_at = now()"),
-    Row("public.notifications", "all", "true", update="xy...y", delete="xy...y", change="read_at = now()"),
-    Row("public.notifications", "whose they are", "true", update="xxxxx-", change="user_id = {other}"),
-    Row("public.notifications", "rewritten", "id = {notification}", update="xxxxxy", change="kind = 'recording_failed'"),
-    Row("public.reports", "by owner", "id = {report}",                     "xy.yyy", "------", "xxxxxy", "xxxxxy",
+    Row("public.impressions", "owner's", "user_id = {owner}",
+        select="owner, worker; anonymous refused; rest nothing", insert="worker; rest refused",
+        update="worker; rest refused", delete="owner, worker; anonymous refused; rest nothing",
+        values="(answer_id, place, user_id, audio_id, reason, score, seed) values (gen_random_uuid(), 1, {owner}, {theirs}, 'liked', 1, 1)",
+        change="reason = 'liked'"),
+    Row("public.impressions", "all", "true",
+        delete="owner, worker; anonymous refused; rest nothing"),
+    Row("public.mood_rules", "any", "mood = 'calm' and rule = 'quiet'",
+        select="all", insert="all refused", update="all refused", delete="all refused",
+        values="(mood, rule, points, labels) values ('calm', 'new', 0.1, '{{calm}}')", change="points = 0.1"),
+    Row("public.notifications", "owner's", "id = {notification}",
+        select="owner, worker; anonymous refused; rest nothing", insert="worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, kind, audio_id, trace_id) values ({owner}, 'recording_ready', {private}, 't')",
+        change="read_at = now()"),
+    Row("public.notifications", "all", "true",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        change="read_at = now()"),
+    Row("public.notifications", "whose they are", "true",
+        update="worker not asked; rest refused",
+        change="user_id = {other}"),
+    Row("public.notifications", "rewritten", "id = {notification}",
+        update="worker; rest refused",
+        change="kind = 'recording_failed'"),
+    Row("public.reports", "by owner", "id = {report}",
+        select="owner, moderator, admin, worker; other nothing; rest refused", update="worker; rest refused",
+        delete="worker; rest refused",
         change="assigned_at = now()"),
-    Row("public.reports", "by another", "id = {report_of_public}",         "x..yyy", "xxyxxy", "xxxxxy", "xxxxxy",
-        "(audio_id, reporter_id, reason) values ({public}, {other}, 'other')", "reason = 'other'"),
-    Row("public.reports", "of one's own recording", "id = {report}", insert="xxxxxy",
+    Row("public.reports", "by another", "id = {report_of_public}",
+        select="moderator, admin, worker; anonymous refused; rest nothing", insert="other, worker; rest refused",
+        update="worker; rest refused", delete="worker; rest refused",
+        values="(audio_id, reporter_id, reason) values ({public}, {other}, 'other')", change="reason = 'other'"),
+    Row("public.reports", "of one's own recording", "id = {report}",
+        insert="worker; rest refused",
         values="(audio_id, reporter_id, reason) values ({public}, {owner}, 'spam')"),
-    Row("public.reports", "of what one does not see", "id = {report}", insert="xxxxxy",
+    Row("public.reports", "of what one does not see", "id = {report}",
+        insert="worker; rest refused",
         values="(audio_id, reporter_id, reason) values ({theirs_private}, {owner}, 'spam')"),
-    Row("public.report_assignments", "of owner's report", "report_id = {report}", "x..yyy", "xxxxxy", "xxxxxy", "xxxxxy",
-        "(report_id, assignee_id) values ({report_of_public}, {moderator})", "assignee_id = {admin}"),
+    Row("public.report_assignments", "of owner's report", "report_id = {report}",
+        select="moderator, admin, worker; anonymous refused; rest nothing", insert="worker; rest refused",
+        update="worker; rest refused", delete="worker; rest refused",
+        values="(report_id, assignee_id) values ({report_of_public}, {moderator})",
+        change="assignee_id = {admin}"),
     # What models say, behind the functions that recommend: read with the caller's rights, written by the worker's functions.
     Row("soundscape.recommendation_models", "in force", "id = (select max(model_id) from soundscape.item_factors)",
-                                                                           "xyyyyx", "xxxxxx", "xxxxxx", "xxxxxx",
-        "(state) values ('staged')", "slot = 1", columns="id, state, slot, space, settings"),
-    Row("soundscape.recommendation_models", "of former times", "state = 'retired'", "x....x", columns="id, state"),
-    Row("soundscape.recommendation_models", "worth", "true", "xxxxxx", columns="figures"),
-    Row("soundscape.item_factors", "of a public recording", "audio_id = {public}", "xyyyyx", "xxxxxx", "xxxxxx", "xxxxxx",
-        "select * from soundscape.item_factors", "slot = 1"),
-    Row("soundscape.item_factors", "of a recording that is not listed", "audio_id = {hidden}", "x....x"),
+        select="signed in; rest refused", insert="all refused", update="all refused", delete="all refused",
+        values="(state) values ('staged')", change="slot = 1", columns="id, state, slot, space, settings"),
+    Row("soundscape.recommendation_models", "of former times", "state = 'retired'",
+        select="anonymous, worker refused; rest nothing",
+        columns="id, state"),
+    Row("soundscape.recommendation_models", "worth", "true",
+        select="all refused",
+        columns="figures"),
+    Row("soundscape.item_factors", "of a public recording", "audio_id = {public}",
+        select="signed in; rest refused", insert="all refused", update="all refused", delete="all refused",
+        values="select * from soundscape.item_factors", change="slot = 1"),
+    Row("soundscape.item_factors", "of a recording that is not listed", "audio_id = {hidden}",
+        select="anonymous, worker refused; rest nothing"),
     Row("soundscape.item_neighbours", "of public recordings", "audio_id = {public} and neighbour_id = {theirs}",
-                                                                           "xyyyyx", "xxxxxx", "xxxxxx", "xxxxxx",
-        "select * from soundscape.item_neighbours", "weight = 1"),
-    Row("soundscape.item_neighbours", "of a recording that is not listed", "audio_id = {hidden}", "x....x"),
-    Row("soundscape.item_neighbours", "that is not listed", "neighbour_id = {hidden}", "x....x"),
-    Row("soundscape.factor_maps", "any", "true",                           "xxxxxx", "xxxxxx", "xxxxxx", "xxxxxx",
-        "select * from soundscape.factor_maps", "intercept = 1"),
+        select="signed in; rest refused", insert="all refused", update="all refused", delete="all refused",
+        values="select * from soundscape.item_neighbours", change="weight = 1"),
+    Row("soundscape.item_neighbours", "of a recording that is not listed", "audio_id = {hidden}",
+        select="anonymous, worker refused; rest nothing"),
+    Row("soundscape.item_neighbours", "that is not listed", "neighbour_id = {hidden}",
+        select="anonymous, worker refused; rest nothing"),
+    Row("soundscape.factor_maps", "any", "true",
+        select="all refused", insert="all refused", update="all refused", delete="all refused",
+        values="select * from soundscape.factor_maps", change="intercept = 1"),
     # Platform tables: everybody holds grants there, policies decide.
-    Row("storage.buckets", "spare", "id = 'spare'",                        ".....y", "xxxxxy", ".....y", ".....y",
-        "(id, name) values ('new', 'new')", "public = true"),
-    Row("realtime.messages", "any", "topic = 'audio'",                     ".....y", "xxxxxy", ".....y", "------",
-        "(topic, extension, payload, private) values ('audio', 'broadcast', '{{}}', true)", "event = 'other'"),
+    Row("storage.buckets", "spare", "id = 'spare'",
+        select="worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        delete="worker; rest nothing",
+        values="(id, name) values ('new', 'new')", change="public = true"),
+    Row("realtime.messages", "any", "topic = 'audio'",
+        select="worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        values="(topic, extension, payload, private) values ('audio', 'broadcast', '{{}}', true)",
+        change="event = 'other'"),
 )  # fmt: skip
 
 
@@ -200,11 +326,11 @@ def _object(
     bucket: str,
     name: str,
     where: str,
-    select: str,
-    insert: str,
-    update: str,
-    delete: str,
     *,
+    select: str = "",
+    insert: str = "",
+    update: str = "",
+    delete: str = "",
     path: str = "",
     change: str = "",
 ) -> Row:
@@ -226,25 +352,42 @@ def _object(
 
 
 BUCKETS: tuple[Row, ...] = (
-    #                                                                      select    insert    update    delete
-    _object("audio-files", "private", "name = 'public/private.wav'",       ".y...y", "xyyyyy", ".y...y", ".y...y",
+    _object("audio-files", "private", "name = 'public/private.wav'",
+        select="owner, worker; rest nothing", insert="signed in, worker; rest refused",
+        update="owner, worker; rest nothing", delete="owner, worker; rest nothing",
         path="'public/new.wav'"),
-    _object("audio-files", "public", "name = 'public/public.wav'",         "yyyyyy", "xyxxxy", ".y...y", ".y...y",
+    _object("audio-files", "public", "name = 'public/public.wav'",
+        select="all", insert="owner, worker; rest refused", update="owner, worker; rest nothing",
+        delete="owner, worker; rest nothing",
         path="{owner} || '/new.wav'"),
-    _object("audio-files", "hidden", "name = 'public/hidden.wav'",         ".y.yyy", "xxxxxy", ".y...y", ".y...y",
+    _object("audio-files", "hidden", "name = 'public/hidden.wav'",
+        select="owner, moderator, admin, worker; rest nothing", insert="worker; rest refused",
+        update="owner, worker; rest nothing", delete="owner, worker; rest nothing",
         path="'elsewhere/new.wav'"),
-    _object("audio-files", "undescribed", "name like '%/undescribed.wav'", ".y...y", "xxxxxy", ".y...y", ".y...y",
+    _object("audio-files", "undescribed", "name like '%/undescribed.wav'",
+        select="owner, worker; rest nothing", insert="worker; rest refused",
+        update="owner, worker; rest nothing", delete="owner, worker; rest nothing",
         path="'new.wav'"),
-    _object("audio-files", "into another's folder", "name = 'public/private.wav'", "------", "------", ".x...-", "------",
+    _object("audio-files", "into another's folder", "name = 'public/private.wav'",
+        update="owner refused; worker not asked; rest nothing",
         change="name = {other} || '/mine.wav'"),
-    _object("waveforms", "of a private recording", "name like {private} || '/%'", ".y...y", "xxxxxy", ".....y", ".....y",
+    _object("waveforms", "of a private recording", "name like {private} || '/%'",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        delete="worker; rest nothing",
         path="{private} || '/2/w.dat'"),
-    _object("waveforms", "of a public recording", "name like {public} || '/%'", "yyyyyy", "xxxxxy", ".....y", ".....y",
+    _object("waveforms", "of a public recording", "name like {public} || '/%'",
+        select="all", insert="worker; rest refused", update="worker; rest nothing",
+        delete="worker; rest nothing",
         path="{owner} || '/w.dat'"),
-    _object("waveforms", "of a hidden recording", "name like {hidden} || '/%'", ".y.yyy", "------", ".....y", ".....y"),
-    _object("profile-images", "owner's", "name like {owner} || '/%'",      ".y...y", "xyxxxy", ".y...y", ".y...y",
+    _object("waveforms", "of a hidden recording", "name like {hidden} || '/%'",
+        select="owner, moderator, admin, worker; rest nothing", update="worker; rest nothing",
+        delete="worker; rest nothing"),
+    _object("profile-images", "owner's", "name like {owner} || '/%'",
+        select="owner, worker; rest nothing", insert="owner, worker; rest refused",
+        update="owner, worker; rest nothing", delete="owner, worker; rest nothing",
         path="{owner} || '/new.png'"),
-    _object("profile-images", "into another's folder", "name like {owner} || '/%'", "------", "------", ".x...-", "------",
+    _object("profile-images", "into another's folder", "name like {owner} || '/%'",
+        update="owner refused; worker not asked; rest nothing",
         change="name = {other} || '/mine.png'"),
 )  # fmt: skip
 
@@ -262,101 +405,101 @@ FACETS = "search_facets(text," + SIMILAR.partition(",")[2] + ")"
 
 # signature, what, call, outcomes. Functions of the exposed schema, every one.
 CALLS: tuple[tuple[str, str, str, str], ...] = (
-    ("claim_jobs(text,integer,integer,text[])", "", "select public.claim_jobs('w', 1, 60)", "xxxxxy"),
-    ("next_message_s()", "", "select public.next_message_s()", "xxxxxy"),
-    ("extend_lease(bigint,text,integer)", "", "select public.extend_lease({job}, {token}, 60)", "xxxxxy"),
-    ("complete_job(bigint,text,jsonb)", "", "select public.complete_job({job}, {token}, {result})", "xxxxxy"),
+    ("claim_jobs(text,integer,integer,text[])", "", "select public.claim_jobs('w', 1, 60)", "worker; rest refused"),
+    ("next_message_s()", "", "select public.next_message_s()", "worker; rest refused"),
+    ("extend_lease(bigint,text,integer)", "", "select public.extend_lease({job}, {token}, 60)", "worker; rest refused"),
+    ("complete_job(bigint,text,jsonb)", "", "select public.complete_job({job}, {token}, {result})", "worker; rest refused"),
     ("fail_job(bigint,text,text,text,text)", "",
-     "select public.fail_job({job}, {token}, 'passing', 'c', 'm')", "xxxxxy"),
-    ("reconcile()", "", "select public.reconcile()", "xxxxxy"),
-    ("pending_deletions(integer)", "", "select public.pending_deletions(1)", "xxxxx."),
-    ("confirm_deletions(text,text[])", "", "select public.confirm_deletions('waveforms', '{{}}')", "xxxxxy"),
-    ("list_jobs(text[],uuid,uuid,text,bigint,integer)", "", "select public.list_jobs()", "xxxxxy"),
-    ("show_job(bigint)", "", "select public.show_job({job})", "xxxxxy"),
-    ("queue_stats()", "", "select public.queue_stats()", "xxxxxy"),
-    ("set_queue(boolean,integer,integer)", "", "select public.set_queue()", "xxxxxy"),
-    ("retry_jobs(bigint[])", "", "select public.retry_jobs('{{}}')", "xxxxxy"),
-    ("cancel_jobs(bigint[])", "", "select public.cancel_jobs(array[{job}::bigint])", "xxxxxy"),
-    ("reanalyze(text,jsonb,integer,uuid,boolean)", "", "select public.reanalyze('v')", "xxxxxy"),
-    ("cancel_analysis(uuid)", "private", "select public.cancel_analysis({private})", "xyxxxx"),
-    ("retry_analysis(uuid)", "private", "select public.retry_analysis({private})", "xyxxxx"),
-    ("cancel_analysis(uuid)", "public", "select public.cancel_analysis({public})", "xyxxxx"),
-    ("retry_analysis(uuid)", "public", "select public.retry_analysis({public})", "xyxxxx"),
+     "select public.fail_job({job}, {token}, 'passing', 'c', 'm')", "worker; rest refused"),
+    ("reconcile()", "", "select public.reconcile()", "worker; rest refused"),
+    ("pending_deletions(integer)", "", "select public.pending_deletions(1)", "worker nothing; rest refused"),
+    ("confirm_deletions(text,text[])", "", "select public.confirm_deletions('waveforms', '{{}}')", "worker; rest refused"),
+    ("list_jobs(text[],uuid,uuid,text,bigint,integer)", "", "select public.list_jobs()", "worker; rest refused"),
+    ("show_job(bigint)", "", "select public.show_job({job})", "worker; rest refused"),
+    ("queue_stats()", "", "select public.queue_stats()", "worker; rest refused"),
+    ("set_queue(boolean,integer,integer)", "", "select public.set_queue()", "worker; rest refused"),
+    ("retry_jobs(bigint[])", "", "select public.retry_jobs('{{}}')", "worker; rest refused"),
+    ("cancel_jobs(bigint[])", "", "select public.cancel_jobs(array[{job}::bigint])", "worker; rest refused"),
+    ("reanalyze(text,jsonb,integer,uuid,boolean)", "", "select public.reanalyze('v')", "worker; rest refused"),
+    ("cancel_analysis(uuid)", "private", "select public.cancel_analysis({private})", "owner; rest refused"),
+    ("retry_analysis(uuid)", "private", "select public.retry_analysis({private})", "owner; rest refused"),
+    ("cancel_analysis(uuid)", "public", "select public.cancel_analysis({public})", "owner; rest refused"),
+    ("retry_analysis(uuid)", "public", "select public.retry_analysis({public})", "owner; rest refused"),
     ("fingerprint_candidates(integer[],integer[],integer,integer,uuid,boolean,uuid)", "",
-     "select public.fingerprint_candidates('{{1}}', '{{0}}', 1)", "xxxxx."),
-    ("stored_fingerprints(uuid[])", "", "select public.stored_fingerprints('{{}}')", "xxxxx."),
-    ("unindexed_recordings(integer,integer,uuid)", "", "select public.unindexed_recordings(1)", "xxxxx."),
-    ("index_recording(uuid,text,jsonb)", "", "select public.index_recording({private}, 'v', '{{}}')", "xxxxxy"),
-    ("index_snapshot()", "", "select public.index_snapshot()", "xxxxxy"),
-    ("pending_comparisons(integer)", "", "select public.pending_comparisons(1)", "xxxxx."),
+     "select public.fingerprint_candidates('{{1}}', '{{0}}', 1)", "worker nothing; rest refused"),
+    ("stored_fingerprints(uuid[])", "", "select public.stored_fingerprints('{{}}')", "worker nothing; rest refused"),
+    ("unindexed_recordings(integer,integer,uuid)", "", "select public.unindexed_recordings(1)", "worker nothing; rest refused"),
+    ("index_recording(uuid,text,jsonb)", "", "select public.index_recording({private}, 'v', '{{}}')", "worker; rest refused"),
+    ("index_snapshot()", "", "select public.index_snapshot()", "worker; rest refused"),
+    ("pending_comparisons(integer)", "", "select public.pending_comparisons(1)", "worker nothing; rest refused"),
     ("complete_comparison(uuid,uuid[],jsonb)", "",
-     "select public.complete_comparison({private}, '{{}}', '[]')", "xxxxxy"),
+     "select public.complete_comparison({private}, '{{}}', '[]')", "worker; rest refused"),
     ("dismiss_match(uuid,boolean)", "of a private recording",
-     "select public.dismiss_match({private_match})", "xyxyyx"),
-    ("dismiss_match(uuid,boolean)", "of public ones", "select public.dismiss_match({public_match})", "xyyyyx"),
+     "select public.dismiss_match({private_match})", "owner, moderator, admin; rest refused"),
+    ("dismiss_match(uuid,boolean)", "of public ones", "select public.dismiss_match({public_match})", "signed in; rest refused"),
     ("custom_access_token_hook(jsonb)", "",
-     "select public.custom_access_token_hook('{{\"user_id\": null, \"claims\": {{}}}}')", "xxxxxx"),
-    (SEARCH, "private", "select public.search_audio('private')", ".y...."),
-    (SEARCH, "public", "select public.search_audio('public')", "yyyyyy"),
-    (SEARCH, "hidden", "select public.search_audio('hidden')", ".y...."),
-    (SEARCH, "misspelt", "select public.search_audio('privvate')", ".y...."),
-    (FACETS, "public", "select public.search_facets('public')", "yyyyyy"),
+     "select public.custom_access_token_hook('{{\"user_id\": null, \"claims\": {{}}}}')", "all refused"),
+    (SEARCH, "private", "select public.search_audio('private')", "owner; rest nothing"),
+    (SEARCH, "public", "select public.search_audio('public')", "all"),
+    (SEARCH, "hidden", "select public.search_audio('hidden')", "owner; rest nothing"),
+    (SEARCH, "misspelt", "select public.search_audio('privvate')", "owner; rest nothing"),
+    (FACETS, "public", "select public.search_facets('public')", "all"),
     (FACETS, "private",
-     "select value from public.search_facets('private') where facet = 'label' and value = 'speech'", ".y...."),
+     "select value from public.search_facets('private') where facet = 'label' and value = 'speech'", "owner; rest nothing"),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a public one",
-     "select public.similar_audio({public})", ".yyyyy"),
+     "select public.similar_audio({public})", "signed in, worker; rest nothing"),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a private one",
-     "select public.similar_audio({private})", "-y---y"),
+     "select public.similar_audio({private})", "owner, worker; rest not asked"),
     (f"similar_audio(uuid,integer,{SIMILAR})", "to a hidden one",
-     "select public.similar_audio({hidden})", "-y-yyy"),
+     "select public.similar_audio({hidden})", "owner, moderator, admin, worker; rest not asked"),
     (f"similar_to_embedding(text,double precision[],integer,{SIMILAR})", "",
-     "select public.similar_to_embedding('test-1', {vector}::extensions.vector::real[]::double precision[])", "yyyyyy"),
-    ("radio(uuid,integer,bigint,uuid[])", "from a public one", "select public.radio({public})", ".yyyyy"),
-    ("radio(uuid,integer,bigint,uuid[])", "from a private one", "select public.radio({private})", "-y---y"),
+     "select public.similar_to_embedding('test-1', {vector}::extensions.vector::real[]::double precision[])", "all"),
+    ("radio(uuid,integer,bigint,uuid[])", "from a public one", "select public.radio({public})", "signed in, worker; rest nothing"),
+    ("radio(uuid,integer,bigint,uuid[])", "from a private one", "select public.radio({private})", "owner, worker; rest not asked"),
     ("mood_mix(text,integer,bigint,uuid[])", "of a public one",
-     "select id from public.mood_mix('energy') where id = {public}", "yyyyyy"),
+     "select id from public.mood_mix('energy') where id = {public}", "all"),
     ("mood_mix(text,integer,bigint,uuid[])", "of a private one",
-     "select id from public.mood_mix('energy') where id = {private}", ".y...."),
+     "select id from public.mood_mix('energy') where id = {private}", "owner; rest nothing"),
     ("mood_mix(text,integer,bigint,uuid[])", "of a hidden one",
-     "select id from public.mood_mix('energy') where id = {hidden}", ".y...."),
-    ("impressions_after(timestamp with time zone,uuid,integer,integer)", "", "select public.impressions_after()", "xxxxxy"),
+     "select id from public.mood_mix('energy') where id = {hidden}", "owner; rest nothing"),
+    ("impressions_after(timestamp with time zone,uuid,integer,integer)", "", "select public.impressions_after()", "worker; rest refused"),
     # Only what the other has is ready.
-    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "xy.yyx"),
-    ("begin_fit(double precision)", "", "select public.begin_fit()", "xxxxxy"),
-    ("end_fit(uuid)", "", "select public.end_fit({turn})", "xxxxxy"),
-    ("fit_history(uuid,integer)", "", "select public.fit_history()", "xxxxxy"),
-    ("fit_embeddings(uuid[],text)", "", "select public.fit_embeddings(array[{public}::uuid], 'test-1')", "xxxxxy"),
-    ("model_items(bigint,uuid[])", "", "select public.model_items(2, array[{public}::uuid])", "xxxxxy"),
+    ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "owner, moderator, admin; other nothing; rest refused"),
+    ("begin_fit(double precision)", "", "select public.begin_fit()", "worker; rest refused"),
+    ("end_fit(uuid)", "", "select public.end_fit({turn})", "worker; rest refused"),
+    ("fit_history(uuid,integer)", "", "select public.fit_history()", "worker; rest refused"),
+    ("fit_embeddings(uuid[],text)", "", "select public.fit_embeddings(array[{public}::uuid], 'test-1')", "worker; rest refused"),
+    ("model_items(bigint,uuid[])", "", "select public.model_items(2, array[{public}::uuid])", "worker; rest refused"),
     ("stage_model(uuid,jsonb,jsonb,boolean)", "",
-     "select public.stage_model({turn}, '{{\"settings\": {{}}, \"figures\": {{}}, \"people\": 1, \"items\": 1, \"events\": 1}}')", "xxxxxy"),
-    ("stage_items(uuid,bigint,jsonb)", "", "select public.stage_items({turn}, 3, '[]')", "xxxxxy"),
-    ("stage_cold(uuid,bigint,uuid,integer)", "", "select public.stage_cold({turn}, 3)", "xxxxxy"),
-    ("publish_model(uuid,bigint)", "", "select public.publish_model({turn}, 3)", "xxxxxy"),
-    ("clear_models(uuid,integer)", "", "select public.clear_models({turn})", "xxxxxy"),
-    ("list_models(integer)", "", "select public.list_models()", "xxxxxy"),
+     "select public.stage_model({turn}, '{{\"settings\": {{}}, \"figures\": {{}}, \"people\": 1, \"items\": 1, \"events\": 1}}')", "worker; rest refused"),
+    ("stage_items(uuid,bigint,jsonb)", "", "select public.stage_items({turn}, 3, '[]')", "worker; rest refused"),
+    ("stage_cold(uuid,bigint,uuid,integer)", "", "select public.stage_cold({turn}, 3)", "worker; rest refused"),
+    ("publish_model(uuid,bigint)", "", "select public.publish_model({turn}, 3)", "worker; rest refused"),
+    ("clear_models(uuid,integer)", "", "select public.clear_models({turn})", "worker; rest refused"),
+    ("list_models(integer)", "", "select public.list_models()", "worker; rest refused"),
     ("move_playlist_item(uuid,integer)", "owner's",
      "select public.move_playlist_item((select id from public.playlist_items where audio_id = {public} "
-     "and playlist_id = {public_list}), 3)", "xyxxxx"),
+     "and playlist_id = {public_list}), 3)", "owner; rest refused"),
     ("reorder_playlist(uuid,uuid[])", "owner's",
      "select public.reorder_playlist({private_list}, array(select id from public.playlist_items "
-     "where playlist_id = {private_list}))", "xyxxxx"),
-    ("hide_recording(uuid,text)", "public", "select public.hide_recording({public}, 'r')", "xxxyyx"),
-    ("restore_recording(uuid)", "hidden", "select public.restore_recording({hidden})", "xxxyyx"),
-    ("assign_report(uuid,uuid)", "", "select public.assign_report({report}, {moderator})", "xxxyyx"),
+     "where playlist_id = {private_list}))", "owner; rest refused"),
+    ("hide_recording(uuid,text)", "public", "select public.hide_recording({public}, 'r')", "moderator, admin; rest refused"),
+    ("restore_recording(uuid)", "hidden", "select public.restore_recording({hidden})", "moderator, admin; rest refused"),
+    ("assign_report(uuid,uuid)", "", "select public.assign_report({report}, {moderator})", "moderator, admin; rest refused"),
     ("resolve_report(uuid,text,text)", "dismissed",
-     "select public.resolve_report({report}, 'dismissed', 'r')", "xxxyyx"),
+     "select public.resolve_report({report}, 'dismissed', 'r')", "moderator, admin; rest refused"),
     ("resolve_report(uuid,text,text)", "hidden",
-     "select public.resolve_report({report_of_public}, 'hidden', 'r')", "xxxyyx"),
+     "select public.resolve_report({report_of_public}, 'hidden', 'r')", "moderator, admin; rest refused"),
 )  # fmt: skip
 
 # Auth's own role reaches one table and one function of ours.
 AUTH: tuple[Cell, ...] = (
-    Cell("public.user_roles", "select any", "auth", "select * from public.user_roles", "y"),
-    Cell("public.users", "select any", "auth", "select * from public.users", "x"),
-    Cell("public.audio_files", "select any", "auth", "select * from public.audio_files", "x"),
+    Cell("public.user_roles", "select any", "auth", "select * from public.user_roles", "works"),
+    Cell("public.users", "select any", "auth", "select * from public.users", "refused"),
+    Cell("public.audio_files", "select any", "auth", "select * from public.audio_files", "refused"),
     Cell(
         "public.custom_access_token_hook(jsonb)", "call", "auth",
-        "select public.custom_access_token_hook(jsonb_build_object('user_id', {moderator}, 'claims', '{{}}'::jsonb))", "y",
+        "select public.custom_access_token_hook(jsonb_build_object('user_id', {moderator}, 'claims', '{{}}'::jsonb))", "works",
     ),
 )  # fmt: skip
 
@@ -364,11 +507,10 @@ AUTH: tuple[Cell, ...] = (
 def cells() -> list[Cell]:
     """The whole matrix."""
     found = [cell for row in (*TABLES, *BUCKETS) for cell in row.cells()]
-    for signature, what, call, outcomes in CALLS:
+    for signature, what, call, rule in CALLS:
         found += [
             Cell(f"public.{signature}", f"call {what}".strip(), actor, call, expected)
-            for actor, expected in zip(ACTORS, outcomes, strict=True)
-            if expected != "-"
+            for actor, expected in outcomes(rule)
         ]
     return found + list(AUTH)
 
