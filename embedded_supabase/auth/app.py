@@ -110,11 +110,7 @@ def build(embedded: EmbeddedSupabase) -> Starlette:
             *(_route(auth, at, handler) for at, handler in KEYED.items()),
             *(_route(auth, at, handler, for_admin=True) for at, handler in ADMIN.items()),
             *(
-                Route(
-                    prefix + rest,
-                    partial(_refuse_feature, feature),
-                    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                )
+                Route(prefix + rest, partial(_refuse_feature, feature), methods=EVERY_METHOD)
                 for feature, prefixes in REFUSED.items()
                 for prefix in prefixes
                 for rest in ("", "/{rest:path}")
