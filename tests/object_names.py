@@ -1,4 +1,4 @@
-"""Object names, canonical and not: the rule of the worker and that of the database are held to them."""
+"""Object names, canonical and not: every rule about names is held to them."""
 
 from __future__ import annotations
 

@@ -7,8 +7,11 @@ occupies nothing but its connection.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from soundscape.errors import RequestRefused
@@ -153,6 +156,46 @@ class BodyReader:
     def _discard(self, reception: _Reception) -> None:
         self._receiving_bytes -= len(reception.body)
         reception.body = bytearray()
+
+
+async def read_form_file(request: Request, data: bytes) -> bytes:
+    """Read the first file of a form.
+
+    Parameters
+    ----------
+    request
+        Its headers name the boundary.
+    data
+        Its body, multipart/form-data.
+
+    Returns
+    -------
+    bytes
+        The file; empty if there is none.
+
+    Raises
+    ------
+    RequestRefused
+        With code `form_invalid`, if the form cannot be read.
+    """
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield data
+
+    try:
+        form = await MultiPartParser(request.headers, stream(), max_files=1, max_fields=16).parse()  # type: ignore[arg-type]
+    # The last two: an unknown charset, and text that is not in it.
+    except (MultiPartException, LookupError, ValueError) as error:
+        raise RequestRefused(
+            "The form cannot be read.", code="form_invalid", remedy="Send multipart/form-data."
+        ) from error
+    try:
+        for _, part in form.multi_items():
+            if isinstance(part, UploadFile):
+                return await part.read()
+    finally:
+        await form.close()
+    return b""
 
 
 def _too_large(max_bytes: int, code: str) -> BodyTooLarge:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from soundscape.api.body import BodyReader
+from soundscape.api.body import BodyReader, read_form_file
 from soundscape.api.rates import TooManyRequests
 from soundscape.api.tokens import Caller
 from soundscape.audio.limits import Limits
@@ -191,7 +189,7 @@ class Identifier:
             max_discarded_bytes=MAX_DISCARDED_BYTES,
         )
         if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            data = await _read_form_file(request, data)
+            data = await read_form_file(request, data)
         if not data:
             raise SnippetRefused(
                 "There is no sound in the request.", remedy="Send it as the body, or as a file in a form."
@@ -272,26 +270,6 @@ def describe_body() -> dict[str, Any]:
     form = {"type": "object", "properties": {"file": raw}, "required": ["file"]}
     content = {"audio/*": {"schema": raw}, "multipart/form-data": {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
-
-
-async def _read_form_file(request: Request, data: bytes) -> bytes:
-    async def stream() -> AsyncIterator[bytes]:
-        yield data
-
-    try:
-        form = await MultiPartParser(request.headers, stream(), max_files=1, max_fields=16).parse()  # type: ignore[arg-type]
-    # The last two: an unknown charset, and text that is not in it.
-    except (MultiPartException, LookupError, ValueError) as error:
-        raise SnippetRefused(
-            "The form cannot be read.", status=400, code="form_invalid", remedy="Send multipart/form-data."
-        ) from error
-    try:
-        for _, part in form.multi_items():
-            if isinstance(part, UploadFile):
-                return await part.read()
-    finally:
-        await form.close()
-    return b""
 
 
 def _read_result(analysis: Analysis) -> tuple[Fingerprint, float]:

@@ -5,7 +5,7 @@ backslashes round and decode percent-encoding. Policies and triggers compare the
 step would change could therefore mean one object to a policy and another to the worker. Only a canonical name
 is accepted: one that no such step changes.
 
-`soundscape.object_name_problem` says the same in SQL; `tests/object_names.py` holds both to one table.
+`tests/object_names.py` lists names of both kinds, for every place that decides it.
 """
 
 from __future__ import annotations
