@@ -79,7 +79,7 @@ def _sound(name: str, n: int, sample_rate: int, channels: int) -> Any:
     t = np.arange(n) / sample_rate
     pitches_hz = 110 * 2 ** (rng.integers(0, 48, 5) / 12)
     steps = np.arange(0, n, sample_rate // 8)
-    levels_db = rng.uniform(-30, 0, steps.size) + rng.uniform(-12, 0)
+    levels_db = rng.uniform(-8, 0, steps.size) + rng.uniform(-12, 0)
     envelope = 10 ** (np.interp(np.arange(n), steps, levels_db) / 20)
     darkness = rng.uniform(0, 2)
     for channel in range(channels):
