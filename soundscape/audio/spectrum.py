@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from librosa import hz_to_mel, mel_frequencies
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.mono import MonoMix
@@ -151,24 +152,8 @@ class Spectrum:
         return Frames(S, log_mel_db, mean_square, zero_crossing_rate)
 
 
-# Slaney's mel scale (Auditory Toolbox, 1998): 15 mel for every 1,000 Hz up to there, from there on 27 for
-# every factor of 6.4.
-_MEL_PER_HZ = 15 / 1000
-_MEL_PER_NEPER = 27 / np.log(6.4)
-
-
-def hz_to_mel(hz: float) -> float:
-    """Convert a frequency to Slaney's mel scale."""
-    return float(hz * _MEL_PER_HZ if hz < 1000 else 15 + np.log(hz / 1000) * _MEL_PER_NEPER)
-
-
-def mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Convert mel on Slaney's scale to frequencies."""
-    return np.where(mel < 15, mel / _MEL_PER_HZ, 1000 * np.exp((mel - 15) / _MEL_PER_NEPER))
-
-
 # Band b reaches from b to b + 2 steps; 128 of them end at 11,025 Hz.
-MEL_STEP = hz_to_mel(SAMPLE_RATE / 2) / (MELS + 1)
+MEL_STEP = float(hz_to_mel(SAMPLE_RATE / 2)) / (MELS + 1)
 
 
 def count_mel_bands(top_hz: float) -> int:
@@ -180,9 +165,10 @@ def count_mel_bands(top_hz: float) -> int:
 def mel_filters() -> Float32:
     """Make triangles that are even on the mel scale, each of area 1 in hertz; float32, shape (128, 1025).
 
-    They are those of `librosa.filters.mel(sr=22050, n_fft=2048)`.
+    They are those of `librosa.filters.mel(sr=22050, n_fft=2048)`, whose module takes as long to import as
+    everything else that the analysis needs.
     """
-    corners_hz = mel_to_hz(np.linspace(0, hz_to_mel(SAMPLE_RATE / 2), MELS + 2))
+    corners_hz = mel_frequencies(MELS + 2, fmin=0.0, fmax=SAMPLE_RATE / 2)
     bins_hz = np.arange(BINS) * (SAMPLE_RATE / N_FFT)
     low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from librosa import mel_to_hz
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
@@ -28,7 +29,6 @@ from soundscape.audio.spectrum import (
     SAMPLE_RATE,
     Float32,
     count_mel_bands,
-    mel_to_hz,
 )
 
 MAX_BAND_HZ = 96_000.0
@@ -38,7 +38,7 @@ FRAME_S = N_FFT / 2 / SAMPLE_RATE
 
 _SHORT_FRAMES = 8
 _SHORT_HOPS = 4
-_BATCH_FRAMES = 32
+_BATCH_FRAMES = 16
 _AMIN = 1e-10
 
 
@@ -97,6 +97,8 @@ class WidebandMeter:
         self._narrow_bins = min(self._bins, int(SAMPLE_RATE / 2 / self._bin_hz) + 1)
         self._window = np.hanning(self._n_fft + 1)[:-1].astype(np.float32)
         self._upper = _upper_mel(sample_rate, self._n_fft, self._bins)
+        # One buffer for all batches: fresh memory costs as much as the product.
+        self._windowed = np.empty((_BATCH_FRAMES, self._n_fft), dtype=np.float32)
         self._hop = self._n_fft
         self._samples = 0
         # Everything starts half a frame before the first sample, which centres the frames.
@@ -160,7 +162,8 @@ class WidebandMeter:
             start = first * hop
             y = self._tail[start : start + (frames - 1) * hop + n_fft]
             cut = np.lib.stride_tricks.sliding_window_view(y, n_fft)[::hop]
-            X = scipy.fft.rfft(cut * self._window, axis=1, workers=1)
+            windowed = np.multiply(cut, self._window, out=self._windowed[:frames])
+            X = scipy.fft.rfft(windowed, axis=1, workers=1, overwrite_x=True)
             self._measure(X.view(np.float32))
             self._levels.append(_mean_squares(cut, self._tail_at + start, hop, self._samples))
         self._tail = self._tail[ready * hop :].copy()

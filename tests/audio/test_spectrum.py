@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import librosa
@@ -88,3 +90,14 @@ def test_mono_leaves_its_input_alone() -> None:
     before = y.copy()
     MonoSignal(sample_rate=SAMPLE_RATE, channels=2).push(y)
     assert np.array_equal(y, before)
+
+
+def test_of_librosa_only_what_is_cheap_is_imported() -> None:
+    """Its filters import scipy.signal and scipy.stats, which take as long as everything else."""
+    program = (
+        "import sys, soundscape.audio.analysis\n"
+        "heavy = ('librosa.filters', 'librosa.feature', 'scipy.signal', 'scipy.stats', 'matplotlib')\n"
+        "print([name for name in heavy if name in sys.modules], 'librosa' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "[] True"

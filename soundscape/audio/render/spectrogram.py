@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from librosa import hz_to_mel
 
 from soundscape.audio.spectrum import (
     FRAME_RATE_HZ,
@@ -21,7 +22,6 @@ from soundscape.audio.spectrum import (
     SAMPLE_RATE,
     Float32,
     count_mel_bands,
-    hz_to_mel,
 )
 from soundscape.audio.wideband import UpperBands
 
@@ -114,7 +114,7 @@ class Spectrogram:
 
     def locate(self, frequency_hz: float) -> float:
         """Where a frequency lies on the axis: 0 at 0 Hz, 1 at the end of the highest band."""
-        return hz_to_mel(frequency_hz) / (MEL_STEP * (self.bands + 1))
+        return float(hz_to_mel(frequency_hz)) / (MEL_STEP * (self.bands + 1))
 
 
 def _quantize(log_mel_db: Float32) -> Levels:
