@@ -96,3 +96,8 @@ def test_one_venv_serves_all_locks(name: str) -> None:
     ]
     # What the tests do not need may have any version.
     assert [str(entry) for entry in others if entry.name in versions] == []
+
+
+def test_the_project_sets_no_constraints_for_uv() -> None:
+    """`uv pip install --require-hashes` refuses them: they have no hash, and the install falls back to pip."""
+    assert "constraint-dependencies" not in PROJECT["tool"].get("uv", {})
