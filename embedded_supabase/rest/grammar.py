@@ -48,9 +48,9 @@ def read(rule: str, text: str) -> Any:
     except ParseError as error:
         here = text[error.pos : error.pos + 1]
         found = f'unexpected "{here}"' if here else "unexpected end of input"
-        place = f'"failed to parse {_RULE_NAMES.get(rule, rule)} ({text})" (line 1, column {error.pos + 1})'
+        message = f'"failed to parse {_RULE_NAMES.get(rule, rule)} ({text})" (line 1, column {error.pos + 1})'
         expected = error.expr if isinstance(error.expr, str) else error.expr.name or error.expr
-        raise refusal("PGRST100", place, details=f"{found} expecting {expected}") from error
+        raise refusal("PGRST100", message, details=f"{found} expecting {expected}") from error
 
 
 def has_operator(text: str) -> bool:

@@ -177,8 +177,8 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, is_call: bool = False) -> Q
 
 def _number(name: str, text: str) -> int:
     if not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > 18:
-        place = f'"failed to parse {name} ({text})" (line 1, column 1)'
-        raise refusal("PGRST100", place, details="expecting digit")
+        message = f'"failed to parse {name} ({text})" (line 1, column 1)'
+        raise refusal("PGRST100", message, details="expecting digit")
     if int(text) < 0:
         raise refusal("PGRST103", details=f"{name.capitalize()} should be greater than or equal to zero.")
     return int(text)
