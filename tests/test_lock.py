@@ -99,5 +99,5 @@ def test_one_venv_serves_all_locks(name: str) -> None:
 
 
 def test_the_project_sets_no_constraints_for_uv() -> None:
-    """`uv pip install --require-hashes` refuses them: they have no hash, and the install falls back to pip."""
+    """`uv pip install --require-hashes` refuses them, and the install would fall back to pip."""
     assert "constraint-dependencies" not in PROJECT["tool"].get("uv", {})
