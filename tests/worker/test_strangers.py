@@ -18,6 +18,7 @@ import pytest
 from soundscape.cli.embedded_project import Project
 from soundscape.project.visitor import signed_up_visitor
 from tests import embedded
+from tests.waiting import LIMIT_S
 
 STATE = """
 select md5(string_agg(t.row, ',' order by t.row)) from (
@@ -96,12 +97,12 @@ def requests(project: Project, chance: random.Random, token: str) -> Iterator[by
         yield chance.randbytes(chance.randrange(1, 400)) + b"\r\n\r\n"
 
 
-async def send(port: int, request: bytes) -> bytes:
+async def send(port: int, request: bytes, *, within_s: float = 0.5) -> bytes:
     """The first bytes of the answer; none when the server hangs up on it, or waits for more of it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(within_s):
             return await reader.read(4096)
     except (TimeoutError, OSError):
         return b""
@@ -132,6 +133,6 @@ async def test_strangers(project: Project, seed: int) -> None:
             statuses.add(status)
     assert {400, 401, 404, 405, 413} <= statuses
     assert b" 200 " in await send(
-        port, b"GET /api/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        port, b"GET /api/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", within_s=LIMIT_S
     )
     assert state(project) == before
