@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import site
 import struct
@@ -116,6 +117,28 @@ def list_python_folders() -> list[Path]:
     named |= {*site.getsitepackages(), *_SYSTEM_LIBRARIES, *_DEVICES}
     # In a checkout the package is beside .env: the package's folder, not the one on the path.
     return [*map(Path, sorted(named)), Path(__file__).resolve().parents[1]]
+
+
+def choose_user(read: Iterable[Path]) -> tuple[int | None, str]:
+    """Choose a user id for a child.
+
+    Parameters
+    ----------
+    read
+        What the child must be able to read besides Python.
+
+    Returns
+    -------
+    tuple of (int or None, str)
+        The id; or None and the reason why there is none.
+    """
+    if os.geteuid() != 0:
+        return None, "the worker does not run as root"
+    closed = find_closed_folder([*list_python_folders(), *read])
+    if closed is not None:
+        return None, f"only root may enter {closed}"
+    # At random, so that children hardly ever share one.
+    return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
 
 
 def find_closed_folder(paths: Iterable[Path]) -> Path | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -23,13 +22,7 @@ from soundscape.audio.limits import Limits
 from soundscape.audio.tagging.models import models_directory
 from soundscape.errors import AnalysisCrashed, Refusal
 from soundscape.sandbox import protocol as answers
-from soundscape.sandbox.confinement import (
-    FIRST_USER,
-    LAST_USER,
-    Protections,
-    find_closed_folder,
-    list_python_folders,
-)
+from soundscape.sandbox.confinement import Protections, choose_user
 from soundscape.sandbox.limits import LIFE_CPU_S
 from soundscape.sandbox.protocol import Analysis
 
@@ -98,7 +91,7 @@ class Sandbox:
         self._exceeded_disk = False
         self._stderr_lines.clear()
         try:
-            self._user, why_none = _choose_user()
+            self._user, why_none = choose_user([models_directory()])
             self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
             # Not owned by the child: it could replace `out` by a link that the worker follows.
             self._folder.chmod(0o711)
@@ -288,17 +281,6 @@ class Sandbox:
         if code < 0:
             return f"The analysis child was ended by {signal.Signals(-code).name}."
         return f"The analysis child ended with status {code}."
-
-
-def _choose_user() -> tuple[int | None, str]:
-    """Choose a user id for a child, or None and the reason."""
-    if os.geteuid() != 0:
-        return None, "the worker does not run as root"
-    closed = find_closed_folder([*list_python_folders(), models_directory()])
-    if closed is not None:
-        return None, f"only root may enter {closed}"
-    # At random, so that children hardly ever share one.
-    return random.randint(FIRST_USER, LAST_USER), ""  # noqa: S311 - no secret
 
 
 def _exceeds_disk_limit(folder: Path) -> bool:

@@ -288,7 +288,7 @@ async def test_a_child_of_another_user(
     scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where that user may not enter Python's own folders: all that it needs is loaded before."""
-    monkeypatch.setattr("soundscape.sandbox.parent.find_closed_folder", lambda _: None)
+    monkeypatch.setattr("soundscape.sandbox.confinement.find_closed_folder", lambda _: None)
     models_dir = Path(tempfile.mkdtemp())
     models_dir.chmod(0o755)
     monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(models_dir))
