@@ -34,12 +34,14 @@ class InvalidValue(ValueError):
 
 
 def refuse_placeholder(text: str) -> str:
+    """Return the text unless it is a placeholder, such as `changeme`."""
     if _PLACEHOLDER.search(text):
         raise InvalidValue("{name} still holds a placeholder.", "Put the real value of {name}.")
     return text
 
 
 def parse_project_url(text: str) -> str:
+    """Return the project's URL without a slash at the end."""
     url = refuse_placeholder(text).rstrip("/")
     parts = urlsplit(url) if _is_url(url) else None
     if parts is None or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
@@ -52,6 +54,7 @@ def parse_project_url(text: str) -> str:
 
 
 def parse_secret_key(text: str) -> str:
+    """Return the secret key unless it was cut off."""
     if len(refuse_placeholder(text)) < MIN_SECRET_KEY_CHARS:
         raise InvalidValue(
             "{names} is shorter than any key of Supabase.",
@@ -61,6 +64,7 @@ def parse_secret_key(text: str) -> str:
 
 
 def parse_webhook_secret(secret: str) -> str:
+    """Return the secret if it is `whsec_` and enough bytes in base64 (Standard Webhooks 1.0)."""
     prefix, _, encoded = secret.partition("_")
     try:
         is_key = prefix == "whsec" and len(base64.b64decode(encoded, validate=True)) >= MIN_WEBHOOK_KEY_BYTES
@@ -75,12 +79,14 @@ def parse_webhook_secret(secret: str) -> str:
 
 
 def parse_url(url: str) -> str:
+    """Return the text if it is an http or https URL."""
     if not _is_url(url):
         raise InvalidValue(f"{{name}} is not a URL: {_escape(url)}", "Correct it, or leave it out.")
     return url
 
 
 def parse_origins(text: str) -> tuple[str, ...]:
+    """Return the origins in a list separated by commas."""
     origins = _split(text)
     for origin in origins:
         # As browsers send it: scheme, host, port if it is unusual, nothing else.
@@ -93,6 +99,7 @@ def parse_origins(text: str) -> tuple[str, ...]:
 
 
 def parse_networks(text: str) -> tuple[str, ...]:
+    """Return the addresses and networks in a list separated by commas."""
     networks = _split(text)
     for network in networks:
         try:
@@ -106,6 +113,7 @@ def parse_networks(text: str) -> tuple[str, ...]:
 
 
 def parse_log_level(text: str) -> str:
+    """Return the log level in lower case."""
     if text.lower() not in LOG_LEVELS:
         raise InvalidValue(
             f"{{name}} must be one of {', '.join(LOG_LEVELS)}, not {_escape(repr(text))}.",
@@ -143,6 +151,7 @@ def optional_secret(min_chars: int) -> BeforeValidator:
 
 
 def only_text(parse: Callable[[str], Any]) -> BeforeValidator:
+    """Return a validator that parses text and leaves other values as they are."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 

@@ -19,8 +19,8 @@ async def check_address(session: CheckSession) -> None:
 
 async def check_clocks(session: CheckSession) -> None:
     answer = await session.get("/auth/v1/health", apikey=session.key)
-    told = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    skew_s = session.clock() - told
+    server_time = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    skew_s = session.clock() - server_time
     if abs(skew_s) > TOLERATED_SKEW_S:
         raise Broken(f"This machine's clock is {skew_s:+.0f} s off the project's.")
 

@@ -109,26 +109,26 @@ async def check_realtime(session: CheckSession) -> None:
 async def check_notification(session: CheckSession) -> None:
     """The owner is notified and nobody else is. Only the database writes notifications."""
     owner, stranger, table = session.owner.client, session.stranger.client, "notifications"
-    told = await select_rows(owner, table, "audio_id", session.row["id"])
-    if not told:
+    notes = await select_rows(owner, table, "audio_id", session.row["id"])
+    if not notes:
         raise Broken("The owner gets no notification of how the analysis ended.")
     mark = {"read_at": "now"}
-    written = {name: told[0][name] for name in ("user_id", "kind", "audio_id", "trace_id")}
+    written = {name: notes[0][name] for name in ("user_id", "kind", "audio_id", "trace_id")}
     await require_refusals(
         table,
         {
             "another user reads it": select_rows(stranger, table, "audio_id", session.row["id"]),
             "nobody reads it": select_rows(await session.anonymous(), table, "audio_id", session.row["id"]),
             "another user marks it read": run_query(
-                stranger.table(table).update(mark).eq("id", told[0]["id"])
+                stranger.table(table).update(mark).eq("id", notes[0]["id"])
             ),
-            "another user deletes it": run_query(stranger.table(table).delete().eq("id", told[0]["id"])),
+            "another user deletes it": run_query(stranger.table(table).delete().eq("id", notes[0]["id"])),
             "its owner writes one": run_query(owner.table(table).insert(written)),
         },
     )
-    if not await run_query(owner.table(table).update(mark).eq("id", told[0]["id"])):
+    if not await run_query(owner.table(table).update(mark).eq("id", notes[0]["id"])):
         raise Broken("Its owner cannot mark it read.")
-    if not await run_query(owner.table(table).delete().eq("id", told[0]["id"])):
+    if not await run_query(owner.table(table).delete().eq("id", notes[0]["id"])):
         raise Broken("Its owner cannot delete it.")
 
 
