@@ -1112,6 +1112,53 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.check_owner_limits() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    limits soundscape.owner_limits;
+begin
+    if coalesce(auth.role(), 'service_role') = 'service_role' then
+        return null;
+    end if;
+    select * into limits from soundscape.owner_limits;
+    if tg_table_name = 'playlists' then
+        perform soundscape.refuse_over_limit((
+            select count(*) from (
+                select from public.playlists p where p.user_id = o.user_id limit limits.max_playlists + 1) as held),
+            limits.max_playlists, 'playlists')
+        from (select distinct user_id from added) as o;
+    elsif tg_table_name = 'playlist_items' then
+        -- Positions have no gaps, so the last one is the number of items.
+        perform soundscape.refuse_over_limit(max(a.position), limits.max_playlist_items, 'items of a playlist')
+        from added a group by a.playlist_id;
+    elsif tg_table_name = 'audio_files' then
+        perform soundscape.refuse_over_limit((
+            select count(*) from (
+                select from public.audio_files f where f.user_id = o.user_id and f.status = 'awaiting_upload'
+                limit limits.max_awaiting_upload + 1) as held),
+            limits.max_awaiting_upload, 'recordings that wait for their file')
+        from (select distinct user_id from added) as o;
+    elsif tg_table_name = 'listening_events' then
+        perform soundscape.refuse_over_limit((
+            select count(*) from (
+                select from public.listening_events e
+                where e.user_id = o.user_id and e.created_at > now() - interval '1 hour'
+                limit limits.max_events_per_hour + 1) as held),
+            limits.max_events_per_hour, 'listening events an hour')
+        from (select distinct user_id from added) as o;
+    elsif tg_table_name = 'reports' then
+        perform soundscape.refuse_over_limit((
+            select count(*) from public.reports r
+            where r.reporter_id = o.reporter_id and r.created_at > now() - interval '1 day'),
+            limits.max_reports_per_day, 'reports a day')
+        from (select distinct reporter_id from added) as o;
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION soundscape.check_request() RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -3865,6 +3912,18 @@ CREATE FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) RETUR
     order by score desc, audio_id limit max_rows
 $$;
 
+CREATE FUNCTION soundscape.refuse_over_limit(held bigint, max_rows integer, what text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if held > max_rows then
+        raise exception 'You have reached the limit of % %.', max_rows, what
+            using errcode = 'PT429', hint = 'Delete some, or try again later.';
+    end if;
+end
+$$;
+
 CREATE FUNCTION soundscape.reorder_playlist(playlist uuid, items uuid[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -5019,6 +5078,21 @@ CREATE TABLE soundscape.notification_kinds (
     CONSTRAINT notification_kinds_kind_check CHECK ((kind ~ '^[a-z_]{1,64}$'::text))
 );
 
+CREATE TABLE soundscape.owner_limits (
+    only_row boolean DEFAULT true NOT NULL,
+    max_playlists integer DEFAULT 1000 NOT NULL,
+    max_playlist_items integer DEFAULT 5000 NOT NULL,
+    max_awaiting_upload integer DEFAULT 1000 NOT NULL,
+    max_events_per_hour integer DEFAULT 1000 NOT NULL,
+    max_reports_per_day integer DEFAULT 100 NOT NULL,
+    CONSTRAINT owner_limits_max_awaiting_upload_check CHECK ((max_awaiting_upload >= 0)),
+    CONSTRAINT owner_limits_max_events_per_hour_check CHECK ((max_events_per_hour >= 0)),
+    CONSTRAINT owner_limits_max_playlist_items_check CHECK ((max_playlist_items >= 0)),
+    CONSTRAINT owner_limits_max_playlists_check CHECK ((max_playlists >= 0)),
+    CONSTRAINT owner_limits_max_reports_per_day_check CHECK ((max_reports_per_day >= 0)),
+    CONSTRAINT owner_limits_only_row_check CHECK (only_row)
+);
+
 CREATE TABLE soundscape.postings (
     posting bigint NOT NULL
 )
@@ -5186,6 +5260,9 @@ ALTER TABLE ONLY soundscape.jobs
 ALTER TABLE ONLY soundscape.notification_kinds
     ADD CONSTRAINT notification_kinds_pkey PRIMARY KEY (kind);
 
+ALTER TABLE ONLY soundscape.owner_limits
+    ADD CONSTRAINT owner_limits_pkey PRIMARY KEY (only_row);
+
 ALTER TABLE ONLY soundscape.postings
     ADD CONSTRAINT postings_pkey PRIMARY KEY (posting);
 
@@ -5223,6 +5300,8 @@ CREATE INDEX audio_features_by_owner ON public.audio_features USING btree (user_
 CREATE INDEX audio_features_by_samples ON public.audio_features USING btree (((descriptors #>> '{source,pcm_sha256}'::text[])));
 
 CREATE INDEX audio_features_by_tempo ON public.audio_features USING btree (tempo_bpm);
+
+CREATE INDEX audio_files_awaiting_upload ON public.audio_files USING btree (user_id) WHERE (status = 'awaiting_upload'::text);
 
 CREATE INDEX audio_files_by_age ON public.audio_files USING btree (created_at DESC);
 
@@ -5265,6 +5344,8 @@ CREATE INDEX impressions_by_recording ON public.impressions USING btree (audio_i
 CREATE INDEX impressions_by_user ON public.impressions USING btree (user_id, shown_at DESC);
 
 CREATE INDEX likes_by_recording ON public.likes USING btree (audio_id);
+
+CREATE INDEX listening_events_by_arrival ON public.listening_events USING btree (user_id, created_at DESC);
 
 CREATE INDEX listening_events_by_recording ON public.listening_events USING btree (audio_id, started_at DESC);
 
@@ -5360,6 +5441,8 @@ CREATE TRIGGER audio_files_compared AFTER UPDATE OF tags, heard ON public.audio_
 
 CREATE TRIGGER audio_files_deleted AFTER DELETE ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.on_recording_deleted();
 
+CREATE TRIGGER audio_files_limit AFTER INSERT ON public.audio_files REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+
 CREATE TRIGGER audio_files_made AFTER INSERT ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.attach_uploaded_object();
 
 CREATE TRIGGER audio_files_status_step BEFORE UPDATE OF status ON public.audio_files FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION soundscape.check_status_step();
@@ -5376,13 +5459,21 @@ CREATE TRIGGER audio_tags_changed AFTER UPDATE ON public.audio_tags REFERENCING 
 
 CREATE TRIGGER audio_tags_removed AFTER DELETE ON public.audio_tags REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION soundscape.on_tags_changed();
 
+CREATE TRIGGER listening_events_limit AFTER INSERT ON public.listening_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+
 CREATE TRIGGER playlist_items_append BEFORE INSERT ON public.playlist_items FOR EACH ROW EXECUTE FUNCTION soundscape.append_item();
 
 CREATE TRIGGER playlist_items_close AFTER DELETE ON public.playlist_items REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION soundscape.close_gaps();
 
+CREATE TRIGGER playlist_items_limit AFTER INSERT ON public.playlist_items REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+
+CREATE TRIGGER playlists_limit AFTER INSERT ON public.playlists REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+
 CREATE TRIGGER playlists_touch BEFORE UPDATE ON public.playlists FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
 
 CREATE TRIGGER report_assignments_follow AFTER INSERT OR DELETE OR UPDATE ON public.report_assignments FOR EACH ROW EXECUTE FUNCTION soundscape.follow_assignment();
+
+CREATE TRIGGER reports_limit AFTER INSERT ON public.reports REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
 
 CREATE TRIGGER user_preferences_touch BEFORE UPDATE ON public.user_preferences FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
 
@@ -5693,6 +5784,8 @@ ALTER TABLE soundscape.jobs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.notification_kinds ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE soundscape.owner_limits ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE soundscape.postings ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.queue_settings ENABLE ROW LEVEL SECURITY;
@@ -6000,6 +6093,8 @@ REVOKE ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[
 GRANT ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[]) TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.check_filters(filters jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_owner_limits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.check_request() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.check_request() TO anon;
@@ -6342,6 +6437,8 @@ REVOKE ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer
 GRANT ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) TO anon;
 GRANT ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.refuse_over_limit(held bigint, max_rows integer, what text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.reorder_playlist(playlist uuid, items uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.reorder_playlist(playlist uuid, items uuid[]) TO authenticated;
