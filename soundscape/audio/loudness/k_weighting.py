@@ -65,13 +65,18 @@ def channel_weights(channels: int, layout: str | Sequence[str] | None = None) ->
     are the surrounds when there are no side channels (5.1 puts them at 110 degrees whatever they are
     called); where both exist, the backs stand behind 120 degrees and count 1.
 
-    Args:
-        channels: how many there are.
-        layout: FFmpeg's name of a layout ("5.1(side)") or the channels' names in order ("FL", "FR", "LFE",
-            ...). A name that is not known, like none, means the usual layout for the number of channels.
+    Parameters
+    ----------
+    channels
+        How many there are.
+    layout
+        FFmpeg's name of a layout ("5.1(side)") or the channels' names in order ("FL", "FR", "LFE",
+        ...). A name that is not known, like none, means the usual layout for the number of channels.
 
-    Raises:
-        ValueError: `layout` lists another number of channels.
+    Raises
+    ------
+    ValueError
+        `layout` lists another number of channels.
     """
     if channels < 1:
         raise ValueError(f"channels must be at least 1, got {channels}")
@@ -93,8 +98,10 @@ def channel_weights(channels: int, layout: str | Sequence[str] | None = None) ->
 def k_filter(sample_rate: int) -> NDArray[np.float64]:
     """Coefficients of the two stages, shape (2, 5): b0, b1, b2, a1, a2 of each (a0 = 1).
 
-    Raises:
-        PolicyRefusal: the rate is below 4 kHz.
+    Raises
+    ------
+    PolicyRefusal
+        The rate is below 4 kHz.
     """
     if sample_rate < MIN_SAMPLE_RATE_HZ:
         raise PolicyRefusal(

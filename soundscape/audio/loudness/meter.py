@@ -70,15 +70,22 @@ def _gated(mean_squares: NDArray[np.float64], relative_gate_lu: float) -> NDArra
 class LoudnessMeter:
     """Streaming meter; see the module for its use.
 
-    Args:
-        sample_rate: Hz, at least 4000.
-        channels: rows of the blocks pushed.
-        layout: FFmpeg's layout name or the channels' names in order; see `k_weighting.channel_weights`.
-            Mono counts as one channel (not as the same sound from two speakers), as in BS.1770.
+    Parameters
+    ----------
+    sample_rate
+        Hz, at least 4000.
+    channels
+        Rows of the blocks pushed.
+    layout
+        FFmpeg's layout name or the channels' names in order; see `k_weighting.channel_weights`.
+        Mono counts as one channel (not as the same sound from two speakers), as in BS.1770.
 
-    Raises:
-        PolicyRefusal: the sample rate is too low for the filter.
-        ValueError: the layout does not have that many channels.
+    Raises
+    ------
+    PolicyRefusal
+        The sample rate is too low for the filter.
+    ValueError
+        The layout does not have that many channels.
     """
 
     def __init__(self, *, sample_rate: int, channels: int, layout: str | Sequence[str] | None = None) -> None:

@@ -28,9 +28,12 @@ _CHUNK = 128
 class Peak:
     """The highest levels met, `None` for digital silence.
 
-    Attributes:
-        true_peak_dbtp: of the oversampled waveform, dB relative to full scale. Never below the sample peak.
-        sample_peak_dbfs: of the samples themselves.
+    Attributes
+    ----------
+    true_peak_dbtp
+        Of the oversampled waveform, dB relative to full scale. Never below the sample peak.
+    sample_peak_dbfs
+        Of the samples themselves.
     """
 
     true_peak_dbtp: float | None
@@ -135,9 +138,12 @@ class TruePeakMeter:
     not interpolated; what is skipped cannot change the result, which is therefore the same for any
     division into blocks.
 
-    Args:
-        sample_rate: Hz.
-        channels: rows of the blocks pushed.
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    channels
+        Rows of the blocks pushed.
     """
 
     def __init__(self, *, sample_rate: int, channels: int) -> None:

@@ -58,10 +58,14 @@ def _best_path(score: NDArray[np.float64], period: float) -> NDArray[np.int32]:
 def find_beats(envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: float) -> NDArray[np.int32]:
     """Frames of the beats, ascending.
 
-    Args:
-        envelope: onset strength, shape (frames,).
-        bpm: the tempo to keep to.
-        frame_rate_hz: frames a second.
+    Parameters
+    ----------
+    envelope
+        Onset strength, shape (frames,).
+    bpm
+        The tempo to keep to.
+    frame_rate_hz
+        Frames a second.
     """
     x = envelope.astype(np.float64)
     spread = float(x.std(ddof=1)) if x.size > 1 else 0.0

@@ -67,10 +67,14 @@ def estimate_tempo(
 ) -> Tempo:
     """The one tempo that serves a recording best.
 
-    Args:
-        envelope: onset strength, shape (frames,).
-        frame_rate_hz: frames a second.
-        duration_s: exact length of the recording, if known, to recognise loops.
+    Parameters
+    ----------
+    envelope
+        Onset strength, shape (frames,).
+    frame_rate_hz
+        Frames a second.
+    duration_s
+        Exact length of the recording, if known, to recognise loops.
     """
     if envelope.size < frame_rate_hz:
         return Tempo(bpm=None, confidence=0.0)

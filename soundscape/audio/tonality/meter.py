@@ -50,9 +50,12 @@ _HARMONICS = ((2, 0.5), (3, 0.25), (4, 0.125))
 class TonalityMeter:
     """Streaming tonality of a magnitude spectrum.
 
-    Args:
-        sample_rate: of the signal the spectrum was made of, Hz.
-        n_fft: length of its window; hop n_fft / 4.
+    Parameters
+    ----------
+    sample_rate
+        Of the signal the spectrum was made of, Hz.
+    n_fft
+        Length of its window; hop n_fft / 4.
     """
 
     def __init__(self, *, sample_rate: int = 22_050, n_fft: int = 2048) -> None:

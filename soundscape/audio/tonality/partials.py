@@ -39,13 +39,17 @@ _FLOOR = 1e-4
 class PartialsSummary:
     """What was gathered.
 
-    Attributes:
-        weights: by pitch, shape (1100,); step i is the pitch `MIN_CENTS + i * STEP_CENTS` above A4 = 440
-            Hz. A partial weighs the root of its magnitude, so that loud passages and low notes do not speak
-            for all.
-        steady_share: weight of what counted, of all peaks.
-        offset: mean of exp(2 pi i cents / 100), weighted: its angle is the tuning, its length (0 to 1) says
-            how much of the weight keeps to one grid of semitones.
+    Attributes
+    ----------
+    weights
+        By pitch, shape (1100,); step i is the pitch `MIN_CENTS + i * STEP_CENTS` above A4 = 440
+        Hz. A partial weighs the root of its magnitude, so that loud passages and low notes do not speak
+        for all.
+    steady_share
+        Weight of what counted, of all peaks.
+    offset
+        Mean of exp(2 pi i cents / 100), weighted: its angle is the tuning, its length (0 to 1) says
+        how much of the weight keeps to one grid of semitones.
     """
 
     weights: NDArray[np.float64]
@@ -107,9 +111,12 @@ def _gather(
 class PartialMeter:
     """Streaming gatherer; a fixed 30 KB whatever the length.
 
-    Args:
-        sample_rate: of the signal the spectrum was made of, Hz.
-        n_fft: length of its window; hop n_fft / 4.
+    Parameters
+    ----------
+    sample_rate
+        Of the signal the spectrum was made of, Hz.
+    n_fft
+        Length of its window; hop n_fft / 4.
     """
 
     def __init__(self, *, sample_rate: int, n_fft: int) -> None:
