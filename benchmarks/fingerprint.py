@@ -17,18 +17,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import pickle
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fingerprint_sounds as sounds
 import numpy as np
 import soxr
+from fingerprint_corpus import CALIBRATION, assemble, cached, fingerprint, synthesised
 from fingerprint_sounds import SAMPLE_RATE, Samples, Sound
 
 from soundscape.audio.fingerprint import (
@@ -48,7 +46,6 @@ from soundscape.audio.fingerprint.match import MAX_CANDIDATES, MIN_PEAKS, SPEEDS
 from soundscape.audio.fingerprint.verify import make_screen, verify
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
-CACHE = Path(tempfile.gettempdir()) / "soundscape-fingerprint-benchmark"
 DESIGN, EVALUATION = 0, 1
 CAUTION = 0.6
 """Taken from the log odds: what was fitted may not pass what it was fitted on."""
@@ -153,12 +150,6 @@ class Trial:
         return {self.sound.source} | ({"rain"} if self.condition.startswith("rain") else set())
 
 
-def fingerprint(y: Samples) -> Fingerprint:
-    fingerprinter = Fingerprinter()
-    fingerprinter.push(sounds.magnitudes(np.asarray(y, np.float32)))
-    return fingerprinter.result()
-
-
 def references(half: int, folders: list[Path], count: int) -> list[Sound]:
     """Recordings of one half, filled up with synthesised sounds that the other half does not hold."""
     real = list({s.name: s for s in reversed(sounds.recordings(folders, half=half))}.values())[:count]
@@ -183,18 +174,6 @@ def trials(half: int, found: list[Sound], most_real: int, most_synthesised: int)
             seed = [half, zlib.crc32(sound.name.encode()), zlib.crc32(name.encode())]
             altered = condition(y, np.random.default_rng(seed))
             yield Trial(name, sound, altered.offset_s, altered.speed, fingerprint(altered.y))
-
-
-def cached(name: str, make: Callable[[], Any]) -> Any:
-    """Made once, as long as sounds are synthesised and fingerprinted as they were."""
-    code = b"".join(fingerprint(sounds.synthesise(seed)).to_bytes() for seed in range(5))
-    path = CACHE / f"{name}-{hashlib.sha256(code).hexdigest()[:12]}.pickle"
-    if path.exists():
-        return pickle.loads(path.read_bytes())
-    made = make()
-    CACHE.mkdir(exist_ok=True)
-    path.write_bytes(pickle.dumps(made))
-    return made
 
 
 # ------------------------------------------------------------------------------------------------- commands
@@ -364,16 +343,14 @@ def conditions_asked(rows: Fitted, arguments: argparse.Namespace) -> np.ndarray:
 
 def snippets_asked(rows: Fitted, count: int, assembled: int) -> None:
     """Snippets and whole sounds, of an index that holds them among many of three minutes."""
-    import identify
-
     rng = np.random.default_rng(1_000_000)
-    known = list(identify.synthesised(identify.CALIBRATION, count))
+    known = list(synthesised(CALIBRATION, count))
     stretches = [fingerprint(sounds.synthesise(1_000_000 + seed)) for seed in range(120)]
     index = MemoryIndex()
     for sound in known:
         index.add(sound.audio_id, sound.whole)
     for number in range(assembled):
-        index.add(f"assembled-{number}", identify.assembled(rng, stretches))
+        index.add(f"assembled-{number}", assemble(rng, stretches))
     for sound in known:
         for heard, condition in ((sound.snippet, "snippet"), (sound.whole, "whole")):
             if has_enough_content(heard):

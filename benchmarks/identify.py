@@ -30,8 +30,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,14 +40,12 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fingerprint_sounds as sounds
-from fingerprint import cached
+from fingerprint_corpus import EVALUATION, SNIPPET_S, Known, assemble, fingerprint, snippet, synthesised
 
 from soundscape.audio.fingerprint import (
-    FRAME_RATE_HZ,
     THRESHOLD,
     Candidate,
     Fingerprint,
-    Fingerprinter,
     Keys,
     MatchResult,
     MemoryIndex,
@@ -66,12 +62,6 @@ from soundscape.project.matching import CANDIDATES_PER_MATCH, FIRST_PASS_STEP, s
 from tests import cluster
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "audio"
-ASSEMBLED_S = 180.0
-SNIPPET_S = 10.0
-PORTION = 500
-CALIBRATION = 3_000_000
-EVALUATION = 4_000_000
-"""Seeds of the sounds that `fingerprint.py fit` sees, and of those judged here."""
 WANTED_FIRST = 0.99
 WANTED_FOREIGN = 0.001
 WANTED_MS = 100.0
@@ -79,50 +69,6 @@ OWNER = "00000000-0000-4000-8000-000000000001"
 CALLER = "00000000-0000-4000-8000-000000000002"
 SEEN = 0.02
 """What the caller sees of an index that is private to others but for that."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """A sound in the index, and a snippet of it."""
-
-    audio_id: str
-    source: str
-    start_s: float
-    whole: Fingerprint
-    snippet: Fingerprint
-
-    @property
-    def real(self) -> bool:
-        return not self.source.startswith("synth-")
-
-
-def fingerprint(y: sounds.Samples) -> Fingerprint:
-    fingerprinter = Fingerprinter()
-    fingerprinter.push(sounds.magnitudes(np.asarray(y, np.float32)))
-    return fingerprinter.result()
-
-
-def assembled(rng: np.random.Generator, stretches: list[Fingerprint]) -> Fingerprint:
-    """Three minutes of stretches of 6 to 20 s, each moved by up to 20 cells and 10 % of speed."""
-    length = int(ASSEMBLED_S * FRAME_RATE_HZ)
-    frames, pitches, ranks, at = [], [], [], 0
-    while at < length:
-        one = stretches[rng.integers(len(stretches))]
-        n = int(min(rng.integers(260, 860), one.frame_count, length - at))
-        start = int(rng.integers(0, one.frame_count - n + 1))
-        low, high = np.searchsorted(one.frames, [start, start + n])
-        moved = np.rint((one.frames[low:high] - start) * rng.uniform(0.9, 1.1)).astype(np.int32)
-        inside = moved < n
-        frames.append(moved[inside] + at)
-        pitches.append((one.pitches[low:high][inside] + rng.integers(-140, 141)).clip(60, 2000))
-        ranks.append(one.ranks[low:high][inside])
-        at += n
-    return Fingerprint(
-        length,
-        np.concatenate(frames).astype(np.int32),
-        np.concatenate(pitches).astype(np.uint16),
-        np.concatenate(ranks),
-    )
 
 
 class Asked:
@@ -182,32 +128,6 @@ def identified(
     return find_matches(
         heard, Asked(index, step=1, besides=besides), speeds=SPEEDS if any_speed else SPEEDS[:1]
     )
-
-
-def synthesised(first: int, count: int) -> Iterator[Known]:
-    """Sounds by seed, each with a snippet; in portions that are kept."""
-    for start in range(first, first + count, PORTION):
-        for seed, start_s, *packed in cached(f"snippets-{start}", partial(made, start)):
-            if seed < first + count:
-                whole, heard = map(Fingerprint.from_bytes, packed)
-                yield Known(str(uuid4()), f"synth-{seed}", start_s, whole, heard)
-
-
-def made(start: int) -> list[tuple[int, float, bytes, bytes]]:
-    portion = []
-    for seed in range(start, start + PORTION):
-        y = sounds.synthesise(seed)
-        first = int(np.random.default_rng([seed, 99]).uniform(0, len(y) - SNIPPET_S * sounds.SAMPLE_RATE))
-        portion.append(
-            (seed, first / sounds.SAMPLE_RATE, fingerprint(y).to_bytes(), snippet(y, first).to_bytes())
-        )
-    return portion
-
-
-def snippet(y: sounds.Samples, first: int) -> Fingerprint:
-    """Ten seconds from a sample on, through MP3 at 64 kb/s."""
-    cut = y[first : first + int(SNIPPET_S * sounds.SAMPLE_RATE)]
-    return fingerprint(sounds.recode(cut, "mp3", "libmp3lame", 44_100, 64_000))
 
 
 def recorded(folders: list[Path], snippets: int, rng: np.random.Generator) -> Iterator[Known]:
@@ -379,7 +299,7 @@ def main() -> int:
     stored = {sound.audio_id: sound.whole for sound in known}
     real = sum(sound.real for sound in {sound.audio_id: sound for sound in known}.values())
     print(f"{given.recordings} assembled, {real} sections of recordings, {len(stored) - real} synthesised")
-    stored |= {str(uuid4()): assembled(rng, stretches) for _ in range(given.recordings)}
+    stored |= {str(uuid4()): assemble(rng, stretches) for _ in range(given.recordings)}
     index = MemoryIndex()
     for audio_id, heard in stored.items():
         index.add(audio_id, heard)
@@ -394,7 +314,7 @@ def main() -> int:
             with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
                 print("all of it public, asked for everybody's:")
                 wrong += measured(Table(connection), chosen, index, unseen=set())
-                one_more(connection, assembled(rng, stretches))
+                one_more(connection, assemble(rng, stretches))
                 hide(connection, listed=seen[1::2])
                 print(f"all but {len(seen)} private to somebody else, asked for what the caller sees:")
                 few = MemoryIndex()
