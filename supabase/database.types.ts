@@ -884,6 +884,14 @@ export type Database = {
       [_ in never]: never
     }
     Functions: {
+      accepted_uploads: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          extensions: string[]
+          max_bytes: number
+          mime_types: string[]
+        }[]
+      }
       assign_report: { Args: { assignee?: string; report: string }; Returns: undefined }
       begin_fit: { Args: { every_h?: number }; Returns: Json }
       cancel_analysis: { Args: { recording: string }; Returns: string }

@@ -1,5 +1,11 @@
 insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
-values ('audio-files', 'audio-files', false, 2147483648, array['audio/*', 'video/mp4', 'video/webm', 'application/ogg'])
+-- A media type is what a client guesses from a name. The content decides, after the upload. So every type under which
+-- browsers and phones send recordings is accepted, and the types of unknown bytes: application/octet-stream, and
+-- text/plain, which supabase-js and supabase-py send where they are told none. Nothing that a browser would run is.
+values ('audio-files', 'audio-files', false, 2147483648, array[
+    'audio/*', 'video/*', 'application/ogg', 'application/x-ogg', 'application/mp4', 'application/x-flac',
+    'application/flac', 'application/x-matroska', 'application/vnd.ms-asf', 'application/vnd.rn-realmedia',
+    'application/octet-stream', 'binary/octet-stream', 'text/plain'])
 on conflict (id) do update set public = excluded.public, file_size_limit = excluded.file_size_limit,
     allowed_mime_types = excluded.allowed_mime_types;
 

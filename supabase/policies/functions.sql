@@ -91,8 +91,11 @@ select soundscape.expose(name, 'authenticated') from unnest(array[
     'cancel_analysis', 'retry_analysis',
     'dismiss_match',
     'move_playlist_item', 'reorder_playlist',
-    'hide_recording', 'restore_recording', 'assign_report', 'resolve_report'
+    'hide_recording', 'restore_recording', 'assign_report', 'resolve_report',
+    'accepted_uploads'
 ]) as name;
+-- What may be uploaded, everybody may know.
+grant execute on function soundscape.accepted_uploads, public.accepted_uploads to anon, service_role;
 
 -- For the worker, and for the operator, who has the worker's key.
 select soundscape.expose(name, 'service_role') from unnest(array[

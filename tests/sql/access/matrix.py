@@ -439,6 +439,7 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
     ("dismiss_match(uuid,boolean)", "of public ones", "select public.dismiss_match({public_match})", "signed in; rest refused"),
     ("custom_access_token_hook(jsonb)", "",
      "select public.custom_access_token_hook('{{\"user_id\": null, \"claims\": {{}}}}')", "all refused"),
+    ("accepted_uploads()", "", "select public.accepted_uploads()", "all"),
     (SEARCH, "private", "select public.search_audio('private')", "owner; rest nothing"),
     (SEARCH, "public", "select public.search_audio('public')", "all"),
     (SEARCH, "hidden", "select public.search_audio('hidden')", "owner; rest nothing"),
@@ -589,6 +590,8 @@ EVERYBODY = ("anon", "authenticated", "service_role")
 EXECUTE: dict[str, tuple[str, ...]] = {
     "public.custom_access_token_hook(jsonb)": ("supabase_auth_admin",),
     "soundscape.check_request()": EVERYBODY,
+    "public.accepted_uploads()": EVERYBODY,
+    "soundscape.accepted_uploads()": EVERYBODY,
     "soundscape.uuid_or_null(text)": EVERYBODY,
     "soundscape.owner_of(text,text)": EVERYBODY,
     "soundscape.fold(text)": EVERYBODY,
