@@ -126,7 +126,7 @@ class Stage:
     version: Annotated[str, "Version of its code and parameters"]
     status: Annotated[Literal["done", "skipped"], "Skipped stages give a reason"]
     seconds: Annotated[float, "Time it took on this machine"]
-    reason: Annotated[str | None, "Why it was skipped and what mends that"]
+    reason: Annotated[str | None, "Why it was skipped and what to do about it"]
 
 
 @dataclass(frozen=True)

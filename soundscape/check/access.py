@@ -28,6 +28,7 @@ async def _list_visible(session: CheckSession, client: AsyncClient) -> dict[str,
 
 
 async def check_private(session: CheckSession) -> None:
+    """Test that nobody but the owner sees or changes a private recording."""
     for who, client in (("another user", session.stranger.client), ("nobody", await session.anonymous())):
         seen = [what for what, granted in (await _list_visible(session, client)).items() if granted]
         table = client.table("audio_files")
@@ -46,6 +47,7 @@ async def check_private(session: CheckSession) -> None:
 
 
 async def check_publishing(session: CheckSession) -> None:
+    """Test that a public recording is seen by everybody, and by its owner alone once it is private again."""
     audiences = (("another user", session.stranger.client), ("nobody", await session.anonymous()))
     await make(session, is_public=True)
     for who, client in audiences:
@@ -60,6 +62,7 @@ async def check_publishing(session: CheckSession) -> None:
 
 
 async def make(session: CheckSession, **columns: Any) -> None:
+    """Change columns of the recording as its owner. Raises `Broken` if that changes nothing."""
     changed = await run_query(
         session.owner.client.table("audio_files").update(columns).eq("id", session.row["id"])
     )
@@ -85,12 +88,14 @@ async def check_counts(session: CheckSession) -> None:
 
 
 async def check_functions(session: CheckSession) -> None:
+    """Test that the owner can call every function that users may call."""
     broken = [said async for said in functions.try_functions(session.owner.client, session.row["id"])]
     if broken:
         raise Broken("; ".join(broken))
 
 
 async def check_worker_functions(session: CheckSession) -> None:
+    """Test that only the worker can call the worker's functions."""
     reached = []
     for who, client in (("a user", session.owner.client), ("nobody", await session.anonymous())):
         for name, arguments in functions.WORKER.items():

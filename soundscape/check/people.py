@@ -20,6 +20,7 @@ PNG = bytes.fromhex(
 
 
 async def sign_up(session: CheckSession) -> None:
+    """Sign up two users: the owner of the recording and a stranger."""
     session.signed_up = True
     for name in ("owner", "stranger"):
         called = f"check-{name}-{session.tag}"
@@ -35,6 +36,7 @@ async def sign_up(session: CheckSession) -> None:
 
 
 async def sign_in(session: CheckSession) -> None:
+    """Sign both users out and in again."""
     for user in session.visitors:
         await user.client.auth.sign_out()
         answer = await user.client.auth.sign_in_with_password(
@@ -46,6 +48,7 @@ async def sign_in(session: CheckSession) -> None:
 
 
 async def check_role_claim(session: CheckSession) -> None:
+    """Test that tokens carry the user's role."""
     auth_session = await session.owner.client.auth.get_session()
     # Our own token, fresh from the project: its claims are checked, not its signature.
     claims = (
@@ -56,6 +59,7 @@ async def check_role_claim(session: CheckSession) -> None:
 
 
 async def check_profile(session: CheckSession) -> None:
+    """Test that an account has a profile, which its owner can change."""
     if not await select_rows(session.owner.client, "users", "id", session.owner.user_id):
         raise Broken("The account has no row in users.")
     changed = (
@@ -69,6 +73,7 @@ async def check_profile(session: CheckSession) -> None:
 
 
 async def check_profile_image(session: CheckSession) -> None:
+    """Test that a user can upload and remove a profile image, which everybody sees."""
     bucket = session.owner.client.storage.from_("profile-images")
     name = f"{session.owner.user_id}/check.png"
     await bucket.upload(name, PNG, {"content-type": "image/png"})

@@ -12,12 +12,14 @@ TOLERATED_SKEW_S = 60.0
 
 
 async def check_address(session: CheckSession) -> None:
+    """Test that SUPABASE_URL is the address of a project."""
     answer = await session.get("/auth/v1/health", apikey=session.key)
     if answer.status_code >= 500 or answer.status_code == 404:
         raise Broken(f"{session.url} answers {answer.status_code}")
 
 
 async def check_clocks(session: CheckSession) -> None:
+    """Test that this machine's clock agrees with the project's."""
     answer = await session.get("/auth/v1/health", apikey=session.key)
     server_time = parsedate_to_datetime(answer.headers["date"]).timestamp()
     skew_s = session.clock() - server_time
@@ -26,12 +28,14 @@ async def check_clocks(session: CheckSession) -> None:
 
 
 async def check_public_key(session: CheckSession) -> None:
+    """Test that the project accepts the public key."""
     answer = await session.get("/rest/v1/users?select=id&limit=0", apikey=session.key)
     if answer.status_code == 401 and get_error_code(answer) != "42501":
         raise Broken(f"The project refuses it: {get_error_message(answer)}")
 
 
 async def check_secret_key(session: CheckSession) -> None:
+    """Test that the project accepts the secret key. Raises `Unknown` when it is not set."""
     key = session.target.secret_key
     if key is None:
         raise Unknown("SUPABASE_SECRET_KEY is not set", remedy="It is needed to delete the two users.")
@@ -41,6 +45,7 @@ async def check_secret_key(session: CheckSession) -> None:
 
 
 async def check_extensions(session: CheckSession) -> None:
+    """Test that Postgres has the extensions that the migrations need."""
     rows = await session.query(
         "select jsonb_agg(extname) as installed from pg_extension",
     )

@@ -32,6 +32,7 @@ async def check_waveforms_bucket(session: CheckSession) -> None:
 
 
 async def upload(session: CheckSession) -> None:
+    """Subscribe to the owner's recordings, then upload one."""
     try:
         await session.opened.enter_async_context(
             session.owner.listening(lambda row: session.statuses.append(row["status"]))
@@ -43,6 +44,7 @@ async def upload(session: CheckSession) -> None:
 
 
 async def describe(session: CheckSession) -> None:
+    """Insert the recording's row, and test that its owner sees it."""
     session.described_at = time.monotonic()
     row = await session.owner.describe(session.name, "A check")
     session.row = await session.read_recording(row["id"])
@@ -53,11 +55,13 @@ async def describe(session: CheckSession) -> None:
 
 
 async def check_worker(session: CheckSession) -> None:
+    """Test that a worker takes the job."""
     taken = {"analyzing", "ready", "failed", "rejected"}
     await session.await_status(taken, "Nobody took the job in {wait_s:.0f} s.")
 
 
 async def check_doorbell(session: CheckSession) -> None:
+    """Test that the database called the worker, and that the worker accepted the signature."""
     names = await session.query(
         "select count(*)::int as kept from vault.decrypted_secrets "
         "where name in ('soundscape_worker_url', 'soundscape_webhook_secret')"
@@ -91,12 +95,14 @@ async def check_doorbell(session: CheckSession) -> None:
 
 
 async def check_analysis(session: CheckSession) -> None:
+    """Test that the analysis ends with the status `ready`."""
     await session.await_status({"ready", "failed", "rejected"}, "Still {status} after {wait_s:.0f} s.")
     if session.row["status"] != "ready":
         raise Broken(f"It ended as {session.row['status']}: {session.row['error_code']}")
 
 
 async def check_realtime(session: CheckSession) -> None:
+    """Test that Realtime told the owner that the recording became ready."""
     if session.realtime_failure is not None:
         raise Broken(session.realtime_failure)
     deadline = time.monotonic() + 5
@@ -133,6 +139,7 @@ async def check_notification(session: CheckSession) -> None:
 
 
 async def check_features(session: CheckSession) -> None:
+    """Test that the owner sees what the analysis measured."""
     features = await session.owner.features(session.row["id"])
     if features is None:
         raise Broken("The owner does not see what the analysis found.")
@@ -142,12 +149,14 @@ async def check_features(session: CheckSession) -> None:
 
 
 async def check_waveform(session: CheckSession) -> None:
+    """Test that the waveform can be downloaded and is in audiowaveform's format."""
     data = await session.owner.client.storage.from_("waveforms").download(session.features["waveform_path"])
     if struct.unpack_from("<i", data) != (2,):
         raise Broken("The waveform is not audiowaveform data of version 2.")
 
 
 async def check_signed_url(session: CheckSession) -> None:
+    """Test that a signed URL gives a range of the file's bytes."""
     signed = await session.owner.client.storage.from_("audio-files").create_signed_url(session.name, 60)
     url = signed["signedURL"]
     async with httpx.AsyncClient(timeout=15, trust_env=False) as http:
@@ -157,6 +166,7 @@ async def check_signed_url(session: CheckSession) -> None:
 
 
 async def delete(session: CheckSession) -> None:
+    """Delete the file and the row as their owner."""
     removed = await session.owner.client.storage.from_("audio-files").remove([session.name])
     if not removed:
         raise Broken("Its owner cannot remove the file.")

@@ -72,21 +72,26 @@ class CheckSession:
 
     @property
     def owner(self) -> Visitor:
+        """The user who owns the recording."""
         return self.visitors[0]
 
     @property
     def stranger(self) -> Visitor:
+        """Another user, who may not see what is private."""
         return self.visitors[1]
 
     @property
     def name(self) -> str:
+        """The name of the recording's object."""
         return f"{self.owner.user_id}/check.wav"
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
+        """Send a GET request to the project."""
         async with httpx.AsyncClient(base_url=self.url, timeout=15, trust_env=False) as http:
             return await http.get(path, headers=headers)
 
     async def query(self, statement: str) -> list[dict[str, Any]]:
+        """Run a statement in the project's database. Raises `Unknown` when it cannot be reached."""
         if not self.target.has_database:
             raise Unknown(
                 "needs the database",
@@ -100,6 +105,7 @@ class CheckSession:
         return await asyncio.to_thread(run)
 
     async def anonymous(self) -> AsyncClient:
+        """Return the client of somebody who is not signed in."""
         if self._nobody is None:
             self._nobody = await acreate_client(
                 self.url, self.key, AsyncClientOptions(auto_refresh_token=False)
@@ -117,12 +123,14 @@ class CheckSession:
         return self._admin
 
     async def read_recording(self, audio_id: str) -> dict[str, Any]:
+        """Read a recording's row as its owner. Raises `Broken` if it is not there."""
         found = await select_rows(self.owner.client, "audio_files", "id", audio_id)
         if not found:
             raise Broken("Its owner does not see it.")
         return found[0]
 
     async def await_status(self, statuses: set[str], otherwise: str) -> None:
+        """Wait until the recording has one of `statuses`. Raises `Broken` with `otherwise` when time is up."""
         deadline = time.monotonic() + self.wait_s
         while self.row["status"] not in statuses:
             if time.monotonic() > deadline:
@@ -201,10 +209,12 @@ class CheckSession:
 
 
 async def select_rows(client: AsyncClient, table: str, column: str, value: str) -> list[dict[str, Any]]:
+    """Return the rows of `table` whose `column` is `value`."""
     return await run_query(client.table(table).select("*").eq(column, value))
 
 
 async def run_query(query: Any) -> list[dict[str, Any]]:
+    """Run a query of supabase-py and return its rows."""
     rows: list[dict[str, Any]] = (await query.execute()).data
     return rows
 
@@ -224,6 +234,7 @@ async def is_granted(attempt: Awaitable[Any]) -> bool:
 
 
 def get_error_code(answer: httpx.Response) -> str | None:
+    """Return the code of an error response, if it has one."""
     try:
         return str(answer.json().get("code"))
     except (ValueError, AttributeError):
@@ -231,6 +242,7 @@ def get_error_code(answer: httpx.Response) -> str | None:
 
 
 def get_error_message(answer: httpx.Response) -> str:
+    """Return the message of an error response, or its status and the start of its body."""
     try:
         body = answer.json()
         return str(body.get("message") or body.get("msg") or body)

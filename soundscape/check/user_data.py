@@ -30,10 +30,12 @@ async def check_public_row(session: CheckSession) -> None:
 
 
 async def check_likes(session: CheckSession) -> None:
+    """Test that a like is seen and changed by its owner alone."""
     await _check_own_rows(session, "likes", {"audio_id": session.blank["id"]})
 
 
 async def check_listening(session: CheckSession) -> None:
+    """Test that a listening event is seen and changed by its owner alone."""
     await _check_own_rows(session, "listening_events", {"audio_id": session.blank["id"], "listened_s": 1})
 
 
@@ -77,6 +79,7 @@ async def _check_own_rows(
 
 
 async def check_preferences(session: CheckSession) -> None:
+    """Test that preferences are seen and changed by their owner alone."""
     owner, stranger, table = session.owner.client, session.stranger.client, "user_preferences"
     change = {"theme": "dark"}
     await require_refusals(
@@ -94,6 +97,7 @@ async def check_preferences(session: CheckSession) -> None:
 
 
 async def check_playlists(session: CheckSession) -> None:
+    """Test private and public playlists, and a private recording in a public one."""
     owner, stranger = session.owner.client, session.stranger.client
     playlist = (await run_query(owner.table("playlists").insert({"title": "A check"})))[0]["id"]
     item = {"playlist_id": playlist, "audio_id": session.blank["id"]}
@@ -147,6 +151,7 @@ async def check_playlists(session: CheckSession) -> None:
 
 
 async def check_reports(session: CheckSession) -> None:
+    """Test that a report is seen by its author and by nobody else."""
     owner, stranger = session.owner.client, session.stranger.client
     report = {"audio_id": session.blank["id"], "reason": "other", "details": "A check"}
     await run_query(stranger.table("reports").insert(report))

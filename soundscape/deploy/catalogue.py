@@ -45,6 +45,7 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, str]:
+        """The kind and the name, which no two entries share."""
         return self.kind, self.name
 
     @property

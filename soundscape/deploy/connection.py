@@ -106,12 +106,15 @@ class PostgresConnection:
         self.name = f"{info.user}@{info.host}:{info.port}/{info.dbname}"
 
     def run(self, *parts: Part) -> Rows:
+        """Run the parts in one transaction. Return the rows of the last statement that returned any."""
         return self._transact(parts, keep=True)
 
     def rehearse(self, *parts: Part) -> Rows:
+        """Do the same and roll everything back."""
         return self._transact(parts, keep=False)
 
     def query(self, name: str, statement: str, *values: str) -> Rows:
+        """Run one statement with its values beside it, so that they are in no log."""
         with self._connection.transaction():
             self._execute(UNLOGGED)
             cursor = psycopg.RawCursor(self._connection, row_factory=dict_row)
@@ -194,13 +197,16 @@ class ManagementApi:
         self.name = f"project {ref} by the Management API"
 
     def run(self, *parts: Part) -> Rows:
+        """Run the parts in one transaction. Return the rows of the last statement that returned any."""
         # Statements of one simple query are one transaction.
         return self._query(parts, _join(parts))
 
     def rehearse(self, *parts: Part) -> Rows:
+        """Do the same and roll everything back."""
         return self._query(parts, f"begin;\n{_join(parts)};\nrollback")
 
     def query(self, name: str, statement: str, *values: str) -> Rows:
+        """Run one statement with its values beside it, so that they are in no log."""
         rows: Rows = self.request(
             "POST", "database/query", where=name, json={"query": statement, "parameters": list(values)}
         )

@@ -63,6 +63,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
         return self.is_current and not (self.drift or self.secrets or self.hooks or self.pre_request)
 
     @property

@@ -38,6 +38,7 @@ class Preflight:
 
     @property
     def stopped(self) -> bool:
+        """Whether a finding stops the deploy."""
         return any(finding.stops for finding in self.findings)
 
 

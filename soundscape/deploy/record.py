@@ -61,10 +61,12 @@ class State:
 
     @property
     def pending(self) -> list[sources.Migration]:
+        """Migrations that are still to be applied."""
         return [migration for migration in sources.migrations() if migration.version not in self.history]
 
     @property
     def wanted(self) -> Wanted | None:
+        """What the last deploy wanted, if there was one."""
         return self.record.wanted if self.record else None
 
     @property

@@ -23,6 +23,7 @@ class Migration:
 
     @property
     def title(self) -> str:
+        """The file's name without its suffix."""
         return f"{self.version}_{self.name}"
 
 

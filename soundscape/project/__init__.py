@@ -1,1 +1,1 @@
-"""The door to a Supabase project, as the worker uses it: a URL and a secret key, nothing else."""
+"""A Supabase project as the worker uses it: a URL and a secret key, nothing else."""

@@ -32,9 +32,11 @@ class Popularity:
     """How many users chose an item: the same for everyone."""
 
     def fit(self, choices: sparse.csr_matrix) -> None:
+        """Count the users of each item of `choices`, (users, items)."""
         self.counts = np.asarray((choices > 0).sum(axis=0)).ravel().astype(np.float32)
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
+        """Return the counts once per row, (rows, items)."""
         return np.tile(self.counts, (rows.shape[0], 1))
 
 
@@ -49,6 +51,7 @@ class ItemNeighbours:
         self.shrinkage = shrinkage
 
     def fit(self, choices: sparse.csr_matrix) -> None:
+        """Find the nearest items of each item of `choices`, (users, items)."""
         chosen = _binary(choices)
         by_item = chosen.T.tocsr()
         items = by_item.shape[0]
@@ -64,6 +67,7 @@ class ItemNeighbours:
         self.alike = sparse.vstack(parts).T.tocsr()
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
+        """Return the summed similarity to what each row chose, (rows, items)."""
         return np.asarray((_binary(rows) @ self.alike).toarray(), dtype=np.float32)
 
 
@@ -78,6 +82,7 @@ class Ease:
         self.regularization = regularization
 
     def fit(self, choices: sparse.csr_matrix) -> None:
+        """Compute the weights between items from `choices`, (users, items)."""
         if choices.shape[1] > EASE_MAX_ITEMS:
             raise RecommendationError(
                 f"EASE is for at most {EASE_MAX_ITEMS:,} items, not {choices.shape[1]:,}."
@@ -97,6 +102,7 @@ class Ease:
         self.weights = np.ascontiguousarray(weights)
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
+        """Return the summed weights of what each row chose, (rows, items)."""
         return np.asarray(_binary(rows) @ self.weights, dtype=np.float32)
 
 
@@ -123,6 +129,7 @@ class Als:
         self.items: Float32 = np.empty((0, factors), dtype=np.float32)
 
     def fit(self, choices: sparse.csr_matrix) -> None:
+        """Factorise `choices`, (users, items). Items that nobody chose get zeros."""
         try:
             from implicit.cpu.als import AlternatingLeastSquares
         except ModuleNotFoundError as error:
@@ -156,6 +163,7 @@ class Als:
         return found
 
     def scores(self, rows: sparse.csr_matrix) -> Float32:
+        """Return the product of each row's factors and the items', (rows, items)."""
         return self.fold_in(rows) @ self.items.T
 
     def compute_keys(self, choices: sparse.csr_matrix, places: Float32, share: float) -> Float32:

@@ -50,6 +50,7 @@ class Protections:
     off: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
+        """Return both fields, for JSON."""
         return asdict(self)
 
 

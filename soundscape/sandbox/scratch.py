@@ -46,6 +46,7 @@ class Scratch:
 
     @property
     def reserved_bytes(self) -> int:
+        """How much the downloads take now."""
         return self._reserved_bytes
 
     @asynccontextmanager

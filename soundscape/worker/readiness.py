@@ -29,6 +29,7 @@ class Check:
     reason: str = ""
 
     def as_dict(self, *, with_reason: bool) -> dict[str, str]:
+        """Return the state, and the reason where the caller may read it."""
         return {"state": self.state, "reason": self.reason} if with_reason else {"state": self.state}
 
 

@@ -68,6 +68,7 @@ class Fingerprint:
 
     @property
     def duration_s(self) -> float:
+        """Length of the recording in seconds."""
         return self.frame_count / FRAME_RATE_HZ
 
     def __len__(self) -> int:

@@ -90,6 +90,7 @@ class Spectrogram:
 
     @property
     def seconds_per_column(self) -> float:
+        """How long a column lasts, in seconds."""
         return self.frames_per_column / FRAME_RATE_HZ
 
     def shades(self, levels: Levels | Float32, *, range_db: float) -> Levels:

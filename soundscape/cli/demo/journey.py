@@ -58,6 +58,7 @@ class Recording:
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more happens to the file."""
         return self.status in FINAL or self.status == "refused"
 
 
