@@ -10,7 +10,7 @@ from typing import TypeVar
 
 LIMIT_S = 120.0
 """When to give up. Nothing that works takes this long, even beside ten busy processes."""
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.05
 
 Found = TypeVar("Found")
 
