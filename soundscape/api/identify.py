@@ -164,6 +164,8 @@ class Identifier:
 
     async def _warm_up(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
+        # Until the worker's children are ready, a first start compiles; two at once would compile the same.
+        await self._worker.warmed.wait()
         async with self._sandbox_lock:
             try:
                 sandbox = self._make_sandbox()

@@ -55,7 +55,12 @@ class Worker:
         self._queue_problem: str | None = "not asked yet"
         self._scratch: Scratch | None = None
         self._slots: Slots | None = None
-        self.warm = False
+        self.warmed = asyncio.Event()
+
+    @property
+    def warm(self) -> bool:
+        """Whether the children are ready to analyse."""
+        return self.warmed.is_set()
 
     @property
     def reachable(self) -> bool:
@@ -143,7 +148,7 @@ class Worker:
         self._stopping = True
         self._wake.set()
         try:
-            if self.warm:
+            if self.warmed.is_set():
                 # The response to a claim must not be lost: its jobs would be held by nobody.
                 await asyncio.wait(self._tasks[:1], timeout=CLAIM_GRACE_S)
             if self._jobs:
@@ -184,7 +189,7 @@ class Worker:
         except Exception:
             # For example a full disk. Warming up only saves the first recording some time.
             log.exception("the matcher could not be loaded in advance")
-        self.warm = True
+        self.warmed.set()
 
     async def _claim(self, slots: Slots, scratch: Scratch) -> list[Job]:
         # With a full disk the jobs would fail here, and another worker could do them.
