@@ -130,7 +130,7 @@ class CheckSession:
         return found[0]
 
     async def await_status(self, statuses: set[str], otherwise: str) -> None:
-        """Wait until the recording has one of `statuses`. Raises `Broken` with `otherwise` when time is up."""
+        """Wait until the recording has one of `statuses`. Raises `Broken`, saying `otherwise`, if late."""
         deadline = time.monotonic() + self.wait_s
         while self.row["status"] not in statuses:
             if time.monotonic() > deadline:

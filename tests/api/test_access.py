@@ -341,7 +341,7 @@ def settings(**changed: Any) -> Settings:
 
 
 @asynccontextmanager
-async def door(**changed: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def serve_app(**changed: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The worker's app with a route for people, its loop not started."""
     app = build(settings(**changed))
 
@@ -360,7 +360,7 @@ async def door(**changed: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with door(rate_per_address=1_000_000) as client:
+    async with serve_app(rate_per_address=1_000_000) as client:
         yield client
 
 
@@ -369,7 +369,7 @@ def bearing(token: str) -> dict[str, str]:
 
 
 async def test_a_route_for_people() -> None:
-    async with serving(Jwks()) as service, door(supabase_url=service.url, token_issuer=ISSUER) as client:
+    async with serving(Jwks()) as service, serve_app(supabase_url=service.url, token_issuer=ISSUER) as client:
         assert (await client.get("/whoami", headers=bearing(token()))).json() == {"user_id": USER}
         refusable = [bearing("x"), {"apikey": token()}, {}]
         for headers in [*refusable, *({"authorization": text} for text in ("", "Basic eA==", "Bearer"))]:
@@ -400,7 +400,7 @@ async def test_whatever_a_stranger_sends(
 
 
 async def test_what_breaks_says_nothing_of_the_inside() -> None:
-    async with door() as client:
+    async with serve_app() as client:
         answer = await client.get("/broken")
         assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
         assert "sb_secret" not in answer.text
@@ -409,7 +409,7 @@ async def test_what_breaks_says_nothing_of_the_inside() -> None:
 async def test_rates() -> None:
     async with serving(Jwks()) as service:
         known = {"supabase_url": service.url, "token_issuer": ISSUER}
-        async with door(**known, rate_per_caller=2, rate_per_address=5) as client:
+        async with serve_app(**known, rate_per_caller=2, rate_per_address=5) as client:
             other = token(sub="00000000-0000-4000-8000-000000000001")
             statuses = [(await client.get("/whoami", headers=bearing(token()))).status_code for _ in range(3)]
             assert statuses == [200, 200, 429]
@@ -461,9 +461,9 @@ def test_what_counts_as_one_address(address: str | None, counted: str) -> None:
 async def test_browsers_from_elsewhere() -> None:
     asked = {"origin": "https://app.mysite.org", "access-control-request-method": "POST",
              "access-control-request-headers": "authorization"}  # fmt: skip
-    async with door() as client:
+    async with serve_app() as client:
         assert "access-control-allow-origin" not in (await client.options("/whoami", headers=asked)).headers
-    async with door(cors_origins=("https://app.mysite.org",)) as client:
+    async with serve_app(cors_origins=("https://app.mysite.org",)) as client:
         allowed = await client.options("/whoami", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://app.mysite.org"
         assert "access-control-allow-credentials" not in allowed.headers
@@ -483,7 +483,7 @@ async def test_a_token_of_the_embedded_supabase(embedded: Project) -> None:
             json={"email": f"{time.time_ns()}@example.com", "password": "long enough a password"},
         )
     session = signed_up.json()
-    async with door(supabase_url=embedded.url) as client:
+    async with serve_app(supabase_url=embedded.url) as client:
         whoami = await client.get("/whoami", headers=bearing(session["access_token"]))
         assert whoami.json() == {"user_id": session["user"]["id"]}
         for key in (embedded.keys.anon_jwt, embedded.keys.service_role_jwt, embedded.keys.publishable_key):

@@ -7,13 +7,13 @@ from urllib.parse import urljoin
 
 import pytest
 
-from .test_access import door
+from .test_access import serve_app
 
 LINK = re.compile(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)["']""")
 
 
 async def test_the_page_loads_only_what_is_served_here() -> None:
-    async with door() as client:
+    async with serve_app() as client:
         page = await client.get("/docs")
         assert page.status_code == 200
         links = LINK.findall(page.text)
@@ -27,6 +27,6 @@ async def test_the_page_loads_only_what_is_served_here() -> None:
 
 @pytest.mark.parametrize("name", ["redoc.standalone.js", "..", "%2e%2e/core.py", "core.py", ""])
 async def test_no_other_file_is_served(name: str) -> None:
-    async with door() as client:
+    async with serve_app() as client:
         assert (await client.get(f"/docs/{name}")).status_code in (307, 404, 422)
         assert (await client.get("/redoc")).status_code == 404

@@ -75,7 +75,7 @@ def app() -> FastAPI:
 
 
 @pytest.fixture
-async def door(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     # An exception in the app becomes the 500 that a client would see.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
@@ -114,11 +114,11 @@ def rung(app: FastAPI) -> bool:
         ),
     ],
 )  # fmt: skip
-async def test_the_door(
-    door: httpx.AsyncClient, app: FastAPI, headers: Callable[[], dict[str, str]], status: int
+async def test_signatures(
+    client: httpx.AsyncClient, app: FastAPI, headers: Callable[[], dict[str, str]], status: int
 ) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers().items()]
-    answer = await door.post(PATH, content=BODY, headers=raw)
+    answer = await client.post(PATH, content=BODY, headers=raw)
     assert (answer.status_code, rung(app)) == (status, status == 202), answer.text
     if status == 401:
         problem = answer.json()
@@ -132,8 +132,8 @@ async def test_the_shared_secret_is_no_way_in_where_none_is_set() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", b"\xff\xfe", b"[" * 10_000])
-async def test_the_payload_is_never_read(door: httpx.AsyncClient, app: FastAPI, body: bytes) -> None:
-    answer = await door.post(PATH, content=body, headers=signed(body))
+async def test_the_payload_is_never_read(client: httpx.AsyncClient, app: FastAPI, body: bytes) -> None:
+    answer = await client.post(PATH, content=body, headers=signed(body))
     # Bytes that are no UTF-8 cannot be signed by the standard; anything else is.
     assert answer.status_code == (401 if body == b"\xff\xfe" else 202)
 
@@ -141,7 +141,7 @@ async def test_the_payload_is_never_read(door: httpx.AsyncClient, app: FastAPI, 
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize(("excess", "status"), [(0, 202), (1, 413)])
 async def test_too_large(
-    door: httpx.AsyncClient, app: FastAPI, excess: int, status: int, declared: bool
+    client: httpx.AsyncClient, app: FastAPI, excess: int, status: int, declared: bool
 ) -> None:
     body = b"x" * (webhook.MAX_BODY_BYTES + excess)
 
@@ -149,7 +149,7 @@ async def test_too_large(
         for start in range(0, len(body), 5000):
             yield body[start : start + 5000]
 
-    answer = await door.post(PATH, content=body if declared else chunks(), headers=signed(body))
+    answer = await client.post(PATH, content=body if declared else chunks(), headers=signed(body))
     assert (answer.status_code, rung(app)) == (status, status == 202)
 
 
@@ -175,7 +175,7 @@ async def test_a_declared_length_that_is_none(app: FastAPI, declared: str) -> No
     assert sent[0]["status"] == (413 if declared.isdecimal() else 401)
 
 
-async def test_what_is_too_large_is_not_read_to_its_end(door: httpx.AsyncClient) -> None:
+async def test_what_is_too_large_is_not_read_to_its_end(client: httpx.AsyncClient) -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -184,14 +184,14 @@ async def test_what_is_too_large_is_not_read_to_its_end(door: httpx.AsyncClient)
             read += 1 << 14
             yield b"x" * (1 << 14)
 
-    answer = await door.post(PATH, content=endless())
+    answer = await client.post(PATH, content=endless())
     assert answer.status_code == 413
     assert read <= webhook.MAX_BODY_BYTES + (1 << 15)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-async def test_other_methods(door: httpx.AsyncClient, app: FastAPI, method: str) -> None:
-    answer = await door.request(method, PATH, headers=signed())
+async def test_other_methods(client: httpx.AsyncClient, app: FastAPI, method: str) -> None:
+    answer = await client.request(method, PATH, headers=signed())
     assert (answer.status_code, rung(app)) == (405, False)
 
 
@@ -246,23 +246,23 @@ def test_every_single_bit_of_the_signed_headers_counts() -> None:
         assert base64.b64decode(encoded) == base64.b64decode(headers["webhook-signature"].removeprefix("v1,"))
 
 
-async def test_a_replay(door: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_a_replay(client: httpx.AsyncClient, app: FastAPI) -> None:
     """The same message, however it is dressed, wakes once; another one of the same second passes."""
     first = signed(message_id="msg_once")
-    assert (await door.post(PATH, content=BODY, headers=first)).status_code == 202
+    assert (await client.post(PATH, content=BODY, headers=first)).status_code == 202
     app.state.worker._wake.clear()
     dressed = first | {"webhook-signature": "v1a,x " + first["webhook-signature"]}
     fraction = first | {"webhook-timestamp": first["webhook-timestamp"] + ".5"}
     resigned = signed(message_id="msg_once", secret=PREVIOUS)
     for again in (first, dressed, fraction, resigned):
-        answer = await door.post(PATH, content=BODY, headers=again)
+        answer = await client.post(PATH, content=BODY, headers=again)
         assert (answer.status_code, answer.json()["code"]) == (401, "webhook_replayed")
     assert not rung(app)
-    assert (await door.post(PATH, content=BODY, headers=signed())).status_code == 202
+    assert (await client.post(PATH, content=BODY, headers=signed())).status_code == 202
     # An unsigned call does not use up the id of a genuine one.
     genuine = signed(message_id="msg_later")
-    assert (await door.post(PATH, content=BODY + b"x", headers=genuine)).status_code == 401
-    assert (await door.post(PATH, content=BODY, headers=genuine)).status_code == 202
+    assert (await client.post(PATH, content=BODY + b"x", headers=genuine)).status_code == 401
+    assert (await client.post(PATH, content=BODY, headers=genuine)).status_code == 202
 
 
 def test_ids_are_remembered_as_long_as_they_could_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +282,7 @@ def test_ids_are_remembered_as_long_as_they_could_pass(monkeypatch: pytest.Monke
     assert [len(name) for name in flooded._seen] == [16] * 10
 
 
-async def test_a_database_webhook(door: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_a_database_webhook(client: httpx.AsyncClient, app: FastAPI) -> None:
     """Supabase's own payload: https://supabase.com/docs/guides/database/webhooks#payload."""
     payload = {
         "type": "INSERT",
@@ -293,11 +293,11 @@ async def test_a_database_webhook(door: httpx.AsyncClient, app: FastAPI) -> None
     }
     for _ in range(2):  # it has no id: the same one may wake twice
         app.state.worker._wake.clear()
-        answer = await door.post(PATH, json=payload, headers={"x-webhook-secret": SHARED})
+        answer = await client.post(PATH, json=payload, headers={"x-webhook-secret": SHARED})
         assert (answer.status_code, rung(app)) == (202, True)
     app.state.worker._wake.clear()
     for wrong in ("", SHARED[:-1], SHARED + "x", SHARED.upper()):
-        answer = await door.post(PATH, json=payload, headers={"x-webhook-secret": wrong})
+        answer = await client.post(PATH, json=payload, headers={"x-webhook-secret": wrong})
         assert (answer.status_code, rung(app)) == (401, False)
 
 
@@ -308,8 +308,8 @@ async def test_a_shared_secret_of_other_letters() -> None:
         known.verify(b"", {"x-webhook-secret": "glockchen"})
 
 
-async def test_signed_as_the_database_signs(door: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_signed_as_the_database_signs(client: httpx.AsyncClient, app: FastAPI) -> None:
     """What `soundscape.ring_doorbell()` builds in SQL, here over the text that jsonb prints."""
     body = json.dumps({"type": "soundscape.queue", "timestamp": "2026-11-22T18:00:00+00:00"}).encode()
-    answer = await door.post(PATH, content=body, headers=signed(body))
+    answer = await client.post(PATH, content=body, headers=signed(body))
     assert (answer.status_code, rung(app)) == (202, True)

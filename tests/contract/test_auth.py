@@ -162,10 +162,10 @@ async def test_administering(target: Target, alice: User, service: AsyncClient) 
 
 @http("auth.settings")
 def test_settings_health_and_keys(target: Target) -> None:
-    with httpx.Client(base_url=f"{target.url}/auth/v1/", headers={"apikey": target.public_key}) as door:
-        assert door.get("settings").json()["external"]["email"] is True
-        assert door.get("health").json()["name"] == "GoTrue"
-        assert {key["alg"] for key in door.get(".well-known/jwks.json").json()["keys"]} == {"ES256"}
+    with httpx.Client(base_url=f"{target.url}/auth/v1/", headers={"apikey": target.public_key}) as http:
+        assert http.get("settings").json()["external"]["email"] is True
+        assert http.get("health").json()["name"] == "GoTrue"
+        assert {key["alg"] for key in http.get(".well-known/jwks.json").json()["keys"]} == {"ES256"}
 
 
 @http("auth.key")

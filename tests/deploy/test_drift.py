@@ -162,7 +162,7 @@ def test_what_belongs_to_others_is_left_alone(deployed: str) -> None:
         assert picture(deployed) == before
 
 
-def test_what_held_data_is_not_pretended_to_be_mended(deployed: str) -> None:
+def test_what_held_data_is_not_pretended_to_be_fixed(deployed: str) -> None:
     run(deployed, "alter table public.audio_files drop column license")
     outcome, _ = told(deployed)
     assert "column public.audio_files.license is missing" in map(str, outcome.drift)

@@ -67,7 +67,7 @@ def test_any_page_may_ask(embedded: Project, path: str) -> None:
 async def test_background_work_that_fails_begins_again(
     embedded: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One service fails at its start and later; the others, and the door itself, do not notice."""
+    """One service fails at its start and later; the others, and the gateway itself, do not notice."""
     monkeypatch.setattr(gateway, "RESTART_DELAY_S", 0.01)
     began: list[str] = []
     cancelled: list[str] = []

@@ -1,4 +1,4 @@
-"""A project without a worker, and the worker's door to it."""
+"""A project without a worker, and the clients a worker reaches it by."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests import embedded
 
 
 @dataclass(frozen=True)
-class Door:
+class WorkerClients:
     """The project as its worker reaches it."""
 
     project: Project
@@ -64,6 +64,6 @@ def quiet(data_dirs: Path) -> Iterator[Project]:
 
 
 @pytest.fixture
-async def door(quiet: Project) -> AsyncIterator[Door]:
+async def clients(quiet: Project) -> AsyncIterator[WorkerClients]:
     async with connect(quiet.url, quiet.keys.secret_key) as (client, http):
-        yield Door(quiet, client, http, Queue(client, worker="tests"), Objects(client, http))
+        yield WorkerClients(quiet, client, http, Queue(client, worker="tests"), Objects(client, http))

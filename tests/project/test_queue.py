@@ -12,7 +12,7 @@ from soundscape.errors import LeaseLost, PolicyRefusal, ProjectError, Unreadable
 from soundscape.project.client import connect
 from soundscape.project.queue import Queue
 
-from .conftest import Door
+from .conftest import WorkerClients
 
 RESULT = {
     "analysis_version": "test-1",
@@ -21,28 +21,28 @@ RESULT = {
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_to_claim(door: Door) -> None:
-    door.sql("delete from auth.users")
-    door.sql("delete from pgmq.q_soundscape_uploads")
-    door.sql("delete from soundscape.deletions")
+def nothing_left_to_claim(clients: WorkerClients) -> None:
+    clients.sql("delete from auth.users")
+    clients.sql("delete from pgmq.q_soundscape_uploads")
+    clients.sql("delete from soundscape.deletions")
 
 
-async def test_from_claim_to_completion(door: Door) -> None:
-    audio_id, name = await door.recording(b"0123456789")
-    (job,) = await door.queue.claim(5, lease_s=30)
+async def test_from_claim_to_completion(clients: WorkerClients) -> None:
+    audio_id, name = await clients.recording(b"0123456789")
+    (job,) = await clients.queue.claim(5, lease_s=30)
     assert (job.audio_id, job.object_name, job.size_bytes, job.attempt) == (audio_id, name, 10, 1)
     assert job.content_type == "audio/wav"
-    assert await door.queue.claim(5, lease_s=30) == []
-    await door.queue.extend(job, lease_s=60)
+    assert await clients.queue.claim(5, lease_s=30) == []
+    await clients.queue.extend(job, lease_s=60)
     prefix = f"{audio_id}/test-1/{job.object_version}/"
-    await door.queue.complete(job, RESULT | {"waveform": {"path": f"{prefix}waveform.dat"}})
-    row = door.sql("select * from public.audio_files where id = %s", audio_id)[0]
+    await clients.queue.complete(job, RESULT | {"waveform": {"path": f"{prefix}waveform.dat"}})
+    row = clients.sql("select * from public.audio_files where id = %s", audio_id)[0]
     assert (row["status"], row["duration"], row["sample_rate"], row["channels"]) == ("ready", 2.0, 8000, 1)
     for again in (
-        door.queue.complete(job, RESULT),
-        door.queue.extend(job, lease_s=60),
-        door.queue.refuse(job, UnreadableAudio("late")),
-        door.queue.put_back(job, fault="crashed", code="late", message="late"),
+        clients.queue.complete(job, RESULT),
+        clients.queue.extend(job, lease_s=60),
+        clients.queue.refuse(job, UnreadableAudio("late")),
+        clients.queue.put_back(job, fault="crashed", code="late", message="late"),
     ):
         with pytest.raises(LeaseLost):
             await again
@@ -56,12 +56,12 @@ async def test_from_claim_to_completion(door: Door) -> None:
     ],
 )
 async def test_a_refusal_reaches_the_owner(
-    door: Door, refusal: UnreadableAudio | PolicyRefusal, status: str
+    clients: WorkerClients, refusal: UnreadableAudio | PolicyRefusal, status: str
 ) -> None:
-    audio_id, _ = await door.recording()
-    (job,) = await door.queue.claim(1, lease_s=30)
-    await door.queue.refuse(job, refusal)
-    row = door.sql("select * from public.audio_files where id = %s", audio_id)[0]
+    audio_id, _ = await clients.recording()
+    (job,) = await clients.queue.claim(1, lease_s=30)
+    await clients.queue.refuse(job, refusal)
+    row = clients.sql("select * from public.audio_files where id = %s", audio_id)[0]
     assert (row["status"], row["error_code"]) == (status, refusal.code)
     assert row["error_message"] == f"{refusal.message} {refusal.remedy}"
 
@@ -69,63 +69,63 @@ async def test_a_refusal_reaches_the_owner(
 @pytest.mark.parametrize(
     "text", ["a \x00 in it", "\ud800", "naïve ✓ 𝄞", "'; drop table jobs; --", "x" * 9000]
 )
-async def test_any_reason_can_be_told(door: Door, text: str) -> None:
+async def test_any_reason_can_be_told(clients: WorkerClients, text: str) -> None:
     """What a decoder says of a stranger's file may be anything."""
-    audio_id, _ = await door.recording()
-    (job,) = await door.queue.claim(1, lease_s=30)
-    await door.queue.refuse(job, UnreadableAudio(text, code="odd"))
-    row = door.sql("select * from public.audio_files where id = %s", audio_id)[0]
+    audio_id, _ = await clients.recording()
+    (job,) = await clients.queue.claim(1, lease_s=30)
+    await clients.queue.refuse(job, UnreadableAudio(text, code="odd"))
+    row = clients.sql("select * from public.audio_files where id = %s", audio_id)[0]
     assert (row["status"], row["error_code"]) == ("failed", "odd")
     assert row["error_message"][:3] == text.replace("\x00", "").replace("\ud800", "?")[:3]
 
 
-async def test_put_back_until_it_is_dead(door: Door) -> None:
-    await door.recording()
+async def test_put_back_until_it_is_dead(clients: WorkerClients) -> None:
+    await clients.recording()
     endings = []
     for _ in range(5):
-        door.sql("update pgmq.q_soundscape_uploads set vt = now()")
-        (job,) = await door.queue.claim(1, lease_s=30)
-        endings.append(await door.queue.put_back(job, fault="crashed", code="flaky", message="no"))
+        clients.sql("update pgmq.q_soundscape_uploads set vt = now()")
+        (job,) = await clients.queue.claim(1, lease_s=30)
+        endings.append(await clients.queue.put_back(job, fault="crashed", code="flaky", message="no"))
     assert endings == ["queued"] * 4 + ["dead"]
 
 
-async def test_results_that_do_not_fit_are_no_lost_lease(door: Door) -> None:
-    await door.recording()
-    (job,) = await door.queue.claim(1, lease_s=30)
+async def test_results_that_do_not_fit_are_no_lost_lease(clients: WorkerClients) -> None:
+    await clients.recording()
+    (job,) = await clients.queue.claim(1, lease_s=30)
     with pytest.raises(ProjectError) as refused:
-        await door.queue.complete(job, {"analysis_version": "x", "source": {"duration_s": "no number"}})
+        await clients.queue.complete(job, {"analysis_version": "x", "source": {"duration_s": "no number"}})
     assert not isinstance(refused.value, LeaseLost)
-    await door.queue.extend(job, lease_s=30)
+    await clients.queue.extend(job, lease_s=30)
 
 
-async def test_a_made_up_token(door: Door) -> None:
-    await door.recording()
-    (job,) = await door.queue.claim(1, lease_s=30)
+async def test_a_made_up_token(clients: WorkerClients) -> None:
+    await clients.recording()
+    (job,) = await clients.queue.claim(1, lease_s=30)
     with pytest.raises(LeaseLost):
-        await door.queue.extend(replace(job, token="1.1"), lease_s=30)
+        await clients.queue.extend(replace(job, token="1.1"), lease_s=30)
 
 
-async def test_many_workers_share(door: Door) -> None:
+async def test_many_workers_share(clients: WorkerClients) -> None:
     for _ in range(12):
-        await door.recording()
-    shares = await asyncio.gather(*(door.queue.claim(3, lease_s=30) for _ in range(6)))
+        await clients.recording()
+    shares = await asyncio.gather(*(clients.queue.claim(3, lease_s=30) for _ in range(6)))
     claimed = [job.job_id for share in shares for job in share]
     assert len(claimed) == len(set(claimed)) == 12
 
 
-async def test_removals_are_asked_for_until_forgotten(door: Door) -> None:
-    _, name = await door.recording()
-    door.sql("delete from public.audio_files where file_path = %s", name)
-    assert ("audio-files", [name]) in await door.queue.list_deletions()
-    await door.objects.remove("audio-files", [name])
-    await door.queue.confirm_deletions("audio-files", [name])
-    assert await door.queue.list_deletions() == []
-    assert door.sql("select 1 from soundscape.deletions where name = %s", name) == []
+async def test_removals_are_asked_for_until_forgotten(clients: WorkerClients) -> None:
+    _, name = await clients.recording()
+    clients.sql("delete from public.audio_files where file_path = %s", name)
+    assert ("audio-files", [name]) in await clients.queue.list_deletions()
+    await clients.objects.remove("audio-files", [name])
+    await clients.queue.confirm_deletions("audio-files", [name])
+    assert await clients.queue.list_deletions() == []
+    assert clients.sql("select 1 from soundscape.deletions where name = %s", name) == []
 
 
-async def test_reconcile_says_what_it_mended(door: Door) -> None:
-    await door.queue.reconcile()
-    assert set((await door.queue.reconcile()).values()) == {0}
+async def test_reconcile_says_what_it_repaired(clients: WorkerClients) -> None:
+    await clients.queue.reconcile()
+    assert set((await clients.queue.reconcile()).values()) == {0}
 
 
 @pytest.mark.parametrize("key", ["publishable_key", "anon_jwt"])

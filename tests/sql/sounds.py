@@ -42,7 +42,7 @@ def analysed(**given: Any) -> Row:
 
 
 def heard(db: Database, owner: str, *, public: bool = True, **given: Any) -> str:
-    """A recording that was analysed, through the worker's own door; returns its id."""
+    """A recording that was analysed, through the worker's own functions; returns its id."""
     audio_id = db.recording(owner)
     db.rows(
         "update public.audio_files set is_public = %s, title = %s, tags = %s, license = %s where id = %s",

@@ -406,7 +406,7 @@ def test_a_claim_waits_for_nobody_who_holds_the_recording(db: Database, alice: s
     assert back_in.total_seconds() <= 1
     db.expire_leases()
     (held,) = db.claim()
-    assert held.attempt == 1, "a claim that found the door shut is no attempt"
+    assert held.attempt == 1, "a claim that found the row locked is no attempt"
 
 
 # -- leases -------------------------------------------------------------------------------------------
@@ -861,7 +861,7 @@ def _without_triggers(db: Database, audio_or_object: Callable[[], Any]) -> Any:
             admin.execute("alter table public.audio_files enable trigger audio_files_made")
 
 
-def test_nothing_to_mend(db: Database, alice: str) -> None:
+def test_nothing_to_repair(db: Database, alice: str) -> None:
     for end in (None, "complete", "fail"):
         db.recording(alice)
         if end is not None:
@@ -946,7 +946,7 @@ def test_one_object_that_cannot_be_described_holds_up_nobody(db: Database, alice
         db.rows("alter table public.audio_files drop constraint nobodys_x")
 
 
-def test_a_sweep_mends_some_and_the_next_goes_on(db: Database, alice: str) -> None:
+def test_a_sweep_repairs_some_and_the_next_goes_on(db: Database, alice: str) -> None:
     """Each item holds a lock until the sweep ends, and a server has room for so many."""
     for number in range(501):
         db.store(f"{alice}/{number}.wav", owner=alice)
@@ -984,7 +984,7 @@ def test_pictures_and_bytes_of_nobody_are_discarded(db: Database, alice: str) ->
     assert db.reconcile() == NOTHING
 
 
-def test_two_sweeps_at_once_mend_once(db: Database, alice: str) -> None:
+def test_two_sweeps_at_once_repair_once(db: Database, alice: str) -> None:
     audio_id = db.describe(f"{alice}/x.wav", owner=alice)
     _without_triggers(db, lambda: db.store(f"{alice}/x.wav", owner=alice))
     one, other = db.connect(), db.connect()
@@ -1002,7 +1002,7 @@ def test_two_sweeps_at_once_mend_once(db: Database, alice: str) -> None:
     assert db.states(audio_id) == ["queued"]
 
 
-def test_a_sweep_beside_an_upload_mends_nothing_twice(db: Database, alice: str) -> None:
+def test_a_sweep_beside_an_upload_repairs_nothing_twice(db: Database, alice: str) -> None:
     """The sweep saw bytes without a job; before it got to them, their own transaction had enqueued them."""
     audio_id = db.describe(f"{alice}/x.wav", owner=alice)
     _without_triggers(db, lambda: db.store(f"{alice}/x.wav", owner=alice))

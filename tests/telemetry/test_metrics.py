@@ -46,7 +46,7 @@ JOB = Job(
 
 
 @asynccontextmanager
-async def door(
+async def serve_metrics(
     stats: Any = STATS, *, address: str = "127.0.0.1", host: str = "127.0.0.1:8000", **changed: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = build(settings(**changed))
@@ -78,7 +78,7 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 async def test_what_is_printed() -> None:
-    async with door() as client:
+    async with serve_metrics() as client:
         answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     found = samples(answer.text)
@@ -102,9 +102,9 @@ async def test_what_is_printed() -> None:
 )  # fmt: skip
 async def test_a_project_that_does_not_say(stats: Any) -> None:
     """The rest is still told; figures of the queue are left out rather than old."""
-    async with door() as client:
+    async with serve_metrics() as client:
         await client.get("/metrics")
-    async with door(stats) as client:
+    async with serve_metrics(stats) as client:
         answer = await client.get("/metrics")
     found = samples(answer.text)
     assert (answer.status_code, found["soundscape_queue_readable", ()]) == (200, 0)
@@ -112,7 +112,7 @@ async def test_a_project_that_does_not_say(stats: Any) -> None:
 
 
 async def test_however_many_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with door() as client:
+    async with serve_metrics() as client:
         await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
         assert client.app.state.asked == 1  # type: ignore[attr-defined]
         monkeypatch.setattr(metrics, "STATS_CACHED_S", 0.0)
@@ -145,7 +145,7 @@ async def test_however_many_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_this_machine_only(address: str, host: str, headers: dict[str, str], status: int) -> None:
-    async with door(address=address, host=host) as client:
+    async with serve_metrics(address=address, host=host) as client:
         answer = await client.get("/metrics", headers=headers)
         assert answer.status_code == status
         ready = (await client.get("/health/ready", headers=headers)).json()["checks"]
@@ -162,7 +162,7 @@ async def test_this_machine_only(address: str, host: str, headers: dict[str, str
 )  # fmt: skip
 async def test_whoever_bears_the_token(authorization: str, status: int) -> None:
     for address in ("192.0.2.1", "127.0.0.1"):
-        async with door(metrics_token=TOKEN, address=address) as client:
+        async with serve_metrics(metrics_token=TOKEN, address=address) as client:
             answer = await client.get("/metrics", headers=[(b"authorization", authorization.encode())])
             assert answer.status_code == status
 
@@ -172,7 +172,7 @@ async def test_doorbells_are_counted() -> None:
         return [value("soundscape_doorbells_total", outcome=o) for o in ("accepted", "unsigned", "too_large")]
 
     before = rung()
-    async with door() as client:
+    async with serve_metrics() as client:
         await client.post("/webhooks/storage")
         await client.post("/webhooks/storage", content=b"x" * (1 << 17))
     assert [after - early for after, early in zip(rung(), before, strict=True)] == [0, 1, 1]

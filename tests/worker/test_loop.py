@@ -49,7 +49,7 @@ def tone(frequency_hz: float = 440.0) -> bytes:
 
 
 class Wire:
-    """A port before the project that can be cut and mended: an outage as the worker sees one."""
+    """A port before the project that can be cut and restored: an outage as the worker sees one."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -58,7 +58,7 @@ class Wire:
         self._server: asyncio.Server | None = None
         self.port = 0
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -153,7 +153,7 @@ def bench(data_dirs: Path) -> Iterator[Bench]:
 @pytest.fixture
 async def wire(bench: Bench) -> AsyncIterator[Wire]:
     wire = Wire(int(bench.project.url.rpartition(":")[2]))
-    await wire.mend()
+    await wire.restore()
     yield wire
     await wire.cut()
 
@@ -217,7 +217,7 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
     await asyncio.sleep(0.3)
     assert (worker.reachable, bench.status(early)) == (False, "queued")
 
-    await wire.mend()
+    await wire.restore()
     await eventually(lambda: bench.status(early) == "ready")
     assert worker.reachable
 
@@ -241,7 +241,7 @@ async def test_what_happens_to_one_worker(bench: Bench, wire: Wire, start: Start
     await wire.cut()
     os.kill(child, signal.SIGCONT)
     await eventually(lambda: not worker.reachable)
-    await wire.mend()
+    await wire.restore()
     await eventually(lambda: bench.status(cut_off) == "ready")
     assert bench.jobs(cut_off)[-1]["state"] == "succeeded"
 
@@ -371,7 +371,7 @@ async def test_readiness_tells_the_truth(settings: Settings, wire: Wire) -> None
         }
         assert not any("reason" in check for check in from_afar.json()["checks"].values())
         assert (await client.get("/health/live")).json() == {"status": "ok"}
-        await wire.mend()
+        await wire.restore()
 
         async def status() -> int:
             return (await client.get("/health/ready")).status_code

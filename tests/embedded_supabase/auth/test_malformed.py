@@ -45,7 +45,7 @@ body = st.one_of(value, st.dictionaries(st.sampled_from(NAMES), value, max_size=
 
 
 @pytest.fixture(scope="module")
-def door(serve: Serve) -> Iterator[tuple[Server, httpx.Client, str]]:
+def target(serve: Serve) -> Iterator[tuple[Server, httpx.Client, str]]:
     """A server, a client that holds every right, and a user's token."""
     server = serve(enable_anonymous_sign_ins=True, email={"max_frequency": "0s"})
     session = server.client().auth.sign_up({"email": fresh_email(), "password": PASSWORD}).session
@@ -73,8 +73,8 @@ def refused_well(answer: httpx.Response) -> None:
 @example(path="admin/users", said={"email": "role@example.com", "role": "x" * 300})
 @example(path="admin/users", said={"email": "ban@example.com", "ban_duration": "9" * 30 + "h"})
 @example(path="token?grant_type=refresh_token", said={"refresh_token": "\x00"})
-def test_any_json(door: tuple[Server, httpx.Client, str], path: str, said: Any) -> None:
-    refused_well(door[1].post(path, json=said))
+def test_any_json(target: tuple[Server, httpx.Client, str], path: str, said: Any) -> None:
+    refused_well(target[1].post(path, json=said))
 
 
 @quick
@@ -88,15 +88,15 @@ def test_any_json(door: tuple[Server, httpx.Client, str], path: str, said: Any) 
 @example(path="signup", raw=b'{"data": ' + b'{"x":' * 3000 + b"1" + b"}" * 3000 + b"}")
 @example(path="signup", raw=b'{"data": "' + b"x" * 2_000_000 + b'"}')
 @example(path="signup", raw=b"\xff\xfe")
-def test_any_bytes(door: tuple[Server, httpx.Client, str], path: str, raw: bytes) -> None:
-    refused_well(door[1].post(path, content=raw, headers={"content-type": "application/json"}))
+def test_any_bytes(target: tuple[Server, httpx.Client, str], path: str, raw: bytes) -> None:
+    refused_well(target[1].post(path, content=raw, headers={"content-type": "application/json"}))
 
 
 @pytest.mark.parametrize("levels", [101, 200, *range(940, 975)])
-def test_json_nested_too_deeply(door: tuple[Server, httpx.Client, str], levels: int) -> None:
+def test_json_nested_too_deeply(target: tuple[Server, httpx.Client, str], levels: int) -> None:
     raw = b'{"data": ' + b'{"x":' * levels + b"1" + b"}" * levels + b"}"
-    user = {"authorization": f"Bearer {door[2]}"}
-    for answer in door[1].post("signup", content=raw), door[1].put("user", content=raw, headers=user):
+    user = {"authorization": f"Bearer {target[2]}"}
+    for answer in target[1].post("signup", content=raw), target[1].put("user", content=raw, headers=user):
         assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_json")
 
 
@@ -104,17 +104,17 @@ def test_json_nested_too_deeply(door: tuple[Server, httpx.Client, str], levels: 
 @given(said=body)
 @example(said={"data": {"x": "\x00"}})
 @example(said={"email": "\x00"})
-def test_any_update_of_a_user(door: tuple[Server, httpx.Client, str], said: Any) -> None:
-    headers = {"authorization": f"Bearer {door[2]}"}
-    refused_well(door[1].put("user", json=said, headers=headers))
+def test_any_update_of_a_user(target: tuple[Server, httpx.Client, str], said: Any) -> None:
+    headers = {"authorization": f"Bearer {target[2]}"}
+    refused_well(target[1].put("user", json=said, headers=headers))
 
 
 @quick
 @given(token=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60))
 @example(token="a.b.c")
 @example(token="..")
-def test_any_bearer(door: tuple[Server, httpx.Client, str], token: str) -> None:
-    answer = door[1].get("user", headers={"authorization": f"Bearer {token}"})
+def test_any_bearer(target: tuple[Server, httpx.Client, str], token: str) -> None:
+    answer = target[1].get("user", headers={"authorization": f"Bearer {token}"})
     assert answer.status_code in (401, 403)
     refused_well(answer)
 
@@ -124,11 +124,11 @@ def test_any_bearer(door: tuple[Server, httpx.Client, str], token: str) -> None:
 @example(header={"alg": "ES256", "kid": ["x"]}, claims={})
 @example(header={"alg": ["ES256"]}, claims={})
 @example(header={"alg": "HS256", "crit": ["x"]}, claims={"exp": "soon"})
-def test_any_jwt(door: tuple[Server, httpx.Client, str], header: Any, claims: Any) -> None:
+def test_any_jwt(target: tuple[Server, httpx.Client, str], header: Any, claims: Any) -> None:
     parts = [
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (header, claims)
     ]
-    answer = door[1].get("user", headers={"authorization": f"Bearer {'.'.join(parts)}.c2ln"})
+    answer = target[1].get("user", headers={"authorization": f"Bearer {'.'.join(parts)}.c2ln"})
     assert answer.status_code == 403
     refused_well(answer)
 
@@ -140,8 +140,8 @@ def test_any_jwt(door: tuple[Server, httpx.Client, str], header: Any, claims: An
 @example(claims={"sub": "00000000-0000-0000-0000-000000000000", "session_id": []})
 @example(claims={"sub": "\x00"})
 @example(claims={"role": ["service_role"]})
-def test_any_signed_claims(door: tuple[Server, httpx.Client, str], claims: dict[str, Any]) -> None:
-    server, client, _ = door
+def test_any_signed_claims(target: tuple[Server, httpx.Client, str], claims: dict[str, Any]) -> None:
+    server, client, _ = target
     try:
         token = jwt.encode({"exp": int(time.time()) + 60} | claims, server.keys.jwt_secret, "HS256")
     except (TypeError, ValueError):  # PyJWT itself will not write such claims
@@ -163,8 +163,8 @@ def test_any_signed_claims(door: tuple[Server, httpx.Client, str], claims: dict[
 @example(path="verify", query={"token": "pkce_x", "type": "signup", "redirect_to": "http://[::1"})
 @example(path="callback", query={"state": "\x00"})
 @example(path="admin/users", query={"page": "٣"})
-def test_any_query(door: tuple[Server, httpx.Client, str], path: str, query: dict[str, str]) -> None:
-    refused_well(door[1].get(path, params=query))
+def test_any_query(target: tuple[Server, httpx.Client, str], path: str, query: dict[str, str]) -> None:
+    refused_well(target[1].get(path, params=query))
 
 
 @pytest.mark.parametrize(
@@ -183,18 +183,18 @@ def test_any_query(door: tuple[Server, httpx.Client, str], path: str, query: dic
         ("POST", "token?grant_type=id_token"),
     ],
 )
-def test_what_is_not_there_says_so(door: tuple[Server, httpx.Client, str], method: str, path: str) -> None:
-    answer = door[1].request(method, path)
+def test_what_is_not_there_says_so(target: tuple[Server, httpx.Client, str], method: str, path: str) -> None:
+    answer = target[1].request(method, path)
     assert (answer.status_code, answer.json()["error_code"]) == (422, "feature_disabled")
 
 
 @pytest.mark.parametrize("version", ["2024-01-01", "2025-06-01"])
-def test_newer_clients_read_the_newer_form(door: tuple[Server, httpx.Client, str], version: str) -> None:
-    answer = door[1].post("recover", json={}, headers={"x-supabase-api-version": version})
+def test_newer_clients_read_the_newer_form(target: tuple[Server, httpx.Client, str], version: str) -> None:
+    answer = target[1].post("recover", json={}, headers={"x-supabase-api-version": version})
     assert answer.json() == {"code": "validation_failed", "message": "Password recovery requires an email"}
     assert answer.headers["x-supabase-api-version"] == "2024-01-01"
 
 
-def test_unknown_paths(door: tuple[Server, httpx.Client, str]) -> None:
-    assert door[1].get("nothing/here").status_code == 404
-    assert door[1].delete("token").status_code == 405
+def test_unknown_paths(target: tuple[Server, httpx.Client, str]) -> None:
+    assert target[1].get("nothing/here").status_code == 404
+    assert target[1].delete("token").status_code == 405
