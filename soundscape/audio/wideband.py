@@ -38,7 +38,7 @@ FRAME_S = N_FFT / 2 / SAMPLE_RATE
 
 _SHORT_FRAMES = 8
 _SHORT_HOPS = 4
-_BATCH_FRAMES = 16
+_BATCH_FRAMES = 32
 _AMIN = 1e-10
 
 
@@ -103,7 +103,7 @@ class WidebandMeter:
         self._samples = 0
         # Everything starts half a frame before the first sample, which centres the frames.
         self._tail = np.zeros(self._n_fft // 2, dtype=np.float32)
-        self._tail_at = -(self._n_fft // 2)
+        self._at = -(self._n_fft // 2)
         self._series: list[Float32] = []
         self._levels: list[npt.NDArray[np.float64]] = []
         self._log_mel_db: list[Float32] = []
@@ -117,9 +117,13 @@ class WidebandMeter:
     def push(self, y: Float32) -> None:
         """Take samples at the recording's own rate, float32, shape (n,), any n >= 0."""
         self._samples += len(y)
-        self._tail = np.concatenate([self._tail, y])
-        if self._samples >= _SHORT_FRAMES * self._n_fft:
-            self._advance()
+        missing = -len(self._tail) % self._n_fft
+        if self._samples < _SHORT_FRAMES * self._n_fft or len(y) < missing:
+            self._tail = np.concatenate([self._tail, y])
+            return
+        # Frames do not overlap: only the one that began in an earlier block is put together.
+        self._advance(np.concatenate([self._tail, y[:missing]]))
+        self._tail = self._advance(y[missing:]).copy()
 
     def finish(self) -> None:
         """Measure the frames that reach beyond the end; call once, after the last `push`."""
@@ -127,8 +131,7 @@ class WidebandMeter:
             return
         if self._samples < _SHORT_FRAMES * self._n_fft:
             self._hop = self._n_fft // _SHORT_HOPS
-        self._tail = np.concatenate([self._tail, np.zeros(self._n_fft // 2, dtype=np.float32)])
-        self._advance()
+        self._advance(np.concatenate([self._tail, np.zeros(self._n_fft // 2, dtype=np.float32)]))
 
     def result(self) -> Wideband | None:
         """Sum up; None where no frame holds sound."""
@@ -154,20 +157,24 @@ class WidebandMeter:
         frames = np.concatenate([np.empty((0, bands), dtype=np.float32), *self._log_mel_db])
         return UpperBands(frames, self._hop / self._sample_rate)
 
-    def _advance(self) -> None:
+    def _advance(self, y: Float32) -> Float32:
+        """Measure the whole frames of y, which follow what was measured before; return the rest."""
         n_fft, hop = self._n_fft, self._hop
-        ready = max(0, 1 + (len(self._tail) - n_fft) // hop)
+        ready = max(0, 1 + (len(y) - n_fft) // hop)
         for first in range(0, ready, _BATCH_FRAMES):
             frames = min(_BATCH_FRAMES, ready - first)
             start = first * hop
-            y = self._tail[start : start + (frames - 1) * hop + n_fft]
-            cut = np.lib.stride_tricks.sliding_window_view(y, n_fft)[::hop]
+            part = y[start : start + (frames - 1) * hop + n_fft]
+            if hop == n_fft:
+                cut = part.reshape(frames, n_fft)
+            else:
+                cut = np.lib.stride_tricks.sliding_window_view(part, n_fft)[::hop]
             windowed = np.multiply(cut, self._window, out=self._windowed[:frames])
             X = scipy.fft.rfft(windowed, axis=1, workers=1, overwrite_x=True)
             self._measure(X.view(np.float32))
-            self._levels.append(_mean_squares(cut, self._tail_at + start, hop, self._samples))
-        self._tail = self._tail[ready * hop :].copy()
-        self._tail_at += ready * hop
+            self._levels.append(_mean_squares(cut, self._at + start, hop, self._samples))
+        self._at += ready * hop
+        return y[ready * hop :]
 
     def _measure(self, X: Float32) -> None:
         rows, log_mel_db = _describe(X, self._bins, self._narrow_bins, *self._upper, self._energy)
