@@ -70,7 +70,8 @@ async def run(files: Sequence[Path], *, data_dir: Path, keep: bool, console: Con
 
 async def _await_ready(project: Project) -> None:
     """Wait for the worker's readiness. Raises `EmbeddedError` with what is missing."""
-    async with httpx.AsyncClient(base_url=project.url) as client:
+    # The machine may be busy compiling: a slow answer is none of the project's faults.
+    async with httpx.AsyncClient(base_url=project.url, timeout=READY_TIMEOUT_S) as client:
         for _ in range(round(READY_TIMEOUT_S / READY_POLL_S)):
             answer = await client.get("/api/health/ready")
             if answer.status_code == 200:
