@@ -1,4 +1,4 @@
-"""Pictures: what they must show. How they look is for eyes; docs/audio/pictures.md has some."""
+"""Pictures: what they must show. How they look is for eyes; docs/audio/waveform.md describes them."""
 
 from __future__ import annotations
 
