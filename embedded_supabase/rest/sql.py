@@ -44,7 +44,7 @@ class Statement:
 
     def read(self, node: ReadPlan, source: Composable, joined: Iterable[Composable] = ()) -> Composed:
         """`select … from source as alias …`. `joined` are conditions on the query around it."""
-        outputs = [self._selected(node, item, cast) for item, cast in node.selected]
+        outputs = [self._compose_output(node, item, cast) for item, cast in node.selected]
         shown = [embed for embed in node.embeds if not embed.is_empty]
         for embed in shown:
             outputs += [quote(embed.lateral, name) for name in embed.names]
@@ -87,7 +87,7 @@ class Statement:
             steps += [arrow, key.format(self.value(step.key))]
         return SQL("({})").format(Composed(steps))
 
-    def _selected(self, node: ReadPlan, item: ColumnItem, cast: Name | None) -> Composable:
+    def _compose_output(self, node: ReadPlan, item: ColumnItem, cast: Name | None) -> Composable:
         if item.field.name == "*":
             return SQL("{}.*").format(quote(node.alias))
         expression = self._column(node, item.field)

@@ -80,5 +80,5 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(Exception)
-    async def unexpected(_: Request, __: Exception) -> JSONResponse:
+    async def respond_to_unexpected(_: Request, __: Exception) -> JSONResponse:
         return make_response(500, "internal_error", "Internal error.", "The worker's log says more.")

@@ -107,7 +107,7 @@ async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
         yield "mood_rules says nothing of what is calm"
     if audio_id in str((await user.rpc("mood_mix", {"mood": "nature", "limit": 5}).execute()).data):
         yield "mood_mix takes a tone for nature"
-    async for sentence in _recommended(user, audio_id):
+    async for sentence in _try_recommended(user, audio_id):
         yield sentence
     places: Any = (
         await user.table("audio_embeddings").select("space, embedding").eq("audio_id", audio_id).execute()
@@ -118,7 +118,7 @@ async def _neighbours(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
             yield "similar_to_embedding does not find the recording at its own place"
 
 
-async def _recommended(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
+async def _try_recommended(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
     offered: Any = (await user.rpc("recommended_audio", {"limit": 5, "seed": 1}).execute()).data
     if any(row["id"] == audio_id for row in offered):
         yield "recommended_audio offers the caller's own recording"

@@ -15,8 +15,8 @@ from soundscape.audio.tagging.models import (
     ModelCorrupt,
     ModelMissing,
     digest,
+    find_model,
     models_directory,
-    registered,
 )
 from soundscape.errors import ModelError
 
@@ -80,7 +80,7 @@ def pull_model(
     ModelError
         There is no such model (`model_unknown`), or the directory cannot be written (`model_directory`).
     """
-    model = registered(name)
+    model = find_model(name)
     target = (directory or models_directory()) / model.filename
     if target.is_file() and digest(target) == model.sha256:
         return target

@@ -41,12 +41,12 @@ def pull(
     ] = None,
 ) -> None:
     """Download a model. It is kept only if its SHA-256 checksum is right."""
-    from soundscape.audio.tagging.models import registered
+    from soundscape.audio.tagging.models import find_model
     from soundscape.cli.model_download import get_model_urls, pull_model
     from soundscape.cli.model_progress import show_progress
     from soundscape.settings import load_environment
 
-    urls = get_model_urls(registered(name), load_environment())
+    urls = get_model_urls(find_model(name), load_environment())
     with show_progress(name) as progress:
         path = pull_model(name, source=source, urls=urls, progress=progress)
     typer.echo(str(path))

@@ -121,7 +121,7 @@ class PostgresConnection:
             try:
                 return cursor.execute(statement.encode(), values).fetchall()
             except psycopg.Error as error:
-                raise _failed(name, error) from None
+                raise _make_sql_failed(name, error) from None
 
     def _transact(self, parts: tuple[Part, ...], *, keep: bool) -> Rows:
         rows: Rows = []
@@ -141,13 +141,13 @@ class PostgresConnection:
                     return rows
         except psycopg.OperationalError as error:
             if self._connection.broken:
-                raise _unreachable(error) from error
-            raise _failed(part.name, error) from error
+                raise _make_unreachable(error) from error
+            raise _make_sql_failed(part.name, error) from error
         except psycopg.Error as error:
-            raise _failed(part.name, error) from error
+            raise _make_sql_failed(part.name, error) from error
 
 
-def _failed(where: str, error: psycopg.Error) -> SqlFailed:
+def _make_sql_failed(where: str, error: psycopg.Error) -> SqlFailed:
     diagnosis = error.diag
     return SqlFailed(
         f"{where}: {diagnosis.message_primary or error}",
@@ -155,7 +155,7 @@ def _failed(where: str, error: psycopg.Error) -> SqlFailed:
     )
 
 
-def _unreachable(error: psycopg.OperationalError) -> DeployError:
+def _make_unreachable(error: psycopg.OperationalError) -> DeployError:
     return DeployError(
         f"The database cannot be reached: {error}",
         code="database_unreachable",
@@ -172,7 +172,7 @@ def connect_postgres(dsn: str) -> Iterator[PostgresConnection]:
             dsn, autocommit=True, connect_timeout=10, prepare_threshold=None, row_factory=dict_row
         )
     except psycopg.OperationalError as error:
-        raise _unreachable(error) from error
+        raise _make_unreachable(error) from error
     except psycopg.ProgrammingError:
         # What the driver says of it may quote the password.
         raise DeployError(

@@ -156,12 +156,12 @@ def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.M
     known = before.ours.entries if before else {}
     is_named, is_named_there = sources.vocabulary(), sources.vocabulary(found)
 
-    def made(entry: Entry) -> bool:
+    def is_made(entry: Entry) -> bool:
         return entry.touched and (entry.word is None or is_named(entry.word))
 
-    owned = {e.name for e in after.entries.values() if e.kind in _OWNED and (made(e) or e.key in known)}
+    owned = {e.name for e in after.entries.values() if e.kind in _OWNED and (is_made(e) or e.key in known)}
 
-    def adopted(entry: Entry) -> bool:
+    def is_adopted(entry: Entry) -> bool:
         if not found or (entry.word is None and entry.opens):
             return False
         ours = _is_on(entry, owned) or _PRIVATE in entry.about or entry.kind == "trigger"
@@ -173,8 +173,8 @@ def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.M
         if entry.kind in _OWNED:
             return entry.name in owned
         if entry.kind in _REMADE:
-            return made(entry)
-        return made(entry) or entry.key in known or entry.kind == "publication" or adopted(entry)
+            return is_made(entry)
+        return is_made(entry) or entry.key in known or entry.kind == "publication" or is_adopted(entry)
 
     ours = {key: entry for key, entry in after.entries.items() if is_ours(entry)}
     for key, entry in known.items() if found else ():

@@ -106,7 +106,7 @@ class Objects:
                             remedy="Upload a shorter or a compressed version.",
                         )
                     if expected.size_bytes is not None and received > expected.size_bytes:
-                        raise _changed(bucket, name, f"larger than {expected.size_bytes:,} bytes")
+                        raise _make_changed_error(bucket, name, f"larger than {expected.size_bytes:,} bytes")
                     into.write(chunk)
             _compare(bucket, name, "size", expected.size_bytes, received)
         return received
@@ -154,7 +154,7 @@ class Objects:
 def _compare(bucket: str, name: str, what: str, expected: Any, found: Any) -> None:
     """Raise `object_changed` where something that is expected is not found."""
     if expected is not None and _normalise_etag(expected) != _normalise_etag(found):
-        raise _changed(bucket, name, f"of another {what}")
+        raise _make_changed_error(bucket, name, f"of another {what}")
 
 
 def _normalise_etag(value: Any) -> Any:
@@ -162,7 +162,7 @@ def _normalise_etag(value: Any) -> Any:
     return value.removeprefix("W/").strip('"') if isinstance(value, str) else value
 
 
-def _changed(bucket: str, name: str, how: str) -> ProjectError:
+def _make_changed_error(bucket: str, name: str, how: str) -> ProjectError:
     return ProjectError(
         f"{bucket}/{name} is not the object of this job: it is {how}.",
         code="object_changed",

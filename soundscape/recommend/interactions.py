@@ -63,12 +63,12 @@ class Interactions:
 
     def select(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
         """Return `matrix` of some events: `kept` is (events,)."""
-        return keep_positive(self._summed(kept))
+        return keep_positive(self._sum(kept))
 
     @cached_property
     def signed(self) -> sparse.csr_matrix:
         """Summed weights with those below 0, which count against an item, (users, items), float32."""
-        return self._summed(np.ones(len(self), dtype=bool))
+        return self._sum(np.ones(len(self), dtype=bool))
 
     def rank_recency(self, rows: sparse.csr_matrix) -> sparse.csr_matrix | None:
         """Return the rank of each entry of `rows` within its row, by time: 1 for the latest.
@@ -90,7 +90,7 @@ class Interactions:
         turn[np.lexsort((by_name[rows.indices], -at, user))] = np.arange(rows.nnz) - rows.indptr[user] + 1
         return sparse.csr_matrix((turn, rows.indices, rows.indptr), shape=rows.shape)
 
-    def _summed(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
+    def _sum(self, kept: npt.NDArray[np.bool_]) -> sparse.csr_matrix:
         found = sparse.coo_matrix(
             (self.weight[kept], (self.user[kept], self.item[kept])),
             shape=(len(self.users), len(self.items)),

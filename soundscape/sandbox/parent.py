@@ -167,7 +167,7 @@ class Sandbox:
         except Refusal:
             raise
         except OSError as error:
-            crashed = await self._crashed()
+            crashed = await self._diagnose_crash()
             await self.stop()
             raise crashed from error
         except BaseException:
@@ -226,7 +226,7 @@ class Sandbox:
                 while not line.endswith(b"\n"):
                     chunk = await loop.sock_recv(self._socket, 1 << 18)
                     if not chunk or len(line) > MAX_ANSWER_BYTES:
-                        raise await self._crashed()
+                        raise await self._diagnose_crash()
                     line += chunk
         except TimeoutError as error:
             raise AnalysisCrashed(
@@ -258,7 +258,7 @@ class Sandbox:
         if begun:
             self._stderr_lines.append(begun.decode(errors="replace"))
 
-    async def _crashed(self) -> AnalysisCrashed:
+    async def _diagnose_crash(self) -> AnalysisCrashed:
         reason = await self._describe_end()
         if self._stderr_reader is not None:
             await asyncio.wait({self._stderr_reader}, timeout=END_TIMEOUT_S)

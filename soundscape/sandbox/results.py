@@ -106,7 +106,7 @@ class Results:
 def add_prefix(record: dict[str, Any], prefix: str) -> dict[str, Any]:
     """The record with its file names turned into object names."""
     return record | {
-        section: _prefixed(record[section], prefix) for section in FILE_SECTIONS if record.get(section)
+        section: _prefix(record[section], prefix) for section in FILE_SECTIONS if record.get(section)
     }
 
 
@@ -139,11 +139,11 @@ def _names(value: Any) -> Iterator[str]:
         yield value
 
 
-def _prefixed(value: Any, prefix: str) -> Any:
+def _prefix(value: Any, prefix: str) -> Any:
     if isinstance(value, dict):
-        return {name: _prefixed(inner, prefix) for name, inner in value.items()}
+        return {name: _prefix(inner, prefix) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_prefixed(inner, prefix) for inner in value]
+        return [_prefix(inner, prefix) for inner in value]
     return prefix + value if _is_name(value) else value
 
 

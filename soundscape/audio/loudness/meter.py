@@ -58,7 +58,7 @@ def _mean_square_at(lufs: float) -> float:
     return float(10 ** ((lufs - _OFFSET_LU) / 10))
 
 
-def _gated(mean_squares: NDArray[np.float64], relative_gate_lu: float) -> NDArray[np.float64]:
+def _gate(mean_squares: NDArray[np.float64], relative_gate_lu: float) -> NDArray[np.float64]:
     """What is louder than -70 LUFS and than the mean of that, moved by the relative gate."""
     audible = mean_squares[mean_squares >= _mean_square_at(ABSOLUTE_GATE_LUFS)]
     if not audible.size:
@@ -126,8 +126,8 @@ class LoudnessMeter:
 
     def result(self) -> Loudness:
         """The readings so far. More may be pushed afterwards."""
-        blocks = _gated(self._mean_squares(_MOMENTARY_SEGMENTS), INTEGRATED_RELATIVE_GATE_LU)
-        windows = _gated(self._mean_squares(_SHORT_TERM_SEGMENTS), RANGE_RELATIVE_GATE_LU)
+        blocks = _gate(self._mean_squares(_MOMENTARY_SEGMENTS), INTEGRATED_RELATIVE_GATE_LU)
+        windows = _gate(self._mean_squares(_SHORT_TERM_SEGMENTS), RANGE_RELATIVE_GATE_LU)
         peak = self._peak.result()
         return Loudness(
             integrated_lufs=_lufs(float(blocks.mean())) if blocks.size else None,

@@ -18,7 +18,7 @@ _TIGHTNESS = 100.0
 
 
 @compiled()
-def _smoothed(x: NDArray[np.float64], period: float) -> NDArray[np.float64]:
+def _smooth(x: NDArray[np.float64], period: float) -> NDArray[np.float64]:
     # A Gaussian of 1/32 beat: onsets a little off the beat still count.
     reach = int(np.ceil(period / 8))
     window = np.exp(-0.5 * (np.arange(-reach, reach + 1) * 32.0 / period) ** 2)
@@ -72,7 +72,7 @@ def find_beats(envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: floa
     if spread == 0.0:
         return np.empty(0, dtype=np.int32)
     period = 60 * frame_rate_hz / bpm
-    score = _smoothed(x / spread, period)
+    score = _smooth(x / spread, period)
     beats = _best_path(score, period)
     if not beats.size:
         return beats

@@ -91,12 +91,12 @@ def find_onsets(envelope: NDArray[np.float32], *, frame_rate_hz: float) -> NDArr
     peaks = np.flatnonzero(
         (envelope == maximum_filter1d(envelope, 3)) & (envelope >= surroundings + ONSET_RISE_DB)
     )
-    apart = _thinned(peaks, max(1, round(_MIN_GAP_S * frame_rate_hz)))
+    apart = _thin(peaks, max(1, round(_MIN_GAP_S * frame_rate_hz)))
     return peaks[apart]
 
 
 @compiled()
-def _thinned(frames: NDArray[np.int64], gap: int) -> NDArray[np.bool_]:
+def _thin(frames: NDArray[np.int64], gap: int) -> NDArray[np.bool_]:
     keep = np.zeros(frames.size, dtype=np.bool_)
     last = -gap - 1
     for i in range(frames.size):

@@ -78,7 +78,7 @@ def estimate_tempo(
     """
     if envelope.size < frame_rate_hz:
         return Tempo(bpm=None, confidence=0.0)
-    levelled = _levelled(envelope, frame_rate_hz)
+    levelled = _level(envelope, frame_rate_hz)
     longest_lag = min(envelope.size, int(4 * 60 * frame_rate_hz / MIN_BPM) + 8)
     correlation = _autocorrelation(levelled, longest_lag)
     if duration_s is not None and (loop_bpm := _loop_tempo_bpm(correlation, frame_rate_hz, duration_s)):
@@ -89,7 +89,7 @@ def estimate_tempo(
     return Tempo(bpm=bpm if confidence >= CONFIDENCE_THRESHOLD else None, confidence=confidence)
 
 
-def _levelled(envelope: NDArray[np.float32], frame_rate_hz: float) -> NDArray[np.float64]:
+def _level(envelope: NDArray[np.float32], frame_rate_hz: float) -> NDArray[np.float64]:
     """Zero mean and unit variance over four seconds, so that loud passages do not speak for all."""
     x = gaussian_filter1d(envelope.astype(np.float64), _SMOOTHING_FRAMES, mode="constant")
     length = int(_LEVELLING_S * frame_rate_hz) | 1

@@ -92,7 +92,7 @@ def models_directory() -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("soundscape") / "models"
 
 
-def registered(name: str) -> Model:
+def find_model(name: str) -> Model:
     """The registry's entry. Raises `ModelError` (`model_unknown`) for a name it does not know."""
     try:
         return REGISTRY[name]
@@ -121,7 +121,7 @@ def find(name: str, *, directory: Path | None = None) -> Path:
 
     Raises `ModelMissing` or `ModelCorrupt`; both carry the command that fixes it.
     """
-    model = registered(name)
+    model = find_model(name)
     path = (directory or models_directory()) / model.filename
     if not path.is_file():
         raise ModelMissing(

@@ -140,7 +140,7 @@ class Tagger:
         limit: int = 1000,
         threads: int = 1,
     ) -> None:
-        self._network = yamnet.shared(model_path, threads=threads)
+        self._network = yamnet.load_shared(model_path, threads=threads)
         self._segments = Segments(
             on=on,
             off=off,

@@ -170,14 +170,14 @@ class Yamnet:
 
 
 @lru_cache(maxsize=2)
-def _shared(path: Path, identity: tuple[int, int, int], threads: int) -> Yamnet:
+def _load_shared(path: Path, identity: tuple[int, int, int], threads: int) -> Yamnet:
     return Yamnet(path, threads=threads)
 
 
-def shared(path: Path, *, threads: int = 1) -> Yamnet:
+def load_shared(path: Path, *, threads: int = 1) -> Yamnet:
     """One network per file and process, so that loading (0.1 s) happens once; a replaced file loads anew."""
     try:
         stat = path.stat()
     except OSError:
         return Yamnet(path, threads=threads)
-    return _shared(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns), threads)
+    return _load_shared(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns), threads)

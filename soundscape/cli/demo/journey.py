@@ -154,10 +154,10 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
         for who, client in (("another user", stranger.client), ("nobody", anonymous)):
             storage = client.storage
             attempts: dict[str, Awaitable[Any]] = {
-                "read its row": selected(
+                "read its row": fetch_rows(
                     client.table("audio_files").select("*").eq("id", recording.audio_id)
                 ),
-                "read its features": selected(
+                "read its features": fetch_rows(
                     client.table("audio_features").select("*").eq("audio_id", recording.audio_id)
                 ),
                 "download the file": storage.from_("audio-files").download(file_path),
@@ -169,7 +169,7 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
     return tries
 
 
-async def selected(query: Any) -> list[dict[str, Any]]:
+async def fetch_rows(query: Any) -> list[dict[str, Any]]:
     """Return the rows of a query."""
     rows: list[dict[str, Any]] = (await query.execute()).data
     return rows

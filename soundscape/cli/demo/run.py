@@ -21,7 +21,7 @@ from rich.progress import (
 
 from embedded_supabase.errors import EmbeddedError
 from soundscape.cli.demo import report, sounds
-from soundscape.cli.demo.journey import Guest, Recording, selected, trespass
+from soundscape.cli.demo.journey import Guest, Recording, fetch_rows, trespass
 from soundscape.cli.embedded_project import Project, get_command, run_project
 from soundscape.project.visitor import signed_up_visitor
 
@@ -123,7 +123,7 @@ async def _journey(project: Project, files: Sequence[Path], console: Console) ->
         if private is None:
             fell_short.append("no recording became ready")
         else:
-            rows = await selected(
+            rows = await fetch_rows(
                 visitor.client.table("audio_files").select("file_path").eq("id", private.audio_id)
             )
             tries = await trespass(project.url, key, private, rows[0]["file_path"])

@@ -175,10 +175,10 @@ def test_threads_share_one_network() -> None:
 def test_shared_network_is_one_until_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "yamnet.tflite"
     shutil.copy(MODEL, path)
-    first = yamnet.shared(path)
-    assert yamnet.shared(path) is first
+    first = yamnet.load_shared(path)
+    assert yamnet.load_shared(path) is first
     path.write_bytes(b"something else")
-    assert yamnet.shared(path) is not first
+    assert yamnet.load_shared(path) is not first
 
 
 def test_importing_loads_no_runtime() -> None:
