@@ -159,13 +159,13 @@ def references(half: int, folders: list[Path], count: int) -> list[Sound]:
     ]
 
 
-def trials(half: int, found: list[Sound], most_real: int, most_synthesised: int) -> Iterator[Trial]:
+def trials(half: int, found: list[Sound], max_real: int, max_synthesised: int) -> Iterator[Trial]:
     """Every condition on a choice of the references."""
     rng = np.random.default_rng([half, 1])
     real = [s for s in found if s.path is not None]
     synthesised = [s for s in found if s.path is None]
-    chosen = [real[i] for i in rng.permutation(len(real))[:most_real]]
-    chosen += [synthesised[i] for i in rng.permutation(len(synthesised))[:most_synthesised]]
+    chosen = [real[i] for i in rng.permutation(len(real))[:max_real]]
+    chosen += [synthesised[i] for i in rng.permutation(len(synthesised))[:max_synthesised]]
     for sound in chosen:
         y = sound.samples()
         for name, condition in CONDITIONS.items():

@@ -44,7 +44,7 @@ class Sound:
         return y[first : first + int(self.duration_s * SAMPLE_RATE)]
 
 
-def recordings(folders: list[Path], *, half: int, most_sections: int = 3) -> list[Sound]:
+def recordings(folders: list[Path], *, half: int, max_sections: int = 3) -> list[Sound]:
     """Sections of the recordings under `folders` that belong to one half (0 design, 1 evaluation).
 
     The half follows from the source's name, so that two encodings of one recording fall together.
@@ -62,7 +62,7 @@ def recordings(folders: list[Path], *, half: int, most_sections: int = 3) -> lis
                 continue
             if duration_s < 5.0:
                 continue
-            sections = max(1, min(most_sections, int(duration_s // SECTION_S)))
+            sections = max(1, min(max_sections, int(duration_s // SECTION_S)))
             for i in range(sections):
                 start_s = i * duration_s / sections
                 length_s = min(SECTION_S, duration_s - start_s)

@@ -40,8 +40,8 @@ from soundscape.recommend.evaluation import REFERENCE, Evaluation, evaluate
 from soundscape.recommend.fit import fit
 from soundscape.recommend.interactions import Float32, Interactions, read_interactions
 
-MOST_FIT_S = 5.0
-LEAST_COLD_LIFT = 10.0
+MAX_FIT_S = 5.0
+MIN_COLD_LIFT = 10.0
 CARRIED = "recbole/dataset_example/ml-100k/ml-100k"
 
 
@@ -68,7 +68,7 @@ def failures(found: Evaluation) -> list[str]:
     """What does not hold of the models."""
     worth = {each.name: each for each in found.models}
     best = max(worth["EASE"], worth["ALS"], key=lambda each: each.ndcg.mean)
-    failed = [f"{each.name} took {each.fit_s:.1f} s" for each in found.models if each.fit_s > MOST_FIT_S]
+    failed = [f"{each.name} took {each.fit_s:.1f} s" for each in found.models if each.fit_s > MAX_FIT_S]
     for name in ("EASE", "ALS"):
         if worth[name].ndcg.mean <= max(worth["popularity"].ndcg.mean, worth[REFERENCE].ndcg.mean):
             failed.append(f"{name} does not beat popularity and {REFERENCE}")
@@ -89,7 +89,7 @@ def as_served(interactions: Interactions, known: Float32, console: Console) -> l
     figures = found.figures
     console.print(f"whole {figures['whole_s']:.1f} s, load {os.getloadavg()[0]:.1f}; {found.model.settings}")
     worth = {name: each["ndcg"] for name, each in figures["models"].items()}
-    failed = [] if figures["whole_s"] <= MOST_FIT_S else [f"the whole fit took {figures['whole_s']:.1f} s"]
+    failed = [] if figures["whole_s"] <= MAX_FIT_S else [f"the whole fit took {figures['whole_s']:.1f} s"]
     if worth["as served"] <= max(worth["popularity"], worth["item-kNN"]):
         failed.append("as served it does not beat popularity and item-kNN")
     return failed
@@ -97,7 +97,7 @@ def as_served(interactions: Interactions, known: Float32, console: Console) -> l
 
 def too_cold(found: Evaluation) -> list[str]:
     """Whether cold items are found too seldom."""
-    if found.cold is None or found.cold.times_random < LEAST_COLD_LIFT:
+    if found.cold is None or found.cold.times_random < MIN_COLD_LIFT:
         return ["cold items are not found often enough"]
     return []
 

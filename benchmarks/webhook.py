@@ -50,7 +50,7 @@ WAYS = ("bare", "signed", "rejected")
 PATHS = {"bare": "/bare/", "signed": "/api/webhooks/storage", "rejected": "/api/webhooks/storage"}
 WANTED = {"signed": 0.30, "rejected": 0.8}
 WANTED_P99_MS = 60.0
-MOST_PER_SECOND = 15_000
+MAX_PER_SECOND = 15_000
 BODY = b'{"type": "soundscape.queue", "timestamp": "2026-11-22T18:00:00+00:00"}'
 _numbers = itertools.count()
 
@@ -182,7 +182,7 @@ async def measure(port: int, secret: str, options: argparse.Namespace) -> dict[s
         shares = []
         for round_ in range(-4, options.rounds):
             for way in WAYS:
-                requests = requests_for(way, secret, int(MOST_PER_SECOND * options.seconds))
+                requests = requests_for(way, secret, int(MAX_PER_SECOND * options.seconds))
                 busy_before = (await client.get("/bare/cpu")).json()
                 rate, took, share = await ask(
                     way, port, requests, seconds=options.seconds, connections=options.connections

@@ -60,6 +60,11 @@ CREATE TYPE soundscape.words AS (
 	instead_of integer[]
 );
 
+CREATE FUNCTION public.accepted_uploads() RETURNS TABLE(mime_types text[], extensions text[], max_bytes bigint)
+    LANGUAGE sql STABLE ROWS 1
+    SET search_path TO ''
+    AS $$select * from soundscape.accepted_uploads()$$;
+
 CREATE FUNCTION public.assign_report(report uuid, assignee uuid DEFAULT auth.uid()) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
@@ -694,6 +699,18 @@ CREATE FUNCTION public.unindexed_recordings(version integer, max_recordings inte
     LANGUAGE sql STABLE ROWS 100
     SET search_path TO ''
     AS $_$select * from soundscape.unindexed_recordings($1, $2, $3)$_$;
+
+CREATE FUNCTION soundscape.accepted_uploads() RETURNS TABLE(mime_types text[], extensions text[], max_bytes bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO ''
+    AS $$
+    select b.allowed_mime_types,
+           string_to_array('.3g2 .3gp .aac .ac3 .aif .aifc .aiff .amr .ape .asf .au .avi .bwf .caf .dsf .dts .eac3 '
+               '.flac .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .oga .ogg .ogv '
+               '.opus .rf64 .rm .snd .tak .tta .ts .voc .w64 .wav .wave .weba .webm .wma .wmv .wv', ' '),
+           b.file_size_limit
+    from storage.buckets b where b.id = 'audio-files'
+$$;
 
 CREATE FUNCTION soundscape.admit(owner uuid, wanted_queue text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3692,7 +3709,7 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.read_taste(labels text[], draw bigint, most_skips integer) RETURNS soundscape.taste
+CREATE FUNCTION soundscape.read_taste(labels text[], draw bigint, max_skips integer) RETURNS soundscape.taste
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -3722,7 +3739,7 @@ begin
     if caller.leads is not null then
         caller.skips := array(
             select c.audio_id from unnest(caller.chosen, caller.weights) with ordinality as c (audio_id, weight, rank)
-            where c.weight < 0 order by c.rank limit most_skips);
+            where c.weight < 0 order by c.rank limit max_skips);
     elsif caller.chosen <> '{}' then
         -- The caller has only opened recordings and left them at once.
         caller.leads := caller.chosen[:6];
@@ -5811,6 +5828,11 @@ GRANT USAGE ON SCHEMA soundscape TO anon;
 GRANT USAGE ON SCHEMA soundscape TO authenticated;
 GRANT USAGE ON SCHEMA soundscape TO service_role;
 
+REVOKE ALL ON FUNCTION public.accepted_uploads() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.accepted_uploads() TO authenticated;
+GRANT ALL ON FUNCTION public.accepted_uploads() TO anon;
+GRANT ALL ON FUNCTION public.accepted_uploads() TO service_role;
+
 REVOKE ALL ON FUNCTION public.assign_report(report uuid, assignee uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.assign_report(report uuid, assignee uuid) TO authenticated;
 
@@ -6035,6 +6057,11 @@ GRANT ALL ON FUNCTION public.stored_fingerprints(recordings uuid[]) TO service_r
 
 REVOKE ALL ON FUNCTION public.unindexed_recordings(version integer, max_recordings integer, after uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unindexed_recordings(version integer, max_recordings integer, after uuid) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.accepted_uploads() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.accepted_uploads() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.accepted_uploads() TO anon;
+GRANT ALL ON FUNCTION soundscape.accepted_uploads() TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.admit(owner uuid, wanted_queue text) FROM PUBLIC;
 
@@ -6415,8 +6442,8 @@ GRANT ALL ON FUNCTION soundscape.queue_stats() TO service_role;
 REVOKE ALL ON FUNCTION soundscape.rank_candidates(candidates uuid[], scores double precision[], max_rows integer, draw bigint, diversity double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.rank_candidates(candidates uuid[], scores double precision[], max_rows integer, draw bigint, diversity double precision) TO authenticated;
 
-REVOKE ALL ON FUNCTION soundscape.read_taste(labels text[], draw bigint, most_skips integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.read_taste(labels text[], draw bigint, most_skips integer) TO authenticated;
+REVOKE ALL ON FUNCTION soundscape.read_taste(labels text[], draw bigint, max_skips integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.read_taste(labels text[], draw bigint, max_skips integer) TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.reanalyze(version text, filters jsonb, max_recordings integer, after uuid, plan boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.reanalyze(version text, filters jsonb, max_recordings integer, after uuid, plan boolean) TO service_role;

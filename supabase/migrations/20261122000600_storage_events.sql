@@ -347,9 +347,9 @@ create trigger users_deleted after delete on public.users
 create function soundscape.accepted_uploads() returns table (mime_types text[], extensions text[], max_bytes bigint)
 language sql stable security definer rows 1 set search_path = '' as $$
     select b.allowed_mime_types,
-           string_to_array('.3g2 .3gp .aac .ac3 .aif .aifc .aiff .amr .ape .asf .au .avi .bwf .caf .dsf .dts .eac3 .flac '
-               '.flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .oga .ogg .ogv .opus .rf64 '
-               '.rm .snd .tak .tta .ts .voc .w64 .wav .wave .weba .webm .wma .wmv .wv', ' '),
+           string_to_array('.3g2 .3gp .aac .ac3 .aif .aifc .aiff .amr .ape .asf .au .avi .bwf .caf .dsf .dts .eac3 '
+               '.flac .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .oga .ogg .ogv '
+               '.opus .rf64 .rm .snd .tak .tta .ts .voc .w64 .wav .wave .weba .webm .wma .wmv .wv', ' '),
            b.file_size_limit
     from storage.buckets b where b.id = 'audio-files'
 $$;

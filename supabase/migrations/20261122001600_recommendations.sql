@@ -234,7 +234,7 @@ comment on type soundscape.taste
     is 'What a caller likes. wanted: labels. chosen, weights: their choices, latest first. known: all they know. '
        'leads, strengths: choices whose surroundings are searched. skips: recordings they skipped.';
 
-create function soundscape.read_taste(labels text[], draw bigint, most_skips integer) returns soundscape.taste
+create function soundscape.read_taste(labels text[], draw bigint, max_skips integer) returns soundscape.taste
 language plpgsql stable set search_path = '' as $$
 declare
     me constant uuid := auth.uid();
@@ -262,7 +262,7 @@ begin
     if caller.leads is not null then
         caller.skips := array(
             select c.audio_id from unnest(caller.chosen, caller.weights) with ordinality as c (audio_id, weight, rank)
-            where c.weight < 0 order by c.rank limit most_skips);
+            where c.weight < 0 order by c.rank limit max_skips);
     elsif caller.chosen <> '{}' then
         -- The caller has only opened recordings and left them at once.
         caller.leads := caller.chosen[:6];

@@ -598,11 +598,11 @@ def test_long_reasons_are_cut(db: Database, alice: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "failures", "most_s"),
+    ("kind", "failures", "max_s"),
     [("crashed", 1, 2), ("crashed", 4, 16), ("passing", 1, 5), ("passing", 4, 40), ("passing", 20, 300)],
 )
 def test_a_failed_attempt_waits_then_comes_back(
-    db: Database, alice: str, lease_is_lost: LeaseIsLost, kind: str, failures: int, most_s: int
+    db: Database, alice: str, lease_is_lost: LeaseIsLost, kind: str, failures: int, max_s: int
 ) -> None:
     audio_id = db.recording(alice)
     for _ in range(failures):
@@ -612,16 +612,16 @@ def test_a_failed_attempt_waits_then_comes_back(
     assert (db.file(audio_id)["status"], db.file(audio_id)["error_code"]) == ("queued", None)
     assert (db.states(audio_id), db.claim()) == (["queued"], [])
     left = db.value("select vt - clock_timestamp() from pgmq.q_soundscape_uploads").total_seconds()
-    assert 0.5 < left <= most_s
+    assert 0.5 < left <= max_s
     lease_is_lost(lambda: db.complete(held))
     db.expire_leases()
     (again,) = db.claim()
     assert again.attempt == failures + 1
 
 
-@pytest.mark.parametrize(("base_s", "failures", "most_s"), [(2, 1, 2), (2, 4, 16), (5, 5, 80), (5, 99, 300)])
+@pytest.mark.parametrize(("base_s", "failures", "max_s"), [(2, 1, 2), (2, 4, 16), (5, 5, 80), (5, 99, 300)])
 def test_backoff_is_spread_out_over_its_whole_range(
-    db: Database, base_s: int, failures: int, most_s: int
+    db: Database, base_s: int, failures: int, max_s: int
 ) -> None:
     """So that a crowd that failed together does not return as one."""
     waits = [
@@ -631,10 +631,10 @@ def test_backoff_is_spread_out_over_its_whole_range(
         )
     ]
     assert min(waits) >= 1
-    assert max(waits) <= most_s
-    assert max(waits) > most_s * 0.9
-    assert len(set(waits)) >= min(most_s, 12)
-    assert sum(waits) / len(waits) == pytest.approx(max(most_s / 2, 1.25), rel=0.2)
+    assert max(waits) <= max_s
+    assert max(waits) > max_s * 0.9
+    assert len(set(waits)) >= min(max_s, 12)
+    assert sum(waits) / len(waits) == pytest.approx(max(max_s / 2, 1.25), rel=0.2)
 
 
 def test_dead_after_the_last_attempt(db: Database, alice: str) -> None:
