@@ -223,6 +223,11 @@ CREATE FUNCTION soundscape.labels(tags text[], heard jsonb) RETURNS text[]
     SET search_path TO ''
     RETURN COALESCE((SELECT array_agg(DISTINCT soundscape.fold(both_kinds.label)) AS array_agg FROM (SELECT unnest(labels.tags) AS label UNION ALL SELECT jsonb_object_keys(labels.heard) AS jsonb_object_keys) both_kinds WHERE (both_kinds.label ~ '\S'::text)), '{}'::text[]);
 
+CREATE FUNCTION soundscape.object_name_problem(object_name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (octet_length(object_name) > 1024) THEN 'it is longer than 1024 bytes'::text WHEN (object_name ~ '(^|/)(/|$)'::text) THEN 'it has an empty part between slashes'::text WHEN (object_name ~ '(^|/)\.\.?(/|$)'::text) THEN 'it has a part that is . or ..'::text WHEN (strpos(object_name, '\'::text) > 0) THEN 'it has a backslash'::text WHEN (object_name ~ '[\u0001-\u001f\u007f-\u009f]'::text) THEN 'it has a control character'::text WHEN (object_name ~ '%[0-9A-Fa-f]{2}'::text) THEN 'it has a percent-encoded character'::text WHEN (NOT (object_name IS NFC NORMALIZED)) THEN 'it is not in Unicode''s normal form C'::text ELSE NULL::text END;
+
 CREATE FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) RETURNS tsvector
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -269,6 +274,7 @@ CREATE TABLE public.audio_files (
     CONSTRAINT audio_files_duration_check CHECK (((duration >= (0)::double precision) AND (duration < 'Infinity'::double precision))),
     CONSTRAINT audio_files_error_code_check CHECK ((char_length(error_code) <= 64)),
     CONSTRAINT audio_files_error_message_check CHECK ((char_length(error_message) <= 2000)),
+    CONSTRAINT audio_files_file_path_is_canonical CHECK ((soundscape.object_name_problem(file_path) IS NULL)),
     CONSTRAINT audio_files_heard_check CHECK ((jsonb_typeof(heard) = 'object'::text)),
     CONSTRAINT audio_files_hidden_reason_check CHECK (((char_length(btrim(hidden_reason)) >= 1) AND (char_length(btrim(hidden_reason)) <= 1000))),
     CONSTRAINT audio_files_license_check CHECK ((char_length(license) <= 100)),
@@ -1129,6 +1135,21 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.check_object_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    problem text := soundscape.object_name_problem(new.name);
+begin
+    if problem is not null then
+        raise exception 'The name of the file cannot be used: %.', problem
+            using errcode = '42501', hint = 'Choose another name.';
+    end if;
+    return new;
+end
+$$;
+
 CREATE FUNCTION soundscape.check_owner_limits() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1966,6 +1987,7 @@ begin
         join public.users u on u.id = soundscape.owner_of(o.name, o.owner_id)
         where o.bucket_id = 'audio-files' and o.metadata ? 'eTag' and o.created_at < now() - interval '1 minute'
           and (o.name like 'public/_%' or o.name like u.id::text || '/_%')
+          and soundscape.object_name_problem(o.name) is null
           and not exists (select from public.audio_files f where f.file_path = o.name)
           and not exists (select from soundscape.deletions r where r.bucket_id = 'audio-files' and r.name = o.name)
         order by o.created_at limit soundscape.max_repairs_per_sweep()
@@ -5940,6 +5962,11 @@ GRANT ALL ON FUNCTION soundscape.labels(tags text[], heard jsonb) TO anon;
 GRANT ALL ON FUNCTION soundscape.labels(tags text[], heard jsonb) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.labels(tags text[], heard jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.object_name_problem(object_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.object_name_problem(object_name text) TO anon;
+GRANT ALL ON FUNCTION soundscape.object_name_problem(object_name text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.object_name_problem(object_name text) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO anon;
 GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO authenticated;
@@ -6120,6 +6147,8 @@ REVOKE ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[
 GRANT ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[]) TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.check_filters(filters jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_object_name() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.check_owner_limits() FROM PUBLIC;
 

@@ -32,13 +32,14 @@ create policy soundscape_audio_read on storage.objects for select to authenticat
 
 drop policy if exists soundscape_audio_insert on storage.objects;
 create policy soundscape_audio_insert on storage.objects for insert to authenticated
-    with check (bucket_id = 'audio-files'
+    with check (bucket_id = 'audio-files' and soundscape.object_name_problem(name) is null
         and (storage.foldername(name))[1] in ((select auth.uid())::text, 'public'));
 
 drop policy if exists soundscape_audio_update on storage.objects;
 create policy soundscape_audio_update on storage.objects for update to authenticated
     using (bucket_id = 'audio-files' and soundscape.owner_of(name, owner_id) = (select auth.uid()))
     with check (bucket_id = 'audio-files' and soundscape.owner_of(name, owner_id) = (select auth.uid())
+        and soundscape.object_name_problem(name) is null
         and (storage.foldername(name))[1] in ((select auth.uid())::text, 'public'));
 
 drop policy if exists soundscape_audio_delete on storage.objects;

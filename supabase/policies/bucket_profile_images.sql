@@ -11,12 +11,14 @@ create policy soundscape_profile_images_select on storage.objects for select to 
 
 drop policy if exists soundscape_profile_images_insert on storage.objects;
 create policy soundscape_profile_images_insert on storage.objects for insert to authenticated
-    with check (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text);
+    with check (bucket_id = 'profile-images' and soundscape.object_name_problem(name) is null
+        and (storage.foldername(name))[1] = (select auth.uid())::text);
 
 drop policy if exists soundscape_profile_images_update on storage.objects;
 create policy soundscape_profile_images_update on storage.objects for update to authenticated
     using (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text)
-    with check (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text);
+    with check (bucket_id = 'profile-images' and soundscape.object_name_problem(name) is null
+        and (storage.foldername(name))[1] = (select auth.uid())::text);
 
 drop policy if exists soundscape_profile_images_delete on storage.objects;
 create policy soundscape_profile_images_delete on storage.objects for delete to authenticated

@@ -9,6 +9,7 @@ grant usage on schema soundscape to anon, authenticated, service_role;
 grant execute on function
     soundscape.uuid_or_null,
     soundscape.owner_of,
+    soundscape.object_name_problem,
     soundscape.fold,
     soundscape.labels,
     soundscape.plain_words,

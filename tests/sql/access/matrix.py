@@ -594,6 +594,7 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.accepted_uploads()": EVERYBODY,
     "soundscape.uuid_or_null(text)": EVERYBODY,
     "soundscape.owner_of(text,text)": EVERYBODY,
+    "soundscape.object_name_problem(text)": EVERYBODY,
     "soundscape.fold(text)": EVERYBODY,
     "soundscape.labels(text[],jsonb)": EVERYBODY,
     "soundscape.plain_words(text)": EVERYBODY,
