@@ -14,7 +14,8 @@ relations as (
            format('%I.%I', n.nspname, c.relname) as name, c.xmin = (select transaction from present) as touched
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname in ('public', 'soundscape') and c.relkind in ('r', 'p', 'v', 'm')
-      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+          and d.deptype = 'e')
 ),
 routines as (
     select p.oid, p.proname, p.proowner, p.proacl, p.prosecdef, p.prorettype, n.nspname,
@@ -24,7 +25,8 @@ routines as (
     where p.prokind in ('f', 'p')
       and n.nspname not in ('pg_catalog', 'information_schema', 'auth', 'storage', 'realtime', 'vault', 'extensions',
                             'graphql', 'graphql_public', 'pgbouncer', 'net', 'cron', 'pgmq', 'supabase_functions')
-      and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+      and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+          and d.deptype = 'e')
 ),
 outsiders as (
     select 0::oid as oid, 'public' as role
@@ -32,7 +34,8 @@ outsiders as (
     select oid, rolname::text from pg_roles where rolname in ('anon', 'authenticated')
 ),
 granted as (
-    select r.name, r.relname::text as word, 'table' as what, r.touched, a.grantee, r.relowner as owner, a.privilege_type, null::text as column_name
+    select r.name, r.relname::text as word, 'table' as what, r.touched, a.grantee, r.relowner as owner,
+        a.privilege_type, null::text as column_name
     from relations r, aclexplode(coalesce(r.relacl, acldefault('r', r.relowner))) a
     union all
     select r.name, r.relname, 'table', r.touched, a.grantee, r.relowner, a.privilege_type, t.attname
@@ -52,9 +55,11 @@ privileges as (
     select name, word, what, bool_or(touched) as touched, grantee,
            case when grantee = 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end as role,
            lower(privilege_type)
-               || case when column_name is null then '' else ' (' || string_agg(quote_ident(column_name), ', ' order by column_name) || ')' end as privilege
+               || case when column_name is null then '' else ' ('
+                   || string_agg(quote_ident(column_name), ', ' order by column_name) || ')' end as privilege
     from granted
-    where grantee <> owner and (grantee = 0 or pg_get_userbyid(grantee) not in ('postgres', 'supabase_admin', 'dashboard_user'))
+    where grantee <> owner
+      and (grantee = 0 or pg_get_userbyid(grantee) not in ('postgres', 'supabase_admin', 'dashboard_user'))
     group by name, word, what, grantee, privilege_type, column_name is null, case when column_name is null then '' end
 ),
 -- Views and the tables that they read, through other views too.
@@ -68,7 +73,8 @@ reading_at_last as (
     union
     select a.view, b.relation from reading_at_last a join reading b on b.view = a.relation
 )
-select 'row security' as kind, r.name, array[r.name] as about, case when r.relrowsecurity then 'on' else 'off' end as state,
+select 'row security' as kind, r.name, array[r.name] as about,
+       case when r.relrowsecurity then 'on' else 'off' end as state,
        format('alter table %s enable row level security', r.name) as make, null::text as unmake,
        r.relname::text as word, null::text[] as clauses, r.touched
 from relations r where r.relkind in ('r', 'p')
@@ -83,7 +89,8 @@ left join pg_attrdef d on d.adrelid = r.oid and d.adnum = a.attnum
 where r.relkind in ('r', 'p')
 union all
 select 'column settings', format('%s.%I', r.name, a.attname), array[r.name],
-       concat_ws(' ', case when a.attnotnull then 'not null' else 'null' end, 'default ' || pg_get_expr(d.adbin, d.adrelid)),
+       concat_ws(' ', case when a.attnotnull then 'not null' else 'null' end,
+           'default ' || pg_get_expr(d.adbin, d.adrelid)),
        format('alter table %1$s alter %2$I %3$s not null, alter %2$I %4$s', r.name, a.attname,
               case when a.attnotnull then 'set' else 'drop' end,
               coalesce('set default ' || pg_get_expr(d.adbin, d.adrelid), 'drop default')),
@@ -93,7 +100,8 @@ left join pg_attrdef d on d.adrelid = r.oid and d.adnum = a.attnum
 where r.relkind in ('r', 'p') and a.attgenerated = '' and a.attidentity = ''
 union all
 select 'constraint', format('%I on %s', k.conname, r.name), array[r.name], pg_get_constraintdef(k.oid),
-       format('alter table %s drop constraint if exists %I; alter table %1$s add constraint %2$I %3$s', r.name, k.conname, pg_get_constraintdef(k.oid)),
+       format('alter table %s drop constraint if exists %I; alter table %1$s add constraint %2$I %3$s', r.name,
+           k.conname, pg_get_constraintdef(k.oid)),
        null, null, null, k.xmin = (select transaction from present)
 from pg_constraint k join relations r on r.oid = k.conrelid
 where k.contype in ('c', 'f', 'p', 'u', 'x')
@@ -115,7 +123,8 @@ union all
 select 'grant', format('%s %s to %s', p.what, p.name, p.role), array[p.name],
        string_agg(p.privilege, ', ' order by p.privilege),
        format('revoke all on %s %s from %s; ', p.what, p.name, p.role)
-           || string_agg(format('grant %s on %s %s to %s', p.privilege, p.what, p.name, p.role), '; ' order by p.privilege),
+           || string_agg(format('grant %s on %s %s to %s', p.privilege, p.what, p.name, p.role), '; '
+               order by p.privilege),
        format('revoke all on %s %s from %s', p.what, p.name, p.role), p.word, null,
        -- Each policy file begins by revoking from these roles; what another role holds, it held before.
        bool_or(p.touched) and p.role in ('public', 'anon', 'authenticated', 'service_role', 'supabase_auth_admin')
@@ -128,12 +137,15 @@ select 'policy', format('%I on %I.%I', p.polname, n.nspname, c.relname), array[f
        format('drop policy if exists %I on %I.%I', p.polname, n.nspname, c.relname),
        p.polname, made.conditions, p.xmin = (select transaction from present)
 from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace,
-lateral (select pg_get_expr(p.polqual, p.polrelid) as using_clause, pg_get_expr(p.polwithcheck, p.polrelid) as check_clause) clause,
+lateral (select pg_get_expr(p.polqual, p.polrelid) as using_clause,
+    pg_get_expr(p.polwithcheck, p.polrelid) as check_clause) clause,
 lateral (select
-    array_remove(array[case when p.polcmd <> 'a' then coalesce(clause.using_clause, 'true') end, clause.check_clause], null) as conditions,
+    array_remove(array[case when p.polcmd <> 'a' then coalesce(clause.using_clause, 'true') end, clause.check_clause],
+        null) as conditions,
     concat_ws(' ',
     case when p.polpermissive then 'as permissive' else 'as restrictive' end,
-    'for ' || case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+    'for ' || case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
+        else 'all' end,
     'to ' || (select string_agg(case when role = 0 then 'public' else quote_ident(pg_get_userbyid(role)) end, ', '
                                 order by case when role = 0 then 'public' else pg_get_userbyid(role) end)
               from unnest(p.polroles) as role),
@@ -141,7 +153,8 @@ lateral (select
     'with check (' || clause.check_clause || ')') as definition) made
 where n.nspname in ('public', 'soundscape', 'storage', 'realtime')
 union all
-select 'function', f.name, array[f.name], pg_get_functiondef(f.oid), pg_get_functiondef(f.oid), null, f.proname, null, f.touched
+select 'function', f.name, array[f.name], pg_get_functiondef(f.oid), pg_get_functiondef(f.oid), null, f.proname, null,
+    f.touched
 from routines f where f.nspname in ('public', 'soundscape')
 union all
 select 'trigger', format('%I on %I.%I', t.tgname, n.nspname, c.relname), array[format('%I.%I', n.nspname, c.relname)],
@@ -176,7 +189,8 @@ select 'published table', r.name, array[r.name], 'in supabase_realtime' || part.
        format('do %L; alter publication supabase_realtime add table %s%s',
               format('begin if exists (select from pg_catalog.pg_publication_tables '
                      'where pubname = ''supabase_realtime'' and schemaname = %L and tablename = %L) '
-                     'then alter publication supabase_realtime drop table %s; end if; end', r.nspname, r.relname, r.name),
+                     'then alter publication supabase_realtime drop table %s; end if; end', r.nspname, r.relname,
+                     r.name),
               r.name, part.options),
        null, r.relname, null, t.xmin = (select transaction from present)
 from pg_publication_rel t join pg_publication p on p.oid = t.prpubid and p.pubname = 'supabase_realtime'
@@ -187,7 +201,8 @@ lateral (select concat(
     ' where (' || pg_get_expr(t.prqual, t.prrelid) || ')') as options) part
 union all
 select 'extension', e.extname, array[e.extname], 'in schema ' || n.nspname,
-       concat(case when n.nspname not in ('pg_catalog', 'public', 'extensions', 'vault') then format('create schema if not exists %I; ', n.nspname) end,
+       concat(case when n.nspname not in ('pg_catalog', 'public', 'extensions', 'vault')
+           then format('create schema if not exists %I; ', n.nspname) end,
               format('create extension if not exists %I with schema %I', e.extname, n.nspname),
               case when e.extrelocatable then format('; alter extension %I set schema %I', e.extname, n.nspname) end),
        null, e.extname, null, e.xmin = (select transaction from present)
@@ -199,23 +214,31 @@ select 'grant', format('create on schema %I to %s', n.nspname, o.role), array['s
 from pg_namespace n, aclexplode(n.nspacl) a join outsiders o on o.oid = a.grantee
 where n.nspname in ('public', 'extensions') and a.privilege_type = 'CREATE'
 union all
-select 'grant', format('schema %I to %s', n.nspname, o.role), array['soundscape'], string_agg(lower(a.privilege_type), ', ' order by a.privilege_type), null,
-       format('revoke all on schema %I from %s', n.nspname, o.role), null, null, bool_or(n.xmin = (select transaction from present))
+select 'grant', format('schema %I to %s', n.nspname, o.role), array['soundscape'],
+       string_agg(lower(a.privilege_type), ', ' order by a.privilege_type), null,
+       format('revoke all on schema %I from %s', n.nspname, o.role), null, null,
+           bool_or(n.xmin = (select transaction from present))
 from pg_namespace n, aclexplode(n.nspacl) a join outsiders o on o.oid = a.grantee
 where n.nspname in ('pgmq', 'vault', 'cron')
 group by n.nspname, o.role
 union all
-select 'grant', format('table %I.%I to %s', n.nspname, c.relname, o.role), array['soundscape'], string_agg(lower(a.privilege_type), ', ' order by a.privilege_type), null,
-       format('revoke all on table %I.%I from %s', n.nspname, c.relname, o.role), null, null, bool_or(c.xmin = (select transaction from present))
-from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a join outsiders o on o.oid = a.grantee
+select 'grant', format('table %I.%I to %s', n.nspname, c.relname, o.role), array['soundscape'],
+    string_agg(lower(a.privilege_type), ', ' order by a.privilege_type), null,
+       format('revoke all on table %I.%I from %s', n.nspname, c.relname, o.role), null, null,
+           bool_or(c.xmin = (select transaction from present))
+from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
+    join outsiders o on o.oid = a.grantee
 where n.nspname in ('pgmq', 'vault', 'cron') and c.relkind in ('r', 'p', 'v')
 group by n.nspname, c.relname, o.role
 union all
 -- PUBLIC may execute the functions of an extension; that avails nobody who may not use its schema.
-select 'grant', format('function %I.%I(%s) to %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), o.role), array['soundscape'], 'execute', null,
-       format('revoke all on function %I.%I(%s) from %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), o.role),
+select 'grant', format('function %I.%I(%s) to %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid),
+    o.role), array['soundscape'], 'execute', null,
+       format('revoke all on function %I.%I(%s) from %s', n.nspname, p.proname,
+           pg_get_function_identity_arguments(p.oid), o.role),
        null, null, p.xmin = (select transaction from present)
-from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(p.proacl) a join outsiders o on o.oid = a.grantee and o.oid <> 0
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(p.proacl) a
+    join outsiders o on o.oid = a.grantee and o.oid <> 0
 where n.nspname in ('pgmq', 'vault', 'cron')
 union all
 select 'default privileges', format('%s in %s to %s', made.what, made.place, o.role), array['soundscape'],
@@ -224,7 +247,8 @@ select 'default privileges', format('%s in %s to %s', made.what, made.place, o.r
        null, null, bool_or(d.xmin = (select transaction from present))
 from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace,
 aclexplode(d.defaclacl) a join outsiders o on o.oid = a.grantee,
-lateral (select case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' end as what,
+lateral (select case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences'
+    when 'f' then 'functions' end as what,
                 coalesce('schema ' || quote_ident(n.nspname), 'every schema') as place,
                 coalesce('in schema ' || quote_ident(n.nspname), '') as in_schema) made
 where pg_get_userbyid(d.defaclrole) = current_user and d.defaclobjtype in ('r', 'S', 'f')
@@ -245,16 +269,19 @@ select 'unguarded view', format('%I.%I', n.nspname, c.relname),
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 join reading_at_last r on r.view = c.oid join pg_class t on t.oid = r.relation and t.relkind in ('r', 'p')
 join pg_namespace tn on tn.oid = t.relnamespace,
-lateral (select c.relacl as acl union all select attacl from pg_attribute where attrelid = c.oid and attacl is not null) held,
+lateral (select c.relacl as acl union all select attacl from pg_attribute where attrelid = c.oid
+    and attacl is not null) held,
 aclexplode(held.acl) a join outsiders o on o.oid = a.grantee
 where n.nspname not in ('pg_catalog', 'information_schema', 'vault', 'soundscape')
   and exists (select from outsiders u where u.oid <> 0 and has_schema_privilege(u.oid, n.oid, 'usage'))
   and (c.relkind = 'm' or (c.relkind = 'v' and not exists (
-        select from pg_options_to_table(c.reloptions) where option_name = 'security_invoker' and option_value::boolean)))
+        select from pg_options_to_table(c.reloptions) where option_name = 'security_invoker'
+            and option_value::boolean)))
 group by c.oid, n.nspname, c.relname
 union all
 select 'unguarded function', f.name, array_agg(distinct r.name),
-       'called by ' || string_agg(distinct o.role, ', ') || ' with its owner''s rights: ' || pg_get_functiondef(f.oid), null,
+       'called by ' || string_agg(distinct o.role, ', ') || ' with its owner''s rights: '
+           || pg_get_functiondef(f.oid), null,
        format('revoke all on function %s from %s', f.name, string_agg(distinct o.role, ', ')),
        null, null, f.touched
 from routines f join relations r

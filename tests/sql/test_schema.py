@@ -136,7 +136,8 @@ def test_a_changed_a_missing_and_a_late_migration_are_noticed(tmp_path: Path) ->
 def test_every_line_of_sql_is_read_without_scrolling() -> None:
     long = [
         f"{path.name}:{number}"
-        for path in SUPABASE.rglob("*.sql")
+        for folder in (SUPABASE, ROOT / "soundscape")
+        for path in folder.rglob("*.sql")
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if len(line) > MAX_LINE
     ]
