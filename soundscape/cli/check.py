@@ -23,12 +23,13 @@ def check(
     ] = 60.0,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="Test this capability and those it needs. May be repeated."),
+        typer.Option("--only", help="Test the capability of this name and those it needs. May be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Test a deployed project as a user would.
 
+    The environment or .env names the project; .env.example explains each setting.
     Prints one line per capability and how to fix what fails. Signs up two users for the test and deletes them
     at the end. Exit status 1: a capability is broken.
     """

@@ -23,8 +23,9 @@ def deploy(
 ) -> None:
     """Deploy migrations, policies, buckets, secrets and hooks to the project.
 
-    You can interrupt it and run it again at any time. Exit status 1: something must be fixed first, or was
-    changed by hand in the project.
+    The environment or .env names the project; .env.example explains each setting. You can interrupt the
+    command and run it again at any time. Exit status 1: something must be fixed first, or was changed by
+    hand in the project.
     """
     from soundscape.deploy import deployment
     from soundscape.deploy.target import Target

@@ -58,7 +58,7 @@ def evaluate(
 ) -> None:
     """Evaluate models on a file of events.
 
-    Part of what each user chose is held back, and each model is measured by how much of it it finds.
+    Part of what each user chose is held back. Each model is measured by how many of those items it finds.
     Popularity and item-kNN are the baselines for EASE and ALS. With --features, cold items (chosen by nobody
     yet) are evaluated too.
     """

@@ -13,10 +13,10 @@ def worker(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
-    """Run the worker for the project that the environment names.
+    """Run the worker for the project of the environment or .env.
 
-    It takes jobs from the project's queue and serves /api. The first Ctrl-C lets running jobs finish, the
-    second one re-queues them.
+    .env.example explains each setting. The worker takes jobs from the project's queue and serves
+    /api. The first Ctrl-C lets running jobs finish, the second one re-queues them.
     """
     from soundscape.api.serve import serve
     from soundscape.settings import Settings
