@@ -240,6 +240,8 @@ def _describe(
     log_mel_db = np.empty((frames, bands), dtype=np.float32)
     power = np.empty(bins, dtype=np.float32)
     s = np.empty(bins, dtype=np.float32)
+    # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
+    numbers = np.arange(bins).astype(np.float32)
     lanes = np.empty(16)
     for t in range(frames):
         x = X[t]
@@ -266,13 +268,13 @@ def _describe(
             s[k] = np.sqrt(power[k])
         for k in range(bins):
             total += s[k]
-            moment += s[k] * np.float32(k)
+            moment += s[k] * numbers[k]
         if total <= 0.0:
             continue
         centre = moment / total
         spread = np.float32(0.0)
         for k in range(bins):
-            off = np.float32(k) - centre
+            off = numbers[k] - centre
             spread += s[k] * off * off
         rows[t, 0] = centre
         rows[t, 1] = np.sqrt(spread / total)
@@ -306,23 +308,31 @@ def find_rolloff(s: Float32, total: float) -> int:
 
 @compiled(fastmath=FASTMATH)
 def geometric_mean(power: Float32, lanes: npt.NDArray[np.float64]) -> float:
-    """Geometric mean of max(|S|², 1e-10) over the bins.
+    """Geometric mean of max(|S|², 1e-10) over the bins; lanes is working space, float64, shape (16,).
 
-    Sixteen factors are multiplied before a logarithm is taken. They lie between 1e-10 and about 1e12 (100
-    times full scale, squared, by the window's sum), so sixteen of them keep within a double's range.
+    Sixteen factors are multiplied before their exponents are taken off. They lie between 1e-10 and about 1e12
+    (100 times full scale, squared, by the window's sum): two of them keep within a float's range, sixteen
+    within a double's. One logarithm is left, of what remains between 1 and 2 in each lane.
     """
-    log_sum = 0.0
+    least = np.float32(_AMIN)
+    bits = lanes.view(np.int64)
+    exponents = 0
     whole = power.size // 256 * 256
+    for lane in range(16):
+        lanes[lane] = 1.0
     for begin in range(0, whole, 256):
-        for lane in range(16):
-            lanes[lane] = 1.0
-        for row in range(begin, begin + 256, 16):
+        for row in range(begin, begin + 256, 32):
             for lane in range(16):
-                lanes[lane] *= max(np.float64(power[row + lane]), _AMIN)
+                lanes[lane] *= np.float64(max(power[row + lane], least) * max(power[row + 16 + lane], least))
         for lane in range(16):
-            log_sum += np.log(lanes[lane])
+            exponents += (bits[lane] >> 52) - 1023
+            bits[lane] = (bits[lane] & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000
+    product = 1.0
+    for lane in range(16):
+        product *= lanes[lane]
+    log_sum = np.log(product) + exponents * math.log(2)
     for k in range(whole, power.size):
-        log_sum += np.log(max(np.float64(power[k]), _AMIN))
+        log_sum += np.log(np.float64(max(power[k], least)))
     return float(np.exp(log_sum / power.size))
 
 
