@@ -63,7 +63,7 @@ def recorded(name: str) -> tuple[Samples, int, str]:
 
 def decoded(file: bytes) -> tuple[Samples, int, str]:
     """A sound file as FFmpeg decodes it: (channels, n), sample rate, layout."""
-    with av.open(io.BytesIO(file)) as container:
+    with av.open(io.BytesIO(file), "r") as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
         frames = [f for frame in [*container.decode(stream), None] for f in resampler.resample(frame)]

@@ -127,7 +127,7 @@ class User:
             row = await self.row(audio_id)
             return row if row["status"] in FINAL else None
 
-        row = await eventually(final, "the analysis does not end")
+        row: dict[str, Any] | None = await eventually(final, "the analysis does not end")
         assert row is not None
         return row
 

@@ -66,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _query(self, text: str, parameters: list[str] | None) -> None:
         self.server.queries.append(text)
         rows: list[Any] = []
+        cursor: psycopg.Cursor[Any] | psycopg.RawCursor[Any]
         with psycopg.connect(self.server.dsn, autocommit=True, row_factory=dict_row) as connection:
             try:
                 if parameters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -83,13 +84,13 @@ def write(
     rate = sample_rate or rate
     file = Pipe() if piped else io.BytesIO()
     with av.open(file, "w", format=container, options=options or {}) as output:
-        stream = output.add_stream(codec, rate=rate, layout={1: "mono", 2: "stereo"}[channels])
+        stream: Any = output.add_stream(codec, rate=rate, layout={1: "mono", 2: "stereo"}[channels])
         if codec == "vorbis":
             stream.options = {"strict": "experimental"}
         stream.codec_context.bit_rate = 128_000
         if video_s:
             video_codec = {"webm": "libvpx", "mpegts": "mpeg2video", "flv": "flv"}.get(container, "mpeg4")
-            pictures = output.add_stream(video_codec, rate=25)
+            pictures: Any = output.add_stream(video_codec, rate=25)
             pictures.width = pictures.height = 64
             for index in range(round(video_s * 25)):
                 frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))
@@ -107,7 +108,7 @@ def write_tracks(container: str, codec: str, lengths_s: Sequence[float], default
 
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
-        streams = [output.add_stream(codec, rate=48_000, layout="stereo") for _ in lengths_s]
+        streams: list[Any] = [output.add_stream(codec, rate=48_000, layout="stereo") for _ in lengths_s]
         for index, stream in enumerate(streams):
             stream.disposition = Disposition.default if index == default else Disposition(0)
         for seed, (stream, length_s) in enumerate(zip(streams, lengths_s, strict=True)):
@@ -147,7 +148,7 @@ def decode(data: bytes, limits: Limits | None = None) -> tuple[AudioFile, Sample
 def decode_plainly(data: bytes) -> Samples:
     """What FFmpeg decodes of the first track, time stamps ignored, damaged packets left out."""
     pieces = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="fltp", layout=stream.layout.name)
         for packet in container.demux(stream):

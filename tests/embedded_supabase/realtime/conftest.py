@@ -62,8 +62,9 @@ class Server:
         address = self.url.replace("http", "ws") + "/realtime/v1/websocket"
         key = self.keys.publishable_key if key is None else key
         url = f"{address}?apikey={key}&vsn={vsn}"
-        patience = {"open_timeout": LIMIT_S, "ping_timeout": LIMIT_S}
-        async with websockets.connect(url, max_size=None, additional_headers=headers, **patience) as socket:
+        async with websockets.connect(
+            url, max_size=None, additional_headers=headers, open_timeout=LIMIT_S, ping_timeout=LIMIT_S
+        ) as socket:
             yield Client(socket, vsn)
 
 
