@@ -63,8 +63,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if templates.FOLDER_VARIABLE not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="soundscape-templates-"))
         folder.chmod(0o711)
-        config.add_cleanup(lambda: (shutil.rmtree(folder), os.environ.pop(templates.FOLDER_VARIABLE)))
         os.environ[templates.FOLDER_VARIABLE] = str(folder)
+
+        def remove_templates() -> None:
+            shutil.rmtree(folder)
+            del os.environ[templates.FOLDER_VARIABLE]
+
+        config.add_cleanup(remove_templates)
     if config.getoption("numprocesses", None):
         # By `LONGEST_GROUPS`, not by how many tests a group has.
         config.option.loadscopereorder = False

@@ -71,6 +71,7 @@ USERS = (
     "recommended_audio",
     "move_playlist_item",
     "reorder_playlist",
+    "accepted_uploads",
 )
 
 
@@ -82,6 +83,9 @@ async def try_functions(user: AsyncClient, audio_id: str) -> AsyncIterator[str]:
     counts: Any = (await user.rpc("search_facets", {"query": "check"}).execute()).data
     if not any(row["facet"] == "all" and row["recordings"] for row in counts):
         yield "search_facets does not count what search_audio finds"
+    uploads: Any = (await user.rpc("accepted_uploads", {}).execute()).data
+    if not any(row["mime_types"] for row in uploads):
+        yield "accepted_uploads names no type"
     for told in (_neighbours(user, audio_id), _playlist(user, audio_id)):
         async for sentence in told:
             yield sentence
