@@ -121,7 +121,7 @@ def test_jobs_listed(operator: Operator, owner: str) -> None:
 
 
 def test_a_state_that_is_none(operator: Operator) -> None:
-    assert "there are queued" in " ".join(operator.run("jobs", "list", "--state", "x", code=2).stderr.split())
+    assert "The states are queued" in " ".join(operator.run("jobs", "list", "--state", "x", code=2).stderr.split())
 
 
 def test_one_job_shown(operator: Operator, owner: str) -> None:
