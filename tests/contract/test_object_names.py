@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 from supabase import AsyncClient
 
+from tests.waiting import LIMIT_S
+
 from .conftest import Target, User, tone
 
 STEM = secrets.token_hex(6)
@@ -52,7 +54,7 @@ async def test_junk_under_another_form_of_a_name(
     session = await bob.client.auth.get_session()
     assert session is not None
     headers = {"apikey": target.public_key, "authorization": f"Bearer {session.access_token}"}
-    with httpx.Client(base_url=f"{target.url}/storage/v1", headers=headers, timeout=30) as http:
+    with httpx.Client(base_url=f"{target.url}/storage/v1", headers=headers, timeout=LIMIT_S) as http:
         for route in ROUTES:
             for name in NAMES:
                 answer = send(http, route, name, mine)
