@@ -115,7 +115,7 @@ async def publish_sounds(settings: dict[str, str]) -> None:
     from supabase import acreate_client
 
     from soundscape.cli.demo import sounds
-    from soundscape.project.visitor import signed_up
+    from soundscape.project.visitor import signed_up_visitor
 
     url, key = settings["NEXT_PUBLIC_SUPABASE_URL"], settings["NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY"]
     anybody = await acreate_client(url, key)
@@ -123,7 +123,7 @@ async def publish_sounds(settings: dict[str, str]) -> None:
         return
     types = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
     with tempfile.TemporaryDirectory() as folder:
-        async with signed_up(url, key, called="sounds") as visitor:
+        async with signed_up_visitor(url, key, called="sounds") as visitor:
             for path in sounds.write_all(Path(folder)):
                 name = f"{visitor.user_id}/{path.name.replace(' ', '-').lower()}"
                 await visitor.upload(name, path, types[path.suffix])
