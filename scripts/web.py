@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,8 @@ SOURCES = ("app", "components", "lib", "proxy.ts", "next.config.ts", "package-lo
 
 
 def main() -> int:
-    """Parse the command line, then run until Ctrl-C."""
+    """Parse the command line, then run until Ctrl-C or SIGTERM, which end what was started here too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(
         prog="scripts/web", description=__doc__.splitlines()[0] if __doc__ else ""
     )

@@ -121,7 +121,8 @@ def test_jobs_listed(operator: Operator, owner: str) -> None:
 
 
 def test_a_state_that_is_none(operator: Operator) -> None:
-    assert "The states are queued" in " ".join(operator.run("jobs", "list", "--state", "x", code=2).stderr.split())
+    said = operator.run("jobs", "list", "--state", "x", code=2).stderr
+    assert "The states are queued" in " ".join(said.split())
 
 
 def test_one_job_shown(operator: Operator, owner: str) -> None:
