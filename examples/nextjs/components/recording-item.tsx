@@ -2,6 +2,7 @@ import Link from 'next/link'
 import type { ReactNode } from 'react'
 import { isSettled, type Features, type Recording } from '@/lib/soundscape/database'
 import { duration, key, statusOf, tempo } from '@/lib/soundscape/words'
+import type { Client } from '@/lib/supabase/browser'
 import { Thumbnail } from './thumbnail'
 
 export type Listed = Pick<Recording, 'id' | 'title' | 'status' | 'error_message' | 'duration' | 'is_public'> & {
@@ -11,6 +12,15 @@ export type Listed = Pick<Recording, 'id' | 'title' | 'status' | 'error_message'
 /** What a list needs of a recording, and no more. */
 export const LISTED =
   'id, title, status, error_message, duration, is_public, created_at, audio_features(waveform_path, tempo_bpm, key, mode)'
+
+/** The recordings with these ids that the reader may see, in the order of the ids. */
+export async function readListed(supabase: Client, ids: string[]): Promise<Listed[]> {
+  if (ids.length === 0) return []
+  const { data, error } = await supabase.from('audio_files').select(LISTED).in('id', ids)
+  if (error) throw error
+  const byId = new Map(data.map((row) => [row.id, row]))
+  return ids.flatMap((id) => byId.get(id) ?? [])
+}
 
 /** A recording in a list: title, waveform, and the figures that help to choose. */
 export function RecordingItem({ recording, note, children }: { recording: Listed; note?: string; children?: ReactNode }) {

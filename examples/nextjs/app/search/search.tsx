@@ -3,7 +3,7 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useState } from 'react'
 import { useSupabase } from '@/app/providers'
-import { LISTED, RecordingItem, type Listed } from '@/components/recording-item'
+import { readListed, RecordingItem } from '@/components/recording-item'
 
 const PAGE = 30
 const KEYS = ['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B']
@@ -34,7 +34,7 @@ export function Search({ initial }: { initial: string }) {
         ...(pageParam ? { after: pageParam } : {}),
       })
       if (error) throw error
-      return { rows: await withFeatures(data.map((row) => row.id)), cursor: data.at(-1)?.cursor, count: data.length }
+      return { rows: await readListed(supabase, data.map((row) => row.id)), cursor: data.at(-1)?.cursor, count: data.length }
     },
     getNextPageParam: (last) => (last.count < PAGE ? undefined : last.cursor),
   })
@@ -46,14 +46,6 @@ export function Search({ initial }: { initial: string }) {
       return data
     },
   })
-
-  async function withFeatures(ids: string[]): Promise<Listed[]> {
-    if (ids.length === 0) return []
-    const { data, error } = await supabase.from('audio_files').select(LISTED).in('id', ids)
-    if (error) throw error
-    const byId = new Map(data.map((row) => [row.id, row]))
-    return ids.flatMap((id) => byId.get(id) ?? [])
-  }
 
   const rows = found.data?.pages.flatMap((page) => page.rows) ?? []
   const labels = (facets.data ?? []).filter(({ facet }) => facet === 'label').slice(0, 14)

@@ -2,7 +2,7 @@
 
 import { useQuery } from '@tanstack/react-query'
 import { useSupabase } from '@/app/providers'
-import { LISTED, RecordingItem } from '@/components/recording-item'
+import { readListed, RecordingItem } from '@/components/recording-item'
 
 /** What sounds like this recording, among those that the reader may hear. */
 export function Similar({ id }: { id: string }) {
@@ -12,12 +12,7 @@ export function Similar({ id }: { id: string }) {
     queryFn: async () => {
       const { data: near, error } = await supabase.rpc('similar_audio', { audio_id: id, limit: 6 })
       if (error) throw error
-      const ids = near.map((row) => row.id)
-      if (ids.length === 0) return []
-      const { data: rows, error: failed } = await supabase.from('audio_files').select(LISTED).in('id', ids)
-      if (failed) throw failed
-      const byId = new Map(rows.map((row) => [row.id, row]))
-      return ids.flatMap((each) => byId.get(each) ?? [])
+      return readListed(supabase, near.map((row) => row.id))
     },
   })
   if (!data?.length) return null
