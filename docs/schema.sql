@@ -80,35 +80,100 @@ CREATE FUNCTION public.cancel_analysis(recording uuid) RETURNS text
     SET search_path TO ''
     AS $_$select soundscape.cancel_analysis($1)$_$;
 
+CREATE FUNCTION public.cancel_deliveries(deliveries uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql ROWS 50
+    SET search_path TO ''
+    AS $_$select * from soundscape.cancel_deliveries($1)$_$;
+
 CREATE FUNCTION public.cancel_jobs(jobs bigint[]) RETURNS bigint[]
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.cancel_jobs($1)$_$;
+
+CREATE FUNCTION public.claim_caption(lease_s integer DEFAULT 120, max_requests integer DEFAULT 500, max_tokens bigint DEFAULT 1000000) RETURNS TABLE(audio_id uuid, token uuid, attempt integer, title text, language text, duration_s double precision, descriptors jsonb, tags jsonb)
+    LANGUAGE sql ROWS 1
+    SET search_path TO ''
+    AS $_$select * from soundscape.claim_caption($1, $2, $3)$_$;
+
+CREATE FUNCTION public.claim_delivery(channels text[], lease_s integer DEFAULT 120) RETURNS TABLE(delivery_id uuid, token uuid, channel text, attempt integer, user_id uuid, locale text, address text, endpoint text, p256dh text, auth text, content jsonb)
+    LANGUAGE sql ROWS 1
+    SET search_path TO ''
+    AS $_$select * from soundscape.claim_delivery($1, $2)$_$;
+
+CREATE FUNCTION public.claim_export(lease_s integer DEFAULT 60) RETURNS TABLE(export_id uuid, user_id uuid, token uuid, is_snapshot_stored boolean, upload_url text, size_bytes bigint, stored_bytes bigint, checksums bigint[])
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select * from soundscape.claim_export($1)$_$;
+
+CREATE FUNCTION public.claim_image_check(lease_s integer DEFAULT 60) RETURNS TABLE(object_id uuid, token uuid, attempt integer, name text, version text, media_type text, size_bytes bigint, etag text, max_bytes bigint)
+    LANGUAGE sql ROWS 1
+    SET search_path TO ''
+    AS $_$select * from soundscape.claim_image_check($1)$_$;
 
 CREATE FUNCTION public.claim_jobs(worker text, max_jobs integer DEFAULT 1, lease_s integer DEFAULT 60, holding text[] DEFAULT NULL::text[]) RETURNS TABLE(job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid, object_name text, object_version text, size_bytes bigint, content_type text, object_etag text)
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select * from soundscape.claim_jobs($1, $2, $3, $4)$_$;
 
+CREATE FUNCTION public.claim_previews(worker text, max_jobs integer DEFAULT 1, lease_s integer DEFAULT 60) RETURNS TABLE(job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid, object_name text, object_version text, size_bytes bigint, content_type text, object_etag text)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select * from soundscape.claim_previews($1, $2, $3)$_$;
+
 CREATE FUNCTION public.clear_models(token uuid, max_items integer DEFAULT 500) RETURNS integer
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.clear_models($1, $2)$_$;
+
+CREATE FUNCTION public.complete_caption(recording uuid, token uuid, caption text, keywords text[], model text, version integer, tokens integer) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.complete_caption($1, $2, $3, $4, $5, $6, $7)$_$;
 
 CREATE FUNCTION public.complete_comparison(recording uuid, others uuid[], matches jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.complete_comparison($1, $2, $3)$_$;
 
+CREATE FUNCTION public.complete_delivery(delivery uuid, token uuid) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.complete_delivery($1, $2)$_$;
+
+CREATE FUNCTION public.complete_export(export uuid, token uuid, parts integer DEFAULT 1) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.complete_export($1, $2, $3)$_$;
+
+CREATE FUNCTION public.complete_image_check(object_id uuid, token uuid, error_code text DEFAULT NULL::text, error_message text DEFAULT NULL::text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.complete_image_check($1, $2, $3, $4)$_$;
+
 CREATE FUNCTION public.complete_job(job_id bigint, token text, result jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.complete_job($1, $2, $3)$_$;
 
+CREATE FUNCTION public.complete_preview(job_id bigint, token text, path text, size_bytes bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.complete_preview($1, $2, $3, $4)$_$;
+
+CREATE FUNCTION public.complete_rename(rename_id bigint, attempt integer, new_name text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.complete_rename($1, $2, $3)$_$;
+
 CREATE FUNCTION public.confirm_deletions(bucket text, removed text[]) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.confirm_deletions($1, $2)$_$;
+
+CREATE FUNCTION public.create_api_key(name text, scope text DEFAULT 'read'::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id uuid, prefix text, key text)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select * from soundscape.create_api_key($1, $2, $3)$_$;
 
 CREATE FUNCTION public.custom_access_token_hook(event jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -118,20 +183,150 @@ CREATE FUNCTION public.custom_access_token_hook(event jsonb) RETURNS jsonb
         (select max(r.role) from public.user_roles r where r.user_id = (event ->> 'user_id')::uuid), 'user')))
 $$;
 
+CREATE FUNCTION public.delete_my_account() RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$select soundscape.delete_my_account()$$;
+
+CREATE FUNCTION public.delivery_stats() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$select soundscape.delivery_stats()$$;
+
+CREATE FUNCTION public.describe_audio(rows jsonb) RETURNS TABLE(place integer, file_path text, id uuid, status text, result text, code text, message text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    results jsonb := '{}';
+    refusal jsonb;
+    batch record;
+    -- Parts of a batch that are still to be written: first and last of each, the next one at the end.
+    waiting integer[];
+    first integer;
+    last integer;
+begin
+    if jsonb_typeof(rows) is distinct from 'array' then
+        raise sqlstate 'PT400' using message = 'rows is no array.',
+            hint = 'Send [{"file_path": …, "title": …}, …].';
+    end if;
+    if jsonb_array_length(rows) > 500 then
+        raise sqlstate 'PT413' using message = 'More than 500 rows.', hint = 'Send them in several requests.';
+    end if;
+    for batch in
+        with given as (
+            select (r.place - 1)::integer as place, r.value ->> 'file_path' as file_path,
+                jsonb_typeof(r.value) <> 'object'
+                    or jsonb_typeof(r.value -> 'file_path') is distinct from 'string' as is_nameless,
+                columns.names, columns.unknown
+            from jsonb_array_elements(rows) with ordinality as r (value, place)
+            -- Whatever columns a client may write, today's and later ones.
+            cross join lateral (
+                select array_agg(k.name order by k.name) as names, min(k.name) filter (where not coalesce(
+                    has_column_privilege('public.audio_files'::regclass, a.attnum, 'insert'), false)) as unknown
+                from jsonb_object_keys(case when jsonb_typeof(r.value) = 'object' then r.value else '{}' end)
+                    as k (name)
+                left join pg_catalog.pg_attribute a
+                    on a.attrelid = 'public.audio_files'::regclass and a.attname = k.name and a.attnum > 0
+            ) as columns),
+        turns as (
+            select g.*, case
+                    when g.is_nameless then 'There is no file_path.'
+                    when g.unknown is not null then format('%s is no column that you may write.', g.unknown)
+                end as problem,
+                row_number() over (partition by g.file_path order by g.place) as turn
+            from given g)
+        select t.problem, t.names, array_agg(t.place order by t.place) as places
+        -- What names a file once more comes after it.
+        from turns t group by t.problem, t.names, t.turn order by t.turn, min(t.place)
+    loop
+        waiting := array[1, cardinality(batch.places)];
+        while waiting <> '{}' loop
+            first := waiting[cardinality(waiting) - 1];
+            last := waiting[cardinality(waiting)];
+            waiting := trim_array(waiting, 2);
+            refusal := null;
+            begin
+                if batch.problem is not null then
+                    raise sqlstate '22023' using message = batch.problem;
+                end if;
+                results := results || (
+                    select jsonb_object_agg(b.place, to_jsonb(b) || case when b.result = 'refused'
+                        then jsonb_build_object('code', 'not_allowed', 'message',
+                            'This session may add recordings, and change none that are there.') else '{}' end)
+                    from soundscape.describe_batch(rows, batch.places[first:last], batch.names) as b);
+            exception
+                when data_exception or integrity_constraint_violation or insufficient_privilege
+                    or sqlstate 'PT429' then
+                    refusal := jsonb_build_object(
+                        'result', 'refused', 'message', sqlerrm,
+                        'code', case when sqlstate = '42501' then 'not_allowed'
+                                     when sqlstate = 'PT429' then 'limit_reached' else 'value_refused' end);
+            end;
+            if refusal is not null and (first = last or batch.problem is not null) then
+                results := results || (
+                    select jsonb_object_agg(p, refusal) from unnest(batch.places[first:last]) as p);
+            elsif refusal is not null then
+                waiting := waiting || array[(first + last) / 2 + 1, last, first, (first + last) / 2];
+            end if;
+        end loop;
+    end loop;
+    return query
+        select p.place, case when jsonb_typeof(rows -> p.place -> 'file_path') = 'string'
+                then rows -> p.place ->> 'file_path' end,
+            (r.told ->> 'id')::uuid, r.told ->> 'status', r.told ->> 'result', r.told ->> 'code',
+            r.told ->> 'message'
+        from generate_series(0, jsonb_array_length(rows) - 1) as p (place)
+        cross join lateral (select results -> p.place::text) as r (told)
+        order by p.place;
+end
+$$;
+
 CREATE FUNCTION public.dismiss_match(match uuid, dismissed boolean DEFAULT true) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.dismiss_match($1, $2)$_$;
+
+CREATE FUNCTION public.emptied_accounts(max_accounts integer DEFAULT 20) RETURNS SETOF uuid
+    LANGUAGE sql STABLE ROWS 20
+    SET search_path TO ''
+    AS $_$select * from soundscape.emptied_accounts($1)$_$;
+
+CREATE FUNCTION public.empty_accounts(max_s integer DEFAULT 3) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.empty_accounts($1)$_$;
 
 CREATE FUNCTION public.end_fit(token uuid) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.end_fit($1)$_$;
 
+CREATE FUNCTION public.export_my_data() RETURNS uuid
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$select soundscape.export_my_data()$$;
+
 CREATE FUNCTION public.extend_lease(job_id bigint, token text, lease_s integer DEFAULT 60) RETURNS timestamp with time zone
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.extend_lease($1, $2, $3)$_$;
+
+CREATE FUNCTION public.fail_caption(recording uuid, token uuid, code text, retry_s integer DEFAULT NULL::integer, tokens integer DEFAULT 0, is_counted boolean DEFAULT true) RETURNS text
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.fail_caption($1, $2, $3, $4, $5, $6)$_$;
+
+CREATE FUNCTION public.fail_delivery(delivery uuid, token uuid, outcome text, code text, message text, retry_after_s integer DEFAULT 0) RETURNS text
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.fail_delivery($1, $2, $3, $4, $5, $6)$_$;
+
+CREATE FUNCTION public.fail_export(export uuid, token uuid, code text, message text, is_final boolean DEFAULT false) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.fail_export($1, $2, $3, $4, $5)$_$;
 
 CREATE FUNCTION public.fail_job(job_id bigint, token text, kind text, code text, message text) RETURNS text
     LANGUAGE sql
@@ -153,6 +348,26 @@ CREATE FUNCTION public.fit_history(after uuid DEFAULT NULL::uuid, max_people int
     SET search_path TO ''
     AS $_$select soundscape.fit_history($1, $2)$_$;
 
+CREATE FUNCTION public.flag(key text, fallback boolean DEFAULT false) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$select soundscape.flag($1, $2)$_$;
+
+CREATE FUNCTION public.flag_for(key text, user_id uuid DEFAULT NULL::uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$select soundscape.flag_for($1, $2)$_$;
+
+CREATE FUNCTION public.flags() RETURNS TABLE(key text, is_on boolean)
+    LANGUAGE sql STABLE ROWS 20
+    SET search_path TO ''
+    AS $$select * from soundscape.flags()$$;
+
+CREATE FUNCTION public.flags_for(keys text[], user_ids uuid[]) RETURNS boolean[]
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$select soundscape.flags_for($1, $2)$_$;
+
 CREATE FUNCTION public.hide_recording(recording uuid, reason text) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
@@ -173,6 +388,16 @@ CREATE FUNCTION public.index_snapshot() RETURNS text
     SET search_path TO ''
     AS $$select soundscape.index_snapshot()$$;
 
+CREATE FUNCTION public.list_deliveries(states text[] DEFAULT NULL::text[], owner uuid DEFAULT NULL::uuid, channel text DEFAULT NULL::text, code text DEFAULT NULL::text, before uuid DEFAULT NULL::uuid, max_deliveries integer DEFAULT 50) RETURNS TABLE(id uuid, channel text, state text, user_id uuid, kinds text[], attempts integer, failures integer, created_at timestamp with time zone, retry_at timestamp with time zone, finished_at timestamp with time zone, error_code text, error_message text)
+    LANGUAGE sql STABLE ROWS 50
+    SET search_path TO ''
+    AS $_$select * from soundscape.list_deliveries($1, $2, $3, $4, $5, $6)$_$;
+
+CREATE FUNCTION public.list_export(export uuid, token uuid) RETURNS TABLE(kind text, bucket_id text, name text, version text, size_bytes bigint, etag text)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select * from soundscape.list_export($1, $2)$_$;
+
 CREATE FUNCTION public.list_jobs(states text[] DEFAULT NULL::text[], recording uuid DEFAULT NULL::uuid, owner uuid DEFAULT NULL::uuid, code text DEFAULT NULL::text, before bigint DEFAULT NULL::bigint, max_jobs integer DEFAULT 50) RETURNS SETOF jsonb
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -188,35 +413,22 @@ CREATE FUNCTION public.model_items(model bigint, recordings uuid[]) RETURNS json
     SET search_path TO ''
     AS $_$select soundscape.model_items($1, $2)$_$;
 
+CREATE FUNCTION soundscape.check_value(is_valid boolean, code text, message text, hint text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+    if is_valid is false then
+        raise exception using errcode = '23514', message = message, detail = code, hint = hint;
+    end if;
+    return true;
+end
+$$;
+
 CREATE FUNCTION soundscape.fold(words text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN replace(replace(replace(replace(translate(lower(NORMALIZE(regexp_replace(NORMALIZE(words, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text), NFKC)), 'øłđðıħŧ'::text, 'olddiht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), 'þ'::text, 'th'::text);
-
-CREATE FUNCTION soundscape.unspaced_letter() RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN ('[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u312f\u31f0-\u31ff\u3400-\u4dbf'::text || '\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]'::text);
-
-CREATE FUNCTION soundscape.last_letters(words text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN (SELECT string_agg(run.found[1], ' '::text) AS string_agg FROM regexp_matches(last_letters.words, format('(?:%1$s)(%1$s)(?!%1$s)'::text, soundscape.unspaced_letter()), 'g'::text) run(found));
-
-CREATE FUNCTION soundscape.pair_letters(words text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN CASE WHEN (words !~ soundscape.unspaced_letter()) THEN words ELSE (SELECT string_agg(CASE WHEN (run.found[1] IS NULL) THEN run.found[2] ELSE pairs.joined END, ' '::text ORDER BY run.place) AS string_agg FROM regexp_matches(pair_letters.words, format('(%1$s+)|((?:(?!%1$s).)+)'::text, soundscape.unspaced_letter()), 'g'::text) WITH ORDINALITY run(found, place), LATERAL string_to_array(run.found[1], NULL::text) letters(letters), LATERAL (SELECT string_agg((letters.letters[i.i] || COALESCE(letters.letters[(i.i + 1)], ''::text)), ' '::text ORDER BY i.i) AS joined FROM generate_series(1, GREATEST(1, (cardinality(letters.letters) - 1))) i(i)) pairs) END;
-
-CREATE FUNCTION soundscape.plain_words(words text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN translate(soundscape.fold(words), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~'::text, repeat(' '::text, 32));
-
-CREATE FUNCTION soundscape.document_words(words text) RETURNS tsvector
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN (SELECT to_tsvector('simple'::regconfig, concat_ws(' '::text, soundscape.pair_letters(plain.plain), soundscape.last_letters(plain.plain))) AS to_tsvector FROM soundscape.plain_words(COALESCE(document_words.words, ''::text)) plain(plain));
 
 CREATE FUNCTION soundscape.labels(tags text[], heard jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -227,11 +439,6 @@ CREATE FUNCTION soundscape.object_name_problem(object_name text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN CASE WHEN (octet_length(object_name) > 1024) THEN 'it is longer than 1024 bytes'::text WHEN (object_name ~ '(^|/)(/|$)'::text) THEN 'it has an empty part between slashes'::text WHEN (object_name ~ '(^|/)\.\.?(/|$)'::text) THEN 'it has a part that is . or ..'::text WHEN (strpos(object_name, '\'::text) > 0) THEN 'it has a backslash'::text WHEN (object_name ~ '[\u0001-\u001f\u007f-\u009f]'::text) THEN 'it has a control character'::text WHEN (object_name ~ '%[0-9A-Fa-f]{2}'::text) THEN 'it has a percent-encoded character'::text WHEN (NOT (object_name IS NFC NORMALIZED)) THEN 'it is not in Unicode''s normal form C'::text ELSE NULL::text END;
-
-CREATE FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) RETURNS tsvector
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN (((setweight(soundscape.document_words(title), 'A'::"char") || setweight(soundscape.document_words(array_to_string(tags, ' '::text)), 'B'::"char")) || setweight(soundscape.document_words(description), 'C'::"char")) || setweight(soundscape.document_words((SELECT string_agg(label.label, ' '::text) AS string_agg FROM jsonb_object_keys(search_document.heard) label(label))), 'D'::"char"));
 
 CREATE TABLE public.audio_files (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -261,28 +468,46 @@ CREATE TABLE public.audio_files (
     heard jsonb DEFAULT '{}'::jsonb NOT NULL,
     is_listed boolean GENERATED ALWAYS AS ((is_public AND (hidden_at IS NULL))) STORED NOT NULL,
     labels text[] GENERATED ALWAYS AS (soundscape.labels(tags, heard)) STORED NOT NULL,
-    search tsvector GENERATED ALWAYS AS (soundscape.search_document(title, description, tags, heard)) STORED NOT NULL,
+    search tsvector DEFAULT ''::tsvector NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    peaks smallint[],
+    playable boolean,
+    preview_path text,
+    preview_size_bytes bigint,
+    attribution text,
+    sources jsonb DEFAULT '[]'::jsonb NOT NULL,
+    recorded_at timestamp with time zone,
+    latitude double precision,
+    longitude double precision,
+    location_precision_m integer DEFAULT 1000 NOT NULL,
+    CONSTRAINT audio_files_attribution_check CHECK (soundscape.check_value(((attribution ~ '\S'::text) AND (char_length(attribution) <= 1000)), 'attribution_length'::text, 'An attribution has 1 to 1000 characters and is not blank.'::text, 'Shorten it, or leave it out.'::text)),
     CONSTRAINT audio_files_channels_check CHECK ((channels > 0)),
-    CONSTRAINT audio_files_check CHECK (((char_length(file_path) <= 1024) AND ((file_path ~~ 'public/_%'::text) OR (file_path ~~ ((user_id)::text || '/_%'::text))))),
     CONSTRAINT audio_files_check1 CHECK (((status = ANY (ARRAY['failed'::text, 'rejected'::text])) = (error_code IS NOT NULL))),
     CONSTRAINT audio_files_check2 CHECK (((status <> 'ready'::text) OR (analysis_version IS NOT NULL))),
     CONSTRAINT audio_files_check3 CHECK (((hidden_at IS NULL) = (hidden_reason IS NULL))),
     CONSTRAINT audio_files_content_type_check CHECK ((char_length(content_type) <= 255)),
-    CONSTRAINT audio_files_description_check CHECK ((char_length(description) <= 5000)),
-    CONSTRAINT audio_files_duration_check CHECK (((duration >= (0)::double precision) AND (duration < 'Infinity'::double precision))),
+    CONSTRAINT audio_files_description_check CHECK (soundscape.check_value((char_length(description) <= 5000), 'description_length'::text, 'A description has at most 5000 characters.'::text, 'Shorten it.'::text)),
+    CONSTRAINT audio_files_duration_check CHECK (soundscape.check_value(((duration >= (0)::double precision) AND (duration < 'Infinity'::double precision)), 'duration_range'::text, 'A duration is a number of seconds, 0 or more.'::text, 'Leave it out: the analysis measures it.'::text)),
     CONSTRAINT audio_files_error_code_check CHECK ((char_length(error_code) <= 64)),
     CONSTRAINT audio_files_error_message_check CHECK ((char_length(error_message) <= 2000)),
-    CONSTRAINT audio_files_file_path_is_canonical CHECK ((soundscape.object_name_problem(file_path) IS NULL)),
+    CONSTRAINT audio_files_file_path_check CHECK (soundscape.check_value(((char_length(file_path) <= 1024) AND ((file_path ~~ 'public/_%'::text) OR (file_path ~~ ((user_id)::text || '/_%'::text)))), 'file_path_folder'::text, 'The path of a recording is in its owner''s folder or in public/.'::text, 'Upload the file as {user_id}/{name} or public/{name}, and write that name as file_path.'::text)),
+    CONSTRAINT audio_files_file_path_is_canonical CHECK (soundscape.check_value((soundscape.object_name_problem(file_path) IS NULL), 'file_path_name'::text, (('The name of the file cannot be used: '::text || soundscape.object_name_problem(file_path)) || '.'::text), 'Choose another name.'::text)),
     CONSTRAINT audio_files_heard_check CHECK ((jsonb_typeof(heard) = 'object'::text)),
-    CONSTRAINT audio_files_hidden_reason_check CHECK (((char_length(btrim(hidden_reason)) >= 1) AND (char_length(btrim(hidden_reason)) <= 1000))),
-    CONSTRAINT audio_files_license_check CHECK ((char_length(license) <= 100)),
+    CONSTRAINT audio_files_hidden_reason_check CHECK (soundscape.check_value(((char_length(btrim(hidden_reason)) >= 1) AND (char_length(btrim(hidden_reason)) <= 1000)), 'reason_length'::text, 'A reason has 1 to 1000 characters and is not blank.'::text, 'Say why, so that the owner knows.'::text)),
+    CONSTRAINT audio_files_latitude_check CHECK (soundscape.check_value(((latitude >= ('-90'::integer)::double precision) AND (latitude <= (90)::double precision)), 'latitude_range'::text, 'A latitude is -90 to 90 degrees north.'::text, 'Write it in degrees, south as a negative number.'::text)),
+    CONSTRAINT audio_files_location_check CHECK (soundscape.check_value(((latitude IS NULL) = (longitude IS NULL)), 'location_half'::text, 'A place has both a latitude and a longitude.'::text, 'Write both, or neither.'::text)),
+    CONSTRAINT audio_files_location_precision_check CHECK (soundscape.check_value((location_precision_m = ANY (ARRAY[1, 10, 100, 1000, 10000, 100000])), 'location_precision_unknown'::text, 'There is no such precision of a place.'::text, 'Choose 1, 10, 100, 1000, 10000 or 100000 metres.'::text)),
+    CONSTRAINT audio_files_longitude_check CHECK (soundscape.check_value(((longitude >= ('-180'::integer)::double precision) AND (longitude <= (180)::double precision)), 'longitude_range'::text, 'A longitude is -180 to 180 degrees east.'::text, 'Write it in degrees, west as a negative number.'::text)),
+    CONSTRAINT audio_files_peaks_check CHECK (((cardinality(peaks) = 200) AND (0 <= ALL (peaks)) AND (255 >= ALL (peaks)))),
+    CONSTRAINT audio_files_preview_path_check CHECK ((char_length(preview_path) <= 1024)),
+    CONSTRAINT audio_files_preview_size_bytes_check CHECK ((preview_size_bytes > 0)),
+    CONSTRAINT audio_files_preview_whole CHECK (((preview_path IS NULL) = (preview_size_bytes IS NULL))),
     CONSTRAINT audio_files_sample_rate_check CHECK ((sample_rate > 0)),
     CONSTRAINT audio_files_size_bytes_check CHECK ((size_bytes >= 0)),
     CONSTRAINT audio_files_status_check CHECK ((status = ANY (ARRAY['awaiting_upload'::text, 'queued'::text, 'analyzing'::text, 'ready'::text, 'failed'::text, 'rejected'::text]))),
-    CONSTRAINT audio_files_tags_check CHECK (((cardinality(tags) <= 50) AND (array_position(tags, NULL::text) IS NULL) AND (char_length(array_to_string(tags, ''::text)) <= 2500))),
-    CONSTRAINT audio_files_title_check CHECK (((title ~ '\S'::text) AND (char_length(title) <= 200))),
+    CONSTRAINT audio_files_tags_check CHECK (soundscape.check_value(((cardinality(tags) <= 50) AND (array_position(tags, NULL::text) IS NULL) AND (char_length(array_to_string(tags, ''::text)) <= 2500)), 'tags_size'::text, 'A recording has at most 50 tags, with at most 2500 characters in all, and none is null.'::text, 'Leave some out.'::text)),
+    CONSTRAINT audio_files_title_check CHECK (soundscape.check_value(((title ~ '\S'::text) AND (char_length(title) <= 200)), 'title_length'::text, 'A title has 1 to 200 characters and is not blank.'::text, 'Write another title.'::text)),
     CONSTRAINT audio_files_trace_id_check CHECK ((char_length(trace_id) <= 64))
 );
 
@@ -331,10 +556,94 @@ CREATE FUNCTION public.move_playlist_item(item uuid, to_position integer) RETURN
     SET search_path TO ''
     AS $_$select soundscape.move_playlist_item($1, $2)$_$;
 
+CREATE FUNCTION public.my_audio_stats("from" date, "to" date, recording uuid DEFAULT NULL::uuid) RETURNS TABLE(day date, plays bigint, listeners bigint, downloads bigint, listened_s double precision, from_search bigint, from_similar bigint, from_recommended bigint, from_radio bigint, from_playlist bigint, from_embed bigint, from_elsewhere bigint, heard_quarter_1 bigint, heard_quarter_2 bigint, heard_quarter_3 bigint, heard_quarter_4 bigint)
+    LANGUAGE sql STABLE ROWS 365
+    SET search_path TO ''
+    AS $$
+    select d.day, sum(d.plays), sum(d.listeners), sum(d.downloads), sum(d.listened_s::double precision),
+        sum(d.from_search), sum(d.from_similar), sum(d.from_recommended), sum(d.from_radio), sum(d.from_playlist),
+        sum(d.from_embed), sum(d.from_elsewhere),
+        sum(d.heard_quarter_1), sum(d.heard_quarter_2), sum(d.heard_quarter_3), sum(d.heard_quarter_4)
+    from (
+        -- Each branch by its own index.
+        select o.* from public.audio_stats_daily o
+        where my_audio_stats.recording is not null and o.audio_id = my_audio_stats.recording
+          and o.user_id = (select auth.uid()) and o.day between "from" and "to"
+        union all
+        select o.* from public.audio_stats_daily o
+        where my_audio_stats.recording is null
+          and o.user_id = (select auth.uid()) and o.day between "from" and "to") d
+    group by d.day order by d.day
+$$;
+
+CREATE FUNCTION public.nearby_audio(latitude double precision, longitude double precision, radius_m double precision DEFAULT 10000, "limit" integer DEFAULT 20) RETURNS TABLE(id uuid, distance_m double precision, recording public.audio_files)
+    LANGUAGE plpgsql STABLE ROWS 20
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_variable
+declare
+    -- To a tenth of a millimetre.
+    here_latitude constant double precision := round(latitude::numeric, 9);
+    here_longitude constant double precision := round(longitude::numeric, 9);
+    high double precision;
+    south double precision;
+    north double precision;
+    wide double precision;
+begin
+    if (latitude between -90 and 90 and longitude between -180 and 180) is not true then
+        raise exception 'There is no such place.' using errcode = '22023',
+            hint = 'latitude is -90 to 90, longitude -180 to 180 degrees.';
+    elsif radius_m is null or radius_m not between 1 and 1000000 then
+        raise exception 'The radius is out of range.' using errcode = '22023', hint = 'radius_m is 1 to 1000000.';
+    elsif "limit" is null or "limit" not between 0 and 500 then
+        raise exception 'The limit is out of range.' using errcode = '22023', hint = 'limit is 0 to 500.';
+    end if;
+    high := radius_m / soundscape.metres_per_degree();
+    south := here_latitude - high;
+    north := here_latitude + high;
+    -- Half the width in degrees of longitude of the circle; all of them where it holds a pole.
+    wide := case when south <= -90 or north >= 90 then 180
+        else degrees(asin(least(1, sin(radians(high)) / cos(radians(here_latitude))))) end;
+    return query
+        select f.id, place.distance_m, f
+        from public.audio_files f,
+            lateral (select soundscape.distance_m(here_latitude, here_longitude, f.latitude, f.longitude))
+                as place (distance_m)
+        where f.latitude between south and north
+          -- Beyond 180 degrees it goes on at -180.
+          and (f.longitude between here_longitude - wide and here_longitude + wide
+               or f.longitude + 360 between here_longitude - wide and here_longitude + wide
+               or f.longitude - 360 between here_longitude - wide and here_longitude + wide)
+          and place.distance_m <= radius_m
+        order by place.distance_m, f.created_at desc, f.id
+        limit "limit";
+end
+$$;
+
 CREATE FUNCTION public.next_message_s() RETURNS double precision
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$select soundscape.next_message_s()$$;
+
+CREATE FUNCTION public.notification_channels() RETURNS TABLE(channel text, is_on boolean, reason text, public_key text)
+    LANGUAGE sql STABLE ROWS 3
+    SET search_path TO ''
+    AS $$select * from soundscape.notification_channels()$$;
+
+CREATE FUNCTION public.notification_settings() RETURNS TABLE(kind text, channel text, enabled boolean, description text)
+    LANGUAGE sql STABLE ROWS 50
+    SET search_path TO ''
+    AS $$select * from soundscape.notification_settings()$$;
+
+CREATE FUNCTION public.open_key_session(key_hash text) RETURNS TABLE(problem text, key_id uuid, user_id uuid, email text, scope text)
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select * from soundscape.open_key_session($1)$_$;
+
+CREATE FUNCTION public.operator_overview() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$select soundscape.operator_overview()$$;
 
 CREATE FUNCTION public.pending_comparisons(max_fingerprints integer DEFAULT 20) RETURNS TABLE(audio_id uuid, others uuid[])
     LANGUAGE sql ROWS 10
@@ -345,6 +654,16 @@ CREATE FUNCTION public.pending_deletions(max_objects integer DEFAULT 100) RETURN
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select * from soundscape.pending_deletions($1)$_$;
+
+CREATE FUNCTION public.pending_renames(max_renames integer DEFAULT 10) RETURNS TABLE(rename_id bigint, attempt integer, audio_id uuid, bucket_id text, name text, new_name text, objects text[])
+    LANGUAGE sql ROWS 10
+    SET search_path TO ''
+    AS $_$select * from soundscape.pending_renames($1)$_$;
+
+CREATE FUNCTION public.project_stats(days integer DEFAULT 30) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$select soundscape.project_stats($1)$_$;
 
 CREATE FUNCTION public.publish_model(token uuid, model bigint) RETURNS void
     LANGUAGE sql
@@ -370,7 +689,8 @@ declare
     noise double precision[];
     left_over integer[];
     next integer;
-    walked integer[] := '{}';
+    walked uuid[] := '{}';
+    start_weight double precision;
     -- Each excluded recording makes the search longer.
     lately constant uuid[] := played[greatest(1, cardinality(played) - 999):];
 begin
@@ -392,29 +712,44 @@ begin
     here := coalesce(
         (select e.embedding from public.audio_embeddings e
          where e.audio_id = played[cardinality(played)] and e.space = start.space), start.embedding);
-    select array_agg(n.audio_id order by n.cosine desc, n.audio_id), array_agg(n.cosine order by n.cosine desc,
-        n.audio_id),
-           array_agg(e.embedding order by n.cosine desc, n.audio_id),
-           -- Gumbel noise makes this a random draw, with chances proportional to exp(likeness / 0.1).
-           array_agg(-0.1 * ln(-ln(soundscape.seeded_random(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
-    into ids, near, places, noise
-    from soundscape.nearest(start.space, start.embedding, 5 * "limit", null, array_remove(lately, null)
-        || start.audio_id) as n
-    join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
-    left_over := array(select generate_series(1, cardinality(ids)));
-    for rank in 1 .. least("limit", coalesce(cardinality(ids), 0)) loop
-        select i into next from unnest(left_over) as i
-        order by 0.5 * near[i] + 0.5 * (1 - (places[i] operator(extensions.<=>) here)) + noise[i] desc, i limit 1;
-        here := places[next];
-        left_over := array_remove(left_over, next);
-        walked := walked || next;
+    -- First what is similar to the start. Where no more is left, the walk goes on from what it played last, however
+    -- unlike that is: a radio that drifts is better than one that stops.
+    foreach start_weight in array array[0.5, 0] loop
+        exit when cardinality(walked) = "limit";
+        select array_agg(n.audio_id order by n.cosine desc, n.audio_id),
+               array_agg(n.cosine order by n.cosine desc, n.audio_id),
+               array_agg(e.embedding order by n.cosine desc, n.audio_id),
+               -- Gumbel noise makes this a random draw, with chances proportional to exp(likeness / 0.1).
+               array_agg(-0.1 * ln(-ln(soundscape.seeded_random(n.audio_id, seed))) order by n.cosine desc, n.audio_id)
+        into ids, near, places, noise
+        from soundscape.nearest(
+            start.space, case when start_weight > 0 then start.embedding else here end,
+            5 * ("limit" - cardinality(walked)), null, array_remove(lately, null) || start.audio_id || walked,
+            case when start_weight = 0 then -1 end) as n
+        join public.audio_embeddings e on e.audio_id = n.audio_id and e.space = start.space;
+        left_over := array(select generate_series(1, cardinality(ids)));
+        for rank in 1 .. least("limit" - cardinality(walked), coalesce(cardinality(ids), 0)) loop
+            select i into next from unnest(left_over) as i
+            order by start_weight * near[i]
+                + (1 - start_weight) * (1 - (places[i] operator(extensions.<=>) here)) + noise[i] desc, i limit 1;
+            here := places[next];
+            left_over := array_remove(left_over, next);
+            walked := walked || ids[next];
+        end loop;
     end loop;
     return query
-        select f.id, near[w.next], f
-        from unnest(walked) with ordinality as w (next, rank) join public.audio_files f on f.id = ids[w.next]
+        select f.id, 1 - (e.embedding operator(extensions.<=>) start.embedding), f
+        from unnest(walked) with ordinality as w (id, rank)
+        join public.audio_files f on f.id = w.id
+        join public.audio_embeddings e on e.audio_id = w.id and e.space = start.space
         order by w.rank;
 end
 $$;
+
+CREATE FUNCTION public.read_export(export uuid, token uuid, wanted_table text, after jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 500) RETURNS SETOF jsonb
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select * from soundscape.read_export($1, $2, $3, $4, $5)$_$;
 
 CREATE FUNCTION public.reanalyze(version text, filters jsonb DEFAULT '[]'::jsonb, max_recordings integer DEFAULT 500, after uuid DEFAULT NULL::uuid, plan boolean DEFAULT false) RETURNS jsonb
     LANGUAGE sql
@@ -470,11 +805,8 @@ begin
                soundscape.reason_sentence(a.reason, (select t.title from public.audio_files t
                    where t.id = a.because_of),
                    (select min(l) from unnest(caller.wanted) as l where l = any (f.labels)),
-                   array_remove(array[
-                       case when s.timbre >= 0.7 * 0.6 then 'timbre' end, case when s.rhythm >= 0.1 * 0.6
-                           then 'tempo' end,
-                       case when s.tonality >= 0.1 * 0.7 then 'key' end, case when s.tags >= 0.1 * 0.3 then 'tags' end],
-                       null)),
+                   soundscape.shared_words(
+                       s.timbre, s.rhythm, s.tonality, s.tags, s.have_tempo, s.have_onsets)),
                a.because_of, s.timbre, s.rhythm, s.tonality, s.tags, f
         from unnest(ids, scores, reasons, causes) with ordinality as a (audio_id, score, reason, because_of, rank)
         join soundscape.shared_traits(ids, causes) s on s.audio_id = a.audio_id
@@ -488,15 +820,60 @@ CREATE FUNCTION public.reconcile() RETURNS jsonb
     SET search_path TO ''
     AS $$select soundscape.reconcile()$$;
 
+CREATE FUNCTION public.record_download(recording uuid, listener text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.record_download($1, $2)$_$;
+
+CREATE FUNCTION public.record_key_session(key uuid, session uuid, expires_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.record_key_session($1, $2, $3)$_$;
+
+CREATE FUNCTION public.register_worker(worker text, version text, migration text) RETURNS text
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.register_worker($1, $2, $3)$_$;
+
+CREATE FUNCTION public.reopen_address(account uuid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.reopen_address($1)$_$;
+
+CREATE FUNCTION public.reopen_addresses(code text DEFAULT NULL::text) RETURNS uuid[]
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.reopen_addresses($1)$_$;
+
 CREATE FUNCTION public.reorder_playlist(playlist uuid, items uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.reorder_playlist($1, $2)$_$;
 
+CREATE FUNCTION public.replace_caption(recording uuid, caption text, keywords text[] DEFAULT '{}'::text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.replace_caption($1, $2, $3)$_$;
+
+CREATE FUNCTION public.report_channel(channel text, is_on boolean, reason text DEFAULT NULL::text, public_key text DEFAULT NULL::text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.report_channel($1, $2, $3, $4)$_$;
+
+CREATE FUNCTION public.report_progress(job_id bigint, token text, stage text, progress real) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.report_progress($1, $2, $3, $4)$_$;
+
 CREATE FUNCTION public.resolve_report(report uuid, resolution text, reason text) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.resolve_report($1, $2, $3)$_$;
+
+CREATE FUNCTION public.restart_export(export uuid, token uuid) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.restart_export($1, $2)$_$;
 
 CREATE FUNCTION public.restore_recording(recording uuid) RETURNS void
     LANGUAGE sql
@@ -508,10 +885,35 @@ CREATE FUNCTION public.retry_analysis(recording uuid) RETURNS text
     SET search_path TO ''
     AS $_$select soundscape.retry_analysis($1)$_$;
 
+CREATE FUNCTION public.retry_deliveries(deliveries uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql ROWS 50
+    SET search_path TO ''
+    AS $_$select * from soundscape.retry_deliveries($1)$_$;
+
 CREATE FUNCTION public.retry_jobs(jobs bigint[]) RETURNS bigint[]
     LANGUAGE sql
     SET search_path TO ''
     AS $_$select soundscape.retry_jobs($1)$_$;
+
+CREATE FUNCTION public.revoke_api_key(key uuid) RETURNS timestamp with time zone
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.revoke_api_key($1)$_$;
+
+CREATE FUNCTION public.roll_up_stats(max_events integer DEFAULT 100000) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.roll_up_stats($1)$_$;
+
+CREATE FUNCTION public.save_export(export uuid, token uuid, stored_bytes bigint DEFAULT 0, size_bytes bigint DEFAULT NULL::bigint, upload_url text DEFAULT NULL::text, first_place integer DEFAULT 0, checksums bigint[] DEFAULT '{}'::bigint[], lease_s integer DEFAULT 60) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.save_export($1, $2, $3, $4, $5, $6, $7, $8)$_$;
+
+CREATE FUNCTION public.save_push_subscription(endpoint text, p256dh text, auth text) RETURNS uuid
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.save_push_subscription($1, $2, $3)$_$;
 
 CREATE FUNCTION public.search_audio(query text DEFAULT NULL::text, "limit" integer DEFAULT 20, sort text DEFAULT NULL::text, after text DEFAULT NULL::text, min_tempo_bpm double precision DEFAULT NULL::double precision, max_tempo_bpm double precision DEFAULT NULL::double precision, key text DEFAULT NULL::text, mode text DEFAULT NULL::text, min_duration_s double precision DEFAULT NULL::double precision, max_duration_s double precision DEFAULT NULL::double precision, min_loudness_lufs double precision DEFAULT NULL::double precision, max_loudness_lufs double precision DEFAULT NULL::double precision, labels text[] DEFAULT NULL::text[], license text DEFAULT NULL::text) RETURNS TABLE(id uuid, score double precision, cursor text, recording public.audio_files)
     LANGUAGE plpgsql STABLE ROWS 20
@@ -617,10 +1019,20 @@ begin
 end
 $$;
 
-CREATE FUNCTION public.set_queue(paused boolean DEFAULT NULL::boolean, in_flight_per_owner integer DEFAULT NULL::integer, backfill_every integer DEFAULT NULL::integer) RETURNS jsonb
+CREATE FUNCTION public.set_captions(recording uuid, wanted boolean) RETURNS void
     LANGUAGE sql
     SET search_path TO ''
-    AS $_$select soundscape.set_queue($1, $2, $3)$_$;
+    AS $_$select soundscape.set_captions($1, $2)$_$;
+
+CREATE FUNCTION public.set_queue(paused boolean DEFAULT NULL::boolean, in_flight_per_owner integer DEFAULT NULL::integer, backfill_every integer DEFAULT NULL::integer, preview_every integer DEFAULT NULL::integer) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.set_queue($1, $2, $3, $4)$_$;
+
+CREATE FUNCTION public.show_delivery(delivery uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$select soundscape.show_delivery($1)$_$;
 
 CREATE FUNCTION public.show_job(job_id bigint) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -706,6 +1118,11 @@ CREATE FUNCTION public.unindexed_recordings(version integer, max_recordings inte
     SET search_path TO ''
     AS $_$select * from soundscape.unindexed_recordings($1, $2, $3)$_$;
 
+CREATE FUNCTION public.unsubscribe(account uuid, kinds text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $_$select soundscape.unsubscribe($1, $2)$_$;
+
 CREATE FUNCTION soundscape.accepted_uploads() RETURNS TABLE(mime_types text[], extensions text[], max_bytes bigint)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
     SET search_path TO ''
@@ -716,6 +1133,96 @@ CREATE FUNCTION soundscape.accepted_uploads() RETURNS TABLE(mime_types text[], e
                '.opus .rf64 .rm .snd .tak .tta .ts .voc .w64 .wav .wave .weba .webm .wma .wmv .wv', ' '),
            b.file_size_limit
     from storage.buckets b where b.id = 'audio-files'
+$$;
+
+CREATE FUNCTION soundscape.acts_for_a_person() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN COALESCE((current_setting('role'::text, true) = ANY (ARRAY['anon'::text, 'authenticated'::text])), false);
+
+CREATE FUNCTION soundscape.add_counts(one jsonb, other jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT jsonb_object_agg(keys.key, (COALESCE(((add_counts.one ->> keys.key))::integer, 0) + COALESCE(((add_counts.other ->> keys.key))::integer, 0))) AS jsonb_object_agg FROM (SELECT jsonb_object_keys(add_counts.one) AS key UNION SELECT jsonb_object_keys(add_counts.other) AS jsonb_object_keys) keys);
+
+CREATE FUNCTION soundscape.add_stat_events(max_events integer) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with taken as (
+        delete from soundscape.stat_events e
+        where e.id in (select t.id from soundscape.stat_events t order by t.id limit max_events)
+        returning e.*
+    ), owners as materialized (
+        -- Locked before their recordings, as everywhere. An account that is being deleted needs no figures.
+        select u.id from public.users u
+        where u.id in (select f.user_id from public.audio_files f where f.id in (select t.audio_id from taken t))
+          and not exists (select from soundscape.account_deletions d where d.user_id = u.id)
+        order by u.id for key share
+    ), recordings as materialized (
+        -- Locked, so that none is deleted before its figures are written.
+        select f.id, f.user_id from public.audio_files f join owners o on o.id = f.user_id
+        where f.id in (select t.audio_id from taken t) order by f.id for key share of f
+    ), sums as materialized (
+        select t.audio_id, t.day, r.user_id, sum(t.plays) as plays, sum(t.listeners) as listeners,
+            sum(t.downloads) as downloads, sum(t.likes) as likes, sum(t.listened_s) as listened_s,
+            count(*) filter (where t.source = 'search') as from_search,
+            count(*) filter (where t.source = 'similar') as from_similar,
+            count(*) filter (where t.source = 'recommended') as from_recommended,
+            count(*) filter (where t.source = 'radio') as from_radio,
+            count(*) filter (where t.source = 'playlist') as from_playlist,
+            count(*) filter (where t.source = 'embed') as from_embed,
+            count(*) filter (where t.source = 'elsewhere') as from_elsewhere,
+            count(*) filter (where t.quarter = 1) as heard_quarter_1,
+            count(*) filter (where t.quarter = 2) as heard_quarter_2,
+            count(*) filter (where t.quarter = 3) as heard_quarter_3,
+            count(*) filter (where t.quarter = 4) as heard_quarter_4
+        from taken t join recordings r on r.id = t.audio_id group by t.audio_id, t.day, r.user_id
+    ), daily as (
+        insert into public.audio_stats_daily as d (audio_id, day, user_id, plays, listeners, downloads)
+        select s.audio_id, s.day, s.user_id, s.plays, s.listeners, s.downloads from sums s
+        where s.plays > 0 or s.downloads > 0
+        on conflict (audio_id, day) do update
+        set plays = d.plays + excluded.plays, listeners = d.listeners + excluded.listeners,
+            downloads = d.downloads + excluded.downloads
+    ), details as (
+        insert into soundscape.open_day_details as d (
+            audio_id, day, listeners,
+            listened_s, from_search, from_similar, from_recommended, from_radio, from_playlist, from_embed,
+            from_elsewhere, heard_quarter_1, heard_quarter_2, heard_quarter_3, heard_quarter_4)
+        select s.audio_id, s.day, s.listeners,
+        s.listened_s, s.from_search, s.from_similar, s.from_recommended, s.from_radio, s.from_playlist,
+        s.from_embed, s.from_elsewhere, s.heard_quarter_1, s.heard_quarter_2, s.heard_quarter_3, s.heard_quarter_4
+        from sums s where s.plays > 0
+        on conflict (audio_id, day) do update
+        set listeners = d.listeners + excluded.listeners,
+            listened_s = d.listened_s + excluded.listened_s, from_search = d.from_search + excluded.from_search,
+            from_similar = d.from_similar + excluded.from_similar,
+            from_recommended = d.from_recommended + excluded.from_recommended,
+            from_radio = d.from_radio + excluded.from_radio,
+            from_playlist = d.from_playlist + excluded.from_playlist,
+            from_embed = d.from_embed + excluded.from_embed,
+            from_elsewhere = d.from_elsewhere + excluded.from_elsewhere,
+            heard_quarter_1 = d.heard_quarter_1 + excluded.heard_quarter_1,
+            heard_quarter_2 = d.heard_quarter_2 + excluded.heard_quarter_2,
+            heard_quarter_3 = d.heard_quarter_3 + excluded.heard_quarter_3,
+            heard_quarter_4 = d.heard_quarter_4 + excluded.heard_quarter_4
+    ), totals as (
+        insert into public.audio_stats as d (audio_id, plays, listener_days, likes, downloads)
+        select s.audio_id, sum(s.plays), sum(s.listeners), sum(s.likes), sum(s.downloads)
+        from sums s group by s.audio_id
+        on conflict (audio_id) do update
+        set plays = d.plays + excluded.plays, listener_days = d.listener_days + excluded.listener_days,
+            likes = d.likes + excluded.likes, downloads = d.downloads + excluded.downloads, updated_at = now()
+    ), project as (
+        insert into soundscape.project_days as d (day, plays, listeners, downloads)
+        select t.day, sum(t.plays), sum(t.listeners), sum(t.downloads) from taken t
+        where t.plays > 0 or t.downloads > 0 group by t.day
+        on conflict (day) do update
+        set plays = d.plays + excluded.plays, listeners = d.listeners + excluded.listeners,
+            downloads = d.downloads + excluded.downloads
+    )
+    select count(*)::integer from taken
 $$;
 
 CREATE FUNCTION soundscape.admit(owner uuid, wanted_queue text) RETURNS boolean
@@ -753,28 +1260,46 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.admit_waiting() RETURNS integer
+CREATE FUNCTION soundscape.admit_waiting(max_lines integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
     line record;
+    start uuid := gen_random_uuid();
     admitted integer := 0;
 begin
-    -- The index leads from owner to owner. The number of waiting jobs of each owner does not matter.
+    -- The index leads from owner to owner, from a random one on and around, so that each has its turn. The number of
+    -- waiting jobs of each owner does not matter.
     for line in
-        with recursive lines as (
-            (select j.queue, j.user_id from soundscape.jobs j
-             where j.state = 'queued' and j.msg_id is null
-             order by j.queue, j.user_id limit 1)
+        with recursive queues (queue) as (select unnest(soundscape.queue_names())),
+        lines as (
+            select q.queue, first.user_id, 1 as place from queues q cross join lateral (
+                (select j.user_id from soundscape.jobs j
+                 where j.queue = q.queue and j.state = 'queued' and j.msg_id is null and j.user_id >= start
+                 order by j.user_id limit 1)) first
             union all
-            select following.queue, following.user_id from lines cross join lateral (
-                select j.queue, j.user_id from soundscape.jobs j
-                where j.state = 'queued' and j.msg_id is null
-                  and (j.queue, j.user_id) > (lines.queue, lines.user_id)
-                order by j.queue, j.user_id limit 1) following
-        )
+            select lines.queue, following.user_id, lines.place + 1 from lines cross join lateral (
+                select j.user_id from soundscape.jobs j
+                where j.queue = lines.queue and j.state = 'queued' and j.msg_id is null and j.user_id > lines.user_id
+                order by j.user_id limit 1) following
+            where lines.place < max_lines),
+        wrapped as (
+            select q.queue, first.user_id, 1 as place from queues q cross join lateral (
+                (select j.user_id from soundscape.jobs j
+                 where j.queue = q.queue and j.state = 'queued' and j.msg_id is null and j.user_id < start
+                 order by j.user_id limit 1)) first
+            union all
+            select wrapped.queue, following.user_id, wrapped.place + 1 from wrapped cross join lateral (
+                select j.user_id from soundscape.jobs j
+                where j.queue = wrapped.queue and j.state = 'queued' and j.msg_id is null
+                  and j.user_id > wrapped.user_id and j.user_id < start
+                order by j.user_id limit 1) following
+            where wrapped.place < max_lines)
         select queue, user_id from lines
+        union all
+        select queue, user_id from wrapped
+        limit max_lines * cardinality(soundscape.queue_names())
     loop
         if soundscape.admit(line.user_id, line.queue) then
             admitted := admitted + 1;
@@ -784,6 +1309,63 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.is_time_zone(zone text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+begin
+    if zone !~ '^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$' or char_length(zone) > 64 then
+        return false;
+    end if;
+    perform timestamptz 'epoch' at time zone zone;
+    return true;
+exception when invalid_parameter_value then
+    return false;
+end
+$_$;
+
+CREATE TABLE public.user_preferences (
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    locale text DEFAULT 'en'::text NOT NULL,
+    theme text DEFAULT 'system'::text NOT NULL,
+    default_is_public boolean DEFAULT false NOT NULL,
+    default_license text,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    favourite_labels text[] DEFAULT '{}'::text[] NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    quiet_from time(0) without time zone,
+    quiet_until time(0) without time zone,
+    fill_from_file boolean DEFAULT false NOT NULL,
+    captions boolean DEFAULT true NOT NULL,
+    CONSTRAINT user_preferences_favourite_labels_check CHECK (soundscape.check_value(((cardinality(favourite_labels) <= 50) AND (array_position(favourite_labels, NULL::text) IS NULL) AND (char_length(array_to_string(favourite_labels, ''::text)) <= 2500)), 'favourite_labels_size'::text, 'There are at most 50 favourite labels, with at most 2500 characters in all, and none is null.'::text, 'Leave some out.'::text)),
+    CONSTRAINT user_preferences_locale_check CHECK (soundscape.check_value((locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'::text), 'locale_format'::text, 'The locale is no language tag (BCP 47).'::text, 'Write it like en or pt-BR.'::text)),
+    CONSTRAINT user_preferences_quiet_hours_check CHECK (soundscape.check_value(((quiet_from IS NULL) = (quiet_until IS NULL)), 'quiet_hours_half'::text, 'Quiet hours have a beginning and an end.'::text, 'Write both quiet_from and quiet_until, or neither.'::text)),
+    CONSTRAINT user_preferences_settings_check CHECK (soundscape.check_value(((jsonb_typeof(settings) = 'object'::text) AND (octet_length((settings)::text) <= 16384)), 'settings_format'::text, 'The settings are one JSON object of at most 16 kB.'::text, 'Store less, or store an object.'::text)),
+    CONSTRAINT user_preferences_theme_check CHECK (soundscape.check_value((theme = ANY (ARRAY['system'::text, 'light'::text, 'dark'::text])), 'theme_unknown'::text, 'There is no such theme.'::text, 'Choose system, light or dark.'::text)),
+    CONSTRAINT user_preferences_time_zone_check CHECK (soundscape.check_value(soundscape.is_time_zone(time_zone), 'time_zone_unknown'::text, 'There is no such time zone.'::text, 'Write its name in the IANA database, such as Europe/Berlin.'::text))
+);
+
+CREATE FUNCTION soundscape.allows_filling(file public.audio_files) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN COALESCE((SELECT CASE WHEN ((o.user_metadata -> 'fill_from_file'::text) = ANY (ARRAY['true'::jsonb, '"true"'::jsonb])) THEN true WHEN ((o.user_metadata -> 'fill_from_file'::text) = ANY (ARRAY['false'::jsonb, '"false"'::jsonb])) THEN false ELSE NULL::boolean END AS "case" FROM storage.objects o WHERE (o.id = (allows_filling.file).object_id)), (SELECT p.fill_from_file FROM public.user_preferences p WHERE (p.user_id = (allows_filling.file).user_id)), false);
+
+CREATE FUNCTION soundscape.analysis_queues() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ARRAY['soundscape_uploads'::text, 'soundscape_backfill'::text];
+
+CREATE FUNCTION soundscape.analysis_waits() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(soundscape.next_visible_at(soundscape.analysis_queues()) <= clock_timestamp(), false)
+        or exists (
+            select from soundscape.jobs j
+            where j.state = 'queued' and j.msg_id is null and j.queue = any (soundscape.analysis_queues()))
+$$;
+
 CREATE FUNCTION soundscape.append_item() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -791,8 +1373,8 @@ CREATE FUNCTION soundscape.append_item() RETURNS trigger
 begin
     -- Two appends to one playlist wait for each other.
     perform from public.playlists where id = new.playlist_id for no key update;
-    new.position := coalesce((select max(i.position) from public.playlist_items i
-        where i.playlist_id = new.playlist_id), 0) + 1;
+    new.position := floor(coalesce((select max(i.position) from public.playlist_items i
+        where i.playlist_id = new.playlist_id), 0)) + 1;
     return new;
 end
 $$;
@@ -837,7 +1419,7 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.attach_found_objects() RETURNS integer
+CREATE FUNCTION soundscape.attach_found_objects(names text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -848,9 +1430,10 @@ begin
     for recording in
         select f.id, f.file_path from public.audio_files f
         join storage.objects o on o.bucket_id = 'audio-files' and o.name = f.file_path and o.metadata ? 'eTag'
-        where (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload')
+        where f.file_path = any (names)
+          and (f.object_etag is distinct from o.metadata ->> 'eTag' or f.status = 'awaiting_upload')
           and soundscape.owner_of(o.name, o.owner_id) = f.user_id
-        order by f.created_at limit soundscape.max_repairs_per_sweep()
+        order by f.created_at
     loop
         begin
             perform soundscape.lock_object_name(recording.file_path);
@@ -891,8 +1474,10 @@ begin
     set object_id = object.id, object_version = object.version, object_etag = object.metadata ->> 'eTag',
         size_bytes = (object.metadata ->> 'size')::bigint, content_type = left(object.metadata ->> 'mimetype', 255),
         status = 'queued', error_code = null, error_message = null
-    where id = recording;
+    where id = recording
+    returning * into file;
     perform soundscape.enqueue(recording, object.version);
+    perform soundscape.request_file_rename(file);
 end
 $$;
 
@@ -1003,6 +1588,111 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.broadcast_library_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    via constant text := tg_argv[0];
+    columns constant text[] := tg_argv[1:];
+    owners uuid[];
+    changes jsonb[];
+begin
+    if tg_op = 'INSERT' then
+        select array_agg(soundscape.library_owner(to_jsonb(n), via)), array_agg(soundscape.pick(to_jsonb(n), columns))
+        into owners, changes from new_rows n;
+    elsif tg_op = 'DELETE' then
+        select array_agg(soundscape.library_owner(to_jsonb(o), via)), array_agg(soundscape.pick(to_jsonb(o), columns))
+        into owners, changes from old_rows o;
+    else
+        -- Every update sets updated_at; alone it is no news.
+        select array_agg(soundscape.library_owner(to_jsonb(n), via)), array_agg(soundscape.pick(to_jsonb(n), columns))
+        into owners, changes from new_rows n join old_rows o using (id)
+        where to_jsonb(n) - 'updated_at' is distinct from to_jsonb(o) - 'updated_at';
+    end if;
+    perform soundscape.broadcast_to_libraries(tg_table_name, tg_op, owners, changes);
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.broadcast_to_libraries(table_name text, operation text, owners uuid[], changes jsonb[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select realtime.send(
+        jsonb_build_object('schema', 'public', 'table', table_name, 'operation', operation, 'rows', message.rows),
+        operation, 'library:' || message.owner, true)
+    from (
+        select numbered.owner, jsonb_agg(numbered.change order by numbered.place) as rows
+        from (select c.owner, c.change, c.place,
+                     (row_number() over (partition by c.owner order by c.place) - 1)
+                         / soundscape.max_rows_per_broadcast() as part
+              from unnest(owners, changes) with ordinality as c (owner, change, place)
+              -- While an account is deleted nobody listens.
+              where exists (select from public.users u where u.id = c.owner)
+                and not exists (select from soundscape.account_deletions d where d.user_id = c.owner)) as numbered
+        group by numbered.owner, numbered.part
+        order by min(numbered.place)) as message
+$$;
+
+CREATE FUNCTION soundscape.bundle(account uuid, to_channel text, lasts interval) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    bundle uuid := gen_random_uuid();
+    quiet_end timestamptz;
+begin
+    -- Two workers would make two bundles. The later one leaves it to the other.
+    if not pg_try_advisory_xact_lock(hashtextextended('soundscape.bundle ' || to_channel || account, 0)) then
+        return false;
+    end if;
+    select soundscape.end_of_quiet(p.time_zone, p.quiet_from, p.quiet_until, now()) into quiet_end
+    from public.user_preferences p where p.user_id = account;
+    if quiet_end is not null then
+        update soundscape.outbox o set deliver_at = quiet_end
+        where o.user_id = account and o.channel = to_channel and o.bundle_id is null and o.deliver_at <= now();
+        return found;
+    end if;
+    -- What was switched off since, and what nobody can get any more.
+    delete from soundscape.outbox o
+    where o.user_id = account and o.channel = to_channel and o.bundle_id is null
+      and not soundscape.is_notified(account, o.kind, to_channel);
+    insert into soundscape.deliveries (bundle_id, user_id, channel, subscription_id, expires_at)
+    select bundle, account, to_channel, s.id, now() + lasts
+    from (select) as one left join public.push_subscriptions s on to_channel = 'push' and s.user_id = account;
+    update soundscape.outbox o set bundle_id = bundle
+    where o.user_id = account and o.channel = to_channel and o.bundle_id is null and o.deliver_at <= now();
+    if not found then
+        delete from soundscape.deliveries d where d.bundle_id = bundle;
+    end if;
+    return true;
+end
+$$;
+
+CREATE FUNCTION soundscape.bundle_some(to_channels text[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    due record;
+    has_changed boolean := false;
+begin
+    for due in
+        select o.user_id, o.channel, s.max_age
+        from soundscape.outbox o join soundscape.delivery_settings s on s.channel = o.channel
+        where o.bundle_id is null and o.channel = any (to_channels) and o.deliver_at <= now()
+          and not exists (select from soundscape.account_deletions a where a.user_id = o.user_id)
+        group by o.user_id, o.channel, s.channel
+        having max(o.created_at) <= now() - s.bundle_after or min(o.created_at) <= now() - s.bundle_within
+        order by min(o.created_at) limit 20
+    loop
+        has_changed := soundscape.bundle(due.user_id, due.channel, due.max_age) or has_changed;
+    end loop;
+    return has_changed;
+end
+$$;
+
 CREATE FUNCTION soundscape.cancel_analysis(recording uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1029,6 +1719,15 @@ begin
             using errcode = '42501', hint = 'Try again in a moment, or choose another name.';
     end if;
 end
+$$;
+
+CREATE FUNCTION soundscape.cancel_deliveries(deliveries uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql SECURITY DEFINER ROWS 50
+    SET search_path TO ''
+    AS $$
+    update soundscape.deliveries d
+    set state = 'dropped', finished_at = now(), token = null, address = null, error_code = 'cancelled'
+    where d.id = any (deliveries) and d.state = 'queued' returning d.id
 $$;
 
 CREATE FUNCTION soundscape.cancel_job(recording uuid) RETURNS boolean
@@ -1078,6 +1777,109 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.unspaced_letter() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ('[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u312f\u31f0-\u31ff\u3400-\u4dbf'::text || '\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]'::text);
+
+CREATE FUNCTION soundscape.last_letters(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT string_agg(run.found[1], ' '::text) AS string_agg FROM regexp_matches(last_letters.words, format('(?:%1$s)(%1$s)(?!%1$s)'::text, soundscape.unspaced_letter()), 'g'::text) run(found));
+
+CREATE FUNCTION soundscape.pair_letters(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (words !~ soundscape.unspaced_letter()) THEN words ELSE (SELECT string_agg(CASE WHEN (run.found[1] IS NULL) THEN run.found[2] ELSE pairs.joined END, ' '::text ORDER BY run.place) AS string_agg FROM regexp_matches(pair_letters.words, format('(%1$s+)|((?:(?!%1$s).)+)'::text, soundscape.unspaced_letter()), 'g'::text) WITH ORDINALITY run(found, place), LATERAL string_to_array(run.found[1], NULL::text) letters(letters), LATERAL (SELECT string_agg((letters.letters[i.i] || COALESCE(letters.letters[(i.i + 1)], ''::text)), ' '::text ORDER BY i.i) AS joined FROM generate_series(1, GREATEST(1, (cardinality(letters.letters) - 1))) i(i)) pairs) END;
+
+CREATE FUNCTION soundscape.plain_words(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN translate(soundscape.fold(words), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~'::text, repeat(' '::text, 32));
+
+CREATE FUNCTION soundscape.document_words(words text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT to_tsvector('simple'::regconfig, concat_ws(' '::text, soundscape.pair_letters(plain.plain), soundscape.last_letters(plain.plain))) AS to_tsvector FROM soundscape.plain_words(COALESCE(document_words.words, ''::text)) plain(plain));
+
+CREATE FUNCTION soundscape.caption_document(caption text, keywords text[]) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (setweight(soundscape.document_words(caption), 'C'::"char") || setweight(soundscape.document_words(array_to_string(keywords, ' '::text)), 'D'::"char"));
+
+CREATE FUNCTION soundscape.flag_bucket(key text, user_id uuid) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((((('x'::text || "left"(encode(sha256(convert_to(((key || '/'::text) || user_id), 'UTF8'::name)), 'hex'::text), 8)))::bit(32))::bigint % (10000)::bigint))::integer;
+
+CREATE FUNCTION soundscape.log_unknown_flag(key text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER PARALLEL RESTRICTED
+    SET search_path TO ''
+    AS $$
+declare
+    max_logged constant integer := 100;
+    -- Kept in the session, because a request that only reads writes no row.
+    logged constant jsonb := coalesce(nullif(current_setting('soundscape.unknown_flags', true), ''), '[]')::jsonb;
+    shown constant text := left(key, 63);
+begin
+    if not logged ? shown and jsonb_array_length(logged) < max_logged then
+        perform set_config('soundscape.unknown_flags', (logged || to_jsonb(shown))::text, false);
+        raise log 'The flag % is not known, its fallback is used.', to_jsonb(shown)
+            using hint = 'Insert it into public.feature_flags, or correct the key where it is asked for.';
+    end if;
+    return null;
+end
+$$;
+
+CREATE TABLE public.feature_flags (
+    key text NOT NULL,
+    description text NOT NULL,
+    state text DEFAULT 'off'::text NOT NULL,
+    roles public.app_role[] DEFAULT '{}'::public.app_role[] NOT NULL,
+    user_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    percentage numeric(5,2) DEFAULT 0 NOT NULL,
+    active_from timestamp with time zone,
+    active_until timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT feature_flags_check CHECK ((active_from < active_until)),
+    CONSTRAINT feature_flags_description_check CHECK (((char_length(description) >= 1) AND (char_length(description) <= 500))),
+    CONSTRAINT feature_flags_key_check CHECK ((key ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT feature_flags_percentage_check CHECK (((percentage >= (0)::numeric) AND (percentage <= (100)::numeric))),
+    CONSTRAINT feature_flags_state_check CHECK ((state = ANY (ARRAY['on'::text, 'off'::text, 'some'::text]))),
+    CONSTRAINT feature_flags_user_ids_check CHECK ((cardinality(user_ids) <= 10000))
+);
+
+CREATE FUNCTION soundscape.flag_for(key text, user_id uuid DEFAULT NULL::uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED
+    SET search_path TO ''
+    RETURN COALESCE((SELECT CASE WHEN ((f.state = 'off'::text) OR (now() < f.active_from) OR (now() >= f.active_until)) THEN false WHEN (f.state = 'on'::text) THEN true WHEN (flag_for.user_id IS NULL) THEN false ELSE (COALESCE((flag_for.user_id = ANY (f.user_ids)), false) OR COALESCE(('user'::public.app_role = ANY (f.roles)), false) OR ((soundscape.flag_bucket(f.key, flag_for.user_id))::numeric < ((100)::numeric * f.percentage)) OR (EXISTS (SELECT FROM public.user_roles r WHERE ((r.user_id = flag_for.user_id) AND (r.role = ANY (f.roles)))))) END AS "case" FROM public.feature_flags f WHERE (f.key = flag_for.key)), soundscape.log_unknown_flag(key));
+
+CREATE TABLE public.audio_captions (
+    audio_id uuid NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    error_code text,
+    is_wanted boolean,
+    caption text,
+    keywords text[] DEFAULT '{}'::text[] NOT NULL,
+    is_by_owner boolean DEFAULT false NOT NULL,
+    model text,
+    version integer,
+    object_version text,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    search tsvector GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, COALESCE(caption, ''::text))) STORED,
+    CONSTRAINT audio_captions_caption_check CHECK (((char_length(caption) >= 1) AND (char_length(caption) <= 500))),
+    CONSTRAINT audio_captions_check CHECK (((status <> 'ready'::text) OR (caption IS NOT NULL))),
+    CONSTRAINT audio_captions_error_code_check CHECK ((char_length(error_code) <= 64)),
+    CONSTRAINT audio_captions_keywords_check CHECK ((cardinality(keywords) <= 12)),
+    CONSTRAINT audio_captions_model_check CHECK ((char_length(model) <= 100)),
+    CONSTRAINT audio_captions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'ready'::text, 'skipped'::text, 'failed'::text])))
+);
+
+CREATE FUNCTION soundscape.caption_problem(recording uuid) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (SELECT CASE WHEN (f.status <> 'ready'::text) THEN 'not_ready'::text WHEN (c.is_wanted IS FALSE) THEN 'switched_off'::text WHEN ((NOT f.is_listed) AND (c.is_wanted IS NOT TRUE)) THEN 'private'::text WHEN ((c.is_wanted IS NULL) AND (NOT COALESCE((SELECT p.captions FROM public.user_preferences p WHERE (p.user_id = f.user_id)), true))) THEN 'switched_off'::text WHEN (NOT COALESCE(soundscape.flag_for('captions'::text, f.user_id), false)) THEN 'switched_off'::text ELSE NULL::text END AS "case" FROM (public.audio_files f LEFT JOIN public.audio_captions c ON ((c.audio_id = f.id))) WHERE (f.id = caption_problem.recording));
+
 CREATE FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[]) RETURNS TABLE(space text, place extensions.halfvec)
     LANGUAGE sql STABLE ROWS 1
     SET search_path TO ''
@@ -1091,6 +1893,81 @@ CREATE FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weig
     join public.audio_embeddings e on e.audio_id = c.audio_id and e.space = m.space
     where c.weight > 0
     group by e.space
+$$;
+
+CREATE FUNCTION soundscape.check_copy(object storage.objects) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    account uuid := soundscape.owner_of(object.name, object.owner_id);
+    etag text := object.metadata ->> 'eTag';
+begin
+    -- The test of an upload knows no eTag yet. The test of a copy has that of its source.
+    if etag is null then
+        return;
+    elsif object.bucket_id <> 'audio-files' then
+        raise exception 'Files are not copied into the bucket %.', object.bucket_id
+            using errcode = '42501', hint = 'Upload the file.';
+    elsif exists (
+        select from public.audio_files f
+        where f.user_id = account and f.hidden_at is not null and f.object_etag = etag)
+       or exists (
+        select from soundscape.deletions d
+        join storage.objects o on o.bucket_id = d.bucket_id and o.name = d.name
+        where d.bucket_id = 'audio-files' and d.is_final and o.metadata ->> 'eTag' = etag
+          and soundscape.owner_of(o.name, o.owner_id) = account)
+    then
+        raise exception 'The recording is hidden. Its file cannot be copied.'
+            using errcode = '42501', hint = 'hidden_reason says why it was hidden.';
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_described_upload(owner uuid, object_name text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    limits soundscape.owner_limits;
+begin
+    if exists (select from public.audio_files f where f.file_path = object_name) then
+        return;
+    end if;
+    select * into limits from soundscape.owner_limits;
+    if soundscape.count_recordings(owner, limits.max_recordings) >= limits.max_recordings then
+        raise exception 'You have reached the limit of % recordings.', limits.max_recordings
+            using errcode = '42501', hint = 'Delete some recordings first.';
+    elsif soundscape.count_awaiting_upload(owner, limits.max_awaiting_upload) >= limits.max_awaiting_upload then
+        raise exception 'You have reached the limit of % recordings that wait for their file.',
+            limits.max_awaiting_upload using errcode = '42501', hint = 'Delete them, or upload their files.';
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_file_limits(owner uuid, is_whole boolean) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    limits soundscape.owner_limits;
+    files bigint;
+    bytes numeric;
+    -- Storage first tests whether an upload is allowed. That file is not counted yet.
+    coming integer := case when is_whole then 0 else 1 end;
+begin
+    select * into limits from soundscape.owner_limits;
+    select count(*), coalesce(sum(held.size_bytes), 0) into files, bytes
+    from (select s.size_bytes from soundscape.stored_objects s where s.user_id = owner
+          limit limits.max_recordings + 1) as held;
+    if files + coming > limits.max_recordings then
+        raise exception 'You have reached the limit of % files.', limits.max_recordings
+            using errcode = '42501', hint = 'Delete some files first.';
+    elsif bytes + coming > limits.max_stored_bytes then
+        raise exception 'You have reached the limit of % bytes of files.', limits.max_stored_bytes
+            using errcode = '42501', hint = 'Delete some files first.';
+    end if;
+end
 $$;
 
 CREATE FUNCTION soundscape.check_filters(filters jsonb) RETURNS void
@@ -1135,6 +2012,67 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.check_given_name(former_name text, object storage.objects) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if soundscape.given_part(object.name) is distinct from soundscape.given_part(former_name)
+       and soundscape.given_part(object.name) is not null
+       and not exists (
+        select from soundscape.renames r
+        where r.bucket_id = 'audio-files' and r.name = former_name and r.new_name = object.name
+          and r.object_id = object.id)
+    then
+        raise exception 'The name % was not given to this object.', object.name
+            using errcode = '42501', hint = 'Choose another name.';
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_license() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    given constant text := to_jsonb(new) ->> tg_argv[0];
+begin
+    perform soundscape.check_value(given is null or exists (select from public.licenses l where l.id = given),
+        'license_unknown', format('There is no licence %s.', left(given, 100)), 'Choose an id of the table licenses.');
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_move(object storage.objects) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if object.bucket_id = 'audio-files' and exists (
+        select from public.audio_files f where f.object_id = object.id and f.hidden_at is not null)
+    then
+        raise exception 'The recording is hidden. Its file cannot be moved.'
+            using errcode = '42501', hint = 'hidden_reason says why it was hidden.';
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_name_is_free() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if tg_op = 'UPDATE' and new.name is distinct from old.name then
+        perform soundscape.check_given_name(old.name, new);
+    end if;
+    -- The worker and servers write for others.
+    if new.owner_id is not null and (tg_op = 'INSERT' or new.name is distinct from old.name) then
+        perform soundscape.require_free_name(new.name, soundscape.owner_of(new.name, new.owner_id));
+    end if;
+    return new;
+end
+$$;
+
 CREATE FUNCTION soundscape.check_object_name() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1145,6 +2083,47 @@ begin
     if problem is not null then
         raise exception 'The name of the file cannot be used: %.', problem
             using errcode = '42501', hint = 'Choose another name.';
+    end if;
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_object_rules() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    bucket storage.buckets;
+    size_bytes numeric := (new.metadata ->> 'size')::numeric;
+    -- Storage stores this type where a client names none.
+    media_type text := coalesce(new.metadata ->> 'mimetype', 'application/octet-stream');
+    owner uuid := soundscape.uuid_or_null(new.owner_id);
+begin
+    if new.owner_id is not null and (
+        not exists (select from public.users u where u.id = owner)
+        or exists (select from soundscape.account_deletions d where d.user_id = owner))
+    then
+        raise exception 'The account that uploads this file does not exist any more.'
+            using errcode = '42501', hint = 'Sign in with another account.';
+    end if;
+    if soundscape.acts_for_a_person() then
+        if tg_op = 'INSERT' then
+            perform soundscape.check_copy(new);
+        elsif new.name is distinct from old.name then
+            perform soundscape.check_move(new);
+        end if;
+    end if;
+    -- Nothing is known of an object when somebody asks for a signed address to upload to.
+    if jsonb_typeof(new.metadata) = 'object' then
+        select * into bucket from storage.buckets b where b.id = new.bucket_id;
+        if not soundscape.media_type_allowed(media_type, bucket.allowed_mime_types) then
+            raise exception 'The bucket % does not take files of the type %.', new.bucket_id, left(media_type, 100)
+                using errcode = '42501', hint = concat(
+                    'It takes ', coalesce(array_to_string(bucket.allowed_mime_types, ', '), 'none'), '.');
+        elsif size_bytes > bucket.file_size_limit then
+            raise exception 'The file has % bytes. The bucket % takes % at most.', size_bytes, new.bucket_id,
+                bucket.file_size_limit using errcode = '42501', hint = 'Upload a smaller file.';
+        end if;
     end if;
     return new;
 end
@@ -1168,49 +2147,154 @@ begin
             limits.max_playlists, 'playlists')
         from (select distinct user_id from added) as o;
     elsif tg_table_name = 'playlist_items' then
-        -- Positions have no gaps, so the last one is the number of items.
-        perform soundscape.refuse_over_limit(max(a.position), limits.max_playlist_items, 'items of a playlist')
-        from added a group by a.playlist_id;
+        perform soundscape.refuse_over_limit((
+            select count(*) from (
+                select from public.playlist_items i where i.playlist_id = o.playlist_id
+                limit limits.max_playlist_items + 1) as held),
+            limits.max_playlist_items, 'items of a playlist')
+        from (select distinct playlist_id from added) as o;
     elsif tg_table_name = 'audio_files' then
-        perform soundscape.refuse_over_limit((
-            select count(*) from (
-                select from public.audio_files f where f.user_id = o.user_id and f.status = 'awaiting_upload'
-                limit limits.max_awaiting_upload + 1) as held),
-            limits.max_awaiting_upload, 'recordings that wait for their file')
+        perform soundscape.refuse_over_limit(
+                    soundscape.count_recordings(o.user_id, limits.max_recordings), limits.max_recordings, 'recordings'),
+                soundscape.refuse_over_limit(
+                    soundscape.count_awaiting_upload(o.user_id, limits.max_awaiting_upload),
+                    limits.max_awaiting_upload, 'recordings that wait for their file')
         from (select distinct user_id from added) as o;
-    elsif tg_table_name = 'listening_events' then
-        perform soundscape.refuse_over_limit((
-            select count(*) from (
-                select from public.listening_events e
-                where e.user_id = o.user_id and e.created_at > now() - interval '1 hour'
-                limit limits.max_events_per_hour + 1) as held),
-            limits.max_events_per_hour, 'listening events an hour')
-        from (select distinct user_id from added) as o;
-    elsif tg_table_name = 'reports' then
-        perform soundscape.refuse_over_limit((
-            select count(*) from public.reports r
-            where r.reporter_id = o.reporter_id and r.created_at > now() - interval '1 day'),
-            limits.max_reports_per_day, 'reports a day')
-        from (select distinct reporter_id from added) as o;
     end if;
     return null;
 end
 $$;
 
-CREATE FUNCTION soundscape.check_request() RETURNS void
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION soundscape.check_page(wanted_kind text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    keys text[] := soundscape.next_page(wanted_kind, soundscape.max_repairs_per_sweep());
+begin
+    case wanted_kind
+        when 'recordings' then
+            return jsonb_build_object(
+                'attached', soundscape.attach_found_objects(keys),
+                'drafted', soundscape.draft_undescribed_objects(keys),
+                'discarded', soundscape.discard_unused_objects('audio-files', keys));
+        when 'pictures' then
+            return jsonb_build_object('discarded', soundscape.discard_unused_objects('waveforms', keys));
+        when 'profiles' then
+            perform soundscape.note_unchecked_images(keys);
+            return jsonb_build_object('discarded', soundscape.discard_unused_objects('profile-images', keys));
+        when 'jobs', 'unfinished' then
+            return jsonb_build_object('resent', soundscape.requeue_lost_jobs(keys::uuid[]));
+        when 'accounts' then
+            perform soundscape.close_account(u.id) from public.users u
+            where u.id = any (keys::uuid[]) and not exists (select from auth.users a where a.id = u.id)
+              and not exists (select from soundscape.account_deletions d where d.user_id = u.id);
+            return '{}';
+        when 'ended_jobs' then
+            perform soundscape.delete_old_jobs(keys);
+            return '{}';
+    end case;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_profile() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin
+    if coalesce(auth.role(), 'service_role') = 'service_role' then
+        return new;  -- The operator names the people who do speak for the service.
+    end if;
+    if new.username is distinct from old.username then
+        if soundscape.is_reserved_name(new.username) then
+            raise exception 'The username % is reserved.', new.username
+                using errcode = '23514', detail = 'username_reserved', hint = 'Choose another username.';
+        elsif exists (select from public.users u where u.username = new.username and u.id <> new.id) then
+            raise exception 'The username % is taken.', new.username
+                using errcode = '23505', detail = 'username_taken', hint = 'Choose another username.';
+        end if;
+    end if;
+    if new.display_name is distinct from old.display_name and soundscape.is_reserved_name(new.display_name) then
+        raise exception 'The display name % is reserved.', new.display_name
+            using errcode = '23514', detail = 'display_name_reserved', hint = 'Choose another display name.';
+    end if;
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.check_request() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    headers jsonb := current_setting('request.headers', true);
+    path text := current_setting('request.path', true);
+    scope text;
+begin
+    if current_user = 'service_role' then
+        return;
+    end if;
     -- Both ask the planner, whose statistics count the rows that a policy hides.
-    if current_user <> 'service_role'
-       and current_setting('request.headers', true)::json ->> 'prefer' ~* '\mcount\s*=\s*"?(planned|estimated)' then
+    if headers ->> 'prefer' ~* '\mcount\s*=\s*"?(planned|estimated)' then
         raise sqlstate 'PT400' using
             message = 'Planned and estimated counts are not available.',
             hint = 'Use count=exact (in supabase-js: { count: ''exact'' }).';
     end if;
+    scope := soundscape.session_scope();
+    if scope in ('account', 'all') then
+        return;
+    end if;
+    if scope = 'none' then
+        raise sqlstate 'PT401' using
+            message = 'This session has ended: the account is closed, or the API key was revoked or has expired.',
+            hint = 'Sign in to another account, or use another key.';
+    end if;
+    if scope = 'upload' and coalesce(headers ->> 'content-profile', 'public') = 'public'
+       and (path = '/rpc/describe_audio'
+            or (path = '/audio_files' and current_setting('request.method', true) in ('POST', 'PATCH'))) then
+        return;
+    end if;
+    -- Postgres refuses to take this back in the same transaction, whatever is called.
+    perform set_config('transaction_read_only', 'on', true);
 end
 $$;
+
+CREATE FUNCTION soundscape.check_sources() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    problem text;
+begin
+    if jsonb_typeof(new.sources) <> 'array' or jsonb_array_length(new.sources) > 20 then
+        problem := 'Sources are an array of at most 20.';
+    elsif octet_length(new.sources::text) > soundscape.sources_max_bytes() then
+        problem := format('The sources have more than %s bytes.', soundscape.sources_max_bytes());
+    else
+        select case
+            when jsonb_typeof(s) <> 'object' then 'A source is an object.'
+            when exists (select from jsonb_object_keys(s) as k
+                         where k not in ('title', 'url', 'attribution', 'license'))
+                then 'A source has title, url, attribution and license.'
+            when exists (select from jsonb_each(s) as e where jsonb_typeof(e.value) <> 'string')
+                then 'Each part of a source is a text.'
+            when coalesce(s ->> 'title', '') !~ '\S' or char_length(s ->> 'title') > 500
+                then 'A source has a title of 1 to 500 characters that is not blank.'
+            when s ->> 'url' !~ '^https?://\S+$' or char_length(s ->> 'url') > 2000
+                then 'The url of a source begins with https:// or http://, has no space and at most 2000 characters.'
+            when char_length(s ->> 'attribution') > 1000
+                then 'The attribution of a source has at most 1000 characters.'
+            when s ? 'license' and not exists (select from public.licenses l where l.id = s ->> 'license')
+                then format('There is no licence %s.', left(s ->> 'license', 100))
+        end into problem
+        from jsonb_array_elements(new.sources) with ordinality as given (s, place)
+        order by 1 nulls last limit 1;
+    end if;
+    perform soundscape.check_value(problem is null, 'sources_format', problem,
+        'Write an array of {title, url, attribution, license}. The table licenses has the licences.');
+    return new;
+end
+$_$;
 
 CREATE FUNCTION soundscape.check_status_step() RETURNS trigger
     LANGUAGE plpgsql
@@ -1282,6 +2366,184 @@ CREATE FUNCTION soundscape.choices(people uuid[], latest integer DEFAULT NULL::i
     group by d.user_id, d.audio_id
 $$;
 
+CREATE FUNCTION soundscape.claim_caption(lease_s integer DEFAULT 120, max_requests integer DEFAULT 500, max_tokens bigint DEFAULT 1000000) RETURNS TABLE(audio_id uuid, token uuid, attempt integer, title text, language text, duration_s double precision, descriptors jsonb, tags jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    due soundscape.caption_jobs;
+    problem text;
+    owner uuid;
+    answer text;
+begin
+    if lease_s <= 0 then
+        return;
+    end if;
+    update soundscape.caption_workers w set seen_at = now()
+    where w.seen_at is null or w.seen_at < now() - interval '1 minute';
+    loop
+        select j.* into due
+        from soundscape.caption_jobs j
+        join public.audio_captions c on c.audio_id = j.audio_id
+        join public.audio_files f on f.id = j.audio_id
+        join public.users u on u.id = f.user_id
+        where j.retry_at <= now()
+        order by j.retry_at, j.audio_id limit 1
+        -- The budget's row of the owner refers to the user, whom a deletion locks first.
+        for key share of u skip locked for no key update of c skip locked for update of j skip locked;
+        if due.audio_id is null then
+            return;
+        end if;
+        problem := soundscape.caption_problem(due.audio_id);
+        if problem is null then
+            owner := (select f.user_id from public.audio_files f where f.id = due.audio_id);
+            answer := soundscape.reserve_caption(owner, max_requests, max_tokens);
+            exit when answer = 'reserved';
+            if answer = 'day_used' then
+                return;
+            end if;
+            perform soundscape.defer_captions(owner);
+        else
+            delete from soundscape.caption_jobs j where j.audio_id = due.audio_id;
+            update public.audio_captions c set status = 'skipped', error_code = problem, updated_at = now()
+            where c.audio_id = due.audio_id and not c.is_by_owner;
+        end if;
+    end loop;
+    update soundscape.caption_jobs j
+    set token = gen_random_uuid(), attempts = j.attempts + 1, retry_at = now() + make_interval(secs => lease_s)
+    where j.audio_id = due.audio_id returning * into due;
+    update public.audio_captions c set status = 'queued', error_code = null where c.audio_id = due.audio_id;
+    return query
+        select f.id, due.token, due.attempts, f.title,
+            coalesce((select p.locale from public.user_preferences p where p.user_id = f.user_id), 'en'),
+            f.duration, a.descriptors,
+            (select coalesce(jsonb_agg(t order by t.confidence desc), '[]') from (
+                select g.label, round(g.confidence::numeric, 2) as confidence, round(g.start_s::numeric, 1) as start_s,
+                    round(g.end_s::numeric, 1) as end_s
+                from public.audio_tags g where g.audio_id = f.id order by g.confidence desc limit 20) t)
+        from public.audio_files f left join public.audio_features a on a.audio_id = f.id where f.id = due.audio_id;
+end
+$$;
+
+CREATE FUNCTION soundscape.claim_delivery(channels text[], lease_s integer DEFAULT 120) RETURNS TABLE(delivery_id uuid, token uuid, channel text, attempt integer, user_id uuid, locale text, address text, endpoint text, p256dh text, auth text, content jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    due soundscape.deliveries;
+    problem text;
+    quiet_end timestamptz;
+begin
+    for looks in 1 .. 100 loop
+        -- The first of each channel by the index, then the first of them.
+        select found.* into due
+        from unnest(channels) as wanted (name) cross join lateral (
+            select * from soundscape.deliveries d
+            where lease_s > 0 and d.state in ('queued', 'running') and d.retry_at <= now()
+              and d.channel = wanted.name
+            order by d.retry_at limit 1 for update of d skip locked) as found
+        order by found.retry_at limit 1;
+        if due.id is null then
+            exit when lease_s <= 0 or not soundscape.bundle_some(channels);
+            continue;
+        end if;
+        problem := soundscape.delivery_problem(due);
+        if problem is not null then
+            perform soundscape.end_delivery(
+                due.id,
+                case when problem in ('account_closed', 'subscription_gone', 'no_address', 'address_ended',
+                                      'switched_off')
+                    then 'dropped' else 'dead' end,
+                problem, due.error_message);
+            continue;
+        end if;
+        select soundscape.end_of_quiet(p.time_zone, p.quiet_from, p.quiet_until, now()) into quiet_end
+        from public.user_preferences p where p.user_id = due.user_id;
+        if quiet_end is not null then
+            -- It has an hour in the morning, however old it is then.
+            update soundscape.deliveries d
+            set state = 'queued', token = null, retry_at = quiet_end,
+                expires_at = greatest(d.expires_at, quiet_end + interval '1 hour')
+            where d.id = due.id;
+            continue;
+        end if;
+        -- A browser that another user took in this moment is found by the next look.
+        return query
+            update soundscape.deliveries d
+            set state = 'running', token = gen_random_uuid(), attempts = d.attempts + 1,
+                retry_at = clock_timestamp() + make_interval(secs => lease_s),
+                address = case when d.channel = 'email' then soundscape.mail_address(d.user_id) end
+            from (select) as one left join public.push_subscriptions s
+                on s.id = due.subscription_id and s.user_id = due.user_id
+            where d.id = due.id and (d.channel = 'email' or s.id is not null)
+            returning d.id, d.token, d.channel, d.attempts, d.user_id,
+                coalesce((select p.locale from public.user_preferences p where p.user_id = d.user_id), 'en'),
+                d.address, s.endpoint, s.p256dh, s.auth, soundscape.delivery_content(d.bundle_id, d.user_id);
+        if found then
+            return;
+        end if;
+    end loop;
+end
+$$;
+
+CREATE FUNCTION soundscape.claim_export(lease_s integer DEFAULT 60) RETURNS TABLE(export_id uuid, user_id uuid, token uuid, is_snapshot_stored boolean, upload_url text, size_bytes bigint, stored_bytes bigint, checksums bigint[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    due soundscape.export_jobs;
+begin
+    for due in
+        select j.* from soundscape.export_jobs j join public.exports e on e.id = j.export_id
+        where e.status in ('queued', 'running') and j.retry_at <= now() and coalesce(j.leased_until < now(), true)
+        order by e.created_at limit 10 for update of j skip locked
+    loop
+        if due.attempts >= 5 then
+            perform soundscape.end_export(due.export_id, 'worker_lost', 'The export was interrupted too often.');
+            continue;
+        end if;
+        update soundscape.export_jobs j
+        set token = gen_random_uuid(), leased_until = now() + make_interval(secs => lease_s), attempts = j.attempts + 1
+        where j.export_id = due.export_id;
+        update public.exports e set status = 'running' where e.id = due.export_id;
+        return query
+            select e.id, e.user_id, j.token, j.is_snapshot_stored, j.upload_url, e.size_bytes, e.stored_bytes, array(
+                select c.crc32 from soundscape.export_checksums c where c.export_id = e.id order by c.place)
+            from public.exports e join soundscape.export_jobs j on j.export_id = e.id where e.id = due.export_id;
+        return;
+    end loop;
+end
+$$;
+
+CREATE FUNCTION soundscape.claim_image_check(lease_s integer DEFAULT 60) RETURNS TABLE(object_id uuid, token uuid, attempt integer, name text, version text, media_type text, size_bytes bigint, etag text, max_bytes bigint)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    due soundscape.image_checks;
+begin
+    select * into due from soundscape.image_checks c
+    where lease_s > 0 and c.checked_at is null and c.retry_at <= now() and exists (
+        select from storage.objects o where o.id = c.object_id and o.version is not distinct from c.version)
+    order by c.retry_at limit 1 for update of c skip locked;
+    if due.object_id is null then
+        return;
+    end if;
+    update soundscape.image_checks c
+    set token = gen_random_uuid(), attempts = c.attempts + 1,
+        retry_at = now() + make_interval(secs => lease_s) * power(2, least(c.attempts, 10))
+    where c.object_id = due.object_id returning * into due;
+    return query
+        select o.id, due.token, due.attempts, o.name, o.version, o.metadata ->> 'mimetype',
+            (o.metadata ->> 'size')::bigint, o.metadata ->> 'eTag', b.file_size_limit
+        from storage.objects o join storage.buckets b on b.id = o.bucket_id where o.id = due.object_id;
+end
+$$;
+
 CREATE FUNCTION soundscape.claim_jobs(worker text, max_jobs integer DEFAULT 1, lease_s integer DEFAULT 60, holding text[] DEFAULT NULL::text[]) RETURNS TABLE(job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid, object_name text, object_version text, size_bytes bigint, content_type text, object_etag text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1330,6 +2592,11 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.queue_names() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN array_append(soundscape.analysis_queues(), 'soundscape_previews'::text);
+
 CREATE TABLE soundscape.jobs (
     id bigint NOT NULL,
     audio_id uuid NOT NULL,
@@ -1351,8 +2618,9 @@ CREATE TABLE soundscape.jobs (
     lined_up_at timestamp with time zone DEFAULT now() NOT NULL,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
+    is_retry boolean DEFAULT false NOT NULL,
     CONSTRAINT jobs_analysis_version_check CHECK (((char_length(analysis_version) >= 1) AND (char_length(analysis_version) <= 64))),
-    CONSTRAINT jobs_queue_check CHECK ((queue = ANY (ARRAY['soundscape_uploads'::text, 'soundscape_backfill'::text]))),
+    CONSTRAINT jobs_queue_check CHECK ((queue = ANY (soundscape.queue_names()))),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'refused'::text, 'dead'::text, 'superseded'::text, 'cancelled'::text])))
 );
 
@@ -1421,6 +2689,104 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.claim_previews(worker text, max_jobs integer DEFAULT 1, lease_s integer DEFAULT 60) RETURNS TABLE(job_id bigint, token text, trace_id text, attempt integer, audio_id uuid, user_id uuid, object_name text, object_version text, size_bytes bigint, content_type text, object_etag text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    settings soundscape.queue_settings;
+    job soundscape.jobs;
+    owners_held uuid[] := '{}';
+    left_to_claim integer := least(max_jobs, 100);
+begin
+    for job in
+        select j.* from soundscape.jobs j
+        where j.state = 'running' and j.queue = 'soundscape_previews' and j.worker = claim_previews.worker
+    loop
+        perform soundscape.fail_job(job.id, job.msg_id || '.' || job.attempt, 'released', 'claim_unanswered',
+            'The answer to a claim did not reach the worker. It is tried again.');
+    end loop;
+    select * into settings from soundscape.queue_settings;
+    if settings.paused_at is not null then
+        return;
+    elsif soundscape.analysis_waits() then
+        if nextval('soundscape.preview_rounds') % settings.preview_every <> 0 then
+            return;
+        end if;
+        left_to_claim := least(left_to_claim, 1);
+    end if;
+    perform soundscape.admit_waiting();
+    while left_to_claim > 0 loop
+        job := soundscape.claim_next('soundscape_previews', claim_previews.worker, lease_s, owners_held);
+        exit when job.id is null;
+        owners_held := owners_held || job.user_id;
+        left_to_claim := left_to_claim - 1;
+        return query
+            select job.id, job.msg_id || '.' || job.attempt, job.trace_id, job.attempt, f.id, f.user_id,
+                   f.file_path, job.object_version, f.size_bytes, f.content_type, f.object_etag
+            from public.audio_files f where f.id = job.audio_id;
+    end loop;
+end
+$$;
+
+CREATE FUNCTION soundscape.claims_of(account uuid) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select m.id
+    from public.audio_files own
+    join public.audio_matches m on m.audio_id = own.id
+    join public.audio_files other on other.id = m.matched_audio_id
+    where own.user_id = account and soundscape.is_seen_by(other, account)
+    union
+    select m.id
+    from public.audio_files own
+    join public.audio_matches m on m.matched_audio_id = own.id
+    join public.audio_files other on other.id = m.audio_id
+    where own.user_id = account and soundscape.is_seen_by(other, account)
+$$;
+
+CREATE FUNCTION soundscape.invisible_characters() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ('[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164'::text || '\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e007f]'::text);
+
+CREATE FUNCTION soundscape.mixes_scripts(name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (EXISTS (SELECT FROM regexp_split_to_table(NORMALIZE(mixes_scripts.name, NFKC), '\s+'::text) word(word) WHERE ((((((((word.word ~ '[A-Za-z\u00c0-\u024f\u1e00-\u1eff]'::text))::integer + ((word.word ~ '[\u0370-\u03ff\u1f00-\u1fff]'::text))::integer) + ((word.word ~ '[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]'::text))::integer) + ((word.word ~ '[\u0530-\u058f]'::text))::integer) + ((word.word ~ '[\u13a0-\u13ff\uab70-\uabbf]'::text))::integer) + ((word.word ~ '[\u2c80-\u2cff]'::text))::integer) > 1)));
+
+CREATE FUNCTION soundscape.without_joiners(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN regexp_replace(name, ('([\u0600-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]'::text || '(?=[\u0600-\u0dff\u2600-\u27bf\U0001f000-\U0001faff])'::text), '\1'::text, 'g'::text);
+
+CREATE FUNCTION soundscape.display_name_problem(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (name !~ '\S'::text) THEN 'it is blank'::text WHEN (name ~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029]'::text) THEN 'it has a control character'::text WHEN (soundscape.without_joiners(name) ~ ('[\u200c\u200d]|'::text || soundscape.invisible_characters())) THEN 'it has a character that is invisible or changes the direction of text'::text WHEN soundscape.mixes_scripts(name) THEN 'a word of it mixes letters of several scripts'::text ELSE NULL::text END;
+
+CREATE FUNCTION soundscape.name_skeleton(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN regexp_replace(replace(replace(translate(soundscape.fold(name), 'авекмнорстухіјѕԁһӏгпαβεηικνορτυχω01345789$@!|i'::text, 'abekmhopctyxljsdhlrnabenlkvoptuxwoleastbgsalll'::text), 'rn'::text, 'm'::text), 'vv'::text, 'w'::text), '[^a-z]'::text, ''::text, 'g'::text);
+
+CREATE FUNCTION soundscape.reserved_names() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN string_to_array('abuse admin administrator anonymous deleted everyone help helpdesk hostmaster mod moderation moderator nobody null official operator owner postmaster root security service soundscape staff superuser support sysadmin system team undefined webmaster'::text, ' '::text);
+
+CREATE FUNCTION soundscape.is_reserved_name(name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (EXISTS (SELECT FROM unnest(ARRAY[is_reserved_name.name, regexp_replace(is_reserved_name.name, '^[\d\W_]+|[\d\W_]+$'::text, ''::text, 'g'::text)]) candidate(candidate) WHERE (soundscape.name_skeleton(candidate.candidate) ~ (SELECT format('^(%s)+$'::text, string_agg(soundscape.name_skeleton(word.word), '|'::text)) AS format FROM unnest(soundscape.reserved_names()) word(word)))));
+
+CREATE FUNCTION soundscape.clean_display_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT CASE WHEN ((soundscape.display_name_problem(c.cleaned) IS NULL) AND (NOT soundscape.is_reserved_name(c.cleaned))) THEN c.cleaned ELSE NULL::text END AS "case" FROM (SELECT NULLIF("left"(btrim(regexp_replace(clean_display_name.name, ('[\u0001-\u001f\u007f-\u009f\u2028\u2029]|'::text || soundscape.invisible_characters()), ''::text, 'g'::text)), 80), ''::text) AS "nullif") c(cleaned));
+
 CREATE FUNCTION soundscape.clear_models(token uuid, max_items integer DEFAULT 500) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1445,18 +2811,62 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.close_gaps() RETURNS trigger
+CREATE FUNCTION soundscape.close_account(account uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin
-    perform from public.playlists where id in (select playlist_id from gone) order by id for no key update;
-    update public.playlist_items i set position = numbered.place
-    from (select j.id, row_number() over (partition by j.playlist_id order by j.position) as place
-          from public.playlist_items j where j.playlist_id in (select playlist_id from gone)) numbered
-    where i.id = numbered.id and i.position <> numbered.place;
-    return null;
+    insert into soundscape.account_deletions (user_id) select u.id from public.users u where u.id = account
+    on conflict (user_id) do update set emptied_at = null;
+    -- Public images are served without a policy, and are few.
+    insert into soundscape.deletions (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id = 'profile-images' and o.name like account::text || '/%'
+    on conflict do nothing;
+    -- No new session, and no new token for an old one. The latest access token ends within the hour, and until then
+    -- session_scope allows it nothing.
+    update auth.users set banned_until = now() + interval '100 years' where id = account;
+    delete from auth.sessions where user_id = account;
 end
+$$;
+
+CREATE FUNCTION soundscape.close_stat_days() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    -- Longer than any transaction that may still count an event of the last day.
+    first_open constant date := soundscape.first_open_day(now() - interval '1 hour');
+begin
+    if exists (select from soundscape.stat_events e where e.day < first_open) then
+        return;
+    end if;
+    with closed as (delete from soundscape.open_day_details d where d.day < first_open returning d.*)
+    update public.audio_stats_daily d set
+        listened_s = coalesce(d.listened_s, 0) + c.listened_s,
+        from_search = coalesce(d.from_search, 0) + c.from_search,
+        from_similar = coalesce(d.from_similar, 0) + c.from_similar,
+        from_recommended = coalesce(d.from_recommended, 0) + c.from_recommended,
+        from_radio = coalesce(d.from_radio, 0) + c.from_radio,
+        from_playlist = coalesce(d.from_playlist, 0) + c.from_playlist,
+        from_embed = coalesce(d.from_embed, 0) + c.from_embed,
+        from_elsewhere = coalesce(d.from_elsewhere, 0) + c.from_elsewhere,
+        heard_quarter_1 = coalesce(d.heard_quarter_1, 0) + c.heard_quarter_1,
+        heard_quarter_2 = coalesce(d.heard_quarter_2, 0) + c.heard_quarter_2,
+        heard_quarter_3 = coalesce(d.heard_quarter_3, 0) + c.heard_quarter_3,
+        heard_quarter_4 = coalesce(d.heard_quarter_4, 0) + c.heard_quarter_4
+    from closed c
+    where d.audio_id = c.audio_id and d.day = c.day and c.listeners >= soundscape.min_listeners_for_details();
+    delete from soundscape.day_listeners l where l.day < first_open;
+    delete from soundscape.listener_salts s where s.day < first_open;
+end
+$$;
+
+CREATE FUNCTION soundscape.closed_accounts() RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(array_agg(d.user_id), '{}') from soundscape.account_deletions d
 $$;
 
 CREATE FUNCTION soundscape.collect_candidates(caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], leaving_out uuid[]) RETURNS uuid[]
@@ -1476,11 +2886,12 @@ begin
         select n.audio_id
         from public.audio_embeddings l
         cross join lateral (
-            select e.audio_id from public.audio_embeddings e
+            select e.audio_id, e.embedding operator(extensions.<=>) l.embedding as distance
+            from public.audio_embeddings e
             where e.is_listed and e.space = l.space and coalesce(e.user_id <> me, true)
               and e.audio_id not in (select unnest(leaving_out))
             order by e.embedding operator(extensions.<=>) l.embedding limit 20) as n
-        where l.audio_id = any (caller.leads) and l.is_listed);
+        where l.audio_id = any (caller.leads) and l.is_listed and n.distance <= 1 - soundscape.min_similarity());
     if model is not null then
         found := found || partners || array(
             select i.audio_id from soundscape.item_factors i
@@ -1555,6 +2966,26 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.complete_caption(recording uuid, token uuid, caption text, keywords text[], model text, version integer, tokens integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    -- The recording first, as whoever changes it does: two that wait for one another would be a deadlock.
+    perform from public.audio_files f where f.id = recording for no key update;
+    perform soundscape.end_caption_job(recording, token, tokens);
+    delete from soundscape.caption_jobs j where j.audio_id = recording;
+    -- The owner may have said no meanwhile.
+    if soundscape.caption_problem(recording) is null then
+        update public.audio_captions c
+        set status = 'ready', error_code = null, caption = complete_caption.caption,
+            keywords = complete_caption.keywords, model = complete_caption.model,
+            version = complete_caption.version, updated_at = now()
+        where c.audio_id = recording and not c.is_by_owner;
+    end if;
+end
+$$;
+
 CREATE FUNCTION soundscape.complete_comparison(recording uuid, others uuid[], matches jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1575,9 +3006,75 @@ begin
     perform soundscape.write_claims(file, known || jsonb_build_object('matches', matches));
     update soundscape.fingerprints f set compared_in = null
     where f.audio_id = recording and not exists (
-        select from soundscape.fingerprints o
-        where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-          and o.audio_id <> all (others) and not pg_visible_in_snapshot(o.written_in, f.compared_in));
+        select from soundscape.missed_fingerprints(array[recording]) m where m.missed <> all (others));
+end
+$$;
+
+CREATE FUNCTION soundscape.complete_delivery(delivery uuid, token uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.hold_delivery(delivery, token);
+    perform soundscape.end_delivery(delivery, 'sent', null, null);
+end
+$$;
+
+CREATE FUNCTION soundscape.complete_export(export uuid, token uuid, parts integer DEFAULT 1) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    made public.exports;
+begin
+    perform soundscape.hold_export(export, token);
+    update public.exports e
+    set status = 'ready', finished_at = now(), expires_at = now() + interval '7 days',
+        stored_bytes = coalesce(e.size_bytes, e.stored_bytes), parts = complete_export.parts,
+        file_path = e.user_id || '/' || e.id || '.zip'
+    where e.id = export returning e.* into made;
+    -- The newest one has all that the earlier ones have and the account still has.
+    update public.exports e set status = 'expired', file_path = null
+    where e.user_id = made.user_id and e.id <> export and e.status = 'ready';
+    delete from soundscape.export_jobs j where j.export_id = export;
+    delete from soundscape.export_checksums c where c.export_id = export;
+    -- The records, the list of files, and parts of a former attempt that had more of them.
+    perform soundscape.delete_unnamed_exports(made.user_id, export, made.file_paths);
+end
+$$;
+
+CREATE FUNCTION soundscape.complete_image_check(object_id uuid, token uuid, error_code text DEFAULT NULL::text, error_message text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    object storage.objects;
+    account uuid;
+begin
+    select * into object from storage.objects o where o.id = complete_image_check.object_id;
+    if error_code is not null then
+        -- Names are locked before what refers to them, as an upload does.
+        perform soundscape.lock_object_name(object.name);
+    end if;
+    update soundscape.image_checks c
+    set checked_at = now(), token = null, error_code = left(complete_image_check.error_code, 64)
+    where c.object_id = complete_image_check.object_id and c.token = complete_image_check.token
+      and c.version is not distinct from object.version;
+    if not found then
+        raise exception 'Another worker has this image, or it has changed.'
+            using errcode = 'PT409', hint = 'Drop the work.';
+    end if;
+    if error_code is null then
+        return;
+    end if;
+    insert into soundscape.deletions (bucket_id, name) values (object.bucket_id, object.name) on conflict do nothing;
+    account := soundscape.owner_of(object.name, object.owner_id);
+    update public.users u set avatar_path = null where u.id = account and u.avatar_path = object.name;
+    perform soundscape.notify(
+        u.id, 'image_refused', null, left(error_code, 64), replace(gen_random_uuid()::text, '-', ''),
+        left(coalesce(error_message, error_code), 2000))
+    from public.users u where u.id = account;
 end
 $$;
 
@@ -1589,7 +3086,13 @@ declare
     job soundscape.jobs := soundscape.lock_held_job(job_id, token);
     file public.audio_files;
     source jsonb := result -> 'source';
+    -- Whoever sees the recording sees the descriptors: the capture is in none of them.
+    capture constant jsonb := result -> 'capture';
 begin
+    result := result - 'capture';
+    if jsonb_typeof(source -> 'tags') = 'object' then
+        result := jsonb_set(result, '{source,tags}', soundscape.tags_to_store(source -> 'tags'));
+    end if;
     -- The lock keeps the owner and the visibility that are written with the results.
     select * into file from public.audio_files where id = job.audio_id for no key update;
     if not exists (
@@ -1599,6 +3102,9 @@ begin
           and (f.object_version = job.object_version or f.sha256 = source ->> 'sha256'))
     then
         perform soundscape.delete_claims(job.audio_id);
+        perform soundscape.forget_preview(job.audio_id);
+        -- Only once for the same bytes: what the owner has emptied since stays empty.
+        perform soundscape.fill_from_file(file, capture);
     end if;
     perform soundscape.write_tags_and_embedding(file, result);
     perform soundscape.write_features(file, job.object_version, result);
@@ -1607,13 +3113,79 @@ begin
     update public.audio_files
     set duration = (source ->> 'duration_s')::double precision, sample_rate = (source ->> 'sample_rate')::integer,
         channels = (source ->> 'channels')::smallint, analysis_version = result ->> 'analysis_version',
-        analyzed_at = now(), trace_id = job.trace_id
+        analyzed_at = now(), trace_id = job.trace_id, peaks = soundscape.peaks_of(result),
+        playable = (source ->> 'playable')::boolean
     where id = job.audio_id;
     perform soundscape.end_job(job, 'succeeded', 'ready');
     perform soundscape.delete_former_pictures(
         job.audio_id, regexp_replace(result #>> '{waveform,path}', '[^/]*$', ''));
+    perform soundscape.enqueue_preview(job.audio_id);
 end
 $_$;
+
+CREATE FUNCTION soundscape.complete_preview(job_id bigint, token text, path text, size_bytes bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    job soundscape.jobs := soundscape.lock_held_job(job_id, token);
+begin
+    if job.queue <> 'soundscape_previews' or not starts_with(path, job.audio_id || '/preview-') then
+        raise exception 'Job % makes no preview %.', job.id, path using errcode = '22023';
+    end if;
+    -- A former attempt may have stored one, and been too late to complete.
+    perform soundscape.forget_preview(job.audio_id);
+    perform soundscape.keep_pictures(regexp_replace(path, '[^/]*$', ''));
+    update public.audio_files set preview_path = path, preview_size_bytes = complete_preview.size_bytes
+    where id = job.audio_id;
+    perform soundscape.end_job(job, 'succeeded', 'ready');
+    insert into soundscape.deletions (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id = 'waveforms' and o.name like job.audio_id::text || '/preview-%' and o.name <> path
+    on conflict do nothing;
+end
+$_$;
+
+CREATE FUNCTION soundscape.complete_rename(rename_id bigint, attempt integer, new_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    wanted soundscape.renames;
+    is_renamed boolean := false;
+begin
+    -- The recording is locked before what refers to it, everywhere.
+    perform from public.audio_files f
+    where f.id = (select r.audio_id from soundscape.renames r where r.id = rename_id) for no key update;
+    select * into wanted from soundscape.renames r
+    where r.id = rename_id and r.attempts = attempt and r.bucket_id = 'waveforms' for update;
+    if wanted.id is not null and not exists (
+        select from soundscape.objects_in_folder(wanted.name) o
+        where not exists (
+            select from storage.objects c
+            where c.bucket_id = 'waveforms' and c.name = new_name || substr(o.name, length(wanted.name) + 1)
+              and c.metadata ->> 'size' = o.metadata ->> 'size'))
+    then
+        is_renamed := soundscape.rename_results(wanted.audio_id, wanted.name, new_name);
+        if is_renamed then
+            -- An analysis that ended meanwhile may have asked for the deletion of all that no row named.
+            perform soundscape.keep_pictures(new_name);
+        end if;
+        delete from soundscape.renames r where r.id = wanted.id;
+    end if;
+    -- Either the former objects go, or the copies. Not if the row names the copies because the response to an earlier
+    -- call was lost.
+    insert into soundscape.deletions (bucket_id, name)
+    select 'waveforms', o.name
+    from soundscape.objects_in_folder(case when is_renamed then wanted.name else new_name end) o
+    where is_renamed or not exists (
+        select from public.audio_files f left join public.audio_features a on a.audio_id = f.id
+        where f.id = soundscape.uuid_or_null(split_part(new_name, '/', 1))
+          and new_name in (soundscape.folder_of(a.waveform_path), soundscape.folder_of(f.preview_path)))
+    on conflict do nothing;
+    return is_renamed;
+end
+$$;
 
 CREATE FUNCTION soundscape.confirm_deletions(bucket text, removed text[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -1679,6 +3251,150 @@ CREATE FUNCTION soundscape.correctable_words(search tsvector) RETURNS text[]
     SET search_path TO ''
     RETURN ARRAY(SELECT word.word FROM unnest(tsvector_to_array(ts_filter(correctable_words.search, '{a,b,d}'::"char"[]))) word(word) WHERE (((char_length(word.word) >= 3) AND (char_length(word.word) <= 40)) AND (word.word !~ '[[:digit:]]'::text)));
 
+CREATE FUNCTION soundscape.count_actions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    owner_column constant text := tg_argv[0];
+    limit_name constant text := tg_argv[1];
+    period constant text := tg_argv[2];
+    what constant text := tg_argv[3];
+    counted record;
+begin
+    if coalesce(auth.role(), 'service_role') = 'service_role' then
+        return null;
+    end if;
+    for counted in
+        -- The row is locked until the transaction ends. So requests at once are counted one after the other.
+        insert into soundscape.action_counts as c (user_id, max_column, since, actions)
+        select (to_jsonb(a) ->> owner_column)::uuid, limit_name, date_trunc(period, now()), count(*)
+        from added a group by 1 order by 1
+        on conflict on constraint action_counts_pkey do update
+        set since = greatest(c.since, excluded.since),
+            actions = excluded.actions + case when c.since >= excluded.since then c.actions else 0 end
+        returning c.actions
+    loop
+        perform soundscape.refuse_over_limit(counted.actions, (to_jsonb(l) ->> limit_name)::integer, what)
+        from soundscape.owner_limits l;
+    end loop;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.count_awaiting_upload(owner uuid, max_rows integer) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (SELECT count(*) AS count FROM (SELECT FROM public.audio_files f WHERE ((f.user_id = count_awaiting_upload.owner) AND (f.status = 'awaiting_upload'::text)) LIMIT (count_awaiting_upload.max_rows + 1)) held);
+
+CREATE FUNCTION soundscape.count_likes() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    insert into soundscape.stat_events (audio_id, day, likes)
+    select c.audio_id, (now() at time zone 'UTC')::date, case tg_op when 'INSERT' then 1 else -1 end from changed c;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.count_listens() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.make_salts(array(select distinct soundscape.stat_day(e.started_at) from added e));
+    with listens as materialized (
+        select e.id, e.audio_id, soundscape.stat_day(e.started_at) as day, f.duration,
+            least(e.listened_s, coalesce(f.duration, soundscape.longest_play_s())) as listened_s,
+            soundscape.play_source(e.context) as source,
+            soundscape.listener_hash(e.user_id::text, e.audio_id, s.salt) as listener
+        from added e
+        join public.audio_files f on f.id = e.audio_id and f.user_id <> e.user_id
+        join soundscape.listener_salts s on s.day = soundscape.stat_day(e.started_at)
+        where soundscape.is_play(e.listened_s, f.duration)
+    ), counted as (
+        insert into soundscape.day_listeners as l (audio_id, day, listener, plays)
+        select p.audio_id, p.day, p.listener, count(*) from listens p group by 1, 2, 3 order by 1, 2, 3
+        on conflict (audio_id, day, listener) do update set plays = l.plays + excluded.plays
+        returning l.audio_id, l.day, l.listener, l.plays
+    ), placed as (
+        select p.*, c.plays - count(*) over same + row_number() over (same order by p.id) as place
+        from listens p join counted c using (audio_id, day, listener)
+        window same as (partition by p.audio_id, p.day, p.listener)
+    )
+    insert into soundscape.stat_events (audio_id, day, plays, listeners, listened_s, source, quarter)
+    select p.audio_id, p.day, 1, (p.place = 1)::integer, p.listened_s, p.source,
+        case when p.duration > 0 then least(4, greatest(1, ceil(4 * p.listened_s / p.duration))) end
+    from placed p where p.place <= soundscape.max_plays_a_day()
+    order by p.id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.count_recordings(owner uuid, max_rows integer) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (SELECT count(*) AS count FROM (SELECT FROM public.audio_files f WHERE (f.user_id = count_recordings.owner) LIMIT (count_recordings.max_rows + 1)) held);
+
+CREATE FUNCTION soundscape.count_stored_object() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    owner uuid := soundscape.owner_of(new.name, new.owner_id);
+    bytes bigint := coalesce((new.metadata ->> 'size')::bigint, 0);
+    has_grown boolean := true;
+begin
+    if owner is null then
+        return null;
+    end if;
+    if tg_op = 'UPDATE' then
+        has_grown := bytes > coalesce((old.metadata ->> 'size')::bigint, 0);
+    end if;
+    if soundscape.has_limited_size(new) then
+        insert into soundscape.stored_objects as s (object_id, user_id, size_bytes)
+        values (new.id, owner, bytes)
+        on conflict (object_id) do update set user_id = excluded.user_id, size_bytes = excluded.size_bytes;
+    end if;
+    -- An upload with the secret key has no owner_id, and no limit.
+    if new.owner_id is not null and has_grown then
+        perform soundscape.check_file_limits(owner, soundscape.has_limited_size(new));
+        if tg_op = 'INSERT' and new.bucket_id = 'audio-files' then
+            perform soundscape.check_described_upload(owner, new.name);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.create_api_key(name text, scope text DEFAULT 'read'::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(id uuid, prefix text, key text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+#variable_conflict use_column
+declare
+    caller uuid := auth.uid();
+    made text := 'soundscape_' || encode(extensions.gen_random_bytes(24), 'hex');
+    new_key public.api_keys;
+begin
+    if caller is null or soundscape.session_scope() <> 'account' then
+        raise exception 'Only the user can make an API key, and no API key can.'
+            using errcode = '42501', hint = 'Sign in.';
+    end if;
+    -- One at a time, so that the count holds.
+    perform from public.users u where u.id = caller for no key update;
+    delete from public.api_keys k where k.user_id = caller and k.revoked_at < now() - interval '90 days';
+    insert into public.api_keys (user_id, name, prefix, scope, expires_at)
+    values (caller, btrim($1), left(made, 19), $2, $3) returning * into new_key;
+    insert into soundscape.api_key_secrets (key_id, hash) values (new_key.id, sha256(made::bytea));
+    perform soundscape.refuse_over_limit(
+        (select count(*) from public.api_keys k where k.user_id = caller), l.max_api_keys, 'API keys')
+    from soundscape.owner_limits l;
+    return query select new_key.id, new_key.prefix, made;
+end
+$_$;
+
 CREATE FUNCTION soundscape.decode_cursor(cursor text, sort text) RETURNS soundscape.page
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -1707,6 +3423,18 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.defer_captions(owner uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update soundscape.caption_jobs j
+    set retry_at = (date_trunc('day', now() at time zone 'UTC') + interval '1 day') at time zone 'UTC'
+    where j.audio_id in (
+        select w.audio_id from soundscape.caption_jobs w join public.audio_files f on f.id = w.audio_id
+        where f.user_id = defer_captions.owner and w.retry_at <= now()
+        for update of w skip locked)
+$$;
+
 CREATE FUNCTION soundscape.delete_claims(recording uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
@@ -1729,18 +3457,11 @@ CREATE FUNCTION soundscape.delete_former_pictures(recording uuid, current_prefix
     SET search_path TO ''
     AS $$
 begin
-    -- The pictures that are shown from now on must stay. If a worker has already started to delete them, they may be
-    -- gone, and the job is tried again.
-    delete from soundscape.deletions
-    where bucket_id = 'waveforms' and starts_with(name, current_prefix) and taken_at is null;
-    if exists (select from soundscape.deletions where bucket_id = 'waveforms' and starts_with(name,
-        current_prefix)) then
-        raise exception 'Pictures under % are being deleted.', current_prefix
-            using errcode = '55P03', hint = 'The next attempt stores them again.';
-    end if;
+    perform soundscape.keep_pictures(current_prefix);
     insert into soundscape.deletions (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
     where o.bucket_id = 'waveforms' and o.name like recording::text || '/%' and not starts_with(o.name, current_prefix)
+      and not exists (select from public.audio_files f where f.id = recording and f.preview_path = o.name)
     on conflict do nothing;
 end
 $$;
@@ -1753,6 +3474,44 @@ begin
     perform pgmq.delete(old.queue, old.msg_id);
     return null;
 end
+$$;
+
+CREATE FUNCTION soundscape.delete_my_account() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller uuid := auth.uid();
+begin
+    if caller is null or soundscape.session_scope() <> 'account' then
+        raise exception 'Only the user can delete an account, and no API key can.'
+            using errcode = '42501', hint = 'Sign in.';
+    end if;
+    perform soundscape.close_account(caller);
+    perform soundscape.ring_doorbell();
+end
+$$;
+
+CREATE FUNCTION soundscape.delete_old_deliveries() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    -- A channel may have no worker any more, which would end them.
+    update soundscape.deliveries d
+    set state = 'dead', finished_at = now(), token = null, address = null,
+        error_code = coalesce(d.error_code, 'too_old')
+    where d.id in (
+        select x.id from soundscape.deliveries x
+        where x.state in ('queued', 'running') and x.retry_at <= now() and x.expires_at <= now()
+        for update skip locked);
+    delete from soundscape.deliveries d where d.finished_at < now() - soundscape.deliveries_kept_for();
+    delete from soundscape.outbox o
+    where o.bundle_id is not null and o.created_at < now() - soundscape.deliveries_kept_for()
+      and not exists (select from soundscape.deliveries d where d.bundle_id = o.bundle_id);
+    -- Nobody delivered it, for example because no worker has a mail server.
+    delete from soundscape.outbox o using soundscape.delivery_settings s
+    where o.bundle_id is null and s.channel = o.channel and o.created_at < now() - s.max_age
+      and o.deliver_at < now() - s.max_age;
 $$;
 
 CREATE FUNCTION soundscape.delete_old_impressions() RETURNS integer
@@ -1771,20 +3530,41 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.delete_old_rows() RETURNS void
+CREATE FUNCTION soundscape.delete_old_jobs(keys text[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
     delete from soundscape.jobs where id in (
-        select j.id from soundscape.jobs j
+        select j.id from unnest(keys) as key join soundscape.jobs j on j.id = split_part(key, '/', 2)::bigint
         where j.finished_at < now() - soundscape.jobs_kept_for()
           and exists (select from soundscape.jobs l where l.audio_id = j.audio_id and l.id > j.id)
-        order by j.finished_at limit soundscape.max_repairs_per_sweep() for update skip locked);
+        for update of j skip locked)
+$$;
 
+CREATE FUNCTION soundscape.delete_old_listening_events() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    forgotten integer;
+begin
+    delete from public.listening_events e where e.id in (
+        select o.id from public.listening_events o
+        where o.created_at < now() - soundscape.listening_events_kept_for()
+        order by o.created_at limit 100000 for update skip locked);
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end
+$$;
+
+CREATE FUNCTION soundscape.delete_old_notifications() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
     delete from public.notifications where id in (
         select n.id from public.notifications n
         where n.created_at < now() - soundscape.notifications_kept_for()
-        order by n.created_at limit soundscape.max_repairs_per_sweep() for update skip locked);
+        order by n.created_at limit soundscape.max_repairs_per_sweep() for update skip locked)
 $$;
 
 CREATE FUNCTION soundscape.delete_results(recording uuid) RETURNS void
@@ -1795,6 +3575,39 @@ CREATE FUNCTION soundscape.delete_results(recording uuid) RETURNS void
     delete from public.audio_features where audio_id = recording;
     delete from public.audio_tags where audio_id = recording;
     delete from public.audio_embeddings where audio_id = recording;
+    select soundscape.forget_preview(recording);
+    update public.audio_files set peaks = null, playable = null
+    where id = recording and (peaks is not null or playable is not null);
+$$;
+
+CREATE FUNCTION soundscape.delete_some_rows(owned regclass, owner uuid, max_rows integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    deleted integer;
+    has_more boolean;
+begin
+    execute format('delete from %s where ctid = any (array(select ctid from %1$s where user_id = $1 limit $2))', owned)
+        using owner, max_rows;
+    get diagnostics deleted = row_count;
+    -- Fewer rows than asked for are not the last ones: a row that is changed meanwhile is not deleted.
+    execute format('select exists (select from %s where user_id = $1)', owned) into has_more using owner;
+    if has_more and deleted = 0 then
+        raise exception 'No row of % was deleted, and some are left.', owned;
+    end if;
+    return not has_more;
+end
+$_$;
+
+CREATE FUNCTION soundscape.delete_unnamed_exports(account uuid, export uuid, kept text[] DEFAULT '{}'::text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    insert into soundscape.deletions (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id = 'exports' and o.name like account || '/' || export || '%' and o.name <> all (kept)
+    on conflict do nothing
 $$;
 
 CREATE FUNCTION soundscape.delete_unused_words(max_words integer) RETURNS void
@@ -1816,6 +3629,236 @@ CREATE FUNCTION soundscape.deletion_grace() RETURNS interval
     SET search_path TO ''
     RETURN '00:02:00'::interval;
 
+CREATE FUNCTION soundscape.deliveries_kept_for() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN '30 days'::interval;
+
+CREATE FUNCTION soundscape.delivery_content(bundle uuid, account uuid) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with entries as (
+        select o.* from soundscape.outbox o
+        where o.bundle_id = bundle and soundscape.is_notified(account, o.kind, o.channel))
+    select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'kind', told.kind, 'count', told.number,
+        'digest', case when told.kind = 'weekly_digest' then soundscape.digest(account, told.latest) end,
+        'recordings', (
+            select jsonb_agg(jsonb_build_object('id', r.id, 'title', r.title) order by r.first_at, r.id)
+            from (select f.id, f.title, min(e.created_at) as first_at
+                  from entries e join public.audio_files f on f.id = e.audio_id
+                  where e.kind = told.kind and f.user_id = account
+                  group by f.id order by min(e.created_at), f.id limit 10) as r)
+        )) order by told.earliest, told.kind)
+    from (select e.kind, count(distinct coalesce(e.audio_id::text, e.id::text)) as number,
+                 min(e.created_at) as earliest, max(e.created_at) as latest
+          from entries e group by e.kind) as told
+$$;
+
+CREATE TABLE public.notification_preferences (
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    kind text NOT NULL,
+    channel text NOT NULL,
+    enabled boolean NOT NULL,
+    CONSTRAINT notification_preferences_channel_check CHECK (soundscape.check_value((channel = ANY (ARRAY['in_app'::text, 'email'::text, 'push'::text])), 'notification_channel_unknown'::text, 'There is no such channel.'::text, 'Choose in_app, email or push.'::text))
+);
+
+CREATE TABLE soundscape.notification_kinds (
+    kind text NOT NULL,
+    description text NOT NULL,
+    channels text[] DEFAULT '{in_app,email,push}'::text[] NOT NULL,
+    defaults text[] DEFAULT '{in_app}'::text[] NOT NULL,
+    at_most_every interval,
+    CONSTRAINT notification_kinds_channels_check CHECK ((channels <@ '{in_app,email,push}'::text[])),
+    CONSTRAINT notification_kinds_check CHECK ((defaults <@ channels)),
+    CONSTRAINT notification_kinds_kind_check CHECK ((kind ~ '^[a-z_]{1,64}$'::text))
+);
+
+CREATE FUNCTION soundscape.is_notified(account uuid, kind text, channel text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (SELECT ((is_notified.channel = ANY (k.channels)) AND COALESCE(p.enabled, (is_notified.channel = ANY (k.defaults)))) FROM (soundscape.notification_kinds k LEFT JOIN public.notification_preferences p ON (((p.user_id = is_notified.account) AND (p.kind = k.kind) AND (p.channel = is_notified.channel)))) WHERE (k.kind = is_notified.kind));
+
+CREATE FUNCTION soundscape.mail_address(account uuid) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (SELECT u.email FROM auth.users u WHERE ((u.id = mail_address.account) AND (u.email_confirmed_at IS NOT NULL) AND ((u.email)::text <> ''::text)));
+
+CREATE TABLE soundscape.ended_addresses (
+    user_id uuid NOT NULL,
+    address text NOT NULL,
+    message text,
+    ended_at timestamp with time zone DEFAULT now() NOT NULL,
+    error_code text,
+    CONSTRAINT ended_addresses_error_code_check CHECK ((char_length(error_code) <= 64)),
+    CONSTRAINT ended_addresses_message_check CHECK ((char_length(message) <= 500))
+);
+
+CREATE FUNCTION soundscape.mail_problem(account uuid) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN CASE WHEN (soundscape.mail_address(account) IS NULL) THEN 'no_address'::text WHEN (EXISTS (SELECT FROM soundscape.ended_addresses e WHERE ((e.user_id = mail_problem.account) AND (e.address = soundscape.mail_address(mail_problem.account))))) THEN 'address_ended'::text ELSE NULL::text END;
+
+CREATE FUNCTION soundscape.max_unanswered_claims() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 5;
+
+CREATE TABLE public.push_subscriptions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    endpoint text NOT NULL,
+    p256dh text NOT NULL,
+    auth text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT push_subscriptions_auth_check CHECK ((auth ~ '^[A-Za-z0-9_-]{22}$'::text)),
+    CONSTRAINT push_subscriptions_endpoint_check CHECK (((endpoint ~ '^https://[a-z0-9.-]+(:[0-9]{1,5})?/[!-~]*$'::text) AND (char_length(endpoint) <= 2048))),
+    CONSTRAINT push_subscriptions_p256dh_check CHECK ((p256dh ~ '^[A-Za-z0-9_-]{87}$'::text))
+);
+
+CREATE TABLE soundscape.account_deletions (
+    user_id uuid NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    emptied_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone DEFAULT now() NOT NULL,
+    failure text
+);
+
+CREATE TABLE soundscape.deliveries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    bundle_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    channel text NOT NULL,
+    subscription_id uuid,
+    address text,
+    state text DEFAULT 'queued'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    retry_at timestamp with time zone DEFAULT now() NOT NULL,
+    token uuid,
+    attempts integer DEFAULT 0 NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    finished_at timestamp with time zone,
+    error_code text,
+    error_message text,
+    CONSTRAINT deliveries_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'push'::text]))),
+    CONSTRAINT deliveries_error_code_check CHECK ((char_length(error_code) <= 64)),
+    CONSTRAINT deliveries_error_message_check CHECK ((char_length(error_message) <= 500)),
+    CONSTRAINT deliveries_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'sent'::text, 'dropped'::text, 'dead'::text])))
+);
+
+CREATE TABLE soundscape.outbox (
+    id bigint NOT NULL,
+    user_id uuid NOT NULL,
+    channel text NOT NULL,
+    kind text NOT NULL,
+    audio_id uuid,
+    error_code text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    deliver_at timestamp with time zone DEFAULT now() NOT NULL,
+    bundle_id uuid,
+    CONSTRAINT outbox_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'push'::text]))),
+    CONSTRAINT outbox_error_code_check CHECK ((char_length(error_code) <= 64))
+);
+
+CREATE FUNCTION soundscape.delivery_problem(delivery soundscape.deliveries) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN CASE WHEN (EXISTS (SELECT FROM soundscape.account_deletions a WHERE (a.user_id = (delivery_problem.delivery).user_id))) THEN 'account_closed'::text WHEN ((delivery).expires_at <= now()) THEN COALESCE((delivery).error_code, 'too_old'::text) WHEN ((delivery).attempts >= soundscape.max_unanswered_claims()) THEN 'worker_lost'::text WHEN (((delivery).channel = 'push'::text) AND (NOT (EXISTS (SELECT FROM public.push_subscriptions s WHERE ((s.id = (delivery_problem.delivery).subscription_id) AND (s.user_id = (delivery_problem.delivery).user_id)))))) THEN 'subscription_gone'::text WHEN (((delivery).channel = 'email'::text) AND (soundscape.mail_problem((delivery).user_id) IS NOT NULL)) THEN soundscape.mail_problem((delivery).user_id) WHEN (NOT (EXISTS (SELECT FROM soundscape.outbox o WHERE ((o.bundle_id = (delivery_problem.delivery).bundle_id) AND soundscape.is_notified((delivery_problem.delivery).user_id, o.kind, (delivery_problem.delivery).channel))))) THEN 'switched_off'::text ELSE NULL::text END;
+
+CREATE FUNCTION soundscape.delivery_stats() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select jsonb_object_agg(s.channel, jsonb_build_object(
+        'is_on', c.is_on, 'reason', c.reason, 'reported_at', c.reported_at,
+        'waiting', (
+            select count(*) from soundscape.outbox o where o.bundle_id is null and o.channel = s.channel),
+        'queued', (
+            select count(*) from soundscape.deliveries d where d.state = 'queued' and d.channel = s.channel),
+        'running', (
+            select count(*) from soundscape.deliveries d where d.state = 'running' and d.channel = s.channel),
+        'oldest_s', (
+            select extract(epoch from clock_timestamp() - min(d.created_at))::double precision
+            from soundscape.deliveries d where d.state in ('queued', 'running') and d.channel = s.channel),
+        'ended_in_a_day', (
+            select coalesce(jsonb_object_agg(e.state, e.number), '{}')
+            from (select d.state, count(*) as number from soundscape.deliveries d
+                  where d.channel = s.channel and d.finished_at > now() - interval '1 day' group by d.state) as e),
+        'failed', (
+            select coalesce(jsonb_object_agg(e.error_code, e.number), '{}')
+            from (select coalesce(d.error_code, '') as error_code, count(*) as number from soundscape.deliveries d
+                  where d.channel = s.channel and d.state in ('dropped', 'dead') group by 1) as e)))
+    from soundscape.delivery_settings s join soundscape.channels c on c.channel = s.channel
+$$;
+
+CREATE FUNCTION soundscape.describe_batch(rows jsonb, places integer[], names text[]) RETURNS TABLE(place integer, id uuid, status text, result text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+#variable_conflict use_column
+declare
+    changeable constant text[] := (
+        select coalesce(array_agg(n order by n), '{}') from unnest(names) as n
+        where has_column_privilege('public.audio_files', n, 'update'));
+    made jsonb;
+    different uuid[] := '{}';
+    changed uuid[] := '{}';
+begin
+    execute format(
+        'with made as ('
+        'insert into public.audio_files (%1$s) '
+        'select %2$s from unnest($2) as p (place), '
+        'lateral jsonb_populate_record(null::public.audio_files, $1 -> p.place) as r '
+        -- Triggers look at each row before a conflict is found, so known conflicts are left out.
+        'where not exists (select from public.audio_files f where f.file_path = r.file_path '
+        'and f.user_id = (select auth.uid()) and f.user_id = coalesce(r.user_id, f.user_id)) order by p.place '
+        'on conflict (file_path) do nothing returning file_path, id, status) '
+        'select coalesce(jsonb_object_agg('
+        'm.file_path, jsonb_build_object(''id'', m.id, ''status'', m.status)), ''{}'') from made m',
+        (select string_agg(quote_ident(n), ', ') from unnest(names) as n),
+        (select string_agg('r.' || quote_ident(n), ', ') from unnest(names) as n))
+    into made using rows, places;
+    -- Somebody else's was refused by lock_recording_name.
+    if changeable <> '{}' and exists (
+        select from unnest(places) as p where not made ? (rows -> p ->> 'file_path')) then
+        execute format(
+            'select coalesce(array_agg(f.id), ''{}'') from unnest($2) as p (place) '
+            'join public.audio_files f on f.file_path = $1 -> p.place ->> ''file_path'' '
+            'and f.user_id = (select auth.uid()), '
+            'lateral jsonb_populate_record(f, $1 -> p.place) as r '
+            'where not $3 ? f.file_path and row(%1$s) is distinct from row(%2$s)',
+            (select string_agg('f.' || quote_ident(n), ', ') from unnest(changeable) as n),
+            (select string_agg('r.' || quote_ident(n), ', ') from unnest(changeable) as n))
+        into different using rows, places, made;
+    end if;
+    if different <> '{}' then
+        execute format(
+            'with changed as ('
+            'update public.audio_files f set (%1$s) = ('
+            'select %2$s from jsonb_populate_record(f, $1 -> p.place) as r) '
+            'from unnest($2) as p (place) '
+            'where f.file_path = $1 -> p.place ->> ''file_path'' and f.id = any ($3) returning f.id) '
+            'select coalesce(array_agg(c.id), ''{}'') from changed c',
+            (select string_agg(quote_ident(n), ', ') from unnest(changeable) as n),
+            (select string_agg('r.' || quote_ident(n), ', ') from unnest(changeable) as n))
+        into changed using rows, places, different;
+    end if;
+    return query
+        select p.place, coalesce((m.row ->> 'id')::uuid, f.id), coalesce(m.row ->> 'status', f.status),
+            case when m.row is not null then 'created'
+                 when f.id = any (changed) then 'updated'
+                 when f.id = any (different) then 'refused'
+                 else 'unchanged' end
+        from unnest(places) as p (place)
+        cross join lateral (select made -> (rows -> p.place ->> 'file_path')) as m (row)
+        left join public.audio_files f on m.row is null and f.file_path = rows -> p.place ->> 'file_path'
+            and f.user_id = (select auth.uid());
+end
+$_$;
+
 CREATE FUNCTION soundscape.describe_object(object storage.objects, draft_title text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1829,7 +3872,7 @@ begin
         from (select tag from jsonb_array_elements_text(said -> 'tags') as tag
             where tag is not null limit 50) said_tags;
     end if;
-    insert into public.audio_files (user_id, title, description, file_path, is_public, tags, license)
+    insert into public.audio_files (user_id, title, description, file_path, is_public, tags, license, attribution)
     values (
         soundscape.owner_of(object.name, object.owner_id),
         coalesce(soundscape.title_or_null(said ->> 'title'), soundscape.title_or_null(draft_title), 'Untitled'),
@@ -1838,12 +3881,67 @@ begin
         -- Nobody has described a draft yet. It stays private whatever the upload said.
         draft_title is null and coalesce(said -> 'is_public' in ('true', '"true"'), false),
         tags,
-        left(said ->> 'license', 100))
+        soundscape.license_or_null(said ->> 'license'),
+        left(substring(said ->> 'attribution' from '.*\S.*'), 1000))
     on conflict (file_path) do nothing;
 end
 $$;
 
-CREATE FUNCTION soundscape.discard_unused_objects() RETURNS integer
+CREATE FUNCTION soundscape.digest(account uuid, moment timestamp with time zone) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select soundscape.digest_between(account, coalesce(d.begins, w.begins), coalesce(d.ends, w.ends))
+    from soundscape.digest_week(account, moment) w
+    -- The outbox has the moment of the transaction that queued it.
+    left join soundscape.digests d on d.user_id = account and d.queued_at = moment
+$$;
+
+CREATE FUNCTION soundscape.digest_between(account uuid, begins timestamp with time zone, ends timestamp with time zone) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with recordings as (
+        select f.id, f.title,
+            exists (
+                select from soundscape.first_ready r
+                where r.audio_id = f.id and r.ready_at >= begins and r.ready_at < ends) as is_new,
+            (select count(*) from public.likes l where l.audio_id = f.id and l.user_id <> account
+             and l.created_at >= begins and l.created_at < ends) as likes
+        from public.audio_files f where f.user_id = account)
+    select jsonb_build_object(
+        'ready', count(*) filter (where r.is_new),
+        'likes', coalesce(sum(r.likes), 0),
+        'liked', coalesce((
+            select jsonb_agg(jsonb_build_object('id', t.id, 'title', t.title, 'likes', t.likes))
+            from (select * from recordings where likes > 0 order by likes desc, id limit 3) as t), '[]'),
+        'collected', (
+            select count(*) from public.playlist_items i
+            join public.playlists p on p.id = i.playlist_id and p.is_public and p.user_id <> account
+            join public.audio_files f on f.id = i.audio_id and f.user_id = account
+            where i.added_at >= begins and i.added_at < ends))
+    from recordings r
+$$;
+
+CREATE FUNCTION soundscape.digest_time(zone text, moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    RETURN ((date_trunc('week'::text, (moment AT TIME ZONE zone)) + '08:00:00'::interval) AT TIME ZONE zone);
+
+CREATE FUNCTION soundscape.digest_week(account uuid, moment timestamp with time zone) RETURNS TABLE(begins timestamp with time zone, ends timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO ''
+    AS $$
+    select greatest(
+            coalesce(d.ends, soundscape.digest_time(p.zone, w.ends - interval '1 day')), w.ends - interval '14 days'),
+        w.ends
+    from (select coalesce(
+            (select p.time_zone from public.user_preferences p where p.user_id = account), 'UTC') as zone) as p
+    cross join lateral (select soundscape.digest_time(p.zone, moment) as ends) as w
+    left join soundscape.digests d on d.user_id = account and d.ends < w.ends
+$$;
+
+CREATE FUNCTION soundscape.discard_unused_objects(bucket text, names text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $_$
@@ -1853,17 +3951,19 @@ begin
     -- For an hour an object may belong to a job that is about to be completed.
     insert into soundscape.deletions (bucket_id, name)
     select o.bucket_id, o.name from storage.objects o
-    where o.created_at < now() - interval '1 hour' and (
-        o.bucket_id = 'waveforms' and not exists (
+    where o.bucket_id = bucket and o.name = any (names) and o.created_at < now() - interval '1 hour' and (
+        bucket = 'waveforms' and not exists (
             select from public.audio_features f
             where f.audio_id = soundscape.uuid_or_null(o.path_tokens[1])
               and starts_with(o.name, regexp_replace(f.waveform_path, '[^/]*$', '')))
-        or o.bucket_id in ('audio-files', 'profile-images')
+        and not exists (
+            select from public.audio_files f
+            where f.id = soundscape.uuid_or_null(o.path_tokens[1]) and f.preview_path = o.name)
+        or bucket in ('audio-files', 'profile-images')
         and soundscape.owner_of(o.name, o.owner_id) is not null
         and not exists (select from public.users u where u.id = soundscape.owner_of(o.name, o.owner_id))
-        and not exists (select from public.audio_files f where f.file_path = o.name and o.bucket_id = 'audio-files'))
+        and not exists (select from public.audio_files f where f.file_path = o.name and bucket = 'audio-files'))
     and not exists (select from soundscape.deletions r where r.bucket_id = o.bucket_id and r.name = o.name)
-    limit soundscape.max_repairs_per_sweep()
     on conflict do nothing;
     get diagnostics discarded = row_count;
     return discarded;
@@ -1900,6 +4000,16 @@ begin
     end if;
 end
 $$;
+
+CREATE FUNCTION soundscape.metres_per_degree() RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 111195;
+
+CREATE FUNCTION soundscape.distance_m(from_latitude double precision, from_longitude double precision, to_latitude double precision, to_longitude double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((((2)::double precision * degrees((1)::double precision)) * soundscape.metres_per_degree()) * asin(sqrt(LEAST((1)::double precision, ((sin((radians((to_latitude - from_latitude)) / (2)::double precision)) ^ (2)::double precision) + ((cos(radians(from_latitude)) * cos(radians(to_latitude))) * (sin((radians((to_longitude - from_longitude)) / (2)::double precision)) ^ (2)::double precision)))))));
 
 CREATE FUNCTION soundscape.diversify(ids uuid[], scores double precision[], space text, diversity double precision, max_rows integer) RETURNS uuid[]
     LANGUAGE plpgsql STABLE
@@ -1974,7 +4084,7 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.draft_undescribed_objects() RETURNS integer
+CREATE FUNCTION soundscape.draft_undescribed_objects(names text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -1985,12 +4095,13 @@ begin
     for orphan in
         select o.* from storage.objects o
         join public.users u on u.id = soundscape.owner_of(o.name, o.owner_id)
-        where o.bucket_id = 'audio-files' and o.metadata ? 'eTag' and o.created_at < now() - interval '1 minute'
+        where o.bucket_id = 'audio-files' and o.name = any (names)
+          and o.metadata ? 'eTag' and o.created_at < now() - interval '1 minute'
           and (o.name like 'public/_%' or o.name like u.id::text || '/_%')
           and soundscape.object_name_problem(o.name) is null
           and not exists (select from public.audio_files f where f.file_path = o.name)
           and not exists (select from soundscape.deletions r where r.bucket_id = 'audio-files' and r.name = o.name)
-        order by o.created_at limit soundscape.max_repairs_per_sweep()
+        order by o.created_at
     loop
         begin
             perform soundscape.lock_object_name(orphan.name);
@@ -2004,11 +4115,140 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.emptied_accounts(max_accounts integer DEFAULT 20) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 20
+    SET search_path TO ''
+    AS $$
+    select d.user_id from soundscape.account_deletions d join auth.users a on a.id = d.user_id
+    where d.emptied_at is not null order by d.emptied_at limit max_accounts
+$$;
+
+CREATE FUNCTION soundscape.empty_account(account uuid, max_recordings integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    owned regclass;
+begin
+    -- The owner is locked before the recording, everywhere.
+    perform from public.users where id = account for update;
+    if not soundscape.delete_some_rows('public.audio_files', account, max_recordings) then
+        return false;
+    end if;
+    delete from public.playlist_items where id in (
+        select i.id from public.playlists p join public.playlist_items i on i.playlist_id = p.id
+        where p.user_id = account limit 100 * max_recordings);
+    if found and exists (
+        select from public.playlists p join public.playlist_items i on i.playlist_id = p.id where p.user_id = account)
+    then
+        return false;
+    end if;
+    -- What a user may own in any number. The rest goes with the row of the user.
+    foreach owned in array array[
+        'public.playlists', 'public.listening_events', 'public.impressions', 'public.likes',
+        'public.notifications']::regclass[]
+    loop
+        if not soundscape.delete_some_rows(owned, account, 100 * max_recordings) then
+            return false;
+        end if;
+    end loop;
+    -- The words stay for others who use them, and are at most owner_limits.max_words.
+    update soundscape.vocabulary set added_by = null where added_by = account;
+    if exists (select from auth.users a where a.id = account) then
+        update soundscape.account_deletions set emptied_at = now() where user_id = account;
+    else
+        delete from public.users where id = account;
+        delete from soundscape.account_deletions where user_id = account;
+    end if;
+    return true;
+end
+$$;
+
+CREATE FUNCTION soundscape.empty_accounts(max_s integer DEFAULT 3) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    deadline timestamptz := clock_timestamp() + make_interval(secs => least(max_s, 5));
+    due record;
+    has_tried boolean := false;
+begin
+    loop
+        -- Two workers empty two accounts. After a failure the batches are smaller.
+        select d.user_id, greatest(1, 10 / (d.attempts + 1)) as max_recordings into due
+        from soundscape.account_deletions d
+        where d.retry_at <= clock_timestamp()
+          and (d.emptied_at is null or not exists (select from auth.users a where a.id = d.user_id))
+        order by d.requested_at limit 1 for update of d skip locked;
+        exit when due.user_id is null;
+        has_tried := true;
+        perform soundscape.try_to_empty_account(due.user_id, due.max_recordings);
+        exit when clock_timestamp() >= deadline;
+    end loop;
+    return case when has_tried then (
+        select count(*) from soundscape.account_deletions d
+        where d.retry_at <= clock_timestamp() and d.emptied_at is null) else 0 end;
+end
+$$;
+
 CREATE FUNCTION soundscape.encode_cursor(page soundscape.page) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path TO ''
     RETURN translate(encode(convert_to((to_jsonb(page))::text, 'UTF8'::name), 'base64'::text), '+/=
 '::text, '-_'::text);
+
+CREATE TABLE soundscape.caption_jobs (
+    audio_id uuid NOT NULL,
+    token uuid,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE FUNCTION soundscape.end_caption_job(recording uuid, token uuid, tokens integer) RETURNS soundscape.caption_jobs
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    job soundscape.caption_jobs;
+    today constant date := (now() at time zone 'UTC')::date;
+    difference constant integer := greatest(0, end_caption_job.tokens) - soundscape.token_reserve();
+begin
+    perform from public.audio_captions c where c.audio_id = recording for no key update;
+    select * into job from soundscape.caption_jobs j
+    where j.audio_id = recording and j.token = end_caption_job.token for update;
+    if job.audio_id is null then
+        raise exception 'Another worker has this caption, or nobody wants it any more.'
+            using errcode = 'PT409', hint = 'Drop the work.';
+    end if;
+    update soundscape.caption_days d set tokens = greatest(0, d.tokens + difference) where d.day = today;
+    update soundscape.caption_owners o set tokens = greatest(0, o.tokens + difference)
+    where o.day = today and o.user_id = (select f.user_id from public.audio_files f where f.id = recording);
+    return job;
+end
+$$;
+
+CREATE FUNCTION soundscape.end_delivery(delivery uuid, final_state text, code text, message text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update soundscape.deliveries d
+    set state = final_state, finished_at = now(), token = null, address = null,
+        error_code = left(code, 64), error_message = left(message, 500)
+    where d.id = delivery
+$$;
+
+CREATE FUNCTION soundscape.end_export(export uuid, code text, message text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.exports e
+    set status = 'failed', error_code = code, error_message = message, finished_at = now() where e.id = export;
+    delete from soundscape.export_jobs j where j.export_id = export;
+    delete from soundscape.export_checksums c where c.export_id = export;
+    perform soundscape.delete_unnamed_exports(e.user_id, e.id) from public.exports e where e.id = export;
+end
+$$;
 
 CREATE FUNCTION soundscape.end_fit(token uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -2059,6 +4299,11 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.end_of_quiet(zone text, quiet_from time without time zone, quiet_until time without time zone, moment timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    RETURN (SELECT CASE WHEN (((end_of_quiet.quiet_from < end_of_quiet.quiet_until) AND (here.clock >= end_of_quiet.quiet_from) AND (here.clock < end_of_quiet.quiet_until)) OR ((end_of_quiet.quiet_from > end_of_quiet.quiet_until) AND (here.clock < end_of_quiet.quiet_until))) THEN ((here.day + end_of_quiet.quiet_until) AT TIME ZONE end_of_quiet.zone) WHEN ((end_of_quiet.quiet_from > end_of_quiet.quiet_until) AND (here.clock >= end_of_quiet.quiet_from)) THEN (((here.day + 1) + end_of_quiet.quiet_until) AT TIME ZONE end_of_quiet.zone) ELSE NULL::timestamp with time zone END AS "case" FROM (SELECT ((end_of_quiet.moment AT TIME ZONE end_of_quiet.zone))::date AS day, ((end_of_quiet.moment AT TIME ZONE end_of_quiet.zone))::time without time zone AS clock) here);
+
 CREATE FUNCTION soundscape.enqueue(recording uuid, version text, queue text DEFAULT 'soundscape_uploads'::text, analysis text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -2083,15 +4328,32 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.enqueue_preview(recording uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+-- The caller holds the recording.
+begin
+    if soundscape.wants_preview(recording) then
+        perform soundscape.enqueue(f.id, f.object_version, 'soundscape_previews')
+        from public.audio_files f where f.id = recording;
+    end if;
+end
+$$;
+
 CREATE FUNCTION soundscape.exact_copies(file public.audio_files, result jsonb, among uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(audio_id uuid, evidence jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
     SET search_path TO ''
     AS $$
-    with source as (select result -> 'source' as this)
+    with source as (
+        select s as this, coalesce(s ->> 'pcm_blake3', s ->> 'pcm_sha256') as samples,
+            case when s ? 'pcm_blake3' then 'pcm_blake3' else 'pcm_sha256' end as kind
+        from (select result -> 'source' as s) as given)
     select f.audio_id, jsonb_strip_nulls(jsonb_build_object(
         'sha256', case when f.sha256 = this ->> 'sha256' then f.sha256 end,
-        'pcm_sha256', case when f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
-            then this ->> 'pcm_sha256' end,
+        kind, case
+            when coalesce(f.descriptors #>> '{source,pcm_blake3}', f.descriptors #>> '{source,pcm_sha256}') = samples
+            then samples end,
         'offset_s', 0))
     from source, public.audio_features f
     where f.audio_id <> file.id and (among is null or f.audio_id = any (among))
@@ -2099,11 +4361,31 @@ CREATE FUNCTION soundscape.exact_copies(file public.audio_files, result jsonb, a
       and f.object_version = (select a.object_version from public.audio_files a where a.id = f.audio_id)
       and (
         f.sha256 = this ->> 'sha256'
-        or f.descriptors #>> '{source,pcm_sha256}' = this ->> 'pcm_sha256'
+        or coalesce(f.descriptors #>> '{source,pcm_blake3}', f.descriptors #>> '{source,pcm_sha256}') = samples
            and f.descriptors #> '{source,sample_rate}' = this -> 'sample_rate'
            and f.descriptors #> '{source,channels}' = this -> 'channels')
     -- Recordings that the owner sees come first.
     order by f.user_id = file.user_id desc, f.is_listed desc, f.created_at limit case when among is null then 50 end
+$$;
+
+CREATE FUNCTION soundscape.expire_exports() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    delete from soundscape.export_requests r where r.requested_at < now() - interval '1 day';
+    update public.exports e set status = 'expired', file_path = null
+    where e.status = 'ready' and e.expires_at < now();
+    -- A worker may store an object at the moment when its export is deleted or fails.
+    insert into soundscape.deletions (bucket_id, name)
+    select o.bucket_id, o.name from storage.objects o
+    where o.bucket_id = 'exports' and o.created_at < now() - interval '1 day'
+      and not exists (
+        select from public.exports e
+        where e.id = soundscape.uuid_or_null(left(split_part(o.name, '/', 2), 36))
+          and e.status in ('queued', 'running', 'ready'))
+    on conflict do nothing;
+end
 $$;
 
 CREATE TABLE soundscape.recommendation_weights (
@@ -2145,6 +4427,7 @@ begin
                     select l.audio_id from unnest(caller.leads, caller.strengths) as l (audio_id, strength)
                     join public.audio_embeddings e on e.audio_id = l.audio_id
                     join public.audio_embeddings this on this.audio_id = a.audio_id and this.space = e.space
+                    where this.embedding operator(extensions.<=>) e.embedding <= 1 - soundscape.min_similarity()
                     order by l.strength * (1 - (this.embedding operator(extensions.<=>) e.embedding)) desc, l.audio_id
                     limit 1)
                 when s.source = 'together' then (
@@ -2163,6 +4446,53 @@ begin
                 end as because_of) as c;
 end
 $$;
+
+CREATE FUNCTION soundscape.export_condition(via text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    RETURN CASE via WHEN 'audio_id'::text THEN 'r.audio_id in (select f.id from public.audio_files f where f.user_id = $1)'::text WHEN 'playlist_id'::text THEN 'r.playlist_id in (select p.id from public.playlists p where p.user_id = $1)'::text WHEN 'claim'::text THEN 'r.id in (select soundscape.claims_of($1))'::text ELSE format('r.%I = $1'::text, via) END;
+
+CREATE FUNCTION soundscape.export_gone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.delete_unnamed_exports(old.user_id, old.id);
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.export_my_data() RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller uuid := auth.uid();
+    asked uuid;
+begin
+    if caller is null or soundscape.session_scope() not in ('account', 'all') then
+        raise exception 'Only the user may ask for their data.' using errcode = '42501', hint = 'Sign in.';
+    end if;
+    perform from public.users u where u.id = caller for no key update;
+    select e.id into asked from public.exports e where e.user_id = caller and e.status in ('queued', 'running');
+    if asked is null then
+        insert into public.exports (user_id) values (caller) returning id into asked;
+        insert into soundscape.export_jobs (export_id) values (asked);
+        insert into soundscape.export_requests (user_id) values (caller);
+        perform soundscape.refuse_over_limit(
+            (select count(*) from soundscape.export_requests r
+             where r.user_id = caller and r.requested_at > now() - interval '1 day'),
+            l.max_exports_per_day, 'exports a day')
+        from soundscape.owner_limits l;
+    end if;
+    return asked;
+end
+$$;
+
+CREATE FUNCTION soundscape.export_paths(first_path text, parts integer) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (first_path IS NOT NULL) THEN ARRAY(SELECT CASE n.n WHEN 1 THEN export_paths.first_path ELSE regexp_replace(export_paths.first_path, '\.zip$'::text, (('-'::text || n.n) || '.zip'::text)) END AS regexp_replace FROM generate_series(1, export_paths.parts) n(n) ORDER BY n.n) ELSE NULL::text[] END;
 
 CREATE FUNCTION soundscape.expose(function_name text, to_role text) RETURNS void
     LANGUAGE plpgsql
@@ -2209,6 +4539,13 @@ begin
 end
 $_$;
 
+CREATE FUNCTION soundscape.expose_name(object_name text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    insert into soundscape.exposed_names (digest) values (soundscape.name_digest(object_name)) on conflict do nothing
+$$;
+
 CREATE FUNCTION soundscape.extend_fit_lease(holder uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -2234,6 +4571,87 @@ begin
     perform pgmq.set_vt(job.queue, job.msg_id, lease_s);
     update soundscape.jobs set lease_expires_at = until where id = job.id;
     return until;
+end
+$$;
+
+CREATE FUNCTION soundscape.fail_caption(recording uuid, token uuid, code text, retry_s integer DEFAULT NULL::integer, tokens integer DEFAULT 0, is_counted boolean DEFAULT true) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    job soundscape.caption_jobs := soundscape.end_caption_job(recording, token, tokens);
+begin
+    if retry_s is not null and (job.attempts < 5 or not is_counted) then
+        update soundscape.caption_jobs j
+        set token = null, attempts = j.attempts - (not is_counted)::integer,
+            retry_at = now() + make_interval(
+                secs => case when is_counted then greatest(retry_s, 30 * power(2, job.attempts)) else retry_s end)
+        where j.audio_id = recording;
+        return 'queued';
+    end if;
+    delete from soundscape.caption_jobs j where j.audio_id = recording;
+    update public.audio_captions c set status = 'failed', error_code = left(code, 64), updated_at = now()
+    where c.audio_id = recording and not c.is_by_owner;
+    return 'failed';
+end
+$$;
+
+CREATE FUNCTION soundscape.fail_delivery(delivery uuid, token uuid, outcome text, code text, message text, retry_after_s integer DEFAULT 0) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    held soundscape.deliveries := soundscape.hold_delivery(delivery, token);
+    final_state text;
+begin
+    if outcome = 'gone' then
+        if held.channel = 'push' then
+            delete from public.push_subscriptions s where s.id = held.subscription_id;
+        else
+            insert into soundscape.ended_addresses as e (user_id, address, message, error_code)
+            values (held.user_id, held.address, left(message, 500), left(code, 64))
+            on conflict (user_id) do update
+            set address = excluded.address, message = excluded.message, error_code = excluded.error_code,
+                ended_at = now();
+        end if;
+        final_state := 'dropped';
+    elsif outcome = 'refused' then
+        final_state := 'dead';
+    elsif outcome not in ('later', 'released') then
+        raise exception 'outcome must be later, released, refused or gone, not %', outcome using errcode = '22023';
+    elsif outcome = 'later' and held.expires_at <= now() + make_interval(secs => retry_after_s) then
+        final_state := 'dead';
+    end if;
+    if final_state is not null then
+        perform soundscape.end_delivery(delivery, final_state, code, message);
+        return final_state;
+    end if;
+    update soundscape.deliveries d
+    set state = 'queued', token = null, attempts = 0,
+        failures = d.failures + case when outcome = 'later' then 1 else 0 end,
+        retry_at = case when outcome = 'released' then now() else clock_timestamp() + greatest(
+            make_interval(secs => retry_after_s), soundscape.retry_wait(d.channel, d.failures + 1)) end,
+        error_code = left(code, 64), error_message = left(message, 500)
+    where d.id = delivery;
+    return 'queued';
+end
+$$;
+
+CREATE FUNCTION soundscape.fail_export(export uuid, token uuid, code text, message text, is_final boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    is_hopeless boolean;
+begin
+    perform soundscape.hold_export(export, token);
+    update soundscape.export_jobs j
+    set token = null, leased_until = null, failures = j.failures + 1,
+        retry_at = now() + make_interval(secs => 5 * power(3, j.failures))
+    where j.export_id = export returning j.failures >= 5 into is_hopeless;
+    if is_final or is_hopeless then
+        perform soundscape.end_export(export, code, message);
+    end if;
 end
 $$;
 
@@ -2290,6 +4708,36 @@ CREATE FUNCTION soundscape.failures_before_requeue() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN 3;
+
+CREATE FUNCTION soundscape.fill_from_file(file public.audio_files, capture jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+-- The caller holds the recording.
+declare
+    recorded timestamptz := (capture ->> 'recorded_at')::timestamptz;
+    north double precision := (capture ->> 'latitude')::double precision;
+    east double precision := (capture ->> 'longitude')::double precision;
+begin
+    -- A recorder's clock may be in another zone; what is later than that is no clock.
+    if recorded > now() + interval '1 day' then
+        recorded := null;
+    end if;
+    if (north between -90 and 90 and east between -180 and 180) is not true then
+        north := null;
+        east := null;
+    end if;
+    if soundscape.allows_filling(file)
+        and (file.recorded_at is null and recorded is not null or file.latitude is null and north is not null)
+    then
+        -- A trigger rounds the place to location_precision_m.
+        update public.audio_files f
+        set recorded_at = coalesce(f.recorded_at, recorded), latitude = coalesce(f.latitude, north),
+            longitude = coalesce(f.longitude, east)
+        where f.id = file.id;
+    end if;
+end
+$$;
 
 CREATE FUNCTION soundscape.find_recordings(words soundscape.words DEFAULT NULL::soundscape.words, filter soundscape.audio_filter DEFAULT NULL::soundscape.audio_filter, sort text DEFAULT NULL::text, after_key text DEFAULT NULL::text, after_id uuid DEFAULT NULL::uuid, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone, max_rows integer DEFAULT NULL::integer) RETURNS TABLE(id uuid, key text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
@@ -2409,72 +4857,125 @@ declare
     -- A key with more postings than this does not tell recordings apart.
     max_postings_per_key constant integer := 300;
     seer constant uuid := coalesce(viewer, (select f.user_id from public.audio_files f where f.id = for_recording));
-    moderates constant boolean := not all_owners and soundscape.has_permission(seer, 'recordings.moderate');
     own_hash constant integer := soundscape.owner_hash(seer);
-    -- What may be seen is known before a key is looked up, so that nothing else takes a place in the limit.
-    visible record;
+    own soundscape.fingerprints;
+    numbers record;
+    hidden uuid[] := '{}';
+    sees_hidden boolean := false;
+    index_size bigint;
+    closed constant uuid[] := soundscape.closed_accounts();
 begin
-    select * into visible
-    from soundscape.visible_fingerprints(version, seer, moderates, all_owners, for_recording, max_postings_per_key);
+    if version not between 1 and 511 then
+        return;
+    end if;
+    select * into own from soundscape.fingerprints f
+    where f.audio_id = for_recording and f.version = fingerprint_candidates.version;
+    select * into numbers from soundscape.searched_numbers(version, seer, all_owners);
+    if numbers.last is null then
+        numbers.first := 0;
+        numbers.last := 0;
+    end if;
+    if not all_owners and soundscape.has_permission(seer, 'recordings.moderate') then
+        hidden := soundscape.hidden_fingerprints(version, seer, for_recording, max_postings_per_key);
+        sees_hidden := hidden <> '{}';
+    end if;
+    -- Others read the claims about a recording. A count must not tell them how much is private.
+    index_size := soundscape.index_size(version, null) - case when own.is_listed then own.key_count else 0 end;
+    if for_recording is null then
+        index_size := index_size + case when all_owners
+            then (select coalesce(sum(f.key_count), 0) from soundscape.fingerprints f
+                  where f.version = fingerprint_candidates.version and not f.is_listed)
+            else soundscape.index_size(version, seer)
+                + (select coalesce(sum(f.key_count), 0) from soundscape.fingerprints f
+                   where f.audio_id = any (hidden)) end;
+    end if;
     return query
         with asked as (
-            select a.key, a.key::bigint << 42 as first, (a.key::bigint << 42) + 4398046511103 as last, a.frame,
+            select soundscape.posting_key(version, a.key) as key, a.frame,
                    -- Each key starts at another recording. Otherwise the oldest would take all places of the limit.
-                   (a.key::bigint << 42) + ((a.key::bigint * 2654435761 % (visible.last_number + 1)) << 20) as middle
-            from unnest(keys, frames) as a (key, frame)),
-        -- Listed postings and those of the viewer (or of all owners) come from an index each. All four queries are
-        -- ordered, so that Postgres merges them and reads no more than the limit.
+                   (numbers.first + a.key::bigint * 2654435761
+                       % (numbers.last::bigint - numbers.first + 1))::integer as middle
+            from unnest(keys, frames) as a (key, frame) where a.key between 0 and 4194303),
+        -- Postings are of recordings that the caller sees: listed ones, and those of the caller or of all owners. All
+        -- four queries are ordered, so that Postgres merges them and reads no more than the limit.
         read as (
-            select p.posting, asked.frame
+            select p.number, p.frame as held_frame, asked.frame
             from asked
             cross join lateral (
-                (select u.posting from (
-                     (select i.posting from soundscape.postings i
-                      where i.posting between asked.middle and asked.last
-                          and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
-                      order by i.posting)
+                (select u.number, u.frame from (
+                     (select i.number, i.frame from soundscape.postings i
+                      where i.key = asked.key and i.number >= asked.middle and i.number is distinct from own.number
+                      order by i.number, i.frame)
                      union all
-                     (select i.posting from soundscape.unlisted_postings i
-                      where visible.any_unlisted and (all_owners or i.owner_hash = own_hash)
-                        and (not all_owners or i.posting >= '-9223372036854775808'::bigint)
-                        and i.posting between asked.middle and asked.last
-                            and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
-                      order by i.posting)
-                 ) as u order by u.posting limit max_postings_per_key)
+                     (select i.number, i.frame from soundscape.unlisted_postings i
+                      where (all_owners or i.owner_hash = own_hash)
+                        and (not all_owners or i.key >= '-2147483648'::integer)
+                        and i.key = asked.key and i.number >= asked.middle and i.number is distinct from own.number
+                      order by i.number, i.frame)
+                 ) as u order by u.number, u.frame limit max_postings_per_key)
                 union all
-                (select u.posting from (
-                     (select i.posting from soundscape.postings i
-                      where i.posting >= asked.first and i.posting < asked.middle
-                          and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
-                      order by i.posting)
+                (select u.number, u.frame from (
+                     (select i.number, i.frame from soundscape.postings i
+                      where i.key = asked.key and i.number < asked.middle and i.number is distinct from own.number
+                      order by i.number, i.frame)
                      union all
-                     (select i.posting from soundscape.unlisted_postings i
-                      where visible.any_unlisted and (all_owners or i.owner_hash = own_hash)
-                        and (not all_owners or i.posting >= '-9223372036854775808'::bigint)
-                        and i.posting >= asked.first and i.posting < asked.middle
-                            and (i.posting >> 20 & 4194303)::integer = any (visible.numbers)
-                      order by i.posting)
-                 ) as u order by u.posting limit max_postings_per_key)
+                     (select i.number, i.frame from soundscape.unlisted_postings i
+                      where (all_owners or i.owner_hash = own_hash)
+                        and (not all_owners or i.key >= '-2147483648'::integer)
+                        and i.key = asked.key and i.number < asked.middle and i.number is distinct from own.number
+                      order by i.number, i.frame)
+                 ) as u order by u.number, u.frame limit max_postings_per_key)
                 limit max_postings_per_key) as p
             union all
-            select p.posting, asked.frame
+            select p.number, p.frame, asked.frame
             from soundscape.fingerprints f
-            cross join lateral soundscape.postings_of(f.number, f.keys, f.frames) as p (posting)
-            join asked on asked.key = (p.posting >> 42 & 4194303)::integer
-            where moderates and f.audio_id = any (visible.hidden)),
+            cross join lateral soundscape.postings_of(f.version, f.number, f.keys, f.frames) as p
+            join asked on asked.key = p.key
+            where sees_hidden and f.audio_id = any (hidden)),
         held as (
             -- The number of the recording is in the high half, the offset in steps of two frames in the low half.
-            select (f.posting >> 20 & 4194303) << 32 | ((f.posting & 1048575) - f.frame >> 1) + 1073741824 as place
-            from read f),
+            select r.number::bigint << 32 | (r.held_frame::bigint - r.frame >> 1) + 1073741824 as place
+            from read r),
         counted as materialized (
             select h.place, count(*)::integer as pairs from held h group by h.place having count(*) > 1),
         best as (
             select c.place, c.pairs from counted c order by c.pairs desc, c.place limit least(max_candidates, 256))
         select f.audio_id, (((b.place & 4294967295) - 1073741824) * 2 + 1)::integer,
-               b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0), visible.key_count
-        from best b join soundscape.fingerprints f on f.number = b.place >> 32;
+               b.pairs + coalesce((select n.pairs from counted n where n.place = b.place + 1), 0), index_size
+        from best b join soundscape.fingerprints f on f.number = (b.place >> 32)::integer
+        -- Two owners may share a hash.
+        where (all_owners or f.is_listed or f.user_id = seer or f.audio_id = any (hidden))
+          and f.user_id <> all (closed);
 end
 $$;
+
+CREATE FUNCTION soundscape.finish_round(max_s integer DEFAULT 5) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    deadline timestamptz := clock_timestamp() + make_interval(secs => max_s);
+    counts jsonb := '{"attached": 0, "drafted": 0, "resent": 0, "discarded": 0}';
+    page soundscape.sweep_pages;
+begin
+    if not soundscape.lock_sweep() then
+        return counts;
+    end if;
+    while clock_timestamp() < deadline loop
+        select * into page from soundscape.sweep_pages p
+        where p.round_ended_at is null or p.round_ended_at < now() - interval '12 hours'
+        order by p.kind limit 1;
+        exit when page.kind is null;
+        counts := soundscape.add_counts(counts, soundscape.try_page(page.kind));
+    end loop;
+    return counts;
+end
+$$;
+
+CREATE FUNCTION soundscape.first_open_day(moment timestamp with time zone DEFAULT now()) RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (((moment AT TIME ZONE 'UTC'::text))::date - 1);
 
 CREATE FUNCTION soundscape.fit_embeddings(recordings uuid[], space text) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2501,6 +5002,41 @@ CREATE FUNCTION soundscape.fit_history(after uuid DEFAULT NULL::uuid, max_people
     join public.audio_files f on f.id = c.audio_id and f.status = 'ready'
 $$;
 
+CREATE FUNCTION soundscape.flag(key text, fallback boolean DEFAULT false) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED
+    SET search_path TO ''
+    RETURN COALESCE(soundscape.flag_for(key, auth.uid()), fallback);
+
+CREATE FUNCTION soundscape.flags() RETURNS TABLE(key text, is_on boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 20 PARALLEL RESTRICTED
+    SET search_path TO ''
+    AS $$
+    select f.key, soundscape.flag_for(f.key, auth.uid()) from public.feature_flags f order by f.key
+$$;
+
+CREATE FUNCTION soundscape.flags_for(keys text[], user_ids uuid[]) RETURNS boolean[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED
+    SET search_path TO ''
+    AS $$
+declare
+    max_questions constant integer := 1000;
+begin
+    if coalesce(cardinality(keys), 0) <> coalesce(cardinality(user_ids), 0) or cardinality(keys) > max_questions then
+        raise exception 'There are % keys and % users.', coalesce(cardinality(keys), 0),
+            coalesce(cardinality(user_ids), 0)
+            using errcode = '22023', hint = format('One user for each key, at most %s.', max_questions);
+    end if;
+    return array(
+        select soundscape.flag_for(q.key, q.user_id)
+        from unnest(keys, user_ids) with ordinality as q (key, user_id, place) order by q.place);
+end
+$$;
+
+CREATE FUNCTION soundscape.folder_of(object_name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN regexp_replace(object_name, '[^/]*$'::text, ''::text);
+
 CREATE FUNCTION soundscape.follow_assignment() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -2513,6 +5049,107 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.follow_move(former storage.objects, object storage.objects) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    file public.audio_files;
+begin
+    -- The eTag may change: a copy of what was uploaded in parts has another one. A move has the same bytes always.
+    update public.audio_files
+    set file_path = object.name, object_version = object.version, object_etag = object.metadata ->> 'eTag'
+    where object_id = object.id
+      and (former.name is distinct from object.name or status in ('queued', 'analyzing', 'ready'))
+    returning * into file;
+    if file.id is null then
+        -- Its recording was deleted while it was moved. The deletion follows it.
+        update soundscape.deletions set name = object.name
+        where bucket_id = 'audio-files' and name = former.name and former.name is distinct from object.name;
+        return found;
+    end if;
+    update soundscape.jobs set object_version = object.version
+    where state in ('queued', 'running') and audio_id = file.id;
+    update public.audio_features set object_version = object.version
+    where object_version = former.version and audio_id = file.id;
+    update soundscape.fingerprints set object_version = object.version
+    where object_version = former.version and audio_id = file.id;
+    if former.name is distinct from object.name then
+        delete from soundscape.renames where bucket_id = 'audio-files' and name = former.name;
+        if file.is_listed then
+            perform soundscape.expose_name(former.name);
+        end if;
+        perform soundscape.request_file_rename(file);
+    end if;
+    return true;
+end
+$$;
+
+CREATE FUNCTION soundscape.forget_image() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    delete from soundscape.image_checks c where c.object_id = old.id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.forget_preview(recording uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+-- The caller holds the recording.
+declare
+    former text := (select f.preview_path from public.audio_files f where f.id = recording);
+begin
+    if former is not null then
+        update public.audio_files set preview_path = null, preview_size_bytes = null where id = recording;
+        insert into soundscape.deletions (bucket_id, name) values ('waveforms', former) on conflict do nothing;
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.forget_reporter() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.details := null;
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.forget_stored_object() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    delete from soundscape.stored_objects s where s.object_id = old.id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.given_part(object_name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN "substring"(object_name, '/(r-[0-9a-f]{32})(?:/|$)'::text);
+
+CREATE FUNCTION soundscape.uuid_or_null(candidate text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (candidate ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text) THEN (candidate)::uuid ELSE NULL::uuid END;
+
+CREATE FUNCTION soundscape.owner_of(object_name text, owner_id text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN COALESCE(soundscape.uuid_or_null(owner_id), soundscape.uuid_or_null(split_part(object_name, '/'::text, 1)));
+
+CREATE FUNCTION soundscape.has_limited_size(object storage.objects) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (((object).bucket_id = ANY (ARRAY['audio-files'::text, 'profile-images'::text])) AND ((object).metadata ? 'eTag'::text) AND (soundscape.owner_of((object).name, (object).owner_id) IS NOT NULL));
+
 CREATE FUNCTION soundscape.has_lost_job(recording uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -2520,13 +5157,22 @@ CREATE FUNCTION soundscape.has_lost_job(recording uuid) RETURNS boolean
     select case
         when j.id is null then f.status in ('queued', 'analyzing')
         when j.msg_id is null then false
-        when j.queue = 'soundscape_uploads'
-            then not exists (select from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id)
-        else not exists (select from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id)
+        else soundscape.visible_at(j.queue, j.msg_id) is null
     end
     from public.audio_files f
     left join soundscape.jobs j on j.audio_id = f.id and j.state in ('queued', 'running')
     where f.id = recording
+$$;
+
+CREATE FUNCTION soundscape.hidden_fingerprints(version integer, seer uuid, for_recording uuid, max_hidden integer) RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(array_agg(h.audio_id), '{}') from (
+        select f.audio_id from public.audio_files a join soundscape.fingerprints f on f.audio_id = a.id
+        where a.hidden_at is not null and f.version = hidden_fingerprints.version
+          and f.audio_id is distinct from for_recording and not f.is_listed and f.user_id <> seer
+        order by a.hidden_at desc limit max_hidden) as h
 $$;
 
 CREATE FUNCTION soundscape.hide_recording(recording uuid, reason text) RETURNS void
@@ -2538,6 +5184,35 @@ declare
 begin
     update public.audio_files set hidden_at = coalesce(file.hidden_at, now()), hidden_reason = coalesce(reason, '')
     where id = file.id;
+end
+$$;
+
+CREATE FUNCTION soundscape.hold_delivery(delivery uuid, token uuid) RETURNS soundscape.deliveries
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    held soundscape.deliveries;
+begin
+    select * into held from soundscape.deliveries d
+    where d.id = delivery and d.state = 'running' and d.token = hold_delivery.token for update;
+    if held.id is null then
+        raise exception 'Another worker has this delivery, or it has ended.'
+            using errcode = 'PT409', hint = 'Drop the work.';
+    end if;
+    return held;
+end
+$$;
+
+CREATE FUNCTION soundscape.hold_export(export uuid, token uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform from soundscape.export_jobs j where j.export_id = export and j.token = hold_export.token for update;
+    if not found then
+        raise exception 'Another worker has this export.' using errcode = 'PT409', hint = 'Drop the work.';
+    end if;
 end
 $$;
 
@@ -2587,20 +5262,119 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.index_size(wanted_version integer, wanted_owner uuid) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(sum(c.key_count), 0)::bigint from (
+        select s.key_count from soundscape.index_sizes s
+        where s.version = wanted_version and s.owner is not distinct from wanted_owner
+        union all
+        select i.key_count from soundscape.index_size_changes i
+        where i.version = wanted_version and i.owner is not distinct from wanted_owner) as c
+$$;
+
 CREATE FUNCTION soundscape.index_snapshot() RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$ select pg_current_snapshot()::text $$;
+
+CREATE FUNCTION soundscape.is_copying() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN COALESCE((current_setting('storage.operation'::text, true) ~~ '%copy'::text), false);
 
 CREATE FUNCTION soundscape.is_findable(file public.audio_files) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN ((file).is_listed AND (((file).status = ANY (ARRAY['queued'::text, 'analyzing'::text, 'ready'::text])) OR ((file).analyzed_at IS NOT NULL)));
 
+CREATE TABLE soundscape.renames (
+    id bigint NOT NULL,
+    audio_id uuid NOT NULL,
+    bucket_id text NOT NULL,
+    name text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    taken_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    object_id uuid,
+    new_name text,
+    CONSTRAINT renames_bucket_id_check CHECK ((bucket_id = ANY (ARRAY['audio-files'::text, 'waveforms'::text])))
+);
+
+CREATE FUNCTION soundscape.is_named(wanted soundscape.renames, file public.audio_files) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select case wanted.bucket_id
+        when 'audio-files' then file.file_path = wanted.name and file.object_id is not null
+        else coalesce(soundscape.folder_of(file.preview_path) = wanted.name, false) or exists (
+            select from public.audio_features a
+            where a.audio_id = file.id and soundscape.folder_of(a.waveform_path) = wanted.name) end
+$$;
+
+CREATE FUNCTION soundscape.is_not_estimated() RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+-- It is declared immutable, so that the planner evaluates it, under EXPLAIN too, and no query evaluates it again.
+begin
+    if current_query() ~* '^(\s|/\*.*?\*/)*explain\M' then
+        raise sqlstate 'PT400' using
+            message = 'Planned and estimated counts are not available.',
+            hint = 'Use count=exact (in supabase-js: { count: ''exact'' }).';
+    end if;
+    return true;
+end
+$$;
+
+CREATE FUNCTION soundscape.is_play(listened_s real, duration double precision) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((listened_s > (0)::double precision) AND (listened_s >= LEAST((30)::double precision, COALESCE((duration / (2)::double precision), (30)::double precision))));
+
+CREATE FUNCTION soundscape.is_seen_by(recording public.audio_files, viewer uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN (((recording).user_id = viewer) OR ((recording).is_listed AND ((recording).user_id <> ALL (soundscape.closed_accounts()))));
+
+CREATE FUNCTION soundscape.is_withheld(object_name text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select exists (select from public.audio_files f where f.file_path = object_name and f.hidden_at is not null)
+        or exists (
+            select from soundscape.deletions d
+            where d.bucket_id = 'audio-files' and d.name = object_name and d.is_final)
+$$;
+
 CREATE FUNCTION soundscape.jobs_kept_for() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN '90 days'::interval;
+
+CREATE FUNCTION soundscape.keep_pictures(current_prefix text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    -- The folder ends with a slash. The next character after it is 0.
+    behind text := left(current_prefix, -1) || '0';
+begin
+    -- The files that are shown from now on must stay. If a worker has already started to delete them, they may be
+    -- gone, and the job is tried again.
+    delete from soundscape.deletions
+    where bucket_id = 'waveforms' and name collate "C" >= current_prefix and name collate "C" < behind
+      and taken_at is null;
+    if exists (
+        select from soundscape.deletions
+        where bucket_id = 'waveforms' and name collate "C" >= current_prefix and name collate "C" < behind)
+    then
+        raise exception 'Pictures under % are being deleted.', current_prefix
+            using errcode = '55P03', hint = 'The next attempt stores them again.';
+    end if;
+end
+$$;
 
 CREATE FUNCTION soundscape.label_vector(tags text[], heard jsonb) RETURNS extensions.sparsevec
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -2614,6 +5388,50 @@ CREATE FUNCTION soundscape.label_vector(tags text[], heard jsonb) RETURNS extens
               union all select distinct 'called ' || soundscape.fold(t), 0.5::real from unnest(tags) as t) as words
         group by dimension) as vector
 $$;
+
+CREATE FUNCTION soundscape.leave_names(file public.audio_files, former_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.expose_name(former_name);
+    perform soundscape.request_file_rename(file);
+    -- An analysis that is running may have stored pictures already, in a folder that the row will name later.
+    insert into soundscape.renames (audio_id, bucket_id, name)
+    select distinct file.id, 'waveforms', soundscape.folder_of(o.name)
+    from soundscape.objects_in_folder(file.id::text || '/') o
+    on conflict (bucket_id, name) do nothing;
+end
+$$;
+
+CREATE TABLE public.playlists (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid DEFAULT auth.uid() NOT NULL,
+    title text NOT NULL,
+    description text,
+    is_public boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT playlists_description_check CHECK (soundscape.check_value((char_length(description) <= 5000), 'description_length'::text, 'A description has at most 5000 characters.'::text, 'Shorten it.'::text)),
+    CONSTRAINT playlists_title_check CHECK (soundscape.check_value(((title ~ '\S'::text) AND (char_length(title) <= 200)), 'title_length'::text, 'A title has 1 to 200 characters and is not blank.'::text, 'Write another title.'::text))
+);
+
+CREATE FUNCTION soundscape.library_owner(changed jsonb, via text) RETURNS uuid
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN CASE via WHEN 'user_id'::text THEN ((changed ->> 'user_id'::text))::uuid WHEN 'playlist_id'::text THEN (SELECT p.user_id FROM public.playlists p WHERE (p.id = ((library_owner.changed ->> 'playlist_id'::text))::uuid)) WHEN 'audio_id'::text THEN (SELECT f.user_id FROM public.audio_files f WHERE (f.id = ((library_owner.changed ->> 'audio_id'::text))::uuid)) ELSE NULL::uuid END;
+
+CREATE TABLE public.licenses (
+    id text NOT NULL,
+    name text NOT NULL,
+    url text,
+    CONSTRAINT licenses_id_check CHECK ((char_length(id) <= 100))
+);
+
+CREATE FUNCTION soundscape.license_or_null(words text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (SELECT l.id FROM public.licenses l WHERE ((l.id = CASE lower(btrim(license_or_null.words)) WHEN 'cc0'::text THEN 'CC0-1.0'::text ELSE l.id END) AND ((lower(l.id) = regexp_replace(lower(btrim(license_or_null.words)), '[\s_]+'::text, '-'::text, 'g'::text)) OR (lower(btrim(license_or_null.words)) = 'cc0'::text) OR (rtrim(regexp_replace(lower(btrim(license_or_null.words)), '^https?://'::text, ''::text), '/'::text) = rtrim(regexp_replace(l.url, '^https?://'::text, ''::text), '/'::text)))) LIMIT 1);
 
 CREATE FUNCTION soundscape.likeness(recording uuid, others uuid[]) RETURNS TABLE(audio_id uuid, rhythm double precision, tonality double precision, tags double precision)
     LANGUAGE plpgsql STABLE ROWS 100
@@ -2652,6 +5470,50 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.list_deliveries(states text[] DEFAULT NULL::text[], owner uuid DEFAULT NULL::uuid, channel text DEFAULT NULL::text, code text DEFAULT NULL::text, before uuid DEFAULT NULL::uuid, max_deliveries integer DEFAULT 50) RETURNS TABLE(id uuid, channel text, state text, user_id uuid, kinds text[], attempts integer, failures integer, created_at timestamp with time zone, retry_at timestamp with time zone, finished_at timestamp with time zone, error_code text, error_message text)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 50
+    SET search_path TO ''
+    AS $$
+    select d.id, d.channel, d.state, d.user_id,
+        array(select distinct o.kind from soundscape.outbox o where o.bundle_id = d.bundle_id order by o.kind),
+        d.attempts, d.failures, d.created_at, d.retry_at, d.finished_at, d.error_code, d.error_message
+    from soundscape.deliveries d
+    where (states is null or d.state = any (states)) and (owner is null or d.user_id = owner)
+      and (list_deliveries.channel is null or d.channel = list_deliveries.channel)
+      and (code is null or d.error_code = code)
+      and (before is null or (d.created_at, d.id) < (
+        select b.created_at, b.id from soundscape.deliveries b where b.id = before))
+    order by d.created_at desc, d.id desc limit least(max_deliveries, 1000)
+$$;
+
+CREATE FUNCTION soundscape.list_export(export uuid, token uuid) RETURNS TABLE(kind text, bucket_id text, name text, version text, size_bytes bigint, etag text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    account uuid;
+begin
+    perform soundscape.hold_export(export, token);
+    select e.user_id into account from public.exports e where e.id = export;
+    return query
+        select 'table', 'public', t.table_name, null, null::bigint, null from (
+            select 'account' as table_name union all select e.table_name from soundscape.exported_tables e) as t
+        order by t.table_name;
+    return query
+        select 'file', o.bucket_id, o.name, o.version, (o.metadata ->> 'size')::bigint, o.metadata ->> 'eTag'
+        from (
+            select f.file_path as name, 'audio-files' as bucket_id from public.audio_files f where f.user_id = account
+            union
+            -- What was uploaded and is described by no row yet.
+            select o.name, o.bucket_id from storage.objects o
+            where o.bucket_id in ('audio-files', 'profile-images') and o.name like account || '/%') as theirs
+        join storage.objects o on o.bucket_id = theirs.bucket_id and o.name = theirs.name and o.metadata ? 'eTag'
+        where theirs.bucket_id = 'profile-images' or soundscape.owner_of(o.name, o.owner_id) = account
+        order by o.bucket_id, o.name;
+end
+$$;
+
 CREATE FUNCTION soundscape.list_jobs(states text[] DEFAULT NULL::text[], recording uuid DEFAULT NULL::uuid, owner uuid DEFAULT NULL::uuid, code text DEFAULT NULL::text, before bigint DEFAULT NULL::bigint, max_jobs integer DEFAULT 50) RETURNS SETOF jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -2682,6 +5544,11 @@ CREATE FUNCTION soundscape.listen_weight(listened_s real, completed boolean, dur
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN completed THEN (1)::double precision WHEN (listened_s = (0)::double precision) THEN (0)::double precision WHEN ((listened_s < (30)::double precision) AND (listened_s < ((0.2)::double precision * COALESCE(duration_s, (180)::double precision)))) THEN ('-1'::integer)::double precision ELSE LEAST((1)::double precision, GREATEST((listened_s / GREATEST(COALESCE(duration_s, (180)::double precision), (1)::double precision)), (listened_s / (240)::double precision))) END;
 
+CREATE FUNCTION soundscape.listener_hash(listener text, recording uuid, salt bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN extensions.hmac(convert_to(((listener || '/'::text) || recording), 'UTF8'::name), salt, 'sha256'::text);
+
 CREATE FUNCTION soundscape.listener_vector(model bigint, chosen uuid[], weights real[]) RETURNS extensions.vector
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -2693,6 +5560,11 @@ CREATE FUNCTION soundscape.listener_vector(model bigint, chosen uuid[], weights 
     join soundscape.recommendation_models m on m.id = model
     join soundscape.item_factors i on i.model_id = model and i.audio_id = c.audio_id
 $$;
+
+CREATE FUNCTION soundscape.listening_events_kept_for() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN '2 years'::interval;
 
 CREATE FUNCTION soundscape.lock_held_job(job_id bigint, token text) RETURNS soundscape.jobs
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2739,11 +5611,17 @@ end
 $$;
 
 CREATE FUNCTION soundscape.lock_object_name(object_name text) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-    -- Row and object may arrive in two transactions at once that do not see each other. The second one waits here.
-    select pg_advisory_xact_lock(hashtextextended('audio-files/' || object_name, 0))
+declare
+    wanted bigint := hashtextextended('audio-files/' || object_name, 0);
+begin
+    -- Row and object may arrive in two transactions at once that do not see each other. The second one waits here
+    -- until the first one has ended. Then it inserts its own row, and its next statement sees what the first one did.
+    insert into soundscape.name_locks (key) values (wanted) on conflict (key) do nothing;
+    delete from soundscape.name_locks where key = wanted;
+end
 $$;
 
 CREATE FUNCTION soundscape.lock_own_playlist(playlist uuid) RETURNS void
@@ -2768,8 +5646,20 @@ begin
     perform from public.audio_files where id = recording and user_id = (select auth.uid()) for update;
     if not found then
         raise exception 'You have no recording with the id %.', recording
-            using errcode = '42501', hint = 'Only the owner can cancel or retry the analysis.';
+            using errcode = '42501', hint = 'Only its owner may do this. Sign in as the owner.';
     end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.lock_owner() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if coalesce(auth.role(), 'service_role') <> 'service_role' then
+        perform from public.users u where u.id = (select auth.uid()) for no key update;
+    end if;
+    return null;
 end
 $$;
 
@@ -2781,9 +5671,20 @@ begin
     -- An upload that describes itself holds this lock while it waits for the unique name. So it is taken before the row
     -- exists.
     perform soundscape.lock_object_name(new.file_path);
+    perform soundscape.require_free_name(new.file_path, new.user_id);
     return new;
 end
 $$;
+
+CREATE FUNCTION soundscape.lock_stats() RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    RETURN pg_try_advisory_xact_lock(hashtextextended('soundscape.stats'::text, (0)::bigint));
+
+CREATE FUNCTION soundscape.lock_sweep() RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO ''
+    RETURN pg_try_advisory_xact_lock(hashtextextended('soundscape.reconcile'::text, (0)::bigint));
 
 CREATE FUNCTION soundscape.log_impressions(recordings uuid[], reasons text[], scores double precision[], propensities double precision[], seed bigint, model_id bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2803,15 +5704,30 @@ exception when foreign_key_violation then
 end
 $$;
 
+CREATE FUNCTION soundscape.longest_play_s() RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 14400;
+
+CREATE FUNCTION soundscape.make_salts(days date[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    insert into soundscape.listener_salts (day, salt)
+    select distinct d, extensions.gen_random_bytes(32) from unnest(days) as d
+    where not exists (select from soundscape.listener_salts s where s.day = d) order by d
+    on conflict do nothing
+$$;
+
 CREATE FUNCTION soundscape.make_user() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin
-    -- A sign-up must never fail because of a name. A long name is cut, a blank one is left out. Profiles are public, so
-    -- only display_name is taken and not the full name that providers send.
+    -- A sign-up must never fail because of a name. A long name is cut, a name that others may not be shown is left out.
+    -- Profiles are public, so only display_name is taken and not the full name that providers send.
     insert into public.users (id, display_name)
-    values (new.id, nullif(left(btrim(new.raw_user_meta_data ->> 'display_name'), 80), ''))
+    values (new.id, soundscape.clean_display_name(new.raw_user_meta_data ->> 'display_name'))
     on conflict (id) do nothing;
     insert into public.user_preferences (user_id) values (new.id) on conflict (user_id) do nothing;
     return new;
@@ -2828,6 +5744,11 @@ CREATE FUNCTION soundscape.max_excused_failures() RETURNS integer
     SET search_path TO ''
     RETURN 50;
 
+CREATE FUNCTION soundscape.max_plays_a_day() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 10;
+
 CREATE FUNCTION soundscape.max_ready_per_owner() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -2837,6 +5758,11 @@ CREATE FUNCTION soundscape.max_repairs_per_sweep() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN 500;
+
+CREATE FUNCTION soundscape.max_rows_per_broadcast() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 100;
 
 CREATE FUNCTION soundscape.measure_candidates(candidates uuid[], caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], partnership double precision[], leaving_out uuid[], max_choices integer) RETURNS TABLE(audio_id uuid, sound double precision, skipped double precision, taste double precision, together double precision, popularity double precision, labelled double precision)
     LANGUAGE plpgsql STABLE ROWS 500
@@ -2873,7 +5799,8 @@ begin
             union all
             select e.audio_id, false,
                    max(h.strength * (1 - (e.embedding operator(extensions.<=>) h.embedding)))
-                       filter (where not h.is_skip),
+                       filter (where not h.is_skip
+                           and e.embedding operator(extensions.<=>) h.embedding <= 1 - soundscape.min_similarity()),
                    max(1 - (e.embedding operator(extensions.<=>) h.embedding)) filter (where h.is_skip),
                    null, null, null, null
             from public.audio_embeddings e join heard h on h.space = e.space
@@ -2888,6 +5815,42 @@ begin
                max(m.together), max(m.popularity), max(m.labelled)
         from measures m group by m.id having bool_or(m.is_candidate);
 end
+$$;
+
+CREATE FUNCTION soundscape.media_type_allowed(media_type text, allowed text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (EXISTS (SELECT FROM unnest(media_type_allowed.allowed) pattern(pattern), LATERAL (SELECT lower(btrim(split_part(media_type_allowed.media_type, ';'::text, 1))) AS essence) m WHERE ((m.essence ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*$'::text) AND ((m.essence = pattern.pattern) OR (pattern.pattern = (split_part(m.essence, '/'::text, 1) || '/*'::text))))));
+
+CREATE FUNCTION soundscape.min_heard_confidence() RETURNS real
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (0.35)::real;
+
+CREATE FUNCTION soundscape.min_listeners_for_details() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 3;
+
+CREATE FUNCTION soundscape.min_position_gap(near double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((0.000000001)::double precision * GREATEST((1)::double precision, abs(near)));
+
+CREATE FUNCTION soundscape.min_similarity() RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 0.15;
+
+CREATE FUNCTION soundscape.missed_fingerprints(recordings uuid[]) RETURNS TABLE(audio_id uuid, missed uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO ''
+    AS $$
+    select f.audio_id, o.audio_id
+    from soundscape.fingerprints f
+    join soundscape.fingerprints o
+      on o.compared_within && f.compared_within and o.version = f.version and o.audio_id <> f.audio_id
+         and not pg_visible_in_snapshot(o.written_in, f.compared_in)
+         and (o.compared_in is null or not pg_visible_in_snapshot(f.written_in, o.compared_in))
+    where f.audio_id = any (recordings) and f.compared_in is not null
 $$;
 
 CREATE FUNCTION soundscape.model_items(model bigint, recordings uuid[]) RETURNS jsonb
@@ -2939,37 +5902,65 @@ CREATE FUNCTION soundscape.move_playlist_item(item uuid, to_position integer) RE
     AS $$
 declare
     list uuid := (select playlist_id from public.playlist_items where id = item);
-    from_position integer;
-    wanted integer;
+    own double precision;
+    before double precision;
+    behind double precision;
 begin
     perform soundscape.lock_own_playlist(list);
-    from_position := (select i.position from public.playlist_items i where i.id = item);
-    wanted := least(greatest(to_position, 1), (select max(i.position) from public.playlist_items i
-        where i.playlist_id = list));
+    own := (select i.position from public.playlist_items i where i.id = item);
+    -- The neighbours at the new place, of which there is one at either end.
+    if to_position > 1 then
+        before := (select i.position from public.playlist_items i where i.playlist_id = list and i.position <> own
+            order by i.position offset to_position - 2 limit 1);
+        if before is null then
+            before := (select max(i.position) from public.playlist_items i
+                where i.playlist_id = list and i.position <> own);
+        end if;
+    end if;
+    behind := (select min(i.position) from public.playlist_items i
+        where i.playlist_id = list and i.position <> own and (before is null or i.position > before));
+    if own > coalesce(before, '-infinity') and own < coalesce(behind, 'infinity') then
+        return;
+    end if;
+    if behind - before < soundscape.min_position_gap(before) then
+        perform soundscape.spread_positions(list, before);
+        perform soundscape.move_playlist_item(item, to_position);
+        return;
+    end if;
     update public.playlist_items i
-    set position = case when i.id = item then wanted
-                        when wanted < from_position then i.position + 1
-                        else i.position - 1 end
-    where i.playlist_id = list
-      and i.position between least(from_position, wanted) and greatest(from_position, wanted)
-      and wanted <> from_position;
+    set position = case
+        when before is null then ceil(behind) - 1
+        when behind is null then floor(before) + 1
+        else before + (behind - before) / 2 end
+    where i.id = item;
 end
 $$;
 
-CREATE FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter DEFAULT NULL::soundscape.audio_filter, leaving_out uuid[] DEFAULT '{}'::uuid[]) RETURNS TABLE(audio_id uuid, cosine double precision)
+CREATE FUNCTION soundscape.name_digest(object_name text) RETURNS bytea
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN sha256(convert_to(object_name, 'UTF8'::name));
+
+CREATE FUNCTION soundscape.name_reserved_for() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN '1 day'::interval;
+
+CREATE FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter DEFAULT NULL::soundscape.audio_filter, leaving_out uuid[] DEFAULT '{}'::uuid[], min_cosine double precision DEFAULT NULL::double precision) RETURNS TABLE(audio_id uuid, cosine double precision)
     LANGUAGE plpgsql STABLE ROWS 100
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
 declare
     owner constant uuid := auth.uid();
+    max_distance constant double precision := 1 - coalesce(min_cosine, soundscape.min_similarity());
     listed uuid[];
     distances double precision[];
     others uuid[];
 begin
     if not (filter is null) then
-        return query select n.audio_id, n.cosine from soundscape.nearest_filtered(space, place, max_rows, filter,
-            leaving_out) n;
+        return query select n.audio_id, n.cosine from soundscape.nearest_filtered(
+            space, place, max_rows, filter, leaving_out, min_cosine) n;
         return;
     end if;
 
@@ -3007,6 +5998,7 @@ begin
     if others = '{}' then
         return query
             select l.audio_id, 1 - l.distance from unnest(listed, distances) as l (audio_id, distance)
+            where l.distance <= max_distance
             order by l.distance, l.audio_id;
         return;
     end if;
@@ -3017,11 +6009,12 @@ begin
         select b.audio_id, 1 - b.distance from (
             select x.audio_id, x.distance from exactly x where x.audio_id <> all (leaving_out)
             union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance)) as b
+        where b.distance <= max_distance
         order by b.distance, b.audio_id limit max_rows;
 end
 $$;
 
-CREATE FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) RETURNS TABLE(audio_id uuid, cosine double precision)
+CREATE FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) RETURNS TABLE(audio_id uuid, cosine double precision)
     LANGUAGE plpgsql STABLE ROWS 100
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -3033,6 +6026,7 @@ declare
     selective constant integer := 20000;
     owner constant uuid := auth.uid();
     everything constant boolean := not row_security_active('public.audio_embeddings');
+    max_distance constant double precision := 1 - coalesce(min_cosine, soundscape.min_similarity());
     passing uuid[];
     hidden uuid[];
     listed uuid[];
@@ -3053,7 +6047,7 @@ begin
                 from public.audio_embeddings e where e.audio_id = any (passing || hidden)
                     and e.space = nearest_filtered.space)
             select e.audio_id, 1 - e.distance from exactly e
-            where e.audio_id <> all (leaving_out)
+            where e.audio_id <> all (leaving_out) and e.distance <= max_distance
             order by e.distance, e.audio_id limit max_rows;
         return;
     end if;
@@ -3093,9 +6087,25 @@ begin
         both_kinds as (
             select u.audio_id, u.distance from unlisted u where u.audio_id <> all (leaving_out)
             union all select l.audio_id, l.distance from unnest(listed, distances) as l (audio_id, distance))
-        select b.audio_id, 1 - b.distance from both_kinds b order by b.distance, b.audio_id limit max_rows;
+        select b.audio_id, 1 - b.distance from both_kinds b where b.distance <= max_distance
+        order by b.distance, b.audio_id limit max_rows;
 end
 $$;
+
+CREATE FUNCTION soundscape.nearly_full_share() RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 0.9;
+
+CREATE FUNCTION soundscape.new_folder_name(folder text, request bigint, attempt integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (regexp_replace(folder, '(-r[0-9]+-[0-9]+)?/$'::text, ''::text) || format('-r%s-%s/'::text, request, attempt));
+
+CREATE FUNCTION soundscape.new_object_name(object_name text) RETURNS text
+    LANGUAGE sql
+    SET search_path TO ''
+    RETURN (SELECT CASE WHEN (octet_length(r.renamed) <= 1024) THEN r.renamed ELSE ((split_part(new_object_name.object_name, '/'::text, 1) || '/r-'::text) || made.token) END AS "case" FROM (SELECT replace((gen_random_uuid())::text, '-'::text, ''::text) AS token) made, LATERAL (SELECT ((((regexp_replace(soundscape.folder_of(new_object_name.object_name), '/r-[0-9a-f]{32}/$'::text, '/'::text) || 'r-'::text) || made.token) || '/'::text) || regexp_replace(new_object_name.object_name, '^.*/'::text, ''::text)) AS renamed) r);
 
 CREATE FUNCTION soundscape.newest_with_labels(labels text[], max_per_label integer, leaving_out uuid[]) RETURNS TABLE(audio_id uuid)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
@@ -3121,13 +6131,17 @@ CREATE FUNCTION soundscape.next_fingerprint_number() RETURNS integer
     SET search_path TO ''
     AS $$
 declare
+    max_tries constant integer := 1000;
     candidate integer;
 begin
-    loop
+    for _ in 1 .. max_tries loop
         candidate := nextval('soundscape.fingerprint_numbers');
-        exit when not exists (select from soundscape.fingerprints f where f.number = candidate);
+        if not exists (select from soundscape.fingerprints f where f.number = candidate) then
+            return candidate;
+        end if;
     end loop;
-    return candidate;
+    raise exception 'No number is free for another fingerprint: the next % are taken.', max_tries
+        using errcode = '53400', hint = 'The next attempt looks further. Delete recordings if all attempts fail.';
 end
 $$;
 
@@ -3136,11 +6150,137 @@ CREATE FUNCTION soundscape.next_message_s() RETURNS double precision
     SET search_path TO ''
     AS $$
     -- greatest() ignores null and would return 0.
-    select case when min(m.vt) is not null
-        then greatest(0, extract(epoch from min(m.vt) - clock_timestamp())) end::double precision
-    from (select min(u.vt) as vt from pgmq.q_soundscape_uploads u
-          union all select min(b.vt) from pgmq.q_soundscape_backfill b) m
+    select case when m.vt is not null
+        then greatest(0, extract(epoch from m.vt - clock_timestamp())) end::double precision
+    from soundscape.next_visible_at(soundscape.analysis_queues()) as m (vt)
     where (select s.paused_at is null from soundscape.queue_settings s)
+$$;
+
+CREATE FUNCTION soundscape.next_page(wanted_kind text, max_keys integer) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+-- The caller holds the lock of the sweep. If it fails, its transaction takes the page back.
+declare
+    page soundscape.sweep_pages;
+    keys text[];
+    has_ended boolean;
+begin
+    select * into page from soundscape.sweep_pages p where p.kind = wanted_kind;
+    keys := coalesce(soundscape.read_page(wanted_kind, page.after, max_keys), '{}');
+    has_ended := cardinality(keys) < max_keys;
+    update soundscape.sweep_pages p
+    set after = case when not has_ended then keys[cardinality(keys)] end,
+        rounds = p.rounds + has_ended::integer,
+        round_begun_at = case when page.after is null then clock_timestamp() else p.round_begun_at end,
+        round_ended_at = case when has_ended then clock_timestamp() else p.round_ended_at end
+    where p.kind = wanted_kind;
+    return keys;
+end
+$$;
+
+CREATE FUNCTION soundscape.next_visible_at(queues text[]) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    queue text;
+    earliest timestamptz;
+    at timestamptz;
+begin
+    foreach queue in array queues loop
+        execute format('select min(m.vt) from pgmq.%I m', 'q_' || queue) into at;
+        earliest := least(earliest, at);  -- least() ignores null
+    end loop;
+    return earliest;
+end
+$$;
+
+CREATE FUNCTION soundscape.note_first_ready() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    insert into soundscape.first_ready (audio_id, ready_at) values (new.id, clock_timestamp()) on conflict do nothing;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.note_license() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller constant uuid := (select u.id from public.users u where u.id = (select auth.uid()));
+begin
+    -- Without this, one PATCH of all recordings, repeated, would add a row for each of them each time.
+    update public.license_history h set license = new.license, attribution = new.attribution,
+        changed_at = clock_timestamp()
+    where h.id = (
+            select l.id from public.license_history l where l.audio_id = new.id order by l.changed_at desc limit 1)
+        and h.changed_by is not distinct from caller and h.changed_at > clock_timestamp() - interval '1 hour';
+    if found then
+        return null;
+    end if;
+    insert into public.license_history (audio_id, license, attribution, changed_by)
+    values (new.id, new.license, new.attribution, caller);
+    if coalesce(auth.role(), 'service_role') <> 'service_role' then
+        perform soundscape.refuse_over_limit(
+            (select count(*) from public.license_history h where h.audio_id = new.id),
+            l.max_license_changes, 'licence changes of a recording')
+        from soundscape.owner_limits l;
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.note_unchecked_images(names text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    insert into soundscape.image_checks as c (object_id, version)
+    select o.id, o.version from storage.objects o
+    where o.bucket_id = 'profile-images' and o.name = any (names) and o.metadata ? 'eTag'
+    on conflict (object_id) do update
+    set version = excluded.version, noted_at = now(), token = null, attempts = 0, retry_at = now(),
+        checked_at = null, error_code = null
+    where c.version is distinct from excluded.version
+$$;
+
+CREATE FUNCTION soundscape.note_undescribed_object() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    insert into soundscape.undescribed_objects (name)
+    select new.name where not exists (select from public.audio_files f where f.file_path = new.name)
+    on conflict (name) do update set written_at = excluded.written_at;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notification_channels() RETURNS TABLE(channel text, is_on boolean, reason text, public_key text)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 3
+    SET search_path TO ''
+    AS $$
+    select 'in_app', true, null, null where (select auth.uid()) is not null
+    union all
+    select c.channel, why.reason is null, why.reason, c.public_key
+    from soundscape.channels c cross join lateral (select case
+        when c.reported_at is null or c.reported_at < now() - interval '1 hour' then 'no_worker'
+        when not c.is_on then 'not_configured'
+        when c.channel = 'email' then soundscape.mail_problem((select auth.uid())) end as reason) as why
+    where (select auth.uid()) is not null
+$$;
+
+CREATE FUNCTION soundscape.notification_settings() RETURNS TABLE(kind text, channel text, enabled boolean, description text)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 50
+    SET search_path TO ''
+    AS $$
+    select k.kind, c.channel, soundscape.is_notified((select auth.uid()), k.kind, c.channel), k.description
+    from soundscape.notification_kinds k cross join unnest(k.channels) as c (channel)
+    where (select auth.uid()) is not null
+    order by k.kind, c.channel
 $$;
 
 CREATE FUNCTION soundscape.notifications_kept_for() RETURNS interval
@@ -3148,12 +6288,196 @@ CREATE FUNCTION soundscape.notifications_kept_for() RETURNS interval
     SET search_path TO ''
     RETURN '90 days'::interval;
 
-CREATE FUNCTION soundscape.notify(recipient uuid, kind text, audio_id uuid, error_code text, trace_id text) RETURNS void
+CREATE FUNCTION soundscape.notify(recipient uuid, kind text, audio_id uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-    insert into public.notifications (user_id, kind, audio_id, error_code, trace_id)
-    values (recipient, notify.kind, notify.audio_id, notify.error_code, notify.trace_id)
+    select soundscape.notify(recipient, kind, audio_id, null, replace(gen_random_uuid()::text, '-', ''))
+$$;
+
+CREATE FUNCTION soundscape.notify(recipient uuid, kind text, audio_id uuid, error_code text, trace_id text, error_message text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    registered soundscape.notification_kinds;
+begin
+    select * into registered from soundscape.notification_kinds k where k.kind = notify.kind;
+    if registered.kind is null then
+        raise exception 'The kind % is not in soundscape.notification_kinds.', kind using errcode = '23503';
+    end if;
+    -- Nobody reads what a closed account is told. Its rows are locked while they are deleted, and the caller may hold
+    -- what the deletion waits for.
+    if not exists (select from public.users u where u.id = recipient)
+        or exists (select from soundscape.account_deletions d where d.user_id = recipient)
+        or exists (
+            select from public.notifications n
+            where n.user_id = recipient and n.kind = notify.kind and n.audio_id is not distinct from notify.audio_id
+              and n.created_at > now() - registered.at_most_every)
+        or exists (
+            select from soundscape.outbox o
+            where o.user_id = recipient and o.kind = notify.kind and o.audio_id is not distinct from notify.audio_id
+              and o.created_at > now() - registered.at_most_every)
+    then
+        return;
+    end if;
+    if soundscape.is_notified(recipient, kind, 'in_app') then
+        insert into public.notifications (user_id, kind, audio_id, error_code, trace_id, error_message)
+        values (recipient, notify.kind, notify.audio_id, notify.error_code, notify.trace_id, notify.error_message);
+    end if;
+    insert into soundscape.outbox (user_id, channel, kind, audio_id, error_code)
+    select recipient, c.channel, notify.kind, notify.audio_id, notify.error_code
+    from unnest(array['email', 'push']) as c (channel)
+    where soundscape.is_notified(recipient, notify.kind, c.channel) and (
+        c.channel = 'email' or exists (select from public.push_subscriptions s where s.user_id = recipient));
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_export() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(
+        new.user_id, 'export_' || new.status, null, new.error_code, replace(gen_random_uuid()::text, '-', ''),
+        new.error_message);
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_items() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(f.user_id, 'recording_collected', f.id)
+    from (select distinct i.audio_id, p.user_id from added i
+          join public.playlists p on p.id = i.playlist_id and p.is_public) as collected
+    join public.audio_files f on f.id = collected.audio_id and f.user_id <> collected.user_id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_likes() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(f.user_id, 'recording_liked', f.id)
+    from (select distinct l.audio_id, l.user_id from added l) as liked
+    join public.audio_files f on f.id = liked.audio_id and f.user_id <> liked.user_id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_listed_match() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(mine.user_id, 'recording_matched', mine.id)
+    from public.audio_matches m
+    join public.audio_files mine
+        on mine.id in (m.audio_id, m.matched_audio_id) and mine.id <> new.id and mine.user_id <> new.user_id
+    where new.id in (m.audio_id, m.matched_audio_id) and m.dismissed_at is null;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_matches() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(mine.user_id, 'recording_matched', mine.id)
+    from added m
+    cross join lateral (values (m.audio_id, m.matched_audio_id), (m.matched_audio_id, m.audio_id)) as side (mine, other)
+    join public.audio_files mine on mine.id = side.mine
+    join public.audio_files other on other.id = side.other and other.is_listed and other.user_id <> mine.user_id
+    where m.dismissed_at is null;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_moderation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(
+        new.user_id, case when new.hidden_at is null then 'recording_restored' else 'recording_hidden' end, new.id);
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_published_playlist() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(f.user_id, 'recording_collected', f.id)
+    from (select distinct i.audio_id from public.playlist_items i where i.playlist_id = new.id) as collected
+    join public.audio_files f on f.id = collected.audio_id and f.user_id <> new.user_id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_quota() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(o.user_id, 'quota_nearly_full', null)
+    from (select distinct a.user_id from added a) as o, soundscape.owner_limits l
+    where (select sum(s.size_bytes) from soundscape.stored_objects s where s.user_id = o.user_id)
+        >= l.max_stored_bytes * soundscape.nearly_full_share();
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.notify_of_report() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.notify(new.reporter_id, 'report_resolved', new.audio_id);
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.object_page(bucket text, after text, max_keys integer) RETURNS text[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select array_agg(page.name order by page.name) from (
+        select o.name from storage.objects o where o.bucket_id = bucket and o.name > coalesce(after, '')
+        order by o.name limit max_keys) as page
+$$;
+
+CREATE FUNCTION soundscape.objects_in_folder(folder text) RETURNS SETOF storage.objects
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 20
+    SET search_path TO ''
+    AS $$
+    -- The folder ends with a slash. The next character after it is 0.
+    select o.* from storage.objects o
+    where o.bucket_id = 'waveforms' and o.name collate "C" >= folder and o.name collate "C" < left(folder, -1) || '0'
+$$;
+
+CREATE FUNCTION soundscape.oldest_worker() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN '20261130184150'::text;
+
+CREATE FUNCTION soundscape.on_auth_user_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.close_account(old.id);
+    -- A small account is deleted in the same transaction, a large one in the background.
+    perform soundscape.try_to_empty_account(old.id, 50);
+    return null;
+end
 $$;
 
 CREATE FUNCTION soundscape.on_bytes_changed() RETURNS trigger
@@ -3162,6 +6486,16 @@ CREATE FUNCTION soundscape.on_bytes_changed() RETURNS trigger
     AS $$
 begin
     delete from soundscape.fingerprints where audio_id = new.id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.on_caption_words() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.audio_files f set search = '' where f.id = new.audio_id;
     return null;
 end
 $$;
@@ -3183,23 +6517,71 @@ CREATE FUNCTION soundscape.on_fingerprint_changed() RETURNS trigger
     SET search_path TO ''
     AS $$
 begin
-    if tg_op <> 'INSERT' and old.is_listed then
-        delete from soundscape.postings p
-        using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
-        where p.posting = gone.posting;
-    elsif tg_op <> 'INSERT' then
-        delete from soundscape.unlisted_postings p
-        using soundscape.postings_of(old.number, old.keys, old.frames) as gone (posting)
-        where p.owner_hash = soundscape.owner_hash(old.user_id) and p.posting = gone.posting;
+    if tg_op <> 'INSERT' then
+        if old.is_listed then
+            delete from soundscape.postings p
+            using soundscape.postings_of(old.version, old.number, old.keys, old.frames) as gone
+            where (p.key, p.number, p.frame) = (gone.key, gone.number, gone.frame);
+        else
+            delete from soundscape.unlisted_postings p
+            using soundscape.postings_of(old.version, old.number, old.keys, old.frames) as gone
+            where p.owner_hash = soundscape.owner_hash(old.user_id)
+              and (p.key, p.number, p.frame) = (gone.key, gone.number, gone.frame);
+        end if;
+        insert into soundscape.index_size_changes (version, owner, key_count)
+        values (old.version, case when not old.is_listed then old.user_id end, -old.key_count);
     end if;
-    if tg_op <> 'DELETE' and new.is_listed then
-        insert into soundscape.postings (posting)
-        select * from soundscape.postings_of(new.number, new.keys, new.frames);
-    elsif tg_op <> 'DELETE' then
-        insert into soundscape.unlisted_postings (owner_hash, posting)
-        select soundscape.owner_hash(new.user_id), p.posting
-        from soundscape.postings_of(new.number, new.keys, new.frames) as p (posting);
+    if tg_op <> 'DELETE' then
+        if new.is_listed then
+            insert into soundscape.postings (key, number, frame)
+            select p.key, p.number, p.frame
+            from soundscape.postings_of(new.version, new.number, new.keys, new.frames) as p;
+        else
+            insert into soundscape.unlisted_postings (owner_hash, key, number, frame)
+            select soundscape.owner_hash(new.user_id), p.key, p.number, p.frame
+            from soundscape.postings_of(new.version, new.number, new.keys, new.frames) as p;
+        end if;
+        insert into soundscape.index_size_changes (version, owner, key_count)
+        values (new.version, case when not new.is_listed then new.user_id end, new.key_count);
     end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.on_image_written() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    is_first boolean := not exists (
+        select from soundscape.image_checks c where c.checked_at is null and c.retry_at <= now());
+begin
+    -- As soundscape.cancel_deletion does for audio-files: new bytes are not deleted for what lay here before.
+    perform soundscape.lock_object_name(new.name);
+    delete from soundscape.deletions d
+    where d.bucket_id = new.bucket_id and d.name = new.name and not d.is_final
+      and (d.taken_at is null or d.taken_at < clock_timestamp() - soundscape.deletion_grace());
+    if exists (select from soundscape.deletions d where d.bucket_id = new.bucket_id and d.name = new.name) then
+        raise exception 'The object % is being deleted.', new.name
+            using errcode = '42501', hint = 'Try again in a moment, or choose another name.';
+    end if;
+    insert into soundscape.image_checks as c (object_id, version) values (new.id, new.version)
+    on conflict (object_id) do update
+    set version = excluded.version, noted_at = now(), token = null, attempts = 0, retry_at = now(),
+        checked_at = null, error_code = null;
+    if is_first then
+        perform soundscape.ring_doorbell();
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.on_listed_recording_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.expose_name(old.file_path);
     return null;
 end
 $$;
@@ -3240,6 +6622,8 @@ begin
     set status = 'awaiting_upload', object_id = null, object_version = null, object_etag = null,
         analysis_version = null, analyzed_at = null, error_code = null, error_message = null
     where id = recording;
+    insert into soundscape.file_removals (audio_id) values (recording)
+    on conflict (audio_id) do update set removed_at = excluded.removed_at;
     return null;
 end
 $$;
@@ -3275,24 +6659,13 @@ begin
             using errcode = '42501', hint = 'Choose another name.';
     end if;
 
-    if tg_op = 'UPDATE' and old.metadata ->> 'eTag' = new.metadata ->> 'eTag' then
-        -- The object was moved, or has the same bytes as before: there is nothing new to analyse. If the recording had
-        -- failed, the same bytes mean that somebody wants to try again.
-        update public.audio_files set file_path = new.name, object_version = new.version
-        where object_id = new.id
-          and (old.name is distinct from new.name or status in ('queued', 'analyzing', 'ready'));
-        if found then
-            update soundscape.jobs set object_version = new.version
-            where state in ('queued', 'running')
-              and audio_id = (select id from public.audio_files where object_id = new.id);
-            update public.audio_features set object_version = new.version
-            where object_version = old.version
-              and audio_id = (select id from public.audio_files where object_id = new.id);
-            update soundscape.fingerprints set object_version = new.version
-            where object_version = old.version
-              and audio_id = (select id from public.audio_files where object_id = new.id);
-            return null;
-        end if;
+    -- The object was moved, or has the same bytes as before: there is nothing new to analyse. If the recording had
+    -- failed, the same bytes mean that somebody wants to try again.
+    if tg_op = 'UPDATE'
+       and (old.name is distinct from new.name or old.metadata ->> 'eTag' = new.metadata ->> 'eTag')
+       and soundscape.follow_move(old, new)
+    then
+        return null;
     end if;
 
     if file.id is not null then
@@ -3313,13 +6686,49 @@ begin
     -- Bytes that a moderator hid must not come back under a new row. Their deletion cannot be cancelled.
     insert into soundscape.deletions (bucket_id, name, is_final)
     select o.bucket_id, o.name, old.hidden_at is not null from storage.objects o
-    where (o.id = old.object_id and o.bucket_id = 'audio-files')
-       or (o.bucket_id = 'waveforms' and o.name like old.id::text || '/%')
+    where o.id = old.object_id and o.bucket_id = 'audio-files'
+    union all
+    -- The character after the slash is 0.
+    select o.bucket_id, o.name, old.hidden_at is not null from storage.objects o
+    where o.bucket_id = 'waveforms' and o.name collate "C" >= old.id || '/' and o.name collate "C" < old.id || '0'
     on conflict (bucket_id, name) do update set is_final = deletions.is_final or excluded.is_final;
     if found then
         perform soundscape.ring_doorbell();
     end if;
-    delete from soundscape.former_dismissals d where old.id in (d.audio_id, d.matched_audio_id);
+    delete from soundscape.former_dismissals d where d.audio_id = old.id;
+    delete from soundscape.former_dismissals d where d.matched_audio_id = old.id;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.on_recording_ready() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if not exists (
+        select from public.audio_captions c
+        where c.audio_id = new.id and c.object_version is not distinct from new.object_version
+          and (c.status in ('ready', 'failed') or c.status = 'queued' and new.is_listed = old.is_listed))
+    then
+        perform soundscape.queue_caption(new.id);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION soundscape.on_recording_unlisted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    is_first boolean := not exists (select from soundscape.renames r where r.taken_at is null);
+begin
+    perform soundscape.leave_names(new, old.file_path);
+    -- A hidden one does not wait behind what owners do with theirs.
+    if is_first or new.hidden_at is distinct from old.hidden_at then
+        perform soundscape.ring_doorbell();
+    end if;
     return null;
 end
 $$;
@@ -3377,6 +6786,8 @@ CREATE FUNCTION soundscape.on_words_changed() RETURNS trigger
 declare
     former text[] := '{}';
     present text[] := '{}';
+    unknown text[];
+    max_words integer;
 begin
     if tg_op <> 'INSERT' and soundscape.is_findable(old) then
         former := soundscape.correctable_words(old.search);
@@ -3387,21 +6798,89 @@ begin
     if former = present then
         return null;
     end if;
-    -- The order prevents a deadlock between two transactions that insert the same words.
-    insert into soundscape.vocabulary (word)
-    select p.word from unnest(present) as p (word)
-    where not exists (select from soundscape.vocabulary v where v.word = p.word)
-    order by p.word on conflict do nothing;
-    insert into soundscape.former_words (word) select f.word from unnest(former) as f (word)
-        where f.word <> all (present);
+    unknown := array(
+        select p.word from unnest(present) as p (word)
+        where not exists (select from soundscape.vocabulary v where v.word = p.word));
+    if unknown <> '{}' then
+        max_words := (select l.max_words from soundscape.owner_limits l);
+        -- The order prevents a deadlock between two transactions that insert the same words.
+        insert into soundscape.vocabulary (word, added_by)
+        select u.word, new.user_id from unnest(unknown) as u (word)
+        order by u.word
+        limit greatest(0, max_words - (
+            select count(*) from (
+                select from soundscape.vocabulary v where v.added_by = new.user_id limit max_words) as held))
+        on conflict do nothing;
+    end if;
+    -- Only words that the sweep can delete, and each once: changing a title for ever must not make rows for ever.
+    insert into soundscape.former_words (word)
+    select f.word from unnest(former) as f (word)
+    where f.word <> all (present) and exists (select from soundscape.vocabulary v where v.word = f.word)
+    order by f.word on conflict do nothing;
     return null;
 end
 $$;
+
+CREATE FUNCTION soundscape.open_key_session(key_hash text) RETURNS TABLE(problem text, key_id uuid, user_id uuid, email text, scope text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+#variable_conflict use_column
+declare
+    given bytea := case when $1 ~ '^[0-9a-f]{64}$' then decode($1, 'hex') end;
+    this_hour timestamptz := date_trunc('hour', now());
+    used integer;
+begin
+    update soundscape.api_key_secrets s
+    set hour = this_hour, uses = case when s.hour = this_hour then s.uses + 1 else 1 end
+    where s.hash = given returning s.key_id, s.uses into key_id, used;
+    select k.user_id, k.scope, u.email,
+           case when k.revoked_at is not null or k.expires_at <= now() then 'unknown'
+                when used > l.max_key_uses_per_hour then 'too_many'
+                -- By the address Auth finds the user. It must be this one, and a link must not confirm it.
+                when u.email is null or u.email = '' or u.email_confirmed_at is null or u.is_sso_user or u.is_anonymous
+                     or u.deleted_at is not null then 'no_address'
+                when u.banned_until > now() then 'banned'
+                when soundscape.pre_request() is distinct from 'soundscape.check_request' then 'not_enforced' end
+    into user_id, scope, email, problem
+    from public.api_keys k join auth.users u on u.id = k.user_id cross join soundscape.owner_limits l
+    where k.id = key_id;
+    if user_id is null then
+        problem := 'unknown';
+    elsif problem is null then
+        update public.api_keys k set last_used_at = now() where k.id = key_id;
+    end if;
+    return next;
+end
+$_$;
 
 CREATE FUNCTION soundscape.open_single_letters(wanted tsquery) RETURNS tsquery
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN (regexp_replace((wanted)::text, format('''(%s)'''::text, soundscape.unspaced_letter()), '''\1'':*'::text, 'g'::text))::tsquery;
+
+CREATE FUNCTION soundscape.operator_overview() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.require_permission('roles.assign');
+    return soundscape.queue_stats() || jsonb_build_object(
+        'recordings', (
+            select coalesce(jsonb_object_agg(s.status, s.recordings), '{}') from (
+                select f.status, count(*) as recordings from public.audio_files f group by f.status) s),
+        'storage', (
+            select coalesce(
+                jsonb_object_agg(s.bucket_id, jsonb_build_object('objects', s.objects, 'bytes', s.bytes)), '{}')
+            from (
+                select o.bucket_id, count(*) as objects, coalesce(sum((o.metadata ->> 'size')::bigint), 0) as bytes
+                from storage.objects o group by o.bucket_id) s),
+        'dead_letters', (
+            select coalesce(jsonb_agg(to_jsonb(d) order by d.finished_at desc), '[]') from (
+                select j.id as job_id, j.audio_id, j.error_code, j.error_message, j.attempt as attempts, j.finished_at
+                from soundscape.jobs j where j.state = 'dead' order by j.finished_at desc limit 50) d));
+end
+$$;
 
 CREATE FUNCTION soundscape.owner_hash(user_id uuid) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -3412,16 +6891,6 @@ CREATE FUNCTION soundscape.owner_message(final_state text, code text, message te
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN CASE final_state WHEN 'refused'::text THEN "left"(message, 2000) WHEN 'dead'::text THEN 'The analysis did not come to an end, though it was tried several times. Try again later (retry_analysis), or upload the recording in another format.'::text WHEN 'cancelled'::text THEN 'The analysis was cancelled. Ask for it again with retry_analysis.'::text ELSE NULL::text END;
-
-CREATE FUNCTION soundscape.uuid_or_null(candidate text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN CASE WHEN (candidate ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text) THEN (candidate)::uuid ELSE NULL::uuid END;
-
-CREATE FUNCTION soundscape.owner_of(object_name text, owner_id text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN COALESCE(soundscape.uuid_or_null(owner_id), soundscape.uuid_or_null(split_part(object_name, '/'::text, 1)));
 
 CREATE FUNCTION soundscape.parse_query(query text) RETURNS soundscape.words
     LANGUAGE plpgsql STABLE
@@ -3526,6 +6995,11 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.peaks_of(result jsonb) RETURNS smallint[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (jsonb_typeof((result #> '{waveform,peaks}'::text[])) = 'array'::text) THEN ARRAY(SELECT (jsonb_array_elements_text((result #> '{waveform,peaks}'::text[])))::smallint AS jsonb_array_elements_text) ELSE NULL::smallint[] END;
+
 CREATE FUNCTION soundscape.pending_comparisons(max_fingerprints integer DEFAULT 20) RETURNS TABLE(audio_id uuid, others uuid[])
     LANGUAGE plpgsql SECURITY DEFINER ROWS 10
     SET search_path TO ''
@@ -3539,19 +7013,10 @@ begin
         order by f.created_at limit least(max_fingerprints, 100) for update skip locked);
     -- Fingerprints that are written from now on see these.
     return query
-        select f.audio_id, array_agg(o.audio_id)
-        from soundscape.fingerprints f
-        join soundscape.fingerprints o
-          -- Transactions are compared by their snapshots. The time only limits how many are compared.
-          on o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-             and not pg_visible_in_snapshot(o.written_in, f.compared_in)
-        where f.audio_id = any (waiting)
-        group by f.audio_id;
+        select m.audio_id, array_agg(m.missed) from soundscape.missed_fingerprints(waiting) m group by m.audio_id;
     update soundscape.fingerprints f set compared_in = null
-    where f.audio_id = any (waiting) and not exists (
-        select from soundscape.fingerprints o
-        where o.created_at > f.created_at - interval '1 day' and o.version = f.version and o.audio_id <> f.audio_id
-          and not pg_visible_in_snapshot(o.written_in, f.compared_in));
+    where f.audio_id = any (waiting)
+      and f.audio_id not in (select m.audio_id from soundscape.missed_fingerprints(waiting) m);
 end
 $$;
 
@@ -3588,6 +7053,50 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.pending_renames(max_renames integer DEFAULT 10) RETURNS TABLE(rename_id bigint, attempt integer, audio_id uuid, bucket_id text, name text, new_name text, objects text[])
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 10
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    wanted soundscape.renames;
+    file public.audio_files;
+begin
+    for wanted in select * from soundscape.renames_in_turn(max_renames) loop
+        select * into file from public.audio_files f where f.id = wanted.audio_id;
+        if file.is_listed or not soundscape.is_named(wanted, file) then
+            delete from soundscape.renames r
+            where r.id = wanted.id and (file.is_listed or wanted.bucket_id = 'audio-files' or not exists (
+                -- It may have begun since.
+                select from soundscape.jobs j where j.audio_id = file.id and j.state = 'running'));
+            continue;
+        end if;
+        rename_id := wanted.id;
+        attempt := wanted.attempts + 1;
+        audio_id := wanted.audio_id;
+        bucket_id := wanted.bucket_id;
+        name := wanted.name;
+        if bucket_id = 'audio-files' then
+            new_name := soundscape.new_object_name(name);
+            objects := array[name];
+        else
+            new_name := soundscape.new_folder_name(name, rename_id, attempt);
+            objects := array(select o.name from soundscape.objects_in_folder(wanted.name) o order by o.name);
+        end if;
+        update soundscape.renames r
+        set taken_at = clock_timestamp(), attempts = attempt, new_name = pending_renames.new_name,
+            object_id = case when wanted.bucket_id = 'audio-files' then file.object_id end
+        where r.id = wanted.id;
+        return next;
+    end loop;
+end
+$$;
+
+CREATE FUNCTION soundscape.pick(changed jsonb, columns text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT jsonb_object_agg(jsonb_each.key, jsonb_each.value) AS jsonb_object_agg FROM jsonb_each(pick.changed) jsonb_each(key, value) WHERE (jsonb_each.key = ANY (pick.columns)));
+
 CREATE FUNCTION soundscape.place_in_model() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -3607,15 +7116,29 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.postings_of(number integer, keys integer[], frames integer[]) RETURNS SETOF bigint
+CREATE FUNCTION soundscape.play_source(context text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN (context = ANY (ARRAY['search'::text, 'similar'::text, 'recommended'::text, 'radio'::text, 'playlist'::text, 'embed'::text])) THEN context ELSE 'elsewhere'::text END;
+
+CREATE FUNCTION soundscape.posting_key(version integer, key integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((version << 22) | key);
+
+CREATE FUNCTION soundscape.postings_of(version integer, number integer, keys integer[], frames integer[]) RETURNS TABLE(key integer, number integer, frame integer)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     AS $$
-    select distinct (key::bigint << 42) | (number::bigint << 20) | frame
+    select distinct soundscape.posting_key(version, k.key), postings_of.number, k.frame
     from unnest(keys, frames) as k (key, frame)
-    -- Keys after 6.75 hours are verified but not looked up.
-    where key between 0 and 4194303 and frame between 0 and 1048575
+    where k.key between 0 and 4194303 and k.frame >= 0
 $$;
+
+CREATE FUNCTION soundscape.pre_request() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN (SELECT split_part(setting.setting, '='::text, 2) AS split_part FROM (pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) setting(setting)) WHERE ((s.setrole = (SELECT r.oid FROM pg_roles r WHERE (r.rolname = 'authenticator'::name))) AND (setting.setting ~~ 'pgrst.db\_pre\_request=%'::text) AND (s.setdatabase = ANY (ARRAY[(0)::oid, (SELECT d.oid FROM pg_database d WHERE (d.datname = current_database()))]))) ORDER BY s.setdatabase DESC LIMIT 1);
 
 CREATE FUNCTION soundscape.predict_factors(model bigint, space text, embedding extensions.halfvec) RETURNS TABLE(place extensions.vector, key extensions.vector)
     LANGUAGE sql STABLE ROWS 1
@@ -3629,6 +7152,35 @@ CREATE FUNCTION soundscape.predict_factors(model bigint, space text, embedding e
                order by m.factor)::extensions.vector
     from soundscape.factor_maps m where m.model_id = model and m.space = predict_factors.space
     having count(*) = 32
+$$;
+
+CREATE FUNCTION soundscape.project_stats(days integer DEFAULT 30) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select jsonb_build_object(
+        'users', (select count(*) from public.users),
+        'recordings', (
+            select coalesce(jsonb_object_agg(s.status, s.recordings), '{}') from (
+                select f.status, count(*) as recordings from public.audio_files f group by f.status) s),
+        'listed', (select count(*) from public.audio_files f where f.is_listed),
+        'duration_s', (
+            select coalesce(sum(f.duration), 0) from public.audio_files f where f.status = 'ready'),
+        'storage', (
+            select coalesce(
+                jsonb_object_agg(s.bucket_id, jsonb_build_object('objects', s.objects, 'bytes', s.bytes)), '{}')
+            from (
+                select o.bucket_id, count(*) as objects, coalesce(sum((o.metadata ->> 'size')::bigint), 0) as bytes
+                from storage.objects o group by o.bucket_id) s),
+        'likes', (select count(*) from public.likes),
+        'plays', (select coalesce(sum(d.plays), 0) from soundscape.project_days d),
+        'downloads', (select coalesce(sum(d.downloads), 0) from soundscape.project_days d),
+        'days', (
+            select coalesce(jsonb_agg(to_jsonb(d) order by d.day), '[]') from soundscape.project_days d
+            where d.day > (now() at time zone 'UTC')::date - project_stats.days),
+        'pending', (select count(*) from soundscape.stat_events),
+        'pending_s', (
+            select coalesce(round(extract(epoch from now() - min(e.created_at)), 1), 0) from soundscape.stat_events e))
 $$;
 
 CREATE FUNCTION soundscape.publish_lock_key() RETURNS bigint
@@ -3661,6 +7213,84 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.queue_caption(recording uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    problem text := soundscape.caption_problem(recording);
+    file public.audio_files;
+begin
+    select * into file from public.audio_files f where f.id = recording;
+    insert into public.audio_captions as c (audio_id, object_version)
+    values (recording, file.object_version)
+    on conflict (audio_id) do update
+    set object_version = excluded.object_version, updated_at = now(), model = null, version = null,
+        caption = null, keywords = '{}', status = 'queued', error_code = null
+    where not c.is_by_owner;
+    if not found then
+        return;
+    end if;
+    if problem is null and not exists (
+        select from soundscape.caption_workers w where w.seen_at > now() - interval '10 minutes')
+    then
+        problem := 'no_key';
+    end if;
+    update public.audio_captions c
+    set status = case when problem is null then 'queued' else 'skipped' end, error_code = problem
+    where c.audio_id = recording;
+    -- What lacks only a key is done when there is one.
+    if problem is null or problem = 'no_key' then
+        insert into soundscape.caption_jobs as j (audio_id) values (recording)
+        on conflict (audio_id) do update set token = null, attempts = 0, retry_at = now();
+    else
+        delete from soundscape.caption_jobs j where j.audio_id = recording;
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.queue_digests() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    -- Whatever began before the week ended has been committed by then.
+    margin constant interval := '10 minutes';
+    queued integer;
+begin
+    with due as (
+        select u.id, week.begins, week.ends
+        from public.users u left join public.user_preferences p on p.user_id = u.id
+        cross join lateral soundscape.digest_time(coalesce(p.time_zone, 'UTC'), now()) as monday
+        cross join lateral soundscape.digest_week(u.id, now()) as week
+        where now() >= monday + margin and now() < monday + interval '1 day'
+          -- All users only if the operator has made it the default.
+          and (exists (select from soundscape.notification_kinds k
+                       where k.kind = 'weekly_digest' and 'email' = any (k.defaults))
+               or u.id in (select n.user_id from public.notification_preferences n
+                           where n.kind = 'weekly_digest' and n.channel = 'email' and n.enabled))
+          and soundscape.is_notified(u.id, 'weekly_digest', 'email')
+          and not exists (select from soundscape.account_deletions a where a.user_id = u.id)
+          and not exists (select from soundscape.digests d where d.user_id = u.id and d.queued_at >= monday)
+        limit 5000
+    ), noted as (
+        insert into soundscape.digests as d (user_id, queued_at, begins, ends)
+        select due.id, now(), due.begins, due.ends from due order by due.id
+        on conflict (user_id) do update
+        set queued_at = excluded.queued_at, begins = excluded.begins, ends = excluded.ends
+        -- Another call may have done so at the same moment.
+        where d.queued_at < excluded.queued_at - interval '2 days'
+        returning d.user_id, d.begins, d.ends
+    )
+    insert into soundscape.outbox (user_id, channel, kind)
+    select n.user_id, 'email', 'weekly_digest'
+    from noted n cross join lateral soundscape.digest_between(n.user_id, n.begins, n.ends) as counts
+    where (counts ->> 'ready')::bigint + (counts ->> 'likes')::bigint + (counts ->> 'collected')::bigint > 0;
+    get diagnostics queued = row_count;
+    return queued;
+end
+$$;
+
 CREATE FUNCTION soundscape.queue_stats() RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -3671,7 +7301,7 @@ CREATE FUNCTION soundscape.queue_stats() RETURNS jsonb
                 'running', coalesce(s.running, 0), 'standing', coalesce(s.standing, 0),
                 'retrying', coalesce(s.retrying, 0), 'waiting', coalesce(s.waiting, 0),
                 'owners', coalesce(s.owners, 0), 'oldest_s', s.oldest_s))
-            from unnest(array['soundscape_uploads', 'soundscape_backfill']) as q (name)
+            from unnest(soundscape.queue_names()) as q (name)
             left join (
                 select j.queue,
                     count(*) filter (where j.state = 'running') as running,
@@ -3696,6 +7326,11 @@ CREATE FUNCTION soundscape.queue_stats() RETURNS jsonb
             select coalesce(jsonb_object_agg(e.code, e.jobs), '{}') from (
                 select coalesce(j.error_code, 'unknown') as code, count(*) as jobs
                 from soundscape.jobs j where j.state = 'dead' group by 1) e),
+        'statistics', (
+            select jsonb_build_object(
+                'pending', count(*),
+                'oldest_s', round(extract(epoch from now() - min(e.created_at)), 1))
+            from soundscape.stat_events e),
         'settings', (select to_jsonb(s) - 'only_row' from soundscape.queue_settings s))
 $$;
 
@@ -3728,6 +7363,80 @@ begin
         from unnest(ranked) with ordinality as r (audio_id, rank)
         join (select place, row_number() over (order by place) as rank
               from generate_series(1, max_rows) as place where place <> all (exploring)) as p on p.rank = r.rank;
+end
+$$;
+
+CREATE FUNCTION soundscape.read_export(export uuid, token uuid, wanted_table text, after jsonb DEFAULT NULL::jsonb, max_rows integer DEFAULT 500) RETURNS SETOF jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    account uuid;
+    via text;
+    key_columns text;
+    last_key text;
+begin
+    perform soundscape.hold_export(export, token);
+    select e.user_id into account from public.exports e where e.id = export;
+    if wanted_table = 'account' then
+        return query select jsonb_build_object(
+            'id', u.id, 'email', u.email, 'phone', u.phone, 'created_at', u.created_at,
+            'last_sign_in_at', u.last_sign_in_at, 'user_metadata', u.raw_user_meta_data)
+        from auth.users u where u.id = account and after is null;
+        return;
+    end if;
+    select t.via into strict via from soundscape.exported_tables t where t.table_name = wanted_table;
+    select string_agg(format('r.%I', a.attname), ', ' order by k.place),
+           string_agg(
+               format('($2 ->> %L)::%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)),
+               ', ' order by k.place)
+    into key_columns, last_key
+    from pg_catalog.pg_index i cross join unnest(i.indkey) with ordinality as k (number, place)
+    join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+    where i.indrelid = format('public.%I', wanted_table)::regclass and i.indisprimary;
+    return query execute format(
+        'select to_jsonb(r) - ''search'' from public.%I r where %s and %s order by %s limit $3',
+        wanted_table, soundscape.export_condition(via),
+        case when after is null then 'true' else format('(%s) > (%s)', key_columns, last_key) end, key_columns)
+    using account, after, max_rows;
+end
+$_$;
+
+CREATE FUNCTION soundscape.read_page(wanted_kind text, after text, max_keys integer) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    case wanted_kind
+        when 'recordings' then return soundscape.object_page('audio-files', after, max_keys);
+        when 'pictures' then return soundscape.object_page('waveforms', after, max_keys);
+        when 'profiles' then return soundscape.object_page('profile-images', after, max_keys);
+        when 'jobs' then
+            return array(
+                select j.audio_id from soundscape.jobs j
+                where j.state in ('queued', 'running')
+                  and j.audio_id > coalesce(after, '00000000-0000-0000-0000-000000000000')::uuid
+                order by j.audio_id limit max_keys);
+        when 'unfinished' then
+            return array(
+                select f.id from public.audio_files f
+                where f.status in ('queued', 'analyzing')
+                  and f.id > coalesce(after, '00000000-0000-0000-0000-000000000000')::uuid
+                order by f.id limit max_keys);
+        when 'accounts' then
+            return array(
+                select u.id from public.users u
+                where u.id > coalesce(after, '00000000-0000-0000-0000-000000000000')::uuid
+                order by u.id limit max_keys);
+        when 'ended_jobs' then
+            return array(
+                select to_char(extract(epoch from j.finished_at), 'FM999999999990.000000') || '/' || j.id
+                from soundscape.jobs j
+                where j.finished_at < now() - soundscape.jobs_kept_for()
+                  and (after is null or (j.finished_at, j.id) > (
+                    to_timestamp(split_part(after, '/', 1)::numeric), split_part(after, '/', 2)::bigint))
+                order by j.finished_at, j.id limit max_keys);
+    end case;
 end
 $$;
 
@@ -3808,7 +7517,10 @@ begin
             for update skip locked loop
             continue when not soundscape.wants_analysis(file, version);
             select * into live from soundscape.jobs j
-            where j.audio_id = file.id and j.state in ('queued', 'running') for update;
+            where j.audio_id = file.id and j.state in ('queued', 'running')
+              -- A preview is superseded, and asked for again by the end of the analysis.
+              and j.queue <> 'soundscape_previews'
+            for update;
             if live.state = 'queued' then
                 -- Whoever takes it will do as well by this version as by none.
                 update soundscape.jobs set analysis_version = version where id = live.id;
@@ -3922,21 +7634,61 @@ CREATE FUNCTION soundscape.reconcile() RETURNS jsonb
     SET search_path TO ''
     AS $$
 declare
-    counts jsonb;
+    counts jsonb := '{"attached": 0, "drafted": 0, "resent": 0, "discarded": 0}';
+    page record;
 begin
-    -- Two sweeps at once would only wait for each other's names.
-    if not pg_try_advisory_xact_lock(hashtextextended('soundscape.reconcile', 0)) then
-        return jsonb_build_object('attached', 0, 'drafted', 0, 'resent', 0, 'discarded', 0);
+    if not soundscape.lock_sweep() then
+        return counts;
     end if;
-    counts := jsonb_build_object('attached', soundscape.attach_found_objects());
-    counts := counts || jsonb_build_object('drafted', soundscape.draft_undescribed_objects());
-    counts := counts || jsonb_build_object('resent', soundscape.requeue_lost_jobs());
+    counts := soundscape.add_counts(counts, jsonb_build_object('drafted', soundscape.draft_undescribed_objects(
+        soundscape.take_undescribed_objects(soundscape.max_repairs_per_sweep()))));
+    for page in select p.kind from soundscape.sweep_pages p order by p.kind loop
+        counts := soundscape.add_counts(counts, soundscape.try_page(page.kind));
+    end loop;
     perform soundscape.admit_waiting();
     perform soundscape.delete_unused_words(soundscape.max_repairs_per_sweep());
-    perform soundscape.delete_old_rows();
-    return counts || jsonb_build_object('discarded', soundscape.discard_unused_objects());
+    perform soundscape.delete_old_notifications();
+    perform soundscape.sum_index_sizes(20 * soundscape.max_repairs_per_sweep());
+    return counts;
 end
 $$;
+
+CREATE FUNCTION soundscape.record_download(recording uuid, listener text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    today constant date := (now() at time zone 'UTC')::date;
+begin
+    if not exists (
+        select from public.audio_files f where f.id = recording and f.user_id::text is distinct from listener)
+    then
+        return false;
+    end if;
+    perform soundscape.make_salts(array[today]);
+    insert into soundscape.day_listeners as l (audio_id, day, listener, has_downloaded)
+    select recording, today, soundscape.listener_hash(record_download.listener, recording, s.salt), true
+    from soundscape.listener_salts s where s.day = today
+    on conflict on constraint day_listeners_pkey do update set has_downloaded = true where not l.has_downloaded;
+    if not found then
+        return false;
+    end if;
+    insert into soundscape.stat_events (audio_id, day, downloads) values (recording, today, 1);
+    return true;
+end
+$$;
+
+CREATE FUNCTION soundscape.record_key_session(key uuid, session uuid, expires_at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+begin
+    delete from soundscape.api_key_sessions s where s.expires_at < now() - interval '1 day';
+    insert into soundscape.api_key_sessions (session_id, key_id, expires_at)
+    select $2, k.id, $3 from public.api_keys k where k.id = $1;
+    return found and exists (select from public.api_keys k where k.id = $1 and k.revoked_at is null);
+end
+$_$;
 
 CREATE FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) RETURNS TABLE(audio_id uuid, score real)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3951,6 +7703,20 @@ CREATE FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) RETUR
     order by score desc, audio_id limit max_rows
 $$;
 
+CREATE FUNCTION soundscape.recount_stored_objects() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    delete from soundscape.stored_objects s
+    where not exists (
+        select from storage.objects o where o.id = s.object_id and soundscape.has_limited_size(o));
+    insert into soundscape.stored_objects as s (object_id, user_id, size_bytes)
+    select o.id, soundscape.owner_of(o.name, o.owner_id), coalesce((o.metadata ->> 'size')::bigint, 0)
+    from storage.objects o where soundscape.has_limited_size(o)
+    on conflict (object_id) do update set user_id = excluded.user_id, size_bytes = excluded.size_bytes
+    where (s.user_id, s.size_bytes) is distinct from (excluded.user_id, excluded.size_bytes);
+$$;
+
 CREATE FUNCTION soundscape.refuse_over_limit(held bigint, max_rows integer, what text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3961,6 +7727,96 @@ begin
             using errcode = 'PT429', hint = 'Delete some, or try again later.';
     end if;
 end
+$$;
+
+CREATE FUNCTION soundscape.register_worker(worker text, version text, migration text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    is_applied boolean := true;
+begin
+    delete from soundscape.workers w where w.seen_at < now() - interval '1 day';
+    insert into soundscape.workers as w (name, version, migration)
+    values (register_worker.worker, register_worker.version, register_worker.migration)
+    on conflict on constraint workers_pkey do update
+    set version = excluded.version, migration = excluded.migration, seen_at = excluded.seen_at;
+    if register_worker.migration < soundscape.oldest_worker() then
+        return 'worker_too_old';
+    end if;
+    -- Without this table the migrations were applied by hand, and nothing says which.
+    if to_regclass('supabase_migrations.schema_migrations') is not null then
+        select exists (
+            select from supabase_migrations.schema_migrations m where m.version = register_worker.migration)
+        into is_applied;
+    end if;
+    return case when is_applied then 'ok' else 'schema_too_old' end;
+end
+$$;
+
+CREATE FUNCTION soundscape.rename_grace() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN '00:02:00'::interval;
+
+CREATE FUNCTION soundscape.rename_results(recording uuid, former_folder text, folder text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.audio_files set preview_path = folder || substr(preview_path, length(former_folder) + 1)
+    where id = recording and soundscape.folder_of(preview_path) = former_folder;
+    if found then
+        return true;
+    end if;
+    -- The folder's name holds nothing that JSON writes in another way.
+    update public.audio_features
+    set waveform_path = folder || substr(waveform_path, length(former_folder) + 1),
+        pictures = replace(pictures::text, former_folder, folder)::jsonb,
+        descriptors = replace(descriptors::text, former_folder, folder)::jsonb
+    where audio_id = recording and soundscape.folder_of(waveform_path) = former_folder;
+    return found;
+end
+$$;
+
+CREATE FUNCTION soundscape.renames_in_turn(max_renames integer) RETURNS SETOF soundscape.renames
+    LANGUAGE sql SECURITY DEFINER ROWS 10
+    SET search_path TO ''
+    AS $$
+    with due as (
+        select r.id, r.attempts, f.hidden_at is null as may_wait,
+            row_number() over (partition by f.user_id, f.hidden_at is null order by r.attempts, r.id) as turn
+        from soundscape.renames r join public.audio_files f on f.id = r.audio_id
+        where (r.taken_at is null
+               or r.taken_at < clock_timestamp() - soundscape.rename_grace() * power(2, least(r.attempts, 10) - 1))
+          -- An analysis that is running may name this folder when it ends.
+          and case when r.bucket_id = 'waveforms' and exists (
+                  select from soundscape.jobs j where j.audio_id = f.id and j.state = 'running')
+              then f.is_listed or soundscape.is_named(r, f) else true end)
+    select r.* from due
+    join soundscape.renames r on r.id = due.id
+    join public.audio_files f on f.id = r.audio_id
+    order by due.may_wait, due.turn, due.attempts, r.id limit least(max_renames, 100)
+    -- Nobody lists it again meanwhile. A transaction that changes it now is not waited for: it may wait for us. What is
+    -- locked gives its place to the next one.
+    for update of r skip locked for share of f skip locked
+$$;
+
+CREATE FUNCTION soundscape.reopen_address(account uuid) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with reopened as (delete from soundscape.ended_addresses e where e.user_id = account returning e.user_id)
+    select exists (select from reopened)
+$$;
+
+CREATE FUNCTION soundscape.reopen_addresses(code text DEFAULT NULL::text) RETURNS uuid[]
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with reopened as (
+        delete from soundscape.ended_addresses e where code is null or e.error_code = code returning e.user_id)
+    select coalesce(array_agg(r.user_id order by r.user_id), '{}') from reopened r
 $$;
 
 CREATE FUNCTION soundscape.reorder_playlist(playlist uuid, items uuid[]) RETURNS void
@@ -3975,9 +7831,32 @@ begin
         raise exception 'The list does not hold each item of the playlist once.' using errcode = '22023',
             hint = 'Read the playlist again: it may have changed meanwhile.';
     end if;
-    update public.playlist_items i set position = wanted.place
-    from unnest(items) with ordinality as wanted (id, place)
-    where i.id = wanted.id and i.position <> wanted.place;
+    update public.playlist_items i set position = wanted.position
+    from unnest(items) with ordinality as listed (id, place)
+    join (select p.position, row_number() over (order by p.position) as place from public.playlist_items p
+          where p.playlist_id = playlist) as wanted on wanted.place = listed.place
+    where i.id = listed.id and i.position <> wanted.position;
+end
+$$;
+
+CREATE FUNCTION soundscape.replace_caption(recording uuid, caption text, keywords text[] DEFAULT '{}'::text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.lock_own_recording(recording);
+    if char_length(btrim(caption)) not between 1 and 500 or coalesce(cardinality(keywords), 0) > 12
+        or exists (select from unnest(keywords) as k where k is null or char_length(k) not between 1 and 40)
+    then
+        raise exception 'A caption has 1 to 500 characters, and at most 12 keywords of 1 to 40 characters.'
+            using errcode = '22023', detail = 'caption_length', hint = 'Shorten it.';
+    end if;
+    insert into public.audio_captions as c (audio_id, status, caption, keywords, is_by_owner)
+    values (recording, 'ready', btrim(replace_caption.caption), coalesce(replace_caption.keywords, '{}'), true)
+    on conflict (audio_id) do update
+    set status = 'ready', error_code = null, caption = excluded.caption, keywords = excluded.keywords,
+        is_by_owner = true, model = null, version = null, updated_at = now();
+    delete from soundscape.caption_jobs j where j.audio_id = recording;
 end
 $$;
 
@@ -3990,7 +7869,9 @@ begin
     -- statement sees the earlier one's hashes. The locks are taken in one order, so that no two wait for each other.
     perform pg_advisory_xact_lock(hash.key)
     from (select distinct hashtextextended('soundscape copies ' || h, 0) as key
-          from unnest(array[result #>> '{source,sha256}', result #>> '{source,pcm_sha256}']) as h
+          from unnest(array[
+            result #>> '{source,sha256}',
+            coalesce(result #>> '{source,pcm_blake3}', result #>> '{source,pcm_sha256}')]) as h
           where h is not null order by 1) as hash;
 
     -- Claims of this recording's earlier analysis that the new one does not make are deleted. Dismissed ones stay.
@@ -4003,7 +7884,43 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.requeue_lost_jobs() RETURNS integer
+CREATE FUNCTION soundscape.report_channel(channel text, is_on boolean, reason text DEFAULT NULL::text, public_key text DEFAULT NULL::text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update soundscape.channels c
+    set is_on = report_channel.is_on, reason = report_channel.reason, public_key = report_channel.public_key,
+        reported_at = now()
+    where c.channel = report_channel.channel
+      -- Workers may have different settings: it is on while one of them delivers.
+      and (report_channel.is_on or not c.is_on or c.reported_at < now() - interval '15 minutes')
+$$;
+
+CREATE FUNCTION soundscape.report_progress(job_id bigint, token text, stage text, progress real) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    job soundscape.jobs := soundscape.lock_held_job(job_id, token);
+begin
+    perform realtime.send(
+        jsonb_build_object('audio_id', job.audio_id, 'stage', stage, 'progress', progress),
+        'progress', 'recording:' || job.audio_id, true);
+end
+$$;
+
+CREATE FUNCTION soundscape.request_file_rename(file public.audio_files) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    insert into soundscape.renames (audio_id, bucket_id, name)
+    select file.id, 'audio-files', file.file_path
+    where not file.is_listed and file.object_id is not null and exists (
+        select from soundscape.exposed_names e where e.digest = soundscape.name_digest(file.file_path))
+    on conflict (bucket_id, name) do nothing
+$$;
+
+CREATE FUNCTION soundscape.requeue_lost_jobs(recordings uuid[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -4013,12 +7930,7 @@ declare
 begin
     for recording in
         select f.id from public.audio_files f
-        where f.object_version is not null and f.id in (
-            select w.id from public.audio_files w
-            where w.status in ('queued', 'analyzing') and soundscape.has_lost_job(w.id)
-            union
-            select j.audio_id from soundscape.jobs j
-            where j.state in ('queued', 'running') and j.msg_id is not null and soundscape.has_lost_job(j.audio_id))
+        where f.object_version is not null and f.id = any (recordings) and soundscape.has_lost_job(f.id)
         order by f.created_at limit soundscape.max_repairs_per_sweep()
         for update of f skip locked
     loop
@@ -4037,6 +7949,29 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.require_free_name(object_name text, account uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.audio_files f set file_path = f.user_id || '/' || f.id
+    where f.file_path = object_name and f.user_id is distinct from account and f.status = 'awaiting_upload'
+      and f.object_id is null
+      and coalesce((select r.removed_at from soundscape.file_removals r where r.audio_id = f.id), f.created_at)
+          < now() - soundscape.name_reserved_for();
+    if exists (
+        select from public.audio_files f where f.file_path = object_name and f.user_id is distinct from account)
+       or exists (
+        select from storage.objects o
+        where o.bucket_id = 'audio-files' and o.name = object_name
+          and soundscape.owner_of(o.name, o.owner_id) is distinct from account)
+    then
+        raise exception 'The name % cannot be used.', object_name
+            using errcode = '42501', hint = 'Choose another name, or one in the folder that is named as your id.';
+    end if;
+end
+$$;
+
 CREATE FUNCTION soundscape.require_permission(requested_permission public.app_permission) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -4046,6 +7981,38 @@ begin
         raise exception 'You need the permission %.', requested_permission using errcode = '42501',
             hint = 'An admin assigns roles in user_roles.';
     end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.reserve_caption(owner uuid, max_requests integer, max_tokens bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    today constant date := (now() at time zone 'UTC')::date;
+    cost constant integer := soundscape.token_reserve();
+    min_requests constant integer := 5;
+    share constant real := (select l.max_caption_share from soundscape.owner_limits l);
+    max_of_owner constant bigint := greatest(min_requests, floor(share * max_requests));
+    max_tokens_of_owner constant bigint := greatest(min_requests * cost, floor(share * max_tokens));
+begin
+    insert into soundscape.caption_days (day) values (today) on conflict do nothing;
+    if found then
+        delete from soundscape.caption_owners o where o.day < today;
+    end if;
+    update soundscape.caption_days d set requests = d.requests + 1, tokens = d.tokens + cost
+    where d.day = today and d.requests < max_requests and d.tokens + cost <= max_tokens;
+    if not found then
+        return 'day_used';
+    end if;
+    insert into soundscape.caption_owners as o (day, user_id, requests, tokens) values (today, owner, 1, cost)
+    on conflict (day, user_id) do update set requests = o.requests + 1, tokens = o.tokens + cost
+    where o.requests < max_of_owner and o.tokens + cost <= max_tokens_of_owner;
+    if found then
+        return 'reserved';
+    end if;
+    update soundscape.caption_days d set requests = d.requests - 1, tokens = d.tokens - cost where d.day = today;
+    return 'share_used';
 end
 $$;
 
@@ -4077,6 +8044,18 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.restart_export(export uuid, token uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.hold_export(export, token);
+    delete from soundscape.export_checksums c where c.export_id = export;
+    update soundscape.export_jobs j set upload_url = null, is_snapshot_stored = false where j.export_id = export;
+    update public.exports e set stored_bytes = 0, size_bytes = null where e.id = export;
+end
+$$;
+
 CREATE FUNCTION soundscape.restore_recording(recording uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -4092,11 +8071,38 @@ CREATE FUNCTION soundscape.retry_analysis(recording uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+    max_retries integer := (select l.max_retries_per_hour from soundscape.owner_limits l);
 begin
     perform soundscape.lock_own_recording(recording);
-    perform soundscape.retry_job(recording);
+    if not soundscape.retry_job(recording) then
+        perform soundscape.enqueue_preview(recording);
+    end if;
+    -- What this call queued, if anything.
+    update soundscape.jobs set is_retry = true
+    where audio_id = recording and state = 'queued' and created_at = now() and not is_retry;
+    if found then
+        perform soundscape.refuse_over_limit((
+            select count(*) from (
+                select from soundscape.jobs j
+                where j.user_id = (select auth.uid()) and j.is_retry and j.created_at > now() - interval '1 hour'
+                limit max_retries + 1) as held),
+            max_retries, 'retries an hour');
+    end if;
     return (select status from public.audio_files where id = recording);
 end
+$$;
+
+CREATE FUNCTION soundscape.retry_deliveries(deliveries uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql SECURITY DEFINER ROWS 50
+    SET search_path TO ''
+    AS $$
+    update soundscape.deliveries d
+    set state = 'queued', attempts = 0, failures = 0, retry_at = now(), finished_at = null,
+        expires_at = now() + s.max_age
+    from soundscape.delivery_settings s
+    where d.id = any (deliveries) and d.state in ('dropped', 'dead') and s.channel = d.channel
+    returning d.id
 $$;
 
 CREATE FUNCTION soundscape.retry_job(recording uuid) RETURNS boolean
@@ -4152,6 +8158,16 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.retry_wait(to_channel text, failures integer) RETURNS interval
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    -- Half of it is random, so that deliveries that failed together are not tried together.
+    select least(s.max_retry_after, s.retry_after * power(2, least(greatest(failures, 1) - 1, 16)))
+        * (0.5 + random() / 2)
+    from soundscape.delivery_settings s where s.channel = to_channel
+$$;
+
 CREATE FUNCTION soundscape.return_to_line(job soundscape.jobs) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
@@ -4161,6 +8177,25 @@ CREATE FUNCTION soundscape.return_to_line(job soundscape.jobs) RETURNS void
     where id = job.id;
     update public.audio_files set status = 'queued' where id = job.audio_id and status = 'analyzing';
 $$;
+
+CREATE FUNCTION soundscape.revoke_api_key(key uuid) RETURNS timestamp with time zone
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    ended timestamptz;
+begin
+    if soundscape.session_scope() <> 'account' then
+        raise exception 'No API key can revoke an API key.' using errcode = '42501', hint = 'Sign in.';
+    end if;
+    update public.api_keys k set revoked_at = coalesce(k.revoked_at, now())
+    where k.id = $1 and k.user_id = (select auth.uid()) returning k.revoked_at into ended;
+    if ended is null then
+        raise exception 'This is no API key of yours.' using errcode = '42501', hint = 'List them: from(''api_keys'').';
+    end if;
+    return ended;
+end
+$_$;
 
 CREATE FUNCTION soundscape.ring_doorbell() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4199,11 +8234,178 @@ exception when others then
 end
 $$;
 
+CREATE FUNCTION soundscape.roll_up_stats(max_events integer DEFAULT 100000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    today constant date := (now() at time zone 'UTC')::date;
+    added integer;
+begin
+    if not soundscape.lock_stats() then
+        return 0;
+    end if;
+    added := soundscape.add_stat_events(max_events);
+    perform soundscape.close_stat_days();
+    -- Made ahead: two first plays of a day need not wait for each other.
+    perform soundscape.make_salts(array[today, today + 1]);
+    return added;
+end
+$$;
+
+CREATE FUNCTION soundscape.round_place() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    step constant double precision := new.location_precision_m / soundscape.metres_per_degree();
+begin
+    if tg_op = 'UPDATE' and new.location_precision_m < old.location_precision_m and new.latitude is not null
+        and (new.latitude, new.longitude) is not distinct from (old.latitude, old.longitude)
+    then
+        perform soundscape.check_value(false, 'location_is_coarser',
+            format('The place is stored to %s m only.', old.location_precision_m),
+            'Write latitude and longitude again with the finer location_precision_m.');
+    end if;
+    new.latitude := soundscape.round_to(new.latitude, step, 90);
+    -- Degrees of longitude are shorter away from the equator: the cells stay about as wide as they are high.
+    new.longitude := soundscape.round_to(
+        new.longitude, least(360, step / greatest(cos(radians(new.latitude)), 1e-9)), 180);
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.round_to(degrees double precision, step double precision, bound double precision) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN GREATEST((- bound), LEAST(bound, (round(((round(((round((degrees)::numeric, 9))::double precision / step)) * step))::numeric, 6))::double precision));
+
+CREATE FUNCTION soundscape.save_export(export uuid, token uuid, stored_bytes bigint DEFAULT 0, size_bytes bigint DEFAULT NULL::bigint, upload_url text DEFAULT NULL::text, first_place integer DEFAULT 0, checksums bigint[] DEFAULT '{}'::bigint[], lease_s integer DEFAULT 60) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.hold_export(export, token);
+    insert into soundscape.export_checksums (export_id, place, crc32)
+    select export, first_place + c.place - 1, c.crc32 from unnest(checksums) with ordinality as c (crc32, place)
+    on conflict do nothing;
+    update soundscape.export_jobs j
+    set leased_until = now() + make_interval(secs => lease_s),
+        attempts = case when save_export.stored_bytes > e.stored_bytes then 1 else j.attempts end,
+        failures = case when save_export.stored_bytes > e.stored_bytes then 0 else j.failures end,
+        upload_url = coalesce(save_export.upload_url, j.upload_url),
+        is_snapshot_stored = j.is_snapshot_stored or save_export.size_bytes is not null
+    from public.exports e where e.id = export and j.export_id = export;
+    update public.exports e
+    set stored_bytes = greatest(e.stored_bytes, save_export.stored_bytes),
+        size_bytes = coalesce(save_export.size_bytes, e.size_bytes)
+    where e.id = export;
+end
+$$;
+
+CREATE FUNCTION soundscape.save_push_subscription(endpoint text, p256dh text, auth text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller uuid := (select auth.uid());
+    saved uuid;
+begin
+    if caller is null or soundscape.session_scope() not in ('account', 'all') then
+        raise exception 'Only the user may subscribe a browser.' using errcode = '42501', hint = 'Sign in.';
+    end if;
+    perform from public.users u where u.id = caller for no key update;
+    -- Two people may use a browser one after the other. Its pushes go to the later one, who proves by the keys that
+    -- this is the same browser.
+    insert into public.push_subscriptions as s (user_id, endpoint, p256dh, auth)
+    values (caller, save_push_subscription.endpoint, save_push_subscription.p256dh, save_push_subscription.auth)
+    on conflict on constraint push_subscriptions_endpoint_key do update
+    set user_id = excluded.user_id, p256dh = excluded.p256dh, auth = excluded.auth
+    where s.user_id = excluded.user_id or (s.p256dh, s.auth) = (excluded.p256dh, excluded.auth)
+    returning s.id into saved;
+    if saved is null then
+        raise exception 'This endpoint belongs to another subscription.' using errcode = '42501',
+            hint = 'Subscribe the browser anew.';
+    end if;
+    perform soundscape.refuse_over_limit(
+        (select count(*) from public.push_subscriptions s where s.user_id = caller),
+        l.max_push_subscriptions, 'browsers that take pushes')
+    from soundscape.owner_limits l;
+    return saved;
+end
+$$;
+
+CREATE FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (((setweight(soundscape.document_words(title), 'A'::"char") || setweight(soundscape.document_words(array_to_string(tags, ' '::text)), 'B'::"char")) || setweight(soundscape.document_words(description), 'C'::"char")) || setweight(soundscape.document_words((SELECT string_agg(label.label, ' '::text) AS string_agg FROM jsonb_object_keys(search_document.heard) label(label))), 'D'::"char"));
+
+CREATE FUNCTION soundscape.searched_numbers(version integer, seer uuid, all_owners boolean, OUT first integer, OUT last integer) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select min(n.number), max(n.number) from (
+        (select min(f.number) as number from soundscape.fingerprints f where all_owners)
+        union all (select max(f.number) from soundscape.fingerprints f where all_owners)
+        union all (select min(f.number) from soundscape.fingerprints f
+            where f.version = searched_numbers.version and f.is_listed)
+        union all (select max(f.number) from soundscape.fingerprints f
+            where f.version = searched_numbers.version and f.is_listed)
+        union all (select min(f.number) from soundscape.fingerprints f
+            where f.version = searched_numbers.version and not f.is_listed and f.user_id = seer)
+        union all (select max(f.number) from soundscape.fingerprints f
+            where f.version = searched_numbers.version and not f.is_listed and f.user_id = seer)) as n
+$$;
+
 CREATE FUNCTION soundscape.seeded_random(id uuid, seed bigint) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((((hashtextextended((id)::text, seed) & '4503599627370495'::bigint))::numeric + 0.5) / 4503599627370496.0);
 
-CREATE FUNCTION soundscape.set_queue(paused boolean DEFAULT NULL::boolean, in_flight_per_owner integer DEFAULT NULL::integer, backfill_every integer DEFAULT NULL::integer) RETURNS jsonb
+CREATE FUNCTION soundscape.session_scope() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(
+        (select 'none' from soundscape.account_deletions d where d.user_id = caller.user_id),
+        case when caller.user_id is not null
+            and not exists (select from auth.users a where a.id = caller.user_id) then 'none' end,
+        (select case when k.revoked_at is null and coalesce(k.expires_at > now(), true) then k.scope end
+         from soundscape.api_key_sessions s join public.api_keys k on k.id = s.key_id
+         where s.session_id = caller.session_id),
+        (select 'none' from soundscape.api_key_sessions s where s.session_id = caller.session_id),
+        'account')
+    from (select auth.uid() as user_id, soundscape.uuid_or_null(auth.jwt() ->> 'session_id') as session_id) as caller
+$$;
+
+CREATE FUNCTION soundscape.set_captions(recording uuid, wanted boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.lock_own_recording(recording);
+    insert into public.audio_captions as c (audio_id, is_wanted, status, error_code)
+    values (recording, wanted, 'skipped', 'not_ready')
+    on conflict (audio_id) do update set is_wanted = excluded.is_wanted, updated_at = now();
+    if exists (select from public.audio_captions c where c.audio_id = recording
+        and (c.status <> 'ready' or wanted is false))
+    then
+        perform soundscape.queue_caption(recording);
+    end if;
+end
+$$;
+
+CREATE FUNCTION soundscape.set_comparison() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.compared_within := int8range(
+        least(pg_snapshot_xmin(new.compared_in), new.written_in)::text::bigint, new.written_in::text::bigint, '[]');
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.set_queue(paused boolean DEFAULT NULL::boolean, in_flight_per_owner integer DEFAULT NULL::integer, backfill_every integer DEFAULT NULL::integer, preview_every integer DEFAULT NULL::integer) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -4215,6 +8417,7 @@ begin
     set paused_at = case when paused then coalesce(s.paused_at, now()) when not paused then null else s.paused_at end,
         in_flight_per_owner = coalesce(set_queue.in_flight_per_owner, s.in_flight_per_owner),
         backfill_every = coalesce(set_queue.backfill_every, s.backfill_every),
+        preview_every = coalesce(set_queue.preview_every, s.preview_every),
         changed_at = now()
     returning to_jsonb(s) - 'only_row' into settings;
     if was_paused and not paused then
@@ -4224,7 +8427,27 @@ begin
 end
 $$;
 
-CREATE FUNCTION soundscape.shared_traits(ids uuid[], causes uuid[]) RETURNS TABLE(audio_id uuid, timbre double precision, rhythm double precision, tonality double precision, tags double precision)
+CREATE FUNCTION soundscape.set_search() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if tg_op = 'UPDATE' and (new.title, new.description, new.tags, new.heard, new.search)
+        is not distinct from (old.title, old.description, old.tags, old.heard, old.search)
+    then
+        return new;
+    end if;
+    new.search := soundscape.search_document(new.title, new.description, new.tags, new.heard);
+    if tg_op = 'UPDATE' then
+        new.search := new.search || coalesce((
+            select soundscape.caption_document(c.caption, c.keywords)
+            from public.audio_captions c where c.audio_id = new.id and c.caption is not null), '');
+    end if;
+    return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.shared_traits(ids uuid[], causes uuid[]) RETURNS TABLE(audio_id uuid, timbre double precision, rhythm double precision, tonality double precision, tags double precision, have_tempo boolean, have_onsets boolean)
     LANGUAGE plpgsql STABLE ROWS 20
     SET search_path TO ''
     AS $$
@@ -4237,15 +8460,31 @@ begin
                 select a.because_of, array_agg(a.audio_id) as ids from answer a
                 where a.because_of is not null group by a.because_of) as g
             cross join lateral soundscape.likeness(g.because_of, g.ids) as l)
-        select a.audio_id,
-               case when a.because_of is not null then 0.7 * greatest(0, coalesce((
-                   select 1 - (e.embedding operator(extensions.<=>) this.embedding)
-                   from public.audio_embeddings e join public.audio_embeddings this on this.space = e.space
-                   where e.audio_id = a.because_of and this.audio_id = a.audio_id
-                   order by e.created_at desc, e.space limit 1), 0)) end,
-               0.1 * c.rhythm, 0.1 * c.tonality, 0.1 * c.tags
-        from answer a left join common c on c.because_of = a.because_of and c.audio_id = a.audio_id;
+        select a.audio_id, case when a.because_of is not null then 0.7 * greatest(0, coalesce(b.cosine, 0)) end,
+               0.1 * c.rhythm, 0.1 * c.tonality, 0.1 * c.tags, b.have_tempo, b.have_onsets
+        from answer a left join common c on c.because_of = a.because_of and c.audio_id = a.audio_id
+        left join lateral (
+            select 1 - (e.embedding operator(extensions.<=>) this.embedding) as cosine,
+                   this.octaves is not null and e.octaves is not null as have_tempo,
+                   this.onsets > 0 and e.onsets > 0 as have_onsets
+            from public.audio_embeddings e join public.audio_embeddings this on this.space = e.space
+            where e.audio_id = a.because_of and this.audio_id = a.audio_id
+            order by e.created_at desc, e.space limit 1) as b on true;
 end
+$$;
+
+CREATE FUNCTION soundscape.shared_words(timbre double precision, rhythm double precision, tonality double precision, tags double precision, have_tempo boolean, have_onsets boolean) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN array_remove(ARRAY[CASE WHEN (timbre >= ((0.7 * 0.6))::double precision) THEN 'timbre'::text ELSE NULL::text END, CASE WHEN (rhythm >= ((0.1 * 0.6))::double precision) THEN CASE WHEN have_tempo THEN 'tempo'::text WHEN have_onsets THEN 'pace'::text ELSE NULL::text END ELSE NULL::text END, CASE WHEN (tonality >= ((0.1 * 0.7))::double precision) THEN 'key'::text ELSE NULL::text END, CASE WHEN (tags >= ((0.1 * 0.3))::double precision) THEN 'tags'::text ELSE NULL::text END], NULL::text);
+
+CREATE FUNCTION soundscape.show_delivery(delivery uuid) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select to_jsonb(d) - array['token', 'address'] || jsonb_build_object(
+        'content', soundscape.delivery_content(d.bundle_id, d.user_id))
+    from soundscape.deliveries d where d.id = delivery
 $$;
 
 CREATE FUNCTION soundscape.show_job(job_id bigint) RETURNS jsonb
@@ -4256,11 +8495,7 @@ CREATE FUNCTION soundscape.show_job(job_id bigint) RETURNS jsonb
         || jsonb_build_object(
             'title', f.title, 'status', f.status, 'file_path', f.file_path, 'size_bytes', f.size_bytes,
             'shown_analysis_version', f.analysis_version,
-            'visible_at', coalesce(
-                (select m.vt from pgmq.q_soundscape_uploads m where m.msg_id = j.msg_id
-                    and j.queue = 'soundscape_uploads'),
-                (select m.vt from pgmq.q_soundscape_backfill m where m.msg_id = j.msg_id
-                    and j.queue = 'soundscape_backfill')),
+            'visible_at', soundscape.visible_at(j.queue, j.msg_id),
             'others', (
                 select coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'state', o.state) order by o.id), '[]')
                 from soundscape.jobs o where o.audio_id = j.audio_id and o.id <> j.id))
@@ -4278,6 +8513,57 @@ CREATE FUNCTION soundscape.similarity_traits(recording uuid) RETURNS TABLE(octav
            a.mode = 'minor', coalesce(a.key_confidence, 0), soundscape.label_vector(f.tags, f.heard)
     from public.audio_files f left join public.audio_features a on a.audio_id = f.id
     where f.id = recording
+$$;
+
+CREATE FUNCTION soundscape.sources_max_bytes() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 16384;
+
+CREATE FUNCTION soundscape.spread_positions(playlist uuid, around double precision) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+-- The caller holds the playlist.
+declare
+    span integer := 4;
+    first double precision;
+    last double precision;
+    low double precision;
+    high double precision;
+    items integer;
+begin
+    loop
+        first := (select min(i.position) from (
+            select p.position from public.playlist_items p where p.playlist_id = playlist and p.position <= around
+            order by p.position desc limit span) as i);
+        last := (select max(i.position) from (
+            select p.position from public.playlist_items p where p.playlist_id = playlist and p.position > around
+            order by p.position limit span) as i);
+        items := (select count(*) from public.playlist_items p
+            where p.playlist_id = playlist and p.position between first and coalesce(last, around));
+        low := (select max(p.position) from public.playlist_items p
+            where p.playlist_id = playlist and p.position < first);
+        high := (select min(p.position) from public.playlist_items p
+            where p.playlist_id = playlist and p.position > coalesce(last, around));
+        if low is null and high is null then
+            -- The whole list is numbered from 1 again.
+            low := 0;
+            high := items + 1;
+            exit;
+        end if;
+        -- There is always room before the first item and behind the last one.
+        low := coalesce(low, high - items - 1);
+        high := coalesce(high, low + items + 1);
+        -- Each gap can then be halved ten times at least.
+        exit when (high - low) / (items + 1) > 1000 * soundscape.min_position_gap(around);
+        span := span * 4;
+    end loop;
+    update public.playlist_items i set position = low + (high - low) * spread.place / (items + 1)
+    from (select p.id, row_number() over (order by p.position) as place from public.playlist_items p
+          where p.playlist_id = playlist and p.position between first and coalesce(last, around)) as spread
+    where i.id = spread.id;
+end
 $$;
 
 CREATE FUNCTION soundscape.stage_cold(token uuid, model bigint, after uuid DEFAULT NULL::uuid, max_recordings integer DEFAULT 500) RETURNS jsonb
@@ -4426,11 +8712,30 @@ begin
 end
 $$;
 
+CREATE FUNCTION soundscape.stat_day(started_at timestamp with time zone) RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN ((((started_at AT TIME ZONE 'UTC'::text))::date >= soundscape.first_open_day()) AND (((started_at AT TIME ZONE 'UTC'::text))::date <= ((now() AT TIME ZONE 'UTC'::text))::date)) THEN ((started_at AT TIME ZONE 'UTC'::text))::date ELSE ((now() AT TIME ZONE 'UTC'::text))::date END;
+
 CREATE FUNCTION soundscape.stored_fingerprints(recordings uuid[]) RETURNS TABLE(audio_id uuid, peaks text)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 16
     SET search_path TO ''
     AS $$
     select f.audio_id, encode(f.peaks, 'base64') from soundscape.fingerprints f where f.audio_id = any (recordings)
+$$;
+
+CREATE FUNCTION soundscape.sum_index_sizes(max_changes integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with taken as (
+        delete from soundscape.index_size_changes c
+        where c.id in (select i.id from soundscape.index_size_changes i order by i.id limit max_changes)
+        returning c.version, c.owner, c.key_count)
+    insert into soundscape.index_sizes as s (version, owner, key_count)
+    select t.version, t.owner, sum(t.key_count) from taken t group by t.version, t.owner
+    on conflict (version, owner) do update set key_count = s.key_count + excluded.key_count;
+    delete from soundscape.index_sizes where key_count = 0;
 $$;
 
 CREATE FUNCTION soundscape.tag_weights(recording uuid) RETURNS jsonb
@@ -4443,14 +8748,37 @@ CREATE FUNCTION soundscape.tag_weights(recording uuid) RETURNS jsonb
         from public.audio_tags t,
         -- The model scores the whole recording, so the last span ends about where the recording ends.
         (select max(end_s) as end_s from public.audio_tags where audio_id = recording) as whole
-        where t.audio_id = recording
+        where t.audio_id = recording and t.confidence >= soundscape.min_heard_confidence()
         group by label, whole.end_s order by weight desc, label limit 30) as strongest
+$$;
+
+CREATE FUNCTION soundscape.tags_to_store(tags jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((tags - ARRAY['comment'::text, 'date'::text]) || CASE WHEN ((tags ->> 'date'::text) ~ '^\d{4}($|[^\d])'::text) THEN jsonb_build_object('date', "left"((tags ->> 'date'::text), 4)) ELSE '{}'::jsonb END);
+
+CREATE FUNCTION soundscape.take_undescribed_objects(max_objects integer) RETURNS text[]
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with due as (
+        delete from soundscape.undescribed_objects u
+        where u.name in (
+            select d.name from soundscape.undescribed_objects d where d.written_at < now() - interval '1 minute'
+            order by d.written_at limit max_objects for update skip locked)
+        returning u.name)
+    select coalesce(array_agg(due.name), '{}') from due
 $$;
 
 CREATE FUNCTION soundscape.title_or_null(candidate text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
     RETURN NULLIF("left"(regexp_replace(candidate, '^\s+|\s+$'::text, ''::text, 'g'::text), 200), ''::text);
+
+CREATE FUNCTION soundscape.token_reserve() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN 4000;
 
 CREATE FUNCTION soundscape.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
@@ -4459,6 +8787,39 @@ CREATE FUNCTION soundscape.touch_updated_at() RETURNS trigger
 begin
     new.updated_at := now();
     return new;
+end
+$$;
+
+CREATE FUNCTION soundscape.try_page(wanted_kind text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    return soundscape.check_page(wanted_kind);
+-- "others" leaves out query_canceled, by which a page ends that takes too long.
+exception when query_canceled or others then
+    raise warning 'sweep: a page of % was left out: %', wanted_kind, sqlerrm;
+    perform soundscape.next_page(wanted_kind, soundscape.max_repairs_per_sweep());
+    return '{}';
+end
+$$;
+
+CREATE FUNCTION soundscape.try_to_empty_account(account uuid, max_recordings integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform soundscape.empty_account(account, max_recordings);
+    update soundscape.account_deletions set attempts = 0, failure = null where user_id = account and attempts > 0;
+    return true;
+-- "others" leaves out query_canceled, by which a batch ends that takes too long.
+exception when query_canceled or others then
+    update soundscape.account_deletions d
+    set attempts = d.attempts + 1, failure = sqlerrm,
+        retry_at = clock_timestamp() + least(make_interval(secs => 10 * power(3, least(d.attempts, 9))), '1 day')
+    where d.user_id = account;
+    raise warning 'The account % was not emptied: %', account, sqlerrm;
+    return false;
 end
 $$;
 
@@ -4478,44 +8839,46 @@ CREATE FUNCTION soundscape.unindexed_recordings(version integer, max_recordings 
     order by f.audio_id limit least(max_recordings, 500)
 $$;
 
-CREATE FUNCTION soundscape.visible_fingerprints(version integer, seer uuid, moderates boolean, all_owners boolean, for_recording uuid, max_hidden integer) RETURNS TABLE(numbers integer[], hidden uuid[], any_unlisted boolean, key_count bigint, last_number integer)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
+CREATE FUNCTION soundscape.unsubscribe(account uuid, kinds text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-#variable_conflict use_column
-declare
-    hidden_ones uuid[];
-begin
-    if moderates then
-        -- The newest hidden recordings are compared whole, so that no posting of a private one is read for a moderator.
-        hidden_ones := array(
-            select f.audio_id from soundscape.fingerprints f join public.audio_files a on a.id = f.audio_id
-            where f.version = visible_fingerprints.version and f.audio_id is distinct from for_recording
-              and a.hidden_at is not null and not f.is_listed and f.user_id <> seer
-            order by a.hidden_at desc limit max_hidden);
-    end if;
-    return query
-        select array_agg(v.number), hidden_ones, coalesce(bool_or(not v.is_listed), false),
-               -- Others read the claims about a recording. A count must not tell them how much is private.
-               coalesce(sum(v.key_count) filter (where for_recording is null or v.is_listed), 0) + coalesce((
-                   select sum(f.key_count) from soundscape.fingerprints f
-                   where f.audio_id = any (hidden_ones) and for_recording is null), 0),
-               max(v.number)
-        from (
-            select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
-            where f.version = visible_fingerprints.version and f.audio_id is distinct from for_recording and f.is_listed
-            union all
-            select f.number, f.key_count, f.is_listed from soundscape.fingerprints f
-            where f.version = visible_fingerprints.version and f.audio_id is distinct from for_recording
-              and not f.is_listed and (all_owners or f.user_id = seer)
-        ) as v;
-end
+    insert into public.notification_preferences (user_id, kind, channel, enabled)
+    select u.id, k.kind, 'email', false
+    from public.users u join soundscape.notification_kinds k on k.kind = any (kinds) and 'email' = any (k.channels)
+    where u.id = account
+    on conflict (user_id, kind, channel) do update set enabled = false
 $$;
+
+CREATE FUNCTION soundscape.visible_at(queue text, message bigint) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    at timestamptz;
+begin
+    execute format('select m.vt from pgmq.%I m where m.msg_id = $1', 'q_' || queue) into at using message;
+    return at;
+end
+$_$;
 
 CREATE FUNCTION soundscape.wants_analysis(file public.audio_files, version text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     RETURN (((file).object_version IS NOT NULL) AND ((file).status <> 'awaiting_upload'::text) AND ((file).analysis_version IS DISTINCT FROM version) AND (NOT (EXISTS (SELECT FROM soundscape.jobs j WHERE ((j.audio_id = (wants_analysis.file).id) AND (j.object_version = (wants_analysis.file).object_version) AND (j.analysis_version = wants_analysis.version) AND (j.state = ANY (ARRAY['queued'::text, 'running'::text, 'refused'::text, 'dead'::text])))))));
+
+CREATE FUNCTION soundscape.wants_preview(recording uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select f.status = 'ready' and f.preview_path is null and f.object_version is not null
+        and coalesce((a.descriptors #>> '{source,preview}')::boolean, false)
+        and a.object_version = f.object_version
+        and not exists (
+            select from soundscape.jobs j where j.audio_id = f.id and j.state in ('queued', 'running'))
+    from public.audio_files f join public.audio_features a on a.audio_id = f.id
+    where f.id = recording
+$$;
 
 CREATE FUNCTION soundscape.withdraw_from_models() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4677,6 +9040,22 @@ CREATE FUNCTION soundscape.write_tags_and_embedding(file public.audio_files, res
     where jsonb_typeof(result -> 'embedding') = 'object';
 $$;
 
+CREATE TABLE public.api_keys (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    prefix text NOT NULL,
+    scope text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_check CHECK ((expires_at > created_at)),
+    CONSTRAINT api_keys_name_check CHECK (((char_length(btrim(name)) >= 1) AND (char_length(btrim(name)) <= 80))),
+    CONSTRAINT api_keys_prefix_check CHECK ((prefix ~ '^soundscape_[0-9a-f]{8}$'::text)),
+    CONSTRAINT api_keys_scope_check CHECK ((scope = ANY (ARRAY['read'::text, 'upload'::text, 'all'::text])))
+);
+
 CREATE TABLE public.audio_embeddings (
     audio_id uuid NOT NULL,
     space text NOT NULL,
@@ -4761,6 +9140,36 @@ END)) STORED,
     CONSTRAINT audio_matches_kind_check CHECK ((kind = ANY (ARRAY['identical'::text, 'same_recording'::text, 'contains'::text, 'shared_passage'::text])))
 );
 
+CREATE TABLE public.audio_stats (
+    audio_id uuid NOT NULL,
+    plays bigint DEFAULT 0 NOT NULL,
+    listener_days bigint DEFAULT 0 NOT NULL,
+    likes bigint DEFAULT 0 NOT NULL,
+    downloads bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.audio_stats_daily (
+    audio_id uuid NOT NULL,
+    day date NOT NULL,
+    user_id uuid NOT NULL,
+    plays integer DEFAULT 0 NOT NULL,
+    listeners integer DEFAULT 0 NOT NULL,
+    downloads integer DEFAULT 0 NOT NULL,
+    listened_s double precision,
+    from_search integer,
+    from_similar integer,
+    from_recommended integer,
+    from_radio integer,
+    from_playlist integer,
+    from_embed integer,
+    from_elsewhere integer,
+    heard_quarter_1 integer,
+    heard_quarter_2 integer,
+    heard_quarter_3 integer,
+    heard_quarter_4 integer
+);
+
 CREATE TABLE public.audio_tags (
     audio_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -4774,6 +9183,30 @@ CREATE TABLE public.audio_tags (
     CONSTRAINT audio_tags_end_s_check CHECK ((end_s < 'Infinity'::double precision)),
     CONSTRAINT audio_tags_label_check CHECK (((char_length(label) >= 1) AND (char_length(label) <= 100))),
     CONSTRAINT audio_tags_start_s_check CHECK ((start_s >= (0)::double precision))
+);
+
+CREATE TABLE public.exports (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    file_path text,
+    size_bytes bigint,
+    stored_bytes bigint DEFAULT 0 NOT NULL,
+    error_code text,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    parts integer DEFAULT 1 NOT NULL,
+    file_paths text[] GENERATED ALWAYS AS (soundscape.export_paths(file_path, parts)) STORED,
+    CONSTRAINT exports_check CHECK (((status = 'ready'::text) = (file_path IS NOT NULL))),
+    CONSTRAINT exports_error_code_check CHECK ((char_length(error_code) <= 64)),
+    CONSTRAINT exports_error_message_check CHECK ((char_length(error_message) <= 2000)),
+    CONSTRAINT exports_file_path_check CHECK ((char_length(file_path) <= 200)),
+    CONSTRAINT exports_parts_check CHECK (((parts >= 1) AND (parts <= 10000))),
+    CONSTRAINT exports_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT exports_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'ready'::text, 'failed'::text, 'expired'::text]))),
+    CONSTRAINT exports_stored_bytes_check CHECK ((stored_bytes >= 0))
 );
 
 CREATE TABLE public.impressions (
@@ -4790,6 +9223,15 @@ CREATE TABLE public.impressions (
     CONSTRAINT impressions_place_check CHECK ((place >= 1)),
     CONSTRAINT impressions_propensity_check CHECK (((propensity > (0)::double precision) AND (propensity <= (1)::double precision))),
     CONSTRAINT impressions_reason_check CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 32)))
+);
+
+CREATE TABLE public.license_history (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    audio_id uuid NOT NULL,
+    license text,
+    attribution text,
+    changed_by uuid,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 CREATE TABLE public.likes (
@@ -4817,10 +9259,9 @@ CREATE TABLE public.listening_events (
     completed boolean DEFAULT false NOT NULL,
     context text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT listening_events_check CHECK ((started_at <= (created_at + '00:05:00'::interval))),
-    CONSTRAINT listening_events_context_check CHECK (((char_length(context) >= 1) AND (char_length(context) <= 64))),
-    CONSTRAINT listening_events_listened_s_check CHECK (((listened_s >= (0)::double precision) AND (listened_s < 'Infinity'::real))),
-    CONSTRAINT listening_events_started_at_check CHECK ((started_at >= '2020-01-01 00:00:00+00'::timestamp with time zone))
+    CONSTRAINT listening_events_context_check CHECK (soundscape.check_value(((char_length(context) >= 1) AND (char_length(context) <= 64)), 'context_length'::text, 'A context has 1 to 64 characters.'::text, 'Write a short word, such as search, or null.'::text)),
+    CONSTRAINT listening_events_listened_s_check CHECK (soundscape.check_value(((listened_s >= (0)::double precision) AND (listened_s < 'Infinity'::real)), 'listened_s_range'::text, 'listened_s is a number of seconds, 0 or more.'::text, 'Write how many seconds were heard.'::text)),
+    CONSTRAINT listening_events_started_at_check CHECK (soundscape.check_value(((started_at >= '2020-01-01 00:00:00+00'::timestamp with time zone) AND (started_at <= (created_at + '00:05:00'::interval))), 'started_at_range'::text, 'Listening started between 2020 and now.'::text, 'Check the clock of the device, or leave started_at out.'::text))
 );
 
 ALTER TABLE public.listening_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -4852,33 +9293,23 @@ CREATE TABLE public.notifications (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     user_id uuid NOT NULL,
     kind text NOT NULL,
-    audio_id uuid NOT NULL,
+    audio_id uuid,
     error_code text,
     trace_id text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     read_at timestamp with time zone,
-    CONSTRAINT notifications_error_code_check CHECK ((char_length(error_code) <= 64))
+    error_message text,
+    CONSTRAINT notifications_error_code_check CHECK ((char_length(error_code) <= 64)),
+    CONSTRAINT notifications_error_message_check CHECK ((char_length(error_message) <= 2000))
 );
 
 CREATE TABLE public.playlist_items (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     playlist_id uuid NOT NULL,
     audio_id uuid NOT NULL,
-    "position" integer DEFAULT 1 NOT NULL,
+    "position" double precision DEFAULT 1 NOT NULL,
     added_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT playlist_items_position_check CHECK (("position" >= 1))
-);
-
-CREATE TABLE public.playlists (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    user_id uuid DEFAULT auth.uid() NOT NULL,
-    title text NOT NULL,
-    description text,
-    is_public boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT playlists_description_check CHECK ((char_length(description) <= 5000)),
-    CONSTRAINT playlists_title_check CHECK (((title ~ '\S'::text) AND (char_length(title) <= 200)))
+    CONSTRAINT playlist_items_position_check CHECK ((("position" > '-Infinity'::double precision) AND ("position" < 'Infinity'::double precision)))
 );
 
 CREATE TABLE public.report_assignments (
@@ -4906,10 +9337,10 @@ END) STORED NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT reports_check CHECK (((resolved_at IS NULL) = (resolution IS NULL))),
     CONSTRAINT reports_check1 CHECK (((resolved_at IS NULL) = (resolution_reason IS NULL))),
-    CONSTRAINT reports_details_check CHECK ((char_length(details) <= 5000)),
-    CONSTRAINT reports_reason_check CHECK ((reason = ANY (ARRAY['copyright'::text, 'illegal'::text, 'offensive'::text, 'spam'::text, 'misleading'::text, 'other'::text]))),
-    CONSTRAINT reports_resolution_check CHECK ((resolution = ANY (ARRAY['hidden'::text, 'dismissed'::text]))),
-    CONSTRAINT reports_resolution_reason_check CHECK (((char_length(btrim(resolution_reason)) >= 1) AND (char_length(btrim(resolution_reason)) <= 1000)))
+    CONSTRAINT reports_details_check CHECK (soundscape.check_value((char_length(details) <= 5000), 'details_length'::text, 'The details of a report have at most 5000 characters.'::text, 'Shorten them.'::text)),
+    CONSTRAINT reports_reason_check CHECK (soundscape.check_value((reason = ANY (ARRAY['copyright'::text, 'illegal'::text, 'offensive'::text, 'spam'::text, 'misleading'::text, 'other'::text])), 'reason_unknown'::text, 'There is no such reason for a report.'::text, 'Choose copyright, illegal, offensive, spam, misleading or other.'::text)),
+    CONSTRAINT reports_resolution_check CHECK (soundscape.check_value((resolution = ANY (ARRAY['hidden'::text, 'dismissed'::text])), 'resolution_unknown'::text, 'There is no such resolution.'::text, 'Choose hidden or dismissed.'::text)),
+    CONSTRAINT reports_resolution_reason_check CHECK (soundscape.check_value(((char_length(btrim(resolution_reason)) >= 1) AND (char_length(btrim(resolution_reason)) <= 1000)), 'reason_length'::text, 'A reason has 1 to 1000 characters and is not blank.'::text, 'Say why, so that the owner knows.'::text))
 );
 
 ALTER TABLE public.role_permissions ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
@@ -4919,22 +9350,6 @@ ALTER TABLE public.role_permissions ALTER COLUMN id ADD GENERATED BY DEFAULT AS 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE public.user_preferences (
-    user_id uuid DEFAULT auth.uid() NOT NULL,
-    locale text DEFAULT 'en'::text NOT NULL,
-    theme text DEFAULT 'system'::text NOT NULL,
-    default_is_public boolean DEFAULT false NOT NULL,
-    default_license text,
-    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    favourite_labels text[] DEFAULT '{}'::text[] NOT NULL,
-    CONSTRAINT user_preferences_default_license_check CHECK ((char_length(default_license) <= 100)),
-    CONSTRAINT user_preferences_favourite_labels_check CHECK (((cardinality(favourite_labels) <= 50) AND (array_position(favourite_labels, NULL::text) IS NULL) AND (char_length(array_to_string(favourite_labels, ''::text)) <= 2500))),
-    CONSTRAINT user_preferences_locale_check CHECK ((locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'::text)),
-    CONSTRAINT user_preferences_settings_check CHECK (((jsonb_typeof(settings) = 'object'::text) AND (octet_length((settings)::text) <= 16384))),
-    CONSTRAINT user_preferences_theme_check CHECK ((theme = ANY (ARRAY['system'::text, 'light'::text, 'dark'::text])))
 );
 
 ALTER TABLE public.user_roles ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
@@ -4954,10 +9369,31 @@ CREATE TABLE public.users (
     avatar_path text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT users_avatar_path_check CHECK ((char_length(avatar_path) <= 1024)),
-    CONSTRAINT users_bio_check CHECK ((char_length(bio) <= 1000)),
-    CONSTRAINT users_display_name_check CHECK (((char_length(display_name) >= 1) AND (char_length(display_name) <= 80))),
-    CONSTRAINT users_username_check CHECK ((username ~ '^[a-z0-9_]{3,30}$'::text))
+    CONSTRAINT users_avatar_path_check CHECK (soundscape.check_value(((soundscape.object_name_problem(avatar_path) IS NULL) AND (avatar_path ~~ (id || '/_%'::text))), 'avatar_path_format'::text, 'The avatar is a file in the user''s own folder of the bucket profile-images.'::text, 'Upload it as {user_id}/{name} and write that name.'::text)),
+    CONSTRAINT users_bio_check CHECK (soundscape.check_value((char_length(bio) <= 1000), 'bio_length'::text, 'A bio has at most 1000 characters.'::text, 'Shorten it.'::text)),
+    CONSTRAINT users_display_name_check CHECK ((soundscape.check_value(((char_length(display_name) >= 1) AND (char_length(display_name) <= 80)), 'display_name_length'::text, 'A display name has 1 to 80 characters.'::text, 'Shorten it, or write null for none.'::text) AND soundscape.check_value((soundscape.display_name_problem(display_name) IS NULL), 'display_name_characters'::text, (('The display name cannot be used: '::text || soundscape.display_name_problem(display_name)) || '.'::text), 'Write it with visible characters, each word in one script.'::text))),
+    CONSTRAINT users_username_check CHECK (soundscape.check_value((username ~ '^[a-z0-9_]{3,30}$'::text), 'username_format'::text, 'A username has 3 to 30 characters: a to z, 0 to 9 and underscores.'::text, 'Choose another username.'::text))
+);
+
+CREATE TABLE soundscape.action_counts (
+    user_id uuid NOT NULL,
+    max_column text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    actions integer NOT NULL
+);
+
+CREATE TABLE soundscape.api_key_secrets (
+    key_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    hour timestamp with time zone DEFAULT date_trunc('hour'::text, now()) NOT NULL,
+    uses integer DEFAULT 0 NOT NULL,
+    CONSTRAINT api_key_secrets_hash_check CHECK ((octet_length(hash) = 32))
+);
+
+CREATE TABLE soundscape.api_key_sessions (
+    session_id uuid NOT NULL,
+    key_id uuid,
+    expires_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE soundscape.audio_moods (
@@ -4969,6 +9405,34 @@ CREATE TABLE soundscape.audio_moods (
     CONSTRAINT audio_moods_score_check CHECK (((score >= (0.5)::double precision) AND (score <= (1)::double precision)))
 );
 
+CREATE TABLE soundscape.caption_days (
+    day date NOT NULL,
+    requests integer DEFAULT 0 NOT NULL,
+    tokens bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE soundscape.caption_owners (
+    day date NOT NULL,
+    user_id uuid NOT NULL,
+    requests integer NOT NULL,
+    tokens bigint NOT NULL
+);
+
+CREATE TABLE soundscape.caption_workers (
+    only_row boolean DEFAULT true NOT NULL,
+    seen_at timestamp with time zone,
+    CONSTRAINT caption_workers_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE soundscape.channels (
+    channel text NOT NULL,
+    is_on boolean DEFAULT false NOT NULL,
+    reason text,
+    public_key text,
+    reported_at timestamp with time zone,
+    CONSTRAINT channels_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'push'::text])))
+);
+
 CREATE SEQUENCE soundscape.claim_rounds
     START WITH 1
     INCREMENT BY 1
@@ -4976,6 +9440,14 @@ CREATE SEQUENCE soundscape.claim_rounds
     NO MAXVALUE
     CACHE 1
     CYCLE;
+
+CREATE TABLE soundscape.day_listeners (
+    audio_id uuid NOT NULL,
+    day date NOT NULL,
+    listener bytea NOT NULL,
+    plays integer DEFAULT 0 NOT NULL,
+    has_downloaded boolean DEFAULT false NOT NULL
+);
 
 CREATE TABLE soundscape.deletions (
     id bigint NOT NULL,
@@ -4996,11 +9468,64 @@ ALTER TABLE soundscape.deletions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE soundscape.delivery_settings (
+    channel text NOT NULL,
+    bundle_after interval NOT NULL,
+    bundle_within interval NOT NULL,
+    max_age interval NOT NULL,
+    retry_after interval DEFAULT '00:00:10'::interval NOT NULL,
+    max_retry_after interval DEFAULT '00:05:00'::interval NOT NULL,
+    CONSTRAINT delivery_settings_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'push'::text]))),
+    CONSTRAINT delivery_settings_check CHECK ((max_retry_after >= retry_after)),
+    CONSTRAINT delivery_settings_retry_after_check CHECK ((retry_after > '00:00:00'::interval))
+);
+
 CREATE TABLE soundscape.descriptors (
     column_name text NOT NULL,
     path text[] NOT NULL,
     unit text NOT NULL,
     filter text
+);
+
+CREATE TABLE soundscape.digests (
+    user_id uuid NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    begins timestamp with time zone,
+    ends timestamp with time zone
+);
+
+CREATE TABLE soundscape.export_checksums (
+    export_id uuid NOT NULL,
+    place integer NOT NULL,
+    crc32 bigint NOT NULL,
+    CONSTRAINT export_checksums_crc32_check CHECK (((crc32 >= 0) AND (crc32 <= '4294967295'::bigint)))
+);
+
+CREATE TABLE soundscape.export_jobs (
+    export_id uuid NOT NULL,
+    token uuid,
+    leased_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone DEFAULT now() NOT NULL,
+    upload_url text,
+    is_snapshot_stored boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE soundscape.export_requests (
+    user_id uuid NOT NULL,
+    requested_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE soundscape.exported_tables (
+    table_name text NOT NULL,
+    via text NOT NULL,
+    CONSTRAINT exported_tables_via_check CHECK ((via = ANY (ARRAY['id'::text, 'user_id'::text, 'reporter_id'::text, 'assignee_id'::text, 'audio_id'::text, 'playlist_id'::text, 'claim'::text])))
+);
+
+CREATE TABLE soundscape.exposed_names (
+    digest bytea NOT NULL,
+    exposed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE soundscape.factor_maps (
@@ -5015,12 +9540,17 @@ CREATE TABLE soundscape.factor_maps (
     CONSTRAINT factor_maps_space_check CHECK (((char_length(space) >= 1) AND (char_length(space) <= 64)))
 );
 
+CREATE TABLE soundscape.file_removals (
+    audio_id uuid NOT NULL,
+    removed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE SEQUENCE soundscape.fingerprint_numbers
     AS integer
     START WITH 0
     INCREMENT BY 1
-    MINVALUE 0
-    MAXVALUE 4194303
+    MINVALUE -2147483648
+    NO MAXVALUE
     CACHE 1
     CYCLE;
 
@@ -5038,11 +9568,17 @@ CREATE TABLE soundscape.fingerprints (
     written_in xid8 DEFAULT pg_current_xact_id() NOT NULL,
     compared_in pg_snapshot,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    compared_within int8range NOT NULL,
     CONSTRAINT fingerprints_check CHECK ((cardinality(keys) = cardinality(frames))),
-    CONSTRAINT fingerprints_number_check CHECK (((number >= 0) AND (number <= 4194303))),
-    CONSTRAINT fingerprints_version_check CHECK ((version > 0))
+    CONSTRAINT fingerprints_version_check CHECK ((version > 0)),
+    CONSTRAINT fingerprints_version_fits CHECK ((version <= 511))
 );
 ALTER TABLE ONLY soundscape.fingerprints ALTER COLUMN peaks SET STORAGE EXTERNAL;
+
+CREATE TABLE soundscape.first_ready (
+    audio_id uuid NOT NULL,
+    ready_at timestamp with time zone NOT NULL
+);
 
 CREATE TABLE soundscape.fit_lease (
     only_row boolean DEFAULT true NOT NULL,
@@ -5072,6 +9608,50 @@ CREATE TABLE soundscape.former_words (
 
 ALTER TABLE soundscape.former_words ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME soundscape.former_words_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE soundscape.image_checks (
+    object_id uuid NOT NULL,
+    version text,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    token uuid,
+    attempts integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_at timestamp with time zone,
+    error_code text,
+    CONSTRAINT image_checks_error_code_check CHECK ((char_length(error_code) <= 64))
+);
+
+CREATE TABLE soundscape.index_size_changes (
+    id bigint NOT NULL,
+    version smallint NOT NULL,
+    owner uuid,
+    key_count bigint NOT NULL
+);
+
+ALTER TABLE soundscape.index_size_changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME soundscape.index_size_changes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE soundscape.index_sizes (
+    version smallint NOT NULL,
+    owner uuid,
+    key_count bigint NOT NULL,
+    id bigint NOT NULL
+);
+
+ALTER TABLE soundscape.index_sizes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME soundscape.index_sizes_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -5111,10 +9691,42 @@ ALTER TABLE soundscape.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
-CREATE TABLE soundscape.notification_kinds (
-    kind text NOT NULL,
-    description text NOT NULL,
-    CONSTRAINT notification_kinds_kind_check CHECK ((kind ~ '^[a-z_]{1,64}$'::text))
+CREATE TABLE soundscape.listener_salts (
+    day date NOT NULL,
+    salt bytea NOT NULL,
+    CONSTRAINT listener_salts_salt_check CHECK ((length(salt) = 32))
+);
+
+CREATE UNLOGGED TABLE soundscape.name_locks (
+    key bigint NOT NULL
+)
+WITH (autovacuum_vacuum_threshold='1000', autovacuum_vacuum_scale_factor='0');
+
+CREATE TABLE soundscape.open_day_details (
+    audio_id uuid CONSTRAINT audio_stats_daily_audio_id_not_null NOT NULL,
+    day date CONSTRAINT audio_stats_daily_day_not_null NOT NULL,
+    listeners integer CONSTRAINT audio_stats_daily_listeners_not_null NOT NULL,
+    listened_s double precision,
+    from_search integer,
+    from_similar integer,
+    from_recommended integer,
+    from_radio integer,
+    from_playlist integer,
+    from_embed integer,
+    from_elsewhere integer,
+    heard_quarter_1 integer,
+    heard_quarter_2 integer,
+    heard_quarter_3 integer,
+    heard_quarter_4 integer
+);
+
+ALTER TABLE soundscape.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME soundscape.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE soundscape.owner_limits (
@@ -5124,18 +9736,58 @@ CREATE TABLE soundscape.owner_limits (
     max_awaiting_upload integer DEFAULT 1000 NOT NULL,
     max_events_per_hour integer DEFAULT 1000 NOT NULL,
     max_reports_per_day integer DEFAULT 100 NOT NULL,
+    max_api_keys integer DEFAULT 100 NOT NULL,
+    max_key_uses_per_hour integer DEFAULT 60 NOT NULL,
+    max_recordings integer DEFAULT 20000 NOT NULL,
+    max_stored_bytes bigint DEFAULT '107374182400'::bigint NOT NULL,
+    max_words integer DEFAULT 10000 NOT NULL,
+    max_impressions_per_hour integer DEFAULT 2000 NOT NULL,
+    max_retries_per_hour integer DEFAULT 500 NOT NULL,
+    max_exports_per_day integer DEFAULT 3 NOT NULL,
+    max_license_changes integer DEFAULT 100 NOT NULL,
+    max_push_subscriptions integer DEFAULT 20 NOT NULL,
+    max_license_changes_per_month integer DEFAULT 40000 NOT NULL,
+    max_caption_share real DEFAULT 0.25 NOT NULL,
+    CONSTRAINT owner_limits_max_api_keys_check CHECK ((max_api_keys >= 0)),
     CONSTRAINT owner_limits_max_awaiting_upload_check CHECK ((max_awaiting_upload >= 0)),
+    CONSTRAINT owner_limits_max_caption_share_check CHECK (((max_caption_share >= (0)::double precision) AND (max_caption_share <= (1)::double precision))),
     CONSTRAINT owner_limits_max_events_per_hour_check CHECK ((max_events_per_hour >= 0)),
+    CONSTRAINT owner_limits_max_exports_per_day_check CHECK ((max_exports_per_day >= 0)),
+    CONSTRAINT owner_limits_max_impressions_per_hour_check CHECK ((max_impressions_per_hour >= 0)),
+    CONSTRAINT owner_limits_max_key_uses_per_hour_check CHECK ((max_key_uses_per_hour >= 0)),
+    CONSTRAINT owner_limits_max_license_changes_check CHECK ((max_license_changes >= 0)),
+    CONSTRAINT owner_limits_max_license_changes_per_month_check CHECK ((max_license_changes_per_month >= 0)),
     CONSTRAINT owner_limits_max_playlist_items_check CHECK ((max_playlist_items >= 0)),
     CONSTRAINT owner_limits_max_playlists_check CHECK ((max_playlists >= 0)),
+    CONSTRAINT owner_limits_max_push_subscriptions_check CHECK ((max_push_subscriptions >= 0)),
+    CONSTRAINT owner_limits_max_recordings_check CHECK ((max_recordings >= 0)),
     CONSTRAINT owner_limits_max_reports_per_day_check CHECK ((max_reports_per_day >= 0)),
+    CONSTRAINT owner_limits_max_retries_per_hour_check CHECK ((max_retries_per_hour >= 0)),
+    CONSTRAINT owner_limits_max_stored_bytes_check CHECK ((max_stored_bytes >= 0)),
+    CONSTRAINT owner_limits_max_words_check CHECK ((max_words >= 0)),
     CONSTRAINT owner_limits_only_row_check CHECK (only_row)
 );
 
 CREATE TABLE soundscape.postings (
-    posting bigint NOT NULL
+    key integer NOT NULL,
+    number integer NOT NULL,
+    frame integer NOT NULL
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0.02', autovacuum_vacuum_insert_threshold='100000');
+
+CREATE SEQUENCE soundscape.preview_rounds
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE soundscape.project_days (
+    day date NOT NULL,
+    plays bigint DEFAULT 0 NOT NULL,
+    listeners bigint DEFAULT 0 NOT NULL,
+    downloads bigint DEFAULT 0 NOT NULL
+);
 
 CREATE TABLE soundscape.queue_settings (
     only_row boolean DEFAULT true NOT NULL,
@@ -5143,9 +9795,11 @@ CREATE TABLE soundscape.queue_settings (
     backfill_every integer DEFAULT 10 NOT NULL,
     paused_at timestamp with time zone,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    preview_every integer DEFAULT 10 NOT NULL,
     CONSTRAINT queue_settings_backfill_every_check CHECK (((backfill_every >= 2) AND (backfill_every <= 1000))),
     CONSTRAINT queue_settings_in_flight_per_owner_check CHECK (((in_flight_per_owner >= 1) AND (in_flight_per_owner <= 10000))),
-    CONSTRAINT queue_settings_only_row_check CHECK (only_row)
+    CONSTRAINT queue_settings_only_row_check CHECK (only_row),
+    CONSTRAINT queue_settings_preview_every_check CHECK (((preview_every >= 2) AND (preview_every <= 1000)))
 );
 
 ALTER TABLE soundscape.recommendation_models ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -5157,15 +9811,86 @@ ALTER TABLE soundscape.recommendation_models ALTER COLUMN id ADD GENERATED ALWAY
     CACHE 1
 );
 
+ALTER TABLE soundscape.renames ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME soundscape.renames_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE soundscape.stat_events (
+    id bigint NOT NULL,
+    audio_id uuid NOT NULL,
+    day date NOT NULL,
+    plays smallint DEFAULT 0 NOT NULL,
+    listeners smallint DEFAULT 0 NOT NULL,
+    downloads smallint DEFAULT 0 NOT NULL,
+    likes smallint DEFAULT 0 NOT NULL,
+    listened_s double precision DEFAULT 0 NOT NULL,
+    source text,
+    quarter smallint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE soundscape.stat_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME soundscape.stat_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE soundscape.stored_objects (
+    object_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    size_bytes bigint NOT NULL
+);
+
+CREATE TABLE soundscape.sweep_pages (
+    kind text NOT NULL,
+    after text,
+    rounds bigint DEFAULT 0 NOT NULL,
+    round_begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    round_ended_at timestamp with time zone,
+    CONSTRAINT sweep_pages_kind_check CHECK ((kind = ANY (ARRAY['recordings'::text, 'pictures'::text, 'profiles'::text, 'jobs'::text, 'unfinished'::text, 'ended_jobs'::text, 'accounts'::text])))
+);
+
+CREATE TABLE soundscape.undescribed_objects (
+    name text NOT NULL,
+    written_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE soundscape.unlisted_postings (
     owner_hash integer NOT NULL,
-    posting bigint NOT NULL
+    key integer NOT NULL,
+    number integer NOT NULL,
+    frame integer NOT NULL
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0.02', autovacuum_vacuum_insert_threshold='100000');
 
 CREATE TABLE soundscape.vocabulary (
-    word text NOT NULL
+    word text NOT NULL,
+    added_by uuid
 );
+
+CREATE TABLE soundscape.workers (
+    name text NOT NULL,
+    version text NOT NULL,
+    migration text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT workers_migration_check CHECK ((migration ~ '^[0-9]{14}$'::text)),
+    CONSTRAINT workers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 200))),
+    CONSTRAINT workers_version_check CHECK (((char_length(version) >= 1) AND (char_length(version) <= 64)))
+);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.audio_captions
+    ADD CONSTRAINT audio_captions_pkey PRIMARY KEY (audio_id);
 
 ALTER TABLE ONLY public.audio_embeddings
     ADD CONSTRAINT audio_embeddings_pkey PRIMARY KEY (audio_id, space);
@@ -5191,11 +9916,29 @@ ALTER TABLE ONLY public.audio_files
 ALTER TABLE ONLY public.audio_matches
     ADD CONSTRAINT audio_matches_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.audio_stats_daily
+    ADD CONSTRAINT audio_stats_daily_pkey PRIMARY KEY (audio_id, day);
+
+ALTER TABLE ONLY public.audio_stats
+    ADD CONSTRAINT audio_stats_pkey PRIMARY KEY (audio_id);
+
 ALTER TABLE ONLY public.audio_tags
     ADD CONSTRAINT audio_tags_pkey PRIMARY KEY (audio_id, label, start_s);
 
+ALTER TABLE ONLY public.exports
+    ADD CONSTRAINT exports_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.feature_flags
+    ADD CONSTRAINT feature_flags_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.impressions
     ADD CONSTRAINT impressions_pkey PRIMARY KEY (answer_id, place);
+
+ALTER TABLE ONLY public.license_history
+    ADD CONSTRAINT license_history_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.licenses
+    ADD CONSTRAINT licenses_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.likes
     ADD CONSTRAINT likes_pkey PRIMARY KEY (id);
@@ -5209,6 +9952,9 @@ ALTER TABLE ONLY public.listening_events
 ALTER TABLE ONLY public.mood_rules
     ADD CONSTRAINT mood_rules_pkey PRIMARY KEY (mood, rule);
 
+ALTER TABLE ONLY public.notification_preferences
+    ADD CONSTRAINT notification_preferences_pkey PRIMARY KEY (user_id, kind, channel);
+
 ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (id);
 
@@ -5220,6 +9966,12 @@ ALTER TABLE ONLY public.playlist_items
 
 ALTER TABLE ONLY public.playlists
     ADD CONSTRAINT playlists_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.push_subscriptions
+    ADD CONSTRAINT push_subscriptions_endpoint_key UNIQUE (endpoint);
+
+ALTER TABLE ONLY public.push_subscriptions
+    ADD CONSTRAINT push_subscriptions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.report_assignments
     ADD CONSTRAINT report_assignments_pkey PRIMARY KEY (report_id);
@@ -5248,14 +10000,53 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_username_key UNIQUE (username);
 
+ALTER TABLE ONLY soundscape.account_deletions
+    ADD CONSTRAINT account_deletions_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY soundscape.action_counts
+    ADD CONSTRAINT action_counts_pkey PRIMARY KEY (user_id, max_column);
+
+ALTER TABLE ONLY soundscape.api_key_secrets
+    ADD CONSTRAINT api_key_secrets_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY soundscape.api_key_secrets
+    ADD CONSTRAINT api_key_secrets_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY soundscape.api_key_sessions
+    ADD CONSTRAINT api_key_sessions_pkey PRIMARY KEY (session_id);
+
 ALTER TABLE ONLY soundscape.audio_moods
     ADD CONSTRAINT audio_moods_pkey PRIMARY KEY (audio_id, mood);
+
+ALTER TABLE ONLY soundscape.caption_days
+    ADD CONSTRAINT caption_days_pkey PRIMARY KEY (day);
+
+ALTER TABLE ONLY soundscape.caption_jobs
+    ADD CONSTRAINT caption_jobs_pkey PRIMARY KEY (audio_id);
+
+ALTER TABLE ONLY soundscape.caption_owners
+    ADD CONSTRAINT caption_owners_pkey PRIMARY KEY (day, user_id);
+
+ALTER TABLE ONLY soundscape.caption_workers
+    ADD CONSTRAINT caption_workers_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY soundscape.channels
+    ADD CONSTRAINT channels_pkey PRIMARY KEY (channel);
+
+ALTER TABLE ONLY soundscape.day_listeners
+    ADD CONSTRAINT day_listeners_pkey PRIMARY KEY (audio_id, day, listener);
 
 ALTER TABLE ONLY soundscape.deletions
     ADD CONSTRAINT deletions_bucket_id_name_key UNIQUE (bucket_id, name);
 
 ALTER TABLE ONLY soundscape.deletions
     ADD CONSTRAINT deletions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.delivery_settings
+    ADD CONSTRAINT delivery_settings_pkey PRIMARY KEY (channel);
 
 ALTER TABLE ONLY soundscape.descriptors
     ADD CONSTRAINT descriptors_filter_key UNIQUE (filter);
@@ -5266,14 +10057,41 @@ ALTER TABLE ONLY soundscape.descriptors
 ALTER TABLE ONLY soundscape.descriptors
     ADD CONSTRAINT descriptors_pkey PRIMARY KEY (column_name);
 
+ALTER TABLE ONLY soundscape.digests
+    ADD CONSTRAINT digests_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY soundscape.ended_addresses
+    ADD CONSTRAINT ended_addresses_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY soundscape.export_checksums
+    ADD CONSTRAINT export_checksums_pkey PRIMARY KEY (export_id, place);
+
+ALTER TABLE ONLY soundscape.export_jobs
+    ADD CONSTRAINT export_jobs_pkey PRIMARY KEY (export_id);
+
+ALTER TABLE ONLY soundscape.export_requests
+    ADD CONSTRAINT export_requests_pkey PRIMARY KEY (user_id, requested_at);
+
+ALTER TABLE ONLY soundscape.exported_tables
+    ADD CONSTRAINT exported_tables_pkey PRIMARY KEY (table_name);
+
+ALTER TABLE ONLY soundscape.exposed_names
+    ADD CONSTRAINT exposed_names_pkey PRIMARY KEY (digest);
+
 ALTER TABLE ONLY soundscape.factor_maps
     ADD CONSTRAINT factor_maps_pkey PRIMARY KEY (model_id, space, factor);
+
+ALTER TABLE ONLY soundscape.file_removals
+    ADD CONSTRAINT file_removals_pkey PRIMARY KEY (audio_id);
 
 ALTER TABLE ONLY soundscape.fingerprints
     ADD CONSTRAINT fingerprints_number_key UNIQUE (number);
 
 ALTER TABLE ONLY soundscape.fingerprints
     ADD CONSTRAINT fingerprints_pkey PRIMARY KEY (audio_id);
+
+ALTER TABLE ONLY soundscape.first_ready
+    ADD CONSTRAINT first_ready_pkey PRIMARY KEY (audio_id);
 
 ALTER TABLE ONLY soundscape.fit_lease
     ADD CONSTRAINT fit_lease_pkey PRIMARY KEY (only_row);
@@ -5283,6 +10101,21 @@ ALTER TABLE ONLY soundscape.former_dismissals
 
 ALTER TABLE ONLY soundscape.former_words
     ADD CONSTRAINT former_words_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.former_words
+    ADD CONSTRAINT former_words_word_key UNIQUE (word);
+
+ALTER TABLE ONLY soundscape.image_checks
+    ADD CONSTRAINT image_checks_pkey PRIMARY KEY (object_id);
+
+ALTER TABLE ONLY soundscape.index_size_changes
+    ADD CONSTRAINT index_size_changes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.index_sizes
+    ADD CONSTRAINT index_sizes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.index_sizes
+    ADD CONSTRAINT index_sizes_version_owner_key UNIQUE NULLS NOT DISTINCT (version, owner);
 
 ALTER TABLE ONLY soundscape.item_factors
     ADD CONSTRAINT item_factors_audio_id_is_listed_model_id_key UNIQUE (audio_id, is_listed, model_id);
@@ -5296,14 +10129,29 @@ ALTER TABLE ONLY soundscape.item_neighbours
 ALTER TABLE ONLY soundscape.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY soundscape.listener_salts
+    ADD CONSTRAINT listener_salts_pkey PRIMARY KEY (day);
+
+ALTER TABLE ONLY soundscape.name_locks
+    ADD CONSTRAINT name_locks_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY soundscape.notification_kinds
     ADD CONSTRAINT notification_kinds_pkey PRIMARY KEY (kind);
+
+ALTER TABLE ONLY soundscape.open_day_details
+    ADD CONSTRAINT open_day_details_pkey PRIMARY KEY (audio_id, day);
+
+ALTER TABLE ONLY soundscape.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY soundscape.owner_limits
     ADD CONSTRAINT owner_limits_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY soundscape.postings
-    ADD CONSTRAINT postings_pkey PRIMARY KEY (posting);
+    ADD CONSTRAINT postings_pkey PRIMARY KEY (key, number, frame);
+
+ALTER TABLE ONLY soundscape.project_days
+    ADD CONSTRAINT project_days_pkey PRIMARY KEY (day);
 
 ALTER TABLE ONLY soundscape.queue_settings
     ADD CONSTRAINT queue_settings_pkey PRIMARY KEY (only_row);
@@ -5314,11 +10162,38 @@ ALTER TABLE ONLY soundscape.recommendation_models
 ALTER TABLE ONLY soundscape.recommendation_weights
     ADD CONSTRAINT recommendation_weights_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY soundscape.renames
+    ADD CONSTRAINT renames_bucket_id_name_key UNIQUE (bucket_id, name);
+
+ALTER TABLE ONLY soundscape.renames
+    ADD CONSTRAINT renames_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.stat_events
+    ADD CONSTRAINT stat_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY soundscape.stored_objects
+    ADD CONSTRAINT stored_objects_pkey PRIMARY KEY (object_id);
+
+ALTER TABLE ONLY soundscape.sweep_pages
+    ADD CONSTRAINT sweep_pages_pkey PRIMARY KEY (kind);
+
+ALTER TABLE ONLY soundscape.undescribed_objects
+    ADD CONSTRAINT undescribed_objects_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY soundscape.unlisted_postings
-    ADD CONSTRAINT unlisted_postings_pkey PRIMARY KEY (owner_hash, posting);
+    ADD CONSTRAINT unlisted_postings_pkey PRIMARY KEY (owner_hash, key, number, frame);
 
 ALTER TABLE ONLY soundscape.vocabulary
     ADD CONSTRAINT vocabulary_pkey PRIMARY KEY (word);
+
+ALTER TABLE ONLY soundscape.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (name);
+
+CREATE INDEX api_keys_by_user ON public.api_keys USING btree (user_id, created_at DESC);
+
+CREATE INDEX audio_captions_by_keyword ON public.audio_captions USING gin (keywords);
+
+CREATE INDEX audio_captions_by_words ON public.audio_captions USING gin (search);
 
 CREATE INDEX audio_embeddings_by_owner ON public.audio_embeddings USING btree (user_id, space);
 
@@ -5336,7 +10211,7 @@ CREATE INDEX audio_features_by_key ON public.audio_features USING btree (key, mo
 
 CREATE INDEX audio_features_by_owner ON public.audio_features USING btree (user_id);
 
-CREATE INDEX audio_features_by_samples ON public.audio_features USING btree (((descriptors #>> '{source,pcm_sha256}'::text[])));
+CREATE INDEX audio_features_by_samples ON public.audio_features USING btree (COALESCE((descriptors #>> '{source,pcm_blake3}'::text[]), (descriptors #>> '{source,pcm_sha256}'::text[])));
 
 CREATE INDEX audio_features_by_tempo ON public.audio_features USING btree (tempo_bpm);
 
@@ -5354,6 +10229,8 @@ CREATE UNIQUE INDEX audio_files_by_object ON public.audio_files USING btree (obj
 
 CREATE INDEX audio_files_by_owner ON public.audio_files USING btree (user_id, created_at DESC);
 
+CREATE INDEX audio_files_by_place ON public.audio_files USING btree (latitude, longitude) WHERE (latitude IS NOT NULL);
+
 CREATE INDEX audio_files_by_title ON public.audio_files USING btree (soundscape.fold(title), id);
 
 CREATE INDEX audio_files_by_words ON public.audio_files USING gin (search);
@@ -5364,11 +10241,15 @@ CREATE INDEX audio_files_public ON public.audio_files USING btree (created_at DE
 
 CREATE INDEX audio_files_unfinished ON public.audio_files USING btree (updated_at) WHERE (status = ANY (ARRAY['awaiting_upload'::text, 'queued'::text, 'analyzing'::text]));
 
+CREATE INDEX audio_files_waiting ON public.audio_files USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'analyzing'::text]));
+
 CREATE INDEX audio_matches_by_matched ON public.audio_matches USING btree (matched_audio_id);
 
 CREATE UNIQUE INDEX audio_matches_by_pair ON public.audio_matches USING btree (LEAST(audio_id, matched_audio_id), GREATEST(audio_id, matched_audio_id));
 
 CREATE INDEX audio_matches_by_recording ON public.audio_matches USING btree (audio_id);
+
+CREATE INDEX audio_stats_daily_by_owner ON public.audio_stats_daily USING btree (user_id, day);
 
 CREATE INDEX audio_tags_by_label ON public.audio_tags USING btree (label, confidence DESC);
 
@@ -5376,19 +10257,39 @@ CREATE INDEX audio_tags_by_owner ON public.audio_tags USING btree (user_id);
 
 CREATE INDEX audio_tags_by_recording ON public.audio_tags USING btree (audio_id, user_id, is_listed);
 
+CREATE UNIQUE INDEX exports_by_file ON public.exports USING btree (file_path);
+
+CREATE INDEX exports_by_user ON public.exports USING btree (user_id, created_at DESC);
+
+CREATE INDEX exports_due ON public.exports USING btree (created_at) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE UNIQUE INDEX exports_one_at_a_time ON public.exports USING btree (user_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE INDEX exports_ready ON public.exports USING btree (expires_at) WHERE (status = 'ready'::text);
+
 CREATE INDEX impressions_by_age ON public.impressions USING btree (shown_at, answer_id, place);
 
 CREATE INDEX impressions_by_recording ON public.impressions USING btree (audio_id);
 
 CREATE INDEX impressions_by_user ON public.impressions USING btree (user_id, shown_at DESC);
 
+CREATE INDEX license_history_by_license ON public.license_history USING btree (license);
+
+CREATE INDEX license_history_by_recording ON public.license_history USING btree (audio_id, changed_at DESC);
+
+CREATE INDEX license_history_by_user ON public.license_history USING btree (changed_by);
+
 CREATE INDEX likes_by_recording ON public.likes USING btree (audio_id);
+
+CREATE INDEX listening_events_by_age ON public.listening_events USING btree (created_at);
 
 CREATE INDEX listening_events_by_arrival ON public.listening_events USING btree (user_id, created_at DESC);
 
 CREATE INDEX listening_events_by_recording ON public.listening_events USING btree (audio_id, started_at DESC);
 
 CREATE INDEX listening_events_by_user ON public.listening_events USING btree (user_id, started_at DESC);
+
+CREATE INDEX notification_preferences_by_kind ON public.notification_preferences USING btree (kind);
 
 CREATE INDEX notifications_by_age ON public.notifications USING btree (created_at);
 
@@ -5404,6 +10305,8 @@ CREATE INDEX playlists_by_owner ON public.playlists USING btree (user_id, create
 
 CREATE INDEX playlists_public ON public.playlists USING btree (created_at DESC) WHERE is_public;
 
+CREATE INDEX push_subscriptions_by_user ON public.push_subscriptions USING btree (user_id);
+
 CREATE INDEX report_assignments_by_assignee ON public.report_assignments USING btree (assignee_id);
 
 CREATE INDEX reports_by_recording ON public.reports USING btree (audio_id);
@@ -5414,23 +10317,61 @@ CREATE UNIQUE INDEX reports_unresolved ON public.reports USING btree (audio_id, 
 
 CREATE INDEX reports_waiting ON public.reports USING btree (created_at) WHERE (resolved_at IS NULL);
 
+CREATE INDEX user_preferences_by_license ON public.user_preferences USING btree (default_license);
+
+CREATE INDEX api_key_sessions_by_expiry ON soundscape.api_key_sessions USING btree (expires_at);
+
+CREATE INDEX api_key_sessions_by_key ON soundscape.api_key_sessions USING btree (key_id);
+
 CREATE INDEX audio_moods_by_owner ON soundscape.audio_moods USING btree (user_id, mood);
 
 CREATE INDEX audio_moods_by_recording ON soundscape.audio_moods USING btree (audio_id, user_id, is_listed);
 
 CREATE INDEX audio_moods_listed ON soundscape.audio_moods USING btree (mood, score DESC, audio_id) WHERE is_listed;
 
-CREATE INDEX fingerprints_by_age ON soundscape.fingerprints USING btree (created_at);
+CREATE INDEX caption_jobs_due ON soundscape.caption_jobs USING btree (retry_at);
+
+CREATE INDEX caption_owners_by_user ON soundscape.caption_owners USING btree (user_id);
+
+CREATE INDEX day_listeners_by_day ON soundscape.day_listeners USING btree (day);
+
+CREATE INDEX deletions_by_folder ON soundscape.deletions USING btree (bucket_id, name COLLATE "C");
+
+CREATE INDEX deletions_final ON soundscape.deletions USING btree (bucket_id, name) WHERE is_final;
+
+CREATE INDEX deletions_in_order ON soundscape.deletions USING btree (attempts, id);
+
+CREATE INDEX deliveries_by_bundle ON soundscape.deliveries USING btree (bundle_id);
+
+CREATE INDEX deliveries_by_end ON soundscape.deliveries USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX deliveries_by_subscription ON soundscape.deliveries USING btree (subscription_id);
+
+CREATE INDEX deliveries_by_user ON soundscape.deliveries USING btree (user_id);
+
+CREATE INDEX deliveries_due ON soundscape.deliveries USING btree (channel, retry_at) WHERE (state = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE INDEX deliveries_newest ON soundscape.deliveries USING btree (created_at, id);
 
 CREATE INDEX fingerprints_by_recording ON soundscape.fingerprints USING btree (audio_id, user_id, is_listed);
 
-CREATE INDEX fingerprints_by_visibility ON soundscape.fingerprints USING btree (version, is_listed, user_id) INCLUDE (number, key_count, audio_id);
+CREATE INDEX fingerprints_compared_within ON soundscape.fingerprints USING gist (compared_within);
+
+CREATE INDEX fingerprints_listed_numbers ON soundscape.fingerprints USING btree (version, number) WHERE is_listed;
 
 CREATE INDEX fingerprints_to_compare ON soundscape.fingerprints USING btree (created_at) WHERE (compared_in IS NOT NULL);
+
+CREATE INDEX fingerprints_unlisted_numbers ON soundscape.fingerprints USING btree (version, user_id, number) WHERE (NOT is_listed);
 
 CREATE INDEX former_dismissals_by_matched ON soundscape.former_dismissals USING btree (matched_audio_id);
 
 CREATE INDEX former_dismissals_by_recording ON soundscape.former_dismissals USING btree (audio_id);
+
+CREATE INDEX image_checks_due ON soundscape.image_checks USING btree (retry_at) WHERE (checked_at IS NULL);
+
+CREATE INDEX index_size_changes_by_owner ON soundscape.index_size_changes USING btree (version, owner) INCLUDE (key_count);
+
+CREATE INDEX index_sizes_empty ON soundscape.index_sizes USING btree (version) WHERE (key_count = 0);
 
 CREATE INDEX item_factors_by_popularity ON soundscape.item_factors USING btree (model_id, popularity DESC) WHERE is_listed;
 
@@ -5440,7 +10381,7 @@ CREATE INDEX item_factors_near_1 ON soundscape.item_factors USING hnsw (place ex
 
 CREATE INDEX item_neighbours_by_neighbour ON soundscape.item_neighbours USING btree (neighbour_id, neighbour_is_listed);
 
-CREATE INDEX jobs_by_end ON soundscape.jobs USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+CREATE INDEX jobs_by_end ON soundscape.jobs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX jobs_by_owner ON soundscape.jobs USING btree (user_id, id DESC);
 
@@ -5452,13 +10393,43 @@ CREATE INDEX jobs_in_flight ON soundscape.jobs USING btree (user_id, queue) WHER
 
 CREATE UNIQUE INDEX jobs_live ON soundscape.jobs USING btree (audio_id) WHERE (state = ANY (ARRAY['queued'::text, 'running'::text]));
 
+CREATE INDEX jobs_retried_by_owner ON soundscape.jobs USING btree (user_id, created_at DESC) WHERE is_retry;
+
 CREATE INDEX jobs_waiting ON soundscape.jobs USING btree (queue, user_id, lined_up_at, id) WHERE ((state = 'queued'::text) AND (msg_id IS NULL));
+
+CREATE INDEX open_day_details_by_day ON soundscape.open_day_details USING btree (day);
+
+CREATE INDEX outbox_by_age ON soundscape.outbox USING btree (created_at);
+
+CREATE INDEX outbox_by_bundle ON soundscape.outbox USING btree (bundle_id);
+
+CREATE INDEX outbox_by_kind ON soundscape.outbox USING btree (kind);
+
+CREATE INDEX outbox_by_user ON soundscape.outbox USING btree (user_id, kind, created_at);
+
+CREATE INDEX outbox_waiting ON soundscape.outbox USING btree (channel, user_id, created_at) WHERE (bundle_id IS NULL);
 
 CREATE UNIQUE INDEX recommendation_models_in_force ON soundscape.recommendation_models USING btree (state) WHERE (state = 'in_force'::text);
 
-CREATE UNIQUE INDEX unlisted_postings_by_key ON soundscape.unlisted_postings USING btree (posting) WHERE (posting >= '-9223372036854775808'::bigint);
+CREATE INDEX renames_by_recording ON soundscape.renames USING btree (audio_id);
+
+CREATE INDEX renames_in_order ON soundscape.renames USING btree (attempts, id);
+
+CREATE INDEX stat_events_by_day ON soundscape.stat_events USING btree (day);
+
+CREATE INDEX stored_objects_by_owner ON soundscape.stored_objects USING btree (user_id) INCLUDE (size_bytes);
+
+CREATE INDEX undescribed_objects_by_age ON soundscape.undescribed_objects USING btree (written_at);
+
+CREATE UNIQUE INDEX unlisted_postings_by_key ON soundscape.unlisted_postings USING btree (key, number, frame) WHERE (key >= '-2147483648'::integer);
+
+CREATE INDEX vocabulary_by_owner ON soundscape.vocabulary USING btree (added_by) WHERE (added_by IS NOT NULL);
 
 CREATE INDEX vocabulary_by_spelling ON soundscape.vocabulary USING gin (word extensions.gin_trgm_ops);
+
+CREATE TRIGGER audio_captions_changed AFTER UPDATE ON public.audio_captions FOR EACH ROW WHEN (((new.caption IS DISTINCT FROM old.caption) OR (new.keywords IS DISTINCT FROM old.keywords))) EXECUTE FUNCTION soundscape.on_caption_words();
+
+CREATE TRIGGER audio_captions_inserted AFTER INSERT ON public.audio_captions FOR EACH ROW WHEN ((new.caption IS NOT NULL)) EXECUTE FUNCTION soundscape.on_caption_words();
 
 CREATE TRIGGER audio_embeddings_place AFTER INSERT OR UPDATE OF embedding, is_listed ON public.audio_embeddings FOR EACH ROW WHEN (new.is_listed) EXECUTE FUNCTION soundscape.place_in_model();
 
@@ -5474,23 +10445,53 @@ CREATE TRIGGER audio_files_bytes_changed AFTER UPDATE OF object_etag ON public.a
 
 CREATE TRIGGER audio_files_called AFTER UPDATE OF tags, heard ON public.audio_files FOR EACH ROW WHEN (((old.tags <> new.tags) OR (old.heard <> new.heard))) EXECUTE FUNCTION soundscape.on_moods_changed();
 
+CREATE TRIGGER audio_files_caption AFTER UPDATE OF status, is_public, hidden_at, object_version ON public.audio_files FOR EACH ROW WHEN (((new.status = 'ready'::text) AND ((old.status IS DISTINCT FROM new.status) OR (old.is_listed IS DISTINCT FROM new.is_listed)))) EXECUTE FUNCTION soundscape.on_recording_ready();
+
 CREATE TRIGGER audio_files_coming BEFORE INSERT ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.lock_recording_name();
 
 CREATE TRIGGER audio_files_compared AFTER UPDATE OF tags, heard ON public.audio_files FOR EACH ROW WHEN (((old.tags <> new.tags) OR (old.heard <> new.heard))) EXECUTE FUNCTION soundscape.on_traits_changed();
 
 CREATE TRIGGER audio_files_deleted AFTER DELETE ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.on_recording_deleted();
 
+CREATE TRIGGER audio_files_first_ready AFTER UPDATE OF status ON public.audio_files FOR EACH ROW WHEN (((new.status = 'ready'::text) AND (old.status <> 'ready'::text))) EXECUTE FUNCTION soundscape.note_first_ready();
+
+CREATE TRIGGER audio_files_license BEFORE INSERT OR UPDATE OF license ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.check_license('license');
+
+CREATE TRIGGER audio_files_license_changed AFTER UPDATE OF license, attribution ON public.audio_files FOR EACH ROW WHEN (((old.license IS DISTINCT FROM new.license) OR (old.attribution IS DISTINCT FROM new.attribution))) EXECUTE FUNCTION soundscape.note_license();
+
+CREATE TRIGGER audio_files_license_made AFTER INSERT ON public.audio_files FOR EACH ROW WHEN (((new.license IS NOT NULL) OR (new.attribution IS NOT NULL))) EXECUTE FUNCTION soundscape.note_license();
+
 CREATE TRIGGER audio_files_limit AFTER INSERT ON public.audio_files REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
 
+CREATE TRIGGER audio_files_listed_deleted AFTER DELETE ON public.audio_files FOR EACH ROW WHEN (old.is_listed) EXECUTE FUNCTION soundscape.on_listed_recording_deleted();
+
 CREATE TRIGGER audio_files_made AFTER INSERT ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.attach_uploaded_object();
+
+CREATE TRIGGER audio_files_notify_of_match AFTER UPDATE ON public.audio_files FOR EACH ROW WHEN ((new.is_listed AND (NOT old.is_listed))) EXECUTE FUNCTION soundscape.notify_of_listed_match();
+
+CREATE TRIGGER audio_files_notify_of_moderation AFTER UPDATE OF hidden_at ON public.audio_files FOR EACH ROW WHEN (((new.hidden_at IS NULL) <> (old.hidden_at IS NULL))) EXECUTE FUNCTION soundscape.notify_of_moderation();
+
+CREATE TRIGGER audio_files_owner BEFORE INSERT ON public.audio_files FOR EACH STATEMENT EXECUTE FUNCTION soundscape.lock_owner();
+
+CREATE TRIGGER audio_files_place BEFORE INSERT OR UPDATE OF latitude, longitude, location_precision_m ON public.audio_files FOR EACH ROW WHEN ((((new.latitude >= ('-90'::integer)::double precision) AND (new.latitude <= (90)::double precision)) AND ((new.longitude >= ('-180'::integer)::double precision) AND (new.longitude <= (180)::double precision)))) EXECUTE FUNCTION soundscape.round_place();
+
+CREATE TRIGGER audio_files_sources BEFORE INSERT OR UPDATE OF sources ON public.audio_files FOR EACH ROW WHEN ((new.sources <> '[]'::jsonb)) EXECUTE FUNCTION soundscape.check_sources();
 
 CREATE TRIGGER audio_files_status_step BEFORE UPDATE OF status ON public.audio_files FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION soundscape.check_status_step();
 
 CREATE TRIGGER audio_files_touch BEFORE UPDATE ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
 
+CREATE TRIGGER audio_files_unlisted AFTER UPDATE ON public.audio_files FOR EACH ROW WHEN ((old.is_listed AND (NOT new.is_listed))) EXECUTE FUNCTION soundscape.on_recording_unlisted();
+
 CREATE TRIGGER audio_files_withdraw BEFORE UPDATE OF is_public, hidden_at ON public.audio_files FOR EACH ROW WHEN ((old.is_listed AND (NOT (new.is_public AND (new.hidden_at IS NULL))))) EXECUTE FUNCTION soundscape.withdraw_from_models();
 
-CREATE TRIGGER audio_files_words AFTER INSERT OR DELETE OR UPDATE OF title, tags, heard, is_public, hidden_at, status, analyzed_at ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.on_words_changed();
+CREATE TRIGGER audio_files_words AFTER INSERT OR DELETE OR UPDATE OF title, tags, heard, search, is_public, hidden_at, status, analyzed_at ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.on_words_changed();
+
+CREATE TRIGGER audio_files_write_search BEFORE INSERT OR UPDATE ON public.audio_files FOR EACH ROW EXECUTE FUNCTION soundscape.set_search();
+
+ALTER TABLE public.audio_files ENABLE ALWAYS TRIGGER audio_files_write_search;
+
+CREATE TRIGGER audio_matches_notify AFTER INSERT ON public.audio_matches REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.notify_of_matches();
 
 CREATE TRIGGER audio_tags_added AFTER INSERT ON public.audio_tags REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION soundscape.on_tags_changed();
 
@@ -5498,27 +10499,89 @@ CREATE TRIGGER audio_tags_changed AFTER UPDATE ON public.audio_tags REFERENCING 
 
 CREATE TRIGGER audio_tags_removed AFTER DELETE ON public.audio_tags REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION soundscape.on_tags_changed();
 
-CREATE TRIGGER listening_events_limit AFTER INSERT ON public.listening_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+CREATE TRIGGER broadcast_delete AFTER DELETE ON public.audio_files REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'title', 'is_public', 'status', 'error_code', 'duration', 'hidden_at');
+
+CREATE TRIGGER broadcast_delete AFTER DELETE ON public.likes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'audio_id', 'created_at');
+
+CREATE TRIGGER broadcast_delete AFTER DELETE ON public.notifications REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'kind', 'audio_id', 'error_code', 'read_at');
+
+CREATE TRIGGER broadcast_delete AFTER DELETE ON public.playlist_items REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('playlist_id', 'id', 'playlist_id', 'audio_id', 'position');
+
+CREATE TRIGGER broadcast_delete AFTER DELETE ON public.playlists REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'title', 'is_public');
+
+CREATE TRIGGER broadcast_insert AFTER INSERT ON public.audio_files REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'title', 'is_public', 'status', 'error_code', 'duration', 'hidden_at');
+
+CREATE TRIGGER broadcast_insert AFTER INSERT ON public.likes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'audio_id', 'created_at');
+
+CREATE TRIGGER broadcast_insert AFTER INSERT ON public.notifications REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'kind', 'audio_id', 'error_code', 'read_at');
+
+CREATE TRIGGER broadcast_insert AFTER INSERT ON public.playlist_items REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('playlist_id', 'id', 'playlist_id', 'audio_id', 'position');
+
+CREATE TRIGGER broadcast_insert AFTER INSERT ON public.playlists REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'title', 'is_public');
+
+CREATE TRIGGER broadcast_update AFTER UPDATE ON public.audio_files REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'title', 'is_public', 'status', 'error_code', 'duration', 'hidden_at');
+
+CREATE TRIGGER broadcast_update AFTER UPDATE ON public.notifications REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'kind', 'audio_id', 'error_code', 'read_at');
+
+CREATE TRIGGER broadcast_update AFTER UPDATE ON public.playlist_items REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('playlist_id', 'id', 'playlist_id', 'audio_id', 'position');
+
+CREATE TRIGGER broadcast_update AFTER UPDATE ON public.playlists REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION soundscape.broadcast_library_change('user_id', 'id', 'title', 'is_public');
+
+CREATE TRIGGER exports_deleted AFTER DELETE ON public.exports FOR EACH ROW EXECUTE FUNCTION soundscape.export_gone();
+
+CREATE TRIGGER exports_expired AFTER UPDATE OF status ON public.exports FOR EACH ROW WHEN ((new.status = 'expired'::text)) EXECUTE FUNCTION soundscape.export_gone();
+
+CREATE TRIGGER exports_notify AFTER UPDATE OF status ON public.exports FOR EACH ROW WHEN (((new.status = ANY (ARRAY['ready'::text, 'failed'::text])) AND (new.status <> old.status))) EXECUTE FUNCTION soundscape.notify_of_export();
+
+CREATE TRIGGER feature_flags_touch BEFORE UPDATE ON public.feature_flags FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
+
+CREATE TRIGGER impressions_limit AFTER INSERT ON public.impressions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_actions('user_id', 'max_impressions_per_hour', 'hour', 'recommendations an hour');
+
+CREATE TRIGGER license_history_limit AFTER INSERT ON public.license_history REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_actions('changed_by', 'max_license_changes_per_month', 'month', 'licence changes a month');
+
+CREATE TRIGGER likes_count AFTER INSERT ON public.likes REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_likes();
+
+CREATE TRIGGER likes_notify AFTER INSERT ON public.likes REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.notify_of_likes();
+
+CREATE TRIGGER likes_uncount AFTER DELETE ON public.likes REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_likes();
+
+CREATE TRIGGER listening_events_count AFTER INSERT ON public.listening_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_listens();
+
+CREATE TRIGGER listening_events_limit AFTER INSERT ON public.listening_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_actions('user_id', 'max_events_per_hour', 'hour', 'listening events an hour');
 
 CREATE TRIGGER playlist_items_append BEFORE INSERT ON public.playlist_items FOR EACH ROW EXECUTE FUNCTION soundscape.append_item();
 
-CREATE TRIGGER playlist_items_close AFTER DELETE ON public.playlist_items REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION soundscape.close_gaps();
-
 CREATE TRIGGER playlist_items_limit AFTER INSERT ON public.playlist_items REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
 
+CREATE TRIGGER playlist_items_notify AFTER INSERT ON public.playlist_items REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.notify_of_items();
+
 CREATE TRIGGER playlists_limit AFTER INSERT ON public.playlists REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+
+CREATE TRIGGER playlists_notify AFTER UPDATE OF is_public ON public.playlists FOR EACH ROW WHEN ((new.is_public AND (NOT old.is_public))) EXECUTE FUNCTION soundscape.notify_of_published_playlist();
+
+CREATE TRIGGER playlists_owner BEFORE INSERT ON public.playlists FOR EACH STATEMENT EXECUTE FUNCTION soundscape.lock_owner();
 
 CREATE TRIGGER playlists_touch BEFORE UPDATE ON public.playlists FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
 
 CREATE TRIGGER report_assignments_follow AFTER INSERT OR DELETE OR UPDATE ON public.report_assignments FOR EACH ROW EXECUTE FUNCTION soundscape.follow_assignment();
 
-CREATE TRIGGER reports_limit AFTER INSERT ON public.reports REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.check_owner_limits();
+CREATE TRIGGER reports_forget_reporter BEFORE UPDATE OF reporter_id ON public.reports FOR EACH ROW WHEN (((old.reporter_id IS NOT NULL) AND (new.reporter_id IS NULL))) EXECUTE FUNCTION soundscape.forget_reporter();
+
+CREATE TRIGGER reports_limit AFTER INSERT ON public.reports REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.count_actions('reporter_id', 'max_reports_per_day', 'day', 'reports a day');
+
+CREATE TRIGGER reports_notify AFTER UPDATE OF resolved_at ON public.reports FOR EACH ROW WHEN (((new.resolved_at IS NOT NULL) AND (old.resolved_at IS NULL) AND (new.reporter_id IS NOT NULL))) EXECUTE FUNCTION soundscape.notify_of_report();
+
+CREATE TRIGGER user_preferences_license BEFORE INSERT OR UPDATE OF default_license ON public.user_preferences FOR EACH ROW EXECUTE FUNCTION soundscape.check_license('default_license');
 
 CREATE TRIGGER user_preferences_touch BEFORE UPDATE ON public.user_preferences FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
+
+CREATE TRIGGER users_check BEFORE UPDATE OF username, display_name ON public.users FOR EACH ROW EXECUTE FUNCTION soundscape.check_profile();
 
 CREATE TRIGGER users_deleted AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION soundscape.on_user_deleted();
 
 CREATE TRIGGER users_touch BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION soundscape.touch_updated_at();
+
+CREATE TRIGGER fingerprints_comparison BEFORE INSERT ON soundscape.fingerprints FOR EACH ROW EXECUTE FUNCTION soundscape.set_comparison();
 
 CREATE TRIGGER fingerprints_gone AFTER DELETE ON soundscape.fingerprints FOR EACH ROW EXECUTE FUNCTION soundscape.on_fingerprint_changed();
 
@@ -5528,11 +10591,22 @@ CREATE TRIGGER fingerprints_written AFTER INSERT ON soundscape.fingerprints FOR 
 
 CREATE TRIGGER jobs_deleted AFTER DELETE ON soundscape.jobs FOR EACH ROW WHEN ((old.msg_id IS NOT NULL)) EXECUTE FUNCTION soundscape.delete_message();
 
+CREATE TRIGGER stored_objects_notify AFTER INSERT ON soundscape.stored_objects REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION soundscape.notify_of_quota();
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.audio_captions
+    ADD CONSTRAINT audio_captions_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.audio_embeddings
     ADD CONSTRAINT audio_embeddings_audio_id_fkey FOREIGN KEY (audio_id, user_id, is_listed) REFERENCES public.audio_files(id, user_id, is_listed) ON UPDATE CASCADE ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.audio_features
     ADD CONSTRAINT audio_features_audio_id_fkey FOREIGN KEY (audio_id, user_id, is_listed) REFERENCES public.audio_files(id, user_id, is_listed) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.audio_files
+    ADD CONSTRAINT audio_files_license_is_listed FOREIGN KEY (license) REFERENCES public.licenses(id);
 
 ALTER TABLE ONLY public.audio_files
     ADD CONSTRAINT audio_files_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
@@ -5543,14 +10617,35 @@ ALTER TABLE ONLY public.audio_matches
 ALTER TABLE ONLY public.audio_matches
     ADD CONSTRAINT audio_matches_matched_audio_id_fkey FOREIGN KEY (matched_audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.audio_stats
+    ADD CONSTRAINT audio_stats_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.audio_stats_daily
+    ADD CONSTRAINT audio_stats_daily_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.audio_stats_daily
+    ADD CONSTRAINT audio_stats_daily_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.audio_tags
     ADD CONSTRAINT audio_tags_audio_id_fkey FOREIGN KEY (audio_id, user_id, is_listed) REFERENCES public.audio_files(id, user_id, is_listed) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.exports
+    ADD CONSTRAINT exports_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.impressions
     ADD CONSTRAINT impressions_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.impressions
     ADD CONSTRAINT impressions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.license_history
+    ADD CONSTRAINT license_history_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.license_history
+    ADD CONSTRAINT license_history_changed_by_fkey FOREIGN KEY (changed_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.license_history
+    ADD CONSTRAINT license_history_license_fkey FOREIGN KEY (license) REFERENCES public.licenses(id);
 
 ALTER TABLE ONLY public.likes
     ADD CONSTRAINT likes_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
@@ -5563,6 +10658,12 @@ ALTER TABLE ONLY public.listening_events
 
 ALTER TABLE ONLY public.listening_events
     ADD CONSTRAINT listening_events_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notification_preferences
+    ADD CONSTRAINT notification_preferences_kind_fkey FOREIGN KEY (kind) REFERENCES soundscape.notification_kinds(kind);
+
+ALTER TABLE ONLY public.notification_preferences
+    ADD CONSTRAINT notification_preferences_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT notifications_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
@@ -5582,6 +10683,9 @@ ALTER TABLE ONLY public.playlist_items
 ALTER TABLE ONLY public.playlists
     ADD CONSTRAINT playlists_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.push_subscriptions
+    ADD CONSTRAINT push_subscriptions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.report_assignments
     ADD CONSTRAINT report_assignments_assignee_id_fkey FOREIGN KEY (assignee_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
@@ -5595,22 +10699,70 @@ ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_reporter_id_fkey FOREIGN KEY (reporter_id) REFERENCES public.users(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.user_preferences
+    ADD CONSTRAINT user_preferences_license_is_listed FOREIGN KEY (default_license) REFERENCES public.licenses(id);
+
+ALTER TABLE ONLY public.user_preferences
     ADD CONSTRAINT user_preferences_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.user_roles
     ADD CONSTRAINT user_roles_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
-ALTER TABLE ONLY public.users
-    ADD CONSTRAINT users_id_fkey FOREIGN KEY (id) REFERENCES auth.users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY soundscape.action_counts
+    ADD CONSTRAINT action_counts_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.api_key_secrets
+    ADD CONSTRAINT api_key_secrets_key_id_fkey FOREIGN KEY (key_id) REFERENCES public.api_keys(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.api_key_sessions
+    ADD CONSTRAINT api_key_sessions_key_id_fkey FOREIGN KEY (key_id) REFERENCES public.api_keys(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY soundscape.audio_moods
     ADD CONSTRAINT audio_moods_audio_id_fkey FOREIGN KEY (audio_id, user_id, is_listed) REFERENCES public.audio_files(id, user_id, is_listed) ON UPDATE CASCADE ON DELETE CASCADE;
 
+ALTER TABLE ONLY soundscape.caption_jobs
+    ADD CONSTRAINT caption_jobs_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_captions(audio_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.caption_owners
+    ADD CONSTRAINT caption_owners_day_fkey FOREIGN KEY (day) REFERENCES soundscape.caption_days(day) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.caption_owners
+    ADD CONSTRAINT caption_owners_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.day_listeners
+    ADD CONSTRAINT day_listeners_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.deliveries
+    ADD CONSTRAINT deliveries_subscription_id_fkey FOREIGN KEY (subscription_id) REFERENCES public.push_subscriptions(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY soundscape.deliveries
+    ADD CONSTRAINT deliveries_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.digests
+    ADD CONSTRAINT digests_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.ended_addresses
+    ADD CONSTRAINT ended_addresses_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.export_checksums
+    ADD CONSTRAINT export_checksums_export_id_fkey FOREIGN KEY (export_id) REFERENCES public.exports(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.export_jobs
+    ADD CONSTRAINT export_jobs_export_id_fkey FOREIGN KEY (export_id) REFERENCES public.exports(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.export_requests
+    ADD CONSTRAINT export_requests_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY soundscape.factor_maps
     ADD CONSTRAINT factor_maps_model_id_fkey FOREIGN KEY (model_id) REFERENCES soundscape.recommendation_models(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY soundscape.file_removals
+    ADD CONSTRAINT file_removals_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY soundscape.fingerprints
     ADD CONSTRAINT fingerprints_audio_id_fkey FOREIGN KEY (audio_id, user_id, is_listed) REFERENCES public.audio_files(id, user_id, is_listed) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.first_ready
+    ADD CONSTRAINT first_ready_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY soundscape.item_factors
     ADD CONSTRAINT item_factors_audio_id_fkey FOREIGN KEY (audio_id, is_listed) REFERENCES public.audio_files(id, is_listed) ON UPDATE CASCADE ON DELETE CASCADE;
@@ -5627,7 +10779,37 @@ ALTER TABLE ONLY soundscape.item_neighbours
 ALTER TABLE ONLY soundscape.jobs
     ADD CONSTRAINT jobs_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY soundscape.open_day_details
+    ADD CONSTRAINT open_day_details_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.outbox
+    ADD CONSTRAINT outbox_kind_fkey FOREIGN KEY (kind) REFERENCES soundscape.notification_kinds(kind);
+
+ALTER TABLE ONLY soundscape.outbox
+    ADD CONSTRAINT outbox_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY soundscape.renames
+    ADD CONSTRAINT renames_audio_id_fkey FOREIGN KEY (audio_id) REFERENCES public.audio_files(id) ON DELETE CASCADE;
+
+ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY api_keys_no_estimates ON public.api_keys AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY api_keys_read_own ON public.api_keys FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+ALTER TABLE public.audio_captions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audio_captions_no_estimates ON public.audio_captions AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_captions_read ON public.audio_captions FOR SELECT TO anon, authenticated USING ((EXISTS ( SELECT
+   FROM public.audio_files f
+  WHERE (f.id = audio_captions.audio_id))));
+
 ALTER TABLE public.audio_embeddings ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audio_embeddings_no_estimates ON public.audio_embeddings AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_embeddings_of_open_accounts ON public.audio_embeddings AS RESTRICTIVE FOR SELECT TO anon, authenticated USING ((user_id <> ALL (( SELECT soundscape.closed_accounts() AS closed_accounts)::uuid[])));
 
 CREATE POLICY audio_embeddings_read ON public.audio_embeddings FOR SELECT TO authenticated USING ((is_listed OR (user_id = ( SELECT auth.uid() AS uid)) OR (( SELECT soundscape.authorize('recordings.moderate'::public.app_permission) AS authorize) AND (EXISTS ( SELECT
    FROM public.audio_files f
@@ -5636,6 +10818,10 @@ CREATE POLICY audio_embeddings_read ON public.audio_embeddings FOR SELECT TO aut
 CREATE POLICY audio_embeddings_read_public ON public.audio_embeddings FOR SELECT TO anon USING (is_listed);
 
 ALTER TABLE public.audio_features ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audio_features_no_estimates ON public.audio_features AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_features_of_open_accounts ON public.audio_features AS RESTRICTIVE FOR SELECT TO anon, authenticated USING ((user_id <> ALL (( SELECT soundscape.closed_accounts() AS closed_accounts)::uuid[])));
 
 CREATE POLICY audio_features_read ON public.audio_features FOR SELECT TO authenticated USING ((is_listed OR (user_id = ( SELECT auth.uid() AS uid)) OR (( SELECT soundscape.authorize('recordings.moderate'::public.app_permission) AS authorize) AND (EXISTS ( SELECT
    FROM public.audio_files f
@@ -5649,13 +10835,21 @@ CREATE POLICY audio_files_delete_own ON public.audio_files FOR DELETE TO authent
 
 CREATE POLICY audio_files_insert_own ON public.audio_files FOR INSERT TO authenticated WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
 
+CREATE POLICY audio_files_no_estimates ON public.audio_files AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_files_of_open_accounts ON public.audio_files AS RESTRICTIVE FOR SELECT TO anon, authenticated USING ((user_id <> ALL (( SELECT soundscape.closed_accounts() AS closed_accounts)::uuid[])));
+
 CREATE POLICY audio_files_read ON public.audio_files FOR SELECT TO authenticated USING (((is_public AND (hidden_at IS NULL)) OR (user_id = ( SELECT auth.uid() AS uid)) OR ((hidden_at IS NOT NULL) AND ( SELECT soundscape.authorize('recordings.moderate'::public.app_permission) AS authorize))));
 
 CREATE POLICY audio_files_read_public ON public.audio_files FOR SELECT TO anon USING ((is_public AND (hidden_at IS NULL)));
 
+CREATE POLICY audio_files_session_update ON public.audio_files AS RESTRICTIVE FOR UPDATE TO authenticated USING (((( SELECT soundscape.session_scope() AS session_scope) = ANY (ARRAY['account'::text, 'all'::text])) OR ((( SELECT soundscape.session_scope() AS session_scope) = 'upload'::text) AND (status = 'awaiting_upload'::text))));
+
 CREATE POLICY audio_files_update_own ON public.audio_files FOR UPDATE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid))) WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
 
 ALTER TABLE public.audio_matches ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audio_matches_no_estimates ON public.audio_matches AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
 
 CREATE POLICY audio_matches_read ON public.audio_matches FOR SELECT TO authenticated USING ((( SELECT soundscape.authorize('recordings.moderate'::public.app_permission) AS authorize) OR ((EXISTS ( SELECT
    FROM public.audio_files f
@@ -5669,7 +10863,25 @@ CREATE POLICY audio_matches_read_public ON public.audio_matches FOR SELECT TO an
    FROM public.audio_files f
   WHERE (f.id = audio_matches.matched_audio_id)))));
 
+ALTER TABLE public.audio_stats ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.audio_stats_daily ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audio_stats_daily_no_estimates ON public.audio_stats_daily AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_stats_daily_read_own ON public.audio_stats_daily FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY audio_stats_no_estimates ON public.audio_stats AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_stats_read ON public.audio_stats FOR SELECT TO anon, authenticated USING ((EXISTS ( SELECT
+   FROM public.audio_files f
+  WHERE (f.id = audio_stats.audio_id))));
+
 ALTER TABLE public.audio_tags ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audio_tags_no_estimates ON public.audio_tags AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY audio_tags_of_open_accounts ON public.audio_tags AS RESTRICTIVE FOR SELECT TO anon, authenticated USING ((user_id <> ALL (( SELECT soundscape.closed_accounts() AS closed_accounts)::uuid[])));
 
 CREATE POLICY audio_tags_read ON public.audio_tags FOR SELECT TO authenticated USING ((is_listed OR (user_id = ( SELECT auth.uid() AS uid)) OR (( SELECT soundscape.authorize('recordings.moderate'::public.app_permission) AS authorize) AND (EXISTS ( SELECT
    FROM public.audio_files f
@@ -5677,11 +10889,41 @@ CREATE POLICY audio_tags_read ON public.audio_tags FOR SELECT TO authenticated U
 
 CREATE POLICY audio_tags_read_public ON public.audio_tags FOR SELECT TO anon USING (is_listed);
 
+ALTER TABLE public.exports ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY exports_delete_own ON public.exports FOR DELETE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY exports_no_estimates ON public.exports AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY exports_read_own ON public.exports FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+ALTER TABLE public.feature_flags ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY feature_flags_no_estimates ON public.feature_flags AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY feature_flags_read ON public.feature_flags FOR SELECT TO anon, authenticated USING (true);
+
 ALTER TABLE public.impressions ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY impressions_delete_own ON public.impressions FOR DELETE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
 
+CREATE POLICY impressions_no_estimates ON public.impressions AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
 CREATE POLICY impressions_read_own ON public.impressions FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+ALTER TABLE public.license_history ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY license_history_no_estimates ON public.license_history AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY license_history_read ON public.license_history FOR SELECT TO anon, authenticated USING ((EXISTS ( SELECT
+   FROM public.audio_files f
+  WHERE (f.id = license_history.audio_id))));
+
+ALTER TABLE public.licenses ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY licenses_no_estimates ON public.licenses AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY licenses_read ON public.licenses FOR SELECT TO anon, authenticated USING (true);
 
 ALTER TABLE public.likes ENABLE ROW LEVEL SECURITY;
 
@@ -5690,6 +10932,8 @@ CREATE POLICY likes_delete_own ON public.likes FOR DELETE TO authenticated USING
 CREATE POLICY likes_insert_own ON public.likes FOR INSERT TO authenticated WITH CHECK (((user_id = ( SELECT auth.uid() AS uid)) AND (EXISTS ( SELECT
    FROM public.audio_files f
   WHERE (f.id = likes.audio_id)))));
+
+CREATE POLICY likes_no_estimates ON public.likes AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
 
 CREATE POLICY likes_read_own ON public.likes FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
 
@@ -5701,17 +10945,35 @@ CREATE POLICY listening_events_insert_own ON public.listening_events FOR INSERT 
    FROM public.audio_files f
   WHERE (f.id = listening_events.audio_id)))));
 
+CREATE POLICY listening_events_no_estimates ON public.listening_events AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
 CREATE POLICY listening_events_read_own ON public.listening_events FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
 
 ALTER TABLE public.mood_rules ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY mood_rules_no_estimates ON public.mood_rules AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
 CREATE POLICY mood_rules_read ON public.mood_rules FOR SELECT TO anon, authenticated USING (true);
+
+ALTER TABLE public.notification_preferences ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY notification_preferences_delete_own ON public.notification_preferences FOR DELETE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY notification_preferences_insert_own ON public.notification_preferences FOR INSERT TO authenticated WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY notification_preferences_no_estimates ON public.notification_preferences AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY notification_preferences_read_own ON public.notification_preferences FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY notification_preferences_update_own ON public.notification_preferences FOR UPDATE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid))) WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
 
 ALTER TABLE public.notifications ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY notifications_delete_own ON public.notifications FOR DELETE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
 
 CREATE POLICY notifications_mark_own ON public.notifications FOR UPDATE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid))) WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY notifications_no_estimates ON public.notifications AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
 
 CREATE POLICY notifications_read_own ON public.notifications FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
 
@@ -5726,6 +10988,8 @@ CREATE POLICY playlist_items_insert ON public.playlist_items FOR INSERT TO authe
   WHERE ((p.id = playlist_items.playlist_id) AND (p.user_id = ( SELECT auth.uid() AS uid))))) AND (EXISTS ( SELECT
    FROM public.audio_files f
   WHERE (f.id = playlist_items.audio_id)))));
+
+CREATE POLICY playlist_items_no_estimates ON public.playlist_items AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
 
 CREATE POLICY playlist_items_read ON public.playlist_items FOR SELECT TO authenticated USING (((EXISTS ( SELECT
    FROM public.playlists p
@@ -5747,13 +11011,27 @@ CREATE POLICY playlists_delete_own ON public.playlists FOR DELETE TO authenticat
 
 CREATE POLICY playlists_insert_own ON public.playlists FOR INSERT TO authenticated WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
 
+CREATE POLICY playlists_no_estimates ON public.playlists AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY playlists_of_open_accounts ON public.playlists AS RESTRICTIVE FOR SELECT TO anon, authenticated USING ((user_id <> ALL (( SELECT soundscape.closed_accounts() AS closed_accounts)::uuid[])));
+
 CREATE POLICY playlists_read ON public.playlists FOR SELECT TO authenticated USING ((is_public OR (user_id = ( SELECT auth.uid() AS uid))));
 
 CREATE POLICY playlists_read_public ON public.playlists FOR SELECT TO anon USING (is_public);
 
 CREATE POLICY playlists_update_own ON public.playlists FOR UPDATE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid))) WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
 
+ALTER TABLE public.push_subscriptions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY push_subscriptions_delete_own ON public.push_subscriptions FOR DELETE TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY push_subscriptions_no_estimates ON public.push_subscriptions AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY push_subscriptions_read_own ON public.push_subscriptions FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
 ALTER TABLE public.report_assignments ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY report_assignments_no_estimates ON public.report_assignments AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
 
 CREATE POLICY report_assignments_read ON public.report_assignments FOR SELECT TO authenticated USING ((( SELECT soundscape.authorize('reports.handle'::public.app_permission) AS authorize) AND (EXISTS ( SELECT
    FROM public.reports r
@@ -5765,15 +11043,21 @@ CREATE POLICY reports_insert ON public.reports FOR INSERT TO authenticated WITH 
    FROM public.audio_files f
   WHERE ((f.id = reports.audio_id) AND (f.user_id <> ( SELECT auth.uid() AS uid)))))));
 
+CREATE POLICY reports_no_estimates ON public.reports AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
 CREATE POLICY reports_read ON public.reports FOR SELECT TO authenticated USING (((reporter_id = ( SELECT auth.uid() AS uid)) OR (( SELECT soundscape.authorize('reports.handle'::public.app_permission) AS authorize) AND (NOT (EXISTS ( SELECT
    FROM public.audio_files f
   WHERE ((f.id = reports.audio_id) AND (f.user_id = ( SELECT auth.uid() AS uid)))))))));
 
 ALTER TABLE public.role_permissions ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY role_permissions_no_estimates ON public.role_permissions AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
 CREATE POLICY role_permissions_read ON public.role_permissions FOR SELECT TO authenticated USING (true);
 
 ALTER TABLE public.user_preferences ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY user_preferences_no_estimates ON public.user_preferences AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
 
 CREATE POLICY user_preferences_read_own ON public.user_preferences FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
 
@@ -5785,31 +11069,85 @@ CREATE POLICY user_roles_delete ON public.user_roles FOR DELETE TO authenticated
 
 CREATE POLICY user_roles_insert ON public.user_roles FOR INSERT TO authenticated WITH CHECK (( SELECT soundscape.authorize('roles.assign'::public.app_permission) AS authorize));
 
+CREATE POLICY user_roles_no_estimates ON public.user_roles AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
 CREATE POLICY user_roles_read ON public.user_roles FOR SELECT TO authenticated USING (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT soundscape.authorize('roles.assign'::public.app_permission) AS authorize)));
 
 CREATE POLICY user_roles_read_auth ON public.user_roles FOR SELECT TO supabase_auth_admin USING (true);
 
 ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY users_no_estimates ON public.users AS RESTRICTIVE FOR SELECT TO anon, authenticated USING (soundscape.is_not_estimated());
+
+CREATE POLICY users_of_open_accounts ON public.users AS RESTRICTIVE FOR SELECT TO anon, authenticated USING ((id <> ALL (( SELECT soundscape.closed_accounts() AS closed_accounts)::uuid[])));
+
 CREATE POLICY users_read ON public.users FOR SELECT TO anon, authenticated USING (true);
 
 CREATE POLICY users_update_own ON public.users FOR UPDATE TO authenticated USING ((id = ( SELECT auth.uid() AS uid))) WITH CHECK ((id = ( SELECT auth.uid() AS uid)));
 
+ALTER TABLE soundscape.account_deletions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.action_counts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.api_key_secrets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.api_key_sessions ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE soundscape.audio_moods ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.caption_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.caption_jobs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.caption_owners ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.caption_workers ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.channels ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.day_listeners ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.deletions ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE soundscape.deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.delivery_settings ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE soundscape.descriptors ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.digests ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.ended_addresses ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.export_checksums ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.export_jobs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.export_requests ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.exported_tables ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.exposed_names ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.factor_maps ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE soundscape.file_removals ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE soundscape.fingerprints ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.first_ready ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.fit_lease ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.former_dismissals ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.former_words ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.image_checks ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.index_size_changes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.index_sizes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.item_factors ENABLE ROW LEVEL SECURITY;
 
@@ -5821,23 +11159,45 @@ CREATE POLICY item_neighbours_read ON soundscape.item_neighbours FOR SELECT TO a
 
 ALTER TABLE soundscape.jobs ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE soundscape.listener_salts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.name_locks ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE soundscape.notification_kinds ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.open_day_details ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.outbox ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.owner_limits ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.postings ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE soundscape.project_days ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE soundscape.queue_settings ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.recommendation_models ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY recommendation_models_read ON soundscape.recommendation_models FOR SELECT TO authenticated USING ((state = 'in_force'::text));
+CREATE POLICY recommendation_models_read ON soundscape.recommendation_models FOR SELECT TO authenticated USING (((state = 'in_force'::text) AND ( SELECT soundscape.flag('recommendation_model'::text, true) AS flag)));
 
 ALTER TABLE soundscape.recommendation_weights ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.renames ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.stat_events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.stored_objects ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.sweep_pages ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.undescribed_objects ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.unlisted_postings ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE soundscape.vocabulary ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE soundscape.workers ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA public TO anon;
 GRANT USAGE ON SCHEMA public TO authenticated;
@@ -5864,35 +11224,101 @@ GRANT ALL ON FUNCTION public.begin_fit(every_h double precision) TO service_role
 REVOKE ALL ON FUNCTION public.cancel_analysis(recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_analysis(recording uuid) TO authenticated;
 
+REVOKE ALL ON FUNCTION public.cancel_deliveries(deliveries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_deliveries(deliveries uuid[]) TO service_role;
+
 REVOKE ALL ON FUNCTION public.cancel_jobs(jobs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_jobs(jobs bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION public.claim_caption(lease_s integer, max_requests integer, max_tokens bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_caption(lease_s integer, max_requests integer, max_tokens bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION public.claim_delivery(channels text[], lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_delivery(channels text[], lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.claim_export(lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_export(lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.claim_image_check(lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_image_check(lease_s integer) TO service_role;
 
 REVOKE ALL ON FUNCTION public.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[]) TO service_role;
 
+REVOKE ALL ON FUNCTION public.claim_previews(worker text, max_jobs integer, lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_previews(worker text, max_jobs integer, lease_s integer) TO service_role;
+
 REVOKE ALL ON FUNCTION public.clear_models(token uuid, max_items integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.clear_models(token uuid, max_items integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.complete_caption(recording uuid, token uuid, caption text, keywords text[], model text, version integer, tokens integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_caption(recording uuid, token uuid, caption text, keywords text[], model text, version integer, tokens integer) TO service_role;
 
 REVOKE ALL ON FUNCTION public.complete_comparison(recording uuid, others uuid[], matches jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.complete_comparison(recording uuid, others uuid[], matches jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION public.complete_delivery(delivery uuid, token uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_delivery(delivery uuid, token uuid) TO service_role;
+
+REVOKE ALL ON FUNCTION public.complete_export(export uuid, token uuid, parts integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_export(export uuid, token uuid, parts integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.complete_image_check(object_id uuid, token uuid, error_code text, error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_image_check(object_id uuid, token uuid, error_code text, error_message text) TO service_role;
+
 REVOKE ALL ON FUNCTION public.complete_job(job_id bigint, token text, result jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.complete_job(job_id bigint, token text, result jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION public.complete_preview(job_id bigint, token text, path text, size_bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_preview(job_id bigint, token text, path text, size_bytes bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION public.complete_rename(rename_id bigint, attempt integer, new_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_rename(rename_id bigint, attempt integer, new_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION public.confirm_deletions(bucket text, removed text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.confirm_deletions(bucket text, removed text[]) TO service_role;
 
+REVOKE ALL ON FUNCTION public.create_api_key(name text, scope text, expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_api_key(name text, scope text, expires_at timestamp with time zone) TO authenticated;
+
 REVOKE ALL ON FUNCTION public.custom_access_token_hook(event jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.custom_access_token_hook(event jsonb) TO supabase_auth_admin;
+
+REVOKE ALL ON FUNCTION public.delete_my_account() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.delete_my_account() TO authenticated;
+
+REVOKE ALL ON FUNCTION public.delivery_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.delivery_stats() TO service_role;
+
+REVOKE ALL ON FUNCTION public.describe_audio(rows jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.describe_audio(rows jsonb) TO authenticated;
 
 REVOKE ALL ON FUNCTION public.dismiss_match(match uuid, dismissed boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.dismiss_match(match uuid, dismissed boolean) TO authenticated;
 
+REVOKE ALL ON FUNCTION public.emptied_accounts(max_accounts integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.emptied_accounts(max_accounts integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.empty_accounts(max_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.empty_accounts(max_s integer) TO service_role;
+
 REVOKE ALL ON FUNCTION public.end_fit(token uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.end_fit(token uuid) TO service_role;
 
+REVOKE ALL ON FUNCTION public.export_my_data() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.export_my_data() TO authenticated;
+
 REVOKE ALL ON FUNCTION public.extend_lease(job_id bigint, token text, lease_s integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.extend_lease(job_id bigint, token text, lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.fail_caption(recording uuid, token uuid, code text, retry_s integer, tokens integer, is_counted boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fail_caption(recording uuid, token uuid, code text, retry_s integer, tokens integer, is_counted boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION public.fail_delivery(delivery uuid, token uuid, outcome text, code text, message text, retry_after_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fail_delivery(delivery uuid, token uuid, outcome text, code text, message text, retry_after_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.fail_export(export uuid, token uuid, code text, message text, is_final boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fail_export(export uuid, token uuid, code text, message text, is_final boolean) TO service_role;
 
 REVOKE ALL ON FUNCTION public.fail_job(job_id bigint, token text, kind text, code text, message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.fail_job(job_id bigint, token text, kind text, code text, message text) TO service_role;
@@ -5906,6 +11332,22 @@ GRANT ALL ON FUNCTION public.fit_embeddings(recordings uuid[], space text) TO se
 REVOKE ALL ON FUNCTION public.fit_history(after uuid, max_people integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.fit_history(after uuid, max_people integer) TO service_role;
 
+REVOKE ALL ON FUNCTION public.flag(key text, fallback boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.flag(key text, fallback boolean) TO authenticated;
+GRANT ALL ON FUNCTION public.flag(key text, fallback boolean) TO anon;
+GRANT ALL ON FUNCTION public.flag(key text, fallback boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION public.flag_for(key text, user_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.flag_for(key text, user_id uuid) TO service_role;
+
+REVOKE ALL ON FUNCTION public.flags() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.flags() TO authenticated;
+GRANT ALL ON FUNCTION public.flags() TO anon;
+GRANT ALL ON FUNCTION public.flags() TO service_role;
+
+REVOKE ALL ON FUNCTION public.flags_for(keys text[], user_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.flags_for(keys text[], user_ids uuid[]) TO service_role;
+
 REVOKE ALL ON FUNCTION public.hide_recording(recording uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.hide_recording(recording uuid, reason text) TO authenticated;
 
@@ -5918,6 +11360,12 @@ GRANT ALL ON FUNCTION public.index_recording(recording uuid, object_version text
 REVOKE ALL ON FUNCTION public.index_snapshot() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.index_snapshot() TO service_role;
 
+REVOKE ALL ON FUNCTION public.list_deliveries(states text[], owner uuid, channel text, code text, before uuid, max_deliveries integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.list_deliveries(states text[], owner uuid, channel text, code text, before uuid, max_deliveries integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.list_export(export uuid, token uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.list_export(export uuid, token uuid) TO service_role;
+
 REVOKE ALL ON FUNCTION public.list_jobs(states text[], recording uuid, owner uuid, code text, before bigint, max_jobs integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.list_jobs(states text[], recording uuid, owner uuid, code text, before bigint, max_jobs integer) TO service_role;
 
@@ -5927,35 +11375,14 @@ GRANT ALL ON FUNCTION public.list_models(max_models integer) TO service_role;
 REVOKE ALL ON FUNCTION public.model_items(model bigint, recordings uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.model_items(model bigint, recordings uuid[]) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.check_value(is_valid boolean, code text, message text, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.check_value(is_valid boolean, code text, message text, hint text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.check_value(is_valid boolean, code text, message text, hint text) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.fold(words text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.fold(words text) TO anon;
 GRANT ALL ON FUNCTION soundscape.fold(words text) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.fold(words text) TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.unspaced_letter() FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.unspaced_letter() TO anon;
-GRANT ALL ON FUNCTION soundscape.unspaced_letter() TO authenticated;
-GRANT ALL ON FUNCTION soundscape.unspaced_letter() TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.last_letters(words text) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.last_letters(words text) TO anon;
-GRANT ALL ON FUNCTION soundscape.last_letters(words text) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.last_letters(words text) TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.pair_letters(words text) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.pair_letters(words text) TO anon;
-GRANT ALL ON FUNCTION soundscape.pair_letters(words text) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.pair_letters(words text) TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.plain_words(words text) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.plain_words(words text) TO anon;
-GRANT ALL ON FUNCTION soundscape.plain_words(words text) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.plain_words(words text) TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.document_words(words text) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.document_words(words text) TO anon;
-GRANT ALL ON FUNCTION soundscape.document_words(words text) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.document_words(words text) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.labels(tags text[], heard jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.labels(tags text[], heard jsonb) TO anon;
@@ -5966,11 +11393,6 @@ REVOKE ALL ON FUNCTION soundscape.object_name_problem(object_name text) FROM PUB
 GRANT ALL ON FUNCTION soundscape.object_name_problem(object_name text) TO anon;
 GRANT ALL ON FUNCTION soundscape.object_name_problem(object_name text) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.object_name_problem(object_name text) TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO anon;
-GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO service_role;
 
 GRANT SELECT ON TABLE public.audio_files TO anon;
 GRANT SELECT,DELETE ON TABLE public.audio_files TO authenticated;
@@ -5992,6 +11414,18 @@ GRANT INSERT(license),UPDATE(license) ON TABLE public.audio_files TO authenticat
 
 GRANT INSERT(duration) ON TABLE public.audio_files TO authenticated;
 
+GRANT INSERT(attribution),UPDATE(attribution) ON TABLE public.audio_files TO authenticated;
+
+GRANT INSERT(sources),UPDATE(sources) ON TABLE public.audio_files TO authenticated;
+
+GRANT INSERT(recorded_at),UPDATE(recorded_at) ON TABLE public.audio_files TO authenticated;
+
+GRANT INSERT(latitude),UPDATE(latitude) ON TABLE public.audio_files TO authenticated;
+
+GRANT INSERT(longitude),UPDATE(longitude) ON TABLE public.audio_files TO authenticated;
+
+GRANT INSERT(location_precision_m),UPDATE(location_precision_m) ON TABLE public.audio_files TO authenticated;
+
 REVOKE ALL ON FUNCTION public.mood_mix(mood text, "limit" integer, seed bigint, played uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.mood_mix(mood text, "limit" integer, seed bigint, played uuid[]) TO anon;
 GRANT ALL ON FUNCTION public.mood_mix(mood text, "limit" integer, seed bigint, played uuid[]) TO authenticated;
@@ -6000,14 +11434,40 @@ GRANT ALL ON FUNCTION public.mood_mix(mood text, "limit" integer, seed bigint, p
 REVOKE ALL ON FUNCTION public.move_playlist_item(item uuid, to_position integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.move_playlist_item(item uuid, to_position integer) TO authenticated;
 
+REVOKE ALL ON FUNCTION public.my_audio_stats("from" date, "to" date, recording uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.my_audio_stats("from" date, "to" date, recording uuid) TO authenticated;
+
+REVOKE ALL ON FUNCTION public.nearby_audio(latitude double precision, longitude double precision, radius_m double precision, "limit" integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.nearby_audio(latitude double precision, longitude double precision, radius_m double precision, "limit" integer) TO anon;
+GRANT ALL ON FUNCTION public.nearby_audio(latitude double precision, longitude double precision, radius_m double precision, "limit" integer) TO authenticated;
+GRANT ALL ON FUNCTION public.nearby_audio(latitude double precision, longitude double precision, radius_m double precision, "limit" integer) TO service_role;
+
 REVOKE ALL ON FUNCTION public.next_message_s() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.next_message_s() TO service_role;
+
+REVOKE ALL ON FUNCTION public.notification_channels() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.notification_channels() TO authenticated;
+
+REVOKE ALL ON FUNCTION public.notification_settings() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.notification_settings() TO authenticated;
+
+REVOKE ALL ON FUNCTION public.open_key_session(key_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.open_key_session(key_hash text) TO service_role;
+
+REVOKE ALL ON FUNCTION public.operator_overview() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.operator_overview() TO authenticated;
 
 REVOKE ALL ON FUNCTION public.pending_comparisons(max_fingerprints integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pending_comparisons(max_fingerprints integer) TO service_role;
 
 REVOKE ALL ON FUNCTION public.pending_deletions(max_objects integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pending_deletions(max_objects integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.pending_renames(max_renames integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pending_renames(max_renames integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.project_stats(days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.project_stats(days integer) TO service_role;
 
 REVOKE ALL ON FUNCTION public.publish_model(token uuid, model bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.publish_model(token uuid, model bigint) TO service_role;
@@ -6020,6 +11480,9 @@ GRANT ALL ON FUNCTION public.radio(audio_id uuid, "limit" integer, seed bigint, 
 GRANT ALL ON FUNCTION public.radio(audio_id uuid, "limit" integer, seed bigint, played uuid[]) TO authenticated;
 GRANT ALL ON FUNCTION public.radio(audio_id uuid, "limit" integer, seed bigint, played uuid[]) TO service_role;
 
+REVOKE ALL ON FUNCTION public.read_export(export uuid, token uuid, wanted_table text, after jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.read_export(export uuid, token uuid, wanted_table text, after jsonb, max_rows integer) TO service_role;
+
 REVOKE ALL ON FUNCTION public.reanalyze(version text, filters jsonb, max_recordings integer, after uuid, plan boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reanalyze(version text, filters jsonb, max_recordings integer, after uuid, plan boolean) TO service_role;
 
@@ -6029,11 +11492,38 @@ GRANT ALL ON FUNCTION public.recommended_audio("limit" integer, seed bigint, lab
 REVOKE ALL ON FUNCTION public.reconcile() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reconcile() TO service_role;
 
+REVOKE ALL ON FUNCTION public.record_download(recording uuid, listener text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_download(recording uuid, listener text) TO service_role;
+
+REVOKE ALL ON FUNCTION public.record_key_session(key uuid, session uuid, expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_key_session(key uuid, session uuid, expires_at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION public.register_worker(worker text, version text, migration text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.register_worker(worker text, version text, migration text) TO service_role;
+
+REVOKE ALL ON FUNCTION public.reopen_address(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reopen_address(account uuid) TO service_role;
+
+REVOKE ALL ON FUNCTION public.reopen_addresses(code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reopen_addresses(code text) TO service_role;
+
 REVOKE ALL ON FUNCTION public.reorder_playlist(playlist uuid, items uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reorder_playlist(playlist uuid, items uuid[]) TO authenticated;
 
+REVOKE ALL ON FUNCTION public.replace_caption(recording uuid, caption text, keywords text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.replace_caption(recording uuid, caption text, keywords text[]) TO authenticated;
+
+REVOKE ALL ON FUNCTION public.report_channel(channel text, is_on boolean, reason text, public_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.report_channel(channel text, is_on boolean, reason text, public_key text) TO service_role;
+
+REVOKE ALL ON FUNCTION public.report_progress(job_id bigint, token text, stage text, progress real) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.report_progress(job_id bigint, token text, stage text, progress real) TO service_role;
+
 REVOKE ALL ON FUNCTION public.resolve_report(report uuid, resolution text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.resolve_report(report uuid, resolution text, reason text) TO authenticated;
+
+REVOKE ALL ON FUNCTION public.restart_export(export uuid, token uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.restart_export(export uuid, token uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION public.restore_recording(recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.restore_recording(recording uuid) TO authenticated;
@@ -6041,8 +11531,23 @@ GRANT ALL ON FUNCTION public.restore_recording(recording uuid) TO authenticated;
 REVOKE ALL ON FUNCTION public.retry_analysis(recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.retry_analysis(recording uuid) TO authenticated;
 
+REVOKE ALL ON FUNCTION public.retry_deliveries(deliveries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retry_deliveries(deliveries uuid[]) TO service_role;
+
 REVOKE ALL ON FUNCTION public.retry_jobs(jobs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.retry_jobs(jobs bigint[]) TO service_role;
+
+REVOKE ALL ON FUNCTION public.revoke_api_key(key uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.revoke_api_key(key uuid) TO authenticated;
+
+REVOKE ALL ON FUNCTION public.roll_up_stats(max_events integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.roll_up_stats(max_events integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.save_export(export uuid, token uuid, stored_bytes bigint, size_bytes bigint, upload_url text, first_place integer, checksums bigint[], lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.save_export(export uuid, token uuid, stored_bytes bigint, size_bytes bigint, upload_url text, first_place integer, checksums bigint[], lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.save_push_subscription(endpoint text, p256dh text, auth text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.save_push_subscription(endpoint text, p256dh text, auth text) TO authenticated;
 
 REVOKE ALL ON FUNCTION public.search_audio(query text, "limit" integer, sort text, after text, min_tempo_bpm double precision, max_tempo_bpm double precision, key text, mode text, min_duration_s double precision, max_duration_s double precision, min_loudness_lufs double precision, max_loudness_lufs double precision, labels text[], license text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.search_audio(query text, "limit" integer, sort text, after text, min_tempo_bpm double precision, max_tempo_bpm double precision, key text, mode text, min_duration_s double precision, max_duration_s double precision, min_loudness_lufs double precision, max_loudness_lufs double precision, labels text[], license text) TO anon;
@@ -6054,8 +11559,14 @@ GRANT ALL ON FUNCTION public.search_facets(query text, min_tempo_bpm double prec
 GRANT ALL ON FUNCTION public.search_facets(query text, min_tempo_bpm double precision, max_tempo_bpm double precision, key text, mode text, min_duration_s double precision, max_duration_s double precision, min_loudness_lufs double precision, max_loudness_lufs double precision, labels text[], license text) TO authenticated;
 GRANT ALL ON FUNCTION public.search_facets(query text, min_tempo_bpm double precision, max_tempo_bpm double precision, key text, mode text, min_duration_s double precision, max_duration_s double precision, min_loudness_lufs double precision, max_loudness_lufs double precision, labels text[], license text) TO service_role;
 
-REVOKE ALL ON FUNCTION public.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer) TO service_role;
+REVOKE ALL ON FUNCTION public.set_captions(recording uuid, wanted boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.set_captions(recording uuid, wanted boolean) TO authenticated;
+
+REVOKE ALL ON FUNCTION public.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer, preview_every integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer, preview_every integer) TO service_role;
+
+REVOKE ALL ON FUNCTION public.show_delivery(delivery uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.show_delivery(delivery uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION public.show_job(job_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.show_job(job_id bigint) TO service_role;
@@ -6085,14 +11596,58 @@ GRANT ALL ON FUNCTION public.stored_fingerprints(recordings uuid[]) TO service_r
 REVOKE ALL ON FUNCTION public.unindexed_recordings(version integer, max_recordings integer, after uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unindexed_recordings(version integer, max_recordings integer, after uuid) TO service_role;
 
+REVOKE ALL ON FUNCTION public.unsubscribe(account uuid, kinds text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unsubscribe(account uuid, kinds text[]) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.accepted_uploads() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.accepted_uploads() TO authenticated;
 GRANT ALL ON FUNCTION soundscape.accepted_uploads() TO anon;
 GRANT ALL ON FUNCTION soundscape.accepted_uploads() TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.acts_for_a_person() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.add_counts(one jsonb, other jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.add_stat_events(max_events integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.admit(owner uuid, wanted_queue text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.admit_waiting() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.admit_waiting(max_lines integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.is_time_zone(zone text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.is_time_zone(zone text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.is_time_zone(zone text) TO service_role;
+
+GRANT SELECT ON TABLE public.user_preferences TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.user_preferences TO service_role;
+
+GRANT UPDATE(locale) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(theme) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(default_is_public) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(default_license) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(settings) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(favourite_labels) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(time_zone) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(quiet_from) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(quiet_until) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(fill_from_file) ON TABLE public.user_preferences TO authenticated;
+
+GRANT UPDATE(captions) ON TABLE public.user_preferences TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.allows_filling(file public.audio_files) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.analysis_queues() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.analysis_waits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.append_item() FROM PUBLIC;
 
@@ -6101,7 +11656,7 @@ REVOKE ALL ON FUNCTION soundscape.are_few(wanted tsquery, max_rows integer) FROM
 REVOKE ALL ON FUNCTION soundscape.assign_report(report uuid, assignee uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.assign_report(report uuid, assignee uuid) TO authenticated;
 
-REVOKE ALL ON FUNCTION soundscape.attach_found_objects() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.attach_found_objects(names text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.attach_object(recording uuid) FROM PUBLIC;
 
@@ -6133,29 +11688,125 @@ REVOKE ALL ON FUNCTION soundscape.backoff_s(base_s integer, failures integer) FR
 REVOKE ALL ON FUNCTION soundscape.begin_fit(every_h double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.begin_fit(every_h double precision) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.broadcast_library_change() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.broadcast_to_libraries(table_name text, operation text, owners uuid[], changes jsonb[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.bundle(account uuid, to_channel text, lasts interval) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.bundle_some(to_channels text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.cancel_analysis(recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.cancel_analysis(recording uuid) TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.cancel_deletion(object_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.cancel_deliveries(deliveries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.cancel_deliveries(deliveries uuid[]) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.cancel_job(recording uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.cancel_jobs(jobs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.cancel_jobs(jobs bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.unspaced_letter() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.unspaced_letter() TO anon;
+GRANT ALL ON FUNCTION soundscape.unspaced_letter() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.unspaced_letter() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.last_letters(words text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.last_letters(words text) TO anon;
+GRANT ALL ON FUNCTION soundscape.last_letters(words text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.last_letters(words text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.pair_letters(words text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.pair_letters(words text) TO anon;
+GRANT ALL ON FUNCTION soundscape.pair_letters(words text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.pair_letters(words text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.plain_words(words text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.plain_words(words text) TO anon;
+GRANT ALL ON FUNCTION soundscape.plain_words(words text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.plain_words(words text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.document_words(words text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.document_words(words text) TO anon;
+GRANT ALL ON FUNCTION soundscape.document_words(words text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.document_words(words text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.caption_document(caption text, keywords text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.flag_bucket(key text, user_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.log_unknown_flag(key text) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feature_flags TO service_role;
+
+GRANT SELECT(key) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(key) ON TABLE public.feature_flags TO authenticated;
+
+GRANT SELECT(description) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(description) ON TABLE public.feature_flags TO authenticated;
+
+GRANT SELECT(state) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(state) ON TABLE public.feature_flags TO authenticated;
+
+GRANT SELECT(percentage) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(percentage) ON TABLE public.feature_flags TO authenticated;
+
+GRANT SELECT(active_from) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(active_from) ON TABLE public.feature_flags TO authenticated;
+
+GRANT SELECT(active_until) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(active_until) ON TABLE public.feature_flags TO authenticated;
+
+GRANT SELECT(updated_at) ON TABLE public.feature_flags TO anon;
+GRANT SELECT(updated_at) ON TABLE public.feature_flags TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.flag_for(key text, user_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.flag_for(key text, user_id uuid) TO service_role;
+
+GRANT SELECT ON TABLE public.audio_captions TO anon;
+GRANT SELECT ON TABLE public.audio_captions TO authenticated;
+GRANT SELECT ON TABLE public.audio_captions TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.caption_problem(recording uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.centroid_of_choices(model bigint, chosen uuid[], weights real[]) TO authenticated;
 
+REVOKE ALL ON FUNCTION soundscape.check_copy(object storage.objects) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_described_upload(owner uuid, object_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_file_limits(owner uuid, is_whole boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.check_filters(filters jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_given_name(former_name text, object storage.objects) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_license() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_move(object storage.objects) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_name_is_free() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.check_object_name() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.check_object_rules() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.check_owner_limits() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_page(wanted_kind text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.check_profile() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.check_request() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.check_request() TO anon;
 GRANT ALL ON FUNCTION soundscape.check_request() TO authenticated;
 GRANT ALL ON FUNCTION soundscape.check_request() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.check_sources() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.check_status_step() FROM PUBLIC;
 
@@ -6168,15 +11819,64 @@ GRANT ALL ON FUNCTION soundscape.choice_reason(recording uuid) TO authenticated;
 REVOKE ALL ON FUNCTION soundscape.choices(people uuid[], latest integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.choices(people uuid[], latest integer) TO authenticated;
 
+REVOKE ALL ON FUNCTION soundscape.claim_caption(lease_s integer, max_requests integer, max_tokens bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.claim_caption(lease_s integer, max_requests integer, max_tokens bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.claim_delivery(channels text[], lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.claim_delivery(channels text[], lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.claim_export(lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.claim_export(lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.claim_image_check(lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.claim_image_check(lease_s integer) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.claim_jobs(worker text, max_jobs integer, lease_s integer, holding text[]) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.queue_names() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.claim_next(wanted_queue text, worker text, lease_s integer, owners_held uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.claim_previews(worker text, max_jobs integer, lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.claim_previews(worker text, max_jobs integer, lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.claims_of(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.invisible_characters() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.invisible_characters() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.invisible_characters() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.mixes_scripts(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.mixes_scripts(name text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.mixes_scripts(name text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.without_joiners(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.without_joiners(name text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.without_joiners(name text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.display_name_problem(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.display_name_problem(name text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.display_name_problem(name text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.name_skeleton(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.reserved_names() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.is_reserved_name(name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.clean_display_name(name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.clear_models(token uuid, max_items integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.clear_models(token uuid, max_items integer) TO service_role;
 
-REVOKE ALL ON FUNCTION soundscape.close_gaps() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.close_account(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.close_stat_days() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.closed_accounts() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.closed_accounts() TO anon;
+GRANT ALL ON FUNCTION soundscape.closed_accounts() TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.collect_candidates(caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], leaving_out uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.collect_candidates(caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], leaving_out uuid[]) TO authenticated;
@@ -6187,11 +11887,29 @@ REVOKE ALL ON FUNCTION soundscape.compares(has text, op text, value text) FROM P
 
 REVOKE ALL ON FUNCTION soundscape.compares(has timestamp with time zone, op text, value text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.complete_caption(recording uuid, token uuid, caption text, keywords text[], model text, version integer, tokens integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.complete_caption(recording uuid, token uuid, caption text, keywords text[], model text, version integer, tokens integer) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.complete_comparison(recording uuid, others uuid[], matches jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.complete_comparison(recording uuid, others uuid[], matches jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.complete_delivery(delivery uuid, token uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.complete_delivery(delivery uuid, token uuid) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.complete_export(export uuid, token uuid, parts integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.complete_export(export uuid, token uuid, parts integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.complete_image_check(object_id uuid, token uuid, error_code text, error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.complete_image_check(object_id uuid, token uuid, error_code text, error_message text) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.complete_job(job_id bigint, token text, result jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.complete_job(job_id bigint, token text, result jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.complete_preview(job_id bigint, token text, path text, size_bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.complete_preview(job_id bigint, token text, path text, size_bytes bigint) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.complete_rename(rename_id bigint, attempt integer, new_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.complete_rename(rename_id bigint, attempt integer, new_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.confirm_deletions(bucket text, removed text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.confirm_deletions(bucket text, removed text[]) TO service_role;
@@ -6203,10 +11921,27 @@ GRANT ALL ON FUNCTION soundscape.correct_spelling(words soundscape.words) TO ser
 
 REVOKE ALL ON FUNCTION soundscape.correctable_words(search tsvector) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.count_actions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.count_awaiting_upload(owner uuid, max_rows integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.count_likes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.count_listens() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.count_recordings(owner uuid, max_rows integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.count_stored_object() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.create_api_key(name text, scope text, expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.create_api_key(name text, scope text, expires_at timestamp with time zone) TO authenticated;
+
 REVOKE ALL ON FUNCTION soundscape.decode_cursor(cursor text, sort text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.decode_cursor(cursor text, sort text) TO anon;
 GRANT ALL ON FUNCTION soundscape.decode_cursor(cursor text, sort text) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.decode_cursor(cursor text, sort text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.defer_captions(owner uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.delete_claims(recording uuid) FROM PUBLIC;
 
@@ -6214,22 +11949,79 @@ REVOKE ALL ON FUNCTION soundscape.delete_former_pictures(recording uuid, current
 
 REVOKE ALL ON FUNCTION soundscape.delete_message() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.delete_my_account() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.delete_my_account() TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.delete_old_deliveries() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.delete_old_impressions() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.delete_old_rows() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.delete_old_jobs(keys text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.delete_old_listening_events() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.delete_old_notifications() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.delete_results(recording uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.delete_some_rows(owned regclass, owner uuid, max_rows integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.delete_unnamed_exports(account uuid, export uuid, kept text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.delete_unused_words(max_words integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.deletion_grace() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.deliveries_kept_for() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.delivery_content(bundle uuid, account uuid) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification_preferences TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification_preferences TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.is_notified(account uuid, kind text, channel text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.mail_address(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.mail_problem(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.max_unanswered_claims() FROM PUBLIC;
+
+GRANT SELECT,DELETE ON TABLE public.push_subscriptions TO authenticated;
+GRANT SELECT ON TABLE public.push_subscriptions TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.delivery_problem(delivery soundscape.deliveries) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.delivery_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.delivery_stats() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.describe_batch(rows jsonb, places integer[], names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.describe_batch(rows jsonb, places integer[], names text[]) TO authenticated;
+
 REVOKE ALL ON FUNCTION soundscape.describe_object(object storage.objects, draft_title text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.discard_unused_objects() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.digest(account uuid, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.digest_between(account uuid, begins timestamp with time zone, ends timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.digest_time(zone text, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.digest_week(account uuid, moment timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.discard_unused_objects(bucket text, names text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.dismiss_match(match uuid, dismissed boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.dismiss_match(match uuid, dismissed boolean) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.metres_per_degree() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.metres_per_degree() TO anon;
+GRANT ALL ON FUNCTION soundscape.metres_per_degree() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.metres_per_degree() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.distance_m(from_latitude double precision, from_longitude double precision, to_latitude double precision, to_longitude double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.distance_m(from_latitude double precision, from_longitude double precision, to_latitude double precision, to_longitude double precision) TO anon;
+GRANT ALL ON FUNCTION soundscape.distance_m(from_latitude double precision, from_longitude double precision, to_latitude double precision, to_longitude double precision) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.distance_m(from_latitude double precision, from_longitude double precision, to_latitude double precision, to_longitude double precision) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.diversify(ids uuid[], scores double precision[], space text, diversity double precision, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.diversify(ids uuid[], scores double precision[], space text, diversity double precision, max_rows integer) TO anon;
@@ -6241,36 +12033,78 @@ GRANT ALL ON FUNCTION soundscape.diversify_mixed(ids uuid[], scores double preci
 GRANT ALL ON FUNCTION soundscape.diversify_mixed(ids uuid[], scores double precision[], diversity double precision, max_rows integer) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.diversify_mixed(ids uuid[], scores double precision[], diversity double precision, max_rows integer) TO service_role;
 
-REVOKE ALL ON FUNCTION soundscape.draft_undescribed_objects() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.draft_undescribed_objects(names text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.emptied_accounts(max_accounts integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.emptied_accounts(max_accounts integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.empty_account(account uuid, max_recordings integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.empty_accounts(max_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.empty_accounts(max_s integer) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.encode_cursor(page soundscape.page) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.encode_cursor(page soundscape.page) TO anon;
 GRANT ALL ON FUNCTION soundscape.encode_cursor(page soundscape.page) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.encode_cursor(page soundscape.page) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.end_caption_job(recording uuid, token uuid, tokens integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.end_delivery(delivery uuid, final_state text, code text, message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.end_export(export uuid, code text, message text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.end_fit(token uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.end_fit(token uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.end_job(job soundscape.jobs, final_state text, file_status text, code text, message text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.end_of_quiet(zone text, quiet_from time without time zone, quiet_until time without time zone, moment timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.enqueue(recording uuid, version text, queue text, analysis text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.enqueue_preview(recording uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.exact_copies(file public.audio_files, result jsonb, among uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.expire_exports() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.explain_recommendations(ids uuid[], propensities double precision[], candidates uuid[], scores double precision[], sources text[], caller soundscape.taste, model bigint, w soundscape.recommendation_weights) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.explain_recommendations(ids uuid[], propensities double precision[], candidates uuid[], scores double precision[], sources text[], caller soundscape.taste, model bigint, w soundscape.recommendation_weights) TO authenticated;
 
+REVOKE ALL ON FUNCTION soundscape.export_condition(via text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.export_gone() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.export_my_data() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.export_my_data() TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.export_paths(first_path text, parts integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.expose(function_name text, to_role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.expose_name(object_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.extend_fit_lease(holder uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.extend_lease(job_id bigint, token text, lease_s integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.extend_lease(job_id bigint, token text, lease_s integer) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.fail_caption(recording uuid, token uuid, code text, retry_s integer, tokens integer, is_counted boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.fail_caption(recording uuid, token uuid, code text, retry_s integer, tokens integer, is_counted boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.fail_delivery(delivery uuid, token uuid, outcome text, code text, message text, retry_after_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.fail_delivery(delivery uuid, token uuid, outcome text, code text, message text, retry_after_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.fail_export(export uuid, token uuid, code text, message text, is_final boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.fail_export(export uuid, token uuid, code text, message text, is_final boolean) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.fail_job(job_id bigint, token text, kind text, code text, message text) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.failures_before_requeue() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.fill_from_file(file public.audio_files, capture jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.find_recordings(words soundscape.words, filter soundscape.audio_filter, sort text, after_key text, after_id uuid, as_of timestamp with time zone, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.find_recordings(words soundscape.words, filter soundscape.audio_filter, sort text, after_key text, after_id uuid, as_of timestamp with time zone, max_rows integer) TO anon;
@@ -6285,18 +12119,67 @@ GRANT ALL ON FUNCTION soundscape.find_similar(space text, place extensions.halfv
 REVOKE ALL ON FUNCTION soundscape.fingerprint_candidates(keys integer[], frames integer[], version integer, max_candidates integer, viewer uuid, all_owners boolean, for_recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.fingerprint_candidates(keys integer[], frames integer[], version integer, max_candidates integer, viewer uuid, all_owners boolean, for_recording uuid) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.finish_round(max_s integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.first_open_day(moment timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.fit_embeddings(recordings uuid[], space text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.fit_embeddings(recordings uuid[], space text) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.fit_history(after uuid, max_people integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.fit_history(after uuid, max_people integer) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.flag(key text, fallback boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.flag(key text, fallback boolean) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.flag(key text, fallback boolean) TO anon;
+GRANT ALL ON FUNCTION soundscape.flag(key text, fallback boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.flags() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.flags() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.flags() TO anon;
+GRANT ALL ON FUNCTION soundscape.flags() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.flags_for(keys text[], user_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.flags_for(keys text[], user_ids uuid[]) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.folder_of(object_name text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.follow_assignment() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.follow_move(former storage.objects, object storage.objects) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.forget_image() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.forget_preview(recording uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.forget_reporter() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.forget_stored_object() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.given_part(object_name text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.uuid_or_null(candidate text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.uuid_or_null(candidate text) TO anon;
+GRANT ALL ON FUNCTION soundscape.uuid_or_null(candidate text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.uuid_or_null(candidate text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) TO anon;
+GRANT ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.has_limited_size(object storage.objects) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.has_lost_job(recording uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.hidden_fingerprints(version integer, seer uuid, for_recording uuid, max_hidden integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.hide_recording(recording uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.hide_recording(recording uuid, reason text) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.hold_delivery(delivery uuid, token uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.hold_export(export uuid, token uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.impressions_after(after_shown_at timestamp with time zone, after_answer uuid, after_place integer, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.impressions_after(after_shown_at timestamp with time zone, after_answer uuid, after_place integer, max_rows integer) TO service_role;
@@ -6306,19 +12189,69 @@ REVOKE ALL ON FUNCTION soundscape.impressions_kept_for() FROM PUBLIC;
 REVOKE ALL ON FUNCTION soundscape.index_recording(recording uuid, object_version text, result jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.index_recording(recording uuid, object_version text, result jsonb) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.index_size(wanted_version integer, wanted_owner uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.index_snapshot() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.index_snapshot() TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.is_copying() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.is_copying() TO anon;
+GRANT ALL ON FUNCTION soundscape.is_copying() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.is_copying() TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.is_findable(file public.audio_files) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.is_named(wanted soundscape.renames, file public.audio_files) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.is_not_estimated() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.is_not_estimated() TO anon;
+GRANT ALL ON FUNCTION soundscape.is_not_estimated() TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.is_play(listened_s real, duration double precision) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.is_seen_by(recording public.audio_files, viewer uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.is_withheld(object_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.is_withheld(object_name text) TO authenticated;
 
 REVOKE ALL ON FUNCTION soundscape.jobs_kept_for() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.keep_pictures(current_prefix text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.label_vector(tags text[], heard jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.leave_names(file public.audio_files, former_name text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE public.playlists TO anon;
+GRANT SELECT,DELETE ON TABLE public.playlists TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.playlists TO service_role;
+
+GRANT INSERT(user_id) ON TABLE public.playlists TO authenticated;
+
+GRANT INSERT(title),UPDATE(title) ON TABLE public.playlists TO authenticated;
+
+GRANT INSERT(description),UPDATE(description) ON TABLE public.playlists TO authenticated;
+
+GRANT INSERT(is_public),UPDATE(is_public) ON TABLE public.playlists TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.library_owner(changed jsonb, via text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE public.licenses TO anon;
+GRANT SELECT ON TABLE public.licenses TO authenticated;
+GRANT SELECT ON TABLE public.licenses TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.license_or_null(words text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.likeness(recording uuid, others uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.likeness(recording uuid, others uuid[]) TO anon;
 GRANT ALL ON FUNCTION soundscape.likeness(recording uuid, others uuid[]) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.likeness(recording uuid, others uuid[]) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.list_deliveries(states text[], owner uuid, channel text, code text, before uuid, max_deliveries integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.list_deliveries(states text[], owner uuid, channel text, code text, before uuid, max_deliveries integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.list_export(export uuid, token uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.list_export(export uuid, token uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.list_jobs(states text[], recording uuid, owner uuid, code text, before bigint, max_jobs integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.list_jobs(states text[], recording uuid, owner uuid, code text, before bigint, max_jobs integer) TO service_role;
@@ -6329,8 +12262,12 @@ GRANT ALL ON FUNCTION soundscape.list_models(max_models integer) TO service_role
 REVOKE ALL ON FUNCTION soundscape.listen_weight(listened_s real, completed boolean, duration_s double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.listen_weight(listened_s real, completed boolean, duration_s double precision) TO authenticated;
 
+REVOKE ALL ON FUNCTION soundscape.listener_hash(listener text, recording uuid, salt bytea) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.listener_vector(model bigint, chosen uuid[], weights real[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.listener_vector(model bigint, chosen uuid[], weights real[]) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.listening_events_kept_for() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.lock_held_job(job_id bigint, token text) FROM PUBLIC;
 
@@ -6342,10 +12279,20 @@ REVOKE ALL ON FUNCTION soundscape.lock_own_playlist(playlist uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.lock_own_recording(recording uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.lock_owner() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.lock_recording_name() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.lock_stats() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.lock_sweep() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.log_impressions(recordings uuid[], reasons text[], scores double precision[], propensities double precision[], seed bigint, model_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.log_impressions(recordings uuid[], reasons text[], scores double precision[], propensities double precision[], seed bigint, model_id bigint) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.longest_play_s() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.make_salts(days date[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.make_user() FROM PUBLIC;
 
@@ -6353,12 +12300,31 @@ REVOKE ALL ON FUNCTION soundscape.max_attempts() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.max_excused_failures() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.max_plays_a_day() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.max_ready_per_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.max_repairs_per_sweep() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.max_rows_per_broadcast() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.measure_candidates(candidates uuid[], caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], partnership double precision[], leaving_out uuid[], max_choices integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.measure_candidates(candidates uuid[], caller soundscape.taste, model bigint, listener extensions.vector, partners uuid[], partnership double precision[], leaving_out uuid[], max_choices integer) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.media_type_allowed(media_type text, allowed text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.min_heard_confidence() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.min_listeners_for_details() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.min_position_gap(near double precision) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.min_similarity() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.min_similarity() TO anon;
+GRANT ALL ON FUNCTION soundscape.min_similarity() TO authenticated;
+GRANT ALL ON FUNCTION soundscape.min_similarity() TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.missed_fingerprints(recordings uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.model_items(model bigint, recordings uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.model_items(model bigint, recordings uuid[]) TO service_role;
@@ -6371,15 +12337,25 @@ GRANT ALL ON FUNCTION soundscape.mood_points(recordings uuid[], of_mood text) TO
 REVOKE ALL ON FUNCTION soundscape.move_playlist_item(item uuid, to_position integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.move_playlist_item(item uuid, to_position integer) TO authenticated;
 
-REVOKE ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) TO anon;
-GRANT ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION soundscape.name_digest(object_name text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) TO anon;
-GRANT ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION soundscape.name_reserved_for() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) TO anon;
+GRANT ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.nearest(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) TO anon;
+GRANT ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.nearest_filtered(space text, place extensions.halfvec, max_rows integer, filter soundscape.audio_filter, leaving_out uuid[], min_cosine double precision) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.nearly_full_share() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.new_folder_name(folder text, request bigint, attempt integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.new_object_name(object_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.newest_with_labels(labels text[], max_per_label integer, leaving_out uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.newest_with_labels(labels text[], max_per_label integer, leaving_out uuid[]) TO authenticated;
@@ -6389,15 +12365,67 @@ REVOKE ALL ON FUNCTION soundscape.next_fingerprint_number() FROM PUBLIC;
 REVOKE ALL ON FUNCTION soundscape.next_message_s() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.next_message_s() TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.next_page(wanted_kind text, max_keys integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.next_visible_at(queues text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.note_first_ready() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.note_license() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.note_unchecked_images(names text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.note_undescribed_object() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notification_channels() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.notification_channels() TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.notification_settings() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.notification_settings() TO authenticated;
+
 REVOKE ALL ON FUNCTION soundscape.notifications_kept_for() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.notify(recipient uuid, kind text, audio_id uuid, error_code text, trace_id text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.notify(recipient uuid, kind text, audio_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify(recipient uuid, kind text, audio_id uuid, error_code text, trace_id text, error_message text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_export() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_items() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_likes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_listed_match() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_matches() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_moderation() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_published_playlist() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_quota() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.notify_of_report() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.object_page(bucket text, after text, max_keys integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.objects_in_folder(folder text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.oldest_worker() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.on_auth_user_deleted() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_bytes_changed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.on_caption_words() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_embedding_written() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_fingerprint_changed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.on_image_written() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.on_listed_recording_deleted() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_moods_changed() FROM PUBLIC;
 
@@ -6409,6 +12437,10 @@ REVOKE ALL ON FUNCTION soundscape.on_object_written() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_recording_deleted() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.on_recording_ready() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.on_recording_unlisted() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.on_tags_changed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_traits_changed() FROM PUBLIC;
@@ -6417,24 +12449,20 @@ REVOKE ALL ON FUNCTION soundscape.on_user_deleted() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.on_words_changed() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.open_key_session(key_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.open_key_session(key_hash text) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.open_single_letters(wanted tsquery) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.open_single_letters(wanted tsquery) TO anon;
 GRANT ALL ON FUNCTION soundscape.open_single_letters(wanted tsquery) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.open_single_letters(wanted tsquery) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.operator_overview() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.operator_overview() TO authenticated;
+
 REVOKE ALL ON FUNCTION soundscape.owner_hash(user_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.owner_message(final_state text, code text, message text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION soundscape.uuid_or_null(candidate text) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.uuid_or_null(candidate text) TO anon;
-GRANT ALL ON FUNCTION soundscape.uuid_or_null(candidate text) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.uuid_or_null(candidate text) TO service_role;
-
-REVOKE ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) TO anon;
-GRANT ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) TO authenticated;
-GRANT ALL ON FUNCTION soundscape.owner_of(object_name text, owner_id text) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.parse_query(query text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.parse_query(query text) TO anon;
@@ -6448,28 +12476,53 @@ GRANT ALL ON FUNCTION soundscape.passes_filter(recording uuid, filter soundscape
 
 REVOKE ALL ON FUNCTION soundscape.passes_filters(file public.audio_files, filters jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.peaks_of(result jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.pending_comparisons(max_fingerprints integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.pending_comparisons(max_fingerprints integer) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.pending_deletions(max_objects integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.pending_deletions(max_objects integer) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.pending_renames(max_renames integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.pending_renames(max_renames integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.pick(changed jsonb, columns text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.place_in_model() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.postings_of(number integer, keys integer[], frames integer[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.play_source(context text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.posting_key(version integer, key integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.postings_of(version integer, number integer, keys integer[], frames integer[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.pre_request() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.predict_factors(model bigint, space text, embedding extensions.halfvec) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.project_stats(days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.project_stats(days integer) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.publish_lock_key() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.publish_model(token uuid, model bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.publish_model(token uuid, model bigint) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.queue_caption(recording uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.queue_digests() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.queue_stats() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.queue_stats() TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.rank_candidates(candidates uuid[], scores double precision[], max_rows integer, draw bigint, diversity double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.rank_candidates(candidates uuid[], scores double precision[], max_rows integer, draw bigint, diversity double precision) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.read_export(export uuid, token uuid, wanted_table text, after jsonb, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.read_export(export uuid, token uuid, wanted_table text, after jsonb, max_rows integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.read_page(wanted_kind text, after text, max_keys integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.read_taste(labels text[], draw bigint, max_skips integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.read_taste(labels text[], draw bigint, max_skips integer) TO authenticated;
@@ -6489,24 +12542,65 @@ GRANT ALL ON FUNCTION soundscape.recommendation_weights() TO authenticated;
 REVOKE ALL ON FUNCTION soundscape.reconcile() FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.reconcile() TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.record_download(recording uuid, listener text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.record_download(recording uuid, listener text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.record_key_session(key uuid, session uuid, expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.record_key_session(key uuid, session uuid, expires_at timestamp with time zone) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) TO anon;
 GRANT ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.recordings_in_mood(mood text, max_rows integer) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.recount_stored_objects() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.refuse_over_limit(held bigint, max_rows integer, what text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.register_worker(worker text, version text, migration text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.register_worker(worker text, version text, migration text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.rename_grace() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.rename_results(recording uuid, former_folder text, folder text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.renames_in_turn(max_renames integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.reopen_address(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.reopen_address(account uuid) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.reopen_addresses(code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.reopen_addresses(code text) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.reorder_playlist(playlist uuid, items uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.reorder_playlist(playlist uuid, items uuid[]) TO authenticated;
 
+REVOKE ALL ON FUNCTION soundscape.replace_caption(recording uuid, caption text, keywords text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.replace_caption(recording uuid, caption text, keywords text[]) TO authenticated;
+
 REVOKE ALL ON FUNCTION soundscape.replace_claims(file public.audio_files, result jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION soundscape.requeue_lost_jobs() FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.report_channel(channel text, is_on boolean, reason text, public_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.report_channel(channel text, is_on boolean, reason text, public_key text) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.report_progress(job_id bigint, token text, stage text, progress real) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.report_progress(job_id bigint, token text, stage text, progress real) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.request_file_rename(file public.audio_files) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.requeue_lost_jobs(recordings uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.require_free_name(object_name text, account uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.require_permission(requested_permission public.app_permission) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.reserve_caption(owner uuid, max_requests integer, max_tokens bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.resolve_report(report uuid, resolution text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.resolve_report(report uuid, resolution text, reason text) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.restart_export(export uuid, token uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.restart_export(export uuid, token uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.restore_recording(recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.restore_recording(recording uuid) TO authenticated;
@@ -6514,30 +12608,82 @@ GRANT ALL ON FUNCTION soundscape.restore_recording(recording uuid) TO authentica
 REVOKE ALL ON FUNCTION soundscape.retry_analysis(recording uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.retry_analysis(recording uuid) TO authenticated;
 
+REVOKE ALL ON FUNCTION soundscape.retry_deliveries(deliveries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.retry_deliveries(deliveries uuid[]) TO service_role;
+
 REVOKE ALL ON FUNCTION soundscape.retry_job(recording uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.retry_jobs(jobs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.retry_jobs(jobs bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.retry_wait(to_channel text, failures integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.return_to_line(job soundscape.jobs) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.revoke_api_key(key uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.revoke_api_key(key uuid) TO authenticated;
+
 REVOKE ALL ON FUNCTION soundscape.ring_doorbell() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.roll_up_stats(max_events integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.roll_up_stats(max_events integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.round_place() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.round_to(degrees double precision, step double precision, bound double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.round_to(degrees double precision, step double precision, bound double precision) TO anon;
+GRANT ALL ON FUNCTION soundscape.round_to(degrees double precision, step double precision, bound double precision) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.round_to(degrees double precision, step double precision, bound double precision) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.save_export(export uuid, token uuid, stored_bytes bigint, size_bytes bigint, upload_url text, first_place integer, checksums bigint[], lease_s integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.save_export(export uuid, token uuid, stored_bytes bigint, size_bytes bigint, upload_url text, first_place integer, checksums bigint[], lease_s integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.save_push_subscription(endpoint text, p256dh text, auth text) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.save_push_subscription(endpoint text, p256dh text, auth text) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO anon;
+GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO authenticated;
+GRANT ALL ON FUNCTION soundscape.search_document(title text, description text, tags text[], heard jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.searched_numbers(version integer, seer uuid, all_owners boolean, OUT first integer, OUT last integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.seeded_random(id uuid, seed bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.seeded_random(id uuid, seed bigint) TO anon;
 GRANT ALL ON FUNCTION soundscape.seeded_random(id uuid, seed bigint) TO authenticated;
 GRANT ALL ON FUNCTION soundscape.seeded_random(id uuid, seed bigint) TO service_role;
 
-REVOKE ALL ON FUNCTION soundscape.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION soundscape.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer) TO service_role;
+REVOKE ALL ON FUNCTION soundscape.session_scope() FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.session_scope() TO anon;
+GRANT ALL ON FUNCTION soundscape.session_scope() TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.set_captions(recording uuid, wanted boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.set_captions(recording uuid, wanted boolean) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.set_comparison() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer, preview_every integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.set_queue(paused boolean, in_flight_per_owner integer, backfill_every integer, preview_every integer) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.set_search() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.shared_traits(ids uuid[], causes uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.shared_traits(ids uuid[], causes uuid[]) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.shared_words(timbre double precision, rhythm double precision, tonality double precision, tags double precision, have_tempo boolean, have_onsets boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.shared_words(timbre double precision, rhythm double precision, tonality double precision, tags double precision, have_tempo boolean, have_onsets boolean) TO authenticated;
+
+REVOKE ALL ON FUNCTION soundscape.show_delivery(delivery uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.show_delivery(delivery uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.show_job(job_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.show_job(job_id bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION soundscape.similarity_traits(recording uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.sources_max_bytes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.spread_positions(playlist uuid, around double precision) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.stage_cold(token uuid, model bigint, after uuid, max_recordings integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.stage_cold(token uuid, model bigint, after uuid, max_recordings integer) TO service_role;
@@ -6562,21 +12708,40 @@ REVOKE ALL ON FUNCTION soundscape.staged_model(model bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.start_job(job soundscape.jobs, worker text, lease_s integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.stat_day(started_at timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.stored_fingerprints(recordings uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.stored_fingerprints(recordings uuid[]) TO service_role;
 
+REVOKE ALL ON FUNCTION soundscape.sum_index_sizes(max_changes integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.tag_weights(recording uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.tags_to_store(tags jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.take_undescribed_objects(max_objects integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.title_or_null(candidate text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION soundscape.token_reserve() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION soundscape.touch_updated_at() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.try_page(wanted_kind text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.try_to_empty_account(account uuid, max_recordings integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.unindexed_recordings(version integer, max_recordings integer, after uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION soundscape.unindexed_recordings(version integer, max_recordings integer, after uuid) TO service_role;
 
-REVOKE ALL ON FUNCTION soundscape.visible_fingerprints(version integer, seer uuid, moderates boolean, all_owners boolean, for_recording uuid, max_hidden integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION soundscape.unsubscribe(account uuid, kinds text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION soundscape.unsubscribe(account uuid, kinds text[]) TO service_role;
+
+REVOKE ALL ON FUNCTION soundscape.visible_at(queue text, message bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.wants_analysis(file public.audio_files, version text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION soundscape.wants_preview(recording uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.withdraw_from_models() FROM PUBLIC;
 
@@ -6590,6 +12755,9 @@ REVOKE ALL ON FUNCTION soundscape.write_moods(recordings uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION soundscape.write_tags_and_embedding(file public.audio_files, result jsonb) FROM PUBLIC;
 
+GRANT SELECT ON TABLE public.api_keys TO authenticated;
+GRANT SELECT ON TABLE public.api_keys TO service_role;
+
 GRANT SELECT ON TABLE public.audio_embeddings TO anon;
 GRANT SELECT ON TABLE public.audio_embeddings TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.audio_embeddings TO service_role;
@@ -6602,12 +12770,26 @@ GRANT SELECT ON TABLE public.audio_matches TO anon;
 GRANT SELECT ON TABLE public.audio_matches TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.audio_matches TO service_role;
 
+GRANT SELECT ON TABLE public.audio_stats TO anon;
+GRANT SELECT ON TABLE public.audio_stats TO authenticated;
+GRANT SELECT ON TABLE public.audio_stats TO service_role;
+
+GRANT SELECT ON TABLE public.audio_stats_daily TO authenticated;
+GRANT SELECT ON TABLE public.audio_stats_daily TO service_role;
+
 GRANT SELECT ON TABLE public.audio_tags TO anon;
 GRANT SELECT ON TABLE public.audio_tags TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.audio_tags TO service_role;
 
+GRANT SELECT,DELETE ON TABLE public.exports TO authenticated;
+GRANT SELECT ON TABLE public.exports TO service_role;
+
 GRANT SELECT,DELETE ON TABLE public.impressions TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.impressions TO service_role;
+
+GRANT SELECT ON TABLE public.license_history TO anon;
+GRANT SELECT ON TABLE public.license_history TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.license_history TO service_role;
 
 GRANT SELECT,DELETE ON TABLE public.likes TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.likes TO service_role;
@@ -6650,18 +12832,6 @@ GRANT INSERT(playlist_id) ON TABLE public.playlist_items TO service_role;
 GRANT INSERT(audio_id) ON TABLE public.playlist_items TO authenticated;
 GRANT INSERT(audio_id) ON TABLE public.playlist_items TO service_role;
 
-GRANT SELECT ON TABLE public.playlists TO anon;
-GRANT SELECT,DELETE ON TABLE public.playlists TO authenticated;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.playlists TO service_role;
-
-GRANT INSERT(user_id) ON TABLE public.playlists TO authenticated;
-
-GRANT INSERT(title),UPDATE(title) ON TABLE public.playlists TO authenticated;
-
-GRANT INSERT(description),UPDATE(description) ON TABLE public.playlists TO authenticated;
-
-GRANT INSERT(is_public),UPDATE(is_public) ON TABLE public.playlists TO authenticated;
-
 GRANT SELECT ON TABLE public.report_assignments TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.report_assignments TO service_role;
 
@@ -6675,21 +12845,6 @@ GRANT INSERT(reporter_id) ON TABLE public.reports TO authenticated;
 GRANT INSERT(reason) ON TABLE public.reports TO authenticated;
 
 GRANT INSERT(details) ON TABLE public.reports TO authenticated;
-
-GRANT SELECT ON TABLE public.user_preferences TO authenticated;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.user_preferences TO service_role;
-
-GRANT UPDATE(locale) ON TABLE public.user_preferences TO authenticated;
-
-GRANT UPDATE(theme) ON TABLE public.user_preferences TO authenticated;
-
-GRANT UPDATE(default_is_public) ON TABLE public.user_preferences TO authenticated;
-
-GRANT UPDATE(default_license) ON TABLE public.user_preferences TO authenticated;
-
-GRANT UPDATE(settings) ON TABLE public.user_preferences TO authenticated;
-
-GRANT UPDATE(favourite_labels) ON TABLE public.user_preferences TO authenticated;
 
 GRANT SELECT ON TABLE public.users TO anon;
 GRANT SELECT ON TABLE public.users TO authenticated;

@@ -1,9 +1,108 @@
-// Made from the schema by the official CLI; tests/deploy/test_types.py says how. Not edited by hand.
+// Made from the schema by the official CLI, corrected by tests/deploy/type_corrections.py. Not edited by hand.
 export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[]
 
 export type Database = {
   public: {
     Tables: {
+      api_keys: {
+        Row: {
+          created_at: string
+          expires_at: string | null
+          id: string
+          last_used_at: string | null
+          name: string
+          prefix: string
+          revoked_at: string | null
+          scope: ApiKeysScope
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          created_at?: string
+          expires_at?: string | null
+          id?: string
+          last_used_at?: string | null
+          name: string
+          prefix: string
+          revoked_at?: string | null
+          scope: ApiKeysScope
+          user_id: string
+        }
+        Update: {
+          created_at?: string
+          expires_at?: string | null
+          id?: string
+          last_used_at?: string | null
+          name?: string
+          prefix?: string
+          revoked_at?: string | null
+          scope?: ApiKeysScope
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'api_keys_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+        ]
+      }
+      audio_captions: {
+        Row: {
+          audio_id: string
+          caption: string | null
+          error_code: string | null
+          is_by_owner: boolean
+          is_wanted: boolean | null
+          keywords: string[]
+          model: string | null
+          object_version: string | null
+          search: unknown
+          status: AudioCaptionsStatus
+          updated_at: string
+          version: number | null
+        }
+        ComputedFields: never
+        Insert: {
+          audio_id: string
+          caption?: string | null
+          error_code?: string | null
+          is_by_owner?: boolean
+          is_wanted?: boolean | null
+          keywords?: string[]
+          model?: string | null
+          object_version?: string | null
+          search?: never
+          status?: AudioCaptionsStatus
+          updated_at?: string
+          version?: number | null
+        }
+        Update: {
+          audio_id?: string
+          caption?: string | null
+          error_code?: string | null
+          is_by_owner?: boolean
+          is_wanted?: boolean | null
+          keywords?: string[]
+          model?: string | null
+          object_version?: string | null
+          search?: never
+          status?: AudioCaptionsStatus
+          updated_at?: string
+          version?: number | null
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'audio_captions_audio_id_fkey'
+            columns: ['audio_id']
+            isOneToOne: true
+            referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+        ]
+      }
       audio_embeddings: {
         Row: {
           audio_id: string
@@ -68,18 +167,18 @@ export type Database = {
           bandwidth_hz: number | null
           centroid_hz: number | null
           created_at: string
-          descriptors: NonNullable<Json>
+          descriptors: AnalysisRecord
           duration_s: number
           flatness: number | null
           integrated_lufs: number | null
           is_listed: boolean
-          key: string | null
+          key: AudioFeaturesKey | null
           key_confidence: number | null
           loudness_range_lu: number | null
-          mode: string | null
+          mode: AudioFeaturesMode | null
           object_version: string
           onset_rate_hz: number | null
-          pictures: NonNullable<Json>
+          pictures: Partial<AnalysisPictures>
           rms_dbfs: number | null
           rolloff_hz: number | null
           sample_peak_dbfs: number | null
@@ -98,18 +197,18 @@ export type Database = {
           bandwidth_hz?: number | null
           centroid_hz?: number | null
           created_at?: string
-          descriptors: NonNullable<Json>
+          descriptors: AnalysisRecord
           duration_s: number
           flatness?: number | null
           integrated_lufs?: number | null
           is_listed: boolean
-          key?: string | null
+          key?: AudioFeaturesKey | null
           key_confidence?: number | null
           loudness_range_lu?: number | null
-          mode?: string | null
+          mode?: AudioFeaturesMode | null
           object_version: string
           onset_rate_hz?: number | null
-          pictures?: NonNullable<Json>
+          pictures?: Partial<AnalysisPictures>
           rms_dbfs?: number | null
           rolloff_hz?: number | null
           sample_peak_dbfs?: number | null
@@ -127,18 +226,18 @@ export type Database = {
           bandwidth_hz?: number | null
           centroid_hz?: number | null
           created_at?: string
-          descriptors?: NonNullable<Json>
+          descriptors?: AnalysisRecord
           duration_s?: number
           flatness?: number | null
           integrated_lufs?: number | null
           is_listed?: boolean
-          key?: string | null
+          key?: AudioFeaturesKey | null
           key_confidence?: number | null
           loudness_range_lu?: number | null
-          mode?: string | null
+          mode?: AudioFeaturesMode | null
           object_version?: string
           onset_rate_hz?: number | null
-          pictures?: NonNullable<Json>
+          pictures?: Partial<AnalysisPictures>
           rms_dbfs?: number | null
           rolloff_hz?: number | null
           sample_peak_dbfs?: number | null
@@ -164,6 +263,7 @@ export type Database = {
         Row: {
           analysis_version: string | null
           analyzed_at: string | null
+          attribution: string | null
           channels: number | null
           content_type: string | null
           created_at: string
@@ -172,21 +272,30 @@ export type Database = {
           error_code: string | null
           error_message: string | null
           file_path: string
-          heard: NonNullable<Json>
+          heard: { [label: string]: number }
           hidden_at: string | null
           hidden_reason: string | null
           id: string
           is_listed: boolean
           is_public: boolean
           labels: string[]
-          license: string | null
+          latitude: number | null
+          license: License | null
+          location_precision_m: number
+          longitude: number | null
           object_etag: string | null
           object_id: string | null
           object_version: string | null
+          peaks: number[] | null
+          playable: boolean | null
+          preview_path: string | null
+          preview_size_bytes: number | null
+          recorded_at: string | null
           sample_rate: number | null
           search: unknown
           size_bytes: number | null
-          status: string
+          sources: RecordingSource[]
+          status: AudioFilesStatus
           tags: string[]
           title: string
           trace_id: string | null
@@ -197,6 +306,7 @@ export type Database = {
         Insert: {
           analysis_version?: string | null
           analyzed_at?: string | null
+          attribution?: string | null
           channels?: number | null
           content_type?: string | null
           created_at?: string
@@ -205,21 +315,30 @@ export type Database = {
           error_code?: string | null
           error_message?: string | null
           file_path: string
-          heard?: NonNullable<Json>
+          heard?: { [label: string]: number }
           hidden_at?: string | null
           hidden_reason?: string | null
           id?: string
           is_listed?: never
           is_public?: boolean
           labels?: never
-          license?: string | null
+          latitude?: number | null
+          license?: License | null
+          location_precision_m?: number
+          longitude?: number | null
           object_etag?: string | null
           object_id?: string | null
           object_version?: string | null
+          peaks?: number[] | null
+          playable?: boolean | null
+          preview_path?: string | null
+          preview_size_bytes?: number | null
+          recorded_at?: string | null
           sample_rate?: number | null
-          search?: never
+          search?: unknown
           size_bytes?: number | null
-          status?: string
+          sources?: RecordingSource[]
+          status?: AudioFilesStatus
           tags?: string[]
           title: string
           trace_id?: string | null
@@ -229,6 +348,7 @@ export type Database = {
         Update: {
           analysis_version?: string | null
           analyzed_at?: string | null
+          attribution?: string | null
           channels?: number | null
           content_type?: string | null
           created_at?: string
@@ -237,21 +357,30 @@ export type Database = {
           error_code?: string | null
           error_message?: string | null
           file_path?: string
-          heard?: NonNullable<Json>
+          heard?: { [label: string]: number }
           hidden_at?: string | null
           hidden_reason?: string | null
           id?: string
           is_listed?: never
           is_public?: boolean
           labels?: never
-          license?: string | null
+          latitude?: number | null
+          license?: License | null
+          location_precision_m?: number
+          longitude?: number | null
           object_etag?: string | null
           object_id?: string | null
           object_version?: string | null
+          peaks?: number[] | null
+          playable?: boolean | null
+          preview_path?: string | null
+          preview_size_bytes?: number | null
+          recorded_at?: string | null
           sample_rate?: number | null
-          search?: never
+          search?: unknown
           size_bytes?: number | null
-          status?: string
+          sources?: RecordingSource[]
+          status?: AudioFilesStatus
           tags?: string[]
           title?: string
           trace_id?: string | null
@@ -259,6 +388,13 @@ export type Database = {
           user_id?: string
         }
         Relationships: [
+          {
+            foreignKeyName: 'audio_files_license_is_listed'
+            columns: ['license']
+            isOneToOne: false
+            referencedRelation: 'licenses'
+            referencedColumns: ['id']
+          },
           {
             foreignKeyName: 'audio_files_user_id_fkey'
             columns: ['user_id']
@@ -276,7 +412,7 @@ export type Database = {
           dismissed_at: string | null
           evidence: NonNullable<Json>
           id: string
-          kind: string
+          kind: AudioMatchesKind
           matched_audio_id: string
           matched_owner_dismissed_at: string | null
           moderator_dismissed_at: string | null
@@ -290,7 +426,7 @@ export type Database = {
           dismissed_at?: never
           evidence?: NonNullable<Json>
           id?: string
-          kind: string
+          kind: AudioMatchesKind
           matched_audio_id: string
           matched_owner_dismissed_at?: string | null
           moderator_dismissed_at?: string | null
@@ -303,7 +439,7 @@ export type Database = {
           dismissed_at?: never
           evidence?: NonNullable<Json>
           id?: string
-          kind?: string
+          kind?: AudioMatchesKind
           matched_audio_id?: string
           matched_owner_dismissed_at?: string | null
           moderator_dismissed_at?: string | null
@@ -322,6 +458,121 @@ export type Database = {
             columns: ['matched_audio_id']
             isOneToOne: false
             referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+        ]
+      }
+      audio_stats: {
+        Row: {
+          audio_id: string
+          downloads: number
+          likes: number
+          listener_days: number
+          plays: number
+          updated_at: string
+        }
+        ComputedFields: never
+        Insert: {
+          audio_id: string
+          downloads?: number
+          likes?: number
+          listener_days?: number
+          plays?: number
+          updated_at?: string
+        }
+        Update: {
+          audio_id?: string
+          downloads?: number
+          likes?: number
+          listener_days?: number
+          plays?: number
+          updated_at?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'audio_stats_audio_id_fkey'
+            columns: ['audio_id']
+            isOneToOne: true
+            referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+        ]
+      }
+      audio_stats_daily: {
+        Row: {
+          audio_id: string
+          day: string
+          downloads: number
+          from_elsewhere: number | null
+          from_embed: number | null
+          from_playlist: number | null
+          from_radio: number | null
+          from_recommended: number | null
+          from_search: number | null
+          from_similar: number | null
+          heard_quarter_1: number | null
+          heard_quarter_2: number | null
+          heard_quarter_3: number | null
+          heard_quarter_4: number | null
+          listened_s: number | null
+          listeners: number
+          plays: number
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          audio_id: string
+          day: string
+          downloads?: number
+          from_elsewhere?: number | null
+          from_embed?: number | null
+          from_playlist?: number | null
+          from_radio?: number | null
+          from_recommended?: number | null
+          from_search?: number | null
+          from_similar?: number | null
+          heard_quarter_1?: number | null
+          heard_quarter_2?: number | null
+          heard_quarter_3?: number | null
+          heard_quarter_4?: number | null
+          listened_s?: number | null
+          listeners?: number
+          plays?: number
+          user_id: string
+        }
+        Update: {
+          audio_id?: string
+          day?: string
+          downloads?: number
+          from_elsewhere?: number | null
+          from_embed?: number | null
+          from_playlist?: number | null
+          from_radio?: number | null
+          from_recommended?: number | null
+          from_search?: number | null
+          from_similar?: number | null
+          heard_quarter_1?: number | null
+          heard_quarter_2?: number | null
+          heard_quarter_3?: number | null
+          heard_quarter_4?: number | null
+          listened_s?: number | null
+          listeners?: number
+          plays?: number
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'audio_stats_daily_audio_id_fkey'
+            columns: ['audio_id']
+            isOneToOne: false
+            referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'audio_stats_daily_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
             referencedColumns: ['id']
           },
         ]
@@ -364,6 +615,100 @@ export type Database = {
             referencedColumns: ['id', 'user_id', 'is_listed']
           },
         ]
+      }
+      exports: {
+        Row: {
+          created_at: string
+          error_code: string | null
+          error_message: string | null
+          expires_at: string | null
+          file_path: string | null
+          file_paths: string[] | null
+          finished_at: string | null
+          id: string
+          parts: number
+          size_bytes: number | null
+          status: ExportsStatus
+          stored_bytes: number
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          created_at?: string
+          error_code?: string | null
+          error_message?: string | null
+          expires_at?: string | null
+          file_path?: string | null
+          file_paths?: never
+          finished_at?: string | null
+          id?: string
+          parts?: number
+          size_bytes?: number | null
+          status?: ExportsStatus
+          stored_bytes?: number
+          user_id: string
+        }
+        Update: {
+          created_at?: string
+          error_code?: string | null
+          error_message?: string | null
+          expires_at?: string | null
+          file_path?: string | null
+          file_paths?: never
+          finished_at?: string | null
+          id?: string
+          parts?: number
+          size_bytes?: number | null
+          status?: ExportsStatus
+          stored_bytes?: number
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'exports_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+        ]
+      }
+      feature_flags: {
+        Row: {
+          active_from: string | null
+          active_until: string | null
+          description: string
+          key: string
+          percentage: number
+          roles: Database['public']['Enums']['app_role'][]
+          state: FeatureFlagsState
+          updated_at: string
+          user_ids: string[]
+        }
+        ComputedFields: never
+        Insert: {
+          active_from?: string | null
+          active_until?: string | null
+          description: string
+          key: string
+          percentage?: number
+          roles?: Database['public']['Enums']['app_role'][]
+          state?: FeatureFlagsState
+          updated_at?: string
+          user_ids?: string[]
+        }
+        Update: {
+          active_from?: string | null
+          active_until?: string | null
+          description?: string
+          key?: string
+          percentage?: number
+          roles?: Database['public']['Enums']['app_role'][]
+          state?: FeatureFlagsState
+          updated_at?: string
+          user_ids?: string[]
+        }
+        Relationships: []
       }
       impressions: {
         Row: {
@@ -419,6 +764,75 @@ export type Database = {
             referencedColumns: ['id']
           },
         ]
+      }
+      license_history: {
+        Row: {
+          attribution: string | null
+          audio_id: string
+          changed_at: string
+          changed_by: string | null
+          id: string
+          license: License | null
+        }
+        ComputedFields: never
+        Insert: {
+          attribution?: string | null
+          audio_id: string
+          changed_at?: string
+          changed_by?: string | null
+          id?: string
+          license?: License | null
+        }
+        Update: {
+          attribution?: string | null
+          audio_id?: string
+          changed_at?: string
+          changed_by?: string | null
+          id?: string
+          license?: License | null
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'license_history_audio_id_fkey'
+            columns: ['audio_id']
+            isOneToOne: false
+            referencedRelation: 'audio_files'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'license_history_changed_by_fkey'
+            columns: ['changed_by']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+          {
+            foreignKeyName: 'license_history_license_fkey'
+            columns: ['license']
+            isOneToOne: false
+            referencedRelation: 'licenses'
+            referencedColumns: ['id']
+          },
+        ]
+      }
+      licenses: {
+        Row: {
+          id: string
+          name: string
+          url: string | null
+        }
+        ComputedFields: never
+        Insert: {
+          id: string
+          name: string
+          url?: string | null
+        }
+        Update: {
+          id?: string
+          name?: string
+          url?: string | null
+        }
+        Relationships: []
       }
       likes: {
         Row: {
@@ -510,7 +924,7 @@ export type Database = {
         Row: {
           full_at: number | null
           labels: string[] | null
-          measure: string | null
+          measure: MoodRulesMeasure | null
           mood: string
           none_at: number | null
           points: number
@@ -520,7 +934,7 @@ export type Database = {
         Insert: {
           full_at?: number | null
           labels?: string[] | null
-          measure?: string | null
+          measure?: MoodRulesMeasure | null
           mood: string
           none_at?: number | null
           points: number
@@ -529,7 +943,7 @@ export type Database = {
         Update: {
           full_at?: number | null
           labels?: string[] | null
-          measure?: string | null
+          measure?: MoodRulesMeasure | null
           mood?: string
           none_at?: number | null
           points?: number
@@ -537,34 +951,67 @@ export type Database = {
         }
         Relationships: []
       }
+      notification_preferences: {
+        Row: {
+          channel: NotificationPreferencesChannel
+          enabled: boolean
+          kind: NotificationKind
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          channel: NotificationPreferencesChannel
+          enabled: boolean
+          kind: NotificationKind
+          user_id?: string
+        }
+        Update: {
+          channel?: NotificationPreferencesChannel
+          enabled?: boolean
+          kind?: NotificationKind
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'notification_preferences_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+        ]
+      }
       notifications: {
         Row: {
-          audio_id: string
+          audio_id: string | null
           created_at: string
           error_code: string | null
+          error_message: string | null
           id: string
-          kind: string
+          kind: NotificationKind
           read_at: string | null
           trace_id: string
           user_id: string
         }
         ComputedFields: never
         Insert: {
-          audio_id: string
+          audio_id?: string | null
           created_at?: string
           error_code?: string | null
+          error_message?: string | null
           id?: string
-          kind: string
+          kind: NotificationKind
           read_at?: string | null
           trace_id: string
           user_id: string
         }
         Update: {
-          audio_id?: string
+          audio_id?: string | null
           created_at?: string
           error_code?: string | null
+          error_message?: string | null
           id?: string
-          kind?: string
+          kind?: NotificationKind
           read_at?: string | null
           trace_id?: string
           user_id?: string
@@ -665,6 +1112,42 @@ export type Database = {
           },
         ]
       }
+      push_subscriptions: {
+        Row: {
+          auth: string
+          created_at: string
+          endpoint: string
+          id: string
+          p256dh: string
+          user_id: string
+        }
+        ComputedFields: never
+        Insert: {
+          auth: string
+          created_at?: string
+          endpoint: string
+          id?: string
+          p256dh: string
+          user_id: string
+        }
+        Update: {
+          auth?: string
+          created_at?: string
+          endpoint?: string
+          id?: string
+          p256dh?: string
+          user_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: 'push_subscriptions_user_id_fkey'
+            columns: ['user_id']
+            isOneToOne: false
+            referencedRelation: 'users'
+            referencedColumns: ['id']
+          },
+        ]
+      }
       report_assignments: {
         Row: {
           assignee_id: string
@@ -706,9 +1189,9 @@ export type Database = {
           created_at: string
           details: string | null
           id: string
-          reason: string
+          reason: ReportsReason
           reporter_id: string | null
-          resolution: string | null
+          resolution: ReportsResolution | null
           resolution_reason: string | null
           resolved_at: string | null
           status: string
@@ -720,9 +1203,9 @@ export type Database = {
           created_at?: string
           details?: string | null
           id?: string
-          reason: string
+          reason: ReportsReason
           reporter_id?: string | null
-          resolution?: string | null
+          resolution?: ReportsResolution | null
           resolution_reason?: string | null
           resolved_at?: string | null
           status?: never
@@ -733,9 +1216,9 @@ export type Database = {
           created_at?: string
           details?: string | null
           id?: string
-          reason?: string
+          reason?: ReportsReason
           reporter_id?: string | null
-          resolution?: string | null
+          resolution?: ReportsResolution | null
           resolution_reason?: string | null
           resolved_at?: string | null
           status?: never
@@ -778,37 +1261,59 @@ export type Database = {
       }
       user_preferences: {
         Row: {
+          captions: boolean
           default_is_public: boolean
-          default_license: string | null
+          default_license: License | null
           favourite_labels: string[]
+          fill_from_file: boolean
           locale: string
+          quiet_from: string | null
+          quiet_until: string | null
           settings: NonNullable<Json>
-          theme: string
+          theme: UserPreferencesTheme
+          time_zone: string
           updated_at: string
           user_id: string
         }
         ComputedFields: never
         Insert: {
+          captions?: boolean
           default_is_public?: boolean
-          default_license?: string | null
+          default_license?: License | null
           favourite_labels?: string[]
+          fill_from_file?: boolean
           locale?: string
+          quiet_from?: string | null
+          quiet_until?: string | null
           settings?: NonNullable<Json>
-          theme?: string
+          theme?: UserPreferencesTheme
+          time_zone?: string
           updated_at?: string
           user_id?: string
         }
         Update: {
+          captions?: boolean
           default_is_public?: boolean
-          default_license?: string | null
+          default_license?: License | null
           favourite_labels?: string[]
+          fill_from_file?: boolean
           locale?: string
+          quiet_from?: string | null
+          quiet_until?: string | null
           settings?: NonNullable<Json>
-          theme?: string
+          theme?: UserPreferencesTheme
+          time_zone?: string
           updated_at?: string
           user_id?: string
         }
         Relationships: [
+          {
+            foreignKeyName: 'user_preferences_license_is_listed'
+            columns: ['default_license']
+            isOneToOne: false
+            referencedRelation: 'licenses'
+            referencedColumns: ['id']
+          },
           {
             foreignKeyName: 'user_preferences_user_id_fkey'
             columns: ['user_id']
@@ -893,92 +1398,39 @@ export type Database = {
         }[]
       }
       assign_report: { Args: { assignee?: string; report: string }; Returns: undefined }
-      begin_fit: { Args: { every_h?: number }; Returns: Json }
-      cancel_analysis: { Args: { recording: string }; Returns: string }
-      cancel_jobs: { Args: { jobs: number[] }; Returns: number[] }
-      claim_jobs: {
-        Args: { holding?: string[]; lease_s?: number; max_jobs?: number; worker: string }
+      cancel_analysis: { Args: { recording: string }; Returns: AudioFilesStatus }
+      create_api_key: {
+        Args: { expires_at?: string; name: string; scope?: string }
         Returns: {
-          attempt: number
-          audio_id: string
-          content_type: string
-          job_id: number
-          object_etag: string
-          object_name: string
-          object_version: string
-          size_bytes: number
-          token: string
-          trace_id: string
-          user_id: string
+          id: string
+          key: string
+          prefix: string
         }[]
       }
-      clear_models: { Args: { max_items?: number; token: string }; Returns: number }
-      complete_comparison: {
-        Args: { matches: Json; others: string[]; recording: string }
-        Returns: undefined
-      }
-      complete_job: { Args: { job_id: number; result: Json; token: string }; Returns: undefined }
-      confirm_deletions: { Args: { bucket: string; removed: string[] }; Returns: undefined }
-      custom_access_token_hook: { Args: { event: Json }; Returns: Json }
-      dismiss_match: { Args: { dismissed?: boolean; match: string }; Returns: undefined }
-      end_fit: { Args: { token: string }; Returns: undefined }
-      extend_lease: { Args: { job_id: number; lease_s?: number; token: string }; Returns: string }
-      fail_job: {
-        Args: { code: string; job_id: number; kind: string; message: string; token: string }
-        Returns: string
-      }
-      fingerprint_candidates: {
-        Args: {
-          all_owners?: boolean
-          for_recording?: string
-          frames: number[]
-          keys: number[]
-          max_candidates?: number
-          version: number
-          viewer?: string
-        }
+      delete_my_account: { Args: Record<PropertyKey, never>; Returns: undefined }
+      describe_audio: {
+        Args: { rows: Json }
         Returns: {
-          among: number
-          audio_id: string
-          lag_frames: number
-          pairs: number
-        }[]
-      }
-      fit_embeddings: { Args: { recordings: string[]; space: string }; Returns: Json }
-      fit_history: { Args: { after?: string; max_people?: number }; Returns: Json }
-      hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
-      impressions_after: {
-        Args: { after_answer?: string; after_place?: number; after_shown_at?: string; max_rows?: number }
-        Returns: {
-          answer_id: string
-          audio_id: string
-          heard: number
-          liked: boolean
-          model_id: number
+          code: string | null
+          file_path: string | null
+          id: string | null
+          message: string | null
           place: number
-          propensity: number
-          reason: string
-          score: number
-          seed: number
-          shown_at: string
-          user_id: string
+          result: 'created' | 'updated' | 'unchanged' | 'refused'
+          status: AudioFilesStatus | null
         }[]
       }
-      index_recording: { Args: { object_version: string; recording: string; result: Json }; Returns: boolean }
-      index_snapshot: { Args: Record<PropertyKey, never>; Returns: string }
-      list_jobs: {
-        Args: {
-          before?: number
-          code?: string
-          max_jobs?: number
-          owner?: string
-          recording?: string
-          states?: string[]
-        }
-        Returns: Json[]
+      dismiss_match: { Args: { dismissed?: boolean; match: string }; Returns: undefined }
+      export_my_data: { Args: Record<PropertyKey, never>; Returns: string }
+      flag: { Args: { fallback?: boolean; key: string }; Returns: boolean }
+      flags: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          is_on: boolean
+          key: string
+        }[]
       }
-      list_models: { Args: { max_models?: number }; Returns: Json }
-      model_items: { Args: { model: number; recordings: string[] }; Returns: Json }
+      hide_recording: { Args: { reason: string; recording: string }; Returns: undefined }
       mood_mix: {
         Args: { limit?: number; mood: string; played?: string[]; seed?: number }
         Returns: {
@@ -990,23 +1442,54 @@ export type Database = {
         }[]
       }
       move_playlist_item: { Args: { item: string; to_position: number }; Returns: undefined }
-      next_message_s: { Args: Record<PropertyKey, never>; Returns: number }
-      pending_comparisons: {
-        Args: { max_fingerprints?: number }
+      my_audio_stats: {
+        Args: { from: string; recording?: string; to: string }
         Returns: {
-          audio_id: string
-          others: string[]
+          day: string
+          downloads: number
+          from_elsewhere: number | null
+          from_embed: number | null
+          from_playlist: number | null
+          from_radio: number | null
+          from_recommended: number | null
+          from_search: number | null
+          from_similar: number | null
+          heard_quarter_1: number | null
+          heard_quarter_2: number | null
+          heard_quarter_3: number | null
+          heard_quarter_4: number | null
+          listened_s: number | null
+          listeners: number
+          plays: number
         }[]
       }
-      pending_deletions: {
-        Args: { max_objects?: number }
+      nearby_audio: {
+        Args: { latitude: number; limit?: number; longitude: number; radius_m?: number }
         Returns: {
-          bucket_id: string
-          names: string[]
+          distance_m: number
+          id: string
+          recording: Database['public']['Tables']['audio_files']['Row']
         }[]
       }
-      publish_model: { Args: { model: number; token: string }; Returns: undefined }
-      queue_stats: { Args: Record<PropertyKey, never>; Returns: Json }
+      notification_channels: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          channel: string
+          is_on: boolean
+          public_key: string | null
+          reason: string | null
+        }[]
+      }
+      notification_settings: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          channel: string
+          description: string
+          enabled: boolean
+          kind: string
+        }[]
+      }
+      operator_overview: { Args: Record<PropertyKey, never>; Returns: Json }
       radio: {
         Args: { audio_id: string; limit?: number; played?: string[]; seed?: number }
         Returns: {
@@ -1015,37 +1498,37 @@ export type Database = {
           recording: Database['public']['Tables']['audio_files']['Row']
         }[]
       }
-      reanalyze: {
-        Args: { after?: string; filters?: Json; max_recordings?: number; plan?: boolean; version: string }
-        Returns: Json
-      }
       recommended_audio: {
         Args: { labels?: string[]; limit?: number; seed?: number }
         Returns: {
           because: string
-          because_of: string
+          because_of: string | null
           id: string
           reason: string
           recording: Database['public']['Tables']['audio_files']['Row']
-          rhythm: number
+          rhythm: number | null
           score: number
-          tags: number
-          timbre: number
-          tonality: number
+          tags: number | null
+          timbre: number | null
+          tonality: number | null
         }[]
       }
-      reconcile: { Args: Record<PropertyKey, never>; Returns: Json }
       reorder_playlist: { Args: { items: string[]; playlist: string }; Returns: undefined }
+      replace_caption: {
+        Args: { caption: string; keywords?: string[]; recording: string }
+        Returns: undefined
+      }
       resolve_report: { Args: { reason: string; report: string; resolution: string }; Returns: undefined }
       restore_recording: { Args: { recording: string }; Returns: undefined }
-      retry_analysis: { Args: { recording: string }; Returns: string }
-      retry_jobs: { Args: { jobs: number[] }; Returns: number[] }
+      retry_analysis: { Args: { recording: string }; Returns: AudioFilesStatus }
+      revoke_api_key: { Args: { key: string }; Returns: string }
+      save_push_subscription: { Args: { auth: string; endpoint: string; p256dh: string }; Returns: string }
       search_audio: {
         Args: {
           after?: string
           key?: string
           labels?: string[]
-          license?: string
+          license?: License
           limit?: number
           max_duration_s?: number
           max_loudness_lufs?: number
@@ -1068,7 +1551,7 @@ export type Database = {
         Args: {
           key?: string
           labels?: string[]
-          license?: string
+          license?: License
           max_duration_s?: number
           max_loudness_lufs?: number
           max_tempo_bpm?: number
@@ -1084,18 +1567,14 @@ export type Database = {
           value: string
         }[]
       }
-      set_queue: {
-        Args: { backfill_every?: number; in_flight_per_owner?: number; paused?: boolean }
-        Returns: Json
-      }
-      show_job: { Args: { job_id: number }; Returns: Json }
+      set_captions: { Args: { recording: string; wanted: boolean }; Returns: undefined }
       similar_audio: {
         Args: {
           audio_id: string
           diversity?: number
           key?: string
           labels?: string[]
-          license?: string
+          license?: License
           limit?: number
           max_duration_s?: number
           max_loudness_lufs?: number
@@ -1108,11 +1587,11 @@ export type Database = {
         Returns: {
           id: string
           recording: Database['public']['Tables']['audio_files']['Row']
-          rhythm: number
+          rhythm: number | null
           score: number
-          tags: number
-          timbre: number
-          tonality: number
+          tags: number | null
+          timbre: number | null
+          tonality: number | null
         }[]
       }
       similar_to_embedding: {
@@ -1121,7 +1600,7 @@ export type Database = {
           embedding: number[]
           key?: string
           labels?: string[]
-          license?: string
+          license?: License
           limit?: number
           max_duration_s?: number
           max_loudness_lufs?: number
@@ -1135,32 +1614,11 @@ export type Database = {
         Returns: {
           id: string
           recording: Database['public']['Tables']['audio_files']['Row']
-          rhythm: number
+          rhythm: number | null
           score: number
-          tags: number
-          timbre: number
-          tonality: number
-        }[]
-      }
-      stage_cold: {
-        Args: { after?: string; max_recordings?: number; model: number; token: string }
-        Returns: Json
-      }
-      stage_items: { Args: { items: Json; model: number; token: string }; Returns: number }
-      stage_model: { Args: { map?: Json; model: Json; refused?: boolean; token: string }; Returns: number }
-      stored_fingerprints: {
-        Args: { recordings: string[] }
-        Returns: {
-          audio_id: string
-          peaks: string
-        }[]
-      }
-      unindexed_recordings: {
-        Args: { after?: string; max_recordings?: number; version: number }
-        Returns: {
-          audio_id: string
-          object_version: string
-          path: string
+          tags: number | null
+          timbre: number | null
+          tonality: number | null
         }[]
       }
     }
@@ -1287,3 +1745,202 @@ export const Constants = {
     },
   },
 } as const
+
+export type ApiKeysScope = 'read' | 'upload' | 'all'
+export type AudioCaptionsStatus = 'queued' | 'ready' | 'skipped' | 'failed'
+export type AudioFeaturesKey = 'C' | 'C#' | 'D' | 'D#' | 'E' | 'F' | 'F#' | 'G' | 'G#' | 'A' | 'A#' | 'B'
+export type AudioFeaturesMode = 'major' | 'minor'
+export type AudioFilesStatus = 'awaiting_upload' | 'queued' | 'analyzing' | 'ready' | 'failed' | 'rejected'
+export type AudioMatchesKind = 'identical' | 'same_recording' | 'contains' | 'shared_passage'
+export type ExportsStatus = 'queued' | 'running' | 'ready' | 'failed' | 'expired'
+export type FeatureFlagsState = 'on' | 'off' | 'some'
+export type License =
+  | 'CC-BY-1.0'
+  | 'CC-BY-2.0'
+  | 'CC-BY-2.5'
+  | 'CC-BY-3.0'
+  | 'CC-BY-4.0'
+  | 'CC-BY-NC-1.0'
+  | 'CC-BY-NC-2.0'
+  | 'CC-BY-NC-2.5'
+  | 'CC-BY-NC-3.0'
+  | 'CC-BY-NC-4.0'
+  | 'CC-BY-NC-ND-1.0'
+  | 'CC-BY-NC-ND-2.0'
+  | 'CC-BY-NC-ND-2.5'
+  | 'CC-BY-NC-ND-3.0'
+  | 'CC-BY-NC-ND-4.0'
+  | 'CC-BY-NC-SA-1.0'
+  | 'CC-BY-NC-SA-2.0'
+  | 'CC-BY-NC-SA-2.5'
+  | 'CC-BY-NC-SA-3.0'
+  | 'CC-BY-NC-SA-4.0'
+  | 'CC-BY-ND-1.0'
+  | 'CC-BY-ND-2.0'
+  | 'CC-BY-ND-2.5'
+  | 'CC-BY-ND-3.0'
+  | 'CC-BY-ND-4.0'
+  | 'CC-BY-SA-1.0'
+  | 'CC-BY-SA-2.0'
+  | 'CC-BY-SA-2.5'
+  | 'CC-BY-SA-3.0'
+  | 'CC-BY-SA-4.0'
+  | 'CC-PDM-1.0'
+  | 'CC0-1.0'
+  | 'GFDL-1.3-or-later'
+  | 'LAL-1.3'
+  | 'all-rights-reserved'
+export type MoodRulesMeasure =
+  | 'tempo_bpm'
+  | 'onset_rate_hz'
+  | 'integrated_lufs'
+  | 'loudness_range_lu'
+  | 'centroid_hz'
+export type NotificationKind =
+  | 'export_failed'
+  | 'export_ready'
+  | 'image_refused'
+  | 'quota_nearly_full'
+  | 'recording_collected'
+  | 'recording_failed'
+  | 'recording_hidden'
+  | 'recording_liked'
+  | 'recording_matched'
+  | 'recording_ready'
+  | 'recording_rejected'
+  | 'recording_restored'
+  | 'report_resolved'
+  | 'weekly_digest'
+export type NotificationPreferencesChannel = 'in_app' | 'email' | 'push'
+export type ReportsReason = 'copyright' | 'illegal' | 'offensive' | 'spam' | 'misleading' | 'other'
+export type ReportsResolution = 'hidden' | 'dismissed'
+export type UserPreferencesTheme = 'system' | 'light' | 'dark'
+
+export type RecordingSource = { title: string; url?: string; attribution?: string; license?: License }
+
+/** What one version of the analysis writes. Earlier versions may lack what later ones added. */
+export type AnalysisRecord = {
+  source: AnalysisSource
+  loudness: AnalysisLoudness | null
+  rhythm: AnalysisRhythm | null
+  tonality: AnalysisTonality | null
+  spectral: AnalysisSpectral | null
+  tags: AnalysisTag[] | null
+  embedding: AnalysisEmbedding | null
+  fingerprint: AnalysisFingerprintSummary | null
+  waveform: AnalysisWaveform | null
+  pictures: AnalysisPictures | null
+  stages: AnalysisStage[]
+  analysis_version: string
+}
+export type AnalysisEmbedding = { space: string; values: number[] }
+export type AnalysisFingerprintSummary = {
+  algorithm: string
+  version: number
+  peaks: number
+  band_hz: number[]
+  path: string | null
+  acoustid: string | null
+}
+export type AnalysisHole = { start_s: number; end_s: number }
+export type AnalysisLoudness = {
+  integrated_lufs: number | null
+  range_lu: number | null
+  true_peak_dbtp: number | null
+  sample_peak_dbfs: number | null
+  max_momentary_lufs: number | null
+  max_short_term_lufs: number | null
+}
+export type AnalysisMfcc = { mean: number[]; std: number[] }
+export type AnalysisPictures = {
+  waveform: string
+  waveform_dark: string
+  spectrogram: string | null
+  spectrogram_dark: string | null
+  spectrogram_tiles: AnalysisSpectrogramTiles | null
+  thumbnail: string
+}
+export type AnalysisRhythm = {
+  tempo_bpm: number | null
+  tempo_confidence: number
+  beats_s: number[]
+  onset_rate_hz: number
+  band_hz: number[]
+}
+export type AnalysisSource = {
+  container: string
+  codec: string
+  sample_rate: number
+  channels: number
+  layout: string[] | null
+  bit_depth: number | null
+  duration_s: number
+  claimed_duration_s: number | null
+  truncated: boolean
+  damaged_packets: number
+  holes: AnalysisHole[]
+  playable: boolean
+  preview: boolean
+  track: number
+  tracks: number
+  dc_offset: number
+  phase_correlation: number | null
+  warnings: AnalysisSourceWarning[]
+  size_bytes: number
+  sha256: string
+  pcm_blake3: string
+  tags: { [name: string]: string }
+}
+export type AnalysisSourceWarning = { code: string; message: string }
+export type AnalysisSpectral = {
+  band_hz: number[]
+  active_share: number
+  centroid_hz: AnalysisSummary
+  bandwidth_hz: AnalysisSummary
+  rolloff_hz: AnalysisSummary
+  flatness: AnalysisSummary
+  rms_dbfs: AnalysisSummary
+  narrow_band_hz: number[]
+  flux: AnalysisSummary | null
+  contrast_db: number[] | null
+  zero_crossing_rate: AnalysisSummary | null
+  mfcc: AnalysisMfcc | null
+}
+export type AnalysisSpectrogramTiles = {
+  paths: string[]
+  seconds_per_pixel: number
+  width_px: number
+  height_px: number
+}
+export type AnalysisStage = {
+  name: string
+  version: string
+  status: 'done' | 'skipped'
+  seconds: number
+  reason: string | null
+}
+export type AnalysisSummary = { mean: number; std: number; min: number; max: number; median: number }
+export type AnalysisTag = { label: string; confidence: number; start_s: number; end_s: number }
+export type AnalysisTonality = {
+  key: string | null
+  mode: 'major' | 'minor' | null
+  confidence: number
+  chroma: number[]
+  tuning_cents: number | null
+  band_hz: number[]
+}
+export type AnalysisWaveform = {
+  path: string
+  json_path: string
+  sample_rate: number
+  channels: number
+  bits: number
+  levels: AnalysisWaveformLevel[]
+  peaks: number[]
+}
+export type AnalysisWaveformLevel = {
+  path: string
+  samples_per_pixel: number
+  length: number
+  size_bytes: number
+}

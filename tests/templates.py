@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -19,7 +22,7 @@ from soundscape.deploy.database import apply
 PASSWORD = "for-tests-only"
 
 FOLDER_VARIABLE = "TEST_TEMPLATES_FOLDER"
-"""Names the folder to all processes of one run; `tests/conftest.py` sets it."""
+"""Names the folder to all processes of one run; `tests/conftest.py` sets it. A benchmark makes its own."""
 
 
 def copy_platform(home: Path) -> None:
@@ -76,7 +79,12 @@ def _copy(source: Path, target: Path) -> None:
 @contextmanager
 def _folder() -> Iterator[Path]:
     """The folder of the templates, which no other process changes until the block ends."""
+    if FOLDER_VARIABLE not in os.environ:
+        os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="soundscape-templates-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER_VARIABLE], ignore_errors=True)
     folder = Path(os.environ[FOLDER_VARIABLE])
+    # As root, Postgres reads it as another user.
+    folder.chmod(0o711)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder

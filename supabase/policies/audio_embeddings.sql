@@ -13,3 +13,8 @@ create policy audio_embeddings_read on public.audio_embeddings for select to aut
         or user_id = (select auth.uid())
         or ((select soundscape.authorize('recordings.moderate'))
             and exists (select from public.audio_files f where f.id = audio_id and f.hidden_at is not null)));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists audio_embeddings_no_estimates on public.audio_embeddings;
+create policy audio_embeddings_no_estimates on public.audio_embeddings as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

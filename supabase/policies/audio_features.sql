@@ -14,3 +14,8 @@ create policy audio_features_read on public.audio_features for select to authent
         or user_id = (select auth.uid())
         or ((select soundscape.authorize('recordings.moderate'))
             and exists (select from public.audio_files f where f.id = audio_id and f.hidden_at is not null)));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists audio_features_no_estimates on public.audio_features;
+create policy audio_features_no_estimates on public.audio_features as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

@@ -2,9 +2,12 @@
 revoke all on public.audio_files from public, anon, authenticated, service_role;
 grant select on public.audio_files to anon, authenticated;
 -- Nor is id: whoever could choose it could take a deleted recording's, and see what hung on it.
-grant insert (user_id, title, description, file_path, is_public, tags, license, duration)
+grant insert (user_id, title, description, file_path, is_public, tags, license, attribution, sources, duration,
+              recorded_at, latitude, longitude, location_precision_m)
     on public.audio_files to authenticated;
-grant update (title, description, is_public, tags, license) on public.audio_files to authenticated;
+grant update (title, description, is_public, tags, license, attribution, sources,
+              recorded_at, latitude, longitude, location_precision_m)
+    on public.audio_files to authenticated;
 grant delete on public.audio_files to authenticated;
 grant select, insert, update, delete on public.audio_files to service_role;
 
@@ -31,3 +34,8 @@ create policy audio_files_update_own on public.audio_files for update to authent
 drop policy if exists audio_files_delete_own on public.audio_files;
 create policy audio_files_delete_own on public.audio_files for delete to authenticated
     using (user_id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists audio_files_no_estimates on public.audio_files;
+create policy audio_files_no_estimates on public.audio_files as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

@@ -16,3 +16,8 @@ create policy audio_matches_read on public.audio_matches for select to authentic
         (select soundscape.authorize('recordings.moderate'))
         or (exists (select from public.audio_files f where f.id = audio_id)
             and exists (select from public.audio_files f where f.id = matched_audio_id)));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists audio_matches_no_estimates on public.audio_matches;
+create policy audio_matches_no_estimates on public.audio_matches as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

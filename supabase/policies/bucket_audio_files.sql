@@ -9,12 +9,12 @@ values ('audio-files', 'audio-files', false, 2147483648, array[
 on conflict (id) do update set public = excluded.public, file_size_limit = excluded.file_size_limit,
     allowed_mime_types = excluded.allowed_mime_types;
 
--- Reading follows the recording: its owner always, everybody when it is public, moderators when it is
--- hidden. A row about somebody
--- else's object opens nothing, because row and object must have the same owner.
+-- Reading follows the recording: its owner always, everybody when it is public, moderators when it is hidden. A row
+-- about somebody else's object opens nothing, because row and object must have the same owner. Copying reads first:
+-- only the owner copies, and not what is hidden or was when its row was deleted.
 drop policy if exists soundscape_audio_read_public on storage.objects;
 create policy soundscape_audio_read_public on storage.objects for select to anon
-    using (bucket_id = 'audio-files' and exists (
+    using (bucket_id = 'audio-files' and not (select soundscape.is_copying()) and exists (
         select from public.audio_files f
         where f.file_path = objects.name and f.is_public and f.hidden_at is null
           and f.user_id = soundscape.owner_of(objects.name, objects.owner_id)));
@@ -23,7 +23,8 @@ drop policy if exists soundscape_audio_read on storage.objects;
 create policy soundscape_audio_read on storage.objects for select to authenticated
     using (bucket_id = 'audio-files' and (
         soundscape.owner_of(objects.name, objects.owner_id) = (select auth.uid())
-        or exists (
+        and not ((select soundscape.is_copying()) and soundscape.is_withheld(objects.name))
+        or not (select soundscape.is_copying()) and exists (
             select from public.audio_files f
             where f.file_path = objects.name
               and ((f.is_public and f.hidden_at is null)

@@ -7,7 +7,8 @@ on conflict (id) do update set public = excluded.public, file_size_limit = exclu
 -- nobody list other people's.
 drop policy if exists soundscape_profile_images_select on storage.objects;
 create policy soundscape_profile_images_select on storage.objects for select to authenticated
-    using (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text);
+    using (bucket_id = 'profile-images' and (storage.foldername(name))[1] = (select auth.uid())::text
+        and not (select soundscape.is_copying()));
 
 drop policy if exists soundscape_profile_images_insert on storage.objects;
 create policy soundscape_profile_images_insert on storage.objects for insert to authenticated

@@ -11,3 +11,8 @@ create policy impressions_read_own on public.impressions for select to authentic
 drop policy if exists impressions_delete_own on public.impressions;
 create policy impressions_delete_own on public.impressions for delete to authenticated
     using (user_id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists impressions_no_estimates on public.impressions;
+create policy impressions_no_estimates on public.impressions as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

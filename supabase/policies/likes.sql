@@ -19,3 +19,8 @@ create policy likes_insert_own on public.likes for insert to authenticated
 drop policy if exists likes_delete_own on public.likes;
 create policy likes_delete_own on public.likes for delete to authenticated
     using (user_id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists likes_no_estimates on public.likes;
+create policy likes_no_estimates on public.likes as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

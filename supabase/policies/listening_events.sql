@@ -20,3 +20,8 @@ create policy listening_events_insert_own on public.listening_events for insert 
 drop policy if exists listening_events_delete_own on public.listening_events;
 create policy listening_events_delete_own on public.listening_events for delete to authenticated
     using (user_id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists listening_events_no_estimates on public.listening_events;
+create policy listening_events_no_estimates on public.listening_events as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

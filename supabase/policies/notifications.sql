@@ -16,3 +16,8 @@ create policy notifications_mark_own on public.notifications for update to authe
 drop policy if exists notifications_delete_own on public.notifications;
 create policy notifications_delete_own on public.notifications for delete to authenticated
     using (user_id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists notifications_no_estimates on public.notifications;
+create policy notifications_no_estimates on public.notifications as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

@@ -28,3 +28,8 @@ create policy playlist_items_insert on public.playlist_items for insert to authe
 drop policy if exists playlist_items_delete on public.playlist_items;
 create policy playlist_items_delete on public.playlist_items for delete to authenticated
     using (exists (select from public.playlists p where p.id = playlist_id and p.user_id = (select auth.uid())));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists playlist_items_no_estimates on public.playlist_items;
+create policy playlist_items_no_estimates on public.playlist_items as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

@@ -24,3 +24,8 @@ create policy playlists_update_own on public.playlists for update to authenticat
 drop policy if exists playlists_delete_own on public.playlists;
 create policy playlists_delete_own on public.playlists for delete to authenticated
     using (user_id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists playlists_no_estimates on public.playlists;
+create policy playlists_no_estimates on public.playlists as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

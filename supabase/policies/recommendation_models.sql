@@ -4,4 +4,5 @@ grant select (id, state, slot, space, settings) on soundscape.recommendation_mod
 
 drop policy if exists recommendation_models_read on soundscape.recommendation_models;
 create policy recommendation_models_read on soundscape.recommendation_models for select to authenticated
-    using (state = 'in_force');
+    -- Whom the flag is off for has no model: the functions that recommend go by the sound alone.
+    using (state = 'in_force' and (select soundscape.flag('recommendation_model', true)));

@@ -8,3 +8,8 @@ drop policy if exists report_assignments_read on public.report_assignments;
 create policy report_assignments_read on public.report_assignments for select to authenticated
     using ((select soundscape.authorize('reports.handle')) and exists (select from public.reports r
         where r.id = report_id));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists report_assignments_no_estimates on public.report_assignments;
+create policy report_assignments_no_estimates on public.report_assignments as restrictive
+    for select to anon, authenticated using (soundscape.is_not_estimated());

@@ -19,3 +19,8 @@ create policy reports_insert on public.reports for insert to authenticated
     with check (
         reporter_id = (select auth.uid())
         and exists (select from public.audio_files f where f.id = audio_id and f.user_id <> (select auth.uid())));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists reports_no_estimates on public.reports;
+create policy reports_no_estimates on public.reports as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

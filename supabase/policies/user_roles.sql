@@ -21,3 +21,8 @@ create policy user_roles_insert on public.user_roles for insert to authenticated
 drop policy if exists user_roles_delete on public.user_roles;
 create policy user_roles_delete on public.user_roles for delete to authenticated
     using ((select soundscape.authorize('roles.assign')));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists user_roles_no_estimates on public.user_roles;
+create policy user_roles_no_estimates on public.user_roles as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

@@ -10,3 +10,8 @@ create policy users_read on public.users for select to anon, authenticated using
 drop policy if exists users_update_own on public.users;
 create policy users_update_own on public.users for update to authenticated
     using (id = (select auth.uid())) with check (id = (select auth.uid()));
+
+-- No estimates: the planner counts rows that the policies hide.
+drop policy if exists users_no_estimates on public.users;
+create policy users_no_estimates on public.users as restrictive for select to anon, authenticated
+    using (soundscape.is_not_estimated());

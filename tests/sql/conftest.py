@@ -28,6 +28,16 @@ RESULT: Row = {
     "loudness": {"integrated_lufs": -23.0},
 }
 
+QUEUES = ("soundscape_uploads", "soundscape_backfill", "soundscape_previews")
+
+# A type that each bucket takes.
+MIME_TYPES = {
+    "audio-files": "audio/wav",
+    "waveforms": "application/octet-stream",
+    "profile-images": "image/png",
+    "exports": "application/zip",
+}
+
 
 @dataclass(frozen=True)
 class Held:
@@ -130,7 +140,13 @@ class Database:
                 name,
                 owner,
                 version,
-                json.dumps({"eTag": etag or secrets.token_hex(8), "size": 1000, "mimetype": "audio/wav"}),
+                json.dumps(
+                    {
+                        "eTag": etag or secrets.token_hex(8),
+                        "size": 1000,
+                        "mimetype": MIME_TYPES[bucket],
+                    }
+                ),
                 None if user_metadata is None else json.dumps(user_metadata),
             ),
         )
@@ -200,12 +216,12 @@ class Database:
 
     def expire_leases(self) -> None:
         """Every visibility timeout runs out now."""
-        self.rows("update pgmq.q_soundscape_uploads set vt = now() - interval '1 second'")
-        self.rows("update pgmq.q_soundscape_backfill set vt = now() - interval '1 second'")
+        for queue in QUEUES:
+            self.rows(f"update pgmq.q_{queue} set vt = now() - interval '1 second'")
         self.rows("update soundscape.jobs set retry_at = now() where retry_at is not null")
 
     def complete(self, held: Held, result: Row = RESULT) -> None:
-        whole = result | {"waveform": {"path": held.picture}}
+        whole = result | {"waveform": result.get("waveform", {}) | {"path": held.picture}}
         self.rows("select public.complete_job(%s, %s, %s)", held.job_id, held.token, json.dumps(whole))
 
     def fail(self, held: Held, kind: str = "passing", *, code: str = "flaky") -> str:
@@ -267,12 +283,14 @@ def empty(deployed: Database) -> None:
             ("soundscape", "vocabulary"),
             ("soundscape", "former_words"),
             ("soundscape", "recommendation_models"),
-            ("pgmq", "q_soundscape_uploads"),
-            ("pgmq", "q_soundscape_backfill"),
+            *(("pgmq", f"q_{queue}") for queue in QUEUES),
             ("net", "http_request_queue"),
         ):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
-    deployed.rows("select public.set_queue(false, 8, 10), setval('soundscape.claim_rounds', 1)")
+    deployed.rows(
+        "select public.set_queue(false, 8, 10, 10), setval('soundscape.claim_rounds', 1),"
+        " setval('soundscape.preview_rounds', 1)"
+    )
     deployed.rows("update soundscape.fit_lease set token = null, begun_at = null")
 
 

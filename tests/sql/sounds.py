@@ -18,6 +18,12 @@ def place(*directions: float) -> list[float]:
     return [*directions, *[0.0] * (128 - len(directions))]
 
 
+def tag(label: str, share: float) -> Row:
+    """A tag that weighs this much in `heard`: certain enough, and up to the end of ten seconds."""
+    confidence = max(share, 0.5)
+    return {"label": label, "confidence": confidence, "start_s": 10 - 10 * share / confidence, "end_s": 10.0}
+
+
 def analysed(**given: Any) -> Row:
     """A result of the analysis; `at` is where the embedding points."""
     source = {"duration_s": given.get("duration_s", 10.0), "sample_rate": 44100, "channels": 2}
@@ -34,8 +40,8 @@ def analysed(**given: Any) -> Row:
         },
         "tonality": {"key": given.get("key"), "mode": given.get("mode"), "confidence": 1.0},
         "tags": [
-            {"label": label, "confidence": share, "start_s": 0.0, "end_s": 10.0}
-            for label, share in given.get("heard", {"Silence": 0.1}).items()
+            *(tag(label, share) for label, share in given.get("heard", {"Silence": 0.1}).items()),
+            *given.get("further_tags", []),
         ],
         "embedding": embedding if "at" in given else None,
     }  # fmt: skip

@@ -139,7 +139,7 @@ def test_a_write_without_an_etag_is_not_yet_an_object(db: Database, alice: str) 
         ({"title": "R", "tags": "not a list", "is_public": "true"}, {"tags": [], "is_public": True}),
         ({"title": "R", "is_public": "yes"}, {"is_public": False}),  # only true is true
         ({"title": "R", "description": "d" * 6000}, {"description": "d" * 5000}),
-        ({"title": "R", "license": "l" * 200}, {"license": "l" * 100}),
+        ({"title": "R", "license": "l" * 200}, {"license": None}),
     ],
 )
 def test_an_upload_with_a_title_describes_itself(
@@ -308,10 +308,10 @@ def test_an_object_stays_in_its_bucket(db: Database, alice: str) -> None:
 
 def test_a_name_described_by_another_is_refused(db: Database, alice: str, bob: str) -> None:
     db.describe("public/x.wav", owner=alice)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="belongs to another"):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="cannot be used"):
         db.store("public/x.wav", owner=bob)
     db.store("public/y.wav", owner=alice)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="belongs to another"):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="cannot be used"):
         db.describe("public/y.wav", owner=bob)
 
 
@@ -815,7 +815,7 @@ def test_two_workers_do_not_take_the_same_removal(db: Database, alice: str) -> N
     assert first.execute("select * from public.pending_deletions()").fetchall()
     with ThreadPoolExecutor() as pool:
         second = pool.submit(db.connect(autocommit=True).execute, "select * from public.pending_deletions()")
-        until(lambda: db.rows("select 1 from pg_locks where locktype = 'advisory' and not granted"))
+        until(db.somebody_waits)
         first.commit()
         assert second.result(timeout=LIMIT_S).fetchall() == []
 

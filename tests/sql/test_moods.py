@@ -68,6 +68,13 @@ def test_what_speaks_against_a_mood_is_said(db: Database, alice: str) -> None:
     assert ids(mix(db, "calm")) == [talk]
 
 
+def test_an_uncertain_tag_says_nothing(db: Database, alice: str) -> None:
+    weak = {"label": "Speech", "confidence": 0.3, "start_s": 0.0, "end_s": 10.0}
+    heard(db, alice, **SOUNDS["calm"], further_tags=[weak])
+    (row,) = mix(db, "calm")
+    assert "unrest" not in row["points"]
+
+
 def test_an_uncertain_tempo_says_little(db: Database, alice: str) -> None:
     heard(db, alice, **SOUNDS["energy"] | {"tempo_confidence": 0.1})
     (row,) = mix(db, "energy")

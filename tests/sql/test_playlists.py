@@ -1,11 +1,15 @@
-"""Positions run from 1 without gaps, whatever happens."""
+"""A playlist has one order, whatever happens, and a move writes one row."""
 
 from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.waiting import LIMIT_S, until
 
 from .conftest import Database
 
@@ -31,7 +35,7 @@ def order(db: Database, made: str) -> list[str]:
     rows = db.rows(
         "select id, position from public.playlist_items where playlist_id = %s order by position", made
     )
-    assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len({row["position"] for row in rows}) == len(rows)
     return [str(row["id"]) for row in rows]
 
 
@@ -82,7 +86,7 @@ def test_any_sequence_of_changes(db: Database, alice: str, steps: list[tuple[str
     db.rows("select set_config('request.jwt.claims', '', false)")
 
 
-def test_recordings_that_go_close_the_gaps_in_every_list(db: Database, alice: str) -> None:
+def test_recordings_that_go_leave_the_order_of_every_list(db: Database, alice: str) -> None:
     made, items = playlist(db, alice, 4)
     gone = [db.value("select audio_id from public.playlist_items where id = %s", items[i]) for i in (0, 2)]
     db.rows("delete from public.audio_files where id = any(%s)", gone)
@@ -109,3 +113,77 @@ def test_a_new_order_is_all_items_each_once(db: Database, alice: str) -> None:
         for wrong in (items[:3], [*items, items[0]], [*items[:3], made], []):
             with pytest.raises(psycopg.errors.InvalidParameterValue), connection.transaction():
                 connection.execute("select public.reorder_playlist(%s, %s::uuid[])", (made, wrong))
+
+
+def count_written(db: Database, user_id: str, statement: str, *values: object) -> int:
+    """Rows of `playlist_items` that a statement of this user writes."""
+    written = (
+        "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_xact_user_tables "
+        "where relname = 'playlist_items'"
+    )
+    with db.connect() as connection:
+        connection.execute(
+            "select set_config('request.jwt.claims', json_build_object('sub', %s::text)::text, true)",
+            (user_id,),
+        )
+        connection.execute(statement.encode(), values)
+        (found,) = (connection.execute(written).fetchone() or {}).values()
+        connection.commit()
+    return int(found)
+
+
+def long_playlist(db: Database, owner: str, length: int) -> str:
+    audio_id = db.describe(f"{owner}/long.wav", owner=owner)
+    made = db.value("insert into public.playlists (user_id, title) values (%s, 'Long') returning id", owner)
+    db.rows(
+        "insert into public.playlist_items (playlist_id, audio_id) "
+        "select %s, %s from generate_series(1, %s)", made, audio_id, length,
+    )  # fmt: skip
+    return str(made)
+
+
+@pytest.mark.parametrize(("place", "to"), [(1, 2000), (2000, 1), (1000, 3), (3, 1000), (1000, 1001)])
+def test_a_move_in_a_long_list_writes_one_row(db: Database, alice: str, place: int, to: int) -> None:
+    made = long_playlist(db, alice, 2000)
+    items = order(db, made)
+    item = items.pop(place - 1)
+    items.insert(to - 1, item)
+    assert count_written(db, alice, "select public.move_playlist_item(%s, %s)", item, to) == 1
+    assert order(db, made) == items
+    assert count_written(db, alice, "select public.move_playlist_item(%s, %s)", item, to) == 0
+    assert count_written(db, alice, "delete from public.playlist_items where id = %s", item) == 1
+
+
+@pytest.mark.parametrize("start", [0, 1e6, 1e9, 1e15])
+def test_moves_into_one_gap_for_ever_write_few_rows(db: Database, alice: str, start: float) -> None:
+    made = long_playlist(db, alice, 300)
+    db.rows("update public.playlist_items set position = position + %s", start)
+    items = order(db, made)
+    written, moves = 0, 300
+    for turn in range(moves):
+        # Always between the first item and the second one.
+        item = items.pop(2 if turn % 2 else -1)
+        items.insert(1, item)
+        written += count_written(db, alice, "select public.move_playlist_item(%s, %s)", item, 2)
+    assert order(db, made) == items
+    assert written < 4 * moves + 300
+
+
+def test_two_moves_at_once_wait_for_each_other(db: Database, alice: str) -> None:
+    made = long_playlist(db, alice, 4)
+    a, b, c, d = order(db, made)
+    one, other = db.connect(), db.connect()
+    for connection in (one, other):
+        connection.execute(
+            "select set_config('request.jwt.claims', json_build_object('sub', %s::text)::text, false)",
+            (alice,),
+        )
+        connection.commit()
+    one.execute("select public.move_playlist_item(%s, 2)", (c,))
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(other.execute, "select public.move_playlist_item(%s, 2)", (d,))
+        until(db.somebody_waits)
+        one.commit()
+        second.result(timeout=LIMIT_S)
+        other.commit()
+    assert order(db, made) == [a, d, c, b]

@@ -101,13 +101,40 @@ def test_a_like_moves_what_is_recommended_at_once_and_is_the_reason(
     assert set(found) == {shower, song, tune}
     row = found[shower]
     assert (row["reason"], str(row["because_of"])) == ("liked", rain)
-    assert row["because"] == "because you liked “Rain”: similar timbre, tempo and tags"
+    assert row["because"] == "because you liked “Rain”: similar timbre, pace and tags"
     assert row["timbre"] == pytest.approx(0.7 * 1 / 1.01**0.5, abs=1e-3)
     assert (row["rhythm"], row["tonality"], row["tags"]) == pytest.approx((0.1, 0.05, 0.1))
     like(db, bob, song)
     assert {
         str(row["id"]): str(row["because_of"]) for row in recommended(db, bob, seed=2)
     } == {shower: rain, tune: song}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("has", "other_has", "shared"),
+    [
+        ({"tempo_bpm": 120}, {"tempo_bpm": 120}, "timbre, tempo and tags"),
+        ({"tempo_bpm": 120}, {"tempo_bpm": 85}, "timbre and tags"),
+        ({"tempo_bpm": 120}, {}, "timbre and tags"),
+        ({}, {"tempo_bpm": 120}, "timbre and tags"),
+        ({}, {}, "timbre, pace and tags"),
+        ({"onset_rate_hz": 0.0}, {"onset_rate_hz": 0.0}, "timbre and tags"),
+        ({"onset_rate_hz": None}, {"onset_rate_hz": None}, "timbre and tags"),
+        ({"key": "C", "mode": "major"}, {"key": "A", "mode": "minor"}, "timbre, pace, key and tags"),
+        ({"key": "C", "mode": "major"}, {}, "timbre, pace and tags"),
+        ({"heard": {}}, {"heard": {}}, "timbre and pace"),
+    ],
+)
+def test_a_reason_names_only_what_both_have(
+    db: Database, alice: str, bob: str, has: Row, other_has: Row, shared: str
+) -> None:
+    rain, shower = (
+        heard(db, alice, at=(1.0,), title="Rain", **has),
+        heard(db, alice, at=(1.0, 0.1), **other_has),
+    )
+    like(db, bob, rain)
+    row = chosen_by_its_score(db, bob, shower)
+    assert row["because"] == f"because you liked “Rain”: similar {shared}"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +158,16 @@ def test_whatever_was_chosen_leads_and_is_not_offered_again(
     assert rain not in ids(rows)
     first = ranked(rows)[0]
     assert (str(first["id"]), first["reason"], str(first["because_of"])) == (shower, reason, rain)
+
+
+@pytest.mark.parametrize("at", [(0.0, 1.0), (1.0, 7.0), (-1.0,)])
+def test_what_is_not_similar_is_not_offered_for_its_sound(
+    db: Database, alice: str, bob: str, at: tuple[float, ...]
+) -> None:
+    rain, other = heard(db, alice, at=(1.0,)), heard(db, alice, at=at)
+    like(db, bob, rain)
+    (row,) = recommended(db, bob, seed=2)
+    assert (str(row["id"]), row["reason"], row["because_of"]) == (other, "fresh", None)
 
 
 def test_what_is_like_a_skipped_one_is_pushed_away(db: Database, alice: str, bob: str) -> None:
@@ -568,6 +605,25 @@ def test_radio_goes_on_without_coming_back(db: Database, alice: str) -> None:
     assert ids(ask(db, "radio", audio_id=start, limit=5, seed=7)) == played[:5]
     others = {tuple(ids(ask(db, "radio", audio_id=start, limit=5, seed=seed))) for seed in range(6)}
     assert len(others) > 1
+
+
+@pytest.mark.parametrize("limit", [1, 3, 20])
+def test_radio_goes_on_from_the_last_one_where_nothing_similar_is_left(
+    db: Database, alice: str, limit: int
+) -> None:
+    start = heard(db, alice, at=(1.0,))
+    near = [heard(db, alice, at=(1.0, 0.1 * n)) for n in range(3)]
+    # Neither is like the start, and each is the opposite of the other.
+    islands = [{heard(db, alice, at=(0.0, side, 0.1 * n)) for n in range(4)} for side in (1.0, -1.0)]
+    played: list[str] = []
+    while rows := ask(db, "radio", audio_id=start, limit=limit, seed=7, played=played):
+        assert rows == ask(db, "radio", audio_id=start, limit=limit, seed=7, played=played)
+        assert [row["likeness"] > 0.9 for row in rows] == [str(row["id"]) in near for row in rows]
+        played += ids(rows)
+    assert set(played[:3]) == set(near)
+    first = next(island for island in islands if played[3] in island)
+    assert set(played[3:7]) == first
+    assert sorted(played) == sorted([*near, *islands[0], *islands[1]])
 
 
 def test_radio_does_not_end_after_a_thousand(db: Database, alice: str) -> None:

@@ -14,12 +14,16 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
+from tests import cluster
 from tests.conftest import ROOT
 
 from .conftest import Database
@@ -72,8 +76,18 @@ def dump(db: Database) -> str:
     return HEADER + "\n" + re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
-def test_the_snapshot_of_the_schema_is_current(db: Database) -> None:
-    made = dump(db)
+@pytest.fixture(scope="module")
+def untouched(data_dirs: Path) -> Iterator[Database]:
+    """A database of its own, as deployed: other tests change the schema of theirs for a while."""
+    with (
+        cluster.deployed(data_dirs / "schema") as postgres,
+        psycopg.connect(postgres.dsn(), autocommit=True, row_factory=dict_row) as connection,
+    ):
+        yield Database(postgres, "postgres", connection)
+
+
+def test_the_snapshot_of_the_schema_is_current(untouched: Database) -> None:
+    made = dump(untouched)
     assert "CREATE TABLE public.audio_files (" in made
     assert "CREATE FUNCTION soundscape.claim_jobs(" in made
     if os.environ.get("SOUNDSCAPE_WRITE_SCHEMA"):
@@ -81,13 +95,13 @@ def test_the_snapshot_of_the_schema_is_current(db: Database) -> None:
     assert SNAPSHOT.read_text() == made, "the schema changed: see the first lines of this file"
 
 
-def test_a_changed_schema_changes_the_snapshot(db: Database) -> None:
-    before = dump(db)
-    db.rows("create function soundscape.answer() returns integer language sql return 42")
+def test_a_changed_schema_changes_the_snapshot(untouched: Database) -> None:
+    before = dump(untouched)
+    untouched.rows("create function soundscape.answer() returns integer language sql return 42")
     try:
-        assert dump(db) != before
+        assert dump(untouched) != before
     finally:
-        db.rows("drop function soundscape.answer()")
+        untouched.rows("drop function soundscape.answer()")
 
 
 def changed(released: Path, folder: Path) -> list[str]:

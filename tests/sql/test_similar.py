@@ -21,7 +21,7 @@ def similar(db: Database, audio_id: str, user: str | None = None, **arguments: A
 
 def test_the_nearest_come_first(db: Database, alice: str, bob: str) -> None:
     seed = heard(db, alice, at=(1.0, 0.0))
-    near, nearer, far = (heard(db, bob, at=at) for at in ((1.0, 0.5), (1.0, 0.1), (0.0, 1.0)))
+    near, nearer, far = (heard(db, bob, at=at) for at in ((1.0, 0.5), (1.0, 0.1), (1.0, 5.0)))
     assert similar(db, seed) == [nearer, near, far]
     assert similar(db, seed, limit=2) == [nearer, near]
     assert similar(db, seed, limit=0) == []
@@ -50,7 +50,7 @@ def test_the_parts_sum_to_the_score(db: Database, alice: str) -> None:
     seed = heard(db, alice, at=(1.0,), tempo_bpm=120, key="C", mode="major", heard={"Rain": 0.8})
     heard(db, alice, at=(1.0, 1.0), tempo_bpm=60, key="A", mode="minor", heard={"Rain": 0.4, "Wind": 0.4})
     heard(db, alice, at=(1.0,), tempo_bpm=120, key="C", mode="major", heard={"Rain": 0.8})
-    heard(db, alice, at=(-1.0,), tempo_bpm=85, key="F#", mode="major", heard={"Speech": 1.0})
+    heard(db, alice, at=(1.0, 5.0), tempo_bpm=85, key="F#", mode="major", heard={"Speech": 1.0})
     twin, relative, stranger = ask(db, "similar_audio", audio_id=seed)
     for row in (twin, relative, stranger):
         assert row["score"] == row["timbre"] + row["rhythm"] + row["tonality"] + row["tags"]
@@ -60,8 +60,30 @@ def test_the_parts_sum_to_the_score(db: Database, alice: str) -> None:
     assert relative["rhythm"] == pytest.approx(0.1)
     assert relative["tonality"] == pytest.approx(0.1 * 0.9)
     assert relative["tags"] == pytest.approx(0.1 * 0.4 / 1.2)
-    assert (stranger["timbre"], stranger["tonality"], stranger["tags"]) == (0, 0, 0)
+    assert stranger["timbre"] == pytest.approx(0.7 / 26**0.5, abs=1e-3)
+    assert (stranger["tonality"], stranger["tags"]) == (0, 0)
     assert stranger["recording"]
+
+
+FAR = [(0.0, 1.0), (-1e-8, 1.0), (-1.0,), (1.0, 7.0)]  # cosines with (1, 0, …): 0, just below, -1 and 0.14
+
+
+@pytest.mark.parametrize("public", [True, False])
+@pytest.mark.parametrize("arguments", [{}, {"diversity": 0.5}, {"min_duration_s": 1}])
+def test_what_is_not_similar_fills_no_list(db: Database, alice: str, public: bool, arguments: Row) -> None:
+    """However short the list is, and however much else two recordings have in common."""
+    has: Row = {"tempo_bpm": 120, "key": "C", "mode": "major", "heard": {"Rain": 0.8}, "public": public}
+    seed = heard(db, alice, at=(1.0,), **has)
+    near = heard(db, alice, at=(1.0, 5.0), **has)
+    far = [heard(db, alice, at=at, **has) for at in FAR]
+    assert similar(db, seed, alice, **arguments) == [near]
+    found = ask(db, "similar_to_embedding", alice, space=SPACE, embedding=place(1.0), **arguments)
+    assert [str(row["id"]) for row in found] == [seed, near]
+    with db.acting("authenticated", alice) as connection:
+        walked = connection.execute("select id from public.radio(%s)", [seed]).fetchall()
+    # Only the radio goes on with what is not similar, after all that is.
+    assert str(walked[0]["id"]) == near
+    assert {str(row["id"]) for row in walked[1:]} == set(far)
 
 
 def test_diversity_takes_what_is_unlike_what_it_took(db: Database, alice: str) -> None:
@@ -129,7 +151,8 @@ def test_what_is_not_placed_has_no_neighbours(db: Database, alice: str, public: 
 
 
 def test_to_a_place_that_the_caller_brings(db: Database, alice: str) -> None:
-    first, second = heard(db, alice, at=(1.0, 0.1)), heard(db, alice, at=(0.0, 1.0))
+    first, second = heard(db, alice, at=(1.0, 0.1)), heard(db, alice, at=(1.0, 1.0))
+    heard(db, alice, at=(0.0, 1.0))
     found = ask(db, "similar_to_embedding", space=SPACE, embedding=place(40_000.0, 1.0))
     assert [str(row["id"]) for row in found] == [first, second]
     assert all(row["score"] == row["timbre"] for row in found)
@@ -216,6 +239,8 @@ def test_what_was_heard_stands_with_the_recording(db: Database, alice: str) -> N
     db.rows("delete from public.audio_tags where audio_id = %s and label = 'Wind'", audio_id)
     db.rows("update public.audio_tags set confidence = 0.5 where audio_id = %s", audio_id)
     assert db.file(audio_id)["heard"] == {"Rain": 0.5}
+    db.rows("update public.audio_tags set confidence = 0.3 where audio_id = %s", audio_id)
+    assert db.file(audio_id)["heard"] == {}
     db.remove(file["file_path"])
     assert db.file(audio_id)["heard"] == {}
 
@@ -225,7 +250,8 @@ def test_as_many_as_asked_for_when_few_are_seen(db: Database, alice: str, bob: s
     chance = random.Random(7)
     for owner, count, public in ((alice, 40, False), (bob, 15, False), (alice, 10, True)):
         for _ in range(count):
-            heard(db, owner, at=[chance.gauss(0, 1) for _ in range(128)], public=public)
+            # As near to the seed as to be similar, in any direction beside.
+            heard(db, owner, at=[11.0, *(chance.gauss(0, 1) for _ in range(127))], public=public)
     seed = heard(db, bob, at=(1.0,), public=False)
     assert len(similar(db, seed, bob, limit=25)) == 25
     assert len(similar(db, seed, bob, limit=30)) == 25
@@ -271,7 +297,8 @@ def crowd(db: Database, alice: str) -> dict[str, list[float]]:
     chance = random.Random(11)
     places: dict[str, list[float]] = {}
     for number in range(PLACES):
-        values = [chance.gauss(0, 1) for _ in range(128)]
+        # The first number is the same for all: any two have a cosine of about 0.4.
+        values = [9.0, *(chance.gauss(0, 1) for _ in range(127))]
         length = sum(value**2 for value in values) ** 0.5
         places[f"10000000-0000-4000-8000-{number:012d}"] = [round(value / length, 3) for value in values]
     ids, texts = list(places), [str(values) for values in places.values()]

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from tests.waiting import LIMIT_S, until
 
-from .conftest import Database
+from .conftest import QUEUES, Database
 
 
 @pytest.fixture
@@ -254,6 +254,52 @@ def test_the_sweep_finds_such_lines_too(db: Database, alice: str, standing: int)
     assert db.messages() == 1
 
 
+def test_every_queue_is_named_once(db: Database) -> None:
+    made = {row["queue_name"] for row in db.rows("select queue_name from pgmq.list_queues()")}
+    assert set(db.value("select soundscape.queue_names()")) == set(QUEUES) == made
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+@pytest.mark.parametrize("how", ["deleted", "superseded"])
+def test_a_line_moves_on_in_every_queue(
+    db: Database, alice: str, standing: int, queue: str, how: str
+) -> None:
+    """The jobs that stand in the queue go away without an end, which admits nobody."""
+    ids = [db.recording(alice) for _ in range(standing + 2)]
+    db.rows("update soundscape.jobs set state = 'cancelled', finished_at = now()")
+    assert db.claim(9) == [], "it deletes their messages"
+    for audio_id in ids:
+        db.rows("select soundscape.enqueue(%s, %s, %s)", audio_id, db.file(audio_id)["object_version"], queue)
+    if how == "deleted":
+        db.rows("delete from public.audio_files where id = any(%s::uuid[])", ids[:standing])
+    else:
+        db.rows(
+            "update soundscape.jobs set state = 'superseded' where audio_id = any(%s::uuid[])", ids[:standing]
+        )
+    claimed = []
+    for audio_id in ids[standing:]:
+        ask = "claim_previews(%s, 9, 60)" if queue == "soundscape_previews" else "claim_jobs(%s, 9, 60)"
+        claimed += [str(row["audio_id"]) for row in db.rows(f"select * from public.{ask}", audio_id)]
+    assert claimed == ids[standing:]
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_an_operator_sees_every_queue_and_a_lost_message_in_it(db: Database, alice: str, queue: str) -> None:
+    audio_id = db.recording(alice)
+    job = db.value(
+        "select soundscape.enqueue(%s, %s, %s)", audio_id, db.file(audio_id)["object_version"], queue
+    )
+    stats = db.value("select public.queue_stats()")["queues"]
+    assert {name: found["standing"] for name, found in stats.items()} == {
+        name: int(name == queue) for name in QUEUES
+    }
+    assert db.value("select public.show_job(%s)", job)["visible_at"] is not None
+    assert db.value("select soundscape.has_lost_job(%s)", audio_id) is False
+    db.rows(f"delete from pgmq.q_{queue}")
+    assert db.value("select public.show_job(%s)", job)["visible_at"] is None
+    assert db.value("select soundscape.has_lost_job(%s)", audio_id) is True
+
+
 def backfill(db: Database, owner: str) -> str:
     audio_id = db.recording(owner)
     db.rows(
@@ -322,7 +368,7 @@ def test_how_soon_there_may_be_something_to_claim(db: Database, alice: str, bob:
     assert next_s() is None
 
 
-@pytest.mark.parametrize("wrong", [{"in_flight_per_owner": 0}, {"backfill_every": 1}])
+@pytest.mark.parametrize("wrong", [{"in_flight_per_owner": 0}, {"backfill_every": 1}, {"preview_every": 1}])
 def test_settings_that_would_stop_somebody_for_good_are_refused(db: Database, wrong: dict[str, int]) -> None:
     (name, value), *_ = wrong.items()
     with pytest.raises(psycopg.errors.CheckViolation):

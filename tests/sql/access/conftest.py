@@ -14,7 +14,7 @@ from psycopg import sql
 
 from tests import cluster
 
-from .matrix import NAMES, ROLES, Cell
+from .matrix import NAMES, ROLES, SESSIONS, Cell
 
 HERE = Path(__file__).parent
 RESULT = {
@@ -61,6 +61,9 @@ class World:
         return template.format(**literals).as_string(self.connection)
 
     def _claims(self, actor: str) -> str:
+        if actor in SESSIONS:
+            session = {"sub": NAMES["owner"], "role": "authenticated", "session_id": SESSIONS[actor]}
+            return json.dumps(session)
         role = ROLES.get(actor, "authenticated")
         subject = {"sub": NAMES[actor]} if role == "authenticated" else {}
         return json.dumps(subject | {"role": role})

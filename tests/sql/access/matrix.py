@@ -23,11 +23,22 @@ def _id(tail: str) -> str:
 
 # The placeholders of the statements below; the rows are in world.sql.
 NAMES = {
-    "owner": _id("1"), "other": _id("2"), "moderator": _id("3"), "admin": _id("4"), "bare": _id("5"), "ghost": _id("6"),
+    "owner": _id("1"), "other": _id("2"), "moderator": _id("3"), "admin": _id("4"), "bare": _id("5"), "ghost": _id("6"), "closed": _id("7"),
     "private": _id("a"), "public": _id("b"), "hidden": _id("c"), "theirs": _id("d"), "theirs_private": _id("e"),
     "public_list": _id("b0"), "private_list": _id("a0"), "private_match": _id("aa"), "public_match": _id("bb"), "report": _id("1d"), "report_of_public": _id("1b"), "turn": _id("1f"), "notification": _id("1e"),
+    "waiting": _id("f7"), "export": _id("c1"), "running_export": _id("c2"), "past_export": _id("c3"), "export_token": _id("c4"), "api_key": _id("91"), "subscription": _id("92"),
     "zeros": "0" * 64, "vector": "[" + ",".join(["0.5"] * 128) + "]",
 }  # fmt: skip
+
+# Sessions of the owner's API keys, by the claim `session_id`. The key of the last one was deleted.
+SESSIONS = {
+    "read key": _id("81"),
+    "upload key": _id("82"),
+    "all key": _id("83"),
+    "revoked key": _id("84"),
+    "expired key": _id("85"),
+    "deleted key": _id("86"),
+}
 
 ROLES = {"anonymous": "anon", "worker": "service_role", "auth": "supabase_auth_admin"}
 
@@ -112,6 +123,7 @@ def _measured(table: str, columns: str, values: str, change: str) -> tuple[Row, 
             select="owner, moderator, admin, worker; rest nothing", update="worker; rest refused",
             delete="worker; rest refused",
             values="", change=change),
+        Row(name, "of a closed account", "user_id = {closed}", select="worker; rest nothing"),
     )  # fmt: skip
 
 
@@ -120,6 +132,12 @@ TABLES: tuple[Row, ...] = (
         select="all", insert="worker; rest refused", update="owner, worker; anonymous refused; rest nothing",
         delete="worker; rest refused",
         values="(id) values ({ghost})", change="bio = 'b'"),
+    Row("public.users", "closed account's profile", "id = {closed}",
+        select="worker; rest nothing"),
+    Row("public.audio_files", "of a closed account", "user_id = {closed}",
+        select="worker; rest nothing"),
+    Row("public.playlists", "of a closed account", "user_id = {closed}",
+        select="worker; rest nothing"),
     Row("public.users", "owner's id", "id = {owner}",
         update="worker not asked; rest refused",
         change="id = {ghost}"),
@@ -247,9 +265,48 @@ TABLES: tuple[Row, ...] = (
         change="reason = 'liked'"),
     Row("public.impressions", "all", "true",
         delete="owner, worker; anonymous refused; rest nothing"),
+    *(
+        Row("public.audio_stats", f"of a {kind} recording", f"audio_id = {{{kind}}}", select=readers,
+            insert="all refused", update="all refused", delete="all refused",
+            values="(audio_id) values ({theirs})", change="plays = 1")
+        for kind, readers in (
+            ("private", "owner, worker; rest nothing"), ("public", "all"),
+            ("hidden", "owner, moderator, admin, worker; rest nothing"))
+    ),
+    *(
+        Row("public.audio_captions", f"of a {kind} recording", f"audio_id = {{{kind}}}", select=readers,
+            insert="all refused", update="all refused", delete="all refused",
+            values="(audio_id) values ({theirs})", change="is_wanted = true")
+        for kind, readers in (
+            ("private", "owner, worker; rest nothing"), ("public", "all"),
+            ("hidden", "owner, moderator, admin, worker; rest nothing"))
+    ),
+    Row("public.audio_stats_daily", "of owner's recording", "audio_id = {public}",
+        select="owner, worker; anonymous refused; rest nothing",
+        insert="all refused", update="all refused", delete="all refused",
+        values="(audio_id, day, user_id) values ({public}, now(), {owner})", change="plays = 1"),
     Row("public.mood_rules", "any", "mood = 'calm' and rule = 'quiet'",
         select="all", insert="all refused", update="all refused", delete="all refused",
         values="(mood, rule, points, labels) values ('calm', 'new', 0.1, '{{calm}}')", change="points = 0.1"),
+    Row("public.feature_flags", "any", "key = 'captions'", columns="key, state",
+        select="all", insert="worker; rest refused", update="worker; rest refused", delete="worker; rest refused",
+        values="(key, description) values ('new', 'New')", change="state = 'off'"),
+    Row("public.feature_flags", "whom it names", "key = 'captions'", columns="user_ids, roles",
+        select="worker; rest refused"),
+    Row("public.licenses", "any", "id = 'CC0-1.0'",
+        select="all", insert="all refused", update="all refused", delete="all refused",
+        values="(id, name) values ('new', 'New')", change="name = 'New'"),
+    Row("public.license_history", "of a private recording", "audio_id = {private}",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest refused",
+        delete="worker; rest refused",
+        values="(audio_id, license) values ({private}, 'CC0-1.0')", change="license = null"),
+    Row("public.license_history", "of a public recording", "audio_id = {public}",
+        select="all", insert="worker; rest refused", update="worker; rest refused", delete="worker; rest refused",
+        values="(audio_id, license) values ({public}, 'CC0-1.0')", change="license = null"),
+    Row("public.license_history", "of a hidden recording", "audio_id = {hidden}",
+        select="owner, moderator, admin, worker; rest nothing", update="worker; rest refused",
+        delete="worker; rest refused",
+        change="license = null"),
     Row("public.notifications", "owner's", "id = {notification}",
         select="owner, worker; anonymous refused; rest nothing", insert="worker; rest refused",
         update="owner, worker; anonymous refused; rest nothing",
@@ -266,6 +323,26 @@ TABLES: tuple[Row, ...] = (
     Row("public.notifications", "rewritten", "id = {notification}",
         update="worker; rest refused",
         change="kind = 'recording_failed'"),
+    Row("public.notification_preferences", "owner's", "user_id = {owner}",
+        select="owner, worker; anonymous refused; rest nothing", insert="owner, worker; rest refused",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        values="(user_id, kind, channel, enabled) values ({owner}, 'recording_liked', 'email', true)",
+        change="enabled = false"),
+    Row("public.notification_preferences", "all", "true",
+        update="owner, worker; anonymous refused; rest nothing",
+        delete="owner, worker; anonymous refused; rest nothing",
+        change="enabled = false"),
+    Row("public.notification_preferences", "whose they are", "true",
+        update="worker; anonymous, owner refused; rest nothing",
+        change="user_id = {other}"),
+    Row("public.push_subscriptions", "owner's", "id = {subscription}",
+        select="owner, worker; anonymous refused; rest nothing", insert="all refused", update="all refused",
+        delete="owner; anonymous, worker refused; rest nothing",
+        values="(user_id, endpoint, p256dh, auth) values ({owner}, 'https://push.example/b', repeat('A', 87), repeat('A', 22))",
+        change="endpoint = 'https://push.example/c'"),
+    Row("public.push_subscriptions", "all", "true",
+        delete="owner; anonymous, worker refused; rest nothing"),
     Row("public.reports", "by owner", "id = {report}",
         select="owner, moderator, admin, worker; other nothing; rest refused", update="worker; rest refused",
         delete="worker; rest refused",
@@ -285,6 +362,17 @@ TABLES: tuple[Row, ...] = (
         update="worker; rest refused", delete="worker; rest refused",
         values="(report_id, assignee_id) values ({report_of_public}, {moderator})",
         change="assignee_id = {admin}"),
+    Row("public.api_keys", "owner's", "id = {api_key}",
+        select="owner, worker; anonymous refused; rest nothing", insert="all refused", update="all refused",
+        delete="all refused",
+        values="(user_id, name, prefix, scope) values ({owner}, 'n', 'soundscape_00000000', 'all')",
+        change="scope = 'all'"),
+    Row("public.exports", "owner's", "id = {export}",
+        select="owner, worker; anonymous refused; rest nothing", insert="all refused", update="all refused",
+        delete="owner; anonymous, worker refused; rest nothing",
+        values="(user_id) values ({owner})", change="expires_at = null"),
+    Row("public.exports", "all", "true",
+        delete="owner; anonymous, worker refused; rest nothing"),
     # What models say, behind the functions that recommend: read with the caller's rights, written by the worker's functions.
     Row("soundscape.recommendation_models", "in force", "id = (select max(model_id) from soundscape.item_factors)",
         select="signed in; rest refused", insert="all refused", update="all refused", delete="all refused",
@@ -319,6 +407,25 @@ TABLES: tuple[Row, ...] = (
         select="worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
         values="(topic, extension, payload, private) values ('audio', 'broadcast', '{{}}', true)",
         change="event = 'other'"),
+    Row("realtime.messages", "of owner's library", "topic = 'library:' || {owner} and extension = 'broadcast'",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        values="(topic, extension, event, payload, private) values ('library:' || {owner}, 'broadcast', 'DELETE', '{{}}', true)",
+        change="event = 'other'"),
+    Row("realtime.messages", "of a private recording", "topic = 'recording:' || {private} and extension = 'broadcast'",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        values="(topic, extension, event, payload, private) values ('recording:' || {private}, 'broadcast', 'progress', '{{}}', true)",
+        change="event = 'other'"),
+    Row("realtime.messages", "of a public recording", "topic = 'recording:' || {public} and extension = 'broadcast'",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        values="(topic, extension, event, payload, private) values ('recording:' || {public}, 'broadcast', 'progress', '{{}}', true)",
+        change="event = 'other'"),
+    Row("realtime.messages", "about who is present", "topic in ('library:' || {owner}, 'recording:' || {private}) and extension = 'presence'",
+        select="worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        values="(topic, extension, event, private) values ('library:' || {owner}, 'presence', 'join', true)",
+        change="event = 'other'"),
+    Row("realtime.messages", "of topics that only look like theirs",
+        "topic in ('Library:' || {owner}, 'library:' || {owner} || ':x', 'recording:' || upper({private}), 'recording:' || {private} || ':x', {private}::text)",
+        select="worker; rest nothing"),
 )  # fmt: skip
 
 
@@ -382,6 +489,14 @@ BUCKETS: tuple[Row, ...] = (
     _object("waveforms", "of a hidden recording", "name like {hidden} || '/%'",
         select="owner, moderator, admin, worker; rest nothing", update="worker; rest nothing",
         delete="worker; rest nothing"),
+    _object("exports", "a zip", "name like '%' || {export} || '.zip'",
+        select="owner, worker; rest nothing", insert="worker; rest refused", update="worker; rest nothing",
+        delete="worker; rest nothing",
+        path="{owner} || '/new.zip'"),
+    _object("exports", "what a worker stores beside it", "name like '%.plan'",
+        select="worker; rest nothing", update="worker; rest nothing", delete="worker; rest nothing"),
+    _object("exports", "a zip whose time is up", "name like '%' || {past_export} || '.zip'",
+        select="worker; rest nothing", update="worker; rest nothing", delete="worker; rest nothing"),
     _object("profile-images", "owner's", "name like {owner} || '/%'",
         select="owner, worker; rest nothing", insert="owner, worker; rest refused",
         update="owner, worker; rest nothing", delete="owner, worker; rest nothing",
@@ -392,7 +507,7 @@ BUCKETS: tuple[Row, ...] = (
 )  # fmt: skip
 
 # Whether a bucket's files are served to everybody without asking.
-PUBLIC_BUCKETS = {"audio-files": False, "waveforms": False, "profile-images": True}
+PUBLIC_BUCKETS = {"audio-files": False, "waveforms": False, "exports": False, "profile-images": True}
 
 # How similar_audio and similar_to_embedding end: diversity and filters.
 SIMILAR = (
@@ -405,19 +520,48 @@ FACETS = "search_facets(text," + SIMILAR.partition(",")[2] + ")"
 
 # signature, what, call, outcomes. Functions of the exposed schema, every one.
 CALLS: tuple[tuple[str, str, str, str], ...] = (
+    ("claim_delivery(text[],integer)", "", "select public.claim_delivery('{{email}}')", "worker nothing; rest refused"),
+    ("complete_delivery(uuid,uuid)", "", "select public.complete_delivery({owner}, {owner})", "worker not asked; rest refused"),
+    ("fail_delivery(uuid,uuid,text,text,text,integer)", "",
+     "select public.fail_delivery({owner}, {owner}, 'later', 'c', 'm')", "worker not asked; rest refused"),
+    ("report_channel(text,boolean,text,text)", "", "select public.report_channel('email', false)", "worker; rest refused"),
+    ("unsubscribe(uuid,text[])", "", "select public.unsubscribe({owner}, '{{}}')", "worker; rest refused"),
+    ("list_deliveries(text[],uuid,text,text,uuid,integer)", "", "select public.list_deliveries()", "worker nothing; rest refused"),
+    ("show_delivery(uuid)", "", "select public.show_delivery({owner})", "worker; rest refused"),
+    ("retry_deliveries(uuid[])", "", "select public.retry_deliveries('{{}}')", "worker nothing; rest refused"),
+    ("cancel_deliveries(uuid[])", "", "select public.cancel_deliveries('{{}}')", "worker nothing; rest refused"),
+    ("reopen_address(uuid)", "", "select public.reopen_address({owner})", "worker; rest refused"),
+    ("reopen_addresses(text)", "", "select public.reopen_addresses()", "worker; rest refused"),
+    ("delivery_stats()", "", "select public.delivery_stats()", "worker; rest refused"),
+    ("notification_settings()", "", "select public.notification_settings()", "signed in; rest refused"),
+    ("notification_channels()", "", "select public.notification_channels()", "signed in; rest refused"),
+    ("save_push_subscription(text,text,text)", "a new one",
+     "select public.save_push_subscription('https://push.example/n', repeat('A', 87), repeat('A', 22))", "signed in; rest refused"),
+    ("save_push_subscription(text,text,text)", "owner's, without its keys",
+     "select public.save_push_subscription('https://push.example/a', repeat('C', 87), repeat('C', 22))", "owner; rest refused"),
     ("claim_jobs(text,integer,integer,text[])", "", "select public.claim_jobs('w', 1, 60)", "worker; rest refused"),
+    ("claim_previews(text,integer,integer)", "", "select public.claim_previews('w')", "worker nothing; rest refused"),
+    ("complete_preview(bigint,text,text,bigint)", "",
+     "select public.complete_preview({job}, {token}, 'x', 1)", "worker not asked; rest refused"),
     ("next_message_s()", "", "select public.next_message_s()", "worker; rest refused"),
     ("extend_lease(bigint,text,integer)", "", "select public.extend_lease({job}, {token}, 60)", "worker; rest refused"),
+    ("report_progress(bigint,text,text,real)", "",
+     "select public.report_progress({job}, {token}, 'analyzing', 0.5)", "worker; rest refused"),
     ("complete_job(bigint,text,jsonb)", "", "select public.complete_job({job}, {token}, {result})", "worker; rest refused"),
     ("fail_job(bigint,text,text,text,text)", "",
      "select public.fail_job({job}, {token}, 'passing', 'c', 'm')", "worker; rest refused"),
     ("reconcile()", "", "select public.reconcile()", "worker; rest refused"),
     ("pending_deletions(integer)", "", "select public.pending_deletions(1)", "worker nothing; rest refused"),
+    ("empty_accounts(integer)", "", "select public.empty_accounts(0)", "worker; rest refused"),
+    ("emptied_accounts(integer)", "", "select public.emptied_accounts()", "worker nothing; rest refused"),
+    ("delete_my_account()", "", "select public.delete_my_account()", "signed in; rest refused"),
     ("confirm_deletions(text,text[])", "", "select public.confirm_deletions('waveforms', '{{}}')", "worker; rest refused"),
+    ("pending_renames(integer)", "", "select public.pending_renames(1)", "worker nothing; rest refused"),
+    ("complete_rename(bigint,integer,text)", "", "select public.complete_rename(0, 0, 'none/')", "worker; rest refused"),
     ("list_jobs(text[],uuid,uuid,text,bigint,integer)", "", "select public.list_jobs()", "worker; rest refused"),
     ("show_job(bigint)", "", "select public.show_job({job})", "worker; rest refused"),
     ("queue_stats()", "", "select public.queue_stats()", "worker; rest refused"),
-    ("set_queue(boolean,integer,integer)", "", "select public.set_queue()", "worker; rest refused"),
+    ("set_queue(boolean,integer,integer,integer)", "", "select public.set_queue()", "worker; rest refused"),
     ("retry_jobs(bigint[])", "", "select public.retry_jobs('{{}}')", "worker; rest refused"),
     ("cancel_jobs(bigint[])", "", "select public.cancel_jobs(array[{job}::bigint])", "worker; rest refused"),
     ("reanalyze(text,jsonb,integer,uuid,boolean)", "", "select public.reanalyze('v')", "worker; rest refused"),
@@ -463,6 +607,31 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
      "select id from public.mood_mix('energy') where id = {private}", "owner; rest nothing"),
     ("mood_mix(text,integer,bigint,uuid[])", "of a hidden one",
      "select id from public.mood_mix('energy') where id = {hidden}", "owner; rest nothing"),
+    ("nearby_audio(double precision,double precision,double precision,integer)", "a public one",
+     "select id from public.nearby_audio(52.5, 13.4, 5000) where id = {public}", "all"),
+    ("nearby_audio(double precision,double precision,double precision,integer)", "a private one",
+     "select id from public.nearby_audio(52.5, 13.4, 5000) where id = {private}", "owner, worker; rest nothing"),
+    ("nearby_audio(double precision,double precision,double precision,integer)", "a hidden one",
+     "select id from public.nearby_audio(52.5, 13.4, 5000) where id = {hidden}",
+     "owner, moderator, admin, worker; rest nothing"),
+    ("my_audio_stats(date,date,uuid)", "",
+     "select day from public.my_audio_stats('2026-01-01', '2026-12-31')", "owner; anonymous, worker refused; rest nothing"),
+    ("my_audio_stats(date,date,uuid)", "of a recording",
+     "select day from public.my_audio_stats('2026-01-01', '2026-12-31', {public})", "owner; anonymous, worker refused; rest nothing"),
+    ("flag(text,boolean)", "", "select public.flag('captions')", "all"),
+    ("flags()", "", "select public.flags()", "all"),
+    ("flag_for(text,uuid)", "", "select public.flag_for('captions', {owner})", "worker; rest refused"),
+    ("flags_for(text[],uuid[])", "", "select public.flags_for('{{captions}}', '{{null}}')", "worker; rest refused"),
+    ("set_captions(uuid,boolean)", "", "select public.set_captions({public}, true)", "owner; rest refused"),
+    ("replace_caption(uuid,text,text[])", "", "select public.replace_caption({public}, 'c')", "owner; rest refused"),
+    ("claim_caption(integer,integer,bigint)", "", "select public.claim_caption()", "worker nothing; rest refused"),
+    ("complete_caption(uuid,uuid,text,text[],text,integer,integer)", "",
+     "select public.complete_caption({public}, {export_token}, 'c', '{{}}', 'm', 1, 0)", "worker not asked; rest refused"),
+    ("fail_caption(uuid,uuid,text,integer,integer,boolean)", "",
+     "select public.fail_caption({public}, {export_token}, 'c')", "worker not asked; rest refused"),
+    ("record_download(uuid,text)", "", "select public.record_download({public}, '192.0.2.1')", "worker; rest refused"),
+    ("roll_up_stats(integer)", "", "select public.roll_up_stats()", "worker; rest refused"),
+    ("project_stats(integer)", "", "select public.project_stats()", "worker; rest refused"),
     ("impressions_after(timestamp with time zone,uuid,integer,integer)", "", "select public.impressions_after()", "worker; rest refused"),
     # Only what the other has is ready.
     ("recommended_audio(integer,bigint,text[])", "", "select public.recommended_audio()", "owner, moderator, admin; other nothing; rest refused"),
@@ -486,11 +655,37 @@ CALLS: tuple[tuple[str, str, str, str], ...] = (
      "where playlist_id = {private_list}))", "owner; rest refused"),
     ("hide_recording(uuid,text)", "public", "select public.hide_recording({public}, 'r')", "moderator, admin; rest refused"),
     ("restore_recording(uuid)", "hidden", "select public.restore_recording({hidden})", "moderator, admin; rest refused"),
+    ("describe_audio(jsonb)", "a new one",
+     "select from public.describe_audio(jsonb_build_array(jsonb_build_object('file_path', {owner} || '/new.wav', 'title', 't'))) where result = 'created'", "owner; other, moderator, admin nothing; rest refused"),
+    ("describe_audio(jsonb)", "private",
+     "select from public.describe_audio('[{{\"file_path\": \"public/private.wav\", \"title\": \"t\"}}]') where result = 'updated'", "owner; other, moderator, admin nothing; rest refused"),
+    ("export_my_data()", "", "select public.export_my_data()", "signed in; rest refused"),
+    ("claim_export(integer)", "", "select public.claim_export()", "worker; rest refused"),
+    ("list_export(uuid,uuid)", "", "select public.list_export({running_export}, {export_token})", "worker; rest refused"),
+    ("read_export(uuid,uuid,text,jsonb,integer)", "",
+     "select public.read_export({running_export}, {export_token}, 'users')", "worker; rest refused"),
+    ("save_export(uuid,uuid,bigint,bigint,text,integer,bigint[],integer)", "",
+     "select public.save_export({running_export}, {export_token})", "worker; rest refused"),
+    ("restart_export(uuid,uuid)", "", "select public.restart_export({running_export}, {export_token})", "worker; rest refused"),
+    ("complete_export(uuid,uuid,integer)", "", "select public.complete_export({running_export}, {export_token})", "worker; rest refused"),
+    ("fail_export(uuid,uuid,text,text,boolean)", "",
+     "select public.fail_export({running_export}, {export_token}, 'c', 'm')", "worker; rest refused"),
+    ("register_worker(text,text,text)", "",
+     "select public.register_worker('w', '1', '20261130000000')", "worker; rest refused"),
+    ("claim_image_check(integer)", "", "select public.claim_image_check()", "worker; rest refused"),
+    ("complete_image_check(uuid,uuid,text,text)", "",
+     "select public.complete_image_check({running_export}, {export_token})", "worker not asked; rest refused"),
+    ("create_api_key(text,text,timestamp with time zone)", "", "select public.create_api_key('n', 'all')", "signed in; rest refused"),
+    ("revoke_api_key(uuid)", "owner's", "select public.revoke_api_key({api_key})", "owner; rest refused"),
+    ("open_key_session(text)", "", "select public.open_key_session({zeros})", "worker; rest refused"),
+    ("record_key_session(uuid,uuid,timestamp with time zone)", "",
+     "select public.record_key_session({api_key}, gen_random_uuid(), now())", "worker; rest refused"),
     ("assign_report(uuid,uuid)", "", "select public.assign_report({report}, {moderator})", "moderator, admin; rest refused"),
     ("resolve_report(uuid,text,text)", "dismissed",
      "select public.resolve_report({report}, 'dismissed', 'r')", "moderator, admin; rest refused"),
     ("resolve_report(uuid,text,text)", "hidden",
      "select public.resolve_report({report_of_public}, 'hidden', 'r')", "moderator, admin; rest refused"),
+    ("operator_overview()", "", "select public.operator_overview()", "admin; rest refused"),
 )  # fmt: skip
 
 # Auth's own role reaches one table and one function of ours.
@@ -505,6 +700,33 @@ AUTH: tuple[Cell, ...] = (
 )  # fmt: skip
 
 
+def _key_cells() -> Iterator[Cell]:
+    """What the sessions of the owner's API keys may do. Elsewhere soundscape.check_request holds them."""
+    may_read = ("read key", "upload key", "all key")
+    may_add = ("upload key", "all key")
+    may_change = ("all key",)
+    audio, image = "(bucket_id, name, owner_id, version) values", "profile-images"
+    statements = (
+        ("storage.objects", "select an object", "select * from storage.objects where name = 'public/private.wav'", may_read, "nothing"),
+        ("storage.objects", "insert a recording", f"insert into storage.objects {audio} ('audio-files', 'public/new.wav', {{owner}}, '1')", may_add, "refused"),
+        ("storage.objects", "insert an image", f"insert into storage.objects {audio} ('{image}', {{owner}} || '/new.png', {{owner}}, '1')", may_change, "refused"),
+        ("storage.objects", "update an object", "update storage.objects set user_metadata = '{{}}' where name = 'public/private.wav'", may_change, "nothing"),
+        ("storage.objects", "delete an object", "delete from storage.objects where name = 'public/private.wav'", may_change, "nothing"),
+        ("realtime.messages", "join a topic", "select * from realtime.messages where topic = 'library:' || {owner} and extension = 'broadcast'", may_read, "nothing"),
+        ("public.audio_files", "update a recording that waits for its file", "update public.audio_files set title = 't' where id = {waiting}", may_add, "nothing"),
+        ("public.audio_files", "update a recording that is there", "update public.audio_files set title = 't' where id = {private}", may_change, "nothing"),
+        ("public.describe_audio(jsonb)", "call describe a recording that is there", "select from public.describe_audio('[{{\"file_path\": \"public/private.wav\", \"title\": \"t\"}}]') where result = 'updated'", may_change, "nothing"),
+        ("storage.objects", "select an export", "select * from storage.objects where bucket_id = 'exports'", may_change, "nothing"),
+        ("public.export_my_data()", "call", "select public.export_my_data()", may_change, "refused"),
+        ("public.create_api_key(text,text,timestamp with time zone)", "call", "select public.create_api_key('n')", (), "refused"),
+        ("public.delete_my_account()", "call", "select public.delete_my_account()", (), "refused"),
+        ("public.revoke_api_key(uuid)", "call", "select public.revoke_api_key({api_key})", (), "refused"),
+    )  # fmt: skip
+    for subject, what, statement, may, otherwise in statements:
+        for actor in SESSIONS:
+            yield Cell(subject, what, actor, statement, "works" if actor in may else otherwise)
+
+
 def cells() -> list[Cell]:
     """The whole matrix."""
     found = [cell for row in (*TABLES, *BUCKETS) for cell in row.cells()]
@@ -513,7 +735,7 @@ def cells() -> list[Cell]:
             Cell(f"public.{signature}", f"call {what}".strip(), actor, call, expected)
             for actor, expected in outcomes(rule)
         ]
-    return found + list(AUTH)
+    return found + list(AUTH) + list(_key_cells())
 
 
 # What is granted, to the letter: nothing but this. Columns where the right is on columns.
@@ -524,7 +746,8 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "user_preferences": {
         "authenticated": (
             "select",
-            "update (locale, theme, default_is_public, default_license, settings, favourite_labels)",
+            "update (locale, theme, default_is_public, default_license, settings, favourite_labels, "
+            "time_zone, quiet_from, quiet_until, fill_from_file, captions)",
         ),
         "service_role": _ALL,
     },
@@ -539,8 +762,10 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "authenticated": (
             "select",
             "delete",
-            "insert (user_id, title, description, file_path, is_public, tags, license, duration)",
-            "update (title, description, is_public, tags, license)",
+            "insert (user_id, title, description, file_path, is_public, tags, license, attribution, sources, "
+            "duration, recorded_at, latitude, longitude, location_precision_m)",
+            "update (title, description, is_public, tags, license, attribution, sources, recorded_at, "
+            "latitude, longitude, location_precision_m)",
         )
     },
     "audio_features": READ,
@@ -571,8 +796,22 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "service_role": _ALL,
     },
     "impressions": {"authenticated": ("select", "delete"), "service_role": _ALL},
+    "audio_stats": READ | {"service_role": ("select",)},
+    "audio_captions": READ | {"service_role": ("select",)},
+    "audio_stats_daily": {"authenticated": ("select",), "service_role": ("select",)},
+    "api_keys": {"authenticated": ("select",), "service_role": ("select",)},
+    "exports": {"authenticated": ("select", "delete"), "service_role": ("select",)},
     "mood_rules": READ | {"service_role": ("select",)},
+    "licenses": READ | {"service_role": ("select",)},
+    "feature_flags": dict.fromkeys(
+        ("anon", "authenticated"),
+        ("select (key, description, state, percentage, active_from, active_until, updated_at)",),
+    )
+    | {"service_role": _ALL},
+    "license_history": READ,
     "notifications": {"authenticated": ("select", "delete", "update (read_at)"), "service_role": _ALL},
+    "notification_preferences": {"authenticated": _ALL, "service_role": _ALL},
+    "push_subscriptions": {"authenticated": ("select", "delete"), "service_role": ("select",)},
     "recommendation_models": {"authenticated": ("select (id, state, slot, space, settings)",)},
     "item_factors": {"authenticated": ("select",)},
     "item_neighbours": {"authenticated": ("select",)},
@@ -586,15 +825,32 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
 WORKER = ("service_role",)
 SIGNED_IN = ("authenticated",)
 EVERYBODY = ("anon", "authenticated", "service_role")
+WRITERS = ("authenticated", "service_role")
+PEOPLE = ("anon", "authenticated")
 # Who may execute what, in the exposed schema and in the private one. Functions not named: nobody.
 EXECUTE: dict[str, tuple[str, ...]] = {
     "public.custom_access_token_hook(jsonb)": ("supabase_auth_admin",),
     "soundscape.check_request()": EVERYBODY,
+    "soundscape.is_not_estimated()": PEOPLE,
+    "soundscape.check_value(boolean,text,text,text)": WRITERS,
+    "soundscape.display_name_problem(text)": WRITERS,
+    "soundscape.invisible_characters()": WRITERS,
+    "soundscape.without_joiners(text)": WRITERS,
+    "soundscape.mixes_scripts(text)": WRITERS,
+    "soundscape.is_time_zone(text)": WRITERS,
+    **{
+        f"{schema}.{name}": EVERYBODY
+        for schema in ("public", "soundscape")
+        for name in ("flag(text,boolean)", "flags()")
+    },
     "public.accepted_uploads()": EVERYBODY,
     "soundscape.accepted_uploads()": EVERYBODY,
+    "soundscape.min_similarity()": EVERYBODY,
     "soundscape.uuid_or_null(text)": EVERYBODY,
     "soundscape.owner_of(text,text)": EVERYBODY,
     "soundscape.object_name_problem(text)": EVERYBODY,
+    "soundscape.is_copying()": EVERYBODY,
+    "soundscape.is_withheld(text)": SIGNED_IN,
     "soundscape.fold(text)": EVERYBODY,
     "soundscape.labels(text[],jsonb)": EVERYBODY,
     "soundscape.plain_words(text)": EVERYBODY,
@@ -604,6 +860,10 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.document_words(text)": EVERYBODY,
     "soundscape.open_single_letters(tsquery)": EVERYBODY,
     "soundscape.search_document(text,text,text[],jsonb)": EVERYBODY,
+    "public.describe_audio(jsonb)": SIGNED_IN,
+    "public.my_audio_stats(date,date,uuid)": SIGNED_IN,
+    "soundscape.session_scope()": ("anon", "authenticated"),
+    "soundscape.closed_accounts()": ("anon", "authenticated"),
     "soundscape.authorize(app_permission)": SIGNED_IN,
     "soundscape.listen_weight(real,boolean,double precision)": SIGNED_IN,
     "soundscape.choices(uuid[],integer)": SIGNED_IN,
@@ -619,8 +879,8 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.decode_cursor(text,text)": EVERYBODY,
     f"soundscape.audio_filter({SIMILAR.partition(',')[2]})": EVERYBODY,
     "soundscape.passes_filter(uuid,soundscape.audio_filter)": EVERYBODY,
-    "soundscape.nearest(text,halfvec,integer,soundscape.audio_filter,uuid[])": EVERYBODY,
-    "soundscape.nearest_filtered(text,halfvec,integer,soundscape.audio_filter,uuid[])": EVERYBODY,
+    "soundscape.nearest(text,halfvec,integer,soundscape.audio_filter,uuid[],double precision)": EVERYBODY,
+    "soundscape.nearest_filtered(text,halfvec,integer,soundscape.audio_filter,uuid[],double precision)": EVERYBODY,
     "soundscape.likeness(uuid,uuid[])": EVERYBODY,
     "soundscape.diversify(uuid[],double precision[],text,double precision,integer)": EVERYBODY,
     "soundscape.find_similar(text,halfvec,uuid,integer,double precision,soundscape.audio_filter)": EVERYBODY,
@@ -633,6 +893,10 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "public.mood_mix(text,integer,bigint,uuid[])": EVERYBODY,
     "soundscape.log_impressions(uuid[],text[],double precision[],double precision[],bigint,bigint)": SIGNED_IN,
     "public.radio(uuid,integer,bigint,uuid[])": EVERYBODY,
+    "public.nearby_audio(double precision,double precision,double precision,integer)": EVERYBODY,
+    "soundscape.distance_m(double precision,double precision,double precision,double precision)": EVERYBODY,
+    "soundscape.metres_per_degree()": EVERYBODY,
+    "soundscape.round_to(double precision,double precision,double precision)": EVERYBODY,
     "soundscape.newest_with_labels(text[],integer,uuid[])": SIGNED_IN,
     "soundscape.choice_reason(uuid)": SIGNED_IN,
     "soundscape.reason_sentence(text,text,text,text[])": SIGNED_IN,
@@ -644,6 +908,8 @@ EXECUTE: dict[str, tuple[str, ...]] = {
     "soundscape.rank_candidates(uuid[],double precision[],integer,bigint,double precision)": SIGNED_IN,
     "soundscape.explain_recommendations(uuid[],double precision[],uuid[],double precision[],text[],soundscape.taste,bigint,soundscape.recommendation_weights)": SIGNED_IN,
     "soundscape.shared_traits(uuid[],uuid[])": SIGNED_IN,
+    "soundscape.describe_batch(jsonb,integer[],text[])": SIGNED_IN,
+    "soundscape.shared_words(double precision,double precision,double precision,double precision,boolean,boolean)": SIGNED_IN,
     "public.recommended_audio(integer,bigint,text[])": SIGNED_IN,
     **{
         f"{schema}.{signature}": who
@@ -653,17 +919,24 @@ EXECUTE: dict[str, tuple[str, ...]] = {
                 WORKER,
                 (
                     "claim_jobs(text,integer,integer,text[])",
+                    "claim_previews(text,integer,integer)",
+                    "complete_preview(bigint,text,text,bigint)",
                     "next_message_s()",
                     "extend_lease(bigint,text,integer)",
+                    "report_progress(bigint,text,text,real)",
                     "complete_job(bigint,text,jsonb)",
                     "fail_job(bigint,text,text,text,text)",
                     "reconcile()",
                     "pending_deletions(integer)",
                     "confirm_deletions(text,text[])",
+                    "empty_accounts(integer)",
+                    "emptied_accounts(integer)",
+                    "pending_renames(integer)",
+                    "complete_rename(bigint,integer,text)",
                     "list_jobs(text[],uuid,uuid,text,bigint,integer)",
                     "show_job(bigint)",
                     "queue_stats()",
-                    "set_queue(boolean,integer,integer)",
+                    "set_queue(boolean,integer,integer,integer)",
                     "retry_jobs(bigint[])",
                     "cancel_jobs(bigint[])",
                     "reanalyze(text,jsonb,integer,uuid,boolean)",
@@ -686,6 +959,38 @@ EXECUTE: dict[str, tuple[str, ...]] = {
                     "clear_models(uuid,integer)",
                     "list_models(integer)",
                     "impressions_after(timestamp with time zone,uuid,integer,integer)",
+                    "open_key_session(text)",
+                    "claim_export(integer)",
+                    "list_export(uuid,uuid)",
+                    "read_export(uuid,uuid,text,jsonb,integer)",
+                    "save_export(uuid,uuid,bigint,bigint,text,integer,bigint[],integer)",
+                    "restart_export(uuid,uuid)",
+                    "complete_export(uuid,uuid,integer)",
+                    "fail_export(uuid,uuid,text,text,boolean)",
+                    "register_worker(text,text,text)",
+                    "claim_image_check(integer)",
+                    "complete_image_check(uuid,uuid,text,text)",
+                    "claim_caption(integer,integer,bigint)",
+                    "complete_caption(uuid,uuid,text,text[],text,integer,integer)",
+                    "fail_caption(uuid,uuid,text,integer,integer,boolean)",
+                    "record_download(uuid,text)",
+                    "flag_for(text,uuid)",
+                    "flags_for(text[],uuid[])",
+                    "roll_up_stats(integer)",
+                    "project_stats(integer)",
+                    "claim_delivery(text[],integer)",
+                    "complete_delivery(uuid,uuid)",
+                    "fail_delivery(uuid,uuid,text,text,text,integer)",
+                    "report_channel(text,boolean,text,text)",
+                    "unsubscribe(uuid,text[])",
+                    "list_deliveries(text[],uuid,text,text,uuid,integer)",
+                    "show_delivery(uuid)",
+                    "retry_deliveries(uuid[])",
+                    "cancel_deliveries(uuid[])",
+                    "reopen_address(uuid)",
+                    "reopen_addresses(text)",
+                    "delivery_stats()",
+                    "record_key_session(uuid,uuid,timestamp with time zone)",
                 ),
             ),
             (
@@ -697,9 +1002,19 @@ EXECUTE: dict[str, tuple[str, ...]] = {
                     "restore_recording(uuid)",
                     "assign_report(uuid,uuid)",
                     "resolve_report(uuid,text,text)",
+                    "operator_overview()",
                     "cancel_analysis(uuid)",
                     "retry_analysis(uuid)",
+                    "delete_my_account()",
                     "dismiss_match(uuid,boolean)",
+                    "create_api_key(text,text,timestamp with time zone)",
+                    "revoke_api_key(uuid)",
+                    "export_my_data()",
+                    "set_captions(uuid,boolean)",
+                    "replace_caption(uuid,text,text[])",
+                    "notification_settings()",
+                    "notification_channels()",
+                    "save_push_subscription(text,text,text)",
                 ),
             ),
         )

@@ -40,7 +40,9 @@ def policy_mutations(world: World) -> list[Mutation]:
     found = []
     for schema, table, policy, command, using, check in world.rows(
         "select schemaname, tablename, policyname, cmd, qual, with_check from pg_policies "
-        "where schemaname in ('public', 'soundscape', 'storage', 'realtime') order by 1, 2, 3",
+        "where schemaname in ('public', 'soundscape', 'storage', 'realtime') "
+        # What they refuse is EXPLAIN, which no cell asks for: test_estimates.py mutates them.
+        "and qual is distinct from 'soundscape.is_not_estimated()' order by 1, 2, 3",
     ):
         subject = f"{schema}.{table}"
         target = {"policy": sql.Identifier(str(policy)), "table": sql.Identifier(str(schema), str(table))}
@@ -91,7 +93,9 @@ def test_every_policy_is_missed(world: World) -> None:
 
 # Tables that everybody with a grant reads whole: without row security nothing more is seen. What guards them
 # is the policy for anybody who is granted more, and test_row_security_is_on_everywhere.
-HARMLESS = {"mood_rules: row security off", "role_permissions: row security off"}
+HARMLESS = {
+    f"{table}: row security off" for table in ("feature_flags", "licenses", "mood_rules", "role_permissions")
+}
 
 
 def test_every_right_is_missed(world: World) -> None:
