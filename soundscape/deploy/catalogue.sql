@@ -153,7 +153,9 @@ lateral (select
     'with check (' || clause.check_clause || ')') as definition) made
 where n.nspname in ('public', 'soundscape', 'storage', 'realtime')
 union all
-select 'function', f.name, array[f.name], pg_get_functiondef(f.oid), pg_get_functiondef(f.oid), null, f.proname, null,
+-- A function that is made again is open to everybody until it is closed. Grants to roles are entries of their own.
+select 'function', f.name, array[f.name], pg_get_functiondef(f.oid),
+       pg_get_functiondef(f.oid) || format('; revoke all on function %s from public', f.name), null, f.proname, null,
     f.touched
 from routines f where f.nspname in ('public', 'soundscape')
 union all

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from soundscape.deploy import catalogue, pre_request, record, secrets, sources
 from soundscape.deploy.catalogue import Catalogue
 from soundscape.deploy.connection import PRELUDE, connect_postgres
-from soundscape.deploy.plan import Rehearsal, make_script
+from soundscape.deploy.plan import DryRun, make_script
 from soundscape.deploy.repair import repair
 from soundscape.errors import DeployError
 
 
 @dataclass(frozen=True)
-class Applied:
+class DeployResult:
     """The result of one deploy."""
 
     migrations: list[str]
@@ -23,7 +23,7 @@ class Applied:
     secrets: list[str]
 
 
-def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None = None) -> Applied:
+def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None = None) -> DeployResult:
     """Deploy to the database behind `dsn`.
 
     What was added by hand is left alone as somebody's experiment. What is missing or changed is restored.
@@ -66,14 +66,14 @@ def apply(dsn: str, *, worker_url: str | None = None, webhook_secret: str | None
             after = Catalogue.from_rows(
                 database.run(PRELUDE, *make_script(state), *catalogue.make_reading_script())
             )
-            database.run(PRELUDE, *Rehearsal.from_catalogue(state, after).make_ending())
+            database.run(PRELUDE, *DryRun.from_catalogue(state, after).make_ending())
         if pre_request.read_function(database) != pre_request.FUNCTION:
             pre_request.set_function(database)
         values = secrets.collect_secrets(worker_url=worker_url, webhook_secret=webhook_secret)
         stored = secrets.find_outdated(database, values, vault=True)
         for name in stored:
             secrets.store_secret(database, name, values[name])
-    return Applied(
+    return DeployResult(
         [migration.title for migration in state.pending],
         [] if state.is_current else [name for name, _ in sources.policies()],
         repaired,

@@ -104,7 +104,7 @@ def deploy_to(
         # What hid behind the drift shows only now.
         outcome.plan = steps = plan.make_plan(target, database, api, state)
         outcome.drift = steps.drift
-        if not steps.can_go_on:
+        if not steps.can_proceed:
             _report_refused(outcome, report)
             return outcome
         _report_plan(steps, report, repair=repair)
@@ -141,14 +141,14 @@ def _apply_plan(
 ) -> None:
     steps = outcome.plan
     assert steps is not None
-    if steps.rehearsal is not None:
+    if steps.dry_run is not None:
         strangers = [make_part(difference) for difference in steps.drift]
-        database.run(PRELUDE, *plan.make_script(state), *strangers, *steps.rehearsal.make_ending())
+        database.run(PRELUDE, *plan.make_script(state), *strangers, *steps.dry_run.make_ending())
         for title in steps.migrations:
             outcome.did(f"migration {title}", report)
         outcome.did("policies, grants and buckets", report)
         for what in [
-            *(f"withdrew {entry}" for entry in steps.rehearsal.withdrawn),
+            *(f"withdrew {entry}" for entry in steps.dry_run.withdrawn),
             *(d.fixed for d in steps.drift),
         ]:
             outcome.did(what, report)

@@ -54,7 +54,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedState:
     """What should be in the database, and what else may be."""
 
     ours: Catalogue
@@ -73,11 +73,15 @@ class Wanted:
             elif now.state != entry.state:
                 found.append(Difference(*key, "changed", entry.state, now.state, entry.make))
         for key, entry in present.entries.items():
-            if key not in self.ours.entries and not self._is_theirs(entry) and self._opens_ours(entry):
+            if (
+                key not in self.ours.entries
+                and not self._was_there_before(entry)
+                and self._exposes_ours(entry)
+            ):
                 found.append(Difference(*key, "unknown", None, entry.state, entry.unmake))
         return sorted(found, key=lambda difference: (KINDS.index(difference.kind), difference.name))
 
-    def find_withdrawn(self, before: Wanted | None, present: Catalogue) -> list[Entry]:
+    def find_withdrawn(self, before: WantedState | None, present: Catalogue) -> list[Entry]:
         """Return what an earlier version made and no file makes now, if it is still there."""
         return [
             entry
@@ -94,20 +98,20 @@ class Wanted:
             f"{entry} was there before SoundScape and opens what is SoundScape's too; it is left alone. "
             + _REMEDIES.get(entry.kind, "Take it back unless you need it.")
             for entry in present.entries.values()
-            if self._is_theirs(entry)
+            if self._was_there_before(entry)
         ]
 
     def _lost_its_table(self, entry: Entry, present: Catalogue) -> bool:
         tables = [("row security", name) for name in entry.about]
         return any(table in self.ours.entries and table not in present.entries for table in tables)
 
-    def _is_theirs(self, entry: Entry) -> bool:
+    def _was_there_before(self, entry: Entry) -> bool:
         known = self.theirs.entries.get(entry.key)
         return known is not None and known.state == entry.state
 
-    def _may_be_theirs(self, entry: Entry) -> bool:
+    def _may_have_been_there_before(self, entry: Entry) -> bool:
         """Whether this was there for a reason of its own, before there was anything of ours."""
-        if entry.key in self.ours.entries or not self._opens_ours(entry):
+        if entry.key in self.ours.entries or not self._exposes_ours(entry):
             return False
         if entry.kind.startswith("unguarded"):
             return True
@@ -119,7 +123,7 @@ class Wanted:
             names_ours or entry.kind == "default privileges" or _is_on(entry, self._tables_and_functions())
         )
 
-    def _opens_ours(self, entry: Entry) -> bool:
+    def _exposes_ours(self, entry: Entry) -> bool:
         return entry.opens and (
             _is_on(entry, self._tables_and_functions())
             or _PRIVATE in entry.about
@@ -140,7 +144,9 @@ _REMEDIES = {
 }
 
 
-def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.Migration]) -> Wanted:
+def derive_wanted(
+    before: WantedState | None, after: Catalogue, found: list[sources.Migration]
+) -> WantedState:
     """Return what is wanted after every pending migration and policy file ran in one transaction.
 
     Parameters
@@ -185,10 +191,12 @@ def derive_wanted(before: Wanted | None, after: Catalogue, found: list[sources.M
         # No policy counts without it, whoever switched it off.
         if found and entry.kind == "row security" and entry.name.startswith("public."):
             ours[key] = replace(entry, state="on")
-    wanted = Wanted(Catalogue(ours.values()), before.theirs if before else Catalogue([]))
+    wanted = WantedState(Catalogue(ours.values()), before.theirs if before else Catalogue([]))
     if before is not None:
         return wanted
-    return Wanted(wanted.ours, Catalogue(filter(wanted._may_be_theirs, after.entries.values())))
+    return WantedState(
+        wanted.ours, Catalogue(filter(wanted._may_have_been_there_before, after.entries.values()))
+    )
 
 
 def _bare_names(entry: Entry) -> list[str]:

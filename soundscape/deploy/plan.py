@@ -8,23 +8,23 @@ from typing import Any
 from soundscape.deploy import catalogue, hooks, migrations, policies, pre_request, record, secrets
 from soundscape.deploy.catalogue import Catalogue, Entry
 from soundscape.deploy.connection import DatabaseConnection, ManagementApi, Part
-from soundscape.deploy.drift import Difference, Wanted, derive_wanted
+from soundscape.deploy.drift import Difference, WantedState, derive_wanted
 from soundscape.deploy.record import State
 from soundscape.deploy.target import Target
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """The effect of the migrations and policy files."""
 
-    wanted: Wanted
+    wanted: WantedState
     withdrawn: list[Entry]
     """What an earlier version made and this one does not."""
     present: Catalogue
     """What will be there."""
 
     @classmethod
-    def from_catalogue(cls, state: State, after: Catalogue) -> Rehearsal:
+    def from_catalogue(cls, state: State, after: Catalogue) -> DryRun:
         """Make it from the catalogue at the end of `make_script`."""
         wanted = derive_wanted(state.wanted, after, state.found)
         withdrawn = wanted.find_withdrawn(state.wanted, after)
@@ -58,8 +58,8 @@ class Plan:
     """The function that the Data API is to call before each request; None where it does."""
     is_current: bool
     """Whether migrations and policy files are those of the latest deploy."""
-    rehearsal: Rehearsal | None
-    """None if they are, and while there is drift: the rehearsal would mix the two."""
+    dry_run: DryRun | None
+    """None if they are, and while there is drift: the dry run would mix the two."""
 
     @property
     def is_empty(self) -> bool:
@@ -67,9 +67,9 @@ class Plan:
         return self.is_current and not (self.drift or self.secrets or self.hooks or self.pre_request)
 
     @property
-    def can_go_on(self) -> bool:
+    def can_proceed(self) -> bool:
         """Whether the only drift left is what the migrations bring and the deploy removes with them."""
-        return all(self.rehearsal and difference.what == "unknown" for difference in self.drift)
+        return all(self.dry_run and difference.what == "unknown" for difference in self.drift)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -98,27 +98,27 @@ def make_plan(target: Target, database: DatabaseConnection, api: ManagementApi |
     them, and what somebody else put on our tables. Raises `SqlFailed`.
     """
     present = catalogue.read_catalogue(database)
-    wanted, drift, rehearsal = state.wanted, [], None
+    wanted, drift, dry_run = state.wanted, [], None
     # Over migrations that somebody else applied, the latest deploy says nothing of what there should be.
     if wanted is not None and not state.found:
         drift = wanted.find_differences(present)
     if not state.is_current and not drift:
         after = Catalogue.from_rows(database.rehearse(*make_script(state), *catalogue.make_reading_script()))
-        rehearsal = Rehearsal.from_catalogue(state, after)
-        wanted = rehearsal.wanted
-        drift = wanted.find_differences(rehearsal.present)
+        dry_run = DryRun.from_catalogue(state, after)
+        wanted = dry_run.wanted
+        drift = wanted.find_differences(dry_run.present)
     values = secrets.collect_secrets(worker_url=target.worker_url, webhook_secret=target.webhook_secret)
     return Plan(
         drift=drift,
         warnings=wanted.list_warnings(present) if wanted else [],
         migrations=[migration.title for migration in state.pending],
         policy_files=state.changed_policies,
-        changes=_changes(present, rehearsal.present) if rehearsal else [],
+        changes=_changes(present, dry_run.present) if dry_run else [],
         secrets=secrets.find_outdated(database, values, vault=state.vault),
         hooks=hooks.find_outdated(api) if api is not None else [],
         pre_request=pre_request.describe_change(database),
         is_current=state.is_current,
-        rehearsal=rehearsal,
+        dry_run=dry_run,
     )
 
 

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from soundscape.deploy import hooks
-from soundscape.deploy.connection import DatabaseConnection, ManagementApi
+from soundscape.deploy import hooks, sources
+from soundscape.deploy.connection import DatabaseConnection, ManagementApi, Part
 from soundscape.deploy.record import MIGRATION_CHANGED, State
 from soundscape.deploy.target import TRANSACTION_POOLER_PORT, Target
 
 MIN_POSTGRES = 15
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+WORKER_OLDER = "worker_older"
+WORKER_NEWER = "worker_newer"
+_TABLES = """
+select to_regclass('soundscape.workers') is not null as registered,
+       to_regclass('soundscape.jobs') is not null as jobs
+"""
+_REGISTERED = """
+select w.name, w.version, w.migration from soundscape.workers w
+where w.seen_at > now() - interval '5 minutes' order by w.name
+"""
+# Previews are claimed under a name of their own.
+_SILENT = """
+select distinct regexp_replace(j.worker, '-previews$', '') as name from soundscape.jobs j
+where j.started_at > now() - interval '5 minutes' order by name
+"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,7 @@ def inspect_project(
         *_doorbell(target),
         *_hooks(target, api),
         *_migrations(state),
+        *_workers(database),
     ]
     name = target.url or (target.project_ref and f"project {target.project_ref}") or database.name
     return Preflight(name, f"Postgres {state.version} as {state.role}, {database.name}", keys, findings)
@@ -104,6 +123,43 @@ def _migrations(state: State) -> list[Finding]:
             code=MIGRATION_CHANGED,
         )
     ]
+
+
+def _workers(database: DatabaseConnection) -> list[Finding]:
+    """Name workers of the last five minutes that are older or newer than what is deployed."""
+    newest = sources.migrations()[-1].version
+    (tables,) = database.run(Part("looking for the workers", _TABLES))
+    registered = database.run(Part("reading the workers", _REGISTERED)) if tables["registered"] else []
+    silent = database.run(Part("reading the latest claims", _SILENT)) if tables["jobs"] else []
+    known = {worker["name"] for worker in registered}
+    older = [_describe(worker) for worker in registered if worker["migration"] < newest]
+    # Those of before there was a table of workers do not say how old they are.
+    older += [str(worker["name"]) for worker in silent if worker["name"] not in known]
+    newer = [_describe(worker) for worker in registered if worker["migration"] > newest]
+    findings = []
+    if older:
+        findings.append(
+            Finding(
+                f"These workers are older than what is deployed: {', '.join(older)}.",
+                "Replace them after the deploy. One that the new schema cannot serve takes no more jobs, and "
+                "says worker_too_old in /api/health/ready.",
+                code=WORKER_OLDER,
+            )
+        )
+    if newer:
+        findings.append(
+            Finding(
+                f"These workers are newer than what is deployed: {', '.join(newer)}.",
+                "Deploy with their version. Until then they take no jobs, and say schema_too_old in "
+                "/api/health/ready.",
+                code=WORKER_NEWER,
+            )
+        )
+    return findings
+
+
+def _describe(worker: Mapping[str, Any]) -> str:
+    return f"{worker['name']} ({worker['version']}, {worker['migration']})"
 
 
 def _doorbell(target: Target) -> list[Finding]:

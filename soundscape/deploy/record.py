@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from soundscape.deploy import sources
 from soundscape.deploy.catalogue import FULL_NAMES, Catalogue, make_keeping_sql
 from soundscape.deploy.connection import DatabaseConnection, Part, literal
-from soundscape.deploy.drift import Wanted
+from soundscape.deploy.drift import WantedState
 from soundscape.deploy.sources import digest
 
 # The history has the official CLI's shape: `supabase db push` and a deploy know of each other's work.
@@ -43,7 +43,7 @@ class Record:
 
     policies: dict[str, str]
     migrations: dict[str, str]
-    wanted: Wanted
+    wanted: WantedState
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class State:
         return [migration for migration in sources.migrations() if migration.version not in self.history]
 
     @property
-    def wanted(self) -> Wanted | None:
+    def wanted(self) -> WantedState | None:
         """What the last deploy wanted, if there was one."""
         return self.record.wanted if self.record else None
 
@@ -130,7 +130,7 @@ def read_state(database: DatabaseConnection) -> State:
         for row in database.run(Part("reading the record", reading)):
             kept = row["kept"]
             # Data of the first versions holds neither: its migrations have changed since, which is told.
-            wanted = Wanted(
+            wanted = WantedState(
                 Catalogue.from_rows(kept.get("ours", ())), Catalogue.from_rows(kept.get("theirs", ()))
             )
             record = Record(kept["policies"], kept["migrations"], wanted)
@@ -144,7 +144,7 @@ def read_state(database: DatabaseConnection) -> State:
     )
 
 
-def make_saving_script(wanted: Wanted) -> list[Part]:
+def make_saving_script(wanted: WantedState) -> list[Part]:
     """Return what saves the record, at the end of a transaction that ran every file."""
     policies = {name: digest(text) for name, text in sources.policies()}
     migrations = {migration.version: digest(migration.sql) for migration in sources.migrations()}

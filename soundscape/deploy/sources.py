@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundscape.errors import DeployError
+from soundscape.project.schema import find_folder
 
 _EXTENSION = re.compile(r'^create extension if not exists "?([\w-]+)"?', re.IGNORECASE | re.MULTILINE)
 
@@ -29,15 +29,7 @@ class Migration:
 
 def get_folder() -> Path:
     """Return the `supabase` folder. Raises `DeployError` when the installation is incomplete."""
-    package = Path(__file__).resolve().parent
-    for candidate in (package.parents[1] / "supabase", package / "supabase"):
-        if (candidate / "migrations").is_dir():
-            return candidate
-    raise DeployError(
-        "The folder supabase/ with the migrations is missing.",
-        code="sources_missing",
-        remedy="Install the package again, or run from a checkout.",
-    )
+    return find_folder()
 
 
 def migrations() -> list[Migration]:

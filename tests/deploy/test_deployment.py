@@ -338,3 +338,46 @@ def test_a_database_that_is_not_there() -> None:
     with pytest.raises(DeployError) as unreachable:
         deploy(Target(db_url="postgresql://postgres:x@127.0.0.1:9/postgres"), lambda _: None)
     assert unreachable.value.code == "database_unreachable"
+
+
+def test_workers_of_other_versions_are_named(deployed: str) -> None:
+    def notes() -> dict[str, str]:
+        outcome, _ = told(deployed, plan_only=True)
+        return {finding.code: finding.message for finding in outcome.preflight.findings if finding.code}
+
+    newest = sources.migrations()[-1].version
+    run(deployed, f"select public.register_worker('same', '1', '{newest}')")
+    assert notes() == {}
+    run(deployed, "select public.register_worker('new', '9', '20991231000000')")
+    run(deployed, "select public.register_worker('old', '0.1', '20261122002300')")
+    run(deployed, "select public.register_worker('long ago', '0.1', '20261122002300')")
+    run(
+        deployed,
+        "update soundscape.workers set seen_at = now() - interval '6 minutes' where name = 'long ago'",
+    )
+    assert notes() == {
+        "worker_newer": "These workers are newer than what is deployed: new (9, 20991231000000).",
+        "worker_older": "These workers are older than what is deployed: old (0.1, 20261122002300).",
+    }
+
+
+def test_workers_that_do_not_say_their_version_are_old(deployed: str) -> None:
+    run(
+        deployed,
+        "insert into auth.users (id, email) values ('00000000-0000-4000-8000-000000000001', 'a@example.com')",
+    )
+    run(
+        deployed,
+        "with file as (insert into public.audio_files (user_id, title, file_path) "
+        "values ('00000000-0000-4000-8000-000000000001', 'A', '00000000-0000-4000-8000-000000000001/a.wav') "
+        "returning id, user_id) "
+        "insert into soundscape.jobs (audio_id, user_id, object_version, queue, state, worker, started_at, "
+        "finished_at) select f.id, f.user_id, n::text, 'soundscape_uploads', 'succeeded', w.name, now(), "
+        "now() from file f, (values (1, 'silent'), (2, 'silent-previews'), (3, 'said')) w (n, name)",
+    )
+    run(deployed, f"select public.register_worker('said', '1', '{sources.migrations()[-1].version}')")
+    outcome, lines = told(deployed, plan_only=True)
+    (finding,) = [finding for finding in outcome.preflight.findings if finding.code == "worker_older"]
+    assert finding.message == "These workers are older than what is deployed: silent."
+    assert not finding.stops
+    assert any(line.startswith("Note: These workers are older") for line in lines)

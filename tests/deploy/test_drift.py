@@ -46,14 +46,16 @@ BY_HAND = [
      "published table public.audio_files is missing"),
     ("select cron.unschedule('soundscape-reconcile')", "cron job soundscape-reconcile is missing"),
     ("drop extension pg_net", "extension pg_net is missing"),
+    ("drop function soundscape.listener_hash(text, uuid, bytea)",
+     "function soundscape.listener_hash(listener text, recording uuid, salt bytea) is missing"),
     ("drop extension pgcrypto", "extension pgcrypto is missing"),
     ("drop index soundscape.vocabulary_by_spelling", "index soundscape.vocabulary_by_spelling is missing"),
     ("drop extension pg_trgm", "extension pg_trgm is missing"),
     # What carries visibility, and what else the tables promise.
     ("alter table public.audio_features drop constraint audio_features_audio_id_fkey",
      "constraint audio_features_audio_id_fkey on public.audio_features is missing"),
-    ("alter table public.audio_files drop constraint audio_files_license_check",
-     "constraint audio_files_license_check on public.audio_files is missing"),
+    ("alter table public.audio_files drop constraint audio_files_description_check",
+     "constraint audio_files_description_check on public.audio_files is missing"),
     ("alter table public.audio_files drop constraint audio_files_title_check, "
      "add constraint audio_files_title_check check (title is not null)",
      "constraint audio_files_title_check on public.audio_files is changed"),
@@ -163,19 +165,19 @@ def test_what_belongs_to_others_is_left_alone(deployed: str) -> None:
 
 
 def test_what_held_data_is_not_pretended_to_be_fixed(deployed: str) -> None:
-    run(deployed, "alter table public.audio_files drop column license")
+    run(deployed, "alter table public.playlists drop column description")
     outcome, _ = told(deployed)
-    assert "column public.audio_files.license is missing" in map(str, outcome.drift)
+    assert "column public.playlists.description is missing" in map(str, outcome.drift)
     run(deployed, "create policy leak on public.audio_files for select to anon using (true)")
     outcome, lines = told(deployed, repair=True)
     assert outcome.done == ["removed policy leak on public.audio_files"], (
         "one does not keep the other from it"
     )
     assert [str(left) for left in outcome.drift if left.kind == "column"] == [
-        "column public.audio_files.license is missing"
+        "column public.playlists.description is missing"
     ]
     assert not outcome.succeeded
-    assert any(line.startswith("not put back: column public.audio_files.license") for line in lines)
+    assert any(line.startswith("not put back: column public.playlists.description") for line in lines)
 
 
 NEXT = {
@@ -250,9 +252,9 @@ BESIDE_MIGRATIONS = [
      "grant table public.audio_files to authenticator is unknown"),
     ("create function public.theirs_publish() returns trigger language plpgsql as "
      "'begin new.is_public := true; return new; end'; "
-     "create trigger publish before insert on public.audio_files "
+     "create trigger make_public before insert on public.audio_files "
      "for each row execute function public.theirs_publish()",
-     "trigger publish on public.audio_files is unknown"),
+     "trigger make_public on public.audio_files is unknown"),
     ("insert into public.role_permissions (role, permission) values ('moderator', 'roles.assign')",
      "permission of moderator: roles.assign is unknown"),
     ("create policy peek on storage.objects for select to anon using (bucket_id = 'waveforms')",
