@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from soundscape.audio import code_folder
+
 if TYPE_CHECKING:
     from soundscape.audio.analysis import Progress, analyze
     from soundscape.audio.limits import Limits
@@ -27,6 +29,9 @@ _HOME = {
 }
 
 __all__ = ["Limits", "Progress", "Record", "analysis_version", "analyze"]
+
+# Modules below this one import numba.
+code_folder.ensure()
 
 
 def __getattr__(name: str) -> Any:

@@ -5,43 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from operator import attrgetter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
 
-from soundscape.audio import fingerprint, record
-from soundscape.audio.decode.audio_file import AudioFile, Source, open_audio, open_binary
-from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
-from soundscape.audio.fingerprint.exact import PcmDigest
+from soundscape.audio.decode.audio_file import Source, open_audio, open_binary
 from soundscape.audio.limits import Limits
-from soundscape.audio.loudness.meter import LoudnessMeter
-from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tonality
-from soundscape.audio.meter import Meter
-from soundscape.audio.mono import MonoMix
+from soundscape.audio.meter_chain import MeterChain
 from soundscape.audio.record import Record
-from soundscape.audio.render import pictures, waveform
-from soundscape.audio.render.spectrogram import Spectrogram
-from soundscape.audio.rhythm.meter import RhythmMeter
-from soundscape.audio.spectral import NARROW_BAND_HZ, NarrowSpectral, SpectralMeter, join_bands
-from soundscape.audio.spectrum import FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Frames, Resampler, Spectrum
-from soundscape.audio.stages import StageClock, analysis_version
-from soundscape.audio.tagging import embedding, models, yamnet
-from soundscape.audio.tagging.tagger import Tagger, TagResult
-from soundscape.audio.tonality.meter import TonalityMeter
-from soundscape.audio.wideband import WidebandMeter
-from soundscape.errors import ModelError
-
-if TYPE_CHECKING:
-    from soundscape.audio.decode.reader import Samples
-
-_NO_OUT_DIR = "There is no directory to write to; name one with --out."
-_TURNED_OFF = "Turned off for this analysis."
-_OUT_OF_BAND = f"The sound lies above {NARROW_BAND_HZ[1]:.0f} Hz, where this does not listen."
-# Bins 6 to 511 of the shared spectrum.
-_FINGERPRINT_BAND_HZ = (6 * SAMPLE_RATE / N_FFT, 511 * SAMPLE_RATE / N_FFT)
-# What lies 30 dB and more below the rest is not the sound, but its background.
-MIN_NARROW_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,236 +63,24 @@ def analyze(
         The source cannot be read.
     """
     with open_binary(source) as file, open_audio(file, limits or Limits()) as audio:
-        analysis = _Analysis(audio, out_dir=out_dir, draw=draw)
+        chain = MeterChain(audio.header, out_dir=out_dir, draw=draw)
         if tags:
-            analysis.open_tagger(models_dir)
+            chain.open_tagger(models_dir)
         else:
-            analysis.clock.skip("tags", _TURNED_OFF)
-        analysis.push_all(progress)
-        return analysis.make_record(file)
-
-
-class _Analysis:
-    """The meters of one recording, and the way of a block through them."""
-
-    def __init__(self, audio: AudioFile, *, out_dir: Path | None, draw: bool) -> None:
-        header = audio.header
-        rate, channels = header.sample_rate, header.channels
-        self._audio = audio
-        self._out_dir = out_dir
-        self._draw = draw and out_dir is not None
-        self.clock = StageClock()
-
-        self._pcm_digest = PcmDigest()
-        self._loudness = LoudnessMeter(sample_rate=rate, channels=channels, layout=header.layout)
-        self._acoustid = AcoustIdMeter(sample_rate=rate, channels=channels)
-        self._peaks = waveform.PeakMeter(channels=channels)
-        self._block_meters: tuple[tuple[str, Meter[Samples, Any]], ...] = (
-            ("hash", self._pcm_digest),
-            ("loudness", self._loudness),
-            ("fingerprint", self._acoustid),
-            ("waveform", self._peaks),
-        )
-
-        self._mono = MonoMix(sample_rate=rate, channels=channels)
-        self._wideband = WidebandMeter(sample_rate=rate)
-        self._spectral = SpectralMeter()
-        self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
-        self._tonality = TonalityMeter()
-        self._fingerprint = fingerprint.Fingerprinter()
-        self._spectrogram = Spectrogram(top_hz=self._wideband.band_hz[1])
-        self._frame_meters: list[tuple[str, Meter[Any, Any], Callable[[Frames], Any]]] = [
-            ("spectral", self._spectral, lambda frames: frames),
-            ("rhythm", self._rhythm, attrgetter("log_mel_db")),
-            ("tonality", self._tonality, attrgetter("S")),
-            ("fingerprint", self._fingerprint, attrgetter("S")),
-        ]
-        if self._draw:
-            self._frame_meters.append(("pictures", self._spectrogram, attrgetter("log_mel_db")))
-
-        self._resampler = Resampler(sample_rate=rate)
-        self._spectrum = Spectrum()
-        self._network_signal = Resampler(sample_rate=SAMPLE_RATE, target_rate=yamnet.SAMPLE_RATE)
-        self._tagger: Tagger | None = None
-
-    def open_tagger(self, models_dir: Path | None) -> None:
-        """Load the model, or skip its stage with what fixes that."""
-        try:
-            tagger = Tagger(models.find("yamnet", directory=models_dir))
-            # Now, not at the first full batch, which a short recording only reaches when the record is made.
-            tagger.load()
-            self._tagger = tagger
-        except ModelError as error:
-            self.clock.skip("tags", str(error))
-
-    def push_all(self, progress: Callable[[Progress], None] | None) -> None:
-        """Decode the recording and push it through every meter."""
+            chain.skip_tags()
         begin = time.perf_counter()
-        blocks = self._audio.blocks()
+        blocks = audio.blocks()
         while True:
-            with self.clock.run("decode"):
+            with chain.clock.run("decode"):
                 block = next(blocks, None)
             if block is None:
                 break
-            for stage, meter in self._block_meters:
-                with self.clock.run(stage):
-                    meter.push(block)
-            with self.clock.run("spectrum"):
-                mono = self._mono.push(block)
-            with self.clock.run("spectral"):
-                self._wideband.push(mono)
-            with self.clock.run("spectrum"):
-                y = self._resampler.push(mono)
-            self._push_mono(y)
+            chain.push(block)
             if progress is not None:
                 elapsed_s = time.perf_counter() - begin
-                progress(Progress(self._audio.duration_s, self._audio.claimed_duration_s, elapsed_s))
-        with self.clock.run("spectrum"):
-            rest = self._resampler.finish()
-        self._push_mono(rest, last=True)
-
-    def _push_mono(self, y: Samples, *, last: bool = False) -> None:
-        with self.clock.run("spectrum"):
-            batches = list(self._spectrum.push(y))
-            if last:
-                batches += self._spectrum.finish()
-        for frames in batches:
-            for stage, meter, part_of in self._frame_meters:
-                with self.clock.run(stage):
-                    meter.push(part_of(frames))
-        if self._tagger is not None:
-            with self.clock.run("tags"):
-                self._tagger.push(self._network_signal.push(y))
-                if last:
-                    self._tagger.push(self._network_signal.finish())
-
-    def make_record(self, file: BinaryIO) -> Record:
-        """Sum up what the meters measured and write the files."""
-        with self.clock.run("hash"):
+                progress(Progress(audio.duration_s, audio.claimed_duration_s, elapsed_s))
+        chain.finish()
+        with chain.clock.run("hash"):
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        source = self._source(sha256)
-        with self.clock.run("loudness"):
-            loudness = self._loudness.result()
-        spectral, narrow = self._measure_spectrum()
-        rhythm, tonality, heard = None, None, None
-        if spectral is not None and narrow is None:
-            for stage in ("rhythm", "tonality", "tags", "embedding"):
-                self.clock.skip(stage, _OUT_OF_BAND)
-        else:
-            with self.clock.run("rhythm"):
-                rhythm = self._rhythm.result(source.duration_s)
-            with self.clock.run("tonality"):
-                tonality = self._tonality.result()
-            with self.clock.run("tags"):
-                heard = None if self._tagger is None else self._tagger.result()
-        with self.clock.run("embedding"):
-            embedded = _embed(heard, narrow, tonality, rhythm, loudness)
-        if spectral is None and embedded is None:
-            self.clock.skip("embedding", "The recording holds no sound to embed.")
-        if self._out_dir is not None:
-            self._out_dir.mkdir(parents=True, exist_ok=True)
-        summary = self._write_fingerprint()
-        waveform_files, picture_files = self._write_pictures(source)
-        return Record(
-            source=source,
-            loudness=loudness,
-            rhythm=rhythm,
-            tonality=tonality,
-            spectral=spectral,
-            tags=None if heard is None else heard.tags,
-            embedding=embedded,
-            fingerprint=summary,
-            waveform=waveform_files,
-            pictures=picture_files,
-            stages=self.clock.report(),
-            analysis_version=analysis_version(tagged=heard is not None),
-        )
-
-    def _measure_spectrum(self) -> tuple[Spectral | None, NarrowSpectral | None]:
-        """What is in the whole band, and in the shared spectrum; None where no sound is."""
-        with self.clock.run("spectral"):
-            self._wideband.finish()
-            wideband, narrow = self._wideband.result(), self._spectral.result()
-            if wideband is None:
-                return None, None
-            if wideband.narrow_share < MIN_NARROW_SHARE:
-                narrow = None
-            return join_bands(wideband, narrow, self._wideband.band_hz), narrow
-
-    def _source(self, sha256: str) -> record.Source:
-        audio, header = self._audio, self._audio.header
-        return record.Source(
-            container=header.container,
-            codec=header.codec,
-            sample_rate=header.sample_rate,
-            channels=header.channels,
-            layout=header.layout,
-            bit_depth=header.bit_depth,
-            duration_s=audio.duration_s,
-            claimed_duration_s=audio.claimed_duration_s,
-            truncated=audio.truncated,
-            damaged_packets=audio.damaged_packets,
-            holes=audio.holes,
-            track=header.track,
-            tracks=header.tracks,
-            dc_offset=self._mono.dc_offset,
-            phase_correlation=self._mono.phase_correlation,
-            warnings=(*audio.warnings, *self._mono.warnings()),
-            size_bytes=audio.size_bytes,
-            sha256=sha256,
-            pcm_sha256=self._pcm_digest.result(),
-            tags=header.tags,
-        )
-
-    def _write_fingerprint(self) -> record.FingerprintSummary:
-        with self.clock.run("fingerprint"):
-            found = self._fingerprint.result()
-            path = None
-            if self._out_dir is not None:
-                path = "fingerprint.bin"
-                (self._out_dir / path).write_bytes(found.to_bytes())
-            acoustid = self._acoustid.result().fingerprint
-        return record.FingerprintSummary(
-            algorithm=fingerprint.ALGORITHM,
-            version=fingerprint.VERSION,
-            peaks=len(found),
-            band_hz=_FINGERPRINT_BAND_HZ,
-            path=path,
-            acoustid=acoustid,
-        )
-
-    def _write_pictures(self, source: record.Source) -> tuple[record.Waveform | None, record.Pictures | None]:
-        if self._out_dir is None:
-            self.clock.skip("waveform", _NO_OUT_DIR)
-            self.clock.skip("pictures", _NO_OUT_DIR)
-            return None, None
-        with self.clock.run("waveform"):
-            peaks = self._peaks.result()
-            waveform_files = waveform.write(peaks, self._out_dir, sample_rate=source.sample_rate)
-        if not self._draw:
-            self.clock.skip("pictures", _TURNED_OFF)
-            return waveform_files, None
-        with self.clock.run("pictures"):
-            self._spectrogram.add_upper(self._wideband.upper_bands())
-            picture_files = pictures.draw(
-                peaks, self._spectrogram, self._out_dir, duration_s=source.duration_s
-            )
-        return waveform_files, picture_files
-
-
-def _embed(
-    heard: TagResult | None,
-    spectral: NarrowSpectral | None,
-    tonality: Tonality | None,
-    rhythm: Rhythm | None,
-    loudness: Loudness,
-) -> Embedding | None:
-    if heard is not None:
-        return embedding.project(heard.mean_embedding)
-    return embedding.from_descriptors(
-        spectral=None if spectral is None else asdict(spectral),
-        tonality=None if tonality is None else asdict(tonality),
-        rhythm=None if rhythm is None else asdict(rhythm),
-        loudness=asdict(loudness),
-    )
+        return chain.make_record(audio, sha256=sha256)

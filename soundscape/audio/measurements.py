@@ -72,7 +72,7 @@ class Rhythm:
     tempo_confidence: Annotated[
         float,
         Descriptor(
-            "Confidence that there is a steady beat at this tempo",
+            "Probability that the tempo is right",
             "0 to 1",
             column="tempo_confidence",
             band="narrow",
@@ -127,7 +127,7 @@ class Tonality:
     confidence: Annotated[
         float,
         Descriptor(
-            "Confidence in key and mode",
+            "Probability that key and mode are right",
             "0 to 1",
             column="key_confidence",
             band="narrow",
@@ -264,7 +264,7 @@ class Tag:
     """One thing heard, for one span of time."""
 
     label: Annotated[str, "AudioSet class name"]
-    confidence: Annotated[float, "Mean score over the span, 0 to 1"]
+    confidence: Annotated[float, "How probable it is that the label is right, 0 to 1"]
     start_s: Annotated[float, "Begin, seconds"]
     end_s: Annotated[float, "End, seconds"]
 

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from soundscape.audio.decode.capture import Capture
 from soundscape.audio.decode.reader import Hole, SourceWarning
 from soundscape.audio.descriptors import Descriptor
 from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tag, Tonality
@@ -43,6 +44,8 @@ class Source:
         tuple[Hole, ...],
         "Spans for which the file holds no sound, by its time stamps; silence here and in a player",
     ]
+    playable: Annotated[bool, "Chrome, Firefox and Safari play the file as it is, with the right length"]
+    preview: Annotated[bool, "A preview is made for browsers: not playable, or lossless and large"]
     track: Annotated[int, "The audio track that was analysed, from 1: the one that players choose"]
     tracks: Annotated[int, "Number of audio tracks in the file"]
     dc_offset: Annotated[
@@ -57,7 +60,7 @@ class Source:
     ]
     size_bytes: Annotated[int, "Size of the file"]
     sha256: Annotated[str, "SHA-256 of the file, hex"]
-    pcm_sha256: Annotated[str, "SHA-256 of the decoded sound (float32 little-endian, interleaved), hex"]
+    pcm_blake3: Annotated[str, "BLAKE3 of the decoded sound (float32 little-endian, interleaved), hex"]
     tags: Annotated[
         dict[str, str], "What the file says of itself: title, artist, album, date, genre, comment"
     ]
@@ -95,6 +98,10 @@ class Waveform:
     channels: Annotated[int, "Number of channels in the files"]
     bits: Annotated[int, "Bits of a value"]
     levels: Annotated[tuple[WaveformLevel, ...], "All levels, finest first; the last is the overview"]
+    peaks: Annotated[
+        tuple[int, ...],
+        "The whole recording as 200 bars, 0 to 255: the largest absolute value of each part, the loudest 255",
+    ]
 
 
 @dataclass(frozen=True)
@@ -109,13 +116,14 @@ class SpectrogramTiles:
 
 @dataclass(frozen=True)
 class Pictures:
-    """PNG files, relative to the output directory."""
+    """PNG files and a small WebP file, relative to the output directory."""
 
     waveform: Annotated[str, "Waveform for light pages, transparent ground"]
     waveform_dark: Annotated[str, "Waveform for dark pages, transparent ground"]
     spectrogram: Annotated[str | None, "Mel spectrogram with axes for light pages"]
     spectrogram_dark: Annotated[str | None, "Mel spectrogram with axes for dark pages"]
     spectrogram_tiles: Annotated[SpectrogramTiles | None, "Tiles; null for short recordings"]
+    thumbnail: Annotated[str, "Mel spectrogram without axes as WebP, 320 × 96 pixels, at most 6 kB"]
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,7 @@ class Record:
     """Everything one analysis says about one recording."""
 
     source: Source
+    capture: Annotated[Capture, "Not stored with the other sections: only as the owner of a recording agrees"]
     loudness: Loudness | None
     rhythm: Rhythm | None
     tonality: Tonality | None

@@ -22,6 +22,8 @@ from soundscape.audio.measurements import Mfcc, Spectral
 from soundscape.audio.spectrum import BINS, FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
 from soundscape.audio.wideband import ACTIVE_DBFS, Wideband, find_rolloff, geometric_mean, summarize
 
+Int64 = npt.NDArray[np.int64]
+
 CONTRAST_BANDS = 7
 CONTRAST_FMIN_HZ = 200.0
 CONTRAST_QUANTILE = 0.02
@@ -65,7 +67,7 @@ class SpectralMeter:
     """Descriptors of streamed `Frames`. Keeps 28 bytes a frame: 4 MB for an hour."""
 
     def __init__(self) -> None:
-        self._bands = _contrast_bands()
+        self._contrast = _Contrast()
         self._dct = _dct()
         self._last_log_mel_db = np.full(MELS, np.nan, dtype=np.float32)
         self._frames = 0
@@ -81,7 +83,7 @@ class SpectralMeter:
         self._frames += len(active)
         if active.any():
             flux = _flux(frames.log_mel_db, self._last_log_mel_db)
-            described, contrast_db = _describe(frames.S, *self._bands)
+            described, contrast_db = _describe(frames.S), self._contrast.measure(frames.S)
             series = np.stack([*described.T, flux, level_dbfs, frames.zero_crossing_rate])
             self._series.append(series[:, active].astype(np.float32))
             self._contrast_sum += contrast_db[active].sum(axis=0, dtype=np.float64)
@@ -138,7 +140,7 @@ def join_bands(wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple
     )
 
 
-def _contrast_bands() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _contrast_bands() -> tuple[Int64, Int64, Int64]:
     """First bin, end, and number of extreme bins of each band of `librosa.feature.spectral_contrast`."""
     frequencies = np.arange(BINS) * _BIN_HZ
     edges = np.concatenate([[0.0], CONTRAST_FMIN_HZ * 2.0 ** np.arange(CONTRAST_BANDS)])
@@ -178,24 +180,13 @@ def _flux(log_mel_db: Float32, before: Float32) -> Float32:
 
 
 @compiled(fastmath=FASTMATH)
-def _describe(
-    S: Float32,
-    begins: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    extremes: npt.NDArray[np.int64],
-) -> tuple[Float32, Float32]:
-    """Centroid, bandwidth, rolloff and flatness, shape (frames, 4), and contrast, shape (frames, 7)."""
+def _describe(S: Float32) -> Float32:
+    """Centroid, bandwidth, rolloff and flatness, shape (frames, 4)."""
     rows = np.zeros((len(S), 4), dtype=np.float32)
-    contrast_db = np.zeros((len(S), CONTRAST_BANDS), dtype=np.float32)
     lanes = np.empty(16)
     squares = np.empty(BINS, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
     numbers = np.arange(BINS).astype(np.float32)
-    most = 0
-    for count in extremes:
-        most = max(most, count)
-    low = np.empty(most, dtype=np.float32)
-    high = np.empty(most, dtype=np.float32)
     for t in range(len(S)):
         s = S[t]
         total = np.float32(0.0)
@@ -217,46 +208,55 @@ def _describe(
         rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
         rows[t, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
         rows[t, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / BINS, _AMIN)
-        for band in range(CONTRAST_BANDS):
-            valley, peak = _valley_and_peak(s[begins[band] : ends[band]], extremes[band], low, high)
-            contrast_db[t, band] = 10.0 * np.log10(max(peak, _AMIN) / max(valley, _AMIN))
-    return rows, contrast_db
+    return rows
 
 
 # Magnitudes are finite: minima and maxima may be found many at a time.
 @compiled(fastmath={"nnan", "nsz"})
-def _extremes(s: Float32) -> tuple[float, float]:
-    smallest, largest = s[0], s[0]
-    for value in s:
-        smallest = min(smallest, value)
-        largest = max(largest, value)
-    return float(smallest), float(largest)
+def _find_extremes(S: Float32, begins: Int64, ends: Int64, found: Float32) -> None:
+    """Write the smallest and the largest bin of each band to `found`, shape (frames, bands, 2)."""
+    for t in range(len(S)):
+        for band in range(len(begins)):
+            s = S[t, begins[band] : ends[band]]
+            smallest, largest = s[0], s[0]
+            for value in s:
+                smallest = min(smallest, value)
+                largest = max(largest, value)
+            found[t, band, 0] = smallest
+            found[t, band, 1] = largest
 
 
 @compiled(fastmath=FASTMATH)
-def _valley_and_peak(s: Float32, count: int, low: Float32, high: Float32) -> tuple[float, float]:
-    """Means of the `count` smallest and the `count` largest values; low and high are working space."""
-    if count == 1:
-        return _extremes(s)
-    last = count - 1
-    for i in range(count):
-        low[i] = np.inf
-        high[i] = -np.inf
-    # Both are kept in order, the one to be beaten last; on most values neither test holds.
-    for value in s:
-        if value < low[last]:
-            i = last
-            while i > 0 and low[i - 1] > value:
-                low[i] = low[i - 1]
-                i -= 1
-            low[i] = value
-        if value > high[last]:
-            i = last
-            while i > 0 and high[i - 1] < value:
-                high[i] = high[i - 1]
-                i -= 1
-            high[i] = value
-    return float(low[:count].sum()) / count, float(high[:count].sum()) / count
+def _average_extremes(ordered: Float32, count: int, found: Float32) -> None:
+    """Write the means of the `count` smallest and the `count` largest bins of a band to `found`."""
+    for t in range(len(ordered)):
+        low, high = np.float32(0.0), np.float32(0.0)
+        for i in range(count):
+            low += ordered[t, i]
+            high += ordered[t, ordered.shape[1] - 1 - i]
+        found[t, 0] = low / np.float32(count)
+        found[t, 1] = high / np.float32(count)
+
+
+class _Contrast:
+    """Peak against valley in each band of `librosa.feature.spectral_contrast`."""
+
+    def __init__(self) -> None:
+        begins, ends, extremes = _contrast_bands()
+        # One extreme bin is found by comparing, more by sorting: numpy sorts a band in half a microsecond.
+        self._compared = int((extremes == 1).sum())
+        self._begins, self._ends = begins[: self._compared], ends[: self._compared]
+        self._sorted = list(zip(begins, ends, extremes, strict=True))[self._compared :]
+
+    def measure(self, S: Float32) -> Float32:
+        """Decibels of each frame and band, float32, shape (frames, 7)."""
+        found = np.empty((len(S), CONTRAST_BANDS, 2), dtype=np.float32)
+        _find_extremes(S, self._begins, self._ends, found)
+        for band, (begin, end, extremes) in enumerate(self._sorted, start=self._compared):
+            _average_extremes(np.sort(S[:, begin:end], axis=1), extremes, found[:, band])
+        levels = 10 * np.log10(np.maximum(found, _AMIN))
+        contrast_db: Float32 = levels[..., 1] - levels[..., 0]
+        return contrast_db
 
 
 @compiled(fastmath=FASTMATH)

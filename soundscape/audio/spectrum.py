@@ -115,6 +115,8 @@ class Spectrum:
     def __init__(self) -> None:
         self._window = _hann()
         self._mel = _sparse_mel()
+        # One buffer for all batches: fresh memory costs as much as the product.
+        self._windowed = np.empty((_BATCH_FRAMES, N_FFT), dtype=np.float32)
         self._padding = np.zeros(N_FFT // 2, dtype=np.float32)
         self._tail = self._padding
         # Where the tail begins, counted from the first sample: the padding before it is negative.
@@ -145,7 +147,8 @@ class Spectrum:
 
     def _transform(self, y: Float32, at: int) -> Frames:
         cut = np.lib.stride_tricks.sliding_window_view(y, N_FFT)[::HOP_LENGTH]
-        X = scipy.fft.rfft(cut * self._window, axis=1, workers=1)
+        windowed = np.multiply(cut, self._window, out=self._windowed[: len(cut)])
+        X = scipy.fft.rfft(windowed, axis=1, workers=1, overwrite_x=True)
         S, log_mel_db = _magnitudes(X.view(np.float32), *self._mel)
         # Within the padding there is no sign to change.
         mean_square, zero_crossing_rate = _levels(y, max(0, -at), min(len(y), self.samples - at))
@@ -196,6 +199,43 @@ def _sparse_mel() -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]
     return np.concatenate(weights), np.array(offsets), np.array(first_bins)
 
 
+@compiled(fastmath={"contract"})
+def _add_up_bands(
+    power: Float32,
+    weights: Float32,
+    offsets: npt.NDArray[np.int64],
+    first_bins: npt.NDArray[np.int64],
+    energies: Float32,
+) -> None:
+    """Write the energies of up to eight frames, of their power, shape (8, 1025), at least 1e-10.
+
+    A band is too short for vector instructions, and each sum waits for the one before. So eight frames are
+    summed side by side, three times as fast as one after the other.
+    """
+    p0, p1, p2, p3 = power[0], power[1], power[2], power[3]
+    p4, p5, p6, p7 = power[4], power[5], power[6], power[7]
+    least = np.float32(_AMIN)
+    sums = np.empty(8, dtype=np.float32)
+    for m in range(MELS):
+        e0 = e1 = e2 = e3 = e4 = e5 = e6 = e7 = np.float32(0.0)
+        begin = offsets[m]
+        shift = first_bins[m] - begin
+        for i in range(begin, offsets[m + 1]):
+            weight, k = weights[i], i + shift
+            e0 += weight * p0[k]
+            e1 += weight * p1[k]
+            e2 += weight * p2[k]
+            e3 += weight * p3[k]
+            e4 += weight * p4[k]
+            e5 += weight * p5[k]
+            e6 += weight * p6[k]
+            e7 += weight * p7[k]
+        sums[0], sums[1], sums[2], sums[3] = e0, e1, e2, e3
+        sums[4], sums[5], sums[6], sums[7] = e4, e5, e6, e7
+        for t in range(len(energies)):
+            energies[t, m] = max(sums[t], least)
+
+
 @compiled(fastmath=FASTMATH)
 def _magnitudes(
     X: Float32, weights: Float32, offsets: npt.NDArray[np.int64], first_bins: npt.NDArray[np.int64]
@@ -204,24 +244,22 @@ def _magnitudes(
     frames = X.shape[0]
     S = np.empty((frames, BINS), dtype=np.float32)
     log_mel_db = np.empty((frames, MELS), dtype=np.float32)
-    power = np.empty(BINS, dtype=np.float32)
+    power = np.zeros((8, BINS), dtype=np.float32)
     bits = np.empty(MELS, dtype=np.int32)
     mantissas = bits.view(np.float32)
     exponents = np.empty(MELS, dtype=np.float32)
+    for first in range(0, frames, 8):
+        ready = min(8, frames - first)
+        for t in range(ready):
+            row, squared = X[first + t], power[t]
+            for k in range(BINS):
+                squared[k] = row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1]
+            for k in range(BINS):
+                S[first + t, k] = np.sqrt(squared[k])
+        _add_up_bands(power, weights, offsets, first_bins, log_mel_db[first : first + ready])
     for t in range(frames):
-        row = X[t]
         levels = log_mel_db[t]
         levels_bits = levels.view(np.int32)
-        for k in range(BINS):
-            power[k] = row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1]
-        for k in range(BINS):
-            S[t, k] = np.sqrt(power[k])
-        for m in range(MELS):
-            energy = np.float32(0.0)
-            begin, bin0 = offsets[m], first_bins[m]
-            for i in range(offsets[m + 1] - begin):
-                energy += weights[begin + i] * power[bin0 + i]
-            levels[m] = max(energy, np.float32(_AMIN))
         # The logarithm by hand, because the library's cannot be vectorised: x = 2^e · m with m from 1 to 2,
         # ln m = 2·artanh((m - 1) / (m + 1)), the series as far as float32 goes.
         for m in range(MELS):

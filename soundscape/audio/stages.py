@@ -18,17 +18,17 @@ from soundscape.audio.tagging.tagger import VERSION as TAGGING_VERSION
 # A stage's version counts up when its results change; the stages are in the order in which they are reported.
 STAGES = {
     "decode": "3",
-    "hash": "1",
+    "hash": "2",
     "loudness": "1",
     "spectrum": "2",
     "spectral": "2",
-    "rhythm": "1",
-    "tonality": "1",
+    "rhythm": "6",
+    "tonality": "3",
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
-    "embedding": "1",
-    "waveform": "1",
-    "pictures": "2",
+    "embedding": "2",
+    "waveform": "2",
+    "pictures": "3",
 }
 _PARAMETERS = {"sample_rate": SAMPLE_RATE, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "mels": MELS}
 

@@ -21,6 +21,7 @@ from librosa import mel_to_hz
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
+from soundscape.audio.levels import Levels, quantize
 from soundscape.audio.spectrum import (
     FASTMATH,
     MEL_STEP,
@@ -70,13 +71,13 @@ class UpperBands(NamedTuple):
 
     Attributes
     ----------
-    log_mel_db
-        As of the shared spectrum, float32, shape (frames, bands).
+    levels
+        As of the shared spectrum, in steps of `soundscape.audio.levels`, uint8, shape (frames, bands).
     hop_s
         Seconds from frame to frame; frame t is centred on t x hop_s.
     """
 
-    log_mel_db: Float32
+    levels: Levels
     hop_s: float
 
 
@@ -106,7 +107,7 @@ class WidebandMeter:
         self._at = -(self._n_fft // 2)
         self._series: list[Float32] = []
         self._levels: list[npt.NDArray[np.float64]] = []
-        self._log_mel_db: list[Float32] = []
+        self._upper_levels: list[Levels] = []
         self._energy = np.zeros(2)
 
     @property
@@ -154,7 +155,7 @@ class WidebandMeter:
     def upper_bands(self) -> UpperBands:
         """The levels above 11,025 Hz, for a picture; no bands where the recording has none."""
         bands = len(self._upper.offsets) - 1
-        frames = np.concatenate([np.empty((0, bands), dtype=np.float32), *self._log_mel_db])
+        frames = np.concatenate([np.empty((0, bands), dtype=np.uint8), *self._upper_levels])
         return UpperBands(frames, self._hop / self._sample_rate)
 
     def _advance(self, y: Float32) -> Float32:
@@ -180,7 +181,7 @@ class WidebandMeter:
         rows, log_mel_db = _describe(X, self._bins, self._narrow_bins, *self._upper, self._energy)
         self._series.append(rows)
         if log_mel_db.shape[1]:
-            self._log_mel_db.append(log_mel_db)
+            self._upper_levels.append(quantize(log_mel_db))
 
 
 def summarize(values: Float32) -> Summary:

@@ -81,7 +81,7 @@ def test_a_tone(tmp_path: Path) -> None:
     written = {path.name for path in (tmp_path / "new" / "place").iterdir()}
     assert written == {
         *("waveform.dat", "waveform.json", "waveform.png", "waveform_dark.png"),
-        *("spectrogram.png", "spectrogram_dark.png", "fingerprint.bin"),
+        *("spectrogram.png", "spectrogram_dark.png", "thumbnail.webp", "fingerprint.bin"),
     }
 
 
@@ -101,6 +101,19 @@ def test_silence_is_a_recording(tmp_path: Path, sample_rate: int) -> None:
     skipped = {stage.name: stage.reason for stage in record.stages if stage.status == "skipped"}
     assert "no sound" in str(skipped["embedding"])
     assert (tmp_path / "waveform.png").exists()
+
+
+@needs_model
+@pytest.mark.parametrize("level_dbfs", [None, -100.0, -86.0])
+def test_silence_has_no_place_among_sounds_with_the_model_either(level_dbfs: float | None) -> None:
+    """Digital silence, and the noise of a converter."""
+    y = np.zeros((1, 3 * 44_100), np.float32)
+    if level_dbfs is not None:
+        y += 10 ** (level_dbfs / 20) * np.random.default_rng(3).standard_normal(y.shape).astype(np.float32)
+    record = analyze(io.BytesIO(wav(y, 44_100, subtype="FLOAT")), models_dir=MODEL.parent)
+    assert record.tags is not None
+    assert {tag.label for tag in record.tags} <= {"Silence"}
+    assert record.embedding is None
 
 
 @pytest.mark.parametrize("samples", [1, 2, 511, 2048])
@@ -144,7 +157,7 @@ def test_the_same_input_gives_the_same_record_and_files(tmp_path: Path) -> None:
 def test_the_same_sound_in_another_container(encoded: dict[str, bytes]) -> None:
     records = [analyze(io.BytesIO(encoded[kind]), tags=False) for kind in ("wav", "aiff", "flac", "caf")]
     assert len({record.source.sha256 for record in records}) == 4
-    assert len({record.source.pcm_sha256 for record in records}) == 1
+    assert len({record.source.pcm_blake3 for record in records}) == 1
     assert len({record.loudness for record in records}) == 1
 
 

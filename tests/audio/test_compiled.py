@@ -61,3 +61,16 @@ def test_what_is_compiled_is_the_function() -> None:
         return 2 * x
 
     assert (double(2.0), double.__doc__, double.__name__) == (4.0, "Twice as much.", "double")
+
+
+def test_code_of_a_read_only_installation_is_found(tmp_path: Path) -> None:
+    """What was compiled beside the modules is loaded, though new code goes to another folder."""
+    (tmp_path / "halves.py").write_text(MODULE)
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", HALVES, "float64"], env=environment, check=True)
+    assert list((tmp_path / "__pycache__").glob("halves.halves*.nbc"))
+    elsewhere = tmp_path / "elsewhere"
+    lines = run(tmp_path, elsewhere, "float64", "float32")
+    assert [line.rsplit(" ", 1)[1] for line in lines] == ["1", "1"]
+    assert len(list(elsewhere.rglob("halves.halves*.nbc"))) == 1

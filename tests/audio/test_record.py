@@ -13,8 +13,8 @@ from soundscape.audio.schema import make_schema
 
 def test_the_names_that_outsiders_rely_on() -> None:
     assert [field.name for field in fields(record.Record)] == [
-        *("source", "loudness", "rhythm", "tonality", "spectral", "tags", "embedding", "fingerprint"),
-        *("waveform", "pictures", "stages", "analysis_version"),
+        *("source", "capture", "loudness", "rhythm", "tonality", "spectral", "tags", "embedding"),
+        *("fingerprint", "waveform", "pictures", "stages", "analysis_version"),
     ]
 
 

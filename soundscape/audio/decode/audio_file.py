@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from soundscape.audio.decode.capture import UNKNOWN, Capture, read_chunks, read_tags
 from soundscape.audio.decode.container import Container, identify
-from soundscape.audio.decode.ffmpeg_reader import FfmpegReader
+from soundscape.audio.decode.ffmpeg_reader import FfmpegReader, read_metadata
 from soundscape.audio.decode.file_view import FileView
 from soundscape.audio.decode.joined_reader import ChainReader, FallbackReader
 from soundscape.audio.decode.reader import Header, Hole, Reader, ReaderError, Samples, SourceWarning
@@ -53,8 +55,9 @@ class AudioFile:
         size_bytes: int,
         claimed_frames: int | None = None,
         ends_early: bool = False,
+        capture: Capture = UNKNOWN,
     ) -> None:
-        self.header: Header = reader.header
+        self.header: Header = replace(reader.header, capture=capture.or_else(reader.header.capture))
         self.size_bytes = size_bytes
         self.claimed_frames = claimed_frames
         self._ends_early = ends_early
@@ -210,6 +213,7 @@ def open_audio(file: BinaryIO, limits: Limits | None = None) -> Iterator[AudioFi
             size_bytes=size_bytes,
             claimed_frames=claimed_frames,
             ends_early=container.ends_early,
+            capture=read_chunks(container.header.capture_chunks),
         )
     finally:
         reader.close()
@@ -230,7 +234,9 @@ def _open_reader(file: BinaryIO, container: Container) -> Reader:
     reasons: list[ReaderError] = []
     if container.decoder == "sndfile":
         try:
-            first = SndfileReader(view, str(name), header.channel_mask, header.tags)
+            # libsndfile tells neither ID3 nor the comments of FLAC that say when and where.
+            tags = read_metadata(view) if name == "flac" or header.has_id3 else {}
+            first = SndfileReader(view, str(name), header.channel_mask, header.tags, read_tags(tags))
             return FallbackReader(first, open_ffmpeg)
         except ReaderError as error:
             reasons.append(error)

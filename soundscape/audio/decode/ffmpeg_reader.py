@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from soundscape.audio.decode.capture import read_tags
 from soundscape.audio.decode.ogg import Link
 from soundscape.audio.decode.reader import Header, Hole, ReaderError, Samples, cut_blocks, name_speakers
 from soundscape.audio.decode.tags import clean_tags
@@ -92,11 +93,7 @@ class FfmpegReader:
         self._after_damage = False
         file.seek(0)
         try:
-            self._container: Any = av.open(
-                file,
-                metadata_errors="surrogateescape",
-                container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
-            )
+            self._container: Any = _open_container(file)
         except (self._error, ValueError) as error:
             raise ReaderError.caused_by(error) from error
         try:
@@ -315,6 +312,7 @@ class FfmpegReader:
             codec = codec.removesuffix("le").removesuffix("be")
         bits = first.format.bytes * 8 if codec.startswith("pcm_") or codec in _LOSSLESS_CODECS else None
         layout = tuple(channel.name for channel in first.layout.channels)
+        metadata = {**self._container.metadata, **stream.metadata}
         return Header(
             container=self._name_container(container),
             codec=codec,
@@ -325,13 +323,48 @@ class FfmpegReader:
             bit_depth=bits,
             claimed_frames=round(claimed_s * first.sample_rate) if claimed_s and claimed_s > 0 else None,
             tags=clean_tags(
-                {**self._container.metadata, **stream.metadata},
+                metadata,
                 # ID3v1 has one encoding; FFmpeg hands its bytes over as they are.
                 encoding="latin-1" if self._demuxer in ("mp3", "aac") else None,
             ),
             track=track,
             tracks=tracks,
+            # A cover is a stream too.
+            has_video=_has_video(self._container),
+            capture=read_tags(metadata),
         )
+
+
+def read_metadata(file: BinaryIO) -> dict[str, str]:
+    """The tags of a seekable binary file, by FFmpeg's names; none where FFmpeg does not read it."""
+    import av
+
+    file.seek(0)
+    try:
+        with _open_container(file) as container:
+            found: dict[str, str] = dict(container.metadata)
+            for stream in container.streams.audio[:1]:
+                found.update(stream.metadata)
+            return found
+    except (av.error.FFmpegError, ValueError):
+        return {}
+
+
+def _open_container(file: BinaryIO) -> Any:
+    import av
+
+    return av.open(
+        file,
+        metadata_errors="surrogateescape",
+        container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
+    )
+
+
+def _has_video(container: Any) -> bool:
+    """Whether there are moving pictures. A cover is a stream too."""
+    from av.stream import Disposition
+
+    return any(not video.disposition & Disposition.attached_pic for video in container.streams.video)
 
 
 def _find_default(tracks: Any) -> int:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from soundscape.audio.decode.capture import CHUNKS, MAX_CHUNK_BYTES
+
 _UNKNOWN_32 = (range(1), range(0x7FFF_F000, 0x8000_0000), range(0xFFFF_F000, 0x1_0000_0000))
 _MAX_64 = 1 << 62
 _MAX_CHUNKS = 4096
@@ -26,6 +28,8 @@ _INFO_TAGS = {
     b"IGNR": "genre",
     b"ICMT": "comment",
 }
+_ID3 = (b"id3 ", b"ID3 ")
+_SIDE_CHUNKS = (b"LIST", *_ID3, *CHUNKS)
 _W64_CHUNK = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _IMA4_BYTES, _IMA4_SAMPLES = 34, 64
 
@@ -46,6 +50,10 @@ class PcmHeader:
         What the decoders must read in place of lengths that were never written: offsets in the file, bytes.
     tags
         Texts by name, undecoded.
+    capture_chunks
+        The chunks that say when and where it was recorded, by name.
+    has_id3
+        Whether a chunk holds an ID3 tag.
     """
 
     claimed_data_bytes: int | None = None
@@ -54,6 +62,8 @@ class PcmHeader:
     is_plain: bool = True
     patches: tuple[tuple[int, bytes], ...] = ()
     tags: dict[str, bytes] = field(default_factory=dict)
+    capture_chunks: dict[bytes, bytes] = field(default_factory=dict)
+    has_id3: bool = False
 
 
 def read_wave(file: BinaryIO, start: int, magic: bytes) -> PcmHeader:
@@ -69,8 +79,8 @@ def read_wave(file: BinaryIO, start: int, magic: bytes) -> PcmHeader:
             long_at = body
         elif chunk == b"fmt ":
             tag, header.channel_mask = _read_format(file, body, length, order)
-        elif chunk == b"LIST":
-            header.tags.update(_read_info(file, body, length))
+        elif chunk in _SIDE_CHUNKS:
+            _read_side_chunk(file, header, chunk, body, length)
         elif chunk == b"data" and not found_data:
             found_data = True
             # libsndfile believes a length of 0; FFmpeg reads on to the end of the file.
@@ -83,7 +93,9 @@ def read_wave(file: BinaryIO, start: int, magic: bytes) -> PcmHeader:
             if header.claimed_data_bytes is None:
                 break
             if header.claimed_data_bytes != length:
-                header.tags.update(_tags_after(file, body, header.claimed_data_bytes, order))
+                at = body + header.claimed_data_bytes + (header.claimed_data_bytes & 1)
+                for name, inside, size in _chunks(file, at, order):
+                    _read_side_chunk(file, header, name, inside, size)
                 break
     if magic == b"BW64":
         # libsndfile knows the same header by its older name.
@@ -105,6 +117,8 @@ def read_aiff(file: BinaryIO, start: int) -> PcmHeader:
                 compression = fields[18:22] if length >= 22 else b""
         elif chunk == b"SSND":
             sound_bytes = length - 8
+        elif chunk in _ID3:
+            header.has_id3 = True
         elif chunk in names and length <= _MAX_TAG_BYTES:
             header.tags[names[chunk]] = file.read(length).rstrip(b"\0")
     if compression == b"ima4" and frames * _IMA4_BYTES * channels <= sound_bytes + _IMA4_BYTES * channels:
@@ -235,9 +249,12 @@ def _read_info(file: BinaryIO, body: int, length: int) -> dict[str, bytes]:
     return found
 
 
-def _tags_after(file: BinaryIO, body: int, length: int, order: str) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for chunk, inside, size in _chunks(file, body + length + (length & 1), order):
-        if chunk == b"LIST":
-            found.update(_read_info(file, inside, size))
-    return found
+def _read_side_chunk(file: BinaryIO, header: PcmHeader, chunk: bytes, body: int, length: int) -> None:
+    """Take what a chunk says besides the sound."""
+    if chunk == b"LIST":
+        header.tags.update(_read_info(file, body, length))
+    elif chunk in _ID3:
+        header.has_id3 = True
+    elif chunk in CHUNKS and length <= MAX_CHUNK_BYTES:
+        file.seek(body)
+        header.capture_chunks.setdefault(chunk, file.read(length))

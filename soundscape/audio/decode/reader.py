@@ -9,6 +9,8 @@ from typing import Annotated, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from soundscape.audio.decode.capture import UNKNOWN, Capture
+
 Samples = npt.NDArray[np.float32]
 
 # The bits of the WAVE channel mask, in order.
@@ -49,6 +51,10 @@ class Header:
         Samples per channel that the header states; None where it states none or only a guess.
     track, tracks
         Which audio track is read, counted from 1, and how many there are.
+    has_video
+        Whether there are moving pictures beside the sound.
+    capture
+        When and where it was recorded, by its tags.
     """
 
     container: str
@@ -61,6 +67,8 @@ class Header:
     tags: dict[str, str] = field(default_factory=dict)
     track: int = 1
     tracks: int = 1
+    has_video: bool = False
+    capture: Capture = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -118,18 +126,52 @@ def cut_blocks(pieces: Iterable[Samples], block_length: int) -> Iterator[Samples
     Samples
         C-contiguous blocks of `block_length` frames; the last may be shorter.
     """
-    pending: list[Samples] = []
-    pending_length = 0
+    cutter = BlockCutter(block_length)
     for piece in pieces:
-        pending.append(piece)
-        pending_length += piece.shape[1]
-        while pending_length >= block_length:
-            joined = np.concatenate(pending, axis=1)
-            yield np.ascontiguousarray(joined[:, :block_length])
-            pending[:] = [joined[:, block_length:]]
-            pending_length -= block_length
-    if pending_length:
-        yield np.ascontiguousarray(np.concatenate(pending, axis=1))
+        yield from cutter.push(piece)
+    yield from cutter.finish()
+
+
+class BlockCutter:
+    """Joins pieces of sound and cuts them into blocks, as they come.
+
+    Parameters
+    ----------
+    block_length
+        Frames of a block.
+    """
+
+    def __init__(self, block_length: int) -> None:
+        self._block_length = block_length
+        self._pending: list[Samples] = []
+        self.pending_frames = 0
+
+    def push(self, piece: Samples) -> Iterator[Samples]:
+        """Take a piece, shape (channels, n), any n >= 0; yield the blocks that are complete, C-contiguous."""
+        if not piece.shape[1]:
+            return
+        self._pending.append(piece)
+        self.pending_frames += piece.shape[1]
+        while self.pending_frames >= self._block_length:
+            joined = np.concatenate(self._pending, axis=1)
+            self._pending[:] = [joined[:, self._block_length :]]
+            self.pending_frames -= self._block_length
+            yield np.ascontiguousarray(joined[:, : self._block_length])
+
+    def finish(self) -> Iterator[Samples]:
+        """Yield what is left, if anything is."""
+        if self.pending_frames:
+            joined = np.concatenate(self._pending, axis=1)
+            self._pending, self.pending_frames = [], 0
+            yield np.ascontiguousarray(joined)
+
+
+def deinterleave(interleaved: npt.NDArray[np.int16] | Samples, scale: np.float32) -> Samples:
+    """Shape (n, channels), integers or floats, to floats of shape (channels, n), C-contiguous."""
+    planar = np.empty(interleaved.T.shape, dtype=np.float32)
+    for channel, samples in enumerate(planar):
+        np.multiply(interleaved[:, channel], scale, out=samples)
+    return planar
 
 
 def drop_frames(pieces: Iterable[Samples], count: int) -> Iterator[Samples]:

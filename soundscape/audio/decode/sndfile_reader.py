@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
-from soundscape.audio.decode.reader import Header, Hole, ReaderError, Samples, name_speakers
+from soundscape.audio.decode.capture import UNKNOWN, Capture
+from soundscape.audio.decode.reader import Header, Hole, ReaderError, Samples, deinterleave, name_speakers
 from soundscape.audio.decode.tags import clean_tags
 
 _CODECS = {
@@ -46,6 +46,7 @@ class SndfileReader:
         container: str,
         channel_mask: int | None = None,
         tags: dict[str, bytes] | None = None,
+        capture: Capture = UNKNOWN,
     ) -> None:
         """Open a seekable binary file.
 
@@ -84,6 +85,7 @@ class SndfileReader:
             bit_depth=bit_depth,
             claimed_frames=frames if 0 < frames < 1 << 48 else None,
             tags=clean_tags({**self._file.copy_metadata(), **undecoded}),
+            capture=capture,
         )
 
     def blocks(self, block_length: int) -> Iterator[Samples]:
@@ -107,23 +109,15 @@ class SndfileReader:
             if len(read) < block_length:
                 self.stopped_early = bool(self.damaged_packets) or frames < (self.header.claimed_frames or 0)
                 if self.stopped_early:
-                    self.rest = _deinterleave(read, scale)
+                    self.rest = deinterleave(read, scale)
                 elif len(read):
-                    yield _deinterleave(read, scale)
+                    yield deinterleave(read, scale)
                 return
-            yield _deinterleave(read, scale)
+            yield deinterleave(read, scale)
 
     def close(self) -> None:
         """Release libsndfile's state; the file stays open."""
         self._file.close()
-
-
-def _deinterleave(interleaved: npt.NDArray[np.int16] | Samples, scale: np.float32) -> Samples:
-    """Shape (n, channels), integers or floats, to floats of shape (channels, n), C-contiguous."""
-    planar = np.empty(interleaved.T.shape, dtype=np.float32)
-    for channel, samples in enumerate(planar):
-        np.multiply(interleaved[:, channel], scale, out=samples)
-    return planar
 
 
 def _descriptor(file: BinaryIO) -> int | None:

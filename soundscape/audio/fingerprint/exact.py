@@ -1,19 +1,19 @@
 """Exact copies: a digest of the decoded samples, the same whatever the file around them.
 
 Two files hold the same PCM where their decoders give the same sample values: a WAV and the FLAC made of
-it, one file under two titles. The definition is what `ffmpeg -i FILE -f f32le - | sha256sum` prints:
-SHA-256 over every sample as little-endian float32 (an integer sample divided by 2^(bits - 1)),
-interleaved, at the file's own rate and channel count, without a header. Rate and channel count are no
-part of it; compare them beside it.
+it, one file under two titles. The definition is what `ffmpeg -i FILE -f f32le - | b3sum` prints: BLAKE3
+over every sample as little-endian float32 (an integer sample divided by 2^(bits - 1)), interleaved, at
+the file's own rate and channel count, without a header. Rate and channel count are no part of it;
+compare them beside it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from soundscape.audio.compiled import compiled
 
@@ -21,10 +21,13 @@ _CHUNK_FRAMES = 8192  # interleaved while it fits the cache
 
 
 class PcmDigest:
-    """SHA-256 of decoded samples, block by block; the split into blocks does not matter."""
+    """BLAKE3 of decoded samples, block by block; the split into blocks does not matter.
+
+    Nobody can make a recording with the digest of another, and it is four times as fast as SHA-256.
+    """
 
     def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+        self._hash = blake3()
         self._buffer = np.empty(0, np.float32)
 
     def push(self, block: npt.NDArray[np.float32]) -> None:
@@ -36,7 +39,7 @@ class PcmDigest:
             part = block[:, first : first + _CHUNK_FRAMES]
             used = self._buffer[: part.shape[1] * channels]
             _interleave(part, used)
-            self._hash.update((used if sys.byteorder == "little" else used.byteswap()).data)
+            self._hash.update((used if sys.byteorder == "little" else used.byteswap()).view(np.uint8).data)
 
     def result(self) -> str:
         """The digest so far, 64 hexadecimal digits."""

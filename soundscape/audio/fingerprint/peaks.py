@@ -102,6 +102,28 @@ def _widest(row: _Float32s, scratch: _Float32s, out: _Float32s) -> None:
 
 
 @compiled()
+def _mark(
+    before: _Float32s, here: _Float32s, after: _Float32s, tallest: _Float32s, is_peak: npt.NDArray[np.uint8]
+) -> None:
+    """Mark the peaks of a frame, as a loop without branches, which becomes vector instructions."""
+    ratio, floor = np.float32(NEIGHBOUR_RATIO), np.float32(FLOOR)
+    for i in range(1, is_peak.shape[0]):
+        x = here[i]
+        is_peak[i] = (
+            np.uint8(ratio * x >= tallest[i - 1])
+            & np.uint8(x >= floor)
+            & np.uint8(here[i - 1] < x)
+            & np.uint8(here[i + 1] <= x)
+            & np.uint8(before[i - 1] <= x)
+            & np.uint8(before[i] <= x)
+            & np.uint8(before[i + 1] <= x)
+            & np.uint8(after[i - 1] < x)
+            & np.uint8(after[i] < x)
+            & np.uint8(after[i + 1] < x)
+        )
+
+
+@compiled()
 def _find(
     S: _Float32s,
     seen: int,
@@ -118,6 +140,7 @@ def _find(
     """
     found = 0
     tallest = np.empty(_WIDTH, np.float32)
+    is_peak = np.empty(_WIDTH + 1, np.uint8)
     for t in range(S.shape[0]):
         now = seen + t
         slot = now % _ROWS
@@ -134,14 +157,11 @@ def _find(
         before = rows[(at - 1) % _ROWS]
         here = rows[at % _ROWS]
         after = rows[(at + 1) % _ROWS]
+        _mark(before, here, after, tallest, is_peak)
         for i in range(1, _WIDTH + 1):
+            if not is_peak[i]:
+                continue
             x = here[i]
-            if NEIGHBOUR_RATIO * x < tallest[i - 1] or not x > FLOOR:
-                continue
-            if here[i - 1] >= x or here[i + 1] > x or before[i] > x or after[i] >= x:
-                continue
-            if before[i - 1] > x or before[i + 1] > x or after[i - 1] >= x or after[i + 1] >= x:
-                continue
             # Vertex of the parabola through the three log magnitudes.
             left = np.log(max(here[i - 1], np.float32(1e-9)))
             middle = np.log(x)

@@ -129,7 +129,8 @@ def k_filter(sample_rate: int) -> NDArray[np.float64]:
     return np.array([shelf, high_pass])
 
 
-@compiled()
+# A product and its sum in one rounding: a fifth faster, and 1e-14 away.
+@compiled(fastmath={"contract"})
 def _weigh(
     block: NDArray[np.float32],
     rows: NDArray[np.int64],

@@ -104,12 +104,12 @@ class LoudnessMeter:
         fresh = self._energy.push(block)
         if not fresh.size:
             return
-        recent = np.concatenate((self._recent, fresh))
+        recent = np.concatenate((self._recent[-(_SHORT_TERM_SEGMENTS - 1) :], fresh))
         # Only windows that end in a fresh segment are new.
         for_momentary = recent[-(fresh.size + _MOMENTARY_SEGMENTS - 1) :]
         self._max_momentary = max(self._max_momentary, _greatest_sum(for_momentary, _MOMENTARY_SEGMENTS))
         self._max_short_term = max(self._max_short_term, _greatest_sum(recent, _SHORT_TERM_SEGMENTS))
-        self._recent = recent[-(_SHORT_TERM_SEGMENTS - 1) :].copy()
+        self._recent = recent[-_SHORT_TERM_SEGMENTS:].copy()
         unsummed = np.concatenate((self._unsummed, fresh))
         whole = unsummed.size // _STEP_SEGMENTS * _STEP_SEGMENTS
         if whole:
@@ -124,6 +124,14 @@ class LoudnessMeter:
         """Loudness of 3 s, ten values a second from 3 s on; -inf for silence."""
         return self._series_lufs(_SHORT_TERM_SEGMENTS)
 
+    def latest_momentary_lufs(self) -> float | None:
+        """Loudness of the latest 400 ms, in steps of 10 ms; None for silence, and before there are 400 ms."""
+        return self._latest_lufs(_MOMENTARY_SEGMENTS)
+
+    def latest_short_term_lufs(self) -> float | None:
+        """Loudness of the latest 3 s, in steps of 10 ms; None for silence, and before there are 3 s."""
+        return self._latest_lufs(_SHORT_TERM_SEGMENTS)
+
     def result(self) -> Loudness:
         """The readings so far. More may be pushed afterwards."""
         blocks = _gate(self._mean_squares(_MOMENTARY_SEGMENTS), INTEGRATED_RELATIVE_GATE_LU)
@@ -137,6 +145,11 @@ class LoudnessMeter:
             max_momentary_lufs=_lufs(self._max_momentary / self._samples(_MOMENTARY_SEGMENTS)),
             max_short_term_lufs=_lufs(self._max_short_term / self._samples(_SHORT_TERM_SEGMENTS)),
         )
+
+    def _latest_lufs(self, segments: int) -> float | None:
+        if self._recent.size < segments:
+            return None
+        return _lufs(float(self._recent[-segments:].sum()) / self._samples(segments))
 
     def _samples(self, segments: int) -> float:
         return segments * self._sample_rate / SEGMENTS_PER_SECOND

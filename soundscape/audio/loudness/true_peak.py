@@ -158,14 +158,25 @@ class TruePeakMeter:
         """Take samples, float32, shape (channels, n), any n >= 0."""
         _peaks(block, self._memory, self._phases, self._gain_bound, self._peaks)
 
+    def take(self) -> Peak:
+        """The highest levels since the last call, without what follows. More may be pushed afterwards."""
+        true_peak, sample_peak = float(self._peaks[0]), float(self._peaks[1])
+        self._peaks[:] = 0
+        return _peak(true_peak, sample_peak)
+
     def result(self) -> Peak:
         """What was met so far, as if silence followed. More may be pushed afterwards."""
         peaks = self._peaks.copy()
         after = np.zeros((self._memory.shape[0], _MEMORY), dtype=np.float32)
         _peaks(after, self._memory.copy(), self._phases, self._gain_bound, peaks)
-        true_peak, sample_peak = float(peaks[0]), float(peaks[1])
-        if not (math.isfinite(true_peak) and math.isfinite(sample_peak)):
-            raise ValueError("samples must be finite")
-        if sample_peak == 0.0:
-            return Peak(true_peak_dbtp=None, sample_peak_dbfs=None)
-        return Peak(true_peak_dbtp=20 * math.log10(true_peak), sample_peak_dbfs=20 * math.log10(sample_peak))
+        return _peak(float(peaks[0]), float(peaks[1]))
+
+
+def _peak(true_peak: float, sample_peak: float) -> Peak:
+    if not (math.isfinite(true_peak) and math.isfinite(sample_peak)):
+        raise ValueError("samples must be finite")
+    return Peak(
+        # Between samples that are all zero, what is left is of samples before.
+        true_peak_dbtp=20 * math.log10(true_peak) if true_peak and sample_peak else None,
+        sample_peak_dbfs=20 * math.log10(sample_peak) if sample_peak else None,
+    )

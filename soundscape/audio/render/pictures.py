@@ -1,7 +1,8 @@
-"""Pictures of a recording as PNG: the waveform and the mel spectrogram, for light and for dark pages."""
+"""Pictures of a recording: the waveform and the mel spectrogram, for light and for dark pages."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from soundscape.audio.record import Pictures, SpectrogramTiles
 from soundscape.audio.render.spectrogram import LONG_COLUMNS, Spectrogram
-from soundscape.audio.render.waveform import build_levels
+from soundscape.audio.render.waveform import build_levels, measure_bars
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,6 +25,8 @@ WIDTH_PX = 1600
 WAVEFORM_HEIGHT_PX = 320
 SPECTROGRAM_HEIGHT_PX = 480
 TILE_WIDTH_PX = 1024
+THUMBNAIL_PX = (320, 96)
+THUMBNAIL_MAX_BYTES = 6000
 RANGE_DB = 80.0
 # Twice as fast as the default, and the file is a tenth larger.
 _COMPRESSION = 3
@@ -76,7 +79,7 @@ DARK = Theme(
 
 
 def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: float) -> Pictures:
-    """Draw everything into `out_dir`: `waveform.png`, `spectrogram.png`, both `_dark`, and the tiles.
+    """Draw the waveform, the spectrogram, its tiles and the thumbnail into `out_dir`.
 
     peaks: int16, shape (pixels, channels, 2).
     """
@@ -86,13 +89,37 @@ def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: f
         paint_waveform(bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
         painted = paint_spectrogram(shades, duration_s=duration_s, theme=theme, locate=spectrogram.locate)
         painted.save(out_dir / f"spectrogram{suffix}.png", compress_level=_COMPRESSION)
+    (out_dir / "thumbnail.webp").write_bytes(encode_thumbnail(shades))
     return Pictures(
         waveform="waveform.png",
         waveform_dark="waveform_dark.png",
         spectrogram="spectrogram.png",
         spectrogram_dark="spectrogram_dark.png",
         spectrogram_tiles=_write_tiles(spectrogram, out_dir),
+        thumbnail="thumbnail.webp",
     )
+
+
+def encode_thumbnail(shades: Shades) -> bytes:
+    """A spectrogram without axes in the dark page's colours, as WebP of at most 6 kB.
+
+    shades: uint8, shape (height, width), any size.
+    """
+    from PIL import Image
+
+    encoded = b""
+    # Nothing but white noise needs more than the first two.
+    for quality, divisor in ((60, 1), (20, 1), (0, 1), (0, 2)):
+        width_px, height_px = THUMBNAIL_PX
+        size = (width_px // divisor, height_px // divisor)
+        small = Image.fromarray(shades).resize(size, Image.Resampling.BOX)
+        small.putpalette(make_palette(DARK).tobytes())
+        buffer = io.BytesIO()
+        small.convert("RGB").save(buffer, "WEBP", quality=quality, method=2)
+        encoded = buffer.getvalue()
+        if len(encoded) <= THUMBNAIL_MAX_BYTES:
+            break
+    return encoded
 
 
 def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | None:
@@ -130,7 +157,7 @@ def draw_bars(peaks: Peaks) -> Shades:
     across = np.abs(np.arange(bar) + 0.5 - radius)
     down = np.abs(np.arange(height) + 0.5 - height / 2)
     inside = np.zeros((height, WIDTH_PX * _OVERSAMPLING), dtype=np.uint16)
-    for index, share in enumerate(_bar_heights(peaks, WIDTH_PX // (_BAR_PX + _GAP_PX))):
+    for index, share in enumerate(measure_bars(peaks, WIDTH_PX // (_BAR_PX + _GAP_PX))):
         beyond = np.maximum(down[:, np.newaxis] - share * (height / 2 - radius), 0.0)
         inside[:, index * step : index * step + bar] = beyond**2 + across**2 <= radius**2
     parts = range(_OVERSAMPLING)
@@ -238,13 +265,3 @@ def _clock(time_s: float, step: float) -> str:
     hours, rest = divmod(round(time_s), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def _bar_heights(peaks: Peaks, bars: int) -> npt.NDArray[np.float64]:
-    """The largest absolute value of each of `bars` equal stretches, the loudest scaled to 1."""
-    if len(peaks) == 0:
-        return np.zeros(bars)
-    loudest = np.abs(peaks.astype(np.int32)).max(axis=(1, 2))
-    starts = (np.arange(bars) * len(loudest)) // bars
-    heights = np.maximum.reduceat(loudest, starts) if len(loudest) >= bars else loudest[starts]
-    return heights / max(int(heights.max()), 1)

@@ -9,12 +9,11 @@ ms); of a longer one every column is the loudest of four frames (93 ms).
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from librosa import hz_to_mel
 
+from soundscape.audio.levels import STEP_DB, Levels, quantize
 from soundscape.audio.spectrum import (
     FRAME_RATE_HZ,
     MEL_STEP,
@@ -27,10 +26,6 @@ from soundscape.audio.wideband import UpperBands
 
 LONG_COLUMNS = 8192
 LONG_FRAMES_PER_COLUMN = 4
-_FLOOR_DB = -100.0
-_STEP_DB = 0.7
-
-Levels = npt.NDArray[np.uint8]
 
 
 class Spectrogram:
@@ -54,7 +49,7 @@ class Spectrogram:
 
     def push(self, log_mel_db: Float32) -> None:
         """Add frames of the shared spectrum, decibels, shape (frames, 128)."""
-        self._add(_quantize(log_mel_db[:, : self.bands]))
+        self._add(quantize(log_mel_db[:, : self.bands]))
         if self.frames_per_column == 1 and self._count > LONG_COLUMNS:
             kept = self.result()
             self.frames_per_column = LONG_FRAMES_PER_COLUMN
@@ -63,8 +58,8 @@ class Spectrogram:
 
     def add_upper(self, upper: UpperBands) -> None:
         """Add what lies above the shared spectrum, after the last `push`."""
-        if upper.log_mel_db.size:
-            self._upper, self._upper_hop_s = _quantize(upper.log_mel_db), upper.hop_s
+        if upper.levels.size:
+            self._upper, self._upper_hop_s = upper.levels, upper.hop_s
 
     def _add(self, frames: Levels) -> None:
         if self.frames_per_column > 1:
@@ -98,27 +93,21 @@ class Spectrogram:
         parts = [*self._columns, self._rest, *([] if self._upper is None else [self._upper])]
         loudest = max((int(part.max()) for part in parts if part.size), default=0)
         # The floor of silence stays dark.
-        loudest = max(loudest, math.ceil(range_db / _STEP_DB))
-        share = 1 + (levels.astype(np.float32) - loudest) * np.float32(_STEP_DB / range_db)
+        loudest = max(loudest, math.ceil(range_db / STEP_DB))
+        share = 1 + (levels.astype(np.float32) - loudest) * np.float32(STEP_DB / range_db)
         shades: Levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
         return shades
 
     def overview(self, width: int) -> Float32:
-        """Average neighbouring columns where need be: levels, float32, shape (at most `width`, bands)."""
+        """The loudest of neighbouring columns where need be: levels, float32, shape (at most `width`, bands).
+
+        An average of decibels would leave nothing of a burst of half a second in 13 seconds of silence.
+        """
         columns = self.result()
         if len(columns) > width:
-            edges = np.arange(width + 1) * len(columns) // width
-            return np.stack(
-                [columns[begin:end].mean(axis=0, dtype=np.float32) for begin, end in pairwise(edges)]
-            )
+            columns = np.maximum.reduceat(columns, np.arange(width) * len(columns) // width)
         return columns.astype(np.float32)
 
     def locate(self, frequency_hz: float) -> float:
         """Where a frequency lies on the axis: 0 at 0 Hz, 1 at the end of the highest band."""
         return float(hz_to_mel(frequency_hz)) / (MEL_STEP * (self.bands + 1))
-
-
-def _quantize(log_mel_db: Float32) -> Levels:
-    steps = np.rint((log_mel_db - _FLOOR_DB) * np.float32(1 / _STEP_DB))
-    levels: Levels = np.clip(steps, 0, 255).astype(np.uint8)
-    return levels

@@ -30,6 +30,7 @@ FINEST_SAMPLES_PER_PIXEL = 256
 LEVEL_RATIO = 4
 # The overview is fetched whole, and drawn at most a screen wide.
 OVERVIEW_MAX_PIXELS = 6000
+SUMMARY_BARS = 200
 HEADER_BYTES = 24
 _VALUE_BYTES = 2
 
@@ -116,6 +117,38 @@ def build_levels(peaks: Peaks) -> list[Peaks]:
     return found
 
 
+def measure_bars(peaks: Peaks, count: int) -> npt.NDArray[np.float64]:
+    """The largest absolute value of each of `count` equal parts, the loudest scaled to 1.
+
+    Parameters
+    ----------
+    peaks
+        int16, shape (pixels, channels, 2). Fewer pixels than bars repeat; no pixels are silence.
+    count
+        Number of bars.
+
+    Returns
+    -------
+    ndarray
+        Shape (count,), 0 to 1. Zeros for silence.
+    """
+    if len(peaks) == 0:
+        return np.zeros(count)
+    loudest = np.abs(peaks.astype(np.int32)).max(axis=(1, 2))
+    starts = (np.arange(count) * len(loudest)) // count
+    bars = np.maximum.reduceat(loudest, starts) if len(loudest) >= count else loudest[starts]
+    return bars / max(int(bars.max()), 1)
+
+
+def summarize(peaks: Peaks) -> tuple[int, ...]:
+    """The recording as 200 bars, 0 to 255, the loudest 255: what a list draws.
+
+    peaks: int16, shape (pixels, channels, 2).
+    """
+    bars = np.rint(measure_bars(peaks, SUMMARY_BARS) * 255).astype(int)
+    return tuple(bars.tolist())
+
+
 def encode_dat(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> bytes:
     """One level as an audiowaveform version 2 `.dat` file."""
     header = np.array([2, 0, sample_rate, samples_per_pixel, len(peaks), peaks.shape[1]], dtype="<i4")
@@ -166,6 +199,7 @@ def write(
         channels=peaks.shape[1],
         bits=8 * _VALUE_BYTES,
         levels=tuple(written),
+        peaks=summarize(found[-1]),
     )
 
 

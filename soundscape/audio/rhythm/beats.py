@@ -4,17 +4,29 @@ Dynamic programming after Ellis, "Beat Tracking by Dynamic Programming", 2007, w
 smoothing of `librosa.beat.beat_track`. Unlike there the period is not rounded to whole frames, and the path
 may begin and end anywhere at no cost, which keeps the first and last beats on their onsets.
 
-Public surface: `find_beats(envelope, bpm=..., frame_rate_hz=...)`. Time and memory are linear in the frames.
+Public surface: `accent(regions)`, `find_beats(envelope, bpm=..., frame_rate_hz=...)`,
+`find_loop_beats(envelope, ...)`.
+Time and memory are linear in the frames.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from soundscape.audio.compiled import compiled
+from soundscape.audio.rhythm.loops import count_loop_beats
 
 _TIGHTNESS = 100.0
+# How much the regions of `onsets.REGION_ENDS` tell about where the beats are: kicks and basses most.
+_ACCENTS = np.array([5.0, 1.0, 1.0, 0.7], dtype=np.float32)
+
+# Onset strength lags by about a frame.
+_LAG_FRAMES = 0.85
+# The beats of a loop are counted from its begin if what sounds there is at least this much of what sounds at
+# the best places; the second where its length is only about whole bars.
+_MIN_SHARE_OF_BEST, _MIN_SHARE_OF_BEST_ABOUT = 0.3, 0.7
 
 
 @compiled()
@@ -55,6 +67,12 @@ def _best_path(score: NDArray[np.float64], period: float) -> NDArray[np.int32]:
     return found[:count][::-1].copy()
 
 
+def accent(regions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Onset strength for `find_beats`, shape (frames,), of that by region, shape (frames, 4)."""
+    accents: NDArray[np.float32] = regions @ _ACCENTS
+    return accents
+
+
 def find_beats(envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: float) -> NDArray[np.int32]:
     """Frames of the beats, ascending.
 
@@ -83,3 +101,41 @@ def find_beats(envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: floa
         return beats[:0]
     kept: NDArray[np.int32] = beats[(beats >= heard[0]) & (beats <= heard[-1])]
     return kept
+
+
+def find_loop_beats(
+    envelope: NDArray[np.float32], *, bpm: float, frame_rate_hz: float, duration_s: float
+) -> NDArray[np.int32] | None:
+    """Frames of the beats of a loop, which begins on one; None if the recording seems to be none.
+
+    The first beat of a loop has no onset that could be measured, because nothing comes before it, and in a
+    short one its off-beats may be stronger.
+
+    Parameters
+    ----------
+    envelope
+        Onset strength, shape (frames,).
+    bpm
+        The tempo, about.
+    frame_rate_hz
+        Frames a second.
+    duration_s
+        Exact length of the recording.
+    """
+    count = count_loop_beats(bpm, duration_s)
+    if count is None:
+        return None
+    period = duration_s * frame_rate_hz / count
+    near = maximum_filter1d(envelope, 5)
+
+    def strength(first: float) -> float:
+        # What begins with the recording is not in the onset strength.
+        at = np.round(first + period * np.arange(int(first < 2), count)).astype(np.int64)
+        at = at[at < near.size]
+        return float(near[at].mean()) if at.size else 0.0
+
+    exactly = count_loop_beats(bpm, duration_s, exactly=True) is not None
+    share = _MIN_SHARE_OF_BEST if exactly else _MIN_SHARE_OF_BEST_ABOUT
+    if strength(_LAG_FRAMES) < share * max(strength(first) for first in range(int(period))):
+        return None
+    return np.round(_LAG_FRAMES + period * np.arange(count)).astype(np.int32)

@@ -42,7 +42,6 @@ _FRAME_SAMPLES = 400
 _FRAME_HOP_SAMPLES = 160
 _N_FFT = 512
 _PATCH_FRAMES = 96
-_HOP_FRAMES = HOP_SAMPLES // _FRAME_HOP_SAMPLES
 
 # Tensors and operators of the one file whose digest is YAMNET.sha256.
 _HANN, _MEL, _LOG_OFFSET, _QUANTIZED, _PATCHES, _EMBEDDING, _SCORES = 11, 22, 23, 28, 30, 115, 119
@@ -77,13 +76,13 @@ class Yamnet:
             if self._interpreter is None:
                 self._load()
 
-    def predict(self, y: Float32) -> tuple[Float32, Float32]:
+    def predict(self, y: Float32, *, hop_samples: int = HOP_SAMPLES) -> tuple[Float32, Float32]:
         """Scores (n, 521) in 0..1 and embeddings (n, 1024) of the n windows that `y` holds.
 
-        `y`: mono float32 at 16 kHz of 15,600 + (n - 1) x 7,680 samples, n >= 1; samples beyond that are
-        not used. Raises what `load` raises, on first use.
+        `y`: mono float32 at 16 kHz of 15,600 + (n - 1) x `hop_samples` samples, n >= 1; samples beyond that
+        are not used. `hop_samples`: a multiple of 160. Raises what `load` raises, on first use.
         """
-        n = 1 + (y.size - WINDOW_SAMPLES) // HOP_SAMPLES
+        n = 1 + (y.size - WINDOW_SAMPLES) // hop_samples
         if n < 1:
             raise ValueError(f"{y.size} samples do not fill a window of {WINDOW_SAMPLES}")
         with self._lock:
@@ -93,7 +92,7 @@ class Yamnet:
                 self._interpreter.resize_tensor_input(self._input, (n, _PATCH_FRAMES, 64, 1))
                 self._interpreter.allocate_tensors()
                 self._batch = n
-            self._interpreter.set_tensor(self._input, self._patches(y, n))
+            self._interpreter.set_tensor(self._input, self._patches(y, n, hop_samples // _FRAME_HOP_SAMPLES))
             self._interpreter.invoke()
             embeddings = self._interpreter.get_tensor(self._outputs[0]).reshape(n, EMBEDDING_SIZE)
             scores = self._interpreter.get_tensor(self._outputs[1]).reshape(n, CLASSES)
@@ -103,8 +102,8 @@ class Yamnet:
             (embeddings.astype(np.float32) + 128) * self._embedding_step,
         )
 
-    def _patches(self, y: Float32, n: int) -> npt.NDArray[np.int8]:
-        frame_count = _PATCH_FRAMES + (n - 1) * _HOP_FRAMES
+    def _patches(self, y: Float32, n: int, hop_frames: int) -> npt.NDArray[np.int8]:
+        frame_count = _PATCH_FRAMES + (n - 1) * hop_frames
         frames = np.lib.stride_tricks.sliding_window_view(y, _FRAME_SAMPLES)[::_FRAME_HOP_SAMPLES]
         # workers=1: a thread pool's hand-over costs more than these transforms, and cores are the caller's.
         spectrum = scipy.fft.rfft(frames[:frame_count] * self._hann, n=_N_FFT, axis=1, workers=1)
@@ -113,7 +112,7 @@ class Yamnet:
         levels = np.rint(log_mel / self._input_step) + self._input_zero
         quantized = np.clip(levels, -128, 127).astype(np.int8)
         windows = np.lib.stride_tricks.sliding_window_view(quantized, _PATCH_FRAMES, axis=0)
-        return np.ascontiguousarray(windows[::_HOP_FRAMES].transpose(0, 2, 1))[..., np.newaxis]
+        return np.ascontiguousarray(windows[::hop_frames].transpose(0, 2, 1))[..., np.newaxis]
 
     def _load(self) -> None:
         try:

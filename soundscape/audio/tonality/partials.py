@@ -50,11 +50,14 @@ class PartialsSummary:
     offset
         Mean of exp(2 pi i cents / 100), weighted: its angle is the tuning, its length (0 to 1) says
         how much of the weight keeps to one grid of semitones.
+    frames
+        How many frames there were.
     """
 
     weights: NDArray[np.float64]
     steady_share: float
     offset: complex
+    frames: int
 
 
 @compiled()
@@ -153,4 +156,5 @@ class PartialMeter:
             weights=self._weights.copy(),
             steady_share=float(steady / everything) if everything else 0.0,
             offset=offset / float(steady) if steady else 0j,
+            frames=self._frame,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from soundscape.audio.fingerprint import (
     find_matches,
     make_stored_keys,
 )
+from soundscape.audio.fingerprint import match as match_module
+from soundscape.audio.fingerprint.match import MIN_SCORE
 
 from .sounds import SAMPLE_RATE, Samples, drum_loop, faster, fingerprint, melody, mixed, pink, recoded
 
@@ -40,6 +43,32 @@ def part(y: Samples, start_s: float, length_s: float) -> Samples:
 def tone(duration_s: float) -> Samples:
     t = np.arange(int(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
     return (0.5 * np.sin(2 * np.pi * 997.0 * t)).astype(np.float32)
+
+
+def test_what_agrees_by_accident_is_never_claimed(index: MemoryIndex) -> None:
+    """Not even where any probability would do."""
+    for seed in (100, 101, 102):
+        result = find_matches(fingerprint(melody(seed)), index, threshold=0.0)
+        assert all(match.score >= MIN_SCORE for match in result.matches)
+
+
+def test_only_matches_have_their_agreement_measured(
+    index: MemoryIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs as much as to verify a candidate, and most candidates are no match."""
+    agreements: list[float] = []
+
+    def measure(*arguments: Any) -> float:
+        agreements.append(measure_agreement(*arguments))
+        return agreements[-1]
+
+    measure_agreement = match_module._measure_agreement
+    monkeypatch.setattr(match_module, "_measure_agreement", measure)
+    assert find_matches(fingerprint(melody(100)), index, threshold=1.1).matches == ()
+    assert find_matches(fingerprint(melody(3)), index, threshold=1.1).matches == ()
+    assert agreements == []
+    (match,) = find_matches(fingerprint(melody(3)), index).matches
+    assert match.agreement in agreements
 
 
 def test_a_recording_is_itself(index: MemoryIndex) -> None:
@@ -117,6 +146,37 @@ def test_a_short_stretch_of_another_recording_is_shared_material(index: MemoryIn
     assert match.span_s == pytest.approx((5.0, 11.0), abs=0.5)
     assert match.share_of_query == pytest.approx(6 / 38, abs=0.03)
     assert match.share_of_recording == pytest.approx(6 / 20, abs=0.04)
+
+
+@pytest.mark.parametrize("bed_db", [-3.0, 0.0, 6.0])
+def test_two_melodies_over_one_bed_are_not_the_same_recording(bed_db: float) -> None:
+    """They lie over each other from beginning to end, but a part of what sounds is the same."""
+    bed = melody(30) * 10 ** (bed_db / 20)
+    index = MemoryIndex()
+    index.add("other", fingerprint(melody(31) + bed))
+    (match,) = find_matches(fingerprint(melody(32) + bed), index).matches
+    assert match.kind is MatchKind.SHARED_MATERIAL
+    assert match.share_of_query > 0.7
+    assert 0.1 < match.agreement < 0.58
+
+
+@pytest.mark.parametrize("bed_db", [-3.0, 0.0])
+def test_a_bed_alone_is_not_what_was_laid_over_it(bed_db: float) -> None:
+    bed = melody(30) * 10 ** (bed_db / 20)
+    index = MemoryIndex()
+    index.add("bed", fingerprint(bed))
+    (match,) = find_matches(fingerprint(melody(32) + bed), index).matches
+    assert match.kind is MatchKind.SHARED_MATERIAL
+
+
+def test_a_bar_in_common_is_no_match() -> None:
+    index = MemoryIndex()
+    index.add("other", fingerprint(np.concatenate([melody(33, 8.0), melody(30, 2.5), melody(34, 8.0)])))
+    y = np.concatenate([melody(35, 5.0), melody(30, 2.5), melody(36, 5.0)])
+    assert find_matches(fingerprint(y), index).matches == ()
+    # What is no longer than that is found.
+    (match,) = find_matches(fingerprint(melody(30, 2.5)), index).matches
+    assert match.kind is MatchKind.EXCERPT
 
 
 def test_a_long_mix_finds_each_of_its_recordings() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from soundscape.audio.levels import quantize
 from soundscape.audio.render import pictures
 from soundscape.audio.render.spectrogram import (
     LONG_COLUMNS,
@@ -72,6 +74,17 @@ def test_every_frame_is_in_the_spectrogram(frames: int) -> None:
     assert filled.overview(500).shape == (min(len(columns), 500), MELS)
 
 
+def test_a_short_burst_in_long_silence_is_seen_in_the_overview() -> None:
+    filled = Spectrogram()
+    frames = np.full((int(600 * FRAME_RATE_HZ), MELS), -120.0, dtype=np.float32)
+    burst = slice(int(306 * FRAME_RATE_HZ), int(306.4 * FRAME_RATE_HZ))
+    frames[burst, 40] = -10.0
+    filled.push(frames)
+    overview = filled.overview(50)
+    assert overview[25, 40] == filled.result().max()
+    assert (np.delete(overview[:, 40], 25) < overview[25, 40]).all()
+
+
 def test_a_band_is_drawn_at_its_height() -> None:
     shades = pictures.scale_spectrogram(spectrogram(3000, band=40))
     row = shades.mean(axis=1).argmax()
@@ -106,7 +119,7 @@ def test_what_lies_above_the_shared_spectrum_is_drawn() -> None:
     filled.push(np.full((400, MELS), -70.0, dtype=np.float32))
     upper = np.full((200, filled.bands - MELS), -70.0, dtype=np.float32)
     upper[100:, 10] = -10.0
-    filled.add_upper(UpperBands(upper, 2 / FRAME_RATE_HZ))
+    filled.add_upper(UpperBands(quantize(upper), 2 / FRAME_RATE_HZ))
     columns = filled.result()
     assert columns.shape == (400, filled.bands)
     loud = columns[:, MELS + 10] > 100
@@ -145,3 +158,26 @@ def test_a_long_recording_is_tiled(tmp_path: Path) -> None:
 def test_a_short_recording_is_not(tmp_path: Path) -> None:
     drawn = pictures.draw(ramp_peaks(), spectrogram(500), tmp_path, duration_s=11.6)
     assert drawn.spectrogram_tiles is None
+
+
+@pytest.mark.parametrize(
+    "shades",
+    [
+        np.random.default_rng(1).integers(0, 256, (410, 1402), dtype=np.uint8),
+        np.kron(np.random.default_rng(2).integers(0, 2, (96, 320)), np.full((4, 4), 255)).astype(np.uint8),
+        np.zeros((410, 1402), np.uint8),
+    ],
+    ids=["noise", "checks", "silence"],
+)
+def test_the_thumbnail_is_small_whatever_it_shows(shades: np.ndarray) -> None:
+    encoded = pictures.encode_thumbnail(shades)
+    assert len(encoded) <= pictures.THUMBNAIL_MAX_BYTES
+    assert Image.open(io.BytesIO(encoded)).format == "WEBP"
+
+
+def test_the_thumbnail_shows_the_spectrogram(tmp_path: Path) -> None:
+    drawn = pictures.draw(ramp_peaks(), spectrogram(500), tmp_path, duration_s=11.6)
+    image = np.asarray(Image.open(tmp_path / drawn.thumbnail).convert("L"))
+    assert image.shape == pictures.THUMBNAIL_PX[::-1]
+    loudest = int(image.mean(axis=1).argmax())
+    assert loudest == pytest.approx(96 * (1 - 40.5 / MELS), abs=2)

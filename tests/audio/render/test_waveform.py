@@ -108,7 +108,7 @@ def six_hours(channels: int, sample_rate: int) -> Waveform:
         if length <= waveform.OVERVIEW_MAX_PIXELS:
             break
         covers, length = covers * waveform.LEVEL_RATIO, -(-length // waveform.LEVEL_RATIO)
-    return Waveform("waveform.dat", "waveform.json", sample_rate, channels, 16, tuple(levels))
+    return Waveform("waveform.dat", "waveform.json", sample_rate, channels, 16, tuple(levels), (0,) * 200)
 
 
 @given(
@@ -132,3 +132,19 @@ def test_any_window_of_six_hours_takes_at_most_200_kb(
 def test_the_overview_is_small_as_well() -> None:
     assert six_hours(8, 192_000).levels[-1].size_bytes <= 200_000
     assert six_hours(2, 44_100).levels[-1].size_bytes <= 50_000
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 199, 200, 201, 6000])
+def test_the_summary_is_200_bytes_with_the_loudest_at_255(pixels: int) -> None:
+    level = np.linspace(1, 30_000, pixels).astype(np.int16)
+    peaks = np.stack([np.stack([-level, level // 2], axis=1), np.zeros((pixels, 2), np.int16)], axis=1)
+    bars = waveform.summarize(peaks)
+    assert len(bars) == 200
+    assert sorted(bars) == list(bars)
+    assert (bars[0] >= 0, max(bars)) == (True, 255 if pixels else 0)
+
+
+def test_a_click_stands_in_its_bar_whatever_the_length() -> None:
+    peaks = np.zeros((40_000, 2, 2), dtype=np.int16)
+    peaks[30_001, 1, 0] = -32768
+    assert [i for i, bar in enumerate(waveform.summarize(peaks)) if bar] == [150]

@@ -16,7 +16,7 @@ from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.measurements import Tag
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
-from soundscape.audio.tagging.tagger import Segments, Tagger, TagResult
+from soundscape.audio.tagging.tagger import BATCH_WINDOWS, Segments, Tagger, TagResult, calibrate
 from tests.audio import recordings
 from tests.audio.tag_model import MODEL, needs_model
 
@@ -135,8 +135,8 @@ def read_16k(name: str) -> yamnet.Float32:
         return np.concatenate([*blocks, mono.finish()])
 
 
-def heard(y: yamnet.Float32, *, block: int | None = None) -> TagResult:
-    tagger = Tagger(MODEL)
+def heard(y: yamnet.Float32, *, block: int | None = None, overlapping_s: float = 600.0) -> TagResult:
+    tagger = Tagger(MODEL, overlapping_s=overlapping_s)
     for at in range(0, y.size, block or max(y.size, 1)):
         tagger.push(y[at : at + (block or y.size)])
     return tagger.result()
@@ -180,6 +180,27 @@ def test_recordings_read_true(
     assert all(0 <= tag.start_s < tag.end_s <= round(result.duration_s, 3) for tag in result.tags)
     assert all(0 < tag.confidence <= 1 for tag in result.tags)
     assert list(result.tags) == sorted(result.tags, key=lambda tag: (tag.start_s, -tag.confidence, tag.label))
+
+
+@needs_model
+@pytest.mark.parametrize(
+    "name", ["jazz_guitar.flac", "speech_a.ogg", "rain.ogg", "birds1.flac", "vibe_ace.ogg", "train.m4a"]
+)
+def test_a_quiet_recording_is_no_silence(name: str, shared_audio: Path) -> None:
+    """40 dB down the first tag is what it was: the level is the recorder's, not the sound's."""
+    y = read_16k(name)[: 16_000 * 20]
+    loud, quiet = heard(y), heard(y * np.float32(0.01))
+    assert int(quiet.mean_scores.argmax()) == int(loud.mean_scores.argmax())
+    assert span(quiet.tags, "Silence") <= span(loud.tags, "Silence") + 0.5
+
+
+@needs_model
+def test_a_pause_stays_silence_and_noise_of_a_converter_too() -> None:
+    noise = np.random.default_rng(1).standard_normal(16_000 * 4).astype(np.float32)
+    assert {tag.label for tag in heard(noise * np.float32(2e-5)).tags} <= {"Silence"}
+    y = read_16k("speech_b_16k.ogg")[: 16_000 * 8]
+    result = heard(np.concatenate([y, noise * np.float32(1e-4), y]))
+    assert span(result.tags, "Silence") >= 2
 
 
 @needs_model
@@ -233,6 +254,42 @@ def test_window_count(samples: int, windows: int) -> None:
     assert result.windows == windows
     assert result.duration_s == samples / 16_000
     assert all(tag.end_s <= result.duration_s + 5e-4 for tag in result.tags)
+
+
+@needs_model
+@pytest.mark.parametrize("block", [997, 65_536, 130_800, 246_000])
+def test_blocks_do_not_matter_where_windows_stop_overlapping(block: int) -> None:
+    y = read_16k("lets_go_fishin.ogg")
+    expected, result = heard(y, overlapping_s=60), heard(y, overlapping_s=60, block=block)
+    assert result.tags == expected.tags
+    np.testing.assert_array_equal(result.mean_embedding, expected.mean_embedding)
+    np.testing.assert_array_equal(result.mean_scores, expected.mean_scores)
+
+
+@needs_model
+@pytest.mark.parametrize("start_s", [20.0, 20.3, 20.6])
+def test_a_sound_is_placed_where_windows_do_not_overlap(start_s: float) -> None:
+    y = np.zeros(round(40.2 * 16_000), dtype=np.float32)
+    sound = read_16k("trumpet_F_90bpm.ogg")[: 5 * 16_000]
+    y[round(start_s * 16_000) :][: len(sound)] = sound
+    result = heard(y, overlapping_s=10)
+    (often,) = (tag for tag in heard(y).tags if tag.label == "Music")
+    (seldom,) = (tag for tag in result.tags if tag.label == "Music")
+    # A step is half a second.
+    assert seldom.start_s == pytest.approx(often.start_s, abs=0.49)
+    assert seldom.end_s == pytest.approx(often.end_s, abs=0.49)
+    assert all(tag.start_s < tag.end_s <= result.duration_s + 5e-4 for tag in result.tags)
+
+
+@needs_model
+def test_windows_that_do_not_overlap_speak_for_the_same_time() -> None:
+    y = np.random.default_rng(1).standard_normal(30 * 16_000).astype(np.float32) * 0.1
+    often, seldom = heard(y), heard(y, overlapping_s=0)
+    assert abs(often.windows - seldom.windows) <= 1
+    np.testing.assert_allclose(seldom.mean_embedding, often.mean_embedding, atol=0.1)
+    for seconds in np.arange(28, 30, 0.1):
+        windows = heard(y[: round(seconds * 16_000)], overlapping_s=0).windows
+        assert windows * yamnet.HOP_S == pytest.approx(seconds, abs=0.5)
 
 
 @needs_model
@@ -310,3 +367,64 @@ def test_a_clip_under_a_window_is_heard_as_itself(seconds: float) -> None:
     assert [tag.label for tag in found.tags] == [tag.label for tag in expected.tags]
     assert [tag.end_s for tag in found.tags] == pytest.approx([seconds] * len(found.tags), abs=1e-3)
     assert found.tags
+
+
+@needs_model
+@pytest.mark.parametrize("seconds", [0.3, 1.5, 6.0])
+@pytest.mark.parametrize("name", ["crowd_24bit.wav", "vinyl_hiss.flac", "humpback.ogg", "loop_amen.flac"])
+def test_an_uncertain_recording_gets_the_best_names_there_are(
+    name: str, seconds: float, shared_audio: Path
+) -> None:
+    y = read_16k(name)[: round(16_000 * seconds)]
+    tags = heard(y).tags
+    assert tags
+    assert len({tag.label for tag in tags}) <= 5 or min(tag.confidence for tag in tags) > 0.2
+    assert all(0 < tag.confidence < 1 for tag in tags)
+    assert all(tag.label != "Silence" for tag in tags)
+
+
+@needs_model
+@pytest.mark.parametrize(
+    "name", ["piano.mp3", "hungarian_dance_5.ogg", "cinematic_48k.opus", "vibe_ace_128k.mp3"]
+)
+def test_soft_music_is_no_silence(name: str, shared_audio: Path) -> None:
+    """What is called silence lies 40 dB below the loudest by far: a lead-in, not a soft passage."""
+    y = read_16k(name)
+    tags = heard(y).tags
+    assert max(tags, key=lambda tag: tag.confidence * (tag.end_s - tag.start_s)).label == "Music"
+    for tag in tags:
+        if tag.label == "Silence":
+            part = y[round(16_000 * tag.start_s) + 8_000 : round(16_000 * tag.end_s) - 8_000]
+            assert np.sqrt(np.mean(np.square(part))) < 1e-4 if part.size else tag.end_s - tag.start_s < 1.5
+
+
+@needs_model
+def test_a_pause_below_the_noise_floor_is_silence(shared_audio: Path) -> None:
+    y = np.concatenate([read_16k("speech_a.ogg")[:48_000], np.zeros(48_000, np.float32)])
+    (silence,) = [tag for tag in heard(y).tags if tag.label == "Silence"]
+    assert silence.start_s == pytest.approx(3.0, abs=0.75)
+    assert silence.end_s == pytest.approx(6.0, abs=0.01)
+
+
+def test_confidence_rises_with_the_score_from_little_to_nearly_sure() -> None:
+    confidences = [calibrate(score) for score in np.linspace(0, 1, 101)]
+    assert confidences == sorted(confidences)
+    assert confidences[0] < 0.1
+    assert confidences[-1] > 0.85
+
+
+@needs_model
+def test_latest_confidences_mean_the_same_as_those_of_the_record() -> None:
+    """One batch, heard as it sounds and afterwards: a label that lasts has one confidence."""
+    y = read_16k("vibe_ace.ogg")[: yamnet.WINDOW_SAMPLES + (BATCH_WINDOWS - 1) * yamnet.HOP_SAMPLES]
+    tagger = Tagger(MODEL)
+    tagger.push(y)
+    latest = dict(tagger.latest())
+    result = tagger.result()
+    scores = dict(zip(yamnet.class_names(), result.mean_scores.tolist(), strict=True))
+    assert latest
+    for label, confidence in latest.items():
+        assert confidence == pytest.approx(calibrate(scores[label]), abs=1e-4)
+    lasting = {tag.label: tag.confidence for tag in result.tags if tag.end_s - tag.start_s > 7}
+    assert "Music" in lasting.keys() & latest.keys()
+    assert latest["Music"] == pytest.approx(lasting["Music"], abs=1e-4)
