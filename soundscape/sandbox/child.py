@@ -7,10 +7,15 @@ The parent starts it as `python -m soundscape.sandbox.child FD USER`. FD is a Un
 to change to, or `-`. The working directory is the child's own folder, in which the parent makes `out` for the
 results.
 
-The child first sends `{"ready": {"on": […], "off": {…}}}`. Each request is one line of JSON, with the
+The child first sends `{"ready": {"on": […], "off": {…}}, "code": {"loaded": …, "compiled": …}}`. Each
+request is one line of JSON, with the
 descriptor of the input beside it (SCM_RIGHTS): `{"cpu_s": …, "limits": {…}}`. With `"snippet_s": …` only that
-many seconds are fingerprinted. The answer is one line: `{"record": …}`,
-`{"refusal": {status, code, message, remedy}}` or `{"crash": …}`.
+many seconds are fingerprinted. With `"preview": true` the preview is encoded, and nothing else is done. With
+`"image": TYPE` the file is decoded as an image of that media type.
+
+The answer is one line: `{"record": …}`, `{"refusal": {status, code, message, remedy}}` or `{"crash": …}`.
+During a long analysis a line `{"progress": …}` comes before it at most once a second: the share of the
+recording that is decoded.
 """
 
 from __future__ import annotations
@@ -21,18 +26,23 @@ import os
 import resource
 import socket
 import sys
-import wave
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from soundscape.errors import Refusal
 from soundscape.sandbox import limits
 from soundscape.sandbox.confinement import confine
+from soundscape.sandbox.image import check_image
+from soundscape.sandbox.warm_up import warm_up
 
 MAX_REQUEST_BYTES = 1 << 16
 OUT = Path("out")
 FINGERPRINT = "fingerprint.bin"
+PROGRESS_INTERVAL_S = 1.0
 
 
 def main() -> None:
@@ -41,36 +51,56 @@ def main() -> None:
     with socket.socket(fileno=int(descriptor)) as parent, _open_status() as status:
         models_dir = _models_dir()
         os.umask(0o077)
-        _warm_up()
+        warm_up(OUT)
         _keep_compiled_code_in_memory()
+        code = _count_code()
         protections = confine(Path.cwd(), user=None if user == "-" else int(user), read=[models_dir])
-        _warm_up()
-        _send(parent, {"ready": protections.as_dict()})
+        warm_up(OUT)
+        _send(parent, {"ready": protections.as_dict(), "code": code})
         while True:
             message, descriptors, _, _ = socket.recv_fds(parent, MAX_REQUEST_BYTES, 1)
             if not message:
                 return
             request = json.loads(message)
             with os.fdopen(descriptors[0], "rb") as file:
-                answer = _answer(file, request)
+                answer = _answer(file, request, lambda message: _send(parent, message))
             _send(parent, answer | {"max_rss_bytes": _peak_rss_bytes(status)})
 
 
-def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(file: Any, request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     from soundscape.audio.analysis import analyze
     from soundscape.audio.limits import Limits
 
     limits.allow_cpu(int(request["cpu_s"]))
     max_s = request.get("snippet_s")
     try:
+        if "image" in request:
+            return {"record": check_image(file, str(request["image"]))}
         if max_s is not None:
             return {"record": _fingerprint(file, float(max_s), Limits(**request["limits"]))}
-        record = analyze(file, out_dir=OUT, limits=Limits(**request["limits"]))
+        limit = Limits(**request["limits"])
+        if request.get("preview"):
+            return {"record": _encode_preview(file, limit)}
+        record = analyze(file, out_dir=OUT, limits=limit, progress=_reporter(send))
     except Refusal as refusal:
         return {"refusal": {"status": refusal.status, **refusal.as_dict()}}
     except MemoryError:
         return {"crash": "out of memory"}
     return {"record": record.as_dict()}
+
+
+def _reporter(send: Callable[[dict[str, Any]], None]) -> Callable[[Any], None]:
+    """Sends how far an analysis has come, at most once in PROGRESS_INTERVAL_S."""
+    sent_at_s = time.monotonic()
+
+    def report(progress: Any) -> None:
+        nonlocal sent_at_s
+        now_s = time.monotonic()
+        if progress.total_s and now_s - sent_at_s >= PROGRESS_INTERVAL_S:
+            sent_at_s = now_s
+            send({"progress": round(min(1.0, progress.done_s / progress.total_s), 4)})
+
+    return report
 
 
 def _fingerprint(file: Any, max_s: float, limits: Any) -> dict[str, Any]:
@@ -79,6 +109,12 @@ def _fingerprint(file: Any, max_s: float, limits: Any) -> dict[str, Any]:
     snippet = fingerprint_snippet(file, max_s=max_s, limits=limits)
     (OUT / FINGERPRINT).write_bytes(snippet.fingerprint.to_bytes())
     return {"fingerprint": {"path": FINGERPRINT}, "heard_s": snippet.heard_s}
+
+
+def _encode_preview(file: Any, limits: Any) -> dict[str, Any]:
+    from soundscape.audio.preview import encode_preview
+
+    return {"preview": asdict(encode_preview(file, OUT, limits=limits))}
 
 
 def _models_dir() -> Path:
@@ -106,32 +142,6 @@ def _peak_rss_bytes(status: Any) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _warm_up() -> None:
-    """Import and compile everything once, on a second of a quiet tone, so that no job waits for it."""
-    import numpy as np
-
-    from soundscape.audio import snippet
-    from soundscape.audio.analysis import analyze
-
-    tone = (1000 * np.sin(np.arange(22050) * (2 * np.pi * 440 / 22050))).astype("<i2")
-    path = OUT / "tone.wav"
-    for channels, decoder in ((1, "sndfile"), (2, "sndfile"), (2, "av")):
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(channels)
-            file.setsampwidth(2)
-            file.setframerate(22050)
-            file.writeframes(np.repeat(tone, channels).tobytes())
-        if decoder == "av":
-            with path.open("r+b") as file:
-                # A WAV that states no length is read by FFmpeg.
-                file.seek(40)
-                file.write(bytes(4))
-        analyze(path, out_dir=OUT)
-        snippet.fingerprint_snippet(path, max_s=1.0)
-    for left in OUT.iterdir():
-        left.unlink()
-
-
 def _keep_compiled_code_in_memory() -> None:
     """Write no compiled functions to disk from now on.
 
@@ -141,6 +151,12 @@ def _keep_compiled_code_in_memory() -> None:
 
     for cache in [each for each in gc.get_objects() if isinstance(each, Cache)]:
         cache.disable()
+
+
+def _count_code() -> dict[str, int]:
+    from soundscape.audio.compiled import compile_counts
+
+    return asdict(compile_counts)
 
 
 def _send(parent: socket.socket, message: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from soundscape.errors import AnalysisCrashed, Refusal
 from soundscape.sandbox import protocol as answers
 from soundscape.sandbox.confinement import Protections, choose_user
 from soundscape.sandbox.limits import LIFE_CPU_S
-from soundscape.sandbox.protocol import Analysis
+from soundscape.sandbox.protocol import Analysis, CompiledCode
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,9 @@ INHERITED_VARIABLES = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
     "NUMBA_CACHE_DIR",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "XDG_CACHE_HOME",
     "SOUNDSCAPE_MODELS_DIR",
     "HOME",
 )
@@ -59,10 +63,13 @@ class Sandbox:
         Where the child gets its folder.
     jobs_per_child
         After so many files the child is replaced.
+    niceness
+        How far the child stands back for other processes, 0 to 19.
     """
 
-    def __init__(self, scratch_dir: Path, *, jobs_per_child: int = JOBS_PER_CHILD) -> None:
+    def __init__(self, scratch_dir: Path, *, jobs_per_child: int = JOBS_PER_CHILD, niceness: int = 0) -> None:
         self._scratch_dir = scratch_dir
+        self._niceness = niceness
         self._jobs_per_child = jobs_per_child
         self._process: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
@@ -74,6 +81,7 @@ class Sandbox:
         self._jobs = 0
         self._busy_s = 0.0
         self.protections = Protections((), {})
+        self.code = CompiledCode(0, 0)
 
     @property
     def needs_new_child(self) -> bool:
@@ -112,15 +120,30 @@ class Sandbox:
                     # A session of its own: Ctrl-C in the terminal is for the parent.
                     start_new_session=True,
                 )
+            if self._niceness:
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, self._niceness)
             self._stderr_reader = asyncio.create_task(self._read_stderr(self._process.stderr))
-            self.protections = answers.parse_protections(
-                await self._read(START_TIMEOUT_S), why_no_user=why_none
-            )
+            ready = await self._read(START_TIMEOUT_S)
+            self.protections = answers.parse_protections(ready, why_no_user=why_none)
+            self.code = answers.parse_code(ready)
+        except AnalysisCrashed as crashed:
+            await self.stop()
+            # It has read no file yet: what it wrote is not a stranger's.
+            raise AnalysisCrashed(
+                " ".join([crashed.message, *list(self._stderr_lines)[-1:]]), code=crashed.code
+            ) from crashed
         except BaseException:
             await self.stop()
             raise
 
-    async def analyze(self, file: BinaryIO, *, wall_s: float, limits: Limits | None = None) -> Analysis:
+    async def analyze(
+        self,
+        file: BinaryIO,
+        *,
+        wall_s: float,
+        limits: Limits | None = None,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Analysis:
         """Analyse an open file. A child that died is replaced by the next call.
 
         Parameters
@@ -131,6 +154,8 @@ class Sandbox:
             Time limit in seconds.
         limits
             Which recordings are accepted.
+        progress
+            Called about once a second with the share of the recording that is decoded, 0 to 1.
 
         Raises
         ------
@@ -139,7 +164,7 @@ class Sandbox:
         AnalysisCrashed
             If the child died, took longer than `wall_s`, or filled its folder.
         """
-        return await self._send_request(file, {"limits": asdict(limits or Limits())}, wall_s)
+        return await self._send_request(file, {"limits": asdict(limits or Limits())}, wall_s, progress)
 
     async def fingerprint(
         self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits
@@ -150,7 +175,27 @@ class Sandbox:
         """
         return await self._send_request(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
 
-    async def _send_request(self, file: BinaryIO, wanted: dict[str, Any], wall_s: float) -> Analysis:
+    async def encode_preview(self, file: BinaryIO, *, wall_s: float, limits: Limits) -> Analysis:
+        """Encode the preview of an open file. Raises as `analyze` does.
+
+        The record holds `preview`: the name of the file in the folder, and its duration in seconds.
+        """
+        return await self._send_request(file, {"limits": asdict(limits), "preview": True}, wall_s)
+
+    async def check_image(self, file: BinaryIO, *, media_type: str, wall_s: float) -> Analysis:
+        """Decode an open file as an image of this media type. Raises as `analyze` does.
+
+        The record holds `width`, `height` and `frames`.
+        """
+        return await self._send_request(file, {"image": media_type}, wall_s)
+
+    async def _send_request(
+        self,
+        file: BinaryIO,
+        wanted: dict[str, Any],
+        wall_s: float,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Analysis:
         if self.needs_new_child:
             await self.stop()
             await self.start()
@@ -163,7 +208,7 @@ class Sandbox:
             out_dir = self._empty_folder()
             socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
             watching = asyncio.create_task(self._watch(out_dir))
-            return answers.parse_analysis(await self._read(wall_s), out_dir)
+            return answers.parse_analysis(await self._read(wall_s, progress), out_dir)
         except Refusal:
             raise
         except OSError as error:
@@ -216,25 +261,37 @@ class Sandbox:
             folder, self._folder = self._folder, None
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _read(self, timeout_s: float) -> dict[str, Any]:
-        """Read one line from the child. Raises `AnalysisCrashed` if it dies or takes longer."""
+    async def _read(
+        self, timeout_s: float, progress: Callable[[float], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """Read an answer from the child. Raises `AnalysisCrashed` if it dies, takes longer or says more."""
         assert self._socket is not None
         loop = asyncio.get_running_loop()
-        line = bytearray()
+        received, left_bytes, searched = bytearray(), MAX_ANSWER_BYTES, 0
         try:
             async with asyncio.timeout(timeout_s):
-                while not line.endswith(b"\n"):
+                while True:
                     chunk = await loop.sock_recv(self._socket, 1 << 18)
-                    if not chunk or len(line) > MAX_ANSWER_BYTES:
+                    left_bytes -= len(chunk)
+                    if not chunk or left_bytes < 0:
                         raise await self._diagnose_crash()
-                    line += chunk
+                    received += chunk
+                    while (end := received.find(b"\n", searched)) >= 0:
+                        answer = answers.parse_line(received[:end])
+                        del received[: end + 1]
+                        searched = 0
+                        share = answers.parse_progress(answer)
+                        if share is None:
+                            answers.check_end(received)
+                            return answer
+                        progress(share)
+                    searched = len(received)
         except TimeoutError as error:
             raise AnalysisCrashed(
                 f"The analysis took longer than {timeout_s:.0f} s.",
                 code="analysis_timeout",
                 remedy="The recording is analysed again.",
             ) from error
-        return answers.parse_line(line)
 
     async def _watch(self, out_dir: Path) -> None:
         """End the child if it fills the disk: the kernel limits the size of a file, not their number."""

@@ -34,6 +34,14 @@ class Analysis:
     max_rss_bytes: int
 
 
+@dataclass(frozen=True)
+class CompiledCode:
+    """How many functions a child loaded from disk and how many it compiled, until it was ready."""
+
+    loaded: int
+    compiled: int
+
+
 def parse_line(line: bytes | bytearray) -> dict[str, Any]:
     """Parse one line as a JSON object. Raises `AnalysisCrashed` if it is none."""
     try:
@@ -43,6 +51,25 @@ def parse_line(line: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise _invalid_answer()
     return answer
+
+
+def parse_progress(answer: dict[str, Any]) -> float | None:
+    """Parse a line that is no answer yet: the share that is done, 0 to 1. None if it is an answer.
+
+    Raises `AnalysisCrashed` if the share is none.
+    """
+    if "progress" not in answer:
+        return None
+    match answer:
+        case {"progress": int(share) | float(share)} if len(answer) == 1 and 0 <= share <= 1:
+            return float(share)
+    raise _invalid_answer()
+
+
+def check_end(rest: bytearray) -> None:
+    """Raise `AnalysisCrashed` if anything follows an answer."""
+    if rest:
+        raise _invalid_answer()
 
 
 def parse_protections(answer: dict[str, Any], *, why_no_user: str) -> Protections:
@@ -65,6 +92,14 @@ def parse_protections(answer: dict[str, Any], *, why_no_user: str) -> Protection
             if why_no_user and "user" in off:
                 off["user"] = why_no_user
             return Protections(tuple(on), off)
+    raise _invalid_answer()
+
+
+def parse_code(answer: dict[str, Any]) -> CompiledCode:
+    """Parse what the first answer of a new child says of compiled code. Raises `AnalysisCrashed`."""
+    match answer:
+        case {"code": {"loaded": int(loaded), "compiled": int(compiled)}}:
+            return CompiledCode(loaded, compiled)
     raise _invalid_answer()
 
 

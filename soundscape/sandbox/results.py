@@ -22,18 +22,20 @@ if TYPE_CHECKING:
     from soundscape.audio.fingerprint import Fingerprint
 
 # Sections of a record that name files; everything else in it is left alone.
-FILE_SECTIONS = ("waveform", "pictures", "fingerprint")
+FILE_SECTIONS = ("waveform", "pictures", "fingerprint", "preview")
 CONTENT_TYPES = {
     ".dat": "application/octet-stream",
     ".bin": "application/octet-stream",
     ".json": "application/json",
     ".png": "image/png",
+    ".webp": "image/webp",
+    ".mp3": "audio/mpeg",
 }
 # Four hours are some 620 files; of stereo at 48 kHz they are 100 MB.
 MAX_FILES = 1024
 MAX_BYTES = 1 << 30
-# The bucket takes no larger ones.
-MAX_FILE_BYTES = 100 << 20
+# The bucket takes no larger ones. Previews of five hours fit.
+MAX_FILE_BYTES = 512 << 20
 MAX_FINGERPRINT_BYTES = 32 << 20
 """A fingerprint of four hours takes two megabytes."""
 # Parts of object names: nothing that leads elsewhere.
@@ -45,10 +47,10 @@ def list_named_files(record: dict[str, Any]) -> list[str]:
     """The files that the record names, sorted. Raises `AnalysisCrashed` for names that no analysis makes."""
     names = sorted({name for section in FILE_SECTIONS for name in _names(record.get(section))})
     if len(names) > MAX_FILES:
-        raise _strange(f"{len(names)} files")
+        raise _make_files_error(f"{len(names)} files")
     for name in names:
         if _NAME.fullmatch(name) is None:
-            raise _strange(f"a file called {name[:100]!r}")
+            raise _make_files_error(f"a file called {name[:100]!r}")
     return names
 
 
@@ -60,7 +62,7 @@ class Results:
         self.names = list_named_files(record)
         version = record.get("analysis_version")
         if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
-            raise _strange(f"a version called {str(version)[:100]!r}")
+            raise _make_files_error(f"a version called {str(version)[:100]!r}")
         self.version = version
         self._folder = folder
         self._left_bytes = MAX_BYTES
@@ -78,7 +80,7 @@ class Results:
             size_bytes = os.fstat(file.fileno()).st_size
             self._left_bytes -= size_bytes
             if size_bytes > MAX_FILE_BYTES or self._left_bytes < 0:
-                raise _strange(f"{size_bytes:,} bytes in {name}")
+                raise _make_files_error(f"{size_bytes:,} bytes in {name}")
             yield file
 
     def read_fingerprint(self, record: dict[str, Any]) -> Fingerprint | None:
@@ -100,7 +102,7 @@ class Results:
         try:
             return Fingerprint.from_bytes(data)
         except FingerprintError as error:
-            raise _strange(f"a file that is not a fingerprint ({error.message})") from error
+            raise _make_files_error(f"a file that is not a fingerprint ({error.message})") from error
 
 
 def add_prefix(record: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -121,11 +123,11 @@ def _open(folder: Path, name: str) -> io.FileIO:
         finally:
             os.close(within)
     except OSError as error:
-        raise _strange(f"{name}, which cannot be opened ({error.strerror})") from error
+        raise _make_files_error(f"{name}, which cannot be opened ({error.strerror})") from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         os.close(descriptor)
-        raise _strange(f"{name}, which is no plain file")
+        raise _make_files_error(f"{name}, which is no plain file")
     return io.FileIO(descriptor, "rb")
 
 
@@ -151,7 +153,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and Path(value).suffix in CONTENT_TYPES
 
 
-def _strange(what: str) -> AnalysisCrashed:
+def _make_files_error(what: str) -> AnalysisCrashed:
     return AnalysisCrashed(
         f"The analysis left {what}.", code="analysis_strange_files", remedy="The recording is analysed again."
     )

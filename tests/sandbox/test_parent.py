@@ -19,11 +19,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundscape.audio.limits import Limits
 from soundscape.audio.tagging.models import YAMNET
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
 from soundscape.sandbox.confinement import FIRST_USER, LAST_USER, NAMES
 from soundscape.sandbox.parent import Sandbox
 from soundscape.sandbox.protocol import Analysis, parse_analysis
+from soundscape.sandbox.results import Results
 from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -380,6 +382,11 @@ async def test_what_a_child_says_is_kept_short(scratch: Path, no_leaks: None, wa
         b'{"refusal": {"status": "failed", "message": 1, "code": [], "remedy": null}}\n',
         b'{"crash": {}}\n',
         b"[" * 100_000 + b"\n",
+        b'{"progress": 2}\n',
+        b'{"progress": NaN}\n',
+        b'{"progress": "0.5"}\n',
+        b'{"progress": 0.5, "record": {}, "max_rss_bytes": 1}\n',
+        b'{"record": {}, "max_rss_bytes": 1}\n{"record": {}, "max_rss_bytes": 1}\n',
     ],
 )
 async def test_nonsense_is_a_crash(scratch: Path, no_leaks: None, wav: Path, answer: bytes) -> None:
@@ -388,6 +395,52 @@ async def test_nonsense_is_a_crash(scratch: Path, no_leaks: None, wav: Path, ans
     with pytest.raises(AnalysisCrashed):
         await analyze(box, wav, wall_s=10)
     assert box._process is None
+
+
+async def test_progress_comes_before_the_answer(scratch: Path, no_leaks: None, wav: Path) -> None:
+    lines = b'{"progress": 0}\n{"progress": 0.25}\n{"progress": 1}\n'
+    box = Puppet(scratch, lines + b'{"record": {}, "max_rss_bytes": 1}\n')
+    await box.start()
+    told: list[float] = []
+    with wav.open("rb") as file:
+        found = await box.analyze(file, wall_s=LIMIT_S, progress=told.append)
+    assert (told, found.record) == ([0, 0.25, 1], {})
+    await box.stop()
+
+
+async def test_a_child_that_reports_without_end(
+    scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Chattering(Puppet):
+        SCRIPT = """
+            import socket, sys
+            parent = socket.socket(fileno=int(sys.argv[1]))
+            parent.recv(1 << 16)
+            while True:
+                parent.sendall(ANSWER)
+        """
+
+    monkeypatch.setattr("soundscape.sandbox.parent.MAX_ANSWER_BYTES", 1 << 16)
+    box = Chattering(scratch, b'{"progress": 0}\n')
+    await box.start()
+    with pytest.raises(AnalysisCrashed):
+        await analyze(box, wav, wall_s=LIMIT_S)
+    assert box._process is None
+
+
+async def test_a_long_recording_reports(sandbox: Sandbox, wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour takes seconds: some reports come, each further than the one before."""
+    t = np.arange(SAMPLE_RATE * 60) / SAMPLE_RATE
+    minute = (0.25 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
+    with soundfile.SoundFile(wav, "w", SAMPLE_RATE, 1, format="WAV") as file:
+        for _ in range(60):
+            file.write(minute)
+    told: list[float] = []
+    with wav.open("rb") as source:
+        await sandbox.analyze(source, wall_s=LIMIT_S, progress=told.append)
+    assert told
+    assert told == sorted(set(told))
+    assert 0 < told[0] <= told[-1] <= 1
 
 
 @pytest.mark.parametrize(
@@ -410,7 +463,7 @@ async def test_a_descriptor_is_all_a_child_gets(scratch: Path, no_leaks: None, w
     asked: list[bytes] = []
 
     class Listening(Puppet):
-        async def _read(self, timeout_s: float) -> dict[str, Any]:
+        async def _read(self, *_: Any) -> dict[str, Any]:
             return {"record": {}, "max_rss_bytes": 1}
 
     box = Listening(scratch, b"")
@@ -429,3 +482,23 @@ async def test_a_descriptor_is_all_a_child_gets(scratch: Path, no_leaks: None, w
     assert len(descriptors) == 1
     assert "tone.wav" not in asked[0].decode()
     await box.stop()
+
+
+async def test_a_preview_is_encoded_in_confinement_by_a_child_that_stands_back(
+    scratch: Path, no_leaks: None, wav: Path
+) -> None:
+    box = Sandbox(scratch, niceness=19)
+    await box.start()
+    try:
+        with wav.open("rb") as file:
+            encoded = await box.encode_preview(file, wall_s=60.0, limits=Limits())
+        assert encoded.record == {"preview": {"path": "preview.mp3", "duration_s": 1.0}}
+        results = Results(encoded.record | {"analysis_version": "preview-1"}, encoded.folder)
+        with results.open("preview.mp3") as preview:
+            assert preview.read(3) in (b"ID3", b"\xff\xfb\x92"), "it is MP3"
+        assert os.getpriority(os.PRIO_PROCESS, pid_of(box)) == 19
+        wav.write_text("This is no sound.\n" * 100)
+        with wav.open("rb") as file, pytest.raises(UnreadableAudio):
+            await box.encode_preview(file, wall_s=60.0, limits=Limits())
+    finally:
+        await box.stop()

@@ -1,0 +1,76 @@
+"""Everything that a job needs, imported and compiled in advance.
+
+`python -m soundscape.sandbox.warm_up` compiles for whoever starts later, for example when an image is built.
+numba compiles for the processor that it runs on. NUMBA_CPU_NAME names another, such as `x86-64-v3`. It must
+be the same when the worker runs.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import wave
+from pathlib import Path
+
+
+def warm_up(folder: Path) -> None:
+    """Analyse a second of a quiet tone in each way that there is, so that no job waits for it.
+
+    folder: where to write meanwhile. It is left empty.
+    """
+    import numpy as np
+
+    from soundscape.audio import snippet
+    from soundscape.audio.analysis import analyze
+
+    tone = (1000 * np.sin(np.arange(22050) * (2 * np.pi * 440 / 22050))).astype("<i2")
+    path = folder / "tone.wav"
+    for channels, decoder in ((1, "sndfile"), (2, "sndfile"), (2, "av")):
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(2)
+            file.setframerate(22050)
+            file.writeframes(np.repeat(tone, channels).tobytes())
+        if decoder == "av":
+            with path.open("r+b") as file:
+                # A WAV that states no length is read by FFmpeg.
+                file.seek(40)
+                file.write(bytes(4))
+        # Drawing takes most of the time, and is the same for all of them.
+        analyze(path, out_dir=folder, draw=decoder == "av")
+        snippet.fingerprint_snippet(path, max_s=1.0)
+    _decode_images()
+    for left in folder.iterdir():
+        left.unlink()
+
+
+def _decode_images() -> None:
+    """Load every decoder of images."""
+    from PIL import Image
+
+    from soundscape.sandbox.image import FORMATS, check_image
+
+    for media_type, name in FORMATS.items():
+        with io.BytesIO() as file:
+            Image.new("RGB", (16, 16)).save(file, name)
+            file.seek(0)
+            check_image(file, media_type)
+
+
+def main() -> None:
+    """Compile what children and the worker need, and say where it is kept."""
+    from soundscape.audio import code_folder
+    from soundscape.audio.compiled import compile_counts
+    from soundscape.audio.streaming import warm_up as live
+    from soundscape.project.matching import load_matcher
+
+    with tempfile.TemporaryDirectory() as folder:
+        warm_up(Path(folder))
+    live.warm_up()
+    load_matcher()
+    kept = "kept" if code_folder.is_lasting() else "not kept: no folder for it can be written"
+    print(f"{compile_counts.compiled} functions compiled and {kept}, {compile_counts.loaded} found compiled")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
