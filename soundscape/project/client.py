@@ -16,6 +16,7 @@ from soundscape.errors import DataRefused, LeaseLost, ProjectError, ProjectUnrea
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 LEASE_LOST_CODE = "PT409"
+READ_ONLY_CODE = "25006"
 
 
 def http_client() -> httpx.AsyncClient:
@@ -53,6 +54,12 @@ def translate_errors(doing: str) -> Iterator[None]:
     except APIError as error:
         if error.code == LEASE_LOST_CODE:
             raise LeaseLost(f"{doing}: the lease is lost.", remedy="Drop the work.") from error
+        if error.code == READ_ONLY_CODE:
+            raise ProjectError(
+                f"{doing}: this session may only read.",
+                code="session_read_only",
+                remedy="Use an API key of the scope that it needs: upload or all.",
+            ) from error
         if _is_passing(error.code):
             raise ProjectUnreachable(f"{doing}: {error.message}", remedy="It is retried.") from error
         if _is_of_the_data(error.code):

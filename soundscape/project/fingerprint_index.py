@@ -182,6 +182,7 @@ def describe_evidence(match: Match) -> dict[str, Any]:
         "span_s": [round(end_s, 3) for end_s in match.span_s],
         "share": round(match.share_of_query, 4),
         "share_of_matched": round(match.share_of_recording, 4),
+        "agreement": round(match.agreement, 4),
         "speed": round(match.speed, 4),
         "score": round(match.score, 1),
         "other_offsets_s": [round(offset_s, 3) for offset_s in match.other_offsets_s],

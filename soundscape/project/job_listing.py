@@ -66,6 +66,7 @@ class Ledger(Functions):
         paused: bool | None = None,
         in_flight_per_owner: int | None = None,
         backfill_every: int | None = None,
+        preview_every: int | None = None,
     ) -> Row:
         """Change the settings that are not None. Returns all of them."""
         settings: Row = await self._call(
@@ -73,6 +74,7 @@ class Ledger(Functions):
             paused=paused,
             in_flight_per_owner=in_flight_per_owner,
             backfill_every=backfill_every,
+            preview_every=preview_every,
         )
         return settings
 

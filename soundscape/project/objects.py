@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from io import FileIO
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ from soundscape.project.client import translate_errors
 from soundscape.project.object_name import ObjectNameRefused, check_object_name
 
 AUDIO_BUCKET = "audio-files"
+EXPORT_BUCKET = "exports"
 WAVEFORM_BUCKET = "waveforms"
 SIGNED_FOR_S = 600
 CHUNK_BYTES = 1 << 18
@@ -75,6 +77,16 @@ class Objects:
         ProjectError
             With code `object_changed`, if the object is not the expected one.
         """
+        received = 0
+        async for chunk in self.stream(bucket, name, max_bytes=max_bytes, expected=expected):
+            into.write(chunk)
+            received += len(chunk)
+        return received
+
+    async def stream(
+        self, bucket: str, name: str, *, max_bytes: int, expected: ObjectVersion | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield an object's bytes. Parameters and errors are those of `fetch`."""
         check_object_name(name)
         expected = expected or ObjectVersion()
         with translate_errors(f"reading {bucket}/{name}"):
@@ -107,9 +119,8 @@ class Objects:
                         )
                     if expected.size_bytes is not None and received > expected.size_bytes:
                         raise _make_changed_error(bucket, name, f"larger than {expected.size_bytes:,} bytes")
-                    into.write(chunk)
+                    yield chunk
             _compare(bucket, name, "size", expected.size_bytes, received)
-        return received
 
     async def _sign(self, bucket: str, name: str) -> str:
         """A short-lived URL of exactly this object."""
@@ -144,6 +155,20 @@ class Objects:
                 file,
                 {"content-type": content_type, "cache-control": "31536000", "upsert": "true"},
             )
+
+    async def move(self, bucket: str, name: str, new_name: str) -> None:
+        """Give an object a new name. A name that does not exist is no error: somebody else was faster."""
+        with translate_errors(f"moving {bucket}/{name}"):
+            try:
+                await self._client.storage.from_(bucket).move(name, new_name)
+            except StorageApiError as error:
+                if error.code != "NoSuchKey":
+                    raise
+
+    async def copy(self, bucket: str, name: str, new_name: str) -> None:
+        """Copy an object."""
+        with translate_errors(f"copying {bucket}/{name}"):
+            await self._client.storage.from_(bucket).copy(name, new_name)
 
     async def remove(self, bucket: str, names: list[str]) -> None:
         """Delete objects. Names that do not exist are no error."""

@@ -35,6 +35,20 @@ class Job:
     object_etag: str | None = None
 
 
+@dataclass(frozen=True)
+class Rename:
+    """A name that a recording is to leave: of its file, or of the folder of its pictures."""
+
+    rename_id: int
+    attempt: int
+    audio_id: str
+    bucket_id: str
+    name: str
+    new_name: str
+    objects: list[str]
+    """The objects to move (the file) or to copy (pictures)."""
+
+
 class Queue(Functions):
     """The queue as one worker sees it. Every method raises `ProjectUnreachable` or `ProjectError`."""
 
@@ -77,9 +91,29 @@ class Queue(Functions):
         """Extend the lease (heartbeat). Raises `LeaseLost`."""
         await self._call("extend_lease", job_id=job.job_id, token=job.token, lease_s=lease_s)
 
+    async def report_progress(self, job: Job, *, stage: str, share: float) -> None:
+        """Tell who watches the recording how far its job is. Raises `LeaseLost`."""
+        await self._call("report_progress", job_id=job.job_id, token=job.token, stage=stage, progress=share)
+
     async def complete(self, job: Job, result: dict[str, Any]) -> None:
         """Write the results and end the job, in one transaction. Raises `LeaseLost`."""
         await self._call("complete_job", job_id=job.job_id, token=job.token, result=result)
+
+    async def claim_preview(self, *, lease_s: int) -> Job | None:
+        """Claim a job that makes a preview. None while analyses wait, or no preview does.
+
+        This worker may hold one at a time. If it holds another, the response to its claim was lost.
+        """
+        rows = await self._call("claim_previews", worker=self._worker, max_jobs=1, lease_s=lease_s)
+        with translate_errors("claim_previews"):
+            jobs = [Job(**{field.name: row[field.name] for field in fields(Job)}) for row in rows]
+        return jobs[0] if jobs else None
+
+    async def complete_preview(self, job: Job, *, path: str, size_bytes: int) -> None:
+        """Publish the preview and end the job, in one transaction. Raises `LeaseLost`."""
+        await self._call(
+            "complete_preview", job_id=job.job_id, token=job.token, path=path, size_bytes=size_bytes
+        )
 
     async def refuse(self, job: Job, refusal: Refusal) -> Ending:
         """End the job with a reason for the owner of the recording. Raises `LeaseLost`."""
@@ -123,6 +157,22 @@ class Queue(Functions):
     async def confirm_deletions(self, bucket: str, names: list[str]) -> None:
         """Note that these objects are deleted."""
         await self._call("confirm_deletions", bucket=bucket, removed=names)
+
+    async def list_renames(self, limit: int) -> list[Rename]:
+        """Take names that recordings are to leave."""
+        rows = await self._call("pending_renames", max_renames=limit)
+        with translate_errors("pending_renames"):
+            return [Rename(**{field.name: row[field.name] for field in fields(Rename)}) for row in rows]
+
+    async def complete_rename(self, rename: Rename) -> bool:
+        """Note that the pictures were copied. False if the recording has other results by now."""
+        renamed: bool = await self._call(
+            "complete_rename",
+            rename_id=rename.rename_id,
+            attempt=rename.attempt,
+            new_name=rename.new_name,
+        )
+        return renamed
 
 
 def _make_storable(text: str) -> str:

@@ -29,7 +29,7 @@ class FitLease:
 
 
 @dataclass(frozen=True)
-class NotNow:
+class FitPostponed:
     """No fit now: another one holds the lease, or none is due. `until` says when that ends."""
 
     until: datetime
@@ -42,7 +42,7 @@ class Recommendations(Functions):
     Those that take a lease also raise `LeaseLost` if another fit holds it now.
     """
 
-    async def begin(self, *, every_h: float | None = None) -> FitLease | NotNow:
+    async def begin(self, *, every_h: float | None = None) -> FitLease | FitPostponed:
         """Take the lease, unless it is held or the last fit began less than `every_h` hours ago."""
         answer = await self._call("begin_fit", every_h=every_h)
         with translate_errors("begin_fit"):
@@ -51,7 +51,7 @@ class Recommendations(Functions):
                     answer["token"], answer["space"], answer["listed"], answer["in_force"], answer["weights"]
                 )
             held = "held_until" in answer
-            return NotNow(datetime.fromisoformat(answer["held_until" if held else "due_at"]), held)
+            return FitPostponed(datetime.fromisoformat(answer["held_until" if held else "due_at"]), held)
 
     async def end(self, lease: FitLease) -> None:
         """Release the lease."""

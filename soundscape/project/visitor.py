@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -104,6 +104,35 @@ class Visitor:
             raise ProjectError(f"realtime did not subscribe: {failures[0]}", code="realtime_refused")
         try:
             yield
+        finally:
+            await self.client.remove_channel(channel)
+
+    @asynccontextmanager
+    async def listening_to(
+        self, topic: str, events: Iterable[str], note: Callable[[dict[str, Any]], None]
+    ) -> AsyncIterator[None]:
+        """Call `note` with the payload of each broadcast of a private topic while the block runs.
+
+        Raises `ProjectError` if the user may not join the topic, `TimeoutError` if there is no answer.
+        """
+        answered: asyncio.Future[Exception | str | None] = asyncio.get_running_loop().create_future()
+
+        def state_changed(state: Any, error: Exception | None) -> None:
+            if not answered.done():
+                answered.set_result(None if str(state).endswith("SUBSCRIBED") else error or str(state))
+
+        private: Any = {"config": {"broadcast": None, "presence": None, "private": True}}
+        channel = self.client.channel(topic, private)
+        for event in events:
+            channel.on_broadcast(event, lambda message: note(message["payload"]))
+        await channel.subscribe(state_changed)
+        try:
+            refused = await asyncio.wait_for(answered, JOIN_TIMEOUT_S)
+            if refused is not None:
+                raise ProjectError(f"the private topic cannot be joined: {refused}", code="realtime_refused")
+            yield
+        except TimeoutError as error:
+            raise TimeoutError("realtime did not answer the join of a private topic") from error
         finally:
             await self.client.remove_channel(channel)
 

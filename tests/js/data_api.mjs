@@ -19,11 +19,11 @@ const recordings = (columns, options, client = mine) =>
   client.from('audio_files').select(columns, options).eq('user_id', given.user)
 const titles = async (query) => (await rows(query)).map((row) => row.title)
 
-seen.select = await rows(recordings('called:title, seconds:duration::text, tags->0').eq('license', 'CC0'))
+seen.select = await rows(recordings('called:title, seconds:duration::text, tags->0').eq('license', 'CC0-1.0'))
 seen.paths = (await rows(mine.from('user_preferences').select('skin:settings->player->>skin').single())).skin
 
 const FILTERS = [
-  (q) => q.eq('license', 'CC0'),
+  (q) => q.eq('license', 'CC0-1.0'),
   (q) => q.neq('title', 'Rain song'),
   (q) => q.gt('duration', 12).lte('duration', 61.5),
   (q) => q.gte('duration', 12).lt('duration', 61),
@@ -35,12 +35,12 @@ const FILTERS = [
   (q) => q.ilikeAllOf('title', ['rain%', '%song']),
   (q) => q.regexMatch('title', '^R.*g$'),
   (q) => q.regexIMatch('title', '^wind'),
-  (q) => q.isDistinct('license', 'CC0'),
+  (q) => q.isDistinct('license', 'CC0-1.0'),
   (q) => q.contains('tags', '{"a, b"}'),
   (q) => q.containedBy('tags', ['rain', 'field']),
   (q) => q.overlaps('tags', ['field', 'x']),
   (q) => q.textSearch('title', 'rain & song', { config: 'english' }),
-  (q) => q.or('license.eq.CC0,and(duration.lt.20,is_public.is.false)'),
+  (q) => q.or('license.eq.CC0-1.0,and(duration.lt.20,is_public.is.false)'),
   (q) => q.not('title', 'like', 'Wind*').is('license', null),
 ]
 seen.filters = []
@@ -50,7 +50,7 @@ seen.embed = await rows(mine.from('playlists').select('title, playlist_items(pos
   .order('position', { referencedTable: 'playlist_items', ascending: false })
   .limit(1, { referencedTable: 'playlist_items' }).eq('id', given.playlist).single())
 seen.spread = await rows(mine.from('playlist_items').select('position, ...audio_files!inner(title)')
-  .eq('audio_files.license', 'CC0'))
+  .eq('audio_files.license', 'CC0-1.0'))
 seen.related_order = (await rows(mine.from('playlist_items')
   .select('by:audio_files!playlist_items_audio_id_fkey(title)').order('by(title)'))).map((row) => row.by.title)
 seen.without = await rows(recordings('title, playlist_items()').is('playlist_items', null))
@@ -81,7 +81,7 @@ seen.rpc = [await rows(search()), await rows(search({ get: true }))]
 seen.rpc_too_many = await code(search().maxAffected(0))
 seen.rpc_unknown = await code(mine.rpc('search_audo', { query: 'x' }))
 
-seen.single = await rows(recordings('title').eq('license', 'CC0').single())
+seen.single = await rows(recordings('title').eq('license', 'CC0-1.0').single())
 seen.not_single = await code(recordings('title').single())
 seen.maybe = await rows(recordings('title').eq('title', 'x').maybeSingle())
 seen.csv = await rows(recordings('title, tags').eq('title', 'Rain song').csv())

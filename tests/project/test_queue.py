@@ -41,6 +41,7 @@ async def test_from_claim_to_completion(clients: WorkerClients) -> None:
     for again in (
         clients.queue.complete(job, RESULT),
         clients.queue.extend(job, lease_s=60),
+        clients.queue.report_progress(job, stage="analyzing", share=0.5),
         clients.queue.refuse(job, UnreadableAudio("late")),
         clients.queue.put_back(job, fault="crashed", code="late", message="late"),
     ):
