@@ -167,7 +167,7 @@ def evaluate(
         asked=len(reference),
         kind=kind,
         seeds=seeds,
-        models=tuple(_worth(name, run, reference) for name, run in runs.items()),
+        models=tuple(_summarize(name, run, reference) for name, run in runs.items()),
         cold=None if features is None else evaluate_cold(interactions, features, seeds=seeds, report=report),
     )
 
@@ -258,7 +258,7 @@ def _run(run: _Runs, makers: Sequence[Maker], parts: Split, seed: int) -> None:
     run.settings.append(_settings(maker))
 
 
-def _worth(name: str, run: _Runs, reference: Float64) -> ModelFigures:
+def _summarize(name: str, run: _Runs, reference: Float64) -> ModelFigures:
     ndcg = _by_user(run.ndcg)
     return ModelFigures(
         name=name,

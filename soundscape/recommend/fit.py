@@ -44,7 +44,7 @@ RankRecency = Callable[[sparse.csr_matrix], sparse.csr_matrix | None]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """A model, what it was learnt from, and its figures beside those of others."""
 
     model: ServedModel
@@ -66,7 +66,7 @@ def fit(
     in_force: ServedModel | None = None,
     share_cold: float = 0.1,
     report: Report = lambda _: None,
-) -> Fitted:
+) -> FitResult:
     """Fit a model, choose its settings, and measure it.
 
     One pair of person and item in ten is held back, by a hash of both. These are the same pairs in every fit,
@@ -104,7 +104,7 @@ def _fit(
     in_force: ServedModel | None,
     share_cold: float,
     report: Report,
-) -> Fitted:
+) -> FitResult:
     began = time.perf_counter()
     signed = interactions.signed
     whole = keep_positive(signed)
@@ -116,7 +116,7 @@ def _fit(
             code="too_few_events",
             remedy="Nothing changed. Without a model, recommendations go by sound, and by what is new.",
         )
-    held = hold_back(interactions, whole)
+    held = hold_out(interactions, whole)
     train = signed - held
     train.eliminate_zeros()
     report("settings")
@@ -142,7 +142,7 @@ def _fit(
     recency = None if recency is None else recency[asked]
     worth: dict[str, Any] = {}
     for name, scores in _list_contestants(model, in_force, fitting, train):
-        worth[name] = _worth(scores, train[asked], recency, held[asked], keep_positive(train))
+        worth[name] = _evaluate(scores, train[asked], recency, held[asked], keep_positive(train))
     figures = {
         "models": worth,
         "asked": len(asked),
@@ -151,7 +151,7 @@ def _fit(
         "whole_s": round(time.perf_counter() - began, 3),
         "stretch": None if model.sounds is None else model.sounds.stretch,
     }
-    return Fitted(
+    return FitResult(
         model=model,
         people=people,
         items=int((np.diff(whole.tocsc().indptr) > 0).sum()),
@@ -162,7 +162,7 @@ def _fit(
     )
 
 
-def hold_back(interactions: Interactions, whole: sparse.csr_matrix) -> sparse.csr_matrix:
+def hold_out(interactions: Interactions, whole: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return the pairs of `whole` that no model learns from, (users, items)."""
     rows, columns = whole.nonzero()
     users, items = (
@@ -251,7 +251,7 @@ def _score_choices(
     return model.scores(keep_positive(rows))
 
 
-def _worth(
+def _evaluate(
     scores: Scorer,
     rows: sparse.csr_matrix,
     recency: sparse.csr_matrix | None,

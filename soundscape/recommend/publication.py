@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from soundscape.errors import ProjectError, RecommendationError
-from soundscape.project.recommendations import FitLease, NotNow, Recommendations, Row
-from soundscape.recommend.fit import Fitted, fit
+from soundscape.project.recommendations import FitLease, FitPostponed, Recommendations, Row
+from soundscape.recommend.fit import FitResult, fit
 from soundscape.recommend.interactions import Float32, Interactions
 from soundscape.recommend.served_model import FACTORS, MIN_CHOICES, FitSettings, ServedModel, ServingWeights
 
@@ -31,7 +31,7 @@ class Publication:
     published: bool
     reasons: tuple[str, ...]
     """Why it should have been refused; it is published all the same if forced."""
-    fitted: Fitted
+    fitted: FitResult
     placed: int
     """Recordings whose place comes from their sound."""
     seconds: dict[str, float]
@@ -58,7 +58,7 @@ async def publish(
     force: bool = False,
     every_h: float | None = None,
     report: Report = lambda _: None,
-) -> Publication | NotNow:
+) -> Publication | FitPostponed:
     """Fit a model on what people chose, and publish it unless it is too bad.
 
     A fit that breaks off leaves the model in force as it is; the next fit removes what was left.
@@ -76,8 +76,8 @@ async def publish(
 
     Returns
     -------
-    Publication or NotNow
-        `NotNow` if no fit is due, or somebody else is fitting.
+    Publication or FitPostponed
+        `FitPostponed` if no fit is due, or somebody else is fitting.
 
     Raises
     ------
@@ -87,7 +87,7 @@ async def publish(
         The project answered with an error.
     """
     lease = await project.begin(every_h=every_h)
-    if isinstance(lease, NotNow):
+    if isinstance(lease, FitPostponed):
         return lease
     try:
         return await _publish(project, lease, force, report)
@@ -234,7 +234,7 @@ def _make_map_rows(model: ServedModel) -> list[Row]:
     ]
 
 
-def _make_item_rows(fitted: Fitted, items: Sequence[str]) -> list[Row]:
+def _make_item_rows(fitted: FitResult, items: Sequence[str]) -> list[Row]:
     model = fitted.model
     found = []
     for at in np.flatnonzero(~model.cold).tolist():
@@ -269,7 +269,7 @@ def make_refusal(found: Publication) -> RecommendationError:
     )
 
 
-def make_not_now_error(found: NotNow) -> RecommendationError:
+def make_postponed_error(found: FitPostponed) -> RecommendationError:
     """Return that somebody else is fitting, as an error."""
     return RecommendationError(
         f"Somebody else is fitting, or a fit broke off: the lease is taken until {found.until:%H:%M:%S} UTC.",

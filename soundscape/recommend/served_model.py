@@ -26,7 +26,9 @@ from soundscape.recommend.models import (
 
 FACTORS = 32
 NEIGHBOURS = 20
-"""Of each recording. ServedModel are those of the latest choices: of more choices fewer are worth more."""
+"""Of each recording. Those of the latest choices are served: of more choices, fewer are worth more."""
+MIN_SIMILARITY = 0.15
+"""Sound counts from this cosine on: soundscape.min_similarity()."""
 MIN_CHOICES = 3
 """A recording that fewer people chose gets its place from its sound.
 
@@ -113,7 +115,8 @@ class ServedModel:
         """Score every item for each row of signed weights.
 
         Factors and neighbours are each scaled to 1 for the best item that the row lacks. The sound is the
-        cosine to the middle of what the row has. All are weighted as SQL does, in units of the taste.
+        cosine to the middle of what the row has, from `MIN_SIMILARITY` on. All are weighted as SQL
+        does, in units of the taste.
 
         Parameters
         ----------
@@ -137,7 +140,8 @@ class ServedModel:
         if self.settings.content and self.content is not None:
             taste = np.asarray(trust.maximum(0) @ self.content)
             taste /= np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-9)
-            cosine = np.maximum(taste @ self.content.T, 0)
+            cosine = taste @ self.content.T
+            cosine[cosine < MIN_SIMILARITY] = 0
             total += weights.sound / weights.taste * self.settings.content * cosine
         return np.asarray(total, dtype=np.float32)
 

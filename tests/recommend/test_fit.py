@@ -30,7 +30,7 @@ def taste() -> Made:
 def test_held_back_is_a_tenth_the_same_each_time_and_no_block(taste: Made) -> None:
     interactions, _ = taste
     whole = interactions.matrix
-    held = fitting.hold_back(interactions, whole)
+    held = fitting.hold_out(interactions, whole)
     assert held.nnz == pytest.approx(0.1 * whole.nnz, rel=0.15)
     # Whatever else is known, the same pairs: here of the first half of the events.
     half = Interactions.from_events(
@@ -39,7 +39,7 @@ def test_held_back_is_a_tenth_the_same_each_time_and_no_block(taste: Made) -> No
     )
     named = {
         (half.users[u], half.items[i])
-        for u, i in zip(*fitting.hold_back(half, half.matrix).nonzero(), strict=True)
+        for u, i in zip(*fitting.hold_out(half, half.matrix).nonzero(), strict=True)
     }
     assert named <= {
         (interactions.users[u], interactions.items[i]) for u, i in zip(*held.nonzero(), strict=True)
@@ -55,7 +55,7 @@ def test_what_is_held_back_is_never_learnt_from(taste: Made) -> None:
     """Without those pairs, the same model: only what it is worth cannot be told."""
     interactions, features = taste
     whole = fitting.fit(interactions, WEIGHTS, content=features)
-    held = fitting.hold_back(interactions, interactions.matrix)
+    held = fitting.hold_out(interactions, interactions.matrix)
     kept = np.asarray(held[interactions.user, interactions.item]).ravel() == 0
     events = (interactions.user[kept], interactions.item[kept], interactions.weight[kept])
     rest = Interactions(interactions.users, interactions.items, *events)
@@ -171,7 +171,9 @@ def test_what_was_chosen_long_ago_counts_no_more(taste: Made) -> None:
     assert model.content is not None
     middle = np.asarray(confidence(few, alpha=8.0) @ model.content)
     middle /= np.linalg.norm(middle, axis=1, keepdims=True)
-    expected += 0.25 * np.maximum(middle @ model.content.T, 0)
+    cosine = middle @ model.content.T
+    assert (cosine < served_model.MIN_SIMILARITY).any()
+    expected += 0.25 * np.where(cosine < served_model.MIN_SIMILARITY, 0, cosine)
     np.testing.assert_allclose(model.scores(rows, recency), expected, atol=1e-5)
     assert np.abs(model.scores(rows) - expected).max() > 0.1
 

@@ -25,7 +25,7 @@ from soundscape.project.functions import call_project
 from soundscape.project.recommendations import FitLease, Recommendations
 from soundscape.recommend import fit as fitting
 from soundscape.recommend import publication
-from soundscape.recommend.served_model import ServingWeights
+from soundscape.recommend.served_model import MIN_SIMILARITY, ServingWeights
 from soundscape.settings import Settings
 from soundscape.worker.fitting import choose_pause_s, fit_once
 from tests import embedded
@@ -92,6 +92,8 @@ def library(project: Project, monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setenv("SUPABASE_URL", project.url)
     monkeypatch.setenv("SUPABASE_SECRET_KEY", project.keys.secret_key)
     library = Library(project)
+    # With their recordings; else those of a large account go in the background.
+    library.sql("delete from public.users")
     library.sql("delete from auth.users")
     library.sql("delete from soundscape.recommendation_models")
     library.sql("update soundscape.fit_lease set token = null, held_until = null, begun_at = null")
@@ -335,6 +337,10 @@ def test_a_new_recording_has_a_place_from_the_transaction_that_completes_it(used
         assert np.abs(json.loads(place["key"])).max() > 0
         connection.rollback()
     assert used.sql(found, new) == []
+
+
+def test_the_floor_of_similarity_is_that_of_the_database(library: Library) -> None:
+    assert library.sql("select soundscape.min_similarity() as floor") == [{"floor": MIN_SIMILARITY}]
 
 
 def test_a_fit_is_given_the_row_of_weights_that_serves(library: Library) -> None:
