@@ -3,19 +3,20 @@
     SoundScapeError
     ├── SettingsError            the environment is incomplete or holds a placeholder
     ├── ModelError               an optional model is missing or is not the file it should be
-    ├── Refusal                  a recording that cannot, or may not, be analysed (final, never retried)
+    ├── Refusal                  a recording or an image that is not taken (final, never retried)
     │   ├── UnreadableAudio      → status `failed`: the bytes are not audio we can read
     │   └── PolicyRefusal        → status `rejected`: readable, but beyond the limits that hold
     ├── ProjectError             the Supabase project answered with an error
     │   ├── ProjectUnreachable   no answer, or a temporary error (retried)
     │   ├── DataRefused          the database does not take these values (counts as an attempt)
     │   └── LeaseLost            another worker holds the job now (its results are dropped)
+    ├── DeliveryFailure          a mail or push was not taken; its `outcome` says whether it is tried again
     ├── RequestRefused           an HTTP request to the worker is answered with its `status` (401 … 503)
     ├── AnalysisCrashed          the analysis child died or ran out of its limits (counts as an attempt)
     ├── FilterError              an operator's filter that cannot be read
     ├── RecommendationError      no model can be made from this data
     ├── DeployError              a deploy step failed; running deploy again is safe
-    └── ServingError             the port is taken, or the app did not start
+    └── ServingError             the port is taken, or the app or the analysis did not start
 
 Each carries a stable `code` (programs match on it), a `message` (people read it) and a
 `remedy` (what to do next).
@@ -24,7 +25,7 @@ Each carries a stable `code` (programs match on it), a `message` (people read it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 
 class SoundScapeError(Exception):
@@ -63,7 +64,7 @@ class ModelError(SoundScapeError):
 
 
 class Refusal(SoundScapeError):
-    """A recording cannot, or may not, be analysed. Trying again changes nothing."""
+    """A recording cannot, or may not, be analysed; or a file is no image. Trying again changes nothing."""
 
     code = "refused"
     status = "failed"
@@ -89,9 +90,20 @@ class ProjectError(SoundScapeError):
 
 
 class ProjectUnreachable(ProjectError):
-    """No answer, or a temporary error (5xx, timeout)."""
+    """No answer, or a temporary error (5xx, timeout). `retry_after_s`: the pause that the answer asks for."""
 
     code = "project_unreachable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        remedy: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class DataRefused(ProjectError):
@@ -104,6 +116,30 @@ class LeaseLost(ProjectError):
     """Another worker holds the job now, so nothing may be written for it."""
 
     code = "lease_lost"
+
+
+class DeliveryFailure(SoundScapeError):
+    """A mail server or a push service has not taken a message.
+
+    `outcome` is `later` (it is tried again), `refused` (it never will be taken) or `gone` (nobody is there).
+    """
+
+    code = "delivery_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        outcome: Literal["later", "refused", "gone"],
+        retry_after_s: int = 0,
+        is_unreachable: bool = False,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.outcome = outcome
+        self.retry_after_s = retry_after_s
+        self.is_unreachable = is_unreachable
+        """Whether the next message would fail in the same way: the server does not answer at all."""
 
 
 class RequestRefused(SoundScapeError):
@@ -152,6 +188,6 @@ class DeployError(SoundScapeError):
 
 
 class ServingError(SoundScapeError):
-    """The port is taken, or the app did not start."""
+    """The port is taken, or the app or the analysis did not start."""
 
     code = "not_served"

@@ -6,8 +6,11 @@ import base64
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.utils import parseaddr
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BeforeValidator
 
@@ -18,6 +21,9 @@ _PLACEHOLDER = re.compile(
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
+VAPID_KEY_BYTES = 32
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the curve's base point (FIPS 186-5): private keys are below it."""
 MIN_SECRET_KEY_CHARS = 20
 """Below any key that Supabase makes."""
 MIN_WEBHOOK_KEY_BYTES = 24
@@ -122,6 +128,110 @@ def parse_log_level(text: str) -> str:
     return text.lower()
 
 
+@dataclass(frozen=True)
+class MailServer:
+    """Where mails are handed in, by SMTP."""
+
+    host: str
+    port: int
+    tls: Literal["implicit", "starttls", "none"]
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+def parse_mail_server(url: str) -> MailServer:
+    """Return the server that `smtp[s]://user:password@host:port` names.
+
+    `smtp` means STARTTLS, except on this machine. `?tls=none` switches it off, and then no password is sent.
+    """
+    wrong = InvalidValue(
+        "{name} must be smtp://user:password@host:port or smtps://….",
+        "Percent-encode special characters in the password. Leave it out to send no mail.",
+    )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        # Not repeated: it holds a password.
+        raise wrong from None
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or parts.fragment:
+        raise wrong
+    is_local = parts.hostname == "localhost" or _is_loopback(parts.hostname)
+    tls = query.pop("tls", "none" if is_local else "starttls")
+    if query or tls not in ("starttls", "none"):
+        raise wrong
+    is_implicit = parts.scheme == "smtps"
+    if parts.password and tls == "none" and not is_implicit and not is_local:
+        raise InvalidValue(
+            "{name} would send the password without TLS.", "Leave out ?tls=none, or the password."
+        )
+    return MailServer(
+        host=parts.hostname,
+        port=port or (465 if is_implicit else 587),
+        tls="implicit" if is_implicit else "starttls" if tls == "starttls" else "none",
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def parse_sender(text: str) -> str:
+    """Return a mail's sender: an address, or `Name <address>`."""
+    name, address = parseaddr(text)
+    try:
+        return str(Address(name, addr_spec=address)) if address else _refuse_sender()
+    except (ValueError, IndexError):
+        return _refuse_sender()
+
+
+def _refuse_sender() -> str:
+    raise InvalidValue("{name} is not a sender.", "It looks like SoundScape <no-reply@mysite.org>.") from None
+
+
+def parse_vapid_key(text: str) -> str:
+    """Return a private VAPID key: 32 bytes in base64url, as browsers' tools print it."""
+    try:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        is_key = len(key) == VAPID_KEY_BYTES and 0 < int.from_bytes(key, "big") < P256_ORDER
+    except ValueError:
+        is_key = False
+    if not is_key or not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise InvalidValue(
+            "{name} must be 32 bytes in base64url.", "Make one: soundscape notifications vapid"
+        )
+    return text
+
+
+def parse_push_hosts(text: str) -> tuple[str, ...]:
+    """Return hosts of push services: `host`, `*.domain`, or an https origin of this machine for tests."""
+    hosts = tuple(host.lower() for host in _split(text))
+    for host in hosts:
+        name = host.removeprefix("*.")
+        if not re.fullmatch(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", name) and not _is_local_origin(
+            host
+        ):
+            raise InvalidValue(
+                f"{{name}} must list hosts, not {_escape(repr(host))}.",
+                "They look like push.mysite.org or *.mysite.org. Separate several by commas.",
+            )
+    return hosts
+
+
+def _is_local_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == "https" and _is_loopback(parts.hostname or "") and text.count("/") == 2
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def whole_number(low: int, high: int) -> BeforeValidator:
     """Return a validator of decimal digits from `low` to `high`."""
 
@@ -132,6 +242,19 @@ def whole_number(low: int, high: int) -> BeforeValidator:
                 "Correct it, or leave it out.",
             )
         return int(text)
+
+    return only_text(parse)
+
+
+def switch() -> BeforeValidator:
+    """Return a validator of `on` and `off`."""
+
+    def parse(text: str) -> bool:
+        if text not in ("on", "off"):
+            raise InvalidValue(
+                f"{{name}} must be on or off, not {_escape(repr(text))}.", "Correct it, or leave it out."
+            )
+        return text == "on"
 
     return only_text(parse)
 

@@ -21,20 +21,33 @@ from soundscape.audio.limits import Limits
 from soundscape.errors import SettingsError
 from soundscape.setting_values import (
     InvalidValue,
+    MailServer,
     only_text,
     optional_secret,
     parse_log_level,
+    parse_mail_server,
     parse_networks,
     parse_origins,
     parse_project_url,
+    parse_push_hosts,
     parse_secret_key,
+    parse_sender,
     parse_url,
+    parse_vapid_key,
     parse_webhook_secret,
     refuse_placeholder,
+    switch,
     whole_number,
 )
 
 PUBLIC_KEY_NAMES = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY", "SUPABASE_API_KEY")
+PUSH_HOSTS = (
+    "fcm.googleapis.com",
+    "*.push.services.mozilla.com",
+    "*.push.apple.com",
+    "*.notify.windows.com",
+)
+"""The push services of Chrome, Firefox, Safari and Edge."""
 SECRET_KEY_NAMES = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 
 
@@ -49,17 +62,14 @@ class _Environment(EnvSettingsSource):
         return self._values
 
 
-class ProjectSettings(BaseSettings):
-    """The project and its secret key: all that an operator's command needs."""
+class EnvironmentSettings(BaseSettings):
+    """Settings that are read from the environment, and the project's address, which all of them have."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
     )
 
     supabase_url: Annotated[str, only_text(parse_project_url)] = Field(validation_alias="SUPABASE_URL")
-    secret_key: Annotated[str, only_text(parse_secret_key)] = Field(
-        validation_alias=AliasChoices(*SECRET_KEY_NAMES), repr=False
-    )
 
     @classmethod
     def settings_customise_sources(
@@ -117,6 +127,31 @@ class ProjectSettings(BaseSettings):
         return SettingsError(f"{texts['name']}: {first['msg']}.", remedy="Correct it, or leave it out.")
 
 
+class ProjectSettings(EnvironmentSettings):
+    """The project and its secret key: all that an operator's command needs."""
+
+    secret_key: Annotated[str, only_text(parse_secret_key)] = Field(
+        validation_alias=AliasChoices(*SECRET_KEY_NAMES), repr=False
+    )
+
+
+class UserSettings(EnvironmentSettings):
+    """The project and how a user signs in: for commands that work in a user's name."""
+
+    public_key: Annotated[str, only_text(refuse_placeholder)] = Field(
+        validation_alias=AliasChoices(*PUBLIC_KEY_NAMES)
+    )
+    worker_url: Annotated[str | None, only_text(parse_url)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_WORKER_URL"
+    )
+    """Where the worker answers. By default, the project's own address, as the embedded one has it."""
+    api_key: Annotated[str | None, optional_secret(16)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_API_KEY", repr=False
+    )
+    email: str | None = Field(default=None, validation_alias="SOUNDSCAPE_EMAIL")
+    password: str | None = Field(default=None, validation_alias="SOUNDSCAPE_PASSWORD", repr=False)
+
+
 class Settings(ProjectSettings):
     """Everything the worker needs to know about its project and itself. `.env.example` explains each."""
 
@@ -144,6 +179,25 @@ class Settings(ProjectSettings):
         default=None, validation_alias="SOUNDSCAPE_RECOMMEND_EVERY_H"
     )
     """How often a recommendation model is fitted. None: never."""
+    grok_api_key: Annotated[str | None, optional_secret(16)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_GROK_API_KEY", repr=False
+    )
+    """The key of xAI, for captions. None: no captions."""
+    grok_url: Annotated[str, only_text(parse_url)] = Field(
+        default="https://api.x.ai/v1", validation_alias="SOUNDSCAPE_GROK_URL"
+    )
+    grok_model: str = Field(default="grok-4-fast-non-reasoning", validation_alias="SOUNDSCAPE_GROK_MODEL")
+    grok_requests_per_day: Annotated[int, whole_number(0, 1_000_000)] = Field(
+        default=500, validation_alias="SOUNDSCAPE_GROK_REQUESTS_PER_DAY"
+    )
+    grok_tokens_per_day: Annotated[int, whole_number(0, 1_000_000_000)] = Field(
+        default=1_000_000, validation_alias="SOUNDSCAPE_GROK_TOKENS_PER_DAY"
+    )
+    """What captions may cost in a day, of all workers together."""
+    grok_spectrogram: Annotated[bool, switch()] = Field(
+        default=False, validation_alias="SOUNDSCAPE_GROK_SPECTROGRAM"
+    )
+    """Whether the model gets the picture of the spectrogram too."""
     token_issuer: Annotated[str | None, only_text(parse_url)] = Field(
         default=None, validation_alias="SUPABASE_JWT_ISSUER"
     )
@@ -164,6 +218,30 @@ class Settings(ProjectSettings):
         default=(), validation_alias="SOUNDSCAPE_CORS_ORIGINS"
     )
     """Where browsers may call `/api` from."""
+    site_url: Annotated[str | None, only_text(parse_url)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_SITE_URL"
+    )
+    """Where the frontend is. Feeds and embeds link to its pages `/recordings/{id}` and `/embed/{id}`."""
+    public_url: Annotated[str | None, only_text(parse_url)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_PUBLIC_URL"
+    )
+    """Where people reach this worker, without `/api`. None: where the request was sent to."""
+    smtp: Annotated[MailServer | None, only_text(parse_mail_server)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_SMTP_URL", repr=False
+    )
+    """Where mails of notifications are handed in. Without it, there are none."""
+    smtp_from: Annotated[str | None, only_text(parse_sender)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_SMTP_FROM"
+    )
+    """Whom they are from."""
+    vapid_private_key: Annotated[str | None, only_text(parse_vapid_key)] = Field(
+        default=None, validation_alias="SOUNDSCAPE_VAPID_PRIVATE_KEY", repr=False
+    )
+    """Signs web pushes (RFC 8292). Without it, there are none."""
+    push_hosts: Annotated[tuple[str, ...], NoDecode, only_text(parse_push_hosts)] = Field(
+        default=PUSH_HOSTS, validation_alias="SOUNDSCAPE_PUSH_HOSTS"
+    )
+    """The push services that pushes may go to."""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, only_text(parse_networks)] = Field(
         default=(), validation_alias="SOUNDSCAPE_TRUSTED_PROXIES"
     )
@@ -191,6 +269,17 @@ class Settings(ProjectSettings):
     max_channels: Annotated[int, whole_number(1, 64)] = Field(
         default=Limits.max_channels, validation_alias="SOUNDSCAPE_MAX_CHANNELS"
     )
+    live_sessions: Annotated[int, whole_number(0, 10_000)] = Field(
+        default=20, validation_alias="SOUNDSCAPE_LIVE_SESSIONS"
+    )
+    """Live sessions at once; 0 offers none."""
+    live_sessions_per_user: Annotated[int, whole_number(1, 10_000)] = Field(
+        default=3, validation_alias="SOUNDSCAPE_LIVE_SESSIONS_PER_USER"
+    )
+    live_max_duration_s: Annotated[float, whole_number(10, 86_400)] = Field(
+        default=3600, validation_alias="SOUNDSCAPE_LIVE_MAX_DURATION_S"
+    )
+    """How long a live session may last."""
     log_level: Annotated[str, only_text(parse_log_level)] = Field(
         default="info", validation_alias="SOUNDSCAPE_LOG_LEVEL"
     )
@@ -222,7 +311,15 @@ class Settings(ProjectSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must not be seen in a log."""
-        optional = (self.database_webhook_secret, self.jwt_secret, self.metrics_token, self.otlp_headers)
+        optional = (
+            self.database_webhook_secret,
+            self.jwt_secret,
+            self.metrics_token,
+            self.otlp_headers,
+            self.vapid_private_key,
+            self.grok_api_key,
+            self.smtp and self.smtp.password,
+        )
         # The part behind the prefix is what the key is made of.
         keys = (secret.partition("_")[2] for secret in self.webhook_secrets)
         return (self.secret_key, *self.webhook_secrets, *keys, *(secret for secret in optional if secret))

@@ -140,6 +140,9 @@ def test_two_secrets_while_rotating() -> None:
         ("SOUNDSCAPE_RECOMMEND_EVERY_H", "recommend_every_h", ("1", "8760"), ("0", "8761", "0.5")),
         ("SOUNDSCAPE_RATE_PER_CALLER", "rate_per_caller", ("1", "1000000"), ("0", "1000001")),
         ("SOUNDSCAPE_RATE_PER_ADDRESS", "rate_per_address", ("1", "1000000"), ("0", "1000001")),
+        ("SOUNDSCAPE_LIVE_SESSIONS", "live_sessions", ("0", "10000"), ("-1", "10001")),
+        ("SOUNDSCAPE_LIVE_SESSIONS_PER_USER", "live_sessions_per_user", ("1", "10000"), ("0", "10001")),
+        ("SOUNDSCAPE_LIVE_MAX_DURATION_S", "live_max_duration_s", ("10", "86400"), ("9", "86401")),
     ],
 )
 def test_numbers(name: str, field: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:

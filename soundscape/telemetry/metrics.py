@@ -7,8 +7,10 @@ own, never from a stranger's input.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -27,6 +29,7 @@ from soundscape.errors import ProjectError
 log = structlog.get_logger(__name__)
 
 STATS_CACHED_S = 5.0
+PROJECT_STATS_CACHED_S = 600.0
 STATS_TIMEOUT_S = 3.0
 QUEUE_STATES = ("running", "standing", "retrying", "waiting")
 
@@ -46,6 +49,12 @@ JOBS = Counter(
     "soundscape_jobs",
     "Attempts at jobs by how they ended (succeeded, refused, queued for another attempt, dead), and why.",
     ["outcome", "code"],
+    registry=REGISTRY,
+)
+DELIVERIES = Counter(
+    "soundscape_deliveries",
+    "Attempts at mails and pushes by how they ended: sent, queued for another attempt, dropped, dead.",
+    ["channel", "outcome"],
     registry=REGISTRY,
 )
 LEG_SECONDS = Histogram(
@@ -76,16 +85,46 @@ QUEUE_READABLE = Gauge(
     "soundscape_queue_readable", "Whether the project answered the question for its queue.", registry=REGISTRY
 )
 
+PROJECT_RECORDINGS = Gauge(
+    "soundscape_project_recordings", "Recordings of the project by status.", ["status"], registry=REGISTRY
+)
+PROJECT_BYTES = Gauge(
+    "soundscape_project_stored_bytes", "Bytes in Storage by bucket.", ["bucket"], registry=REGISTRY
+)
+PROJECT_TOTALS = ("users", "listed", "likes", "plays", "downloads")
+PROJECT_TOTAL = Gauge(
+    "soundscape_project_figure",
+    "Figures of the project: users, listed recordings, likes, and plays and downloads so far.",
+    ["figure"],
+    registry=REGISTRY,
+)
+STATS_PENDING = Gauge(
+    "soundscape_stats_pending", "Plays, likes and downloads that are not rolled up yet.", registry=REGISTRY
+)
+STATS_PENDING_SECONDS = Gauge(
+    "soundscape_stats_pending_seconds", "Age of the oldest that is not rolled up yet.", registry=REGISTRY
+)
+PROJECT_READABLE = Gauge(
+    "soundscape_project_readable",
+    "Whether the project answered the question for its figures.",
+    registry=REGISTRY,
+)
+
+CHECK_STATE = Gauge(
+    "soundscape_check_state", "Readiness by check: 2 ok, 1 degraded, 0 failed.", ["check"], registry=REGISTRY
+)
+_STATE_NUMBERS = {"ok": 2, "degraded": 1, "failed": 0}
+
 ReadStats = Callable[[], Awaitable[dict[str, Any]]]
 
 
-class QueueGauges:
-    """The gauges of the queue, refreshed from the project when somebody reads them.
+class RefreshedGauges(ABC):
+    """Gauges that are refreshed from the project when somebody reads them.
 
     Parameters
     ----------
     read_stats
-        Reads what `queue_stats()` of the project answers.
+        Reads what a function of the project answers.
     """
 
     def __init__(self, read_stats: ReadStats) -> None:
@@ -93,23 +132,79 @@ class QueueGauges:
         self._refreshed_at: float | None = None
         self._lock = asyncio.Lock()
 
+    @abstractmethod
+    def cached_s(self) -> float:
+        """For how long figures are not read again, however many readers there are."""
+
+    @abstractmethod
+    def set(self, stats: dict[str, Any]) -> None:
+        """Set the gauges."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove the figures: old ones would look as if nothing changed."""
+
     async def refresh(self) -> None:
-        """Read the figures, at most once in five seconds however many readers there are."""
+        """Read the figures, unless they are recent."""
         async with self._lock:
-            if self._refreshed_at is not None and time.monotonic() - self._refreshed_at < STATS_CACHED_S:
+            if self._refreshed_at is not None and time.monotonic() - self._refreshed_at < self.cached_s():
                 return
             try:
                 async with asyncio.timeout(STATS_TIMEOUT_S):
-                    set_queue_gauges(await self._read_stats())
+                    self.set(await self._read_stats())
             except (ProjectError, TimeoutError, KeyError, TypeError, ValueError, AttributeError) as error:
                 log.warning(
-                    "the figures of the queue cannot be read", error=f"{type(error).__name__} {error}"
+                    "figures of the project cannot be read",
+                    gauges=type(self).__name__,
+                    error=f"{type(error).__name__} {error}",
                 )
-                # Old figures would look like a queue that stands still.
-                QUEUE_JOBS.clear()
-                QUEUE_AGE_SECONDS.clear()
-                QUEUE_READABLE.set(0)
+                self.clear()
             self._refreshed_at = time.monotonic()
+
+
+class QueueGauges(RefreshedGauges):
+    """The gauges of the queue, from `queue_stats()`."""
+
+    def cached_s(self) -> float:
+        """As `RefreshedGauges.cached_s`."""
+        return STATS_CACHED_S
+
+    def set(self, stats: dict[str, Any]) -> None:
+        """As `RefreshedGauges.set`."""
+        set_queue_gauges(stats)
+
+    def clear(self) -> None:
+        """As `RefreshedGauges.clear`."""
+        QUEUE_JOBS.clear()
+        QUEUE_AGE_SECONDS.clear()
+        for gauge in (STATS_PENDING, STATS_PENDING_SECONDS):
+            gauge.set(math.nan)
+        QUEUE_READABLE.set(0)
+
+
+class ProjectGauges(RefreshedGauges):
+    """The gauges of the project, from `project_stats()`. It counts rows, so it is asked rarely."""
+
+    def cached_s(self) -> float:
+        """As `RefreshedGauges.cached_s`."""
+        return PROJECT_STATS_CACHED_S
+
+    def set(self, stats: dict[str, Any]) -> None:
+        """As `RefreshedGauges.set`."""
+        PROJECT_RECORDINGS.clear()
+        for status, recordings in stats["recordings"].items():
+            PROJECT_RECORDINGS.labels(status).set(float(recordings))
+        for bucket, stored in stats["storage"].items():
+            PROJECT_BYTES.labels(bucket).set(float(stored["bytes"]))
+        for name in PROJECT_TOTALS:
+            PROJECT_TOTAL.labels(name).set(float(stats[name]))
+        PROJECT_READABLE.set(1)
+
+    def clear(self) -> None:
+        """As `RefreshedGauges.clear`."""
+        for gauge in (PROJECT_RECORDINGS, PROJECT_BYTES, PROJECT_TOTAL):
+            gauge.clear()
+        PROJECT_READABLE.set(0)
 
 
 def set_queue_gauges(stats: dict[str, Any]) -> None:
@@ -119,7 +214,15 @@ def set_queue_gauges(stats: dict[str, Any]) -> None:
         for state in QUEUE_STATES:
             QUEUE_JOBS.labels(name, state).set(float(figures[state]))
         QUEUE_AGE_SECONDS.labels(name).set(float(figures["oldest_s"] or 0))
+    STATS_PENDING.set(float(stats["statistics"]["pending"]))
+    STATS_PENDING_SECONDS.set(float(stats["statistics"]["oldest_s"] or 0))
     QUEUE_READABLE.set(1)
+
+
+def set_check_gauges(states: Mapping[str, str]) -> None:
+    """Set the gauges of readiness from the state of each check: ok, degraded or failed."""
+    for check, state in states.items():
+        CHECK_STATE.labels(check).set(_STATE_NUMBERS[state])
 
 
 def render() -> bytes:

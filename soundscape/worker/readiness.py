@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from supabase import AsyncClient
 
+from soundscape.audio import code_folder
 from soundscape.audio.tagging import models
 from soundscape.errors import ProjectError
 from soundscape.project.client import translate_errors
 from soundscape.project.objects import AUDIO_BUCKET, WAVEFORM_BUCKET
 from soundscape.sandbox.confinement import Protections
+from soundscape.sandbox.protocol import CompiledCode
 
 State = Literal["ok", "degraded", "failed"]
 PROBE_TIMEOUT_S = 5.0
 CACHED_S = 2.0
-"""Load balancers ask often, and each answer costs a query."""
+"""Load balancers ask often, and each answer costs three requests to the project."""
+MODELS_CACHED_S = 10.0
+"""Each answer reads all bytes of the models."""
+CODE_CACHED_S = 60.0
+"""Each answer writes a file. It changes only when somebody mounts a folder."""
+SCRAPES_CACHED_S = 30.0
+"""What a scrape may say of the project: Prometheus asks every worker, every few seconds."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +36,52 @@ class Check:
 
     state: State
     reason: str = ""
+    code: str = ""
+    """Stable, for programs; empty where the name of the check says enough."""
 
     def as_dict(self, *, with_reason: bool) -> dict[str, str]:
-        """Return the state, and the reason where the caller may read it."""
-        return {"state": self.state, "reason": self.reason} if with_reason else {"state": self.state}
+        """Return the state and the code, and the reason where the caller may read it."""
+        known = {"state": self.state} | ({"code": self.code} if self.code else {})
+        return known | {"reason": self.reason} if with_reason else known
+
+
+class LocalChecks:
+    """Checks the models and the compiled code, and keeps each answer for a while."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._models: tuple[float, Check] | None = None
+        self._code: tuple[float, CompiledCode, Check] | None = None
+
+    def check_models(self) -> Check:
+        """Do `check_models`, at most once in ten seconds."""
+        now = self._clock()
+        if self._models is None or now - self._models[0] >= MODELS_CACHED_S:
+            self._models = now, check_models()
+        return self._models[1]
+
+    def check_code(self, code: CompiledCode) -> Check:
+        """Do `check_code`, at most once in a minute for the same children."""
+        now = self._clock()
+        if self._code is None or now - self._code[0] >= CODE_CACHED_S or self._code[1] != code:
+            self._code = now, code, check_code(code)
+        return self._code[2]
 
 
 class ProjectHealth:
-    """Checks the project's database and storage, at most once in two seconds."""
+    """Checks the project's database and storage, and keeps the answers for a while."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._lock = asyncio.Lock()
-        self._checked_at = -CACHED_S
+        self._checked_at = 0.0
         self._checks: dict[str, Check] = {}
 
-    async def run_checks(self) -> dict[str, Check]:
-        """Check `database` and `storage`."""
+    async def run_checks(self, *, max_age_s: float = CACHED_S) -> dict[str, Check]:
+        """Check `database` and `storage`, unless the latest answers are younger than `max_age_s`."""
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            if now - self._checked_at >= CACHED_S:
+            if not self._checks or now - self._checked_at >= max_age_s:
                 database, storage = await asyncio.gather(
                     _run(self._ask_database()), _run(self._ask_storage())
                 )
@@ -86,6 +121,18 @@ def check_sandbox(protections: Protections) -> Check:
     if not missing and "files" in protections.on:
         return Check("ok")
     return Check("degraded", "; ".join(f"no {name}: {why}" for name, why in missing.items()))
+
+
+def check_code(code: CompiledCode) -> Check:
+    """Check that machine code outlives the worker: else each of its starts compiles it anew."""
+    if code.compiled and not code_folder.is_lasting():
+        return Check(
+            "degraded",
+            f"{code.compiled} functions were compiled at the start, and cannot be kept. Set NUMBA_CACHE_DIR "
+            "to a folder that this user can write, or run `python -m soundscape.sandbox.warm_up` when the "
+            "image is built.",
+        )
+    return Check("ok")
 
 
 async def _run(probe: Awaitable[None]) -> Check:

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import structlog
 
-from soundscape.errors import AnalysisCrashed
+from soundscape.errors import AnalysisCrashed, ServingError
 from soundscape.sandbox.confinement import Protections
 from soundscape.sandbox.parent import Sandbox
+from soundscape.sandbox.protocol import CompiledCode
 from soundscape.telemetry.instrumented import ObservedSandbox
 
 log = structlog.get_logger(__name__)
 
 START_RETRY_S = 5.0
+MAX_FIRST_STARTS = 3
+"""Starts that may fail before the first child runs: an installation that cannot analyse never will."""
+MAX_RESTARTS = 60
+"""Starts in a row that may fail later, in five minutes: memory or processes may be short for a while."""
 
 
 class Slots:
@@ -39,6 +44,9 @@ class Slots:
         self._free: list[Sandbox] = []
         self._replacing: set[asyncio.Task[None]] = set()
         self._problem: str | None = "the analysis children are warming up"
+        self._failed_starts = 0
+        self.hopeless: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises `ServingError` (`analysis_cannot_start`) once children have failed to start too often."""
 
     @property
     def free_count(self) -> int:
@@ -49,6 +57,11 @@ class Slots:
     def protections(self) -> Protections | None:
         """The protections of the first child; None before it has started."""
         return self._sandboxes[0].protections if self._sandboxes else None
+
+    @property
+    def code(self) -> CompiledCode | None:
+        """What the first child loaded and compiled when it started; None before."""
+        return self._sandboxes[0].code if self._sandboxes else None
 
     def find_problem(self) -> str | None:
         """Why no job can run; None if one can. A child that is being replaced as usual is no problem."""
@@ -68,9 +81,9 @@ class Slots:
         """Take a free slot. There must be one."""
         return self._free.pop()
 
-    def give_back(self, sandbox: Sandbox) -> None:
+    def release(self, sandbox: Sandbox) -> None:
         """Free a slot once its child is ready for the next file."""
-        task = asyncio.create_task(self._free_again(sandbox))
+        task = asyncio.create_task(self._free_slot(sandbox))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
 
@@ -81,7 +94,7 @@ class Slots:
         await asyncio.gather(*self._replacing, return_exceptions=True)
         await asyncio.gather(*(sandbox.stop() for sandbox in self._sandboxes))
 
-    async def _free_again(self, sandbox: Sandbox) -> None:
+    async def _free_slot(self, sandbox: Sandbox) -> None:
         # The child is replaced before the next job is claimed: no lease runs meanwhile, and a child that
         # does not start costs no recording an attempt.
         if sandbox.needs_new_child:
@@ -98,6 +111,20 @@ class Slots:
             except (AnalysisCrashed, OSError) as error:
                 self._problem = f"an analysis child did not start: {error}"
                 log.error("an analysis child did not start, retrying", error=str(error))
+                self._count_failed_start(error)
                 await asyncio.sleep(START_RETRY_S)
         self._problem = None
+        self._failed_starts = 0
         log.info("analysis child ready", **sandbox.protections.as_dict())
+
+    def _count_failed_start(self, error: Exception) -> None:
+        self._failed_starts += 1
+        limit = MAX_RESTARTS if self._sandboxes else MAX_FIRST_STARTS
+        if self._failed_starts == limit and not self.hopeless.done():
+            self.hopeless.set_exception(
+                ServingError(
+                    f"The analysis did not start in {limit} attempts: {error}",
+                    code="analysis_cannot_start",
+                    remedy="`soundscape analyze FILE` as the same user shows why. Then start it again.",
+                )
+            )

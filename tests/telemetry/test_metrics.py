@@ -20,14 +20,17 @@ from soundscape.sandbox.parent import Sandbox
 from soundscape.telemetry import instrumented as observed
 from soundscape.telemetry import metrics
 from soundscape.telemetry.instrumented import ObservedQueue, ObservedSandbox, make_label, read_stage_seconds
+from soundscape.worker.loop import Worker
 from tests.api.test_access import settings
+from tests.waiting import LIMIT_S
 
 TOKEN = "whoever reads the metrics"
 STATS = {
     "queues": {
         "soundscape_uploads": {"running": 2, "standing": 3, "retrying": 1, "waiting": 0, "oldest_s": 12.5},
         "soundscape_backfill": {"running": 0, "standing": 0, "retrying": 0, "waiting": 7, "oldest_s": None},
-    }
+    },
+    "statistics": {"pending": 8, "oldest_s": 9.5},
 }
 
 
@@ -45,9 +48,20 @@ JOB = Job(
 )
 
 
+PROJECT = {
+    "users": 3, "recordings": {"ready": 5, "failed": 1}, "listed": 4, "likes": 2, "plays": 70, "downloads": 6,
+    "storage": {"audio-files": {"objects": 6, "bytes": 1000}}, "days": [],
+}  # fmt: skip
+
+
 @asynccontextmanager
 async def serve_metrics(
-    stats: Any = STATS, *, address: str = "127.0.0.1", host: str = "127.0.0.1:8000", **changed: Any
+    stats: Any = STATS,
+    *,
+    project: Any = PROJECT,
+    address: str = "127.0.0.1",
+    host: str = "127.0.0.1:8000",
+    **changed: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = build(settings(**changed))
     app.state.asked = 0
@@ -58,7 +72,13 @@ async def serve_metrics(
             raise stats
         return stats
 
+    async def answered_project() -> Any:
+        if isinstance(project, Exception):
+            raise project
+        return project
+
     app.state.gauges._read_stats = answered
+    app.state.project_gauges._read_stats = answered_project
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
         client.app = app  # type: ignore[attr-defined]
@@ -87,12 +107,29 @@ async def test_what_is_printed() -> None:
     assert found["soundscape_queue_oldest_seconds", (("queue", "uploads"),)] == 12.5
     assert found["soundscape_queue_oldest_seconds", (("queue", "backfill"),)] == 0
     assert found["soundscape_queue_readable", ()] == 1
+    assert (found["soundscape_stats_pending", ()], found["soundscape_stats_pending_seconds", ()]) == (8, 9.5)
     names = {name for name, _ in found}
     assert {
         "soundscape_doorbells_total",
         "process_resident_memory_bytes",
         "soundscape_leases_lost_total",
     } <= names
+
+
+async def test_the_figures_of_the_project_are_printed() -> None:
+    async with serve_metrics() as client:
+        found = samples((await client.get("/metrics")).text)
+    assert found["soundscape_project_recordings", (("status", "ready"),)] == 5
+    assert found["soundscape_project_stored_bytes", (("bucket", "audio-files"),)] == 1000
+    assert found["soundscape_project_figure", (("figure", "plays"),)] == 70
+    assert found["soundscape_project_readable", ()] == 1
+    for project in (ProjectUnreachable("away"), {}, {"recordings": None}):
+        async with serve_metrics(project=project) as client:
+            answer = await client.get("/metrics")
+        found = samples(answer.text)
+        assert (answer.status_code, found["soundscape_project_readable", ()]) == (200, 0)
+        assert "soundscape_project_figure" not in {name for name, _ in found}
+        assert found["soundscape_queue_readable", ()] == 1
 
 
 @pytest.mark.parametrize(
@@ -118,6 +155,23 @@ async def test_however_many_read(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(metrics, "STATS_CACHED_S", 0.0)
         await client.get("/metrics")
         assert client.app.state.asked == 2  # type: ignore[attr-defined]
+
+
+async def test_a_scrape_asks_the_project_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question may take seconds, and Prometheus waits ten."""
+    asked = asyncio.Barrier(3)
+
+    async def answer_together(self: metrics.RefreshedGauges) -> None:
+        await asked.wait()
+
+    async def check_together(self: Worker, *, max_age_s: float) -> dict[str, Any]:
+        await asked.wait()
+        return {}
+
+    monkeypatch.setattr(metrics.RefreshedGauges, "refresh", answer_together)
+    monkeypatch.setattr(Worker, "run_checks", check_together)
+    async with serve_metrics() as client, asyncio.timeout(LIMIT_S):
+        assert (await client.get("/metrics")).status_code == 200
 
 
 @pytest.mark.parametrize(

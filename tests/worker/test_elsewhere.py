@@ -48,6 +48,7 @@ def redirecting(status: int) -> Callable[[Request, str], Answer]:
 CALLS: dict[str, Callable[[Queue, Objects], Any]] = {
     "claim": lambda queue, _: queue.claim(1, lease_s=60),
     "extend": lambda queue, _: queue.extend(JOB, lease_s=60),
+    "progress": lambda queue, _: queue.report_progress(JOB, stage="analyzing", share=0.5),
     "complete": lambda queue, _: queue.complete(JOB, {}),
     "refuse": lambda queue, _: queue.refuse(JOB, UnreadableAudio("no")),
     "reconcile": lambda queue, _: queue.reconcile(),

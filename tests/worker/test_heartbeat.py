@@ -6,7 +6,7 @@ import asyncio
 import selectors
 from typing import Any, cast
 
-from soundscape.worker.job import Attempt
+from soundscape.worker.job import AnalysisAttempt
 
 
 class StalledOnce:
@@ -49,7 +49,7 @@ def test_a_stalled_heartbeat_is_sent_again_within_the_lease() -> None:
 
 async def heartbeat_that_stalls() -> None:
     queue, lease_s = StalledOnce(), 60
-    attempt = Attempt(
+    attempt = AnalysisAttempt(
         queue=cast(Any, queue),
         objects=cast(Any, None),
         index=cast(Any, None),

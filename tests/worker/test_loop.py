@@ -206,7 +206,7 @@ async def held(worker: Worker, bench: Bench) -> tuple[int, str, str]:
     child, jobs_before = child_of(worker), sandbox._jobs
     os.kill(child, signal.SIGSTOP)
     audio_id, name = bench.recording()
-    worker.ring()
+    worker.wake()
     await eventually(lambda: sandbox._jobs > jobs_before)
     assert bench.status(audio_id) == "analyzing"
     return child, audio_id, name
@@ -290,6 +290,54 @@ async def test_an_object_that_cannot_be_removed_holds_up_no_other(bench: Bench, 
             bench.sql("delete from soundscape.deletions")
 
 
+STEPS = {
+    "empty_accounts": "soundscape.empty_accounts(integer)",
+    "renames": "soundscape.pending_renames(integer)",
+    "comparisons": "soundscape.pending_comparisons(integer)",
+    "reconcile": "soundscape.reconcile()",
+    "statistics": "soundscape.roll_up_stats(integer)",
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_a_step_of_the_sweep_that_fails_holds_up_no_other(
+    bench: Bench, start: Start, step: str
+) -> None:
+    """Deletions go on, which are in the middle."""
+    _, name = bench.recording()
+    bench.sql("delete from public.audio_files where file_path = %s", name)
+    renamed = step.partition("(")[0].replace("soundscape.", "") + "_away"
+    with psycopg.connect(bench.project.supabase.postgres.dsn(SUPERUSER), autocommit=True) as connection:
+        connection.execute(f"alter function {step} rename to {renamed}".encode())
+        try:
+            await start()
+            await eventually(lambda: not bench.sql("select 1 from storage.objects where name = %s", name))
+        finally:
+            away = f"soundscape.{renamed}({step.partition('(')[2]}"
+            original = step.partition("(")[0].replace("soundscape.", "")
+            connection.execute(f"alter function {away} rename to {original}".encode())
+
+
+async def test_the_sweep_rolls_up_where_pg_cron_is_missing(bench: Bench, start: Start) -> None:
+    audio_id, _ = bench.recording()
+    bench.sql("select cron.unschedule('soundscape-roll-up-stats')")
+    try:
+        bench.sql("select soundscape.record_download(%s, '192.0.2.1')", audio_id)
+        await start()
+        await eventually(
+            lambda: bench.sql(
+                "select 1 from public.audio_stats where audio_id = %s and downloads = 1", audio_id
+            )
+        )
+        # Another test's worker would take it up.
+        await eventually(lambda: bench.status(audio_id) == "ready")
+    finally:
+        bench.sql(
+            "select cron.schedule('soundscape-roll-up-stats', '*/10 * * * *',"
+            " 'select soundscape.roll_up_stats(1000000)')"
+        )
+
+
 async def test_names_that_were_taken_too_long_ago_are_left_alone(
     bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +357,7 @@ async def test_stopped_in_the_middle_of_a_job(
 ) -> None:
     """What cannot be finished in time is given back at once, and another worker takes it."""
     monkeypatch.setattr(loop_module, "STOP_GRACE_S", 0.3)
+    monkeypatch.setattr(job_module, "RELEASE_TIMEOUT_S", LIMIT_S)
     worker = await start()
     await eventually(lambda: worker.warm)
     child, audio_id, _ = await held(worker, bench)
@@ -507,7 +556,7 @@ async def test_what_was_put_back_is_taken_when_it_is_due(bench: Bench, start: St
     audio_id, _ = bench.recording()
     bench.sql("select pgmq.set_vt(queue, msg_id, 3) from soundscape.jobs where state = 'queued'")
     bench.sql("select set_queue(paused => false)")
-    worker.ring()
+    worker.wake()
     await eventually(lambda: bench.jobs(audio_id)[0]["started_at"] is not None)
     await eventually(lambda: bench.status(audio_id) == "ready")
 
@@ -570,17 +619,17 @@ async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch:
     worker.settings = settings.model_copy(update={"poll_max_s": 3600.0, "lease_s": 7200})
     for _ in range(10):
         looking.clear()
-        worker.ring()
+        worker.wake()
         await eventually(looking.is_set)
 
     # Rung while it looks: what came after the question was asked is asked for again.
     looking.clear()
     go_on.clear()
-    worker.ring()
+    worker.wake()
     await looking.wait()
     seen = len(looks)
-    worker.ring()
-    worker.ring()
+    worker.wake()
+    worker.wake()
     go_on.set()
     await eventually(lambda: len(looks) == seen + 1)
     await asyncio.sleep(0.2)
@@ -599,7 +648,7 @@ async def test_one_id_through_everything(
         await eventually(lambda: worker.warm)
         audio_id, _ = bench.recording()
         (job,) = bench.jobs(audio_id)
-        worker.ring()
+        worker.wake()
         await eventually(lambda: bench.status(audio_id) == "ready")
         await worker.stop()
         await traces.shut_down()
@@ -641,7 +690,7 @@ async def test_a_file_that_kills_its_child(bench: Bench, start: Start, tmp_path:
             elif job["state"] == "queued" and job["msg_id"] is not None:
                 bench.sql("update soundscape.jobs set retry_at = now() where id = %s", job["id"])
                 bench.sql("select pgmq.set_vt(%s, %s, 0)", job["queue"], job["msg_id"])
-                worker.ring()
+                worker.wake()
 
     killing = asyncio.create_task(kill())
     try:

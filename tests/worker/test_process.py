@@ -87,7 +87,8 @@ def test_the_first_signal_finishes_what_runs_and_the_second_gives_it_back(
 ) -> None:
     worker = start()
     assert {name for name in worker.ready() if name != "status"} == {
-        *("database", "storage", "queue", "disk", "models", "analysis", "sandbox")
+        *("database", "storage", "schema", "queue", "disk", "models", "analysis", "sandbox", "code"),
+        *("email", "push"),
     }
     child = worker.child()
     os.kill(child, signal.SIGSTOP)

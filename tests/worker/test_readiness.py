@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from soundscape.audio import code_folder
 from soundscape.audio.tagging import models
 from soundscape.sandbox.confinement import NAMES, Protections
-from soundscape.worker.readiness import Check, check_models, check_sandbox
+from soundscape.sandbox.protocol import CompiledCode
+from soundscape.worker import readiness
+from soundscape.worker.readiness import Check, LocalChecks, ProjectHealth, check_models, check_sandbox
 
 
 def test_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,3 +44,69 @@ def test_sandbox(off: dict[str, str], state: str) -> None:
     assert found.state == state
     for name, why in off.items():
         assert (why in found.reason) == (state == "degraded"), name
+
+
+class Clock:
+    """A clock that is set by hand; notes when something happened."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.noted_s: list[float] = []
+
+    def read(self) -> float:
+        return self.now_s
+
+    def note(self) -> None:
+        self.noted_s.append(self.now_s)
+
+
+def test_models_are_read_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def statuses() -> list[models.ModelStatus]:
+        clock.note()
+        return []
+
+    monkeypatch.setattr(models, "statuses", statuses)
+    local = LocalChecks(clock=clock.read)
+    for at_s in (100.0, 100.0, 109.9, 110.0, 119.9):
+        clock.now_s = at_s
+        assert local.check_models() == Check("ok")
+    assert clock.noted_s == [100.0, 110.0]
+
+
+def test_code_writes_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def is_lasting() -> bool:
+        clock.note()
+        return clock.now_s >= 60.0
+
+    monkeypatch.setattr(code_folder, "is_lasting", is_lasting)
+    local, states = LocalChecks(clock=clock.read), []
+    for at_s in (0.0, 30.0, 59.9, 60.0):
+        clock.now_s = at_s
+        states.append(local.check_code(CompiledCode(loaded=0, compiled=3)).state)
+    assert states == ["degraded", "degraded", "degraded", "ok"]
+    # Other children may have found another folder.
+    local.check_code(CompiledCode(loaded=0, compiled=1))
+    assert clock.noted_s == [0.0, 60.0, 60.0]
+
+
+async def test_a_scrape_believes_an_older_answer() -> None:
+    asked: list[str] = []
+
+    class Asked(ProjectHealth):
+        async def _ask_database(self) -> None:
+            asked.append("database")
+
+        async def _ask_storage(self) -> None:
+            asked.append("storage")
+
+    project = Asked(None)  # type: ignore[arg-type]
+    for _ in range(3):
+        checks = await project.run_checks(max_age_s=readiness.SCRAPES_CACHED_S)
+    assert checks == {"database": Check("ok"), "storage": Check("ok")}
+    assert sorted(asked) == ["database", "storage"]
+    await project.run_checks(max_age_s=0.0)
+    assert len(asked) == 4
