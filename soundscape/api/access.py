@@ -6,6 +6,8 @@
     async def identify(caller: SignedIn, request: Request) -> …:
         body = await read_body(request, max_bytes=…)
 
+`caller: Anyone` lets in strangers too, as None.
+
 The address is counted before the token is read, the caller after the token is verified. Refusals are 401, 429
 and 503 (no signing key could be fetched yet), in the form of `soundscape.api.errors`.
 """
@@ -62,6 +64,10 @@ class Access:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise NotSignedIn("This route is for signed-in users.")
+        return await self.admit_token(token)
+
+    async def admit_token(self, token: str) -> Caller:
+        """Verify a token from an address that was counted already. Raises what `admit` raises."""
         caller = await self.tokens.verify(token)
         self.rates.count_caller(caller.user_id)
         return caller
@@ -150,4 +156,16 @@ async def admit_caller(connection: HTTPConnection) -> Caller:
     )
 
 
+async def admit_anyone(connection: HTTPConnection) -> Caller | None:
+    """The dependency behind `Anyone`. A token that is sent must be valid."""
+    access: Access = connection.app.state.access
+    address = connection.client.host if connection.client else None
+    authorization = connection.headers.get("authorization")
+    if authorization is None:
+        access.rates.count_address(address)
+        return None
+    return await access.admit(address=address, authorization=authorization)
+
+
 SignedIn = Annotated[Caller, Depends(admit_caller)]
+Anyone = Annotated[Caller | None, Depends(admit_anyone)]

@@ -1,4 +1,4 @@
-"""Limits on connections: their number, and the time for a request's head.
+"""Limits on connections: their number, the time for a request's head, and for the end of a WebSocket.
 
 uvicorn waits for a request's head for ever, and accepts connections until no descriptor is left. Here a
 connection ends if the head is not complete after ten seconds. When all connections are taken, the client that
@@ -11,7 +11,11 @@ import asyncio
 import os
 import resource
 
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 HEAD_TIMEOUT_S = 10.0
 MAX_HEAD_BYTES = 64 << 10
@@ -19,6 +23,12 @@ MAX_HEAD_BYTES = 64 << 10
 MAX_CONNECTIONS = 512
 ALWAYS_ALLOWED_CONNECTIONS = 16
 DESCRIPTORS_FOLDER = "/proc/self/fd"
+MAX_MESSAGE_BYTES = 4 << 20
+"""Of a WebSocket message. A larger one ends the connection with code 1009 before it is read whole."""
+MAX_QUEUED_MESSAGES, MAX_SMALL_BYTES = 8, 64 << 10
+"""So many small messages may wait for the app before no more are read."""
+MAX_UNSENT_FRAMES = 32
+CLOSE_TIMEOUT_S = 10.0
 ACCEPT_BATCH = 8
 """asyncio accepts this many at once before any of them can be refused."""
 
@@ -133,3 +143,68 @@ class LimitedProtocol(HttpToolsProtocol):
     def _end(self) -> None:
         self._deadline = None
         self.transport.abort()
+
+
+class LimitedWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, for many small messages.
+
+    Its end does not wait for a client that reads nothing.
+    """
+
+    async def run_asgi(self) -> None:
+        """Run the app, then give the client some seconds to read the rest."""
+        self._unsent: list[bytes] = []
+        app = self.app
+
+        async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                # The connection ends with the app, if not before.
+                self._write_unsent()
+
+        self.app = run
+        try:
+            await super().run_asgi()
+        finally:
+            self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+
+    def send_receive_event_to_app(self) -> None:
+        """Bring a message to the app, and read no more once enough of them wait.
+
+        uvicorn stops reading at each message. That costs two calls of the kernel, and more of the event loop.
+        """
+        is_paused = self.read_paused
+        is_small = sum(map(len, self.frames)) <= MAX_SMALL_BYTES
+        # Then the base class does not.
+        self.read_paused = True
+        super().send_receive_event_to_app()
+        self.read_paused = is_paused
+        if not is_paused and not (is_small and self.queue.qsize() < MAX_QUEUED_MESSAGES):
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a message. Those that come before the event loop goes on are written together."""
+        is_open = self.handshake_complete and not self.close_sent and not self.disconnected
+        text = message.get("text") if message["type"] == "websocket.send" else None
+        if not is_open or not isinstance(text, str) or not self.writable.is_set():
+            self._write_unsent()
+            await super().send(message)
+            return
+        try:
+            self.conn.send_text(text.encode())
+        except InvalidState:
+            raise ClientDisconnected from None
+        if not self._unsent:
+            self.loop.call_soon(self._write_unsent)
+        self._unsent += self.conn.data_to_send()
+        if len(self._unsent) >= MAX_UNSENT_FRAMES:
+            # From then on the transport says when to wait.
+            self._write_unsent()
+
+    def _write_unsent(self) -> None:
+        # Nothing may follow a close frame (RFC 6455, section 5.5.1).
+        if self._unsent and not self.close_sent and not self.transport.is_closing():
+            self.transport.write(b"".join(self._unsent))
+        self._unsent = []

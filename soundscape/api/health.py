@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -9,9 +12,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from soundscape.api.access import OperatorAccess
 from soundscape.telemetry import metrics
 from soundscape.worker.loop import Worker
+from soundscape.worker.readiness import SCRAPES_CACHED_S
 
 
-def make_router(worker: Worker, operators: OperatorAccess, gauges: metrics.QueueGauges) -> APIRouter:
+def make_router(
+    worker: Worker, operators: OperatorAccess, gauges: Sequence[metrics.RefreshedGauges]
+) -> APIRouter:
     """Make the routes `/health/live`, `/health/ready` and `/metrics`."""
     router = APIRouter()
 
@@ -40,7 +46,10 @@ def make_router(worker: Worker, operators: OperatorAccess, gauges: metrics.Queue
     async def read_metrics(request: Request) -> Response:
         """Metrics for Prometheus. For programs on this machine, or with SOUNDSCAPE_METRICS_TOKEN."""
         operators.admit(request)
-        await gauges.refresh()
+        # At once: one after the other, a project that hangs would take longer than Prometheus waits.
+        refreshed = asyncio.gather(*(each.refresh() for each in gauges))
+        checks, _ = await asyncio.gather(worker.run_checks(max_age_s=SCRAPES_CACHED_S), refreshed)
+        metrics.set_check_gauges({name: check.state for name, check in checks.items()})
         return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -63,6 +63,7 @@ class IdentifiedRecording(BaseModel):
     span_s: tuple[float, float]
     share: float
     share_of_matched: float
+    agreement: float
     speed: float
     score: float
     other_offsets_s: list[float]
@@ -123,16 +124,39 @@ class Identifier:
         ProjectError
             If the project does not answer as it should.
         """
-        from soundscape.audio.fingerprint import THRESHOLD
-
         # Received before it takes a slot: a client that sends nothing must not keep others out.
         snippet = await self._receive(request)
         with self._slot(caller):
             fingerprint, heard_s = await self._fingerprint(snippet)
-        result = await match_fingerprint(
-            self._worker.fingerprint_index, fingerprint, viewer=caller.user_id, any_speed=True
+        return await self.find_recordings(
+            fingerprint, heard_s, user_id=caller.user_id, token=caller.token, any_speed=True
         )
-        visible = await self._read_visible(caller, [match.recording_id for match in result.matches])
+
+    async def find_recordings(
+        self, fingerprint: Fingerprint, heard_s: float, *, user_id: str, token: str, any_speed: bool
+    ) -> Identification:
+        """Find the recordings that a sound comes from, of those that a user may see.
+
+        Parameters
+        ----------
+        fingerprint, heard_s
+            The sound, and its length in seconds.
+        user_id, token
+            The user, and a valid access token.
+        any_speed
+            Also find recordings that are played up to 4 % too slowly or too fast.
+
+        Raises
+        ------
+        ProjectError
+            If the project does not answer as it should.
+        """
+        from soundscape.audio.fingerprint import THRESHOLD
+
+        result = await match_fingerprint(
+            self._worker.fingerprint_index, fingerprint, viewer=user_id, any_speed=any_speed
+        )
+        visible = await self._read_visible(token, [match.recording_id for match in result.matches])
         recordings = [
             IdentifiedRecording(
                 audio_id=match.recording_id,
@@ -252,15 +276,15 @@ class Identifier:
                 with suppress(OSError):
                     sandbox.clear()
 
-    async def _read_visible(self, caller: Caller, recordings: list[str]) -> dict[str, dict[str, Any]]:
-        """Read those of the recordings that the caller may see."""
+    async def _read_visible(self, token: str, recordings: list[str]) -> dict[str, dict[str, Any]]:
+        """Read those of the recordings that the bearer of a token may see."""
         if not recordings:
             return {}
         with translate_errors("reading recordings as the caller"):
             response = await self._http.get(
                 f"{self._settings.supabase_url}/rest/v1/audio_files",
                 params={"select": "id,title,user_id", "id": f"in.({','.join(recordings)})"},
-                headers={"apikey": self._settings.public_key, "authorization": f"Bearer {caller.token}"},
+                headers={"apikey": self._settings.public_key, "authorization": f"Bearer {token}"},
             )
             response.raise_for_status()
             return {str(row["id"]): row for row in response.json()}

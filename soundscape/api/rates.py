@@ -1,10 +1,11 @@
-"""Rate limits per caller and per address, over a sliding minute.
+"""Rate limits per caller, per address and per API key, over a sliding minute.
 
 Each worker counts for itself: behind a load balancer, n workers allow up to n times as much.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import math
 import time
@@ -15,6 +16,11 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from soundscape.errors import RequestRefused
 
+KEY_EXCHANGES_PER_MINUTE = 10
+"""Of one API key. A token lasts for an hour, so that a script needs one."""
+KEY_EXCHANGES_PER_MINUTE_AND_ADDRESS = 30
+"""From one address: guesses count too."""
+
 
 class TooManyRequests(RequestRefused):
     """Over the rate limit. `Retry-After` says when to try again, in seconds."""
@@ -24,13 +30,17 @@ class TooManyRequests(RequestRefused):
 
 
 class Rates:
-    """Counts requests by caller and by address."""
+    """Counts requests by caller, by address and by API key."""
 
     def __init__(self, *, per_caller_per_minute: int, per_address_per_minute: int) -> None:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._limits = {
             "caller": RateLimitItemPerMinute(per_caller_per_minute),
             "address": RateLimitItemPerMinute(per_address_per_minute),
+            "key": RateLimitItemPerMinute(KEY_EXCHANGES_PER_MINUTE),
+            "key address": RateLimitItemPerMinute(
+                min(per_address_per_minute, KEY_EXCHANGES_PER_MINUTE_AND_ADDRESS)
+            ),
         }
 
     def count_caller(self, user_id: str) -> None:
@@ -40,6 +50,14 @@ class Rates:
     def count_address(self, address: str | None) -> None:
         """Count a request from a network address. Raises `TooManyRequests`."""
         self._count("address", group_address(address))
+
+    def count_key(self, api_key: str) -> None:
+        """Count an exchange of an API key, of which only the hash is kept. Raises `TooManyRequests`."""
+        self._count("key", hashlib.sha256(api_key.encode()).hexdigest())
+
+    def count_key_address(self, address: str | None) -> None:
+        """Count an exchange from a network address. Raises `TooManyRequests`."""
+        self._count("key address", group_address(address))
 
     def _count(self, kind: str, who: str) -> None:
         limit = self._limits[kind]

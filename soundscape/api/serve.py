@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from soundscape.api.app import build
-from soundscape.api.connections import ACCEPT_BATCH, LimitedProtocol
+from soundscape.api.connections import ACCEPT_BATCH, MAX_MESSAGE_BYTES, LimitedProtocol, LimitedWebSocket
 from soundscape.errors import ServingError
 from soundscape.settings import Settings
 
@@ -33,6 +34,9 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections inherit it. Otherwise the kernel keeps a response's body back until the client has
+    # acknowledged its head, which takes 40 ms. asyncio sets it only where the protocol's number was given.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((host, port))
         # Now, not when everything has started: until then a second process could bind the port as well.
@@ -71,6 +75,13 @@ async def serving(
         uvicorn.Config(
             app,
             http=LimitedProtocol,
+            ws=LimitedWebSocket,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            # Sound is not text: it costs processor time, and becomes no smaller.
+            ws_per_message_deflate=False,
+            # While the app reads no more, a client's pong waits behind its own sound. Live sessions have time
+            # limits of their own for clients that are gone.
+            ws_ping_interval=None,
             backlog=ACCEPT_BATCH,
             log_config=None,
             access_log=False,
@@ -98,6 +109,14 @@ async def serving(
         await task
 
 
+async def stop(worker: FastAPI) -> None:
+    """Stop what the worker's app does beside requests: jobs and live sessions, side by side.
+
+    The worker claims no more from now on. Its folder goes when the sessions have left their recordings.
+    """
+    await worker.state.worker.stop(after=asyncio.create_task(worker.state.sessions.stop()))
+
+
 async def serve(settings: Settings, *, host: str, port: int, ended: asyncio.Event) -> None:
     """Serve the worker of a project that lives elsewhere, until `ended` is set.
 
@@ -115,7 +134,7 @@ async def serve(settings: Settings, *, host: str, port: int, ended: asyncio.Even
     Raises
     ------
     ServingError
-        If the port is taken, or the app does not start.
+        If the port is taken, the app does not start, or the analysis cannot be started.
     """
     worker = build(settings)
 
@@ -129,7 +148,7 @@ async def serve(settings: Settings, *, host: str, port: int, ended: asyncio.Even
     with listen(host, port) as listener:
         async with serving(app, listener, trusted_proxies=settings.trusted_proxies):
             try:
-                await ended.wait()
+                await worker.state.worker.watch(ended)
             finally:
                 # While it still answers requests: health checks then say alive, but not ready.
-                await worker.state.worker.stop()
+                await stop(worker)

@@ -33,14 +33,14 @@ REMEMBERED_IDS = 20_000
 _READ = {name.encode(): name for name in (*SIGNATURE_HEADERS, DATABASE_WEBHOOK_HEADER)}
 
 
-class Unsigned(RequestRefused):
+class SignatureRefused(RequestRefused):
     """The call proves nothing: no signature, a wrong one, or one too old."""
 
     code = "webhook_unsigned"
     status = 401
 
 
-class Replayed(Unsigned):
+class ReplayRefused(SignatureRefused):
     """Signed, but seen before."""
 
     code = "webhook_replayed"
@@ -76,23 +76,23 @@ class Signatures:
 
         Raises
         ------
-        Unsigned, Replayed
+        SignatureRefused, ReplayRefused
             If it is not.
         """
         shared = headers.get(DATABASE_WEBHOOK_HEADER)
         if shared is not None and self._shared is not None:
             if hmac.compare_digest(shared.encode("latin-1", "replace"), self._shared):
                 return
-            raise Unsigned(
+            raise SignatureRefused(
                 "The shared secret is wrong.", remedy="Compare SOUNDSCAPE_DATABASE_WEBHOOK_SECRET."
             )
         if not self._is_signed(body, headers):
-            raise Unsigned(
+            raise SignatureRefused(
                 "The webhook signature is missing, wrong, or older than five minutes.",
                 remedy="Deploy again, so that Vault and SOUNDSCAPE_WEBHOOK_SECRET agree; check the clocks.",
             )
         if self._is_known(headers["webhook-id"]):
-            raise Replayed("This message was received before.", remedy="Send each message once.")
+            raise ReplayRefused("This message was received before.", remedy="Send each message once.")
 
     def _is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
         signed = {name: headers.get(name, "") for name in SIGNATURE_HEADERS}
@@ -131,14 +131,14 @@ class Doorbell:
         The secrets.
     bodies
         Reads the bodies.
-    ring
+    wake
         Called for every authentic call.
     """
 
-    def __init__(self, settings: Settings, bodies: BodyReader, ring: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, bodies: BodyReader, wake: Callable[[], None]) -> None:
         self._bodies = bodies
         self._signatures = Signatures(settings.webhook_secrets, settings.database_webhook_secret)
-        self._ring = ring
+        self._wake = wake
         self._accepted = Outcome("accepted", JSONResponse({"status": "accepted"}, status_code=202))
         self._refused: dict[str, Outcome] = {}
 
@@ -156,7 +156,7 @@ class Doorbell:
                 outcome = Outcome(refused.code.partition("_")[2], make_error_response(refused))
                 self._refused[refused.message] = outcome
         else:
-            self._ring()
+            self._wake()
             outcome = self._accepted
         outcome.count.inc()
         await outcome.response(scope, receive, send)

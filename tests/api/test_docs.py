@@ -30,3 +30,16 @@ async def test_no_other_file_is_served(name: str) -> None:
     async with serve_app() as client:
         assert (await client.get(f"/docs/{name}")).status_code in (307, 404, 422)
         assert (await client.get("/redoc")).status_code == 404
+
+
+async def test_tables_and_functions_are_listed_with_the_databases_comments() -> None:
+    async with serve_app() as client:
+        page = await client.get("/docs/data")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "docs/data" in (await client.get("/openapi.json")).json()["info"]["description"]
+        assert re.findall(r"(?:src|href)=[\"']https?://", page.text) == []
+        for name in ("audio_files", "playlists", "search_audio", "nearby_audio"):
+            assert f'<h3 id="{name}">' in page.text
+        assert "Recordings near a place, the nearest first" in page.text
+        # Nothing that only the worker calls.
+        assert "claim_jobs" not in page.text

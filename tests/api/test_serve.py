@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
+import yaml
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -17,11 +21,16 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from soundscape.api import connections, errors
+from soundscape.api import connections, errors, serve
 from soundscape.api.body import BodyReader, BodyTooSlow
-from soundscape.api.serve import listen, serving
+from soundscape.api.serve import listen, serving, stop
+from soundscape.live import sessions
+from soundscape.settings import Settings
+from soundscape.worker import delivery, fitting, loop
+from soundscape.worker.loop import Worker
 from tests.waiting import LIMIT_S
 
+INFRA = Path(__file__).parents[2] / "infra"
 HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
 SLOW_BODY = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
 LARGE_BODY_BYTES = 5_000_000
@@ -41,10 +50,10 @@ async def body(request: Request) -> Response:
         return errors.make_error_response(refused)
 
 
-async def echo(socket: WebSocket) -> None:
-    await socket.accept()
-    async for text in socket.iter_text():
-        await socket.send_text(text)
+async def echo(called: WebSocket) -> None:
+    await called.accept()
+    async for text in called.iter_text():
+        await called.send_text(text)
 
 
 @asynccontextmanager
@@ -213,3 +222,109 @@ async def test_holders_do_not_keep_others_out(sent: bytes, caplog: pytest.LogCap
         assert not [record for record in caplog.records if "accept" in record.getMessage()]
         with open(os.devnull):
             pass
+
+
+def test_a_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:
+    """Nagle's algorithm is off on the connections, and not on the listener alone."""
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+async def test_a_client_whose_sound_is_not_read_for_a_while_is_not_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its pong would wait behind its own sound. The intervals are those of a test, if there are any."""
+    config = serve.uvicorn.Config
+    monkeypatch.setattr(
+        serve.uvicorn,
+        "Config",
+        lambda app, **more: config(app, **({"ws_ping_interval": 0.1, "ws_ping_timeout": 0.1} | more)),
+    )
+    count, message = 40, b"x" * 1_000_000
+    may_read = asyncio.Event()
+
+    async def pause(called: WebSocket) -> None:
+        await called.accept()
+        await may_read.wait()
+        received = 0
+        while received < count:
+            await called.receive_bytes()
+            received += 1
+        await called.send_text("all")
+
+    app = Starlette(routes=[WebSocketRoute("/pause", pause)])
+    with listen("127.0.0.1", 0) as listener:
+        address = f"ws://127.0.0.1:{listener.getsockname()[1]}/pause"
+        async with serving(app, listener), connect(address, ping_interval=None) as client:
+
+            async def send() -> None:
+                for _ in range(count):
+                    await client.send(message)
+
+            sending = asyncio.create_task(send())
+            # Several times as long as a pong would be waited for.
+            await asyncio.sleep(1)
+            assert not sending.done()
+            may_read.set()
+            async with asyncio.timeout(LIMIT_S):
+                await sending
+                assert await client.recv() == "all"
+
+
+class Stopping:
+    """Live sessions that still upload, and what a worker gives up."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.uploaded = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def stop(self) -> None:
+        self.asked.set()
+        await self.uploaded.wait()
+        self.order.append("uploaded")
+
+    async def close(self) -> None:
+        self.order.append("folder given up")
+
+
+async def test_a_worker_claims_no_more_while_live_sessions_upload() -> None:
+    settings = Settings.model_construct(poll_max_s=15.0, smtp_url=None)
+    worker, live = Worker(settings), Stopping()
+    worker._resources.push_async_callback(live.close)
+    app = FastAPI()
+    app.state.worker, app.state.sessions = worker, live
+    stopping = asyncio.create_task(stop(app))
+    async with asyncio.timeout(LIMIT_S):
+        await live.asked.wait()
+        assert worker.stopping
+        assert live.order == []
+        live.uploaded.set()
+        await stopping
+    assert live.order == ["uploaded", "folder given up"]
+
+
+async def test_a_second_signal_ends_uploads_too() -> None:
+    worker, live = Worker(Settings.model_construct(poll_max_s=15.0, smtp_url=None)), Stopping()
+    worker._resources.push_async_callback(live.close)
+    app = FastAPI()
+    app.state.worker, app.state.sessions = worker, live
+    stopping = asyncio.create_task(stop(app))
+    async with asyncio.timeout(LIMIT_S):
+        await live.asked.wait()
+        stopping.cancel()
+        with suppress(asyncio.CancelledError):
+            await stopping
+    assert live.order == ["folder given up"]
+
+
+def test_orchestrators_wait_as_long_as_a_worker_may_take() -> None:
+    jobs_s = loop.CLAIM_GRACE_S + loop.STOP_GRACE_S
+    needed_s = max(jobs_s, sessions.STOP_GRACE_S) + delivery.STOP_GRACE_S + fitting.STOP_GRACE_S
+    deployment = yaml.safe_load((INFRA / "kubernetes/base/deployment.yaml").read_text())
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= needed_s
+    compose = yaml.safe_load((INFRA / "docker/compose.yaml").read_text())
+    waits = compose["services"]["worker"]["stop_grace_period"]
+    assert float(waits.removesuffix("s")) >= needed_s
