@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from soundscape.check import access, moderation, people, project, recording, user_data
+from soundscape.check import (
+    access,
+    api_keys,
+    captions,
+    flags,
+    licences,
+    moderation,
+    notifications,
+    objects,
+    people,
+    project,
+    recording,
+    statistics,
+    topics,
+    user_data,
+)
 from soundscape.check.capability import Capability
 from soundscape.check.session import CheckSession
 
@@ -47,26 +62,52 @@ def list_capabilities(session: CheckSession) -> list[Capability]:
         Capability("doorbell", ("worker",), in_session(recording.check_doorbell)),
         Capability("analysis", ("worker", "waveforms bucket"), in_session(recording.check_analysis), worker),
         Capability("realtime", ("analysis",), in_session(recording.check_realtime)),
+        Capability("topics", ("describe",), in_session(topics.check_topics)),
         Capability("notification", ("analysis",), in_session(recording.check_notification)),
         Capability("features", ("analysis",), in_session(recording.check_features)),
         Capability("waveform", ("features",), in_session(recording.check_waveform)),
         Capability("signed URL", ("describe",), in_session(recording.check_signed_url)),
         Capability("private", ("features",), in_session(access.check_private), leak),
+        # Before publish: the worker renames what is private again.
+        Capability(
+            "names",
+            ("describe", "profile image", "waveforms bucket", "secret key"),
+            in_session(objects.check_names),
+            leak,
+        ),
+        Capability(
+            "copies",
+            ("waveform", "profile image", "waveforms bucket", "secret key"),
+            in_session(objects.check_copies),
+            leak,
+        ),
         Capability("public row", ("describe",), in_session(user_data.check_public_row)),
         Capability(
             "publish",
             ("private", "public row", "waveform", "signed URL"),
             in_session(access.check_publishing),
         ),
-        Capability("counts", ("profile",), in_session(access.check_counts)),
+        # Where a row is not visible at all, nothing is counted and nothing refused.
+        Capability("counts", ("profile", "public row"), in_session(access.check_counts)),
         Capability("functions", ("features",), in_session(access.check_functions)),
         Capability("worker's functions", ("sign in",), in_session(access.check_worker_functions), leak),
+        Capability("licences", ("public row",), in_session(licences.check_licences)),
         Capability("likes", ("public row",), in_session(user_data.check_likes)),
         Capability("listening", ("public row",), in_session(user_data.check_listening)),
+        Capability("captions", ("public row",), in_session(captions.check_captions)),
+        Capability("flags", ("sign in", "secret key"), in_session(flags.check_flags)),
+        Capability("statistics", ("public row", "secret key"), in_session(statistics.check_statistics), leak),
         Capability("impressions", ("public row", "secret key"), in_session(user_data.check_impressions)),
         Capability("preferences", ("sign in",), in_session(user_data.check_preferences)),
+        Capability("notification preferences", ("sign in",), in_session(notifications.check_preferences)),
+        Capability("push subscriptions", ("sign in",), in_session(notifications.check_push_subscriptions)),
+        Capability("e-mail", ("worker",), in_session(notifications.check_mail)),
+        Capability("web push", ("worker",), in_session(notifications.check_push)),
+        Capability("exports", ("sign in",), in_session(user_data.check_exports)),
         Capability("playlists", ("public row",), in_session(user_data.check_playlists)),
         Capability("reports", ("public row",), in_session(user_data.check_reports)),
+        Capability("API keys", ("counts", "secret key"), in_session(api_keys.check_api_keys), leak),
+        Capability("account deletion", ("profile",), in_session(people.check_account_deletion), leak),
         Capability("findings", ("public row", "secret key"), in_session(moderation.check_findings)),
         Capability("roles", ("sign in", "secret key"), in_session(moderation.check_roles)),
         Capability("moderation", ("roles", "reports"), in_session(moderation.check_moderation)),

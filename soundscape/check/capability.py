@@ -37,13 +37,13 @@ class Line:
         return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
-class Broken(SoundScapeError):
+class CapabilityBroken(SoundScapeError):
     """A capability does not do what it should; `remedy` says how to fix it."""
 
     code = "capability_broken"
 
 
-class Unknown(SoundScapeError):
+class CapabilityUnknown(SoundScapeError):
     """A capability cannot be tested from here; `message` says what is missing."""
 
     code = "capability_unknown"
@@ -57,7 +57,7 @@ class Capability:
     needs: tuple[str, ...]
     """Capabilities without which it cannot be tested."""
     test: Callable[[], Awaitable[None]]
-    """Raises `Broken`, `Unknown`, or whatever the clients raise."""
+    """Raises `CapabilityBroken`, `CapabilityUnknown`, or whatever the clients raise."""
     fix: str = "Run soundscape deploy; with --repair if something was changed by hand."
 
     async def run(self, lines: Mapping[str, Line]) -> Line:
@@ -74,7 +74,7 @@ class Capability:
 
         try:
             await self.test()
-        except Unknown as unknown:
+        except CapabilityUnknown as unknown:
             return line("unknown", unknown.message, unknown.remedy)
         except SoundScapeError as broken:
             return line("broken", broken.message, broken.remedy or self.fix)

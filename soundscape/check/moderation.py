@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from soundscape.check.capability import Broken
+from soundscape.check.capability import CapabilityBroken
 from soundscape.check.session import CheckSession, run_query, select_rows
 from soundscape.check.user_data import require_refusals, update_blank
 
@@ -36,11 +36,11 @@ async def check_findings(session: CheckSession) -> None:
     for table in made:
         for who, client in audiences.items():
             if not await select_rows(client, table, "audio_id", audio_id):
-                raise Broken(f"A public recording: {who} does not see its {table}.")
+                raise CapabilityBroken(f"A public recording: {who} does not see its {table}.")
     await update_blank(session, is_public=False)
     for table in made:
         if not await select_rows(owner, table, "audio_id", audio_id):
-            raise Broken(f"A private recording: its owner does not see its {table}.")
+            raise CapabilityBroken(f"A private recording: its owner does not see its {table}.")
         await require_refusals(
             "a private recording",
             {
@@ -66,9 +66,9 @@ async def check_roles(session: CheckSession) -> None:
     )
     await run_query(admin.table("user_roles").insert(role))
     if not await select_rows(moderator, "user_roles", "user_id", session.stranger.user_id):
-        raise Broken("A user does not see their own role.")
+        raise CapabilityBroken("A user does not see their own role.")
     if not await run_query(moderator.table("role_permissions").select("*")):
-        raise Broken("A moderator does not see the permissions of a role.")
+        raise CapabilityBroken("A moderator does not see the permissions of a role.")
     await require_refusals(
         "roles",
         {
@@ -85,7 +85,7 @@ async def check_roles(session: CheckSession) -> None:
     given = {"user_id": session.owner.user_id, "role": "moderator"}
     await run_query(moderator.table("user_roles").insert(given))
     if not await run_query(moderator.table("user_roles").delete().eq("user_id", session.owner.user_id)):
-        raise Broken("An admin cannot take a role away.")
+        raise CapabilityBroken("An admin cannot take a role away.")
     await run_query(admin.table("user_roles").delete().match({**role, "role": "admin"}))
 
 
@@ -97,7 +97,7 @@ async def check_moderation(session: CheckSession) -> None:
     report = session.report["id"]
     await moderator.rpc("assign_report", {"report": report}).execute()
     if not await select_rows(moderator, "report_assignments", "report_id", report):
-        raise Broken("A moderator does not see who handles a report.")
+        raise CapabilityBroken("A moderator does not see who handles a report.")
     await require_refusals(
         "a report",
         {
@@ -110,15 +110,15 @@ async def check_moderation(session: CheckSession) -> None:
     await moderator.rpc("resolve_report", resolved).execute()
     (row,) = await select_rows(owner, "audio_files", "id", audio_id)
     if row["hidden_reason"] != "A check":
-        raise Broken("The owner of a hidden recording is not told why.")
+        raise CapabilityBroken("The owner of a hidden recording is not told why.")
     if not await select_rows(moderator, "audio_files", "id", audio_id):
-        raise Broken("A moderator does not see what was hidden.")
+        raise CapabilityBroken("A moderator does not see what was hidden.")
     await require_refusals(
         "a hidden recording", {"nobody sees it": select_rows(nobody, "audio_files", "id", audio_id)}
     )
     await moderator.rpc("restore_recording", {"recording": audio_id}).execute()
     if not await select_rows(nobody, "audio_files", "id", audio_id):
-        raise Broken("A restored recording is not seen again.")
+        raise CapabilityBroken("A restored recording is not seen again.")
     await moderator.rpc("hide_recording", {"recording": audio_id, "reason": "A check"}).execute()
     await require_refusals(
         "a hidden recording", {"nobody sees it": select_rows(nobody, "audio_files", "id", audio_id)}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import jwt
 from supabase_auth.errors import AuthError
 
-from soundscape.check.capability import Broken
+from soundscape.check.capability import CapabilityBroken
 from soundscape.check.session import CheckSession, get_error_message, select_rows
 from soundscape.project import visitor
 from soundscape.project.visitor import ConfirmationWanted
 
 HOOK = "Auth may not call it: soundscape deploy --repair, or switch it off under Authentication → Hooks."
 
-# A single transparent pixel.
+# A single grey pixel.
 PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360000002"
-    "0000050001e221bc330000000049454e44ae426082".replace(" ", "")
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a4944415478"
+    "9c636800000082008177cd72b60000000049454e44ae426082"
 )
 
 
@@ -31,7 +33,9 @@ async def sign_up(session: CheckSession) -> None:
             raise
         except AuthError as refused:
             if "hook" in refused.message.lower():
-                raise Broken(f"The access token hook fails: {refused.message}", remedy=HOOK) from refused
+                raise CapabilityBroken(
+                    f"The access token hook fails: {refused.message}", remedy=HOOK
+                ) from refused
             raise
 
 
@@ -43,7 +47,7 @@ async def sign_in(session: CheckSession) -> None:
             {"email": user.email, "password": user.password}
         )
         if answer.session is None:
-            raise Broken("No session came back.")
+            raise CapabilityBroken("No session came back.")
         await user.client.realtime.set_auth(answer.session.access_token)
 
 
@@ -55,13 +59,15 @@ async def check_role_claim(session: CheckSession) -> None:
         jwt.decode(auth_session.access_token, options={"verify_signature": False}) if auth_session else {}
     )
     if claims.get("user_role") != "user":
-        raise Broken("Tokens lack the claim user_role, so a frontend cannot tell a moderator from a user.")
+        raise CapabilityBroken(
+            "Tokens lack the claim user_role, so a frontend cannot tell a moderator from a user."
+        )
 
 
 async def check_profile(session: CheckSession) -> None:
     """Test that an account has a profile, which its owner can change."""
     if not await select_rows(session.owner.client, "users", "id", session.owner.user_id):
-        raise Broken("The account has no row in users.")
+        raise CapabilityBroken("The account has no row in users.")
     changed = (
         await session.owner.client.table("users")
         .update({"display_name": "A check"})
@@ -69,7 +75,7 @@ async def check_profile(session: CheckSession) -> None:
         .execute()
     ).data
     if not changed:
-        raise Broken("Its owner cannot change it.")
+        raise CapabilityBroken("Its owner cannot change it.")
 
 
 async def check_profile_image(session: CheckSession) -> None:
@@ -80,6 +86,21 @@ async def check_profile_image(session: CheckSession) -> None:
     answer = await session.get(f"/storage/v1/object/public/profile-images/{name}")
     removed = await bucket.remove([name])
     if answer.content != PNG:
-        raise Broken(f"Nobody else can see it: {answer.status_code} {get_error_message(answer)}")
+        raise CapabilityBroken(f"Nobody else can see it: {answer.status_code} {get_error_message(answer)}")
     if not removed:
-        raise Broken("Its owner cannot remove it.")
+        raise CapabilityBroken("Its owner cannot remove it.")
+
+
+async def check_account_deletion(session: CheckSession) -> None:
+    """Test that a user can delete their account, and that it is closed from then on."""
+    called = f"check-leaver-{session.tag}"
+    leaver = await visitor.sign_up(session.url, session.key, called=called)
+    session.visitors.append(leaver)
+    await leaver.client.table("playlists").insert({"title": "A check", "is_public": True}).execute()
+    await leaver.client.rpc("delete_my_account").execute()
+    for table, column in (("users", "id"), ("playlists", "user_id")):
+        if await select_rows(session.owner.client, table, column, leaver.user_id):
+            raise CapabilityBroken(f"Others still see the account in {table}.")
+    with suppress(AuthError):
+        await leaver.client.auth.sign_in_with_password({"email": leaver.email, "password": leaver.password})
+        raise CapabilityBroken("Its user can still sign in.")

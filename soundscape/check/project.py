@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 
-from soundscape.check.capability import Broken, Unknown
+from soundscape.check.capability import CapabilityBroken, CapabilityUnknown
 from soundscape.check.session import CheckSession, get_error_code, get_error_message
 from soundscape.deploy import sources
 
@@ -15,7 +15,7 @@ async def check_address(session: CheckSession) -> None:
     """Test that SUPABASE_URL is the address of a project."""
     answer = await session.get("/auth/v1/health", apikey=session.key)
     if answer.status_code >= 500 or answer.status_code == 404:
-        raise Broken(f"{session.url} answers {answer.status_code}")
+        raise CapabilityBroken(f"{session.url} answers {answer.status_code}")
 
 
 async def check_clocks(session: CheckSession) -> None:
@@ -24,24 +24,26 @@ async def check_clocks(session: CheckSession) -> None:
     server_time = parsedate_to_datetime(answer.headers["date"]).timestamp()
     skew_s = session.clock() - server_time
     if abs(skew_s) > TOLERATED_SKEW_S:
-        raise Broken(f"This machine's clock is {skew_s:+.0f} s off the project's.")
+        raise CapabilityBroken(f"This machine's clock is {skew_s:+.0f} s off the project's.")
 
 
 async def check_public_key(session: CheckSession) -> None:
     """Test that the project accepts the public key."""
     answer = await session.get("/rest/v1/users?select=id&limit=0", apikey=session.key)
     if answer.status_code == 401 and get_error_code(answer) != "42501":
-        raise Broken(f"The project refuses it: {get_error_message(answer)}")
+        raise CapabilityBroken(f"The project refuses it: {get_error_message(answer)}")
 
 
 async def check_secret_key(session: CheckSession) -> None:
-    """Test that the project accepts the secret key. Raises `Unknown` when it is not set."""
+    """Test that the project accepts the secret key. Raises `CapabilityUnknown` when it is not set."""
     key = session.target.secret_key
     if key is None:
-        raise Unknown("SUPABASE_SECRET_KEY is not set", remedy="It is needed to delete the two users.")
+        raise CapabilityUnknown(
+            "SUPABASE_SECRET_KEY is not set", remedy="It is needed to delete the two users."
+        )
     answer = await session.get("/auth/v1/admin/users?per_page=1", apikey=key, authorization=f"Bearer {key}")
     if answer.status_code != 200:
-        raise Broken(f"The project refuses it: {get_error_message(answer)}")
+        raise CapabilityBroken(f"The project refuses it: {get_error_message(answer)}")
 
 
 async def check_extensions(session: CheckSession) -> None:
@@ -51,11 +53,13 @@ async def check_extensions(session: CheckSession) -> None:
     )
     missing = [name for name in sources.extensions() if name not in rows[0]["installed"]]
     if missing:
-        raise Broken(f"missing: {', '.join(missing)}")
+        raise CapabilityBroken(f"missing: {', '.join(missing)}")
 
 
 async def check_sweep(session: CheckSession) -> None:
     """The schedule that finds lost messages and expired leases. Nobody notices its absence for months."""
     found = await session.query("select active from cron.job where jobname = 'soundscape-reconcile'")
     if not [job for job in found if job["active"]]:
-        raise Broken("The sweep is not scheduled, so lost messages and expired leases are never found.")
+        raise CapabilityBroken(
+            "The sweep is not scheduled, so lost messages and expired leases are never found."
+        )

@@ -10,7 +10,7 @@ import httpx
 from storage3.exceptions import StorageApiError
 from websockets.exceptions import WebSocketException
 
-from soundscape.check.capability import Broken, Unknown
+from soundscape.check.capability import CapabilityBroken, CapabilityUnknown
 from soundscape.check.session import POLL_S, CheckSession, run_query, select_rows
 from soundscape.check.user_data import require_refusals
 from soundscape.errors import ProjectError
@@ -28,7 +28,7 @@ async def check_waveforms_bucket(session: CheckSession) -> None:
         if str(refused.status) != "403" and refused.code != "AccessDenied":
             raise
     else:
-        raise Broken("Any user may write into it.")
+        raise CapabilityBroken("Any user may write into it.")
 
 
 async def upload(session: CheckSession) -> None:
@@ -49,9 +49,9 @@ async def describe(session: CheckSession) -> None:
     row = await session.owner.describe(session.name, "A check")
     session.row = await session.read_recording(row["id"])
     if session.row["status"] == "awaiting_upload":
-        raise Broken("The row does not find the object that was uploaded before it.")
+        raise CapabilityBroken("The row does not find the object that was uploaded before it.")
     if not await select_rows(session.owner.client, "audio_files", "user_id", session.owner.user_id):
-        raise Broken("Its owner does not see it.")
+        raise CapabilityBroken("Its owner does not see it.")
 
 
 async def check_worker(session: CheckSession) -> None:
@@ -67,7 +67,9 @@ async def check_doorbell(session: CheckSession) -> None:
         "where name in ('soundscape_worker_url', 'soundscape_webhook_secret')"
     )
     if names[0]["kept"] < 2:
-        raise Unknown("none is deployed: the worker polls", remedy="Set SOUNDSCAPE_WORKER_URL and deploy.")
+        raise CapabilityUnknown(
+            "none is deployed: the worker polls", remedy="Set SOUNDSCAPE_WORKER_URL and deploy."
+        )
     deadline = time.monotonic() + DOORBELL_S
     while True:
         since_s = time.monotonic() - session.described_at + 1
@@ -79,16 +81,16 @@ async def check_doorbell(session: CheckSession) -> None:
             break
         await asyncio.sleep(POLL_S)
     if not rows:
-        raise Broken("The database did not call the worker.")
+        raise CapabilityBroken("The database did not call the worker.")
     status = rows[0]["status_code"]
     if status == 401:
-        raise Broken(
+        raise CapabilityBroken(
             "The worker refuses the signature of the call.",
             remedy="Deploy with the SOUNDSCAPE_WEBHOOK_SECRET that the worker has; compare their clocks.",
         )
     if status != 202:
         said = rows[0]["error_msg"] or f"it answers {status}"
-        raise Broken(
+        raise CapabilityBroken(
             f"The database cannot reach the worker: {said}",
             remedy="Set SOUNDSCAPE_WORKER_URL to an address the database can reach, and deploy.",
         )
@@ -98,17 +100,17 @@ async def check_analysis(session: CheckSession) -> None:
     """Test that the analysis ends with the status `ready`."""
     await session.await_status({"ready", "failed", "rejected"}, "Still {status} after {wait_s:.0f} s.")
     if session.row["status"] != "ready":
-        raise Broken(f"It ended as {session.row['status']}: {session.row['error_code']}")
+        raise CapabilityBroken(f"It ended as {session.row['status']}: {session.row['error_code']}")
 
 
 async def check_realtime(session: CheckSession) -> None:
     """Test that Realtime told the owner that the recording became ready."""
     if session.realtime_failure is not None:
-        raise Broken(session.realtime_failure)
+        raise CapabilityBroken(session.realtime_failure)
     deadline = time.monotonic() + 5
     while "ready" not in session.statuses:
         if time.monotonic() > deadline:
-            raise Broken("Realtime did not tell the owner that the recording became ready.")
+            raise CapabilityBroken("Realtime did not tell the owner that the recording became ready.")
         await asyncio.sleep(POLL_S)
 
 
@@ -117,7 +119,7 @@ async def check_notification(session: CheckSession) -> None:
     owner, stranger, table = session.owner.client, session.stranger.client, "notifications"
     notes = await select_rows(owner, table, "audio_id", session.row["id"])
     if not notes:
-        raise Broken("The owner gets no notification of how the analysis ended.")
+        raise CapabilityBroken("The owner gets no notification of how the analysis ended.")
     mark = {"read_at": "now"}
     written = {name: notes[0][name] for name in ("user_id", "kind", "audio_id", "trace_id")}
     await require_refusals(
@@ -133,18 +135,18 @@ async def check_notification(session: CheckSession) -> None:
         },
     )
     if not await run_query(owner.table(table).update(mark).eq("id", notes[0]["id"])):
-        raise Broken("Its owner cannot mark it read.")
+        raise CapabilityBroken("Its owner cannot mark it read.")
     if not await run_query(owner.table(table).delete().eq("id", notes[0]["id"])):
-        raise Broken("Its owner cannot delete it.")
+        raise CapabilityBroken("Its owner cannot delete it.")
 
 
 async def check_features(session: CheckSession) -> None:
     """Test that the owner sees what the analysis measured."""
     features = await session.owner.features(session.row["id"])
     if features is None:
-        raise Broken("The owner does not see what the analysis found.")
+        raise CapabilityBroken("The owner does not see what the analysis found.")
     if abs(features["duration_s"] - 1) > 0.01:
-        raise Broken(f"A second of sound was measured as {features['duration_s']} s.")
+        raise CapabilityBroken(f"A second of sound was measured as {features['duration_s']} s.")
     session.features = features
 
 
@@ -152,7 +154,7 @@ async def check_waveform(session: CheckSession) -> None:
     """Test that the waveform can be downloaded and is in audiowaveform's format."""
     data = await session.owner.client.storage.from_("waveforms").download(session.features["waveform_path"])
     if struct.unpack_from("<i", data) != (2,):
-        raise Broken("The waveform is not audiowaveform data of version 2.")
+        raise CapabilityBroken("The waveform is not audiowaveform data of version 2.")
 
 
 async def check_signed_url(session: CheckSession) -> None:
@@ -162,14 +164,20 @@ async def check_signed_url(session: CheckSession) -> None:
     async with httpx.AsyncClient(timeout=15, trust_env=False) as http:
         answer = await http.get(str(url), headers={"range": "bytes=4-13"})
     if answer.status_code != 206 or answer.content != session.sound[4:14]:
-        raise Broken(f"Ten bytes were asked for; {answer.status_code} with {len(answer.content)} came.")
+        raise CapabilityBroken(
+            f"Ten bytes were asked for; {answer.status_code} with {len(answer.content)} came."
+        )
 
 
 async def delete(session: CheckSession) -> None:
     """Delete the file and the row as their owner."""
-    removed = await session.owner.client.storage.from_("audio-files").remove([session.name])
+    files, name = session.owner.client.storage.from_("audio-files"), ""
+    removed: list[dict[str, object]] = []
+    # The worker may give the file a new name at this moment.
+    while not removed and name != (name := await session.read_name()):
+        removed = await files.remove([name])
     if not removed:
-        raise Broken("Its owner cannot remove the file.")
+        raise CapabilityBroken("Its owner cannot remove the file.")
     gone = await run_query(session.owner.client.table("audio_files").delete().eq("id", session.row["id"]))
     if not gone:
-        raise Broken("Its owner cannot delete it.")
+        raise CapabilityBroken("Its owner cannot delete it.")

@@ -20,7 +20,7 @@ from storage3.exceptions import StorageApiError
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 from supabase_auth.errors import AuthError
 
-from soundscape.check.capability import Broken, Unknown
+from soundscape.check.capability import CapabilityBroken, CapabilityUnknown
 from soundscape.deploy.connection import Part
 from soundscape.deploy.target import Target
 from soundscape.errors import SettingsError
@@ -82,8 +82,23 @@ class CheckSession:
 
     @property
     def name(self) -> str:
-        """The name of the recording's object."""
+        """The name under which the recording is uploaded."""
         return f"{self.owner.user_id}/check.wav"
+
+    async def read_names(self) -> tuple[str, str]:
+        """Read the present names of the recording's file and of its waveform, as its owner.
+
+        They change some time after the recording was made private.
+        """
+        query = self.owner.client.table("audio_features").select("waveform_path")
+        features = await run_query(query.eq("audio_id", self.row["id"]))
+        return await self.read_name(), features[0]["waveform_path"] if features else ""
+
+    async def read_name(self) -> str:
+        """Read the present name of the recording's file, as its owner."""
+        query = self.owner.client.table("audio_files").select("file_path")
+        (row,) = await run_query(query.eq("id", self.row["id"]))
+        return str(row["file_path"])
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """Send a GET request to the project."""
@@ -91,9 +106,9 @@ class CheckSession:
             return await http.get(path, headers=headers)
 
     async def query(self, statement: str) -> list[dict[str, Any]]:
-        """Run a statement in the project's database. Raises `Unknown` when it cannot be reached."""
+        """Run a statement in the project's database. Raises `CapabilityUnknown` when it cannot be reached."""
         if not self.target.has_database:
-            raise Unknown(
+            raise CapabilityUnknown(
                 "needs the database",
                 remedy="Set SUPABASE_DB_URL, or SUPABASE_ACCESS_TOKEN and the reference.",
             )
@@ -113,9 +128,9 @@ class CheckSession:
         return self._nobody
 
     async def admin(self) -> AsyncClient:
-        """The client with the secret key. Raises `Unknown` when it is not set."""
+        """The client with the secret key. Raises `CapabilityUnknown` when it is not set."""
         if self.target.secret_key is None:
-            raise Unknown("needs the secret key", remedy="Set SUPABASE_SECRET_KEY.")
+            raise CapabilityUnknown("needs the secret key", remedy="Set SUPABASE_SECRET_KEY.")
         if self._admin is None:
             self._admin = await acreate_client(
                 self.url, self.target.secret_key, AsyncClientOptions(auto_refresh_token=False)
@@ -123,18 +138,18 @@ class CheckSession:
         return self._admin
 
     async def read_recording(self, audio_id: str) -> dict[str, Any]:
-        """Read a recording's row as its owner. Raises `Broken` if it is not there."""
+        """Read a recording's row as its owner. Raises `CapabilityBroken` if it is not there."""
         found = await select_rows(self.owner.client, "audio_files", "id", audio_id)
         if not found:
-            raise Broken("Its owner does not see it.")
+            raise CapabilityBroken("Its owner does not see it.")
         return found[0]
 
     async def await_status(self, statuses: set[str], otherwise: str) -> None:
-        """Wait until the recording has one of `statuses`. Raises `Broken`, saying `otherwise`, if late."""
+        """Wait until the recording has one of `statuses`. Raises `CapabilityBroken(otherwise)` if late."""
         deadline = time.monotonic() + self.wait_s
         while self.row["status"] not in statuses:
             if time.monotonic() > deadline:
-                raise Broken(otherwise.format(status=self.row["status"], wait_s=self.wait_s))
+                raise CapabilityBroken(otherwise.format(status=self.row["status"], wait_s=self.wait_s))
             await asyncio.sleep(POLL_S)
             self.row = await self.read_recording(self.row["id"])
 
@@ -143,9 +158,9 @@ class CheckSession:
 
         Raises
         ------
-        Broken
+        CapabilityBroken
             Users are left, or realtime could not be left.
-        Unknown
+        CapabilityUnknown
             Users are left because the secret key is not set.
         """
         failures: list[str] = []
@@ -158,14 +173,16 @@ class CheckSession:
                 failures.append(f"leaving realtime failed: {error}")
         failures += await self._delete_users()
         if failures:
-            raise Broken("; ".join(failures))
+            raise CapabilityBroken("; ".join(failures))
 
     async def _delete_users(self) -> list[str]:
         """Delete every user of this check; return a sentence for each that is left."""
         if self.target.secret_key is None:
             count = len(self.visitors) + len(self.unconfirmed)
             if count:
-                raise Unknown(f"{count} users are left", remedy="Set SUPABASE_SECRET_KEY: it deletes them.")
+                raise CapabilityUnknown(
+                    f"{count} users are left", remedy="Set SUPABASE_SECRET_KEY: it deletes them."
+                )
             return []
         left: dict[str, str] = {}
         for attempt in range(DELETE_ATTEMPTS):

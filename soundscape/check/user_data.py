@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from supabase import AsyncClient
 
-from soundscape.check.capability import Broken
+from soundscape.check.capability import CapabilityBroken
 from soundscape.check.session import CheckSession, is_granted, run_query, select_rows
 
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ async def check_public_row(session: CheckSession) -> None:
     )
     for who, client in (("another user", session.stranger.client), ("nobody", await session.anonymous())):
         if not await select_rows(client, "audio_files", "id", session.blank["id"]):
-            raise Broken(f"A public recording: {who} does not see its row.")
+            raise CapabilityBroken(f"A public recording: {who} does not see its row.")
 
 
 async def check_likes(session: CheckSession) -> None:
@@ -47,7 +47,7 @@ async def check_impressions(session: CheckSession) -> None:
     )
     for who, client in (("a user", session.owner.client), ("nobody", await session.anonymous())):
         if not await run_query(client.table("mood_rules").select("mood").limit(1)):
-            raise Broken(f"The rules of moods: {who} does not see them.")
+            raise CapabilityBroken(f"The rules of moods: {who} does not see them.")
     rule = {"mood": "check", "rule": "check", "points": 1, "labels": ["check"]}
     await require_refusals(
         "mood_rules", {"a user writes one": run_query(session.owner.client.table("mood_rules").insert(rule))}
@@ -62,7 +62,7 @@ async def _check_own_rows(
     mine = {**row, "user_id": session.owner.user_id}
     await run_query(owner.table(table).insert(row) if writer is None else writer.table(table).insert(mine))
     if not await _select_own(session, owner, table):
-        raise Broken(f"Its owner does not see what they put into {table}.")
+        raise CapabilityBroken(f"Its owner does not see what they put into {table}.")
     await require_refusals(
         table,
         {
@@ -75,7 +75,7 @@ async def _check_own_rows(
         },
     )
     if not await run_query(owner.table(table).delete().eq("user_id", mine["user_id"])):
-        raise Broken(f"Its owner cannot delete what they put into {table}.")
+        raise CapabilityBroken(f"Its owner cannot delete what they put into {table}.")
 
 
 async def check_preferences(session: CheckSession) -> None:
@@ -93,7 +93,25 @@ async def check_preferences(session: CheckSession) -> None:
         },
     )
     if not await run_query(owner.table(table).update(change).eq("user_id", session.owner.user_id)):
-        raise Broken("Their owner cannot change them.")
+        raise CapabilityBroken("Their owner cannot change them.")
+
+
+async def check_exports(session: CheckSession) -> None:
+    """Test that an export is asked for, seen and deleted by its owner alone."""
+    owner, stranger, table = session.owner.client, session.stranger.client, "exports"
+    export = str((await owner.rpc("export_my_data", {}).execute()).data)
+    if not await select_rows(owner, table, "id", export):
+        raise CapabilityBroken("Its owner does not see it.")
+    await require_refusals(
+        table,
+        {
+            "another user reads it": select_rows(stranger, table, "id", export),
+            "nobody reads it": select_rows(await session.anonymous(), table, "id", export),
+            "another user deletes it": run_query(stranger.table(table).delete().eq("id", export)),
+        },
+    )
+    if not await run_query(owner.table(table).delete().eq("id", export)):
+        raise CapabilityBroken("Its owner cannot delete it.")
 
 
 async def check_playlists(session: CheckSession) -> None:
@@ -110,7 +128,7 @@ async def check_playlists(session: CheckSession) -> None:
         return select_rows(client, "playlist_items", "playlist_id", playlist)
 
     if not (await list_of(owner) and await items_of(owner)):
-        raise Broken("Its owner does not see it.")
+        raise CapabilityBroken("Its owner does not see it.")
     audiences = {"another user": stranger, "nobody": await session.anonymous()}
     await require_refusals(
         "a private playlist",
@@ -118,10 +136,10 @@ async def check_playlists(session: CheckSession) -> None:
         | {f"{who} reads its items": items_of(client) for who, client in audiences.items()},
     )
     if not await run_query(owner.table("playlists").update({"is_public": True}).eq("id", playlist)):
-        raise Broken("Its owner cannot change it.")
+        raise CapabilityBroken("Its owner cannot change it.")
     for who, client in audiences.items():
         if not (await list_of(client) and await items_of(client)):
-            raise Broken(f"A public playlist: {who} does not see it and its items.")
+            raise CapabilityBroken(f"A public playlist: {who} does not see it and its items.")
     await require_refusals(
         "a public playlist",
         {
@@ -145,9 +163,9 @@ async def check_playlists(session: CheckSession) -> None:
     )
     await update_blank(session, is_public=True)
     if not await run_query(owner.table("playlist_items").delete().eq("playlist_id", playlist)):
-        raise Broken("Its owner cannot remove an item.")
+        raise CapabilityBroken("Its owner cannot remove an item.")
     if not await run_query(owner.table("playlists").delete().eq("id", playlist)):
-        raise Broken("Its owner cannot delete it.")
+        raise CapabilityBroken("Its owner cannot delete it.")
 
 
 async def check_reports(session: CheckSession) -> None:
@@ -157,7 +175,7 @@ async def check_reports(session: CheckSession) -> None:
     await run_query(stranger.table("reports").insert(report))
     told = await select_rows(stranger, "reports", "audio_id", session.blank["id"])
     if not told:
-        raise Broken("A user does not see their own report.")
+        raise CapabilityBroken("A user does not see their own report.")
     session.report = told[0]
     await require_refusals(
         "reports",
@@ -180,15 +198,15 @@ async def update_blank(session: CheckSession, **columns: Any) -> None:
     if not await run_query(
         session.owner.client.table("audio_files").update(columns).eq("id", session.blank["id"])
     ):
-        raise Broken("The owner cannot change a recording.")
+        raise CapabilityBroken("The owner cannot change a recording.")
 
 
 async def require_refusals(what: str, attempts: dict[str, Awaitable[Any]]) -> None:
-    """Raise `Broken` with every attempt that was not refused."""
+    """Raise `CapabilityBroken` with every attempt that was not refused."""
     answers = await asyncio.gather(*(is_granted(attempt) for attempt in attempts.values()))
     granted = [told for told, was_granted in zip(attempts, answers, strict=True) if was_granted]
     if granted:
-        raise Broken(f"{what}: {', '.join(granted)}.")
+        raise CapabilityBroken(f"{what}: {', '.join(granted)}.")
 
 
 def _select_own(session: CheckSession, client: Any, table: str) -> Awaitable[list[Row]]:
