@@ -9,9 +9,25 @@ import typer
 
 from embedded_supabase.errors import EmbeddedError
 from soundscape import __version__
-from soundscape.cli import check, deploy, dev, env, jobs, models, reanalyze, recommend, worker
+from soundscape.cli import (
+    check,
+    deploy,
+    dev,
+    env,
+    flags,
+    import_files,
+    jobs,
+    keys,
+    models,
+    notifications,
+    reanalyze,
+    recommend,
+    stats,
+    worker,
+)
 from soundscape.cli.analyze import analyze
 from soundscape.cli.demo import command as demo
+from soundscape.cli.listen import listen
 from soundscape.errors import SoundScapeError
 
 app = typer.Typer(
@@ -24,13 +40,19 @@ app.command()(dev.dev)
 app.command()(env.env)
 app.command()(demo.demo)
 app.command()(analyze)
+app.command()(listen)
 app.command()(worker.worker)
 app.command()(deploy.deploy)
 app.command()(check.check)
+app.command("import")(import_files.import_files)
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(keys.app, name="keys")
+app.add_typer(flags.app, name="flags")
 app.command()(reanalyze.reanalyze)
 app.add_typer(recommend.app, name="recommend")
+app.command()(stats.stats)
 
 
 def _print_version(wanted: bool) -> None:

@@ -38,6 +38,7 @@ def dev(
                 typer.echo(f"  {project.url}/{path}")
             typer.echo(f"Ready when {project.url}/api/health/ready answers 200.")
             typer.echo(f"Settings: {get_command()} env --data-dir {data_dir}")
-            await ended.wait()
+            assert project.worker is not None
+            await project.worker.watch(ended)
 
     run_until_signalled(serve)

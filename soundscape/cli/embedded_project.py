@@ -18,10 +18,12 @@ from embedded_supabase.errors import EmbeddedError
 from embedded_supabase.keys import Keys
 from embedded_supabase.platform import install_platform
 from embedded_supabase.postgres import Postgres
-from soundscape.api.serve import listen, serving
+from soundscape.api.serve import listen, serving, stop
+from soundscape.cli.mail_outbox import OutboxTransport
 from soundscape.deploy import sources
-from soundscape.deploy.database import Applied, apply
+from soundscape.deploy.database import DeployResult, apply
 from soundscape.settings import Settings, load_environment
+from soundscape.worker.loop import Worker
 
 DEFAULT_PORT = 8000
 
@@ -35,7 +37,8 @@ class Project:
     keys: Keys
     db_url: str
     supabase: EmbeddedSupabase
-    applied: Applied
+    applied: DeployResult
+    worker: Worker | None
 
     def environment(self) -> dict[str, str]:
         """Return the settings that a client of this project needs, by their usual names."""
@@ -93,8 +96,12 @@ def make_worker_settings(project: Mapping[str, str], environment: Mapping[str, s
     The environment says how the worker works. Which project it serves is not the environment's to say.
     """
     own = ("SOUNDSCAPE_", "OTEL_EXPORTER_OTLP_")
-    tuning = {name: value for name, value in environment.items() if name.startswith(own)}
-    return Settings.from_environment({**tuning, **project})
+    tuning = {name: value for name, value in environment.items() if name.startswith(own) and value.strip()}
+    defaults = {
+        "SOUNDSCAPE_PUBLIC_URL": project["SUPABASE_URL"],
+        "SOUNDSCAPE_SMTP_FROM": "SoundScape <soundscape@localhost.localdomain>",
+    }
+    return Settings.from_environment({**defaults, **tuning, **project})
 
 
 @asynccontextmanager
@@ -105,6 +112,7 @@ async def run_project(
     fresh: bool = False,
     durable: bool = True,
     with_worker: bool = True,
+    config: Config | None = None,
 ) -> AsyncIterator[Project]:
     """Start the embedded Supabase in `data_dir`, and stop it when the block ends.
 
@@ -120,6 +128,8 @@ async def run_project(
         Write to the disk before Postgres answers. Tests switch it off.
     with_worker
         Run a worker in the same process.
+    config
+        Instead of `supabase/config.toml`.
 
     Raises
     ------
@@ -132,7 +142,7 @@ async def run_project(
     """
     data_dir = _make_directory(data_dir)
     with ExitStack() as held:
-        note = held.enter_context(lock.hold(data_dir))
+        note = held.enter_context(lock.hold_lock(data_dir))
         listener = held.enter_context(listen("127.0.0.1", port))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         note(url=url)
@@ -146,23 +156,42 @@ async def run_project(
         install_platform(postgres)
         note(db_url=postgres.dsn())
         applied = apply(postgres.dsn(), worker_url=url, webhook_secret=keys.webhook_secret)
-        config = Config.read(sources.get_folder() / "config.toml")
+        config = config or Config.read(sources.get_folder() / "config.toml")
         async with open_embedded(
             data_dir=data_dir, url=url, keys=keys, config=config, postgres=postgres
         ) as embedded:
-            project = Project(url, data_dir, keys, postgres.dsn(), embedded, applied)
             beside: dict[str, FastAPI] = {}
+            worker: Worker | None = None
+            app: FastAPI | None = None
             if with_worker:
                 from soundscape.api.app import build as build_worker
 
-                beside["/api"] = build_worker(make_worker_settings(project.environment(), load_environment()))
+                own_key = {"SOUNDSCAPE_VAPID_PRIVATE_KEY": _load_or_make_vapid_key(data_dir / "vapid.key")}
+                settings = make_worker_settings(
+                    make_environment(url, keys, postgres.dsn()), own_key | load_environment()
+                )
+                app = build_worker(
+                    settings, mail_transport=OutboxTransport(data_dir) if settings.smtp is None else None
+                )
+                beside["/api"], worker = app, app.state.worker
+            project = Project(url, data_dir, keys, postgres.dsn(), embedded, applied, worker)
             async with serving(gateway.build(embedded, beside=beside), listener):
                 try:
                     yield project
                 finally:
                     # Before the project stops: the worker finishes its jobs or re-queues them.
-                    for app in beside.values():
-                        await app.state.worker.stop()
+                    if app is not None:
+                        await stop(app)
+
+
+def _load_or_make_vapid_key(path: Path) -> str:
+    """The key of web pushes: with another one, browsers would have to subscribe anew."""
+    if not path.exists():
+        from soundscape.worker.vapid import make_private_key
+
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(make_private_key())
+    return path.read_text().strip()
 
 
 def _make_directory(data_dir: Path) -> Path:

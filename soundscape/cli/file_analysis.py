@@ -10,12 +10,14 @@ import glob
 import json
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from soundscape.errors import AnalysisCrashed, SoundScapeError
@@ -97,54 +99,60 @@ def analyze_in_parallel(
 ) -> Iterator[tuple[FileAnalysis, Result]]:
     """Analyse at most `width` files at a time, each in a process of its own. Results keep the order given.
 
-    A long file at the front does not delay the others. A child that dies (killed for memory, say) takes down
-    its pool: the file at the front is reported, and the others begin again in a new pool.
+    A long file at the front does not delay the others. A child that dies (killed for memory, say) costs the
+    file that it had, and no other.
     """
-    waiting = list(files)
-    while waiting:
-        under_way: list[tuple[FileAnalysis, Future[Result]]] = []
-        # Spawned, because forking a process that runs threads of its own is not safe.
-        with ProcessPoolExecutor(min(width, len(waiting)), mp_context=get_context("spawn")) as pool:
-            shown: FileAnalysis | None = None
-            while waiting or under_way:
-                unfinished = {future for _, future in under_way if not future.done()}
-                while waiting and len(unfinished) < width:
-                    file = waiting.pop(0)
-                    under_way.append((file, _submit(pool, file)))
-                    unfinished.add(under_way[-1][1])
-                file, future = under_way[0]
-                if file is not shown:
-                    begin(file)
-                    shown = file
-                if not future.done():
-                    wait(unfinished, return_when=FIRST_COMPLETED)
-                    continue
-                under_way.pop(0)
-                try:
-                    yield file, future.result()
-                except BrokenProcessPool:
-                    # The pool waits for a child that was just starting, and never tells it to end
-                    # (https://github.com/python/cpython/issues/94777).
-                    for child in active_children():
-                        child.kill()
-                    waiting = [other for other, _ in under_way] + waiting
-                    yield (
-                        file,
-                        AnalysisCrashed(
-                            "The process that analysed this file died, or one beside it did.",
-                            remedy="Analyse this file alone, or use a smaller --jobs.",
-                        ),
-                    )
-                    break
-
-
-def _submit(pool: ProcessPoolExecutor, file: FileAnalysis) -> Future[Result]:
+    width = min(width, len(files))
+    if not files:
+        return
+    free: SimpleQueue[_Child] = SimpleQueue()
+    for _ in range(width):
+        free.put(_Child())
+    threads = ThreadPoolExecutor(width)
     try:
-        return pool.submit(_analyze, file)
-    except BrokenProcessPool as error:
-        broken: Future[Result] = Future()
-        broken.set_exception(error)
-        return broken
+        results = deque(threads.submit(_analyze_in_child, file, free) for file in files)
+        for file in files:
+            begin(file)
+            yield file, results.popleft().result()
+    finally:
+        threads.shutdown(cancel_futures=True)
+        for _ in range(width):
+            free.get_nowait().end()
+
+
+class _Child:
+    """A process that analyses file after file. After its death there is a new one."""
+
+    def __init__(self) -> None:
+        self._pool = _make_pool()
+
+    def analyze(self, file: FileAnalysis) -> Result:
+        try:
+            return self._pool.submit(_analyze, file).result()
+        except BrokenProcessPool:
+            self.end()
+            self._pool = _make_pool()
+            return AnalysisCrashed(
+                "The process that analysed this file died.",
+                remedy="Analyse this file alone, or use a smaller --jobs.",
+            )
+
+    def end(self) -> None:
+        self._pool.shutdown()
+
+
+def _make_pool() -> ProcessPoolExecutor:
+    # Of one process: a larger pool may start a child while it closes the pipes of those that a dead one took
+    # along, and then fails. Spawned, because forking a process that runs threads of its own is not safe.
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+def _analyze_in_child(file: FileAnalysis, free: SimpleQueue[_Child]) -> Result:
+    child = free.get()
+    try:
+        return child.analyze(file)
+    finally:
+        free.put(child)
 
 
 def _analyze(file: FileAnalysis, progress: Any = None) -> Result:

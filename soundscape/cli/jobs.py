@@ -200,11 +200,19 @@ def share(
         int | None,
         typer.Option(help="Prefer re-analyses over uploads once in this many claims.", min=2, max=1000),
     ] = None,
+    preview_every: Annotated[
+        int | None,
+        typer.Option(help="While analyses wait, make a preview after this many of them.", min=2, max=1000),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show or change how the queue shares workers between owners."""
     settings = run_with_ledger(
-        lambda ledger: ledger.set(in_flight_per_owner=in_flight_per_owner, backfill_every=backfill_every)
+        lambda ledger: ledger.set(
+            in_flight_per_owner=in_flight_per_owner,
+            backfill_every=backfill_every,
+            preview_every=preview_every,
+        )
     )
     if as_json:
         typer.echo(json.dumps(settings))

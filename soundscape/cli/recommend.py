@@ -113,16 +113,16 @@ def fit(
     from rich.console import Console
 
     from soundscape.cli import recommend_tables as tables
-    from soundscape.project.recommendations import NotNow
+    from soundscape.project.recommendations import FitPostponed
     from soundscape.recommend import publication
 
     with Console(stderr=True).status("") as status:
         found = _run_with_project(
             lambda project: publication.publish(project, force=force, every_h=every_h, report=status.update)
         )
-    if isinstance(found, NotNow):
+    if isinstance(found, FitPostponed):
         if found.held:
-            raise publication.make_not_now_error(found)
+            raise publication.make_postponed_error(found)
         if as_json:
             typer.echo(json.dumps({"published": False, "due_at": found.until.isoformat()}))
         else:

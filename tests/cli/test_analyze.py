@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -146,22 +147,42 @@ def test_several_at_a_time_keep_the_order(recordings: Path) -> None:
     ]
 
 
-def test_a_child_that_dies_costs_one_file(recordings: Path) -> None:
-    files = [FileAnalysis(f"{n}", recordings / "b.wav", None, False, False, None) for n in range(3)]
+class DeadlyWhenOpened(type(Path())):  # type: ignore[misc]
+    """A file that ends the process that reads it."""
 
-    def kill_the_first() -> None:
-        while not (children := multiprocessing.active_children()):
-            time.sleep(0.01)
-        children[0].kill()
+    def open(self, *_: object, **__: object) -> NoReturn:
+        os._exit(1)
 
-    killer = threading.Thread(target=kill_the_first)
-    killer.start()
+
+def end_process(*_: object) -> NoReturn:
+    os._exit(1)
+
+
+class DeadlyWhenSent(DeadlyWhenOpened):
+    """A file that ends the process to which it is sent, before its analysis begins."""
+
+    def __reduce__(self) -> tuple[Callable[[str], NoReturn], tuple[str]]:
+        return end_process, (str(self),)
+
+
+@pytest.mark.parametrize("kind", [DeadlyWhenOpened, DeadlyWhenSent])
+@pytest.mark.parametrize(
+    ("width", "deadly"), [(2, {0}), (3, {0, 1, 2}), (2, {2, 3, 7}), (2, {0, 1, 2, 3, 4, 5})]
+)
+def test_a_child_that_dies_costs_one_file(
+    recordings: Path, width: int, deadly: set[int], kind: type[Path]
+) -> None:
+    """However early it dies, and however many do."""
+    files = [
+        FileAnalysis(str(n), kind(path) if n in deadly else path, None, False, False, None)
+        for n, path in enumerate([recordings / "b.wav"] * 8)
+    ]
     with AnalysisDisplay(as_json=True, files=len(files)) as display:
-        results = list(analyze_in_parallel(files, 2, display.begin))
-    killer.join(timeout=LIMIT_S)
+        results = list(analyze_in_parallel(files, width, display.begin))
     assert [file for file, _ in results] == files
-    assert sum(isinstance(result, AnalysisCrashed) for _, result in results) == 1
-    assert sum(isinstance(result, dict) for _, result in results) == 2
+    assert {int(file.name) for file, result in results if isinstance(result, AnalysisCrashed)} == deadly
+    assert sum(isinstance(result, dict) for _, result in results) == len(files) - len(deadly)
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

@@ -77,7 +77,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_commands_that_are_promised() -> None:
-    promised = "dev env demo analyze worker deploy check models jobs reanalyze recommend"
+    promised = "dev env demo analyze worker deploy check models jobs reanalyze recommend stats"
     assert set(promised.split()) <= set(COMMANDS)
 
 

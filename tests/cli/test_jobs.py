@@ -89,7 +89,7 @@ def operator(project: Project, monkeypatch: pytest.MonkeyPatch) -> Operator:
     monkeypatch.setenv("SUPABASE_SECRET_KEY", project.keys.secret_key)
     operator = Operator(project)
     operator.sql("delete from auth.users")
-    operator.sql("select public.set_queue(false, 8, 10), pgmq.purge_queue('soundscape_uploads')")
+    operator.sql("select public.set_queue(false, 8, 10, 10), pgmq.purge_queue('soundscape_uploads')")
     return operator
 
 
@@ -226,3 +226,15 @@ def test_a_public_key_opens_nothing(operator: Operator, monkeypatch: pytest.Monk
     for arguments in (["jobs", "stats"], ["jobs", "list"], ["reanalyze"], ["jobs", "drain"]):
         answer = CliRunner().invoke(app, arguments)
         assert (answer.exit_code, type(answer.exception).__name__) == (1, "ProjectError")
+
+
+def test_the_project_in_figures(operator: Operator, owner: str) -> None:
+    audio_id = operator.recording(owner)
+    operator.sql("select soundscape.record_download(%s, '192.0.2.1')", audio_id)
+    figures = operator.json("stats")
+    assert (figures["pending"], figures["recordings"]) == (1, {"queued": 1})
+    before = figures["downloads"]
+    assert operator.json("stats", "--roll-up")["downloads"] == before + 1
+    table = operator.run("stats", "--days", "3").stdout
+    assert "recordings: queued" in table
+    assert "not rolled up yet" in table

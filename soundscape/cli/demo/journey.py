@@ -63,7 +63,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Trespass:
+class AccessAttempt:
     """One thing a stranger tried, and whether the project refused it."""
 
     who: str
@@ -71,7 +71,7 @@ class Trespass:
     refused: bool
 
 
-class Guest:
+class DemoUser:
     """A visitor who brings recordings."""
 
     def __init__(self, visitor: Visitor) -> None:
@@ -145,11 +145,13 @@ class Guest:
             await self.collect(recording)
 
 
-async def trespass(url: str, public_key: str, recording: Recording, file_path: str) -> list[Trespass]:
+async def try_forbidden_access(
+    url: str, public_key: str, recording: Recording, file_path: str
+) -> list[AccessAttempt]:
     """Try to reach a private recording as another user and as nobody. Every attempt should be refused."""
     waveform_path = (recording.features or {})["waveform_path"]
     anonymous = await acreate_client(url, public_key)
-    tries: list[Trespass] = []
+    tries: list[AccessAttempt] = []
     async with signed_up_visitor(url, public_key) as stranger:
         for who, client in (("another user", stranger.client), ("nobody", anonymous)):
             storage = client.storage
@@ -165,7 +167,7 @@ async def trespass(url: str, public_key: str, recording: Recording, file_path: s
                 "download the waveform": storage.from_("waveforms").download(waveform_path),
             }
             for what, attempt in attempts.items():
-                tries.append(Trespass(who, what, await _is_refused(attempt)))
+                tries.append(AccessAttempt(who, what, await _is_refused(attempt)))
     return tries
 
 

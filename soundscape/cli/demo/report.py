@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from soundscape.cli.demo.journey import Recording, Trespass
+from soundscape.cli.demo.journey import AccessAttempt, Recording
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 STYLES = {"ready": "green", "refused": "yellow", "failed": "yellow", "rejected": "yellow"}
@@ -161,7 +161,7 @@ def _number(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def privacy(tries: list[Trespass]) -> RenderableType:
+def privacy(tries: list[AccessAttempt]) -> RenderableType:
     """Return a table with one row per attempt to reach the private recording."""
     found = Table(
         title="Attempts of others to reach a private recording",

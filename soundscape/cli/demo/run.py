@@ -21,7 +21,7 @@ from rich.progress import (
 
 from embedded_supabase.errors import EmbeddedError
 from soundscape.cli.demo import report, sounds
-from soundscape.cli.demo.journey import Guest, Recording, fetch_rows, trespass
+from soundscape.cli.demo.journey import DemoUser, Recording, fetch_rows, try_forbidden_access
 from soundscape.cli.embedded_project import Project, get_command, run_project
 from soundscape.project.visitor import signed_up_visitor
 
@@ -112,7 +112,7 @@ async def _journey(project: Project, files: Sequence[Path], console: Console) ->
                 )
 
             try:
-                await Guest(visitor).follow(recordings, show)
+                await DemoUser(visitor).follow(recordings, show)
             except TimeoutError as error:
                 fell_short.append(f"not every recording came to an end: {error}")
             show()
@@ -126,7 +126,7 @@ async def _journey(project: Project, files: Sequence[Path], console: Console) ->
             rows = await fetch_rows(
                 visitor.client.table("audio_files").select("file_path").eq("id", private.audio_id)
             )
-            tries = await trespass(project.url, key, private, rows[0]["file_path"])
+            tries = await try_forbidden_access(project.url, key, private, rows[0]["file_path"])
             console.print(report.privacy(tries))
             fell_short += [f"{t.who} could {t.what}" for t in tries if not t.refused]
     for failure in fell_short:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from soundscape.cli.demo import report
-from soundscape.cli.demo.journey import Recording, Trespass
+from soundscape.cli.demo.journey import AccessAttempt, Recording
 
 
 def dat(values: list[list[int]], *, version: int = 2, flags: int = 0) -> bytes:
@@ -107,8 +107,8 @@ def test_what_was_not_found_is_a_dash() -> None:
 
 def test_a_leak_is_not_to_be_overlooked() -> None:
     tries = [
-        Trespass("nobody", "read its row", refused=True),
-        Trespass("another user", "hear it", refused=False),
+        AccessAttempt("nobody", "read its row", refused=True),
+        AccessAttempt("another user", "hear it", refused=False),
     ]
     lines = shown(report.privacy(tries), 100).splitlines()
     assert "refused" in next(line for line in lines if "nobody" in line)
