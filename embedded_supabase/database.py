@@ -35,7 +35,7 @@ class Queries:
             return await cursor.fetchall() if cursor.description else []
 
 
-async def become(connection: Connection, caller: Caller, settings: Mapping[str, str]) -> None:
+async def assume_caller(connection: Connection, caller: Caller, settings: Mapping[str, str]) -> None:
     """Give the session the caller's role and claims until the transaction ends, as PostgREST does."""
     given = {
         **settings,

@@ -18,7 +18,7 @@ TRY_FOR_S = 0.2
 
 
 @contextmanager
-def hold(data_dir: Path) -> Iterator[Callable[..., None]]:
+def hold_lock(data_dir: Path) -> Iterator[Callable[..., None]]:
     """Own a data directory until the block ends.
 
     Parameters

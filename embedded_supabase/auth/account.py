@@ -26,7 +26,7 @@ ONE_CONFIRMED = "Confirmation link accepted. Please proceed to confirm link sent
 async def sign_up(call: Call) -> Row:
     if not call.body.email and not call.body.phone:
         return await _sign_up_anonymously(call)
-    call.spend("sign_in_sign_ups")
+    call.consume("sign_in_sign_ups")
     _check_sign_up(call)
     email = call.body.read_address()
     if not call.settings.email.enable_signup:
@@ -86,7 +86,7 @@ async def resend(call: Call) -> Row:
 
 
 def _check_mail_request(call: Call, without_address: str) -> str:
-    call.spend("sign_in_sign_ups")
+    call.consume("sign_in_sign_ups")
     return call.body.read_address(without_address)
 
 
@@ -99,7 +99,7 @@ async def _sign_up_anonymously(call: Call) -> Row:
     if not call.settings.enable_anonymous_sign_ins:
         raise AuthError("anonymous_provider_disabled")
     _check_sign_up(call)
-    call.spend("anonymous_users")
+    call.consume("anonymous_users")
     user = await users.create(call, None, user_metadata=call.body.data)
     return await sessions.start(call, user, "anonymous")
 
@@ -215,7 +215,7 @@ async def verify_link(call: Call) -> Result:
 
 
 def _find_types(call: Call, kind: str, token: str, known: Container[str]) -> list[TokenType]:
-    call.spend("token_verifications")
+    call.consume("token_verifications")
     if not token:
         raise invalid("Verify requires a token or a token hash")
     if kind in ("sms", "phone_change"):
@@ -227,7 +227,7 @@ def _find_types(call: Call, kind: str, token: str, known: Container[str]) -> lis
 
 async def _prove_address(call: Call, types: list[TokenType], **proof: str) -> Row | None:
     """Spend a code and apply it. None while the other address of an e-mail change is not confirmed."""
-    user, kind = await codes.spend(call, types, **proof)
+    user, kind = await codes.redeem(call, types, **proof)
     if kind in TYPES["email_change"]:
         both = call.settings.email.double_confirm_changes and user["email"]
         if both and user["email_change_confirm_status"] == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import psycopg
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,6 +26,7 @@ from embedded_supabase.embedded import EmbeddedSupabase
 log = structlog.get_logger(__name__)
 
 API_VERSION_HEADER, API_VERSION = "x-supabase-api-version", "2024-01-01"
+DEADLOCK_ATTEMPTS = 3
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -131,8 +133,7 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
         if for_admin and auth.read_claims(request).get("role") not in ("service_role", "supabase_admin"):
             raise AuthError("not_admin")
         body = await Body.read(request)
-        async with auth.embedded.auth_admin.connection() as connection, connection.transaction():
-            result = await handler(Call(auth, request, body, connection))
+        result = await _run(auth, request, body, handler)
         if isinstance(result, AuthError):
             raise result
         return result if isinstance(result, Response) else JSONResponse(result)
@@ -141,6 +142,18 @@ def _route(auth: Auth, at: str, handler: Handler, *, keyed: bool = True, for_adm
     # A link preview that sends HEAD must not use the link up.
     route.methods = {method}
     return route
+
+
+async def _run(auth: Auth, request: Request, body: Body, handler: Handler) -> Result:
+    """Run a handler in a transaction; again where Postgres ended it to resolve a deadlock."""
+    for attempts_left in reversed(range(DEADLOCK_ATTEMPTS)):
+        try:
+            async with auth.embedded.auth_admin.connection() as connection, connection.transaction():
+                return await handler(Call(auth, request, body, connection))
+        except AuthError as error:
+            if not attempts_left or not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _check_key(auth: Auth, request: Request) -> Response | None:

@@ -79,9 +79,9 @@ class Call:
         """The peer's address. Forwarding headers are ignored: there is no proxy in front."""
         return self.request.client.host if self.request.client else "127.0.0.1"
 
-    def spend(self, limit: str) -> None:
+    def consume(self, limit: str) -> None:
         """Count one use of a rate limit. Raises `AuthError` 429."""
-        self.auth.limits.spend(limit, self.address)
+        self.auth.limits.consume(limit, self.address)
 
     def read_query(self, name: str) -> str:
         """A query parameter, or ''. Raises `AuthError` for NUL, which Postgres cannot store."""

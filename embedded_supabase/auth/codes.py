@@ -54,7 +54,7 @@ async def make(
     return await users.save(call, user, **sent), Code(otp, token_hash)
 
 
-async def spend(
+async def redeem(
     call: Call, types: list[TokenType], *, token_hash: str = "", address: str = "", otp: str = ""
 ) -> tuple[Row, TokenType]:
     """Spend the code of a link's hash, or the typed code that was sent to `address`.

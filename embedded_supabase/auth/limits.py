@@ -25,7 +25,7 @@ class RateLimits:
             if name in maxima
         }
 
-    def spend(self, limit: str, key: str, *, code: str = "over_request_rate_limit") -> None:
+    def consume(self, limit: str, key: str, *, code: str = "over_request_rate_limit") -> None:
         """Count one use. Raises `AuthError` 429 when there is none left."""
         stated = self._stated.get(limit)
         if stated is not None and not self._limiter.hit(stated, limit, key):

@@ -97,16 +97,16 @@ async def _deliver(call: Call, kind: str, address: str, code: Code, link: str) -
     mail |= {"text": text, "html": rich, "link": link, "code": code.otp}
     try:
         if smtp.enabled:
-            call.auth.limits.spend("email_sent", "all", code="over_email_send_rate_limit")
+            call.auth.limits.consume("email_sent", "all", code="over_email_send_rate_limit")
             await asyncio.to_thread(_send_by_smtp, smtp, mail)
         else:
-            await asyncio.to_thread(_write_to_outbox, call.auth.embedded.data_dir / "mail", mail)
+            await asyncio.to_thread(write_to_outbox, call.auth.embedded.data_dir / "mail", mail)
     except (OSError, smtplib.SMTPException) as error:
         raise AuthError("unexpected_failure", f"Error sending {kind} email") from error
 
 
 def read_outbox(data_dir: Path, to: str | None = None) -> list[dict[str, Any]]:
-    """The newest mails first: `{id, kind, to, subject, date, text, html, link, code}`."""
+    """The newest mails first: `{id, kind, to, subject, date, text, html}`, and of Auth `link` and `code`."""
     files = sorted((data_dir / "mail").glob("*.json"), reverse=True)
     mails = ({"id": file.stem} | json.loads(file.read_text()) for file in files)
     return list(islice((mail for mail in mails if to is None or mail["to"] == to.lower()), MAX_SHOWN))
@@ -127,7 +127,8 @@ def build_outbox_routes(embedded: EmbeddedSupabase) -> list[Route]:
     return [Route("/api/dev/mail", list_mail, methods=["GET"])]
 
 
-def _write_to_outbox(folder: Path, mail: dict[str, str]) -> None:
+def write_to_outbox(folder: Path, mail: dict[str, str]) -> None:
+    """Write a mail into `mail/` of the data directory, where `read_outbox` finds it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
     aside = folder / f"{name}.new"

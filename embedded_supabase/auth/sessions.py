@@ -30,7 +30,7 @@ async def issue_tokens(call: Call) -> Result:
     if grant not in GRANTS:
         raise AuthError("invalid_credentials", "unsupported_grant_type")
     limit, sign_in = GRANTS[grant]
-    call.spend(limit)
+    call.consume(limit)
     return await sign_in(call)
 
 

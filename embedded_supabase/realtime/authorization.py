@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 import structlog
 
-from embedded_supabase.database import Pool, become
+from embedded_supabase.database import Pool, assume_caller
 from embedded_supabase.tokens import Caller, InvalidToken, Tokens
 
 EXTENSIONS = ("broadcast", "presence")
@@ -27,7 +27,7 @@ returning id
 _ALLOWED = "select reads, writes from realtime.allowed(%s)"
 
 
-class Refused(Exception):
+class ErrorReply(Exception):
     """An error reply to a client, in the words of the real service."""
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -53,10 +53,10 @@ def identify(tokens: Tokens, token: str) -> Caller:
         return tokens.identify(apikey=None, authorization=f"Bearer {token}", key_required=False)
     except InvalidToken as error:
         if error.code == "expired":
-            raise Refused("Token has expired", "InvalidJWTToken") from error
+            raise ErrorReply("Token has expired", "InvalidJWTToken") from error
         if token.count(".") != 2:
-            raise Refused("The token provided is not a valid JWT", "MalformedJWT") from error
-        raise Refused("Failed to validate JWT signature", "JwtSignatureError") from error
+            raise ErrorReply("The token provided is not a valid JWT", "MalformedJWT") from error
+        raise ErrorReply("Failed to validate JWT signature", "JwtSignatureError") from error
 
 
 async def read_permissions(admin: Pool, caller: Caller, topic: str, headers: str = "{}") -> Permissions:
@@ -66,7 +66,7 @@ async def read_permissions(admin: Pool, caller: Caller, topic: str, headers: str
             planted = await connection.execute(_PLANT, [topic, list(EXTENSIONS)])
             ids = [id_ async for (id_,) in planted]
             settings = {"realtime.topic": topic, "request.headers": headers, "statement_timeout": "3s"}
-            await become(connection, caller, settings)
+            await assume_caller(connection, caller, settings)
             async for reads, writes in await connection.execute(_ALLOWED, [ids]):
                 return Permissions(frozenset(reads), frozenset(writes))
     except psycopg.Error as error:

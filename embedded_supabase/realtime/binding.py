@@ -17,7 +17,7 @@ import psycopg
 
 from embedded_supabase.database import Pool
 from embedded_supabase.operators import KEYWORDS, OPERATORS
-from embedded_supabase.realtime.authorization import Refused
+from embedded_supabase.realtime.authorization import ErrorReply
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.visibility import Condition, count_tables
 from embedded_supabase.tokens import Caller
@@ -54,17 +54,17 @@ def parse_binding(given: dict[str, Any]) -> Binding:
     schema, table, event = given.get("schema") or "", given.get("table") or "", given.get("event")
     filter_ = given.get("filter") or ""
     if not schema and not table:
-        raise Refused(
+        raise ErrorReply(
             "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to"
         )
     if not all(isinstance(text, str) and "\0" not in text for text in (schema, table, filter_)):
-        raise Refused("`schema`, `table` and `filter` must be strings")
+        raise ErrorReply("`schema`, `table` and `filter` must be strings")
     if given.get("select"):
-        raise Refused("Error parsing `select` params: column selection is not supported here")
+        raise ErrorReply("Error parsing `select` params: column selection is not supported here")
     try:
         conditions = parse_filter(filter_)
     except FilterError as error:
-        raise Refused(f"Error parsing `filter` params: {error}") from error
+        raise ErrorReply(f"Error parsing `filter` params: {error}") from error
     event = str(event).upper()
     return Binding(
         next(_ids), event if event in EVENTS else "*", schema or "public", table or "*", conditions
@@ -83,9 +83,9 @@ async def check_binding(binding: Binding, caller: Caller, callers: Pool) -> None
         found = await count_tables(callers, caller, binding.schema, binding.table, binding.conditions)
     except psycopg.Error as error:
         reason, checks = str(error).split("\n", 1)[0], "An exception happened so please check your"
-        raise Refused(f"{failed} {checks} connect parameters: [{where}]. Exception: {reason}") from error
+        raise ErrorReply(f"{failed} {checks} connect parameters: [{where}]. Exception: {reason}") from error
     if not found:
-        raise Refused(
+        raise ErrorReply(
             f"{failed} Please check Realtime is enabled for the given connect parameters: [{where}]"
         )
 

@@ -15,7 +15,7 @@ from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from embedded_supabase.realtime.authorization import Refused, identify, read_permissions
+from embedded_supabase.realtime.authorization import ErrorReply, identify, read_permissions
 from embedded_supabase.realtime.channel import Channel
 from embedded_supabase.realtime.join import NO_PERSIST, bind, open_channel
 from embedded_supabase.realtime.send_queue import SendQueue
@@ -88,7 +88,7 @@ class Connection:
                 raise WebSocketException(UNSUPPORTED, f"malformed frame: {error}") from error
             try:
                 await self._handle(message)
-            except Refused as refused:
+            except ErrorReply as refused:
                 self._queue.reply(message, "error", {"reason": str(refused)})
 
     # -- joining and leaving --------------------------------------------------------------------
@@ -107,21 +107,21 @@ class Connection:
             if channel is not None:
                 self._close(channel)
         elif channel is None:
-            raise Refused("unmatched topic")
+            raise ErrorReply("unmatched topic")
         elif await self._receive(channel, message):
             self._queue.reply(message, "ok", {})
 
     async def _join(self, message: Message) -> None:
         """A second join of a topic replaces the first."""
         if message.topic == "realtime:":
-            raise Refused("You must provide a topic name", "TopicNameRequired")
+            raise ErrorReply("You must provide a topic name", "TopicNameRequired")
         if not message.topic.startswith("realtime:"):
-            raise Refused("unmatched topic")
+            raise ErrorReply("unmatched topic")
         existing, embedded = self._channels.get(message.topic), self._service.embedded
         if existing is not None:
             self._close(existing)
         elif len(self._channels) >= self._service.limits.channels:
-            raise Refused("Too many channels", "ChannelRateLimitReached")
+            raise ErrorReply("Too many channels", "ChannelRateLimitReached")
         try:
             channel = await open_channel(embedded, message, self._queue, key=self._key, headers=self._headers)
             bindings, failure = await bind(channel, message, embedded.authenticator)
@@ -129,7 +129,7 @@ class Connection:
         except (psycopg.Error, TimeoutError) as error:
             log.warning("realtime.join_failed", error=str(error).strip())
             reason = "Realtime was unable to connect to the project database"
-            raise Refused(reason, "UnableToConnectToProject") from error
+            raise ErrorReply(reason, "UnableToConnectToProject") from error
         self._channels[message.topic] = channel
         self._service.hub.add(channel)
         self._service.feed.wake()
@@ -180,7 +180,7 @@ class Connection:
                 await self._refresh(channel, message.get("access_token"))
                 return False
             case event:
-                raise Refused(f"Unknown event: {event}")
+                raise ErrorReply(f"Unknown event: {event}")
 
     def _broadcast(self, channel: Channel, message: Message) -> bool:
         if "broadcast" not in channel.permissions.write:
@@ -188,14 +188,14 @@ class Connection:
         payload = message.payload
         if isinstance(payload, UserBroadcast):
             if payload.meta.get("persist"):
-                raise Refused(NO_PERSIST)
+                raise ErrorReply(NO_PERSIST)
             self._check_size(len(payload.payload), "Payload")
             payload = replace(payload, meta={})
         else:
             if not isinstance(payload.get("event"), str):
-                raise Refused("A broadcast needs an event")
+                raise ErrorReply("A broadcast needs an event")
             if payload.get("persist"):
-                raise Refused(NO_PERSIST)
+                raise ErrorReply(NO_PERSIST)
             self._check_size(len(json.dumps(payload)), "Payload")
         sender = None if channel.sends_to_itself else channel
         self._service.hub.broadcast(channel.key, payload, sender=sender)
@@ -207,11 +207,11 @@ class Connection:
             self._service.hub.untrack(channel)
             return
         if event != "track":
-            raise Refused("Unknown presence event")
+            raise ErrorReply("Unknown presence event")
         if not isinstance(payload, dict):
-            raise Refused("Presence track payload must be a map")
+            raise ErrorReply("Presence track payload must be a map")
         if "presence" not in channel.permissions.write:
-            raise Refused("You do not have permissions to track presence")
+            raise ErrorReply("You do not have permissions to track presence")
         self._check_size(len(json.dumps(payload)), "Track message")
         self._service.hub.track(channel, payload)
         if not channel.presence_enabled:
@@ -220,7 +220,7 @@ class Connection:
 
     def _check_size(self, size_bytes: int, what: str) -> None:
         if size_bytes > self._service.limits.payload_bytes:
-            raise Refused(f"{what} size exceeded")
+            raise ErrorReply(f"{what} size exceeded")
 
     async def _refresh(self, channel: Channel, token: Any) -> None:
         """Take a new token: read again who the caller is and what the policies allow."""
@@ -229,7 +229,7 @@ class Connection:
         embedded = self._service.embedded
         try:
             caller = identify(embedded.tokens, token)
-        except Refused as refused:
+        except ErrorReply as refused:
             self._close(channel, refused.message)
             return
         if channel.private:

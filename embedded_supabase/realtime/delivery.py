@@ -12,7 +12,7 @@ from embedded_supabase.realtime.channel import Channel
 from embedded_supabase.realtime.hub import Hub
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.serializer import Payload, UserBroadcast
-from embedded_supabase.realtime.visibility import Conditions, Verdict, judge, shown
+from embedded_supabase.realtime.visibility import Conditions, Verdict, check_visibility, parse_text
 from embedded_supabase.tokens import Caller
 
 
@@ -25,8 +25,8 @@ class Question:
     filters: dict[Conditions, None] = field(default_factory=dict)
     verdicts: dict[int, Verdict] = field(default_factory=dict)
 
-    async def judge(self, callers: Pool) -> None:
-        found = await judge(callers, self.caller, [*self.changes.values()], [*self.filters])
+    async def resolve(self, callers: Pool) -> None:
+        found = await check_visibility(callers, self.caller, [*self.changes.values()], [*self.filters])
         self.verdicts = dict(zip(self.changes, found, strict=True))
 
 
@@ -54,7 +54,7 @@ class Delivery:
                 question.changes[number] = change
                 question.filters |= dict.fromkeys(it.conditions for it in wanted)
                 listeners.append((number, channel, wanted, question))
-        await asyncio.gather(*(question.judge(self.callers) for question in questions.values()))
+        await asyncio.gather(*(question.resolve(self.callers) for question in questions.values()))
         for number, channel, wanted, question in listeners:
             if channel not in self.hub:
                 continue
@@ -82,7 +82,7 @@ class Delivery:
             content = bytes.fromhex(str(row["binary_payload"]).removeprefix("\\x"))
             payload = UserBroadcast(event, content, is_json=False, meta={"id": row["id"]})
         else:
-            sent = shown(row.get("payload"))
+            sent = parse_text(row.get("payload"))
             payload = {"type": "broadcast", "event": event, "payload": sent, "meta": {"id": row["id"]}}
         self.hub.broadcast((topic, row.get("private") == "t"), payload, lsn=change.commit_lsn)
 

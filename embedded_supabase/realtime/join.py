@@ -7,7 +7,7 @@ from typing import Any
 
 from embedded_supabase.database import Pool
 from embedded_supabase.embedded import EmbeddedSupabase
-from embedded_supabase.realtime.authorization import Refused, identify, read_permissions
+from embedded_supabase.realtime.authorization import ErrorReply, identify, read_permissions
 from embedded_supabase.realtime.binding import Binding, check_binding, parse_binding
 from embedded_supabase.realtime.channel import Channel
 from embedded_supabase.realtime.send_queue import SendQueue
@@ -28,9 +28,9 @@ async def open_channel(
         token = key
     caller = identify(embedded.tokens, token)
     if message.get("config", "broadcast", "replay") is not None:
-        raise Refused("Realtime was unable to replay messages", "UnableToReplayMessages")
+        raise ErrorReply("Realtime was unable to replay messages", "UnableToReplayMessages")
     if message.get("config", "broadcast", "persist"):
-        raise Refused(NO_PERSIST)
+        raise ErrorReply(NO_PERSIST)
     presence_key = message.get("config", "presence", "key")
     channel = Channel(
         queue,
@@ -48,7 +48,7 @@ async def open_channel(
         channel.permissions = await read_permissions(embedded.admin, caller, channel.name, headers)
         if not channel.permissions.read:
             reason = f"You do not have permissions to read from this Channel topic: {channel.name}"
-            raise Refused(reason, "Unauthorized")
+            raise ErrorReply(reason, "Unauthorized")
     return channel
 
 
@@ -65,9 +65,9 @@ async def bind(channel: Channel, message: Message, callers: Pool) -> tuple[list[
         for entry in given:
             bindings.append(parse_binding(entry))
             await check_binding(bindings[-1], channel.caller, callers)
-    except Refused as error:
+    except ErrorReply as error:
         if message.get("config", "postgres_changes_options", "wait") is True:
-            raise Refused(str(error), "RealtimeDisabledForConfiguration") from error
+            raise ErrorReply(str(error), "RealtimeDisabledForConfiguration") from error
         # The list must match the client's list, or the client reports a mismatch instead of our reason.
         return [{**entry, "id": index + 1} for index, entry in enumerate(given)], str(error)
     channel.bindings = tuple(bindings)
@@ -82,4 +82,4 @@ def _parse_flag(given: Any, *, default: bool = False) -> bool:
         return given.lower() == "true"
     if isinstance(given, bool):
         return given
-    raise Refused(f"{str(given)[:100]!r} is neither true nor false")
+    raise ErrorReply(f"{str(given)[:100]!r} is neither true nor false")

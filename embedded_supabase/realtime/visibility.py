@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from embedded_supabase.database import Connection, Pool, become
+from embedded_supabase.database import Connection, Pool, assume_caller
 from embedded_supabase.operators import OPERATORS
 from embedded_supabase.realtime.pgoutput import Change
 from embedded_supabase.realtime.serializer import MalformedFrame, load_json
@@ -81,14 +81,14 @@ class Verdict:
         for name, cells in records.items():
             if cells is not None:
                 data[name] = {
-                    column: shown(text)
+                    column: parse_text(text)
                     for column, text in cells.items()
                     if size <= MAX_RECORD_BYTES or len(text) <= KEPT_CELL_BYTES
                 }
         return data | {"commit_timestamp": moment, "columns": self.columns}
 
 
-async def judge(
+async def check_visibility(
     callers: Pool, caller: Caller, changes: Sequence[Change], filters: Sequence[Conditions]
 ) -> list[Verdict]:
     """A verdict for each change; all are of one table. A failure counts for its own row only.
@@ -108,7 +108,7 @@ async def judge(
         if len(changes) == 1:
             reason = "500: Internal Server Error, RLS policy evaluation failed"
             return [Verdict(error=f"Error {'401: Unauthorized' if error.sqlstate == '42501' else reason}")]
-        return [(await judge(callers, caller, [change], filters))[0] for change in changes]
+        return [(await check_visibility(callers, caller, [change], filters))[0] for change in changes]
     if not rows:  # the table was dropped meanwhile
         return [Verdict()] * len(changes)
     return [
@@ -129,11 +129,11 @@ async def count_tables(callers: Pool, caller: Caller, schema: str, table: str, c
 @asynccontextmanager
 async def _session(callers: Pool, caller: Caller) -> AsyncIterator[Connection]:
     async with callers.connection() as connection:
-        await become(connection, caller, _SESSION)
+        await assume_caller(connection, caller, _SESSION)
         yield connection
 
 
-def shown(text: str | None) -> Any:
+def parse_text(text: str | None) -> Any:
     """JSON of Postgres, as clients get it. What other parsers would not read stays text."""
     try:
         return None if text is None else load_json(text)

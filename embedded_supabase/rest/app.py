@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from embedded_supabase import payload
-from embedded_supabase.database import Connection, become
+from embedded_supabase.database import Connection, assume_caller
 from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.rest import schema_cache
 from embedded_supabase.rest.errors import UNKNOWN_NAMES, RestError, from_postgres, refusal
@@ -125,7 +125,7 @@ class DataApi:
         if caller.role in cache.timeouts:
             settings["statement_timeout"] = cache.timeouts[caller.role]
         async with self.embedded.authenticator.connection() as connection:
-            await become(connection, caller, settings)
+            await assume_caller(connection, caller, settings)
             if cache.pre_request is not None:
                 function = Identifier(*cache.pre_request.split("."))
                 await connection.execute(SQL("select {}()").format(function))

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from embedded_supabase import payload
-from embedded_supabase.database import Queries, become
+from embedded_supabase.database import Queries, assume_caller
 from embedded_supabase.embedded import EmbeddedSupabase
 from embedded_supabase.storage.errors import StorageError, from_database, invalid_request
 from embedded_supabase.storage.files import Files
@@ -138,7 +138,7 @@ class Call:
                 self.storage.embedded.storage_admin.connection() as connection,
                 connection.transaction(force_rollback=rollback),
             ):
-                await become(connection, SERVICE if service else self.caller, settings)
+                await assume_caller(connection, SERVICE if service else self.caller, settings)
                 return await QUERIES.fetch(connection, query, **values)
         except psycopg.Error as error:
             raise from_database(error, taken=_TAKEN.get(query, "Resource")) from error

@@ -18,6 +18,7 @@ class Candidate:
     bucket: str
     name: str
     mime_type: str
+    """Empty if the client of a resumable upload names none."""
     cache_control: str
     user_metadata: dict[str, Any]
     content_encoding: str = ""

@@ -30,7 +30,7 @@ WRITE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedFile:
     """A complete body in a file of its own."""
 
     path: Path
@@ -68,7 +68,7 @@ class Files:
         for folder in (self.incoming, self.resumable, self.objects):
             folder.mkdir(exist_ok=True)
 
-    async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> Received:
+    async def receive(self, chunks: AsyncIterator[bytes], *, limit: int) -> ReceivedFile:
         """Write a body to a file. Raises `EntityTooLarge` past `limit` bytes, and leaves nothing then."""
         path = self.incoming / str(uuid4())
         try:
@@ -79,14 +79,14 @@ class Files:
             path.unlink(missing_ok=True)
             raise
 
-    def finish(self, path: Path) -> Received:
+    def finish(self, path: Path) -> ReceivedFile:
         """Hash a complete body."""
         with path.open("ab+") as file:
             if self.durable:
                 os.fsync(file.fileno())
             file.seek(0)
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-            return Received(path, file.tell(), digest.hexdigest())
+            return ReceivedFile(path, file.tell(), digest.hexdigest())
 
     def path(self, version: str | None) -> Path:
         """The file of a version. Raises FileNotFoundError for a version that is no uuid."""

@@ -16,7 +16,8 @@ from uuid import uuid4
 from pydantic import Field, TypeAdapter
 
 from embedded_supabase.storage.call import Body, Call, Result
-from embedded_supabase.storage.errors import StorageError, invalid_request, not_enabled
+from embedded_supabase.storage.candidate import clean_header, decode_user_metadata
+from embedded_supabase.storage.errors import StorageError, not_enabled
 from embedded_supabase.storage.files import iso_time
 from embedded_supabase.storage.names import check_bucket_name, check_key
 from embedded_supabase.storage.signatures import MAX_SECONDS
@@ -33,12 +34,23 @@ class MoveBody(Body):
     source: str = Field(alias="sourceKey")
     destination: str = Field(alias="destinationKey")
     destination_bucket: str | None = Field(None, alias="destinationBucket")
-    copies_metadata: Literal[True] = Field(True, alias="copyMetadata")
 
     def target(self) -> tuple[str, str]:
         """The bucket and key to move or copy to."""
         bucket = self.bucket if self.destination_bucket is None else self.destination_bucket
         return check_bucket_name(bucket), check_key(self.destination)
+
+
+class CopiedMetadata(Body):
+    """What a copy says of itself instead of what its source says."""
+
+    mimetype: str | None = None
+    cache_control: str | None = Field(default=None, alias="cacheControl")
+
+
+class CopyBody(MoveBody):
+    copies_metadata: bool = Field(True, alias="copyMetadata")
+    metadata: CopiedMetadata = CopiedMetadata()
 
 
 class RemoveBody(Body):
@@ -89,12 +101,16 @@ async def move(call: Call) -> Result:
 
 
 async def copy(call: Call) -> Result:
-    body = await call.read_body(MoveBody)
-    if "x-metadata" in call.request.headers:
-        raise invalid_request("headers/x-metadata: a copy takes its metadata along")
+    """Copy an object. As on the real server, the type that a client gives is not held to the bucket's."""
+    body = await call.read_body(CopyBody)
     to_bucket, to_name = body.target()
     source = await call.object(check_bucket_name(body.bucket), body.source)
-    metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"] or {}
+    metadata, user_metadata = dict(source["metadata"] or {}), source["user_metadata"]
+    if not body.copies_metadata:
+        given_values = body.metadata.model_dump(by_alias=True, exclude_none=True)
+        metadata |= {name: clean_header(value) for name, value in given_values.items()}
+        given = call.request.headers.get("x-metadata")
+        user_metadata = None if given is None else decode_user_metadata(given, base64_coded=True)
     await probe(call, to_bucket, to_name, metadata, user_metadata)
     metadata["lastModified"] = iso_time(datetime.now(UTC))
     values = call.object_values(to_bucket, to_name, str(uuid4()), metadata, user_metadata)

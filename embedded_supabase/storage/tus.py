@@ -19,7 +19,6 @@ from starlette.responses import PlainTextResponse, Response
 
 from embedded_supabase.storage.call import Call, Handler, Result
 from embedded_supabase.storage.candidate import (
-    DEFAULT_MIME_TYPE,
     Candidate,
     clean_header,
     decode_user_metadata,
@@ -59,8 +58,9 @@ async def create(call: Call) -> Result:
     if "upload-length" not in headers:
         raise _refusal(400, "Upload-Length header required")
     length, seconds = int(headers["upload-length"]), metadata.get("cacheControl", "")
-    mime_type = clean_header(metadata.get("contentType", "")) or DEFAULT_MIME_TYPE
-    check_mime_type(mime_type, bucket["allowed_mime_types"])
+    mime_type = clean_header(metadata.get("contentType", ""))
+    if mime_type:  # as on the real server, an upload that names no type is not held to the bucket's
+        check_mime_type(mime_type, bucket["allowed_mime_types"])
     if length > call.storage.max_bytes(bucket):
         raise _refusal(413, "Maximum size exceeded")
     cache_control = f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache"

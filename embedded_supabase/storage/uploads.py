@@ -30,7 +30,7 @@ from embedded_supabase.storage.candidate import (
     decode_user_metadata,
 )
 from embedded_supabase.storage.errors import StorageError, invalid_request
-from embedded_supabase.storage.files import Received
+from embedded_supabase.storage.files import ReceivedFile
 from embedded_supabase.storage.names import check_mime_type
 from embedded_supabase.storage.signatures import UPLOAD_SECONDS
 
@@ -43,13 +43,15 @@ _KINDS = ("part_data", "part_end", "header_field", "header_value", "header_end",
 
 async def probe_candidate(call: Call, candidate: Candidate, length: int | None) -> None:
     """Ask the policies and triggers whether the caller may write it. Raises `StorageError`."""
-    metadata = {"mimetype": candidate.mime_type, "contentLength": length}
+    metadata: dict[str, Any] = {"contentLength": length}
+    if candidate.mime_type:
+        metadata["mimetype"] = candidate.mime_type
     await probe(call, candidate.bucket, candidate.name, metadata, candidate.user_metadata)
 
 
-async def commit(call: Call, candidate: Candidate, received: Received, version: str) -> DictRow:
+async def commit(call: Call, candidate: Candidate, received: ReceivedFile, version: str) -> DictRow:
     """Store the bytes and write the row that makes them the object; return the row. Raises `StorageError`."""
-    metadata = received.metadata(candidate.mime_type, candidate.cache_control)
+    metadata = received.metadata(candidate.mime_type or DEFAULT_MIME_TYPE, candidate.cache_control)
     if candidate.content_encoding:
         metadata["contentEncoding"] = candidate.content_encoding
     await asyncio.to_thread(call.storage.files.store, received.path, version)

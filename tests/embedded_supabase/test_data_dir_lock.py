@@ -20,7 +20,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from embedded_supabase import lock
-with lock.hold(Path(sys.argv[1])) as tell:
+with lock.hold_lock(Path(sys.argv[1])) as tell:
     tell(url="http://127.0.0.1:1")
     print("held", flush=True)
     sys.stdin.read()
@@ -38,7 +38,7 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 
 def test_what_an_owner_tells_is_read(tmp_path: Path) -> None:
     assert lock.read(tmp_path) is None
-    with lock.hold(tmp_path) as tell:
+    with lock.hold_lock(tmp_path) as tell:
         assert lock.read(tmp_path) == {"pid": os.getpid()}
         tell(url="http://x", db_url="postgresql://y")
         tell(url="http://z")
@@ -49,17 +49,21 @@ def test_what_an_owner_tells_is_read(tmp_path: Path) -> None:
 
 def test_a_second_owner_is_told_of_the_first(tmp_path: Path) -> None:
     process = holder(tmp_path)
-    with pytest.raises(EmbeddedError) as refused, lock.hold(tmp_path):
+    with pytest.raises(EmbeddedError) as refused, lock.hold_lock(tmp_path):
         pass
     assert refused.value.code == "already_running"
     assert f"process {process.pid}, which serves http://127.0.0.1:1" in refused.value.message
     process.communicate("", timeout=LIMIT_S)
-    with lock.hold(tmp_path):
+    with lock.hold_lock(tmp_path):
         pass
 
 
 def test_an_owner_that_is_starting(tmp_path: Path) -> None:
-    with lock.hold(tmp_path), pytest.raises(EmbeddedError, match="is starting"), lock.hold(tmp_path):
+    with (
+        lock.hold_lock(tmp_path),
+        pytest.raises(EmbeddedError, match="is starting"),
+        lock.hold_lock(tmp_path),
+    ):
         pass
 
 
@@ -69,12 +73,12 @@ def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
     process.communicate(timeout=LIMIT_S)
     assert json.loads((tmp_path / "lock").read_text())["pid"] == process.pid, "its words are still there"
     assert lock.read(tmp_path) is None
-    with lock.hold(tmp_path):
+    with lock.hold_lock(tmp_path):
         assert lock.read(tmp_path) == {"pid": os.getpid()}
 
 
 def test_reading_never_stands_in_the_way(tmp_path: Path) -> None:
-    with lock.hold(tmp_path):
+    with lock.hold_lock(tmp_path):
         pass
     ended = threading.Event()
 
@@ -87,7 +91,7 @@ def test_reading_never_stands_in_the_way(tmp_path: Path) -> None:
         reader.start()
     try:
         for _ in range(50):
-            with lock.hold(tmp_path):
+            with lock.hold_lock(tmp_path):
                 pass
     finally:
         ended.set()
@@ -97,6 +101,6 @@ def test_reading_never_stands_in_the_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", "null", '{"pid": '])
 def test_a_file_half_written(tmp_path: Path, text: str) -> None:
-    with lock.hold(tmp_path):
+    with lock.hold_lock(tmp_path):
         (tmp_path / "lock").write_text(text)
         assert lock.read(tmp_path) == {}

@@ -25,7 +25,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def refusal(limits: RateLimits, limit: str, key: str) -> tuple[int, str] | None:
     try:
-        limits.spend(limit, key)
+        limits.consume(limit, key)
     except AuthError as error:
         return error.status, error.code
     return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import jwt
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from supabase_auth.errors import AuthApiError
@@ -207,3 +208,32 @@ def test_deleted_user(server: Server, email: str) -> None:
     answer = user(server, session.access_token)
     assert (answer.status_code, answer.json()["error_code"]) == (403, "user_not_found")
     assert refresh(server, session.refresh_token).json()["error_code"] == "refresh_token_not_found"
+
+
+@pytest.mark.parametrize(("deadlocks", "status"), [(1, 204), (2, 204), (3, 500)])
+def test_a_deadlock_is_resolved_by_running_the_request_again(
+    server: Server, email: str, deadlocks: int, status: int
+) -> None:
+    session = signed_up(server, email)
+    with psycopg.connect(server.postgres.dsn("supabase_auth_admin"), autocommit=True) as connection:
+        # Postgres counts what a sequence gave out even if the transaction ends.
+        connection.execute("create sequence auth.deadlocks")
+        connection.execute(
+            "create function auth.lock_up() returns trigger language plpgsql as $$ begin "
+            f"if nextval('auth.deadlocks') <= {deadlocks} then "
+            "raise exception 'locked up' using errcode = '40P01'; end if; return old; end $$"
+        )
+        connection.execute(
+            "create trigger lock_up before delete on auth.sessions "
+            "for each row execute function auth.lock_up()"
+        )
+        try:
+            answer = httpx.post(
+                f"{server.auth_url}/logout?scope=local",
+                headers=server.headers | {"authorization": f"Bearer {session.access_token}"},
+            )
+        finally:
+            connection.execute("drop trigger lock_up on auth.sessions")
+            connection.execute("drop function auth.lock_up")
+            connection.execute("drop sequence auth.deadlocks")
+    assert answer.status_code == status

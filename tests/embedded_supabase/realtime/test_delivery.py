@@ -23,14 +23,14 @@ async def test_a_channel_changes_while_the_database_is_asked(
 ) -> None:
     is_asked, answer = threading.Event(), threading.Event()
 
-    async def judge(*asked: Any) -> list[visibility.Verdict]:
+    async def check_visibility(*asked: Any) -> list[visibility.Verdict]:
         is_asked.set()
         await asyncio.to_thread(answer.wait, LIMIT_S)
-        return await visibility.judge(*asked)
+        return await visibility.check_visibility(*asked)
 
     async with server.connect() as client:
         await client.join(topic, token=server.token(alice), changes=[NOTES])
-        monkeypatch.setattr(delivery, "judge", judge)
+        monkeypatch.setattr(delivery, "check_visibility", check_visibility)
         server.sql("insert into heard.notes (owner, title) values (%s, 'meanwhile')", alice)
         assert await asyncio.to_thread(is_asked.wait, LIMIT_S)
         await client.send(f"realtime:{topic}", event, {"access_token": server.token(alice)})

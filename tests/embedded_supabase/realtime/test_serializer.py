@@ -15,7 +15,7 @@ from embedded_supabase.realtime.serializer import (
     UserBroadcast,
     load_json,
 )
-from embedded_supabase.realtime.visibility import shown
+from embedded_supabase.realtime.visibility import parse_text
 
 V1, V2 = SERIALIZERS["1.0.0"], SERIALIZERS["2.0.0"]
 PUSH = Message("realtime:room", "phx_join", {"config": {}}, "2", "1")
@@ -158,7 +158,7 @@ DEEP = "[" * 300 + "]" * 300
     ],
 )  # fmt: skip
 def test_what_few_readers_would_follow_stays_text(text: str | None, value: object) -> None:
-    assert shown(text) == value
+    assert parse_text(text) == value
 
 
 @given(json_values)

@@ -358,7 +358,7 @@ def test_random_reads_are_rows_or_refusals(
     else:
         assert set(body) == {"code", "message", "details", "hint"}
         # What we composed is never at fault: only the values, types and doubled names that were asked for.
-        if body["message"].startswith("syntax error in tsquery"):
+        if " in tsquery" in body["message"]:
             return
         assert body["code"] not in ("42601", "42P01", "42712", "42P10"), (body, query)
 

@@ -63,10 +63,18 @@ async def test_copy(http: httpx.AsyncClient, project: Project, user: User) -> No
     upsert = user.headers | {"x-upsert": "true"}
     answer = (await http.post("/object/copy", json=body, headers=upsert)).json()
     assert (answer["user_metadata"], answer["metadata"]["mimetype"]) == ({"title": "C"}, "audio/flac")
-    other = await http.post("/object/copy", json=body, headers=upsert | {"x-metadata": "eyJhIjoxfQ=="})
-    assert (other.status_code, other.json()["code"]) == (400, "InvalidRequest")
-    fresh = await http.post("/object/copy", json=body | {"copyMetadata": False}, headers=upsert)
-    assert (fresh.status_code, fresh.json()["code"]) == (400, "InvalidRequest")
+    named = upsert | {"x-metadata": "eyJhIjoxfQ=="}
+    answer = (await http.post("/object/copy", json=body, headers=named)).json()
+    assert (answer["user_metadata"], answer["metadata"]["mimetype"]) == ({"title": "C"}, "audio/flac")
+    fresh = body | {
+        "copyMetadata": False,
+        "metadata": {"mimetype": "text/html\r\n", "cacheControl": "no-store"},
+    }
+    answer = (await http.post("/object/copy", json=fresh, headers=named)).json()
+    assert (answer["user_metadata"], answer["metadata"]["mimetype"]) == ({"a": 1}, "text/html")
+    assert answer["metadata"]["cacheControl"] == "no-store"
+    answer = (await http.post("/object/copy", json=body | {"copyMetadata": False}, headers=upsert)).json()
+    assert answer["metadata"]["mimetype"] == "audio/flac"
     await files.remove([name])
     assert await files.download(f"{user.id}/twin") == b"copied"
     with pytest.raises(StorageException):

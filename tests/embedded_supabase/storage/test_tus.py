@@ -75,6 +75,14 @@ async def test_a_whole_upload(http: httpx.AsyncClient, project: Project, user: U
     assert project.sql("select owner_id from storage.objects where name = %s", name) == [(user.id,)]
 
 
+async def test_an_upload_without_a_type(http: httpx.AsyncClient, user: User) -> None:
+    """The bucket takes no such type. The real server asks only for a type that is named."""
+    url = await create(http, user, f"{user.id}/untyped", 1, bucket="st-narrow", contentType="")
+    assert (await patch(http, user, url, 0, b"x")).headers["tus-complete"] == "1"
+    read = await http.get(f"/object/st-narrow/{user.id}/untyped", headers=user.headers)
+    assert read.headers["content-type"] == "application/octet-stream"
+
+
 async def test_creation_with_upload(http: httpx.AsyncClient, user: User) -> None:
     name = f"{user.id}/with"
     headers = user.headers | OCTETS | metadata(name) | {"upload-length": "6"}
