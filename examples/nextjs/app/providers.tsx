@@ -1,41 +1,123 @@
 'use client'
 
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { QueryClient, QueryClientProvider, useQueryClient } from '@tanstack/react-query'
 import { useRouter } from 'next/navigation'
-import { createContext, useContext, useEffect, useState, type ReactNode } from 'react'
-import { createClient, type Client } from '@/lib/supabase/browser'
+import { createContext, use, useContext, useEffect, useState, type ReactNode } from 'react'
+import { PlayerBar } from '@/components/player-bar'
+import type { Client } from '@/lib/soundscape/database'
+import { watchLibrary, type LiveTable } from '@/lib/soundscape/live'
+import { Player } from '@/lib/soundscape/player'
+import { UploadQueue } from '@/lib/soundscape/upload-queue'
+import { clientInBrowsersOnly, loadClient } from '@/lib/supabase/browser'
+import { publishableKey, supabaseUrl } from '@/lib/supabase/settings'
 
-const SupabaseContext = createContext<Client | null>(null)
+/** Which queries read which tables. */
+const KEYS: Record<LiveTable, string[]> = {
+  audio_files: ['library'],
+  playlists: ['playlists'],
+  playlist_items: ['playlist', 'playlists'],
+  likes: ['likes', 'like'],
+  notifications: ['notifications'],
+}
+const TABLES = Object.keys(KEYS) as LiveTable[]
 
-export function Providers({ children }: { children: ReactNode }) {
-  const [supabase] = useState(createClient)
+interface Services {
+  supabase: Client
+  player: Player
+  uploads: UploadQueue
+}
+
+const ServicesContext = createContext<Services | null>(null)
+const UserContext = createContext<string | null>(null)
+
+const isServer = typeof window === 'undefined'
+// The sooner it is asked for, the sooner the page works.
+if (!isServer) void loadClient().catch(() => undefined)
+
+/** What lives as long as the tab: the client, the cache, the sound that plays, the uploads. */
+export function Providers({ userId, children }: { userId: string | null; children: ReactNode }) {
   const [queries] = useState(
     () => new QueryClient({ defaultOptions: { queries: { staleTime: 30_000, refetchOnReconnect: 'always' } } }),
   )
-  const router = useRouter()
-
-  useEffect(() => {
-    // Signed in or out here or in another tab: what was read for the one before must not be seen by the next.
-    let userId: string | undefined | null = null
-    const { data } = supabase.auth.onAuthStateChange((_, session) => {
-      if (userId !== null && session?.user.id !== userId) {
-        queries.clear()
-        router.refresh()
-      }
-      userId = session?.user.id
-    })
-    return () => data.subscription.unsubscribe()
-  }, [supabase, queries, router])
-
   return (
-    <SupabaseContext.Provider value={supabase}>
-      <QueryClientProvider client={queries}>{children}</QueryClientProvider>
-    </SupabaseContext.Provider>
+    <UserContext.Provider value={userId}>
+      <QueryClientProvider client={queries}>
+        <ServicesProvider>{children}</ServicesProvider>
+      </QueryClientProvider>
+    </UserContext.Provider>
   )
 }
 
-export function useSupabase(): Client {
-  const supabase = useContext(SupabaseContext)
-  if (!supabase) throw new Error('useSupabase needs Providers around it.')
-  return supabase
+function ServicesProvider({ children }: { children: ReactNode }) {
+  // Until the client is there, the page stands as the server rendered it. A <Suspense> around this would make the server
+  // send the page without its content first, and with status 200 where nothing is found.
+  const supabase = isServer ? clientInBrowsersOnly : use(loadClient())
+  const queries = useQueryClient()
+  const userId = useUserId()
+  const [services] = useState<Services>(() => {
+    const project = { url: supabaseUrl, publishableKey }
+    const uploads = new UploadQueue(supabase, project, () => void queries.invalidateQueries({ queryKey: ['library'] }))
+    const player = new Player(supabase, project, () => void queries.invalidateQueries({ queryKey: ['history'] }))
+    return { supabase, player, uploads }
+  })
+  const router = useRouter()
+  const { player } = services
+
+  useEffect(() => {
+    if (!userId) return
+    const changed = new Set<LiveTable>()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    // An upload of forty files is one refetch, not a hundred and twenty.
+    const stop = watchLibrary(supabase, userId, (table) => {
+      for (const name of table ? [table] : TABLES) changed.add(name)
+      clearTimeout(timer)
+      timer = setTimeout(() => {
+        for (const name of changed) for (const key of KEYS[name]) void queries.invalidateQueries({ queryKey: [key] })
+        changed.clear()
+      }, 250)
+    })
+    return () => {
+      clearTimeout(timer)
+      stop()
+    }
+  }, [supabase, queries, userId])
+
+  useEffect(() => {
+    // Signed in or out here or in another tab: what was read for the one before must not be seen by the next.
+    let present = userId
+    const { data } = supabase.auth.onAuthStateChange((_, session) => {
+      const next = session?.user.id ?? null
+      if (next !== present) {
+        present = next
+        player.stop()
+        queries.clear()
+        router.refresh()
+      }
+      player.setToken(session?.access_token ?? null)
+    })
+    addEventListener('pagehide', player.leave)
+    return () => {
+      data.subscription.unsubscribe()
+      removeEventListener('pagehide', player.leave)
+    }
+  }, [supabase, player, queries, router, userId])
+
+  return (
+    <ServicesContext.Provider value={services}>
+      {children}
+      <PlayerBar />
+    </ServicesContext.Provider>
+  )
 }
+
+function useServices(): Services {
+  const services = useContext(ServicesContext)
+  if (!services) throw new Error('This needs Providers around it.')
+  return services
+}
+
+export const useSupabase = (): Client => useServices().supabase
+export const usePlayer = (): Player => useServices().player
+export const useUploads = (): UploadQueue => useServices().uploads
+/** The id of whoever is signed in. */
+export const useUserId = (): string | null => useContext(UserContext)

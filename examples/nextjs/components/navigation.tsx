@@ -2,22 +2,31 @@
 
 import Link from 'next/link'
 import { usePathname } from 'next/navigation'
+import { Icon, type IconName } from './icons'
 
-const everybody = [{ href: '/search', label: 'Search' }]
-const members = [
-  { href: '/library', label: 'Library' },
-  { href: '/search', label: 'Search' },
-  { href: '/for-you', label: 'For you' },
-  { href: '/playlists', label: 'Playlists' },
+interface Place {
+  href: string
+  label: string
+  icon: IconName
+}
+
+const everybody: Place[] = [{ href: '/search', label: 'Search', icon: 'search' }]
+const members: Place[] = [
+  { href: '/library', label: 'Library', icon: 'library' },
+  { href: '/search', label: 'Search', icon: 'search' },
+  { href: '/identify', label: 'Identify', icon: 'identify' },
+  { href: '/live', label: 'Live', icon: 'live' },
+  { href: '/for-you', label: 'For you', icon: 'forYou' },
+  { href: '/playlists', label: 'Playlists', icon: 'playlists' },
 ]
 
 export function Navigation({ isMember }: { isMember: boolean }) {
   const path = usePathname()
   return (
     <nav aria-label="Main">
-      {(isMember ? members : everybody).map(({ href, label }) => (
+      {(isMember ? members : everybody).map(({ href, label, icon }) => (
         <Link key={href} href={href} aria-current={path.startsWith(href) ? 'page' : undefined}>
-          {label}
+          <Icon name={icon} /> {label}
         </Link>
       ))}
     </nav>

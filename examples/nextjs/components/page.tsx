@@ -1,14 +1,16 @@
 import Link from 'next/link'
 import type { ReactNode } from 'react'
 import { createClient } from '@/lib/supabase/server'
+import { AccountMenu } from './account-menu'
+import { Bell } from './bell'
+import { Icon } from './icons'
 import { Navigation } from './navigation'
-import { SignOut } from './sign-out'
 
 /** The frame of every page: who is signed in, where one can go, and the page itself. */
 export async function Page({ children }: { children: ReactNode }) {
   const supabase = await createClient()
   const { data } = await supabase.auth.getClaims()
-  const email = data?.claims.email as string | undefined
+  const claims = data?.claims
   return (
     <>
       <a className="skip" href="#content">
@@ -17,18 +19,20 @@ export async function Page({ children }: { children: ReactNode }) {
       <header className="top">
         <div>
           <Link className="name" href="/">
-            SoundScape
+            <Icon name="wave" /> SoundScape
           </Link>
-          <Navigation isMember={Boolean(email)} />
+          <Navigation isMember={Boolean(claims)} />
           <div className="end">
-            {email ? (
+            {claims ? (
               <>
-                <span className="soft small">{email}</span>
-                <SignOut />
+                <Bell userId={claims.sub} />
+                <AccountMenu userId={claims.sub} email={String(claims.email ?? '')} role={String(claims.user_role ?? '')} />
               </>
             ) : (
               <>
-                <Link href="/sign-in">Sign in</Link>
+                <Link className="button plain" href="/sign-in">
+                  Sign in
+                </Link>
                 <Link className="button primary" href="/sign-up">
                   Sign up
                 </Link>

@@ -1,63 +1,43 @@
 'use client'
 
-import { useEffect, useRef, useState } from 'react'
-import { useSupabase } from '@/app/providers'
-import { startUpload, type Upload } from '@/lib/soundscape/upload'
+import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react'
+import { useSupabase, useUploads, useUserId } from '@/app/providers'
+import { discardInterrupted, findInterrupted, titleOf, type Interrupted } from '@/lib/soundscape/upload'
+import type { Sending } from '@/lib/soundscape/upload-queue'
 import { bytes } from '@/lib/soundscape/words'
+import { publishableKey, supabaseUrl } from '@/lib/supabase/settings'
 
-interface Sending {
-  id: number
-  name: string
-  sent: number
-  total: number
-  state: 'sending' | 'paused' | 'done' | 'failed'
-  message: string
-  upload?: Upload
-}
-
-let lastId = 0
+const NONE: readonly Sending[] = []
 
 /** Drop files or a folder here; each goes up by itself, can be paused, and goes on after a reload. */
-export function Uploads({ onDone }: { onDone: () => void }) {
-  const supabase = useSupabase()
-  const [sendings, setSendings] = useState<Sending[]>([])
+export function Uploads() {
+  const uploads = useUploads()
+  const sendings = useSyncExternalStore(uploads.subscribe, uploads.getSnapshot, () => NONE)
   const [isOver, setOver] = useState(false)
   const files = useRef<HTMLInputElement>(null)
   const folder = useRef<HTMLInputElement>(null)
   // React has no property for it.
   useEffect(() => folder.current?.setAttribute('webkitdirectory', ''), [])
+  const isSending = sendings.some(({ state }) => state === 'sending' || state === 'waiting')
+  useEffect(() => {
+    if (!isSending) return
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault()
+    addEventListener('beforeunload', ask)
+    return () => removeEventListener('beforeunload', ask)
+  }, [isSending])
 
-  function change(id: number, to: Partial<Sending>) {
-    setSendings((all) => all.map((each) => (each.id === id ? { ...each, ...to } : each)))
+  function choose(input: HTMLInputElement) {
+    uploads.add([...(input.files ?? [])])
+    // The same file may be chosen again.
+    input.value = ''
   }
 
-  async function send(file: File) {
-    const id = ++lastId
-    setSendings((all) => [...all, { id, name: file.name, sent: 0, total: file.size, state: 'sending', message: '' }])
-    try {
-      const upload = await startUpload(supabase, file, {
-        onProgress: (sent, total) => change(id, { sent, total }),
-        onDone: () => {
-          change(id, { state: 'done', sent: file.size, message: 'Uploaded' })
-          onDone()
-        },
-        onError: (message) => change(id, { state: 'failed', message }),
-      })
-      change(id, { upload })
-    } catch (error) {
-      change(id, { state: 'failed', message: error instanceof Error ? error.message : String(error) })
-    }
-  }
-
-  function sendAll(list: FileList | File[] | null) {
-    for (const file of list ?? []) if (file.size > 0 && !file.name.startsWith('.')) void send(file)
-  }
-
+  const doneCount = sendings.filter(({ state }) => state === 'done').length
   return (
     <section aria-label="Upload">
       <div
-        className="drop"
-        data-over={isOver}
+        className="drop" data-over={isOver}
         onDragOver={(event) => {
           event.preventDefault()
           setOver(true)
@@ -66,11 +46,14 @@ export function Uploads({ onDone }: { onDone: () => void }) {
         onDrop={async (event) => {
           event.preventDefault()
           setOver(false)
-          sendAll(await filesIn(event.dataTransfer))
+          uploads.add(await filesIn(event.dataTransfer))
         }}
       >
-        <p style={{ margin: '0 auto 1rem' }}>Drop recordings here, or a folder of them.</p>
-        <div className="row" style={{ justifyContent: 'center' }}>
+        <p>
+          <strong>Drop recordings here, or a folder of them.</strong>
+          <span className="soft small">Any audio or video file. Uploads go on where they stopped.</span>
+        </p>
+        <div className="row">
           <button className="primary" onClick={() => files.current?.click()}>
             Choose files
           </button>
@@ -78,52 +61,114 @@ export function Uploads({ onDone }: { onDone: () => void }) {
         </div>
         <input
           ref={files} type="file" multiple hidden aria-label="Files to upload"
-          onChange={(event) => sendAll(event.target.files)}
+          onChange={(event) => choose(event.currentTarget)}
         />
         <input
           ref={folder} type="file" multiple hidden aria-label="Folder to upload"
-          onChange={(event) => sendAll(event.target.files)}
+          onChange={(event) => choose(event.currentTarget)}
         />
       </div>
+      <InterruptedUploads sendings={sendings} />
       {sendings.length > 0 && (
-        <ul className="list" style={{ marginTop: '1rem' }}>
-          {sendings.map((each) => (
-            <li key={each.id} className="item">
-              <div>
-                <span className="title" dir="auto">{each.name}</span>
-                <span className={`small ${each.state === 'failed' ? 'bad' : 'soft'}`} role="status">
-                  {each.message || `${bytes(each.sent)} of ${bytes(each.total)}`}
-                </span>
-              </div>
-              <progress value={each.sent} max={each.total || 1} aria-label={`Upload of ${each.name}`} />
-              <div className="row">
-                {each.state === 'sending' && (
-                  <button onClick={() => { each.upload?.pause(); change(each.id, { state: 'paused', message: 'Paused' }) }}>
-                    Pause
-                  </button>
-                )}
-                {(each.state === 'paused' || each.state === 'failed') && each.upload && (
-                  <button onClick={() => { change(each.id, { state: 'sending', message: '' }); each.upload?.resume() }}>
-                    Resume
-                  </button>
-                )}
-                {each.state !== 'done' && (
-                  <button
-                    className="plain"
-                    onClick={async () => {
-                      setSendings((all) => all.filter((other) => other.id !== each.id))
-                      await each.upload?.cancel()
-                    }}
-                  >
-                    Cancel
-                  </button>
-                )}
-              </div>
-            </li>
-          ))}
-        </ul>
+        <>
+          <div className="row spread" style={{ margin: '1rem 0 0.5rem' }}>
+            <span className="soft small" role="status">
+              {doneCount} of {sendings.length} uploaded
+            </span>
+            {sendings.some(({ state }) => state === 'done' || state === 'failed') && (
+              <button className="plain" onClick={() => uploads.clear()}>
+                Clear finished
+              </button>
+            )}
+          </div>
+          <ul className="list" aria-label="Uploads">
+            {sendings.map((sending) => (
+              <li key={sending.id}>
+                <SendingItem sending={sending} />
+              </li>
+            ))}
+          </ul>
+        </>
       )}
     </section>
+  )
+}
+
+const STATES = { waiting: 'Waiting for its turn', sending: '', paused: 'Paused · ', done: 'Uploaded · ', failed: '' } as const
+
+function SendingItem({ sending }: { sending: Sending }) {
+  const uploads = useUploads()
+  const { id, name, state, sentBytes, totalBytes, message } = sending
+  const isOpen = state === 'sending' || state === 'waiting'
+  return (
+    <div className="sending">
+      <div style={{ minWidth: 0 }}>
+        <div className="title" dir="auto">{name}</div>
+        <div className={`small ${state === 'failed' ? 'bad' : 'soft'}`} role={state === 'failed' ? 'alert' : undefined}>
+          {message || (state === 'waiting' ? STATES.waiting : `${STATES[state]}${bytes(sentBytes)} of ${bytes(totalBytes)}`)}
+        </div>
+      </div>
+      <div className="row tight">
+        {isOpen && (
+          <button className="plain" aria-label={`Pause ${name}`} onClick={() => uploads.pause(id)}>
+            Pause
+          </button>
+        )}
+        {(state === 'paused' || state === 'failed') && (
+          <button aria-label={`Resume ${name}`} onClick={() => uploads.resume(id)}>
+            {state === 'failed' ? 'Try again' : 'Resume'}
+          </button>
+        )}
+        {state !== 'done' && (
+          <button className="plain" aria-label={`Cancel ${name}`} onClick={() => void uploads.cancel(id)}>
+            Cancel
+          </button>
+        )}
+      </div>
+      {state !== 'done' && state !== 'failed' && (
+        <progress value={sentBytes} max={totalBytes || 1} aria-label={`Upload of ${name}`} />
+      )}
+    </div>
+  )
+}
+
+/** Uploads that a reload cut off. Browsers forget the file, so it has to be chosen again. */
+function InterruptedUploads({ sendings }: { sendings: readonly Sending[] }) {
+  const supabase = useSupabase()
+  const queries = useQueryClient()
+  const userId = useUserId()
+  const { data } = useQuery({
+    queryKey: ['interrupted', userId, sendings.map(({ id, state }) => `${id} ${state}`).join()],
+    enabled: userId !== null,
+    placeholderData: keepPreviousData,
+    queryFn: () => findInterrupted(userId ?? ''),
+    staleTime: 0,
+  })
+  // What this page sends by itself is listed already.
+  const isListed = (upload: Interrupted) =>
+    sendings.some(({ name, totalBytes }) => titleOf(name) === upload.title && totalBytes === upload.sizeBytes)
+  const waiting = data?.filter((upload) => !isListed(upload)) ?? []
+  if (waiting.length === 0) return null
+  return (
+    <ul className="list" aria-label="Interrupted uploads" style={{ marginTop: '1rem' }}>
+      {waiting.map((upload) => (
+        <li key={upload.key} className="sending">
+          <div style={{ minWidth: 0 }}>
+            <div className="title" dir="auto">{upload.title}</div>
+            <div className="small soft">Interrupted · {bytes(upload.sizeBytes)} · choose the file again to go on</div>
+          </div>
+          <button
+            className="plain" aria-label={`Discard ${upload.title}`}
+            onClick={async () => {
+              await discardInterrupted(supabase, { url: supabaseUrl, publishableKey }, upload)
+              await queries.invalidateQueries({ queryKey: ['interrupted'] })
+            }}
+          >
+            Discard
+          </button>
+        </li>
+      ))}
+    </ul>
   )
 }
 

@@ -1,31 +1,128 @@
 /** A real browser on the running application, and what the journeys share. */
-import { randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { AxeBuilder } from '@axe-core/playwright'
+import assert from 'node:assert/strict'
+import { mkdir, rm } from 'node:fs/promises'
+import { after, before } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { chromium, firefox, type Browser, type BrowserContext, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
+import { makeFolder } from './sounds.ts'
 
 /** Where the application runs; scripts/test-web sets it. */
 export const SITE = process.env.SOUNDSCAPE_SITE_URL ?? 'http://127.0.0.1:3000'
-export const PASSWORD = 'correct horse battery'
+export const IN_FIREFOX = process.env.SOUNDSCAPE_BROWSER === 'firefox'
 /** Long enough for a machine that is busy with other things: a test says what is wrong, not how fast it is. */
-export const PATIENCE_MS = 120_000
+export const PATIENCE_MS = 1000 * Number(process.env.SOUNDSCAPE_PATIENCE_S ?? 240)
 
-export function launch(): Promise<Browser> {
+const CHROMIUM_ARGUMENTS = [
+  '--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  '--autoplay-policy=no-user-gesture-required', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream',
+]
+
+/** `microphone` is a WAV file that the browser hears. */
+export function launch(microphone?: string): Promise<Browser> {
+  if (IN_FIREFOX) {
+    return firefox.launch({
+      // WebDriver BiDi, which Debian's own Firefox speaks.
+      channel: 'moz-firefox',
+      executablePath: fileURLToPath(new URL('firefox.mjs', import.meta.url)),
+      firefoxUserPrefs: { 'media.autoplay.default': 0, 'media.navigator.permission.disabled': true, 'media.navigator.streams.fake': true },
+    })
+  }
   return chromium.launch({
     executablePath: process.env.SOUNDSCAPE_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [...CHROMIUM_ARGUMENTS, ...(microphone ? [`--use-file-for-fake-audio-capture=${microphone}`] : [])],
   })
 }
 
-export function freshEmail(): string {
-  return `web-${randomUUID()}@example.com`
+export interface Session {
+  browser: Browser
+  context: BrowserContext
+  page: Page
+  /** For files to upload. */
+  folder: string
+  /** What a page must not do: break the content policy, throw, ask another host. */
+  complaints: string[]
 }
 
-/** A page of a new visitor, failing the test on any violation of the content policy or uncaught error. */
-export async function visitor(browser: Browser, complaints: string[]): Promise<{ context: BrowserContext; page: Page }> {
-  const context = await browser.newContext({ baseURL: SITE, locale: 'en-GB' })
+/**
+ * A browser with one visitor for all tests of a file, and a folder. `prepare` runs before the first test.
+ * Afterwards no page may have complained.
+ */
+export function useBrowser(
+  prepare?: (session: Session) => Promise<void>, options: { microphone?: (folder: string) => Promise<string> } = {},
+): Session {
+  const session = { complaints: [] as string[] } as Session
+  before(async () => {
+    session.folder = await makeFolder()
+    session.browser = await launch(await options.microphone?.(session.folder))
+    Object.assign(session, await visitor(session.browser, session.complaints))
+    await prepare?.(session)
+  })
+  after(async () => {
+    await session.browser.close()
+    await rm(session.folder, { recursive: true })
+    assert.deepEqual(session.complaints, [], 'a page broke the content policy, threw, or asked another host')
+  })
+  return session
+}
+
+/** A page of a new visitor. */
+export async function visitor(
+  browser: Browser, complaints: string[], options: BrowserContextOptions = {},
+): Promise<{ context: BrowserContext; page: Page }> {
+  const context = await browser.newContext({ baseURL: SITE, locale: 'en-GB', ...options })
   context.setDefaultTimeout(PATIENCE_MS)
-  const page = await context.newPage()
-  page.on('pageerror', (error) => complaints.push(String(error)))
+  if (IN_FIREFOX) await context.addInitScript(playWithoutLoudspeaker)
+  context.on('page', (page) => watch(page, complaints))
+  return { context, page: await context.newPage() }
+}
+
+/** A machine without a loudspeaker is an error of decoding to Firefox, unless nothing is to be heard. */
+function playWithoutLoudspeaker(): void {
+  const play = HTMLMediaElement.prototype.play
+  HTMLMediaElement.prototype.play = function () {
+    this.muted = true
+    return play.call(this)
+  }
+}
+
+/**
+ * Type as a person does. In Firefox, Playwright's `fill` assigns the value, and React takes that for its own change: no
+ * handler runs. Chromium's inserts text.
+ */
+function typeInFirefox(page: Page): void {
+  const locator = Object.getPrototypeOf(page.locator('body')) as Locator
+  locator.fill = async function (this: Locator, text) {
+    await this.press('Control+a')
+    await this.press('Delete')
+    if (text) await this.pressSequentially(text)
+  }
+}
+
+function watch(page: Page, complaints: string[]): void {
+  if (IN_FIREFOX) typeInFirefox(page)
+  const [goto, reload] = [page.goto.bind(page), page.reload.bind(page)]
+  page.goto = async (...address) => {
+    for (let attempts = 1; ; attempts++) {
+      try {
+        const response = await goto(...address)
+        await untilItWorks(page)
+        return response
+      } catch (error) {
+        // Firefox gives up a navigation when the page goes somewhere by itself at that moment, after signing out for example.
+        if (attempts === 3 || !/NS_BINDING_ABORTED/.test(String(error))) throw error
+      }
+    }
+  }
+  page.reload = async (...options) => {
+    const response = await reload(...options)
+    await untilItWorks(page)
+    return response
+  }
+  page.on('pageerror', (error) => {
+    // What a page still reads from the server when it is left, Firefox calls an error of the page.
+    if (!(IN_FIREFOX && /Error in input stream/.test(String(error)))) complaints.push(String(error))
+  })
   page.on('console', (message) => {
     if (/content security policy/i.test(message.text())) complaints.push(message.text())
   })
@@ -33,21 +130,58 @@ export async function visitor(browser: Browser, complaints: string[]): Promise<{
     const { hostname, protocol } = new URL(request.url())
     if (/^(http|ws)/.test(protocol) && hostname !== '127.0.0.1') complaints.push(`asked ${request.url()}`)
   })
-  return { context, page }
 }
 
-export async function signUp(page: Page, email: string): Promise<void> {
-  await page.goto('/sign-up')
-  await page.getByLabel('E-mail').fill(email)
-  await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Sign up' }).click()
-  await page.waitForURL('**/library')
+/**
+ * Hold back a resumable upload once `passing` of its chunks went through, so that a test can act in the middle of it
+ * however fast the machine is. Returns the function that lets everything through.
+ */
+export async function holdUploads(page: Page, passing = 0): Promise<() => Promise<void>> {
+  let seen = 0
+  let release = () => {}
+  const released = new Promise<void>((resolve) => (release = resolve))
+  const isUpload = ({ pathname }: URL) => pathname.includes('/upload/resumable')
+  await page.route(isUpload, async (route) => {
+    if (route.request().method() === 'PATCH' && ++seen > passing) await released
+    // The page may have given the request up meanwhile.
+    await route.continue().catch(() => undefined)
+  })
+  return async () => {
+    release()
+    await page.unroute(isUpload)
+  }
+}
+
+/** Press Tab until this has the focus. Throws where the keyboard does not come there. */
+export async function reach(page: Page, target: Locator): Promise<void> {
+  await target.first().waitFor()
+  for (let presses = 0; presses < 200; presses++) {
+    if (await target.first().evaluate((element) => element === document.activeElement)) return
+    await page.keyboard.press('Tab')
+  }
+  throw new Error(`Tab does not reach ${String(target)}`)
+}
+
+/** Until React has taken over what the server rendered. A click before that is lost. */
+async function untilItWorks(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const main = document.querySelector('main')
+    return !main || Object.keys(main).some((key) => key.startsWith('__reactFiber'))
+  })
+}
+
+/** axe finds no fault on the page, as it is now. */
+export async function assertAccessible(page: Page, name: string): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  assert.deepEqual(violations.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html}`), [])
 }
 
 /** Keep a picture where SOUNDSCAPE_PICTURES names a folder. */
-export async function picture(page: Page, name: string): Promise<void> {
+export async function picture(page: Page, name: string, fullPage = true): Promise<void> {
   const folder = process.env.SOUNDSCAPE_PICTURES
   if (!folder) return
   await mkdir(folder, { recursive: true })
-  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
+  // What is sticky would lie in the middle of a picture of the whole page.
+  if (fullPage) await page.evaluate(() => scrollTo(0, 0))
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage })
 }

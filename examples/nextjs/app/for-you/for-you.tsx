@@ -3,7 +3,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useSupabase } from '@/app/providers'
-import { RecordingItem } from '@/components/recording-item'
+import { Icon } from '@/components/icons'
+import { RecordingList } from '@/components/recording-list'
+import { readListed } from '@/lib/soundscape/listed'
 
 /** Recommendations, each with its reason, and mixes by mood. */
 export function ForYou() {
@@ -20,42 +22,45 @@ export function ForYou() {
   const mix = useQuery({
     queryKey: ['mix', mood],
     queryFn: async () => {
+      const notes = new Map<string, string>()
       if (mood) {
         const { data, error } = await supabase.rpc('mood_mix', { mood, limit: 20 })
         if (error) throw error
-        return data.map((row) => ({ recording: row.recording, note: row.because.join(', ') }))
+        for (const row of data) notes.set(row.id, row.because.join(', '))
+      } else {
+        const { data, error } = await supabase.rpc('recommended_audio', { limit: 20 })
+        if (error) throw error
+        for (const row of data) notes.set(row.id, row.because ?? row.reason)
       }
-      const { data, error } = await supabase.rpc('recommended_audio', { limit: 20 })
-      if (error) throw error
-      return data.map((row) => ({ recording: row.recording, note: row.because ?? row.reason }))
+      return { notes, recordings: await readListed(supabase, [...notes.keys()]) }
     },
   })
   return (
     <>
-      <div className="row" role="group" aria-label="Mood" style={{ marginBottom: '1rem' }}>
+      <div className="row" role="group" aria-label="Mood" style={{ marginBottom: '1.5rem', gap: '0.5rem' }}>
         <button aria-pressed={mood === null} className="chip" onClick={() => setMood(null)}>
           Recommended
         </button>
         {moods.data?.map((name) => (
           <button key={name} aria-pressed={mood === name} className="chip" onClick={() => setMood(name)}>
-            {name}
+            {name[0]?.toUpperCase()}{name.slice(1)}
           </button>
         ))}
       </div>
       {mix.isError ? (
-        <p className="notice bad">{mix.error.message}</p>
+        <p className="notice bad" role="alert">Nothing could be chosen: {mix.error.message}</p>
       ) : mix.isPending ? (
-        <p className="soft pulse">Choosing …</p>
-      ) : mix.data.length === 0 ? (
-        <p className="soft">Nothing fits yet. Like or listen to a few recordings first.</p>
+        <p className="soft">Choosing …</p>
+      ) : mix.data.recordings.length === 0 ? (
+        <div className="empty">
+          <Icon name="forYou" />
+          <p>Nothing fits yet. Like or listen to a few recordings first.</p>
+        </div>
       ) : (
-        <ul className="list">
-          {mix.data.map(({ recording, note }) => (
-            <li key={recording.id}>
-              <RecordingItem recording={recording} note={note} />
-            </li>
-          ))}
-        </ul>
+        <RecordingList
+          recordings={mix.data.recordings} context="recommended" label={mood ? `${mood} mix` : 'Recommended'}
+          noteOf={({ id }) => mix.data.notes.get(id) ?? ''}
+        />
       )}
     </>
   )

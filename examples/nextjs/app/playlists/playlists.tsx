@@ -2,19 +2,20 @@
 
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import Link from 'next/link'
-import { useSupabase } from '@/app/providers'
+import { useSupabase, useUserId } from '@/app/providers'
+import { Icon } from '@/components/icons'
 
 export function Playlists() {
   const supabase = useSupabase()
   const queries = useQueryClient()
+  const userId = useUserId()
   const list = useQuery({
-    queryKey: ['playlists'],
+    queryKey: ['playlists', userId],
     queryFn: async () => {
-      const { data: session } = await supabase.auth.getSession()
       const { data, error } = await supabase
         .from('playlists')
         .select('id, title, description, is_public')
-        .eq('user_id', session.session!.user.id)
+        .eq('user_id', userId ?? '')
         .order('title')
       if (error) throw error
       return data
@@ -30,7 +31,7 @@ export function Playlists() {
   return (
     <>
       <form
-        className="row"
+        className="row" style={{ marginBottom: '1.5rem' }}
         onSubmit={(event) => {
           event.preventDefault()
           add.mutate(String(new FormData(event.currentTarget).get('title')).trim())
@@ -40,22 +41,30 @@ export function Playlists() {
         <label htmlFor="title" className="visually-hidden">
           Title of a new playlist
         </label>
-        <input id="title" name="title" placeholder="Night" maxLength={200} required style={{ width: '18rem' }} />
+        <input id="title" name="title" placeholder="Title, such as Night" maxLength={200} required style={{ width: '18rem' }} dir="auto" />
         <button className="primary">Make a playlist</button>
       </form>
       {(add.isError || list.isError) && (
         <p className="notice bad" role="alert">{(add.error ?? list.error)?.message}</p>
       )}
-      {list.data?.length === 0 && <p className="soft" style={{ marginTop: '1rem' }}>No playlists yet.</p>}
+      {list.isPending && <p className="soft">Reading …</p>}
+      {list.data?.length === 0 && (
+        <div className="empty">
+          <Icon name="playlists" />
+          <p>No playlists yet. Give the first one a title above.</p>
+        </div>
+      )}
       {list.data && list.data.length > 0 && (
-        <ul className="list" style={{ marginTop: '1rem' }}>
+        <ul className="cards">
           {list.data.map((playlist) => (
-            <li key={playlist.id} className="item">
-              <Link className="title" href={`/playlists/${playlist.id}`} dir="auto">
-                {playlist.title}
+            <li key={playlist.id}>
+              <Link className="card" href={`/playlists/${playlist.id}`}>
+                <strong dir="auto">{playlist.title}</strong>
+                <span className="soft small" dir="auto">{playlist.description}</span>
+                <span className="soft small">
+                  {playlist.is_public ? 'Public' : 'Private'}
+                </span>
               </Link>
-              <span className="soft" dir="auto">{playlist.description}</span>
-              <span className="soft small">{playlist.is_public ? 'Public' : 'Private'}</span>
             </li>
           ))}
         </ul>

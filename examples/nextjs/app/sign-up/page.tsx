@@ -7,8 +7,10 @@ export const metadata: Metadata = { title: 'Sign up' }
 export default function SignUpPage() {
   return (
     <Page>
-      <h1>Sign up</h1>
-      <SignUp />
+      <div className="card gate">
+        <h1>Sign up</h1>
+        <SignUp />
+      </div>
     </Page>
   )
 }

@@ -40,6 +40,18 @@ export function bytes(count: number | null | undefined): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
 }
 
+/** "52.516° N, 13.378° E", with as many digits as the precision allows. */
+export function place(latitude: number, longitude: number, precisionM: number | null): string {
+  const digits = Math.max(0, Math.min(5, Math.round(5 - Math.log10(precisionM ?? 1))))
+  const of = (value: number, [positive, negative]: [string, string]) =>
+    `${Math.abs(value).toFixed(digits)}° ${value < 0 ? negative : positive}`
+  return `${of(latitude, ['N', 'S'])}, ${of(longitude, ['E', 'W'])}`
+}
+
+export function distance(metres: number): string {
+  return metres < 1000 ? `${Math.round(metres)} m` : `${(metres / 1000).toFixed(metres < 10_000 ? 1 : 0)} km`
+}
+
 export function statusOf(recording: Pick<Recording, 'status' | 'error_message'>): string {
   switch (recording.status) {
     case 'awaiting_upload':
@@ -54,3 +66,76 @@ export function statusOf(recording: Pick<Recording, 'status' | 'error_message'>)
       return recording.error_message ?? 'Could not be analysed'
   }
 }
+
+/** A notification's kind as a sentence. */
+export function sentenceOf(kind: string, title: string): string {
+  const named = title ? `“${title}”` : 'A recording'
+  switch (kind) {
+    case 'recording_ready':
+      return `${named} is analysed.`
+    case 'recording_failed':
+      return `${named} could not be analysed.`
+    case 'recording_rejected':
+      return `${named} was refused.`
+    case 'image_refused':
+      return 'Your picture was deleted.'
+    case 'recording_matched':
+      return `${named} sounds the same as somebody else’s recording.`
+    case 'recording_liked':
+      return `Somebody liked ${title ? named : 'your recording'}.`
+    case 'recording_collected':
+      return `Somebody added ${title ? named : 'your recording'} to a public playlist.`
+    case 'recording_hidden':
+      return `A moderator hid ${title ? named : 'your recording'}.`
+    case 'recording_restored':
+      return `A moderator made ${title ? named : 'your recording'} visible again.`
+    case 'report_resolved':
+      return `A moderator decided on your report${title ? ` of ${named}` : ''}.`
+    case 'export_ready':
+      return 'Your export can be downloaded.'
+    case 'export_failed':
+      return 'Your export could not be made.'
+    case 'quota_nearly_full':
+      return 'Your recordings take nearly all the space you may use.'
+    default:
+      return `${named}: ${kind.replaceAll('_', ' ')}.`
+  }
+}
+
+/** Why a query failed. Browsers say "Failed to fetch" where nobody answers. */
+export function problemOf(error: Error): string {
+  return /failed to fetch|networkerror|load failed/i.test(error.message)
+    ? 'The project does not answer. Perhaps you are offline.'
+    : error.message
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [['day', 86_400], ['hour', 3600], ['minute', 60]]
+
+/** "3 hours ago". */
+export function ago(time: string): string {
+  const seconds = (Date.now() - Date.parse(time)) / 1000
+  const [unit, size] = STEPS.find(([, size]) => seconds >= size) ?? ['second', 1]
+  return new Intl.RelativeTimeFormat('en', { numeric: 'auto' }).format(-Math.floor(seconds / size), unit)
+}
+
+/** The loudness in words, by what people play it beside: streaming aims at −14 LUFS, broadcasting at −23. */
+export function loudnessInWords(lufs: number | null | undefined): string {
+  if (lufs == null) return 'No loudness: too short, or silent.'
+  if (lufs > -9) return 'Very loud, as a mastered pop song.'
+  if (lufs > -16) return 'Loud, as music on streaming services.'
+  if (lufs > -27) return 'Moderate, as speech on the radio.'
+  return 'Quiet. Turn it up to hear it well.'
+}
+
+export function tempoInWords(bpm: number | null | undefined): string {
+  if (bpm == null) return 'No steady beat was found.'
+  return bpm < 76 ? 'Slow' : bpm < 108 ? 'Walking pace' : bpm < 140 ? 'Lively' : 'Fast'
+}
+
+export function keyInWords(name: string | null | undefined, confidence: number | null | undefined): string {
+  if (name == null) return 'No key was found.'
+  return confidence == null ? '' : confidence > 0.8 ? 'Clear' : confidence > 0.5 ? 'Likely' : 'A guess'
+}
+
+/** A number of things: 1 play, 2 plays. */
+export const counted = (count: number, noun: string) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`

@@ -1,0 +1,45 @@
+'use client'
+
+import Link from 'next/link'
+import { useRouter } from 'next/navigation'
+import { useSupabase } from '@/app/providers'
+import { unsubscribe } from '@/lib/soundscape/notifications'
+import { Menu } from './menu'
+
+const LINKS = [
+  { href: '/likes', label: 'Likes' },
+  { href: '/history', label: 'Listening history' },
+  { href: '/stats', label: 'Statistics' },
+  { href: '/duplicates', label: 'Duplicates' },
+  { href: '/account', label: 'Account' },
+  { href: '/account/notifications', label: 'Notifications' },
+]
+
+export function AccountMenu({ userId, email, role }: { userId: string; email: string; role: string }) {
+  const supabase = useSupabase()
+  const router = useRouter()
+  return (
+    <Menu label="Your account" button={<span className="avatar" aria-hidden="true">{email[0]}</span>}>
+      <span className="who small soft">{email}</span>
+      <Link href={`/users/${userId}`}>Your page</Link>
+      {LINKS.map(({ href, label }) => (
+        <Link key={href} href={href}>
+          {label}
+        </Link>
+      ))}
+      {(role === 'moderator' || role === 'admin') && <Link href="/desk">Moderator’s desk</Link>}
+      {role === 'admin' && <Link href="/operator">Operator</Link>}
+      <button
+        onClick={async () => {
+          // Whoever signs in here next gets none of this account's pushes.
+          await unsubscribe(supabase).catch(() => undefined)
+          await supabase.auth.signOut({ scope: 'local' })
+          router.push('/')
+          router.refresh()
+        }}
+      >
+        Sign out
+      </button>
+    </Menu>
+  )
+}

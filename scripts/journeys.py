@@ -1,0 +1,117 @@
+"""Run the frontend's journeys in browsers: several files at once, and what fails once more by itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import web
+
+JOURNEYS = web.FRONTEND / "tests" / "journeys"
+FIREFOX_JOURNEYS = range(1, 6)
+RESTARTS_THE_PROJECT = 10
+"""Nothing else may run beside this one."""
+LONGEST_FIRST = (2, 4, 11, 5)
+COUNTS = re.compile(r"^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ")
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A file of tests in one browser."""
+
+    browser: str
+    file: Path
+
+    @property
+    def number(self) -> int:
+        """The number that its name begins with."""
+        return int(self.file.name.split("-")[0])
+
+    def __str__(self) -> str:
+        return f"{self.file.name.removesuffix('.test.ts')} in {self.browser}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a journey ended, and what it printed."""
+
+    journey: Journey
+    is_good: bool
+    duration_s: float
+    output: str
+
+
+def find_journeys(browsers: Iterable[str], beginnings: Sequence[str]) -> list[Journey]:
+    """The journeys of these numbers, or whose names begin so; all without any. The longest come first."""
+    found = [Journey(browser, file) for browser in browsers for file in sorted(JOURNEYS.glob("*.test.ts"))]
+    found = [each for each in found if each.browser != "firefox" or each.number in FIREFOX_JOURNEYS]
+    if beginnings:
+        numbers = {int(each) for each in beginnings if each.isdigit()}
+        names = tuple(each for each in beginnings if not each.isdigit())
+        found = [each for each in found if each.number in numbers or each.file.name.startswith(names)]
+    order = {number: place for place, number in enumerate(LONGEST_FIRST)}
+    return sorted(found, key=lambda each: order.get(each.number, len(order)))
+
+
+def run_journeys(
+    journeys: Sequence[Journey], *, jobs: int, node_options: Sequence[str], environment: dict[str, str]
+) -> bool:
+    """Run them, print what they say, and return whether all passed.
+
+    A journey that fails runs once more, with nothing beside it. If it passes then, it is reported as flaky.
+    """
+    started = time.monotonic()
+    together = [each for each in journeys if each.number != RESTARTS_THE_PROJECT]
+    alone = [each for each in journeys if each.number == RESTARTS_THE_PROJECT]
+    results: list[Result] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        pending = [pool.submit(_run, each, node_options, environment) for each in together]
+        for future in as_completed(pending):
+            results.append(_printed(future.result()))
+    results += [_printed(_run(each, node_options, environment)) for each in alone]
+    failed = [result.journey for result in results if not result.is_good]
+    again = [_printed(_run(each, node_options, environment), "once more: ") for each in failed]
+    flaky = [result.journey for result in again if result.is_good]
+    broken = [result.journey for result in again if not result.is_good]
+    passed = len(journeys) - len(broken)
+    print(f"{passed} of {len(journeys)} journeys passed, {_duration(time.monotonic() - started)}.")
+    for journey in flaky:
+        print(f"flaky: {journey} failed, and passed when it ran once more")
+    for journey in broken:
+        print(f"failed: {journey}, twice")
+    return not broken
+
+
+def _run(journey: Journey, node_options: Sequence[str], environment: dict[str, str]) -> Result:
+    started = time.monotonic()
+    command = [str(web.NODE), "--test", "--test-concurrency=1", "--test-reporter=spec", *node_options]
+    ended = subprocess.run(
+        [*command, str(journey.file)],
+        cwd=web.FRONTEND,
+        env=environment | {"SOUNDSCAPE_BROWSER": journey.browser},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return Result(journey, ended.returncode == 0, time.monotonic() - started, ended.stdout)
+
+
+def _printed(result: Result, prefix: str = "") -> Result:
+    outcome = "passed" if result.is_good else "FAILED"
+    print(f"{prefix}{result.journey}: {outcome}, {_duration(result.duration_s)}")
+    for line in result.output.splitlines():
+        if line.strip() and not COUNTS.match(line):
+            print(f"  {line}")
+    print(flush=True)
+    return result
+
+
+def _duration(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
