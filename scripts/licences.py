@@ -1,19 +1,19 @@
 """Print the licence of every package that an installation of soundscape brings, as a Markdown table.
 
 What the packages themselves say is printed, from the metadata of those installed here. NOTICE says what
-follows from it. `scripts/licences` runs this with every extra but the tests'.
+follows from it. Arguments are extras of soundscape; without any, all are looked at but the tests'.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = ("", "local", "models", "recommend", "telemetry")
+EXTRAS = ("local", "models", "recommend", "telemetry")
 
 
 def read_licence(package: Distribution) -> str:
@@ -61,11 +61,11 @@ def collect_packages(extra: str) -> dict[str, Distribution]:
     return found
 
 
-def main() -> None:
+def main(extras: Sequence[str]) -> None:
     base = collect_packages("")
     brought_by = dict.fromkeys(base, "")
     packages = dict(base)
-    for extra in EXTRAS[1:]:
+    for extra in extras:
         for name, package in collect_packages(extra).items():
             packages.setdefault(name, package)
             brought_by.setdefault(name, extra)
@@ -77,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or EXTRAS)

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("uv", "local", "test", "web", "worker")
+LOCKS = ("uv", "local", "test", "web", "worker", "image", "infra", "docs")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -52,7 +52,10 @@ def wanted(extras: list[str], groups: list[str]) -> list[Requirement]:
         ("local", ["local", "models"], ["build"]),
         ("test", ["test"], ["build"]),
         ("web", ["local", "models", "web"], ["build"]),
-        ("worker", ["models", "recommend", "telemetry"], ["build"]),
+        ("worker", ["models", "factors", "telemetry"], ["build"]),
+        ("image", [], ["image"]),
+        ("infra", [], ["infra"]),
+        ("docs", [], ["docs"]),
     ],
 )
 def test_the_lock_holds_one_fitting_version_of_each_requirement(

@@ -1,0 +1,1 @@
+"""What operators run. scripts/test-infra runs these tests, and says which tools they need."""
