@@ -42,11 +42,13 @@ class Ledger:
         return max(1.0, (end - begin) / (POLL_S * (looks + 1)))
 
     def held_by(self, pid: int) -> list[int]:
-        """Jobs that the worker with this process id holds."""
+        """Analyses that the worker with this process id holds."""
         return [
             row["id"]
             for row in self.rows(
-                "select id from soundscape.jobs where state = 'running' and worker like %s", f"%-{pid}-%"
+                "select id from soundscape.jobs where state = 'running' and queue <> 'soundscape_previews'"
+                " and worker like %s",
+                f"%-{pid}-%",
             )
         ]
 
@@ -72,7 +74,8 @@ class Ledger:
             self.looks.append(time.time())
             seen = connection.execute(
                 "select id, attempt, lease_expires_at, clock_timestamp() from soundscape.jobs"
-                " where state = 'running'"
+                # A preview has time: it is taken over when no analysis waits.
+                " where state = 'running' and queue <> 'soundscape_previews'"
             ).fetchall()
             now_running = {}
             for job, attempt, expires_at, now in seen:

@@ -94,12 +94,17 @@ def scene(
         yield Scene(project, doorbells, fleet, ledger, chance)
 
 
-def clip(index: int, duration_s: float = CLIP_S) -> bytes:
+def needs_preview(index: int) -> bool:
+    """Whether no browser plays the clip: every third is AIFF."""
+    return index % 3 == 0
+
+
+def clip(index: int, duration_s: float = CLIP_S, *, kind: str = "WAV") -> bytes:
     """A tone; no two have the same bytes."""
     t = np.arange(int(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
     y = 0.3 * np.sin(2 * np.pi * (200 + index) * t)
     file = io.BytesIO()
-    soundfile.write(file, y, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    soundfile.write(file, y, SAMPLE_RATE, format=kind, subtype="PCM_16")
     return file.getvalue()
 
 
@@ -125,14 +130,17 @@ async def upload_all(scene: Scene, count: int) -> None:
         names = [f"{visitor.user_id}/{index}.wav" for index in range(count)]
         some = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
+        def make(index: int, version: int = 0) -> bytes:
+            return clip(index + version * count, kind="AIFF" if needs_preview(index) else "WAV")
+
         async def one(index: int) -> None:
             async with some:
-                await upload(visitor, names[index], clip(index))
+                await upload(visitor, names[index], make(index))
 
         await asyncio.gather(*(one(index) for index in range(count)))
         # Half-way through it all, some change their minds: new bytes under the old name.
         for index in range(0, count, 10):
-            await upload(visitor, names[index], clip(index + count))
+            await upload(visitor, names[index], make(index, 1))
 
 
 def kill_some(scene: Scene, every_s: float, finished: threading.Event) -> None:
@@ -178,6 +186,65 @@ def await_the_end(ledger: Ledger) -> None:
         until(lambda before=count: unfinished(ledger) < before, f"{count} recordings are not analysed")
 
 
+def await_previews(ledger: Ledger) -> None:
+    """Wait until no preview is missing, as long as there are fewer left from time to time."""
+
+    def missing() -> int:
+        return int(
+            ledger.value(
+                "select count(*) from public.audio_files f join public.audio_features x on x.audio_id = f.id"
+                " where (x.descriptors #>> '{source,preview}')::boolean and f.preview_path is null"
+            )
+        )
+
+    while count := missing():
+        until(lambda before=count: missing() < before, f"{count} previews are missing")
+
+
+ORPHANS = """
+select count(*) from storage.objects o where o.bucket_id = 'waveforms'
+and not exists (
+    select from public.audio_features x where x.audio_id = soundscape.uuid_or_null(o.path_tokens[1])
+    and starts_with(o.name, regexp_replace(x.waveform_path, '[^/]*$', '')))
+and not exists (select from public.audio_files f where f.preview_path = o.name)
+"""
+"""Files that no recording shows."""
+
+
+def sweep_orphans(ledger: Ledger) -> None:
+    """Let the sweep find what is left, as it does after an hour, until nothing is."""
+
+    def are_gone() -> bool:
+        ledger.rows("update storage.objects set created_at = now() - interval '2 hours' returning id")
+        ledger.rows("select soundscape.reconcile()")
+        return bool(ledger.value(ORPHANS) == 0)
+
+    until(are_gone, "files are left that no recording shows")
+
+
+def check_previews(ledger: Ledger, count: int) -> None:
+    """One preview for each recording that needs one, made by one job; none for the others."""
+    await_previews(ledger)
+    rows = ledger.rows(
+        """
+        select f.title, f.status, f.preview_path, f.playable, o.id as object,
+               (select count(*) from soundscape.jobs j
+                where j.audio_id = f.id and j.queue = 'soundscape_previews' and j.state = 'succeeded'
+                  and j.object_version = f.object_version) as made
+        from public.audio_files f
+        left join storage.objects o on o.bucket_id = 'waveforms' and o.name = f.preview_path
+        """
+    )
+    assert len(rows) == count
+    for row in rows:
+        needed = needs_preview(int(row["title"].rpartition("/")[2].removesuffix(".wav")))
+        assert (row["preview_path"] is not None, row["made"]) == (needed, int(needed)), row
+        assert (row["object"] is not None, row["playable"]) == (needed, not needed), row
+        assert row["status"] == "ready"
+    sweep_orphans(ledger)
+    assert ledger.value("select count(*) from pgmq.q_soundscape_previews") == 0
+
+
 def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -> None:
     count = pytestconfig.getoption("--chaos-uploads")
     every_s = pytestconfig.getoption("--chaos-kill-every-s")
@@ -198,6 +265,7 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
             asyncio.run(upload_all(scene, count))
             crash.result()
             await_the_end(scene.ledger)
+            await_previews(scene.ledger)
         finally:
             finished.set()
     killer.result()
@@ -213,6 +281,7 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
         for row in ledger.rows(
             "select started_at, finished_at from soundscape.jobs"
             " where attempt = 1 and started_at is not null and finished_at is not null"
+            " and queue <> 'soundscape_previews'"
         )
     ]
     late = [
@@ -244,7 +313,7 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
                count(*) filter (where j.state in ('queued', 'running')) as live
         from public.audio_files f
         join storage.objects o on o.id = f.object_id
-        join soundscape.jobs j on j.audio_id = f.id
+        join soundscape.jobs j on j.audio_id = f.id and j.queue <> 'soundscape_previews'
         left join public.audio_features x on x.audio_id = f.id
         group by f.id, o.version, x.object_version
         """
@@ -256,6 +325,7 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
         if not row["object_version"] == row["version"] == row["analysed"]
         or (row["succeeded"], row["live"]) != (1, 0)
     ] == []
+    check_previews(ledger, count)
     # What was superseded leaves its message to the next who reads it.
     assert ledger.value("select count(*) from soundscape.jobs where state in ('queued', 'running')") == 0
     assert late == []

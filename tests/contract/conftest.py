@@ -120,6 +120,23 @@ class User:
         ).data
         return dict(inserted[0])
 
+    async def names(self, audio_id: str) -> tuple[str, str]:
+        """The present names of a recording's file and of its waveform."""
+        query = self.client.table("audio_files").select("file_path, audio_features(waveform_path)")
+        rows: Any = (await query.eq("id", audio_id).execute()).data
+        return rows[0]["file_path"], rows[0]["audio_features"]["waveform_path"]
+
+    async def renamed(self, audio_id: str, former: tuple[str, str]) -> tuple[str, str]:
+        """The names once the worker has changed both, because the recording is not listed any more."""
+
+        async def changed() -> tuple[str, str] | None:
+            names = await self.names(audio_id)
+            return None if set(names) & set(former) else names
+
+        names: tuple[str, str] | None = await eventually(changed, "the objects keep their names")
+        assert names is not None
+        return names
+
     async def ended(self, audio_id: str) -> dict[str, Any]:
         """The row once its analysis has come to an end."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import struct
 from pathlib import PurePath
 from typing import Any
 
@@ -44,6 +45,42 @@ async def test_an_upload_with_a_title_describes_itself(alice: User, unlike: byte
     assert {name: rows[0][name] for name in said} == said
     assert rows[0]["user_id"] == alice.id
     assert (await alice.ended(rows[0]["id"]))["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "agrees"),
+    [
+        (True, {}, True),
+        (True, {"fill_from_file": False}, False),
+        (False, {"fill_from_file": True}, True),
+        (False, {}, False),
+    ],
+)
+async def test_when_and_where_are_read_from_the_file_if_the_owner_agrees(
+    alice: User, unlike: bytes, setting: bool, said: dict[str, bool], agrees: bool
+) -> None:
+    """What stands in the file is in no answer about the recording otherwise."""
+    guano = b"GUANO|Version: 1.0\nTimestamp: 2024-05-01T09:30:00+02:00\nLoc Position: 59.3293 18.0686\n"
+    chunk = b"guan" + struct.pack("<I", len(guano)) + guano + bytes(len(guano) & 1)
+    data = unlike + chunk
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    preferences = alice.client.table("user_preferences").update({"fill_from_file": setting})
+    await preferences.eq("user_id", alice.id).execute()
+    path = f"{alice.id}/{secrets.token_hex(8)}.wav"
+    metadata = {"title": "Bats", "is_public": True, **said}
+    await alice.audio.upload(path, data, {"content-type": "audio/wav", "metadata": metadata})
+    rows = (await alice.client.table("audio_files").select("id").eq("file_path", path).execute()).data
+    ended = await alice.ended(rows[0]["id"])
+    assert ended["status"] == "ready"
+    features = await alice.client.table("audio_features").select("*").eq("audio_id", ended["id"]).execute()
+    assert "59.3293" not in json.dumps(features.data)
+    if agrees:
+        assert ended["recorded_at"] == "2024-05-01T07:30:00+00:00"
+        # To a kilometre, unless the owner says otherwise.
+        assert (ended["latitude"], ended["longitude"]) != (59.3293, 18.0686)
+        assert (ended["latitude"], ended["longitude"]) == pytest.approx((59.3293, 18.0686), abs=0.01)
+    else:
+        assert (ended["recorded_at"], ended["latitude"], ended["longitude"]) == (None, None, None)
 
 
 async def test_an_upload_into_somebody_elses_folder_leaves_no_row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -46,6 +46,12 @@ async def heard(alice: User) -> Heard:
         await alice.client.table("audio_features").select("*").eq("audio_id", row["id"]).execute()
     ).data[0]
     return Heard(row["id"], title, row["file_path"], features["waveform_path"])
+
+
+async def renamed(owner: User, heard: Heard) -> Heard:
+    """The recording under its new names: nobody else may keep a signed URL of what is not listed."""
+    names = await owner.renamed(heard.audio_id, (heard.file_path, heard.waveform_path))
+    return replace(heard, file_path=names[0], waveform_path=names[1])
 
 
 async def sights(client: AsyncClient, heard: Heard) -> dict[str, bool]:
@@ -91,6 +97,9 @@ async def test_hidden_for_everybody_else_at_once_and_back(
     await moderator.client.rpc("hide_recording", hide).execute()
     for client in (bob.client, anonymous):
         assert await sights(client, heard) == whole(False)
+    heard = await renamed(alice, heard)
+    for client in (bob.client, anonymous):
+        assert await sights(client, heard) == whole(False)
     assert await sights(alice.client, heard) == whole(True)
     assert (await alice.row(heard.audio_id))["hidden_reason"] == "Not your music."
     # To be judged it must be heard and seen; search is for what is listed.
@@ -117,6 +126,9 @@ async def test_private_public_private_moves_everything_at_once(
         await change.eq("id", heard.audio_id).execute()
         for client in (bob.client, anonymous, moderator.client):
             assert await sights(client, heard) == whole(is_public)
+        if not is_public:
+            heard = await renamed(alice, heard)
+            assert await sights(bob.client, heard) == whole(False)
         assert await sights(alice.client, heard) == whole(True)
 
 

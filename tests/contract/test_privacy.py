@@ -113,7 +113,7 @@ async def test_nobody_takes_the_id_of_a_recording_that_was_deleted(alice: User, 
 async def test_a_row_about_somebody_elses_object_opens_nothing(alice: User, bob: User) -> None:
     path = f"public/{secrets.token_hex(8)}.wav"
     await alice.audio.upload(path, tone(814.0), {"content-type": "audio/wav"})
-    with pytest.raises(APIError, match="belongs to another user"):
+    with pytest.raises(APIError, match="cannot be used"):
         await (
             bob.client.table("audio_files")
             .insert({"title": "Mine now", "file_path": path, "is_public": True})
@@ -126,7 +126,7 @@ async def test_a_row_about_somebody_elses_object_opens_nothing(alice: User, bob:
 async def test_a_name_that_another_user_described_first_is_taken(alice: User, bob: User) -> None:
     path = f"public/{secrets.token_hex(8)}.wav"
     await alice.client.table("audio_files").insert({"title": "Reserved", "file_path": path}).execute()
-    with pytest.raises(StorageApiError, match="belongs to another user"):
+    with pytest.raises(StorageApiError, match="cannot be used"):
         await bob.audio.upload(path, tone(815.0), {"content-type": "audio/wav"})
     await alice.audio.upload(path, tone(816.0), {"content-type": "audio/wav"})
 
@@ -166,6 +166,8 @@ async def test_nobody_but_the_owner_writes_into_a_folder(
         ("reconcile", {}),
         ("pending_deletions", {"max_objects": 1}),
         ("confirm_deletions", {"bucket": "waveforms", "removed": []}),
+        ("pending_renames", {"max_renames": 1}),
+        ("complete_rename", {"rename_id": 1, "attempt": 1, "new_name": "none/"}),
     ],
 )
 async def test_only_the_worker_may_call(

@@ -40,7 +40,7 @@ class Library:
 @pytest.fixture
 async def library(alice: User) -> Library:
     described = [
-        {"title": RAIN, "tags": ["rain", "field"], "duration": 61.5, "is_public": True, "license": "CC0"},
+        {"title": RAIN, "tags": ["rain", "field"], "duration": 61.5, "is_public": True, "license": "CC0-1.0"},
         {"title": SONG, "tags": ["rain", "a, b"], "duration": None, "is_public": False, "license": None},
         {"title": WIND, "tags": [], "duration": 12, "is_public": False, "license": None},
     ]
@@ -81,7 +81,7 @@ async def test_select(library: Library) -> None:
 
 
 FILTERS: list[tuple[Callable[[Any], Any], list[str]]] = [
-    (lambda q: q.eq("license", "CC0"), [RAIN]),
+    (lambda q: q.eq("license", "CC0-1.0"), [RAIN]),
     (lambda q: q.neq("title", SONG), [RAIN, WIND]),
     (lambda q: q.gt("duration", 12).lte("duration", 61.5), [RAIN]),
     (lambda q: q.gte("duration", 12).lt("duration", 61), [WIND]),
@@ -93,13 +93,13 @@ FILTERS: list[tuple[Callable[[Any], Any], list[str]]] = [
     (lambda q: q.ilike_all_of("title", "rain%,%song"), [SONG]),
     (lambda q: q.filter("title", "match", "^R.*g$"), [SONG]),
     (lambda q: q.filter("title", "imatch", "^wind"), [WIND]),
-    (lambda q: q.filter("license", "isdistinct", "CC0"), [SONG, WIND]),
+    (lambda q: q.filter("license", "isdistinct", "CC0-1.0"), [SONG, WIND]),
     (lambda q: q.contains("tags", ["a, b"]), [SONG]),
     (lambda q: q.contained_by("tags", ["rain", "field"]), [RAIN, WIND]),
     (lambda q: q.overlaps("tags", ["field", "x"]), [RAIN]),
     (lambda q: q.text_search("title", "rain & song", {"config": "english"}), [SONG]),
     (lambda q: q.text_search("title", '"rain in"', {"config": "simple", "type": "web_search"}), [RAIN]),
-    (lambda q: q.or_("license.eq.CC0,and(duration.lt.20,is_public.is.false)"), [RAIN, WIND]),
+    (lambda q: q.or_("license.eq.CC0-1.0,and(duration.lt.20,is_public.is.false)"), [RAIN, WIND]),
     (lambda q: q.not_.or_("is_public.is.true,title.like.Wind*"), [SONG]),
     (lambda q: q.filter("tags->>0", "eq", "rain"), [RAIN, SONG]),
 ]
@@ -127,7 +127,9 @@ async def test_embedding(library: Library) -> None:
         {"title": "Weather", "playlist_items": [{"position": 2, "audio_files": {"title": RAIN}}]}
     ]
     items = client.table("playlist_items").select("position, ...audio_files!inner(title)")
-    assert (await items.eq("audio_files.license", "CC0").execute()).data == [{"position": 2, "title": RAIN}]
+    assert (await items.eq("audio_files.license", "CC0-1.0").execute()).data == [
+        {"position": 2, "title": RAIN}
+    ]
     ordered = client.table("playlist_items").select("by:audio_files!playlist_items_audio_id_fkey(title)")
     found = (await ordered.order("by(title)").execute()).data
     assert [row["by"]["title"] for row in found] == [RAIN, WIND]
@@ -145,6 +147,26 @@ async def test_windows(library: Library) -> None:
         # Statistics count what a policy hides: the project refuses these.
         assert await refused(library.recordings("id", count=method)) == "PT400"
     assert await refused(library.recordings("id", count=CountMethod.exact).range(9, 10)) == "PGRST103"
+
+
+@pytest.mark.parametrize("others", [["return=representation"], ["count=exact"], ["", "tx=commit"]])
+async def test_an_estimate_hides_behind_no_other_prefer_header(
+    target: Target, library: Library, others: list[str]
+) -> None:
+    """PostgREST obeys the first count in any of them, and tells the database of the last header alone."""
+    session = await library.owner.client.auth.get_session()
+    assert session is not None
+    sign_ins = [target.public_key, session.access_token]
+    with httpx.Client(timeout=LIMIT_S) as http:
+        for token in sign_ins:
+            headers = [("apikey", target.public_key)]
+            headers += [("authorization", f"Bearer {token}")] if token != target.public_key else []
+            headers += [("prefer", "count=planned"), *(("prefer", other) for other in others)]
+            for table in ("audio_files?select=id,audio_features(audio_id)", "playlists"):
+                answer = http.get(f"{target.url}/rest/v1/{table}", headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == (400, "PT400"), answer.text
+                assert "count=exact" in answer.json()["hint"]
+                assert "content-range" not in answer.headers
 
 
 @pytest.mark.row("rest.writes", by="py")
