@@ -3,16 +3,23 @@
     python benchmarks/analysis.py                      # 60 minutes; librosa on the first 5 of them
     python benchmarks/analysis.py --minutes 5          # a quick look
     python benchmarks/analysis.py --minutes 360 --librosa-minutes 0 --no-tags     # memory of six hours
+    python benchmarks/analysis.py --reference REVISION --minutes 20               # beside another revision
+    python benchmarks/analysis.py --parts                                         # the kernels, one by one
 
 Every measurement is a process of its own, on one core, after a warm-up on ten seconds (so neither imports nor
 compilation count). Speeds are seconds of sound per second of wall time; "cpu" beside them is per second of
 processor time, which other work on the machine disturbs less. librosa holds recordings in memory whole and
 slows down as they grow, so an excerpt flatters it; --librosa-minutes 60 gives it the hour (6 GB of memory).
+
+With --reference, this tree and a checkout of that revision take turns, with the libraries of this environment
+for both. The least processor time of --rounds counts: of the pass, and of a whole process from its start.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import os
 import resource
@@ -20,7 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import timeit
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +130,16 @@ MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def child(name: str, path: Path, warm_up: Path, options: dict[str, Any]) -> None:
-    """Measure once and print the result as JSON."""
+def child(name: str, path: Path, warm_up: Path | None, options: dict[str, Any]) -> None:
+    """Measure once and print the result as JSON. Without a warm-up the time since the start counts."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     if options.get("models_dir"):
         options["models_dir"] = Path(options["models_dir"])
-    MEASURES[name](warm_up, **options)
-    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    wall_s, cpu_s = time.perf_counter(), 0.0
+    if warm_up is not None:
+        MEASURES[name](warm_up, **options)
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
     found = MEASURES[name](path, **options)
     found["wall_s"], found["cpu_s"] = time.perf_counter() - wall_s, time.process_time() - cpu_s
     found["peak_rss_mb"] = peak_rss_mb()
@@ -144,13 +154,16 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
 
 
-def measured(name: str, path: Path, warm_up: Path, **options: Any) -> dict[str, Any]:
-    arguments = [name, str(path), str(warm_up), json.dumps(options)]
+def measured(
+    name: str, path: Path, warm_up: Path | None, *, tree: Path = ROOT, **options: Any
+) -> dict[str, Any]:
+    """Measure in a process of its own; `tree`: the checkout whose code is measured."""
+    arguments = [name, str(path), str(warm_up or ""), json.dumps(options)]
     done = subprocess.run(
         [sys.executable, __file__, "--child", *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, **ONE_CORE},
+        env={**os.environ, **ONE_CORE, "PYTHONPATH": str(tree)},
         check=False,
     )
     if done.returncode:
@@ -160,12 +173,88 @@ def measured(name: str, path: Path, warm_up: Path, **options: Any) -> dict[str, 
 
 
 def report(title: str, found: dict[str, Any], sound_s: float) -> float:
-    speed = sound_s / found["wall_s"]
+    speed: float = sound_s / found["wall_s"]
     print(
         f"{title:34} {speed:7.0f}x real time  (cpu {sound_s / found['cpu_s']:5.0f}x)  "
         f"{found['wall_s']:7.2f} s  {found['peak_rss_mb']:6.0f} MB"
     )
     return speed
+
+
+def measure_parts() -> None:
+    """Print what an hour costs in each part alone: the least of many short turns, the data in the cache."""
+    import numpy as np
+    import scipy.fft
+
+    from soundscape.audio import spectrum
+    from soundscape.audio.fingerprint import Fingerprinter, PcmDigest
+    from soundscape.audio.loudness.k_weighting import WeightedEnergy
+    from soundscape.audio.loudness.true_peak import TruePeakMeter
+    from soundscape.audio.mono import MonoMix
+    from soundscape.audio.spectral import SpectralMeter
+    from soundscape.audio.tonality.meter import TonalityMeter
+    from soundscape.audio.wideband import WidebandMeter
+
+    block = np.random.default_rng(0).standard_normal((2, 65_536)).astype(np.float32) * np.float32(0.1)
+    mono, y = block[0].copy(), block[0, : 63 * spectrum.HOP_LENGTH + spectrum.N_FFT].copy()
+    frames = np.lib.stride_tricks.sliding_window_view(y, spectrum.N_FFT)[:: spectrum.HOP_LENGTH].copy()
+    X, mel = scipy.fft.rfft(frames, axis=1).view(np.float32), spectrum._sparse_mel()
+    (batch, *_) = spectrum.Spectrum().push(np.concatenate([y, y]))
+    parts: dict[str, tuple[Callable[[], Any], float]] = {
+        "transform": (lambda: scipy.fft.rfft(frames, axis=1, workers=1), 64 / spectrum.FRAME_RATE_HZ),
+        "magnitudes and mel bands": (lambda: spectrum._magnitudes(X, *mel), 64 / spectrum.FRAME_RATE_HZ),
+        "levels": (lambda: spectrum._levels(y, 0, len(y)), 64 / spectrum.FRAME_RATE_HZ),
+    }
+    meters: tuple[tuple[Any, Any, float], ...] = (
+        (SpectralMeter(), batch, 64 / spectrum.FRAME_RATE_HZ),
+        (TonalityMeter(), batch.S, 64 / spectrum.FRAME_RATE_HZ),
+        (Fingerprinter(), batch.S, 64 / spectrum.FRAME_RATE_HZ),
+        (spectrum.Resampler(sample_rate=RATE), mono, len(mono) / RATE),
+        (WidebandMeter(sample_rate=RATE), mono, len(mono) / RATE),
+        (MonoMix(sample_rate=RATE, channels=2), block, len(mono) / RATE),
+        (WeightedEnergy(sample_rate=RATE, channels=2), block, len(mono) / RATE),
+        (TruePeakMeter(sample_rate=RATE, channels=2), block, len(mono) / RATE),
+        (PcmDigest(), block, len(mono) / RATE),
+    )
+    for meter, given, sound_s in meters:
+        parts[type(meter).__name__] = (functools.partial(meter.push, given), sound_s)
+    for name, (run, sound_s) in parts.items():
+        run()
+        least_s = min(timeit.repeat(run, number=1, repeat=200))
+        print(f"{name:26} {least_s / sound_s * 3600:6.3f} s an hour")
+
+
+@contextlib.contextmanager
+def checked_out(revision: str) -> Iterator[Path]:
+    """A clone of this repository at a revision."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, folder], check=True)
+        subprocess.run(["git", "-C", folder, "checkout", "--quiet", revision], check=True)
+        yield Path(folder)
+
+
+def compare(path: Path, warm_up: Path, sound_s: float, options: argparse.Namespace) -> None:
+    """Measure this tree and a reference in turn, and print both and their ratios."""
+    models_dir = None if options.no_tags else str(options.models_dir)
+    given = {"tags": not options.no_tags, "models_dir": models_dir}
+    with checked_out(options.reference) as reference:
+        trees = {"this tree": ROOT, options.reference: reference}
+        for title, warm in (("the pass", warm_up), ("a whole process", None)):
+            rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in trees}
+            for turn in range(options.rounds + 1):
+                for name, tree in trees.items():
+                    found = measured("pass", path, warm, tree=tree, **given)
+                    # What the first turn compiles is found by the others.
+                    if turn:
+                        rounds[name].append(found)
+            best = {name: min(found, key=lambda each: each["cpu_s"]) for name, found in rounds.items()}
+            for name, found in best.items():
+                report(f"{title}, {name}", found, sound_s)
+            ours, theirs = best.values()
+            print(
+                f"{title}: {ours['cpu_s'] / theirs['cpu_s'] - 1:+.1%} processor time, "
+                f"{ours['peak_rss_mb'] - theirs['peak_rss_mb']:+.0f} MB"
+            )
 
 
 def main() -> None:
@@ -176,17 +265,28 @@ def main() -> None:
     parser.add_argument("--librosa-minutes", type=float, default=5, help="0: leave librosa out")
     parser.add_argument("--no-tags", action="store_true")
     parser.add_argument("--models-dir", type=Path, default=SHARED / "models")
+    parser.add_argument(
+        "--reference", metavar="REVISION", help="compare with this revision, and nothing else"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="turns of --reference")
     parser.add_argument("--workdir", type=Path, help="where the recordings are made (600 MB an hour)")
+    parser.add_argument("--parts", action="store_true", help="time the kernels, and nothing else")
     options = parser.parse_args()
+    if options.parts:
+        measure_parts()
+        return
     with tempfile.TemporaryDirectory(dir=options.workdir) as folder:
         long, short, track, warm_up = (
             Path(folder) / f"{name}.wav" for name in ("long", "short", "track", "warm")
         )
         make_recording(long, options.minutes)
-        make_recording(track, 3)
         make_recording(warm_up, 1 / 6)
         sound_s = options.minutes * 60
         print(f"{options.minutes:g} minutes, stereo, 44.1 kHz, 16 bit; load {os.getloadavg()[0]:.1f}")
+        if options.reference:
+            compare(long, warm_up, sound_s, options)
+            return
+        make_recording(track, 3)
         report("floor: decoding", measured("decode", long, warm_up), sound_s)
         report("floor: FFT", measured("fft", long, warm_up), sound_s)
         alone = measured("pass", long, warm_up, tags=False, models_dir=None)
@@ -216,6 +316,6 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         name, path, warm_up, given = sys.argv[2:]
-        child(name, Path(path), Path(warm_up), json.loads(given))
+        child(name, Path(path), Path(warm_up) if warm_up else None, json.loads(given))
     else:
         main()

@@ -44,6 +44,7 @@ from fingerprint_corpus import EVALUATION, SNIPPET_S, Known, assemble, fingerpri
 
 from soundscape.audio.fingerprint import (
     THRESHOLD,
+    VERSION,
     Candidate,
     Fingerprint,
     Keys,
@@ -178,18 +179,30 @@ def fill(dsn: str, stored: dict[str, Fingerprint], owned: set[str]) -> None:
             rows.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
             for number, heard in enumerate(stored.values()):
                 keys = make_stored_keys(heard)
-                values = np.unique((keys.values.astype(np.int64) << 42) | (number << 20) | keys.frames)
-                packed = np.empty(
-                    len(values), dtype=[("columns", ">i2"), ("length", ">i4"), ("posting", ">i8")]
-                )
-                packed["columns"], packed["length"], packed["posting"] = 1, 8, values
-                rows.write(packed.tobytes())
+                rows.write(pack_postings(number, keys))
             rows.write(b"\xff\xff")
-        connection.execute("alter table soundscape.postings add primary key (posting)")
+        connection.execute("alter table soundscape.postings add primary key (key, number, frame)")
+        connection.execute(
+            "insert into soundscape.index_sizes (version, key_count) "
+            "select version, sum(key_count) from soundscape.fingerprints group by version"
+        )
         connection.execute("vacuum analyze")
         print(f"filled in {time.perf_counter() - began:.0f} s")
         for name in ("soundscape.postings", "soundscape.fingerprints"):
             print(f"{name}: {size(connection, name) / len(stored) / 1e3:.0f} kB a recording")
+
+
+def pack_postings(number: int, keys: Keys) -> bytes:
+    """Rows of `soundscape.postings` in the binary form of COPY."""
+    found = np.unique(np.stack([keys.values.astype(np.int64), keys.frames.astype(np.int64)], axis=1), axis=0)
+    columns = [("key_length", ">i4"), ("key", ">i4"), ("number_length", ">i4"), ("number", ">i4")]
+    packed = np.empty(
+        len(found), dtype=[("columns", ">i2"), *columns, ("frame_length", ">i4"), ("frame", ">i4")]
+    )
+    packed["columns"] = 3
+    packed["key_length"] = packed["number_length"] = packed["frame_length"] = 4
+    packed["key"], packed["number"], packed["frame"] = found[:, 0] | VERSION << 22, number, found[:, 1]
+    return packed.tobytes()
 
 
 def size(connection: psycopg.Connection[Any], name: str) -> int:
@@ -216,17 +229,22 @@ def hide(connection: psycopg.Connection[Any], listed: list[str]) -> None:
     )
     connection.execute(table.format("enable"))
     connection.execute(
-        "insert into soundscape.unlisted_postings (owner_hash, posting) "
-        "select soundscape.owner_hash(f.user_id), p.posting from soundscape.postings p "
-        "join soundscape.fingerprints f on f.number = (p.posting >> 20 & 4194303)::integer "
-        "where not f.is_listed order by 1, 2"
+        "insert into soundscape.unlisted_postings (owner_hash, key, number, frame) "
+        "select soundscape.owner_hash(f.user_id), p.* from soundscape.postings p "
+        "join soundscape.fingerprints f using (number) where not f.is_listed order by 1, 2, 3, 4"
     )
     connection.execute(
-        "create temporary table listed as select p.posting from soundscape.postings p "
-        "join soundscape.fingerprints f on f.number = (p.posting >> 20 & 4194303)::integer where f.is_listed"
+        "create temporary table listed as select p.* from soundscape.postings p "
+        "join soundscape.fingerprints f using (number) where f.is_listed"
     )
     connection.execute("truncate soundscape.postings")
-    connection.execute("insert into soundscape.postings select posting from listed order by 1")
+    connection.execute("insert into soundscape.postings select * from listed order by 1, 2, 3")
+    connection.execute("truncate soundscape.index_sizes, soundscape.index_size_changes")
+    connection.execute(
+        "insert into soundscape.index_sizes (version, owner, key_count) "
+        "select version, case when not is_listed then user_id end, sum(key_count) "
+        "from soundscape.fingerprints group by 1, 2"
+    )
     connection.execute("vacuum analyze")
     row = connection.execute("select count(*) from soundscape.fingerprints where not is_listed").fetchone()
     assert row is not None

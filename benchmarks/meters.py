@@ -171,9 +171,11 @@ def tempo_table() -> None:
         ours, theirs = Counter[str](), Counter[str]()
         for snr_db in (None, 20.0, 6.0):
             for bpm in tempi:
-                envelope = made.envelope(made.track(kind, bpm, snr_db))
-                ours[made.verdict(measure_rhythm(envelope, frame_rate_hz=22_050 / 512).tempo_bpm, bpm)] += 1
-                theirs[made.verdict(float(librosa.feature.tempo(onset_envelope=envelope)[0]), bpm)] += 1
+                regions = made.regions(made.track(kind, bpm, snr_db))
+                ours[made.verdict(measure_rhythm(regions, frame_rate_hz=22_050 / 512).tempo_bpm, bpm)] += 1
+                theirs[
+                    made.verdict(float(librosa.feature.tempo(onset_envelope=regions.sum(axis=1))[0]), bpm)
+                ] += 1
         print(
             f"{kind:12s} {ours['right']:5d} {ours['double']:6d} {ours['half']:4d} {ours['wrong']:5d}"
             f" {ours['none']:4d}   {theirs['right']:14d} {theirs['double']:6d} {theirs['half']:4d}"

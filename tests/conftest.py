@@ -25,7 +25,10 @@ from tests.embedded import served
 from tests.waiting import LIMIT_S
 
 # A first example may compile a kernel or start a connection; a hang is what the time limit of CI is for.
-settings.register_profile("soundscape", deadline=None, print_blob=True)
+# Each run tries the same examples, so that a change is judged by what it changed. Another profile looks for
+# new ones: scripts/test --hypothesis-profile search
+settings.register_profile("soundscape", deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
 
 # No test downloads the model, not even one that runs on a terminal.
@@ -51,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos-uploads", type=int, default=80, help="Recordings to upload.")
     group.addoption("--chaos-workers", type=int, default=3, help="Workers at a time.")
     group.addoption("--chaos-kill-every-s", type=float, default=6.0, help="Seconds between two SIGKILLs.")
+    group.addoption(
+        "--account-recordings",
+        type=int,
+        default=8,
+        help="Recordings of the account that is exported and deleted.",
+    )
     group.addoption("--chaos-seed", type=int, default=1, help="Which doorbells are lost, who is killed.")
     parser.addoption("--clients", type=int, default=50, help="Clients at once in the contract tests.")
 
