@@ -59,7 +59,8 @@ async def one(
     answered = time.monotonic()
     seen: dict[str, float] = {}
     while "ready" not in seen:
-        at, row = await asyncio.wait_for(events.get(), 60)
+        async with asyncio.timeout(60):
+            at, row = await events.get()
         if row["file_path"] == name:
             seen.setdefault(row["status"], at)
             if row["status"] in ("failed", "rejected"):

@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ from tests.waiting import LIMIT_S
 settings.register_profile("soundscape", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
+
+# A worker that a fixture left in a thread may log at any moment: never into what a command prints.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 # No test downloads the model, not even one that runs on a terminal.
 os.environ.setdefault("SOUNDSCAPE_MODELS", "off")

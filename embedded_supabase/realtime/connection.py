@@ -59,7 +59,8 @@ class Connection:
             for channel in list(self._channels.values()):
                 self._close(channel)
         with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
-            await asyncio.wait_for(self._websocket.close(code, reason), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self._websocket.close(code, reason)
 
     async def _write(self) -> None:
         while True:
@@ -74,7 +75,8 @@ class Connection:
         limits = self._service.limits
         while True:
             try:
-                received = await asyncio.wait_for(self._websocket.receive(), limits.idle_s)
+                async with asyncio.timeout(limits.idle_s):
+                    received = await self._websocket.receive()
             except TimeoutError as error:
                 raise WebSocketException(GOING_AWAY, "no heartbeat") from error
             if received["type"] == "websocket.disconnect":

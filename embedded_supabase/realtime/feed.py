@@ -66,7 +66,8 @@ class Feed:
 
     async def read_position(self) -> int:
         """The end of the log: later commits have higher positions. Raises `TimeoutError` while down."""
-        await asyncio.wait_for(self.ready.wait(), READY_TIMEOUT_S)
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await self.ready.wait()
         async with self.embedded.admin.connection() as connection:
             return await _read_number(connection, _END)
 
@@ -112,7 +113,8 @@ class Feed:
             return
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), IDLE_POLL_S)
+            async with asyncio.timeout(IDLE_POLL_S):
+                await self._wake.wait()
 
     async def _read(self, connection: Connection, slot: str) -> AsyncIterator[list[Change]]:
         """Everything committed since the last read, in batches: a transaction can be larger than memory."""

@@ -96,7 +96,8 @@ class Visitor:
         channel.on_system(system)
         await channel.subscribe(state_changed)
         try:
-            await asyncio.wait_for(settled.wait(), JOIN_TIMEOUT_S)
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                await settled.wait()
         except TimeoutError as error:
             raise TimeoutError("realtime did not answer the subscription") from error
         if failures:
@@ -127,7 +128,8 @@ class Visitor:
             channel.on_broadcast(event, lambda message: note(message["payload"]))
         await channel.subscribe(state_changed)
         try:
-            refused = await asyncio.wait_for(answered, JOIN_TIMEOUT_S)
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                refused = await answered
             if refused is not None:
                 raise ProjectError(f"the private topic cannot be joined: {refused}", code="realtime_refused")
             yield

@@ -332,7 +332,8 @@ class Sandbox:
         """Say how the child ended."""
         assert self._process is not None
         try:
-            code = await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
+            async with asyncio.timeout(END_TIMEOUT_S):
+                code = await self._process.wait()
         except TimeoutError:
             return "The analysis child closed its connection."
         if code < 0:

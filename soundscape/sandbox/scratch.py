@@ -68,7 +68,8 @@ class Scratch:
                 raise OSError(errno.ENOSPC, f"no room for {size_bytes:,} bytes")
             # Other programs free disk space without notice.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), RETRY_S)
+                async with asyncio.timeout(RETRY_S):
+                    await self._freed.wait()
             self._freed.clear()
         self._reserved_bytes += size_bytes
         try:

@@ -42,7 +42,8 @@ class BackgroundWork(ABC):
                     continue
                 await self.rest()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._interval_s)
+                    async with asyncio.timeout(self._interval_s):
+                        await self._wake.wait()
         finally:
             await self.rest()
 

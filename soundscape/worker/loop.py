@@ -297,7 +297,8 @@ class Worker:
             pause_s = self.settings.poll_min_s if claimed else min(pause_s * 2, max_pause_s)
             wait_s = min(pause_s, await self._next_s()) if slots.free_count else None
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _make_previews(self, previews: Previews) -> None:
         await self.warmed.wait()

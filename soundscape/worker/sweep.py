@@ -82,7 +82,8 @@ class Sweep:
             # Many doorbells make one run.
             await asyncio.sleep(min(MIN_PAUSE_S, self._interval_s))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._interval_s - MIN_PAUSE_S)
+                async with asyncio.timeout(self._interval_s - MIN_PAUSE_S):
+                    await self._wake.wait()
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         """Run a step. If it fails, it is run again in the next sweep, and the others are run all the same."""

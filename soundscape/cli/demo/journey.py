@@ -123,7 +123,8 @@ class DemoUser:
             sending = asyncio.gather(*(send(recording) for recording in recordings))
             try:
                 while not all(recording.ended for recording in recordings) or not sending.done():
-                    await asyncio.wait_for(heard.wait(), SILENCE_S)
+                    async with asyncio.timeout(SILENCE_S):
+                        await heard.wait()
                     heard.clear()
                     for recording in recordings:
                         await self._apply(recording, seen)
