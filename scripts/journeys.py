@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,7 +17,10 @@ FIREFOX_JOURNEYS = range(1, 6)
 RESTARTS_THE_PROJECT = 10
 """Nothing else may run beside this one."""
 LONGEST_FIRST = (2, 4, 11, 5)
-COUNTS = re.compile(r"^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ")
+MAX_TEST_S = 600
+"""Most steps of a test have a limit of their own, which names the step: `PATIENCE_MS` in browser.ts."""
+MAX_JOURNEY_S = 1200
+REPORTER = "./tests/reporter.ts"
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,11 @@ class Journey:
 
 @dataclass(frozen=True)
 class Result:
-    """How a journey ended, and what it printed."""
+    """How a journey ended."""
 
     journey: Journey
     is_good: bool
     duration_s: float
-    output: str
 
 
 def find_journeys(browsers: Iterable[str], beginnings: Sequence[str]) -> list[Journey]:
@@ -88,9 +90,11 @@ def run_journeys(
 
 
 def _run(journey: Journey, node_options: Sequence[str], environment: dict[str, str]) -> Result:
+    """Run it, and print what it says while it goes on: what hangs is then seen."""
     started = time.monotonic()
-    command = [str(web.NODE), "--test", "--test-concurrency=1", "--test-reporter=spec", *node_options]
-    ended = subprocess.run(
+    command = [str(web.NODE), "--test", "--test-concurrency=1", "--test-force-exit"]
+    command += [f"--test-timeout={1000 * MAX_TEST_S}", f"--test-reporter={REPORTER}", *node_options]
+    process = subprocess.Popen(
         [*command, str(journey.file)],
         cwd=web.FRONTEND,
         env=environment | {"SOUNDSCAPE_BROWSER": journey.browser},
@@ -98,18 +102,25 @@ def _run(journey: Journey, node_options: Sequence[str], environment: dict[str, s
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        check=False,
     )
-    return Result(journey, ended.returncode == 0, time.monotonic() - started, ended.stdout)
+    # Node ends the test's process when it is terminated, and that one its browser.
+    limit = threading.Timer(MAX_JOURNEY_S, process.terminate)
+    limit.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip():
+            print(f"{journey}: {line.rstrip()}", flush=True)
+    is_good = process.wait() == 0
+    limit.cancel()
+    duration_s = time.monotonic() - started
+    if duration_s > MAX_JOURNEY_S:
+        print(f"{journey}: terminated, because a journey may take {_duration(MAX_JOURNEY_S)}")
+    return Result(journey, is_good, duration_s)
 
 
 def _printed(result: Result, prefix: str = "") -> Result:
     outcome = "passed" if result.is_good else "FAILED"
-    print(f"{prefix}{result.journey}: {outcome}, {_duration(result.duration_s)}")
-    for line in result.output.splitlines():
-        if line.strip() and not COUNTS.match(line):
-            print(f"  {line}")
-    print(flush=True)
+    print(f"{prefix}{result.journey}: {outcome}, {_duration(result.duration_s)}", flush=True)
     return result
 
 
