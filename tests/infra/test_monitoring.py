@@ -64,7 +64,8 @@ def prometheus(data_dirs: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             )
         try:
             url = f"http://127.0.0.1:{port}"
-            until(lambda: _scrapes(url) >= 2)
+            # The figures of the queue are there once the worker has reached the project.
+            until(lambda: _scrapes(url) >= 2 and ask(url, "soundscape_queue_oldest_seconds"))
             yield url
         finally:
             process.terminate()
