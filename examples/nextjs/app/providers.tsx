@@ -2,7 +2,7 @@
 
 import { QueryClient, QueryClientProvider, useQueryClient } from '@tanstack/react-query'
 import { useRouter } from 'next/navigation'
-import { createContext, use, useContext, useEffect, useState, type ReactNode } from 'react'
+import { createContext, use, useCallback, useContext, useEffect, useRef, useState, type ReactNode } from 'react'
 import { PlayerBar } from '@/components/player-bar'
 import type { Client } from '@/lib/soundscape/database'
 import { watchLibrary, type LiveTable } from '@/lib/soundscape/live'
@@ -25,6 +25,8 @@ interface Services {
   supabase: Client
   player: Player
   uploads: UploadQueue
+  /** End the session in this browser, then open a page. */
+  leave: (path: string) => Promise<void>
 }
 
 const ServicesContext = createContext<Services | null>(null)
@@ -37,7 +39,9 @@ if (!isServer) void loadClient().catch(() => undefined)
 /** What lives as long as the tab: the client, the cache, the sound that plays, the uploads. */
 export function Providers({ userId, children }: { userId: string | null; children: ReactNode }) {
   const [queries] = useState(
-    () => new QueryClient({ defaultOptions: { queries: { staleTime: 30_000, refetchOnReconnect: 'always' } } }),
+    // supabase-js tries a read four times in seven seconds by itself. Three retries more, TanStack's default, would keep
+    // the reader waiting for 35 seconds until the page says what is wrong.
+    () => new QueryClient({ defaultOptions: { queries: { staleTime: 30_000, refetchOnReconnect: 'always', retry: 1 } } }),
   )
   return (
     <UserContext.Provider value={userId}>
@@ -54,7 +58,7 @@ function ServicesProvider({ children }: { children: ReactNode }) {
   const supabase = isServer ? clientInBrowsersOnly : use(loadClient())
   const queries = useQueryClient()
   const userId = useUserId()
-  const [services] = useState<Services>(() => {
+  const [services] = useState<Omit<Services, 'leave'>>(() => {
     const project = { url: supabaseUrl, publishableKey }
     const uploads = new UploadQueue(supabase, project, () => void queries.invalidateQueries({ queryKey: ['library'] }))
     const player = new Player(supabase, project, () => void queries.invalidateQueries({ queryKey: ['history'] }))
@@ -62,6 +66,13 @@ function ServicesProvider({ children }: { children: ReactNode }) {
   })
   const router = useRouter()
   const { player } = services
+  const isLeaving = useRef(false)
+  const leave = useCallback(async (path: string) => {
+    isLeaving.current = true
+    await supabase.auth.signOut({ scope: 'local' })
+    // A new document, so that nothing that was read before is left.
+    location.assign(path)
+  }, [supabase])
 
   useEffect(() => {
     if (!userId) return
@@ -91,7 +102,8 @@ function ServicesProvider({ children }: { children: ReactNode }) {
         present = next
         player.stop()
         queries.clear()
-        router.refresh()
+        // A refresh of a members' page leads to sign-in. It would overtake the page that this tab is leaving for.
+        if (!isLeaving.current) router.refresh()
       }
       player.setToken(session?.access_token ?? null)
     })
@@ -103,7 +115,7 @@ function ServicesProvider({ children }: { children: ReactNode }) {
   }, [supabase, player, queries, router, userId])
 
   return (
-    <ServicesContext.Provider value={services}>
+    <ServicesContext.Provider value={{ ...services, leave }}>
       {children}
       <PlayerBar />
     </ServicesContext.Provider>
@@ -118,6 +130,7 @@ function useServices(): Services {
 
 export const useSupabase = (): Client => useServices().supabase
 export const usePlayer = (): Player => useServices().player
+export const useLeave = (): Services['leave'] => useServices().leave
 export const useUploads = (): UploadQueue => useServices().uploads
 /** The id of whoever is signed in. */
 export const useUserId = (): string | null => useContext(UserContext)

@@ -3,7 +3,7 @@
 import Link from 'next/link'
 import { useRouter } from 'next/navigation'
 import { useState, type FormEvent, type ReactNode } from 'react'
-import { useSupabase } from '@/app/providers'
+import { useLeave, useSupabase } from '@/app/providers'
 import { Said, type Saying } from '@/components/said'
 import { CaptionsSwitch } from './captions-switch'
 import { unsubscribe } from '@/lib/soundscape/notifications'
@@ -22,6 +22,7 @@ interface Profile {
 export function Account({ userId, email, theme, profile }: { userId: string; email: string; theme: string; profile: Profile }) {
   const supabase = useSupabase()
   const router = useRouter()
+  const leave = useLeave()
   const [problem, setProblem] = useState('')
 
   async function saveProfile(form: FormData): Promise<Saying> {
@@ -66,9 +67,7 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
     const { error } = await supabase.rpc('delete_my_account')
     if (error) return setProblem(error.message)
     await unsubscribe(supabase).catch(() => undefined)
-    await supabase.auth.signOut({ scope: 'local' })
-    router.push('/')
-    router.refresh()
+    await leave('/sign-in?deleted=1')
   }
 
   return (
