@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,11 +29,14 @@ from journeys import find_journeys, run_journeys
 sys.path.insert(0, str(web.ROOT))
 from embedded_supabase.keys import Keys
 from soundscape.cli.env import for_next
+from tests.web import pushes
 
 BUILD_FOLDER = ".next-test"
 MEMORY = web.ROOT / ".soundscape" / "test-web"
 """What the next run takes over from this one."""
 START_TIMEOUT_S = 180
+PORTS = range(20_000, 32_000)
+"""The kernel takes higher ones for connections: one could have the project's while it restarts."""
 PICTURES = web.ROOT / "docs" / "pictures" / "tutorial"
 PACKAGES = {"chromium": "chromium", "firefox": "firefox-esr"}
 CORES = os.cpu_count() or 1
@@ -134,7 +138,8 @@ def everything(data_dir: Path, *, is_dev: bool) -> Iterator[dict[str, str]]:
         port, project_port = get_ports(MEMORY)
         site = f"http://127.0.0.1:{port}"
         keys = keep_keys(MEMORY, data_dir)
-        project = Project(data_dir, project_port, {"SOUNDSCAPE_SITE_URL": site})
+        service = running.enter_context(pushes.serving(data_dir.parent))
+        project = Project(data_dir, project_port, {"SOUNDSCAPE_SITE_URL": site} | service.settings)
         running.callback(project.stop)
         starting = running.enter_context(ThreadPoolExecutor(1)).submit(project.start)
         url = project.url
@@ -153,13 +158,14 @@ def everything(data_dir: Path, *, is_dev: bool) -> Iterator[dict[str, str]]:
         command = "dev" if is_dev else "start"
         running.enter_context(web.frontend(settings, port, command=command, folder=BUILD_FOLDER))
         wait_for(site)
-        control = running.enter_context(controlled(project))
+        control = running.enter_context(controlled(project, service))
         built = {} if is_dev else {"SOUNDSCAPE_BUILD_FOLDER": str(web.FRONTEND / BUILD_FOLDER)}
         yield web.node_environment(
             built
             | {
                 "SOUNDSCAPE_SITE_URL": site,
                 "SOUNDSCAPE_CONTROL_URL": control,
+                "SOUNDSCAPE_PUSH_URL": service.url,
                 "SUPABASE_URL": settings["NEXT_PUBLIC_SUPABASE_URL"],
                 "SUPABASE_SECRET_KEY": keys.secret_key,
             }
@@ -207,10 +213,21 @@ class Project:
 
 
 @contextmanager
-def controlled(project: Project) -> Iterator[str]:
-    """Serve POST /stop and POST /start for the journeys that go on without the project for a while."""
+def controlled(project: Project, service: pushes.Pushes) -> Iterator[str]:
+    """Serve what the journeys need of this process, and yield its address.
+
+    POST /stop and POST /start: for those that go on without the project. GET /pushes: what Firefox
+    and its push service have said to each other.
+    """
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(service.state()).encode() if self.path == "/pushes" else b""
+            self.send_response(200 if body else 404)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def do_POST(self) -> None:
             actions = {"/stop": project.stop, "/start": project.start}
             if action := actions.get(self.path):
@@ -255,10 +272,7 @@ def get_ports(folder: Path) -> list[int]:
     kept = folder / "ports.json"
     ports: list[int] = json.loads(kept.read_text()) if kept.is_file() else []
     if not ports or not all(map(is_free, ports)):
-        with socket.socket() as one, socket.socket() as another:
-            for taken in (one, another):
-                taken.bind(("127.0.0.1", 0))
-            ports = [int(taken.getsockname()[1]) for taken in (one, another)]
+        ports = [port for port in random.sample(PORTS, 100) if is_free(port)][:2]
         folder.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(ports))
     return ports

@@ -6,7 +6,6 @@ this machine: `dom.push.serverURL` leads to it. It sees what the worker sends, a
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -21,16 +20,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import websockets
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.typing import Subprotocol
 
 from soundscape.project.outbox import Delivery
 from soundscape.worker.push import PushSender
 from soundscape.worker.vapid import get_public_key, make_private_key
 from tests import push_service
+from tests.autopush import PREFERENCES, Autopush
 from tests.certificates import make_certificate
-from tests.push_service import PushService, encode
 from tests.waiting import LIMIT_S, eventually
 
 PUSH_WORKER = Path(__file__).parents[2] / "examples" / "nextjs" / "public" / "push-worker.js"
@@ -107,67 +103,13 @@ class Site:
             server.server_close()
 
 
-@dataclass
-class Autopush:
-    """The side of the push service that Firefox speaks to
-    (https://mozilla-push-service.readthedocs.io/en/latest/design/)."""
-
-    service: PushService
-    has_greeted: threading.Event
-    channels: dict[str, str] = field(default_factory=dict)
-    """By the path of an endpoint."""
-    connection: ServerConnection | None = None
-    acknowledged: list[str] = field(default_factory=list)
-
-    async def speak(self, connection: ServerConnection) -> None:
-        self.connection = connection
-        try:
-            async for text in connection:
-                message = json.loads(text)
-                if message == {}:
-                    await connection.send("{}")
-                elif message["messageType"] == "hello":
-                    answer = {
-                        "uaid": message.get("uaid") or uuid4().hex,
-                        "use_webpush": True,
-                        "broadcasts": {},
-                    }
-                    await self._send(connection, "hello", status=200, **answer)
-                    self.has_greeted.set()
-                elif message["messageType"] == "register":
-                    path = f"/push/{uuid4().hex}"
-                    self.channels[path] = message["channelID"]
-                    address = {"channelID": message["channelID"], "pushEndpoint": self.service.origin + path}
-                    await self._send(connection, "register", status=200, **address)
-                elif message["messageType"] == "ack":
-                    self.acknowledged += [update["version"] for update in message["updates"]]
-        except websockets.ConnectionClosed:
-            return
-
-    async def deliver(self, path: str, body: bytes) -> None:
-        assert self.connection is not None
-        await self._send(
-            self.connection,
-            "notification",
-            channelID=self.channels[path],
-            version=uuid4().hex,
-            data=encode(body),
-            headers={"encoding": "aes128gcm"},
-        )
-
-    async def _send(self, connection: ServerConnection, kind: str, **fields: Any) -> None:
-        await connection.send(json.dumps({"messageType": kind, **fields}))
-
-
-def start_firefox(url: str, profile: Path, push_port: int) -> subprocess.Popen[bytes]:
+def start_firefox(url: str, profile: Path, push_url: str) -> subprocess.Popen[bytes]:
     program = shutil.which(os.environ.get("SOUNDSCAPE_FIREFOX", "firefox-esr"))
     if program is None:
         pytest.skip("firefox-esr is not here")
     preferences = {
-        "dom.push.serverURL": f"ws://127.0.0.1:{push_port}/",
-        "dom.push.testing.allowInsecureServerURL": True,
-        "dom.push.testing.ignorePermission": True,
-        "permissions.default.desktop-notification": 1,
+        **PREFERENCES,
+        "dom.push.serverURL": push_url,
         "datareporting.policy.firstRunURL": "",
         "browser.shell.checkDefaultBrowser": False,
         "network.captive-portal-service.enabled": False,
@@ -188,19 +130,10 @@ async def test_firefox_decrypts_it_and_the_service_worker_shows_it(tmp_path: Pat
     certificate = make_certificate(tmp_path)
     key = make_private_key()
     site = Site(get_public_key(key))
-    loop = asyncio.get_running_loop()
     with push_service.serving(certificate) as service, site.serving() as url:
         autopush = Autopush(service, site.has_greeted)
-
-        def relay(path: str, body: bytes) -> None:
-            assert b"Regen" not in body
-            asyncio.run_coroutine_threadsafe(autopush.deliver(path, body), loop)
-
-        service.relay = relay
-        async with serve(
-            autopush.speak, "127.0.0.1", 0, subprotocols=[Subprotocol("push-notification")]
-        ) as server:
-            process = start_firefox(url, profile, next(iter(server.sockets)).getsockname()[1])
+        async with autopush.serving() as push_url:
+            process = start_firefox(url, profile, push_url)
             try:
                 await eventually(lambda: site.sent, "Firefox sent nothing")
                 assert "error" not in site.sent, site.sent
@@ -237,6 +170,7 @@ async def test_firefox_decrypts_it_and_the_service_worker_shows_it(tmp_path: Pat
     }
     assert second == first
     assert len(autopush.acknowledged) >= 1
+    assert not any(b"Regen" in body for body in autopush.bodies)
 
 
 def make_delivery(subscription: dict[str, Any]) -> Delivery:

@@ -18,14 +18,23 @@ const CHROMIUM_ARGUMENTS = [
   '--autoplay-policy=no-user-gesture-required', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream',
 ]
 
-/** `microphone` is a WAV file that the browser hears. */
-export function launch(microphone?: string): Promise<Browser> {
+export interface LaunchOptions {
+  /** A WAV file that Chromium hears. */
+  microphone?: string
+  /** Firefox's, by their names in about:config. */
+  preferences?: Record<string, string | number | boolean>
+}
+
+export function launch({ microphone, preferences }: LaunchOptions = {}): Promise<Browser> {
   if (IN_FIREFOX) {
     return firefox.launch({
       // WebDriver BiDi, which Debian's own Firefox speaks.
       channel: 'moz-firefox',
       executablePath: fileURLToPath(new URL('firefox.mjs', import.meta.url)),
-      firefoxUserPrefs: { 'media.autoplay.default': 0, 'media.navigator.permission.disabled': true, 'media.navigator.streams.fake': true },
+      firefoxUserPrefs: {
+        'media.autoplay.default': 0, 'media.navigator.permission.disabled': true, 'media.navigator.streams.fake': true,
+        ...preferences,
+      },
     })
   }
   return chromium.launch({
@@ -49,12 +58,12 @@ export interface Session {
  * Afterwards no page may have complained.
  */
 export function useBrowser(
-  prepare?: (session: Session) => Promise<void>, options: { microphone?: (folder: string) => Promise<string> } = {},
+  prepare?: (session: Session) => Promise<void>, options: (folder: string) => Promise<LaunchOptions> = async () => ({}),
 ): Session {
   const session = { complaints: [] as string[] } as Session
   before(async () => {
     session.folder = await makeFolder()
-    session.browser = await launch(await options.microphone?.(session.folder))
+    session.browser = await launch(await options(session.folder))
     Object.assign(session, await visitor(session.browser, session.complaints))
     await prepare?.(session)
   })

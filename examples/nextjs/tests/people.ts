@@ -104,7 +104,13 @@ export async function settled(id: string): Promise<void> {
 }
 
 export async function control(action: 'stop' | 'start'): Promise<void> {
-  await fetch(`${CONTROL}/${action}`, { method: 'POST' })
+  const { ok } = await fetch(`${CONTROL}/${action}`, { method: 'POST' })
+  if (!ok) throw new Error(`The project does not ${action}.`)
+}
+
+/** What Firefox and its push service have said to each other. */
+export async function pushes(): Promise<{ has_greeted: boolean; subscriptions: number; acknowledged: number }> {
+  return (await fetch(`${CONTROL}/pushes`)).json() as ReturnType<typeof pushes>
 }
 
 /** What `look` finds, as soon as it finds something. */

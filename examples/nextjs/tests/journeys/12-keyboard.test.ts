@@ -16,7 +16,7 @@ const session = useBrowser(
     await giveRecording(person, await writeSound(folder, 'Typed part.wav', 20, (t) => tune(t + 12)))
     await signIn(page, person)
   },
-  { microphone: (folder) => writeSound(folder, 'microphone.wav', 20, (t) => 0.8 * melody(9)(t + 10)) },
+  async (folder) => ({ microphone: await writeSound(folder, 'microphone.wav', 20, (t) => 0.8 * melody(9)(t + 10)) }),
 )
 
 /** Reach it by Tab, and press a key on it. */

@@ -30,7 +30,7 @@ const session = useBrowser(
     await signIn(page, listener)
   },
   // The tune from its tenth second on, as a loudspeaker would play it.
-  { microphone: (folder) => writeSound(folder, 'microphone.wav', 20, (t) => 0.8 * tune(t + 10)) },
+  async (folder) => ({ microphone: await writeSound(folder, 'microphone.wav', 20, (t) => 0.8 * tune(t + 10)) }),
 )
 
 test('words find a recording, mistyped ones too; filters narrow it', async () => {

@@ -1,4 +1,4 @@
-/** Journey 15: live listening, by an AudioWorklet and by MediaRecorder, from a fake microphone; and keeping it. */
+/** Journey 9: live listening, by an AudioWorklet and by MediaRecorder, from a fake microphone; and keeping it. */
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { assertAccessible, IN_FIREFOX, picture, useBrowser } from '../browser.ts'
@@ -8,7 +8,7 @@ import { writeSound } from '../sounds.ts'
 const PITCH_HZ = 440
 const session = useBrowser(
   async ({ page }) => signIn(page, await makePerson('Listener live')),
-  { microphone: (folder) => writeSound(folder, 'microphone.wav', 20, (t) => 0.5 * Math.sin(2 * Math.PI * PITCH_HZ * t)) },
+  async (folder) => ({ microphone: await writeSound(folder, 'microphone.wav', 20, (t) => 0.5 * Math.sin(2 * Math.PI * PITCH_HZ * t)) }),
 )
 const skip = IN_FIREFOX && 'Firefox’s fake microphone plays no file'
 
