@@ -17,9 +17,9 @@ FIREFOX_JOURNEYS = (1, 2, 3, 4, 5, 16)
 RESTARTS_THE_PROJECT = 10
 """Nothing else may run beside this one."""
 LONGEST_FIRST = (2, 4, 11, 5)
-MAX_TEST_S = 600
+MAX_TEST_S = 900
 """Most steps of a test have a limit of their own, which names the step: `PATIENCE_MS` in browser.ts."""
-MAX_JOURNEY_S = 1200
+MAX_JOURNEY_S = 1800
 REPORTER = "./tests/reporter.ts"
 
 

@@ -3,9 +3,13 @@ import type { EventData } from 'node:test'
 import type { TestEvent } from 'node:test/reporters'
 import { inspect } from 'node:util'
 
+/** Of node's own summary. */
+const COUNT = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /
+
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const { type, data } of events) {
     if (type === 'test:stdout' || type === 'test:stderr') yield data.message
+    else if (type === 'test:diagnostic' && !COUNT.test(data.message)) yield `ℹ ${data.message}\n`
     else if (type === 'test:dequeue' && !isFile(data)) yield `… ${data.name}\n`
     else if (type === 'test:pass' && !isFile(data)) yield passed(data)
     else if (type === 'test:fail') yield failed(data)

@@ -72,7 +72,8 @@ test('3: the library is sorted, walked through, played from and opened', async (
   const { page } = session
   const rows = page.getByRole('list', { name: 'Recordings' })
   await reach(page, page.getByLabel('Sort by'))
-  await page.keyboard.type('Title')
+  // One letter: a browser forgets the ones before after a second.
+  await page.keyboard.press('T')
   await rows.getByRole('listitem').first().getByRole('link', { name: 'Typed chord' }).waitFor()
   await reach(page, rows.getByRole('link', { name: 'Typed chord' }))
   await page.keyboard.press('End')

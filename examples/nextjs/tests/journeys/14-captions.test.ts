@@ -5,7 +5,7 @@ import { createClient } from '@supabase/supabase-js'
 import type { Database } from '../../../../supabase/database.types.ts'
 import { FlagProvider } from '../../lib/soundscape/flag-provider.ts'
 import { assertAccessible, picture, useBrowser, visitor } from '../browser.ts'
-import { giveRecording, makePerson, operator, PASSWORD, signIn, type Person, worker } from '../people.ts'
+import { eventually, giveRecording, makePerson, operator, PASSWORD, signIn, type Person, worker } from '../people.ts'
 import { chord, writeSound } from '../sounds.ts'
 
 let owner: Person
@@ -43,8 +43,11 @@ test('the switches of the recording and of the account reach the database', asyn
   const { page } = session
   await page.getByLabel('A language model may describe it').click()
   await page.waitForFunction(() => document.querySelector<HTMLInputElement>('section[aria-label="Caption"] input')?.checked === false)
-  const { data } = await operator.from('audio_captions').select('is_wanted, caption').eq('audio_id', id).single()
-  assert.deepEqual(data, { is_wanted: false, caption: 'A low drone. <b>Not bold.</b>' })
+  const caption = await eventually(async () => {
+    const { data } = await operator.from('audio_captions').select('is_wanted, caption').eq('audio_id', id).single()
+    return data?.is_wanted === false ? data.caption : undefined
+  })
+  assert.equal(caption, 'A low drone. <b>Not bold.</b>')
   await page.goto('/account')
   const answered = page.waitForResponse((response) => response.url().includes('user_preferences') && response.request().method() === 'PATCH')
   // Not uncheck(): the box follows what the mutation says, a moment after the click.

@@ -59,6 +59,7 @@ test('sorting shows the other end', async () => {
   await page.getByLabel('Sort by').selectOption('title')
   await page.getByRole('link', { name: 'Clicks at 100' }).waitFor()
   await page.getByLabel('Sort by').selectOption('newest')
+  await page.getByRole('link', { name: 'Take 1999' }).waitFor()
 })
 
 test('the keyboard alone goes to the end and back, opens and plays', async () => {
