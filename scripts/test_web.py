@@ -259,6 +259,8 @@ def find_browsers(browsers: list[str]) -> dict[str, str]:
         print(f"Installing {', '.join(missing)} …", flush=True)
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+        # Where packages cannot be reached, that is said soon.
+        apt += ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"]
         subprocess.run([*apt, "update"], env=environment, check=False)
         for name in missing:
             install = [*apt, "install", "-y", "--no-install-recommends", name]

@@ -34,9 +34,10 @@ TSC = FRONTEND / "node_modules" / "typescript" / "bin" / "tsc"
 START_TIMEOUT_S = 180
 DESCRIPTION = "Run the example frontend against the embedded project, which is started if it does not run."
 DATA_DIR = ROOT / ".soundscape" / "dev"
-# What npm says when nobody answers.
+# What npm says when nobody answers, or one who has not the packages.
 UNREACHABLE = re.compile(
-    r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b"
+    r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT"
+    r"|E40[1347]|E429|E5\d\d)\b"
 )
 SOURCES = ("app", "components", "lib", "proxy.ts", "next.config.ts", "package-lock.json", "tsconfig.json")
 
@@ -179,7 +180,7 @@ def install() -> None:
         return
     print("Installing the frontend's packages …", flush=True)
     # No package of the lock needs to run a script of its own.
-    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-timeout=60000"]
     command = [str(NODE), str(NPM), "ci", *flags]
     ended = subprocess.run(
         command, cwd=FRONTEND, env=node_environment({}), stderr=subprocess.PIPE, text=True, check=False
