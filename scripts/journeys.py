@@ -51,7 +51,8 @@ class Result:
 def find_journeys(browsers: Iterable[str], beginnings: Sequence[str]) -> list[Journey]:
     """The journeys of these numbers, or whose names begin so; all without any.
 
-    Those of one browser come before those of the next, which find the six hours analysed. The longest come first.
+    Those of one browser come before those of the next, which finds the six hours analysed. The longest come
+    first.
     """
     browsers = list(browsers)
     found = [Journey(browser, file) for browser in browsers for file in sorted(JOURNEYS.glob("*.test.ts"))]
