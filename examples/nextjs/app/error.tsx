@@ -8,8 +8,8 @@ export default function PageError({ reset }: { error: Error & { digest?: string 
   const router = useRouter()
   return (
     <main className="page">
-      <h1>This page could not be made</h1>
-      <p className="notice bad">Something that it needs does not answer. Perhaps it does in a moment.</p>
+      <h1>This page could not be loaded</h1>
+      <p className="notice bad">The server did not answer. Try again in a moment.</p>
       <button
         className="primary"
         onClick={() =>

@@ -83,8 +83,9 @@ function ServicesProvider({ children }: { children: ReactNode }) {
       for (const name of table ? [table] : TABLES) changed.add(name)
       clearTimeout(timer)
       timer = setTimeout(() => {
-        for (const name of changed) for (const key of KEYS[name]) void queries.invalidateQueries({ queryKey: [key] })
+        const keys = new Set([...changed].flatMap((name) => KEYS[name]))
         changed.clear()
+        for (const key of keys) void queries.invalidateQueries({ queryKey: [key] })
       }, 250)
     })
     return () => {

@@ -1,9 +1,9 @@
 'use client'
 
-import Link from 'next/link'
 import { useRouter } from 'next/navigation'
 import { useSupabase } from '@/app/providers'
 import { unsubscribe } from '@/lib/soundscape/notifications'
+import { Link } from './link'
 import { Menu } from './menu'
 
 const LINKS = [
@@ -15,12 +15,15 @@ const LINKS = [
   { href: '/account/notifications', label: 'Notifications' },
 ]
 
-export function AccountMenu({ userId, email, role }: { userId: string; email: string; role: string }) {
+export function AccountMenu({ userId, name, email, role }: { userId: string; name: string; email: string; role: string }) {
   const supabase = useSupabase()
   const router = useRouter()
   return (
-    <Menu label="Your account" button={<span className="avatar" aria-hidden="true">{email[0]}</span>}>
-      <span className="who small soft">{email}</span>
+    <Menu label="Your account" button={<span className="avatar" aria-hidden="true">{[...(name || email)][0]}</span>}>
+      <span className="who small soft">
+        {name && <strong dir="auto" style={{ display: 'block', color: 'var(--ink)' }}>{name}</strong>}
+        {email}
+      </span>
       <Link href={`/users/${userId}`}>Your page</Link>
       {LINKS.map(({ href, label }) => (
         <Link key={href} href={href}>

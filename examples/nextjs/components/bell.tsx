@@ -1,10 +1,10 @@
 'use client'
 
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useSupabase } from '@/app/providers'
 import { ago, sentenceOf } from '@/lib/soundscape/words'
 import { Icon } from './icons'
+import { Link } from './link'
 import { Menu } from './menu'
 
 const SHOWN = 20
@@ -54,9 +54,9 @@ export function Bell({ userId }: { userId: string }) {
           </Link>
         ))
       ) : (
-        <span className="who soft" style={{ border: 0 }}>Nothing yet. Uploads that are analysed say so here.</span>
+        <span className="who soft" style={{ border: 0 }}>Nothing yet. When an upload has been analysed, it says so here.</span>
       )}
-      <Link href="/account/notifications" className="soft">Choose what you are told</Link>
+      <Link href="/account/notifications" className="soft">Notification settings</Link>
     </Menu>
   )
 }

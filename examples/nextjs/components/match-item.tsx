@@ -1,10 +1,10 @@
 'use client'
 
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useSupabase, useUserId } from '@/app/providers'
 import { align, kindInWords, type FoundMatch, type Side } from '@/lib/soundscape/matches'
 import { duration } from '@/lib/soundscape/words'
+import { Link } from './link'
 import { Thumbnail } from './thumbnail'
 
 /** A claim that two recordings share sound: both waveforms, laid over one another where the claim says. */
@@ -32,7 +32,7 @@ export function MatchItem({ found, canDismiss }: { found: FoundMatch; canDismiss
         <div>
           <strong>{kindInWords(match.kind)}</strong>{' '}
           <span className="soft small">
-            {Math.round(match.confidence * 100)} % certain · begins at {duration(Math.max(0, place.own.startS))} of the other
+            {Math.round(match.confidence * 100)} % certain · starts at {duration(Math.max(0, place.own.startS))} of the other recording
           </span>
         </div>
         {canDismiss && (

@@ -1,8 +1,8 @@
 'use client'
 
-import Link from 'next/link'
 import { usePathname } from 'next/navigation'
 import { Icon, type IconName } from './icons'
+import { Link } from './link'
 
 interface Place {
   href: string

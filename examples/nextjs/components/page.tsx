@@ -1,9 +1,9 @@
-import Link from 'next/link'
 import type { ReactNode } from 'react'
 import { createClient } from '@/lib/supabase/server'
 import { AccountMenu } from './account-menu'
 import { Bell } from './bell'
 import { Icon } from './icons'
+import { Link } from './link'
 import { Navigation } from './navigation'
 
 /** The frame of every page: who is signed in, where one can go, and the page itself. */
@@ -26,7 +26,10 @@ export async function Page({ children }: { children: ReactNode }) {
             {claims ? (
               <>
                 <Bell userId={claims.sub} />
-                <AccountMenu userId={claims.sub} email={String(claims.email ?? '')} role={String(claims.user_role ?? '')} />
+                <AccountMenu
+                  userId={claims.sub} email={String(claims.email ?? '')} role={String(claims.user_role ?? '')}
+                  name={String(claims.user_metadata?.display_name ?? '')}
+                />
               </>
             ) : (
               <>

@@ -1,11 +1,11 @@
 'use client'
 
-import Link from 'next/link'
 import { usePathname } from 'next/navigation'
 import { useSyncExternalStore } from 'react'
 import { usePlayer, useUserId } from '@/app/providers'
 import { duration } from '@/lib/soundscape/words'
 import { Icon } from './icons'
+import { Link } from './link'
 
 export function usePlayerState() {
   const player = usePlayer()

@@ -1,6 +1,5 @@
 'use client'
 
-import Link from 'next/link'
 import type { ReactNode } from 'react'
 import { usePlayer } from '@/app/providers'
 import type { Listed } from '@/lib/soundscape/listed'
@@ -8,6 +7,7 @@ import { isSettled } from '@/lib/soundscape/database'
 import type { Context, Track } from '@/lib/soundscape/player'
 import { duration, key, statusOf, tempo } from '@/lib/soundscape/words'
 import { Icon } from './icons'
+import { Link } from './link'
 import { usePlayerState } from './player-bar'
 import { Thumbnail } from './thumbnail'
 

@@ -51,7 +51,7 @@ export function Uploads() {
       >
         <p>
           <strong>Drop recordings here, or a folder of them.</strong>
-          <span className="soft small">Any audio or video file. Uploads go on where they stopped.</span>
+          <span className="soft small">Any audio or video file. An interrupted upload continues where it stopped.</span>
         </p>
         <div className="row">
           <button className="primary" onClick={() => files.current?.click()}>
@@ -155,7 +155,7 @@ function InterruptedUploads({ sendings }: { sendings: readonly Sending[] }) {
         <li key={upload.key} className="sending">
           <div style={{ minWidth: 0 }}>
             <div className="title" dir="auto">{upload.title}</div>
-            <div className="small soft">Interrupted · {bytes(upload.sizeBytes)} · choose the file again to go on</div>
+            <div className="small soft">Interrupted · {bytes(upload.sizeBytes)} · choose the same file again to continue</div>
           </div>
           <button
             className="plain" aria-label={`Discard ${upload.title}`}

@@ -1,9 +1,9 @@
 'use client'
 
-import Link from 'next/link'
 import { useRouter } from 'next/navigation'
 import { useState, type FormEvent, type ReactNode } from 'react'
 import { useLeave, useSupabase } from '@/app/providers'
+import { Link } from '@/components/link'
 import { Said, type Saying } from '@/components/said'
 import { CaptionsSwitch } from './captions-switch'
 import { unsubscribe } from '@/lib/soundscape/notifications'
@@ -77,7 +77,7 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
           <Field name="display_name" label="Name that others see" value={profile.display_name} maxLength={80} />
           <Field
             name="username" label="Username" value={profile.username} pattern="[a-z0-9_]{3,30}"
-            title="3 to 30 small letters, digits and underscores"
+            title="3 to 30 lower-case letters, digits and underscores"
           />
         </div>
         <div>
@@ -102,12 +102,12 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
         <Field name="password" label="New password" type="password" autoComplete="new-password" minLength={8} required />
       </Section>
       <Section title="E-mail" button="Change the address" onSend={changeAddress} resets>
-        <p className="soft" style={{ margin: 0 }}>It is {email} now.</p>
+        <p className="soft" style={{ margin: 0 }}>Your address is {email}.</p>
         <Field name="email" label="New address" type="email" autoComplete="email" required />
       </Section>
       <section className="card stack">
         <h2 style={{ margin: 0 }}>Sessions</h2>
-        <p className="soft" style={{ margin: 0 }}>This ends the sessions of all your devices, this one too.</p>
+        <p className="soft" style={{ margin: 0 }}>This signs you out on all your devices, this one too.</p>
         <button style={{ justifySelf: 'start' }} onClick={() => void signOutEverywhere()}>
           Sign out everywhere
         </button>
@@ -119,9 +119,9 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
       </section>
       <DataExport />
       <section className="card stack">
-        <h2 style={{ margin: 0 }}>The end</h2>
+        <h2 style={{ margin: 0 }}>Delete your account</h2>
         <p className="soft" style={{ margin: 0 }}>
-          This deletes the account with everything that belongs to it, at once and for ever.
+          This deletes the account and everything in it, at once. It cannot be undone.
         </p>
         <Said saying={problem ? { text: problem, isBad: true } : null} />
         <button className="bad" style={{ justifySelf: 'start' }} onClick={() => void deleteAccount()}>

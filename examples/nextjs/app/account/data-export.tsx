@@ -43,7 +43,7 @@ export function DataExport() {
   return (
     <section className="card stack">
       <h2 style={{ margin: 0 }}>Your data</h2>
-      <p className="soft" style={{ margin: 0 }}>A zip of everything you have here: all tables as JSON, and the files you uploaded.</p>
+      <p className="soft" style={{ margin: 0 }}>A zip file of all your data: your rows of every table as JSON, and the files that you uploaded.</p>
       <div role="status" className="soft">
         {isRunning && `Being written, ${bytes(last.stored_bytes)} so far …`}
         {last?.status === 'ready' && `Ready: ${bytes(last.size_bytes)}, asked for ${ago(last.created_at)}. It is kept for a week.`}

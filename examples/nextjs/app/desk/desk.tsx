@@ -28,9 +28,9 @@ export function Desk() {
       {error ? (
         <p className="notice bad" role="alert">The reports could not be read: {error.message}</p>
       ) : isPending ? (
-        <p className="soft">Reading …</p>
+        <p className="soft">Loading …</p>
       ) : data.length === 0 ? (
-        <div className="empty">Nothing here.</div>
+        <div className="empty">No reports here.</div>
       ) : (
         <div className="stack">
           {data.map((report) => (
@@ -104,7 +104,7 @@ function ReportCard({ report }: { report: Report }) {
           <RecordingItem recording={recording as Listed} note={recording.hidden_at ? 'Hidden' : 'Public'} />
         </div>
       ) : (
-        <p className="soft" style={{ margin: 0 }}>The recording is private or gone.</p>
+        <p className="soft" style={{ margin: 0 }}>The recording is private or was deleted.</p>
       )}
       {report.status === 'resolved' ? (
         <div className="row spread">

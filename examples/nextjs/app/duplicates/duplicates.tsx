@@ -23,19 +23,19 @@ export function Duplicates() {
     },
   })
   if (error) return <p className="notice bad" role="alert">The claims could not be read: {error.message}</p>
-  if (isPending) return <p className="soft">Looking …</p>
+  if (isPending) return <p className="soft">Loading …</p>
   const open = data.filter(({ match }) => !match.dismissed_at)
   if (open.length === 0) {
     return (
       <div className="empty">
         <Icon name="wave" />
-        <p>No two of your recordings share sound, and nobody else has yours.</p>
+        <p>No duplicates: your recordings share no sound with each other or with anybody else’s.</p>
       </div>
     )
   }
   return (
     <>
-      <p className="lead">Where the same sound was found twice. A claim has no consequence by itself.</p>
+      <p className="lead">Recordings that share the same sound. Finding a match changes nothing by itself.</p>
       <div className="stack">
         {open.map((found) => (
           <MatchItem key={found.match.id} found={found} canDismiss />

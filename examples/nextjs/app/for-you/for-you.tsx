@@ -48,13 +48,13 @@ export function ForYou() {
         ))}
       </div>
       {mix.isError ? (
-        <p className="notice bad" role="alert">Nothing could be chosen: {mix.error.message}</p>
+        <p className="notice bad" role="alert">The recommendations could not be loaded: {mix.error.message}</p>
       ) : mix.isPending ? (
-        <p className="soft">Choosing …</p>
+        <p className="soft">Loading …</p>
       ) : mix.data.recordings.length === 0 ? (
         <div className="empty">
           <Icon name="forYou" />
-          <p>Nothing fits yet. Like or listen to a few recordings first.</p>
+          <p>Nothing fits yet. Like a few recordings, or listen to some.</p>
         </div>
       ) : (
         <RecordingList

@@ -36,7 +36,7 @@ export function History() {
     onSuccess: () => queries.invalidateQueries({ queryKey: ['history'] }),
   })
   if (error) return <p className="notice bad" role="alert">Your history could not be read: {error.message}</p>
-  if (isPending) return <p className="soft">Reading …</p>
+  if (isPending) return <p className="soft">Loading …</p>
   if (data.length === 0 && !isListening) {
     return (
       <div className="empty">
@@ -49,8 +49,8 @@ export function History() {
     <>
       <div className="row spread" style={{ marginBottom: '0.75rem' }}>
         <span className="soft">Only you see this.</span>
-        <button className="plain bad" onClick={() => confirm('Erase your whole history?') && erase.mutate()}>
-          Erase the history
+        <button className="plain bad" onClick={() => confirm('Delete your whole listening history? This cannot be undone.') && erase.mutate()}>
+          Delete the history
         </button>
       </div>
       {erase.isError && <p className="notice bad" role="alert">{erase.error.message}</p>}

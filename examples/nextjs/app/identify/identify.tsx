@@ -1,10 +1,10 @@
 'use client'
 
 import { useMutation } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useEffect, useRef, useState } from 'react'
 import { useSupabase } from '@/app/providers'
 import { Icon } from '@/components/icons'
+import { Link } from '@/components/link'
 import { identify, recordMicrophone } from '@/lib/soundscape/identify'
 import { duration } from '@/lib/soundscape/words'
 import { workerUrl } from '@/lib/supabase/settings'
@@ -39,7 +39,7 @@ export function Identify() {
   return (
     <div className="stack" style={{ justifyItems: 'center', textAlign: 'center' }}>
       <p className="lead" style={{ marginInline: 'auto' }}>
-        Hold your microphone to a loudspeaker. Nothing of what is heard is kept.
+        Hold your microphone to a loudspeaker to find out which recording it plays. The sound is not saved.
       </p>
       <button
         className="primary listening" aria-pressed={isListening} disabled={ask.isPending}
@@ -58,7 +58,7 @@ export function Identify() {
         {isListening && <span className="soft">Listening, {leftS} seconds more …</span>}
         {(listen.error ?? ask.error) && <p className="notice bad">{problemOf(listen.error ?? ask.error)}</p>}
         {ask.data?.answer === 'not_enough_content' && <p className="notice">That was too short or too quiet to tell.</p>}
-        {ask.data?.answer === 'no_match' && <p className="notice">No recording that you may hear has this sound.</p>}
+        {ask.data?.answer === 'no_match' && <p className="notice">No recording that you may hear matches this sound.</p>}
         {ask.data && ask.data.matches.length > 0 && (
           <ul className="list" aria-label="Identified" style={{ textAlign: 'start' }}>
             {ask.data.matches.map((match) => (

@@ -50,11 +50,11 @@ export function Library() {
           <button onClick={() => void queries.invalidateQueries({ queryKey: ['library', userId] })}>Try again</button>
         </div>
       ) : count.isPending ? (
-        <p className="soft">Reading your library …</p>
+        <p className="soft">Loading your library …</p>
       ) : count.data === 0 ? (
         <div className="empty">
           <Icon name="wave" />
-          <p>No recordings yet. Drop some above, and watch them being read.</p>
+          <p>No recordings yet. Add some above, and watch them being analysed.</p>
         </div>
       ) : (
         <Rows key={sort} userId={userId} sort={sort} count={count.data} />
@@ -153,7 +153,7 @@ function Rows({ userId, sort, count }: { userId: string; sort: Sort; count: numb
         })}
       </ul>
       <p className="soft small keys">
-        In the list, arrow keys move, Enter opens, Tab reaches the play button.
+        Keyboard: arrow keys move in the list, Enter opens a recording, Tab reaches its play button.
       </p>
     </>
   )

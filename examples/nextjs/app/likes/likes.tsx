@@ -19,12 +19,12 @@ export function Likes() {
     },
   })
   if (error) return <p className="notice bad" role="alert">Your likes could not be read: {error.message}</p>
-  if (isPending) return <p className="soft">Reading …</p>
+  if (isPending) return <p className="soft">Loading …</p>
   if (data.length === 0) {
     return (
       <div className="empty">
         <Icon name="heart" />
-        <p>Nothing liked yet. Recommendations learn from what you like.</p>
+        <p>You have not liked anything yet. Recommendations learn from your likes.</p>
       </div>
     )
   }

@@ -1,12 +1,12 @@
 'use client'
 
 import { useMutation } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useEffect, useRef, useState } from 'react'
 import { useSupabase } from '@/app/providers'
 import { Icon } from '@/components/icons'
+import { Link } from '@/components/link'
 import { listen, type Answer, type Feature, type Listening, type Way } from '@/lib/soundscape/live-listening'
-import { duration } from '@/lib/soundscape/words'
+import { duration, NOT_KNOWN } from '@/lib/soundscape/words'
 import { workerUrl } from '@/lib/supabase/settings'
 
 const FEATURES: Feature[] = ['levels', 'spectrum', 'pitch', 'tempo', 'key', 'tags', 'match']
@@ -39,11 +39,19 @@ export function Live() {
   })
   useEffect(() => () => running.current?.stop(), [])
   const { levels, pitch, tempo, key, tags, match, saved, stopped } = latest
+  const readings = [
+    ['Loudness', numberOf(levels?.momentary_lufs, 1, 'LUFS')],
+    ['True peak', numberOf(levels?.true_peak_dbtp, 1, 'dBTP')],
+    ['Pitch', numberOf(pitch?.frequency_hz, 0, 'Hz')],
+    ['Tempo', numberOf(tempo?.tempo_bpm, 0, 'BPM')],
+    ['Key', key?.key ? `${key.key} ${key.mode}` : NOT_KNOWN],
+    ['Heard', tags?.tags.map(({ label }) => label).join(', ') || NOT_KNOWN],
+  ]
 
   return (
     <div className="stack">
       <p className="lead">
-        The worker listens while it sounds. Nothing is kept unless you say so.
+        Loudness, pitch, tempo, key and tags of a sound while it plays. It is saved only if you choose to keep it.
       </p>
       <div className="row">
         <button
@@ -59,34 +67,36 @@ export function Live() {
             onChange={(event) => event.target.files?.[0] && session.mutate(event.target.files[0])}
           />
         </label>
-        <label>
-          <input type="checkbox" checked={isKept} disabled={session.isPending} onChange={(event) => setKept(event.target.checked)} />{' '}
+        <label className="check">
+          <input type="checkbox" checked={isKept} disabled={session.isPending} onChange={(event) => setKept(event.target.checked)} />
           Keep this recording
         </label>
-        <label>
-          Send{' '}
-          <select value={way} disabled={session.isPending} onChange={(event) => setWay(event.target.value as Way)}>
-            <option value="samples">samples</option>
+        <label className="check">
+          Send as
+          <select value={way} style={{ width: 'auto' }} disabled={session.isPending} onChange={(event) => setWay(event.target.value as Way)}>
+            <option value="samples">Samples</option>
             <option value="recorder">Opus</option>
           </select>
         </label>
       </div>
-      <canvas
-        ref={canvas} width={640} height={160} role="img" aria-label="Spectrum"
-        style={{ width: '100%', height: 160, color: 'inherit' }}
-      />
-      <dl className="facts" aria-label="Readings" style={{ display: 'grid', gridTemplateColumns: 'max-content 1fr', columnGap: '1rem' }}>
-        <dt>Loudness</dt><dd>{numberOf(levels?.momentary_lufs, 1, 'LUFS')}</dd>
-        <dt>True peak</dt><dd>{numberOf(levels?.true_peak_dbtp, 1, 'dBTP')}</dd>
-        <dt>Pitch</dt><dd>{numberOf(pitch?.frequency_hz, 0, 'Hz')}</dd>
-        <dt>Tempo</dt><dd>{numberOf(tempo?.tempo_bpm, 0, 'BPM')}</dd>
-        <dt>Key</dt><dd>{key?.key ? `${key.key} ${key.mode}` : '–'}</dd>
-        <dt>Heard</dt><dd>{tags?.tags.map(({ label }) => label).join(', ') || '–'}</dd>
+      <div className="card">
+        <canvas
+          ref={canvas} width={1040} height={160} role="img" aria-label="Spectrum"
+          style={{ display: 'block', width: '100%', height: 160, color: 'var(--wave)' }}
+        />
+      </div>
+      <dl className="figures" aria-label="Readings">
+        {readings.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
       </dl>
       {match && match.matches.length > 0 && (
         <ul className="list" aria-label="Playing">
           {match.matches.map((found) => (
-            <li key={found.audio_id}>
+            <li key={found.audio_id} className="sending">
               <Link href={`/recordings/${found.audio_id}`} dir="auto">{found.title}</Link>{' '}
               <span className="small soft">from {duration(Math.max(0, found.offset_s))} on</span>
             </li>
@@ -117,7 +127,7 @@ function draw(canvas: HTMLCanvasElement | null, bandsDb: number[]): void {
 }
 
 function numberOf(value: number | null | undefined, digits: number, unit: string): string {
-  return value == null ? '–' : `${value.toFixed(digits)} ${unit}`
+  return value == null ? NOT_KNOWN : `${value.toFixed(digits).replace('-', '−')} ${unit}`
 }
 
 function problemOf(error: Error): string {

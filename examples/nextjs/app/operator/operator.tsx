@@ -1,8 +1,8 @@
 'use client'
 
 import { useQuery } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useSupabase } from '@/app/providers'
+import { Link } from '@/components/link'
 import { ago, bytes, duration } from '@/lib/soundscape/words'
 
 interface Overview {
@@ -37,7 +37,7 @@ export function Operator() {
     },
   })
   if (error) return <p className="notice bad" role="alert">The project’s state could not be read: {error.message}</p>
-  if (isPending) return <p className="soft">Reading …</p>
+  if (isPending) return <p className="soft">Loading …</p>
   return (
     <>
       <h2>Queue</h2>
@@ -53,18 +53,18 @@ export function Operator() {
           </div>
         ))}
         <div>
-          <dt>Ended in a day</dt>
+          <dt>Finished in 24 hours</dt>
           <dd>{Object.values(data.ended_in_a_day).reduce((sum, jobs) => sum + jobs, 0)} jobs</dd>
           <dd className="words">{listed(data.ended_in_a_day)}</dd>
         </div>
         <div>
-          <dt>Leases run out</dt>
+          <dt>Expired leases</dt>
           <dd>{data.leases_run_out}</dd>
         </div>
       </dl>
       <h2>Dead letters</h2>
       {data.dead_letters.length === 0 ? (
-        <div className="empty">None. No job used up its attempts.</div>
+        <div className="empty">None. No job has used up its attempts.</div>
       ) : (
         <div className="card" style={{ overflowX: 'auto' }} tabIndex={0} role="region" aria-label="Dead letters">
           <table className="table">

@@ -1,9 +1,9 @@
 'use client'
 
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useSupabase, useUserId } from '@/app/providers'
 import { Icon } from '@/components/icons'
+import { Link } from '@/components/link'
 
 export function Playlists() {
   const supabase = useSupabase()
@@ -47,11 +47,11 @@ export function Playlists() {
       {(add.isError || list.isError) && (
         <p className="notice bad" role="alert">{(add.error ?? list.error)?.message}</p>
       )}
-      {list.isPending && <p className="soft">Reading …</p>}
+      {list.isPending && <p className="soft">Loading …</p>}
       {list.data?.length === 0 && (
         <div className="empty">
           <Icon name="playlists" />
-          <p>No playlists yet. Give the first one a title above.</p>
+          <p>No playlists yet. Type a title above to make the first one.</p>
         </div>
       )}
       {list.data && list.data.length > 0 && (

@@ -116,7 +116,7 @@ export function Search({ initial }: { initial: string }) {
       {found.isSuccess && rows.length === 0 && (
         <div className="empty">
           <Icon name="search" />
-          <p>Nothing fits{query && ` “${query}”`}{chosenCount > 0 && ' with these filters'}. Other words may find it.</p>
+          <p>Nothing fits{query && ` “${query}”`}{chosenCount > 0 && ' with these filters'}. Try other words{chosenCount > 0 && ' or fewer filters'}.</p>
         </div>
       )}
       {rows.length > 0 && <RecordingList recordings={rows} context="search" label="Found" />}

@@ -1,9 +1,9 @@
 'use client'
 
-import Link from 'next/link'
 import { useRouter } from 'next/navigation'
 import { useState, type FormEvent } from 'react'
 import { useSupabase } from '@/app/providers'
+import { Link } from '@/components/link'
 import { OtherWays } from '@/components/other-ways'
 import { Said, type Saying } from '@/components/said'
 

@@ -1,9 +1,9 @@
 'use client'
 
-import Link from 'next/link'
 import { useRouter } from 'next/navigation'
 import { useState, type FormEvent } from 'react'
 import { useSupabase } from '@/app/providers'
+import { Link } from '@/components/link'
 import { OtherWays } from '@/components/other-ways'
 import { Said, type Saying } from '@/components/said'
 
@@ -63,7 +63,7 @@ export function SignUp() {
       </form>
       <OtherWays next="/library" />
       <p className="soft small" style={{ margin: 0 }}>
-        Already here? <Link href="/sign-in">Sign in</Link>
+        Already have an account? <Link href="/sign-in">Sign in</Link>
       </p>
     </div>
   )

@@ -1,10 +1,10 @@
 'use client'
 
 import { useQuery } from '@tanstack/react-query'
-import Link from 'next/link'
 import { useState } from 'react'
 import { useSupabase, useUserId } from '@/app/providers'
 import { Icon } from '@/components/icons'
+import { Link } from '@/components/link'
 import { fillDays, lastDays, QUARTERS, SOURCES, sumOf } from '@/lib/soundscape/statistics'
 import { problemOf } from '@/lib/soundscape/words'
 import { PlaysChart, SharesTable } from './charts'
@@ -42,7 +42,7 @@ export function Statistics() {
   })
   const problem = recordings.error ?? figures.error
   if (problem) return <p className="notice bad" role="alert">Your statistics could not be read: {problemOf(problem)}</p>
-  if (!recordings.data || !figures.data) return <p className="soft pulse">Reading …</p>
+  if (!recordings.data || !figures.data) return <p className="soft pulse">Loading …</p>
   if (recordings.data.length === 0) {
     return (
       <div className="empty">
@@ -121,10 +121,10 @@ export function Statistics() {
           </div>
         </details>
       </section>
-      <h2>Where from, and how far</h2>
+      <h2>Where listeners came from, and how far they listened</h2>
       <p className="soft small">
-        Known a day after a day has ended, and only of days on which a recording had at least three listeners. So nobody
-        learns what one person did.
+        Known one day later, and only for days on which a recording had at least three listeners, so that nobody learns
+        what one person did.
       </p>
       {sources && quarters ? (
         <div className="cards">
@@ -132,7 +132,7 @@ export function Statistics() {
           <div className="card"><SharesTable caption="How far" rows={quarters} /></div>
         </div>
       ) : (
-        <div className="empty">No such day in this period.</div>
+        <div className="empty">No day in this period had enough listeners.</div>
       )}
       <h2>Recordings</h2>
       <div className="card" style={{ overflowX: 'auto' }} tabIndex={0} role="region" aria-label="Recordings">

@@ -184,7 +184,12 @@ export class Player {
     audio.onseeking = () => {
       this.#lastS = audio.currentTime
     }
-    audio.onerror = () => audio.getAttribute('src') && this.#set({ problem: 'This browser cannot play it.', isPlaying: false })
+    audio.onerror = () => {
+      if (!audio.getAttribute('src')) return
+      const isLost = audio.error?.code === MediaError.MEDIA_ERR_NETWORK
+      const problem = isLost ? 'The sound could not be fetched. Are you offline?' : 'This browser cannot play this recording.'
+      this.#set({ problem, isPlaying: false })
+    }
     audio.ontimeupdate = () => {
       this.#hear()
       this.#timeListeners.forEach((listener) => listener())

@@ -11,6 +11,8 @@ export interface RecordOfAnalysis {
   pictures: {
     spectrogram: string | null
     spectrogram_dark: string | null
+    /** Without axes, 320 × 96. */
+    thumbnail: string | null
     spectrogram_tiles: { paths: string[]; seconds_per_pixel: number; width_px: number; height_px: number } | null
   }
   stages: { name: string; status: 'done' | 'skipped'; reason: string | null }[]
@@ -38,6 +40,12 @@ export async function downloadAddressOf(
   const { data } = await supabase.storage
     .from('audio-files').createSignedUrl(file_path, MINUTES_15, { download: title + suffix })
   return data?.signedUrl ?? null
+}
+
+/** Addresses by their paths, and when they were signed. */
+export interface SignedPaths {
+  addresses: Record<string, string>
+  at: number
 }
 
 /** Signed addresses of pictures by their paths; what is missing is left out. */

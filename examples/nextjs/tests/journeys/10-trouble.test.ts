@@ -54,7 +54,7 @@ test('the project restarts in the middle of an upload: the page says so, then wo
   // A page that is opened now says so too, in words.
   const other = await session.context.newPage()
   await other.goto(`/recordings/${id}`)
-  await other.getByText('This page could not be made').waitFor()
+  await other.getByText('This page could not be loaded').waitFor()
   await picture(other, 'page-error')
   await control('start')
   await other.getByRole('button', { name: 'Try again' }).click()

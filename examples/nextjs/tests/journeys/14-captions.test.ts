@@ -26,7 +26,7 @@ test('without a key the owner reads why, and writes a caption, which strangers s
   const { page, browser, complaints } = session
   await page.goto(`/recordings/${id}`)
   const caption = page.getByRole('region', { name: 'Caption' })
-  await caption.getByText('This project asks no language model.').waitFor()
+  await caption.getByText('This project has no language model.').waitFor()
   await caption.getByRole('button', { name: 'Write it yourself' }).click()
   await caption.getByLabel('Caption', { exact: true }).fill('A low drone. <b>Not bold.</b>')
   await caption.getByRole('button', { name: 'Save the caption' }).click()

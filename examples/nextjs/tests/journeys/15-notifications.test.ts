@@ -22,7 +22,7 @@ const enabled = async (kind: string, channel: string) => {
 test('the page says what is told where, and a click changes it', async () => {
   const { page } = session
   await page.getByLabel(/^Notifications/).click()
-  await page.getByRole('link', { name: 'Choose what you are told' }).click()
+  await page.getByRole('link', { name: 'Notification settings' }).click()
   await page.waitForURL('**/account/notifications')
   const liked = page.getByRole('checkbox', { name: 'Somebody liked a recording. E-mail' })
   assert.equal(await liked.isChecked(), false)

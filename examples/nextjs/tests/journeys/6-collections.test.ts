@@ -73,7 +73,7 @@ test('likes and what was heard are listed, and the history can be erased', async
   await picture(page, 'history')
   await assertAccessible(page, 'history')
   page.once('dialog', (dialog) => void dialog.accept())
-  await page.getByRole('button', { name: 'Erase the history' }).click()
+  await page.getByRole('button', { name: 'Delete the history' }).click()
   await page.getByText('You have not listened to anything yet.').waitFor()
 })
 
@@ -100,7 +100,7 @@ test('duplicates lie over one another at the claimed offset, and can be dismisse
   await assertAccessible(page, 'duplicates')
   await claim.getByRole('button', { name: 'Dismiss' }).click()
   await claim.waitFor({ state: 'detached' })
-  await page.getByText('No two of your recordings share sound').waitFor()
+  await page.getByText('No duplicates').waitFor()
 })
 
 test('the bell tells of analyses, live, and opening it reads them', async () => {

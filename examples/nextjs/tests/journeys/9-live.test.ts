@@ -15,7 +15,7 @@ const skip = IN_FIREFOX && 'Firefox’s fake microphone plays no file'
 /** Wait until the pitch of the microphone is read. */
 async function waitForPitch(page: Page): Promise<void> {
   await page.waitForFunction(
-    ([hz]) => Math.abs(parseFloat(document.querySelector('dl.facts dd:nth-of-type(3)')?.textContent ?? '0') - hz!) < 5,
+    ([hz]) => Math.abs(parseFloat(document.querySelector('dl[aria-label=Readings] > :nth-child(3) dd')?.textContent ?? '0') - hz!) < 5,
     [PITCH_HZ],
   )
 }
@@ -27,7 +27,7 @@ test('the microphone is read while it sounds', { skip }, async () => {
   await page.getByRole('button', { name: 'Use the microphone' }).press('Enter')
   await waitForPitch(page)
   // A pitch needs less sound than the 400 ms of a loudness.
-  await page.getByLabel('Readings').getByText(/-?\d+\.\d LUFS/).waitFor()
+  await page.getByLabel('Readings').getByText(/−?\d+\.\d LUFS/).waitFor()
   await picture(page, 'live')
   await assertAccessible(page, 'live')
   await page.getByRole('button', { name: 'Stop' }).click()
@@ -38,7 +38,7 @@ test('a recording by MediaRecorder is heard and kept', { skip }, async () => {
   const { page } = session
   await page.goto('/live')
   await page.getByLabel('Keep this recording').check()
-  await page.getByLabel('Send').selectOption('recorder')
+  await page.getByLabel('Send as').selectOption('recorder')
   await page.getByRole('button', { name: 'Use the microphone' }).press('Enter')
   await waitForPitch(page)
   await page.getByRole('button', { name: 'Stop' }).click()

@@ -60,7 +60,7 @@ export function Keys() {
   const problem = make.error ?? revoke.error
   return (
     <div className="stack" style={{ maxWidth: '44rem' }}>
-      <p className="lead">A script signs in with a key. It can never delete the account or make other keys.</p>
+      <p className="lead">With a key, a script can use your account. It can never delete the account or make more keys.</p>
       <form className="card stack" onSubmit={send}>
         <div className="fields">
           <div>
@@ -98,7 +98,7 @@ export function Keys() {
       {keys.isError ? (
         <p className="notice bad" role="alert">The keys could not be read: {keys.error.message}</p>
       ) : keys.isPending ? (
-        <p className="soft">Reading …</p>
+        <p className="soft">Loading …</p>
       ) : keys.data.length === 0 ? (
         <div className="empty">No keys yet.</div>
       ) : (

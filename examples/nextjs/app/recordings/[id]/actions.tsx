@@ -9,6 +9,7 @@ import { Menu } from '@/components/menu'
 import type { Recording, ReportReason } from '@/lib/soundscape/database'
 import { downloadAddressOf } from '@/lib/soundscape/recording'
 import { EditForm } from './edit-form'
+import { likeQuery, playlistsQuery } from './queries'
 
 export type Shown = Pick<
   Recording,
@@ -29,24 +30,8 @@ export function Actions({ recording, isOwner, isMember }: { recording: Shown; is
   const [said, setSaid] = useState('')
   const [isEditing, setEditing] = useState(false)
   const report = useRef<HTMLDialogElement>(null)
-  const playlists = useQuery({
-    queryKey: ['playlists', 'mine', userId],
-    enabled: isMember,
-    queryFn: async () => {
-      const { data, error } = await supabase.from('playlists').select('id, title').eq('user_id', userId ?? '').order('title')
-      if (error) throw error
-      return data
-    },
-  })
-  const like = useQuery({
-    queryKey: ['like', id, userId],
-    enabled: isMember,
-    queryFn: async () => {
-      const { data, error } = await supabase.from('likes').select('id').eq('audio_id', id).maybeSingle()
-      if (error) throw error
-      return data !== null
-    },
-  })
+  const playlists = useQuery({ ...playlistsQuery(supabase, userId), enabled: isMember })
+  const like = useQuery({ ...likeQuery(supabase, id, userId), enabled: isMember })
   const act = useMutation({
     mutationFn: async ({ work, done }: { work: Work; done: string }) => {
       const { error } = await work()
@@ -64,7 +49,7 @@ export function Actions({ recording, isOwner, isMember }: { recording: Shown; is
 
   async function download() {
     const address = await downloadAddressOf(supabase, recording)
-    if (!address) return setSaid('The file is not there.')
+    if (!address) return setSaid('The file is missing.')
     location.assign(address)
   }
 
@@ -161,12 +146,12 @@ export function Actions({ recording, isOwner, isMember }: { recording: Shown; is
               Edit
             </button>
             {(status === 'failed' || status === 'rejected') && (
-              <button onClick={() => act.mutate({ work: () => supabase.rpc('retry_analysis', { recording: id }), done: 'It is analysed again.' })}>
+              <button onClick={() => act.mutate({ work: () => supabase.rpc('retry_analysis', { recording: id }), done: 'The analysis has started again.' })}>
                 Try again
               </button>
             )}
             {(status === 'queued' || status === 'analyzing') && (
-              <button onClick={() => act.mutate({ work: () => supabase.rpc('cancel_analysis', { recording: id }), done: 'The analysis is cancelled.' })}>
+              <button onClick={() => act.mutate({ work: () => supabase.rpc('cancel_analysis', { recording: id }), done: 'The analysis was cancelled.' })}>
                 Cancel the analysis
               </button>
             )}

@@ -4,29 +4,24 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useSupabase } from '@/app/providers'
 import { useFlag } from '@/lib/use-flag'
+import { captionQuery } from './queries'
 
 const WHY: Record<string, string> = {
-  no_key: 'This project asks no language model.',
-  switched_off: 'No language model is asked about it.',
-  private: 'It is private, and you did not say yes.',
-  not_ready: 'It is not analysed yet.',
+  no_key: 'This project has no language model.',
+  switched_off: 'Captions are switched off for it.',
+  private: 'It is private, and you have not allowed it.',
+  not_ready: 'It has not been analysed yet.',
 }
 
 /** A sentence or two about a recording, by a language model or its owner. Always text, never markup. */
-export function Caption({ id, isOwner }: { id: string; isOwner: boolean }) {
+export function Caption({ id, isOwner, isSwitchedOn }: { id: string; isOwner: boolean; isSwitchedOn: boolean }) {
   const supabase = useSupabase()
   const queries = useQueryClient()
-  const isOn = useFlag('captions', false)
+  const isOn = useFlag('captions', isSwitchedOn)
   const [isEditing, setEditing] = useState(false)
   const { data } = useQuery({
-    queryKey: ['caption', id],
+    ...captionQuery(supabase, id),
     refetchInterval: (query) => (query.state.data?.status === 'queued' ? 5000 : false),
-    queryFn: async () => {
-      const { data, error } = await supabase
-        .from('audio_captions').select('status, error_code, caption, keywords, is_by_owner, is_wanted, model').eq('audio_id', id).maybeSingle()
-      if (error) throw error
-      return data
-    },
   })
   const reread = () => queries.invalidateQueries({ queryKey: ['caption', id] })
   const decide = useMutation({

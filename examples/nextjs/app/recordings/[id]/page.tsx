@@ -1,7 +1,9 @@
+import { dehydrate, HydrationBoundary, QueryClient } from '@tanstack/react-query'
 import type { Metadata } from 'next'
-import Link from 'next/link'
+import { cookies } from 'next/headers'
 import { notFound } from 'next/navigation'
 import { cache } from 'react'
+import { Link } from '@/components/link'
 import { Page } from '@/components/page'
 import { isNoId, isSettled } from '@/lib/soundscape/database'
 import { picturesOf, recordOf } from '@/lib/soundscape/recording'
@@ -18,6 +20,7 @@ import { LiveStatus } from './live-status'
 import { Matches } from './matches'
 import { Place } from './place'
 import { RecordingPlayer } from './player'
+import { captionQuery, likeQuery, playlistsQuery } from './queries'
 import { Similar } from './similar'
 
 type Props = { params: Promise<{ id: string }> }
@@ -62,12 +65,21 @@ export default async function RecordingPage({ params }: Props) {
   if (!recording) notFound()
   const supabase = await createClient()
   const { data } = await supabase.auth.getClaims()
-  const userId = data?.claims.sub
+  const userId = data?.claims.sub ?? null
   const isOwner = userId === recording.user_id
   const features = recording.audio_features
   const record = features && recordOf(features)
-  const pictures = [record?.pictures.spectrogram, record?.pictures.spectrogram_dark].filter((path) => path != null)
-  const addresses = Object.fromEntries(await picturesOf(supabase, pictures))
+  const { spectrogram, spectrogram_dark, thumbnail } = record?.pictures ?? {}
+  const drawn = [spectrogram, spectrogram_dark, thumbnail, ...(record?.waveform.levels ?? []).map(({ path }) => path)]
+  const queries = new QueryClient()
+  // What fails here is asked for again in the browser.
+  const [addresses, isCaptioned] = await Promise.all([
+    picturesOf(supabase, drawn.filter((path) => path != null)),
+    supabase.rpc('flag', { key: 'captions' }),
+    queries.prefetchQuery(captionQuery(supabase, recording.id)),
+    ...(userId ? [queries.prefetchQuery(likeQuery(supabase, recording.id, userId)), queries.prefetchQuery(playlistsQuery(supabase, userId))] : []),
+  ])
+  const theme = (await cookies()).get('theme')?.value
   const tags = [...recording.audio_tags].sort((a, b) => b.confidence - a.confidence)
   const durationS = recording.duration ?? features?.duration_s ?? 0
   const skipped = record?.stages.filter(({ status }) => status === 'skipped') ?? []
@@ -84,64 +96,66 @@ export default async function RecordingPage({ params }: Props) {
   const owner = recording.users
   return (
     <Page>
-      <article className="hero">
-        <div>
-          <h1 dir="auto">{recording.title}</h1>
-          <div className="row small by">
-            <Link href={`/users/${recording.user_id}`} dir="auto">
-              {owner?.display_name ?? owner?.username ?? 'Somebody'}
-            </Link>
-            <time dateTime={recording.created_at}>
-              {new Date(recording.created_at).toLocaleDateString('en', { dateStyle: 'long' })}
-            </time>
-            <span className="badge">{recording.is_public ? 'Public' : 'Private'}</span>
-            {recording.recorded_at && (
-              <span>recorded {new Date(recording.recorded_at).toLocaleDateString('en', { dateStyle: 'long' })}</span>
-            )}
-            {recording.audio_stats && (
-              <span>
-                {counted(recording.audio_stats.plays, 'play')}, {counted(recording.audio_stats.likes, 'like')},{' '}
-                {counted(recording.audio_stats.downloads, 'download')}
-              </span>
-            )}
+      <HydrationBoundary state={dehydrate(queries)}>
+        <article className="hero">
+          <div>
+            <h1 dir="auto">{recording.title}</h1>
+            <div className="row small by">
+              <Link href={`/users/${recording.user_id}`} dir="auto">
+                {owner?.display_name ?? owner?.username ?? 'Somebody'}
+              </Link>
+              <time dateTime={recording.created_at}>
+                {new Date(recording.created_at).toLocaleDateString('en', { dateStyle: 'long' })}
+              </time>
+              <span className="badge">{recording.is_public ? 'Public' : 'Private'}</span>
+              {recording.recorded_at && (
+                <span>recorded {new Date(recording.recorded_at).toLocaleDateString('en', { dateStyle: 'long' })}</span>
+              )}
+              {recording.audio_stats && (
+                <span>
+                  {counted(recording.audio_stats.plays, 'play')}, {counted(recording.audio_stats.likes, 'like')},{' '}
+                  {counted(recording.audio_stats.downloads, 'download')}
+                </span>
+              )}
+            </div>
           </div>
-        </div>
-        {recording.description && (
-          <p dir="auto" style={{ whiteSpace: 'pre-line', margin: 0 }}>
-            {recording.description}
-          </p>
-        )}
-        {recording.hidden_at && (
-          <p className="notice bad">A moderator has hidden this recording: {recording.hidden_reason}</p>
-        )}
-        {features && record ? (
-          <RecordingPlayer
-            id={recording.id} title={recording.title} durationS={durationS} peaks={recording.peaks} addresses={addresses}
-            record={{ waveform: record.waveform, rhythm: record.rhythm, pictures: record.pictures }}
-            tags={tags.map(({ label, start_s, end_s }) => ({ label, start_s, end_s }))}
-          />
-        ) : isOwner && !isSettled(recording.status) ? (
-          <LiveStatus
+          {recording.description && (
+            <p dir="auto" style={{ whiteSpace: 'pre-line', margin: 0 }}>
+              {recording.description}
+            </p>
+          )}
+          {recording.hidden_at && (
+            <p className="notice bad">A moderator has hidden this recording: {recording.hidden_reason}</p>
+          )}
+          {features && record ? (
+            <RecordingPlayer
+              id={recording.id} title={recording.title} durationS={durationS} peaks={recording.peaks}
+              signed={{ addresses: Object.fromEntries(addresses), at: Date.now() }} theme={theme === 'light' || theme === 'dark' ? theme : undefined}
+              record={{ waveform: record.waveform, rhythm: record.rhythm, pictures: record.pictures }}
+              tags={tags.map(({ label, start_s, end_s }) => ({ label, start_s, end_s }))}
+            />
+          ) : isOwner && !isSettled(recording.status) ? (
+            <LiveStatus
+              recording={{
+                id: recording.id, title: recording.title, status: recording.status, error_message: recording.error_message,
+              }}
+            />
+          ) : (
+            <p className={`notice ${isSettled(recording.status) ? 'bad' : ''}`}>{statusOf(recording)}</p>
+          )}
+          <Actions
             recording={{
-              id: recording.id, title: recording.title, status: recording.status, error_message: recording.error_message,
+              id: recording.id, file_path: recording.file_path, title: recording.title, status: recording.status,
+              description: recording.description, tags: recording.tags, license: recording.license,
+              attribution: recording.attribution, is_public: recording.is_public, recorded_at: recording.recorded_at,
+              latitude: recording.latitude, longitude: recording.longitude, location_precision_m: recording.location_precision_m,
+              sources: recording.sources,
             }}
+            isOwner={isOwner} isMember={Boolean(userId)}
           />
-        ) : (
-          <p className={`notice ${isSettled(recording.status) ? 'bad' : ''}`}>{statusOf(recording)}</p>
-        )}
-        <Actions
-          recording={{
-            id: recording.id, file_path: recording.file_path, title: recording.title, status: recording.status,
-            description: recording.description, tags: recording.tags, license: recording.license,
-            attribution: recording.attribution, is_public: recording.is_public, recorded_at: recording.recorded_at,
-            latitude: recording.latitude, longitude: recording.longitude, location_precision_m: recording.location_precision_m,
-            sources: recording.sources,
-          }}
-          isOwner={isOwner} isMember={Boolean(userId)}
-        />
-        {/* Below what is seen first: it comes later, and would move it. */}
-        <Caption id={recording.id} isOwner={isOwner} />
-      </article>
+          <Caption id={recording.id} isOwner={isOwner} isSwitchedOn={isCaptioned.data ?? false} />
+        </article>
+      </HydrationBoundary>
       <h2>What was measured</h2>
       <dl className="figures">
         {figures.map(([name, value, words]) => (

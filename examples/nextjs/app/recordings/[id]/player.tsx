@@ -1,6 +1,6 @@
 'use client'
 
-import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useEffect, useRef, useState, type KeyboardEvent, type PointerEvent } from 'react'
 import type WaveSurfer from 'wavesurfer.js'
 import type RegionsPlugin from 'wavesurfer.js/dist/plugins/regions.esm.js'
@@ -9,7 +9,7 @@ import { Icon } from '@/components/icons'
 import { usePlayerState, usePlayerTime } from '@/components/player-bar'
 import { Thumbnail } from '@/components/thumbnail'
 import type { Context } from '@/lib/soundscape/player'
-import { picturesOf, type RecordOfAnalysis } from '@/lib/soundscape/recording'
+import { picturesOf, type RecordOfAnalysis, type SignedPaths } from '@/lib/soundscape/recording'
 import { fetchWindow, signLevels } from '@/lib/soundscape/waveform'
 import { duration } from '@/lib/soundscape/words'
 
@@ -18,14 +18,23 @@ const WIDTH_PX = 1600
 const MAX_REGIONS = 250
 const ADDRESSES_LIVE_MS = 12 * 60 * 1000
 
-/** What draws waveforms. Until it is there, the bars of the row stand in their place. */
+/** What draws waveforms. Until it is there, the bars of the row stand in their place, so that the page works first. */
 async function loadDrawing() {
+  await idle()
   const [{ default: WaveSurfer }, { default: Regions }] = await Promise.all([
     import('wavesurfer.js'), import('wavesurfer.js/dist/plugins/regions.esm.js'),
   ])
   return { WaveSurfer, Regions }
 }
 type Drawing = Awaited<ReturnType<typeof loadDrawing>>
+
+/** Resolves when the browser has nothing else to do, a second later at most. Safari does not tell. */
+function idle(): Promise<unknown> {
+  return new Promise((resolve) => {
+    if ('requestIdleCallback' in window) requestIdleCallback(resolve, { timeout: 1000 })
+    else setTimeout(resolve, 200)
+  })
+}
 
 interface Heard {
   label: string
@@ -40,8 +49,10 @@ interface Props {
   peaks: number[] | null
   record: Pick<RecordOfAnalysis, 'waveform' | 'rhythm' | 'pictures'>
   tags: Heard[]
-  /** Signed addresses of pictures by their paths, where the server made some: they are seen without a script. */
-  addresses?: Record<string, string>
+  /** What the server signed, so that the page need not ask again. */
+  signed?: SignedPaths
+  /** Where the reader chose one. */
+  theme?: 'light' | 'dark' | undefined
   context?: Context
 }
 
@@ -51,7 +62,7 @@ interface View {
 }
 
 /** The stored peaks, drawn before a byte of sound is fetched. Zooming fetches the window that is seen, and no more. */
-export function RecordingPlayer({ id, title, durationS, peaks, record, tags, addresses: signed, context = 'recording' }: Props) {
+export function RecordingPlayer({ id, title, durationS, peaks, record, tags, signed, theme, context = 'recording' }: Props) {
   const supabase = useSupabase()
   const player = usePlayer()
   const { track, isPlaying, problem } = usePlayerState()
@@ -65,17 +76,18 @@ export function RecordingPlayer({ id, title, durationS, peaks, record, tags, add
   const shortestS = Math.min(durationS, 2)
   const beats = record.rhythm?.beats_s ?? []
 
-  const addresses = useQuery({
-    queryKey: ['levels', record.waveform.path],
-    queryFn: () => signLevels(supabase, record.waveform),
-    staleTime: ADDRESSES_LIVE_MS,
-  })
+  const queries = useQueryClient()
   const drawn = useQuery({
     queryKey: ['window', record.waveform.path, view.startS, view.endS],
-    enabled: addresses.isSuccess,
     queryFn: async ({ signal }) => {
+      const addresses = await queries.fetchQuery({
+        queryKey: ['levels', record.waveform.path],
+        queryFn: () => signLevels(supabase, record.waveform),
+        staleTime: ADDRESSES_LIVE_MS,
+        ...startWith(signed, record.waveform.levels.map(({ path }) => path)),
+      })
       const [channels, drawing] = await Promise.all([
-        fetchWindow(addresses.data!, record.waveform, view.startS, view.endS, WIDTH_PX, signal), loadDrawing(),
+        fetchWindow(addresses, record.waveform, view.startS, view.endS, WIDTH_PX, signal), loadDrawing(),
       ])
       return { view, channels, drawing }
     },
@@ -149,8 +161,8 @@ export function RecordingPlayer({ id, title, durationS, peaks, record, tags, add
               drawing={drawn.data.drawing} channels={drawn.data.channels} view={drawn.data.view} nowS={nowS} onSeek={(seconds) => void seek(seconds)}
               beats={shows.beats ? beats : []} tags={shows.tags ? tags : []} durationS={durationS}
             />
-          ) : drawn.isError || addresses.isError ? (
-            <p className="notice bad">The waveform could not be read: {(drawn.error ?? addresses.error)?.message}</p>
+          ) : drawn.isError ? (
+            <p className="notice bad">The waveform could not be read: {drawn.error.message}</p>
           ) : (
             peaks && <Thumbnail peaks={peaks} title={title} />
           )}
@@ -161,7 +173,7 @@ export function RecordingPlayer({ id, title, durationS, peaks, record, tags, add
         </div>
         {isZoomed && peaks && <Overview peaks={peaks} title={title} view={view} durationS={durationS} onMove={setView} />}
         <Spectrogram
-          record={record} view={view} isZoomed={isZoomed} title={title} nowS={isCurrent ? nowS : null} signed={signed}
+          record={record} view={view} isZoomed={isZoomed} title={title} nowS={isCurrent ? nowS : null} signed={signed} theme={theme}
         />
       </div>
       <div className="row spread">
@@ -214,6 +226,13 @@ export function RecordingPlayer({ id, title, durationS, peaks, record, tags, add
       </p>
     </section>
   )
+}
+
+/** The start of a query for these addresses, where the server signed all of them. */
+function startWith(signed: SignedPaths | undefined, paths: string[]) {
+  if (!signed || !paths.every((path) => signed.addresses[path])) return {}
+  // A page that is come back to may be an hour old.
+  return { initialData: () => new Map(Object.entries(signed.addresses)), initialDataUpdatedAt: signed.at }
 }
 
 /** A window of this span that begins near `startS`, within the recording. */
@@ -314,29 +333,31 @@ function Overview({ peaks, title, view, durationS, onMove }: {
 }
 
 /** The picture of the whole, or in a window the tiles that it covers. */
-function Spectrogram({ record, view, isZoomed, title, nowS, signed }: {
+function Spectrogram({ record, view, isZoomed, title, nowS, signed, theme }: {
   record: Props['record']
   view: View
   isZoomed: boolean
   title: string
   nowS: number | null
-  signed: Record<string, string> | undefined
+  signed: SignedPaths | undefined
+  theme: Props['theme']
 }) {
   const supabase = useSupabase()
-  const { spectrogram, spectrogram_dark, spectrogram_tiles: tiles } = record.pictures
+  const { spectrogram, spectrogram_dark, thumbnail, spectrogram_tiles: tiles } = record.pictures
   const span = view.endS - view.startS
   const tileS = tiles ? tiles.width_px * tiles.seconds_per_pixel : 0
   const first = tiles ? Math.floor(view.startS / tileS) : 0
   const seen = tiles && isZoomed ? tiles.paths.slice(first, Math.ceil(view.endS / tileS)) : []
   // Zoomed out a little, a six-hour file has two hundred tiles: the picture of the whole tells more.
   const isTiled = seen.length > 0 && seen.length <= 12
-  const paths = isTiled ? seen : [spectrogram, spectrogram_dark].filter((path) => path !== null)
+  const paths = isTiled ? seen : [spectrogram, spectrogram_dark, thumbnail].filter((path) => path != null)
   const { data: addresses } = useQuery({
     queryKey: ['pictures', ...paths],
     queryFn: () => picturesOf(supabase, paths),
+    enabled: Boolean(spectrogram),
     staleTime: ADDRESSES_LIVE_MS,
     placeholderData: keepPreviousData,
-    ...(signed && paths.every((path) => signed[path]) ? { initialData: () => new Map(Object.entries(signed)) } : {}),
+    ...startWith(signed, paths),
   })
   if (!spectrogram || !spectrogram_dark) return null
   if (isTiled) {
@@ -351,13 +372,19 @@ function Spectrogram({ record, view, isZoomed, title, nowS, signed }: {
       </div>
     )
   }
-  const [light, dark] = [addresses?.get(spectrogram), addresses?.get(spectrogram_dark)]
+  const addressOf = (path: string | null) => (path === null ? undefined : addresses?.get(path))
+  const [light, dark, small] = [addressOf(spectrogram), addressOf(spectrogram_dark), addressOf(thumbnail)]
+  if (!light || !dark) return <figure className="spectrogram" />
   return (
-    <figure style={{ margin: 0, aspectRatio: '1600 / 480' }}>
-      {/* Lazy, so that the one of the other theme is not fetched. */}
-      {/* eslint-disable @next/next/no-img-element -- a short-lived address is not to be cached by Next */}
-      {light && <img className="picture-light" loading="lazy" src={light} width={1600} height={480} alt={`Spectrogram of ${title}`} />}
-      {dark && <img className="picture-dark" loading="lazy" src={dark} width={1600} height={480} alt={`Spectrogram of ${title}`} />}
+    <figure className="spectrogram">
+      {/* One picture is fetched, of the theme. A phone could not show the axes: it gets 6 kB without them, and a link. */}
+      <picture>
+        {small && <source media="(max-width: 50rem)" srcSet={small} />}
+        {!theme && <source media="(prefers-color-scheme: dark)" srcSet={dark} />}
+        {/* eslint-disable-next-line @next/next/no-img-element -- a short-lived address is not to be cached by Next */}
+        <img src={theme === 'dark' ? dark : light} width={1600} height={480} alt={`Spectrogram of ${title}`} />
+      </picture>
+      {small && <figcaption><a href={theme === 'light' ? light : dark} target="_blank">Spectrogram with axes</a></figcaption>}
     </figure>
   )
 }
