@@ -37,7 +37,8 @@ MEMORY = web.ROOT / ".soundscape" / "test-web"
 START_TIMEOUT_S = 180
 PORTS = range(20_000, 32_000)
 """The kernel takes higher ones for connections: one could have the project's while it restarts."""
-PICTURES = web.ROOT / "docs" / "pictures" / "tutorial"
+PICTURES = web.ROOT / "docs" / "pictures"
+PICTURE_SCRIPTS = ["tutorial", "screens"]
 PACKAGES = {"chromium": "chromium", "firefox": "firefox-esr"}
 CORES = os.cpu_count() or 1
 
@@ -54,9 +55,7 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="run no journey, but what they run against")
     parser.add_argument("--dev", action="store_true", help="hot reload instead of a build")
     parser.add_argument("--lighthouse", action="store_true", help="run no journey, but Lighthouse")
-    parser.add_argument(
-        "--pictures", action="store_true", help="run no journey, but take the tutorial's pictures"
-    )
+    parser.add_argument("--pictures", action="store_true", help="run no journey, but take docs/pictures")
     parser.add_argument(
         "--skip-missing",
         action="store_true",
@@ -64,10 +63,10 @@ def main() -> int:
     )
     options, node_options = parser.parse_known_args()
     started = time.monotonic()
-    script = (
-        "tests/lighthouse.ts" if options.lighthouse else "tests/tutorial.ts" if options.pictures else None
+    scripts = (
+        ["lighthouse.ts"] if options.lighthouse else ["tutorial.ts", "screens.ts"] if options.pictures else []
     )
-    wanted = ["chromium"] if script else options.browser or list(PACKAGES)
+    wanted = ["chromium"] if scripts else options.browser or list(PACKAGES)
     paths = find_browsers(wanted)
     try:
         missing = [browser for browser in wanted if browser not in paths]
@@ -91,10 +90,11 @@ def main() -> int:
             names = [name for name in environment if name not in os.environ or name == "PATH"]
             print("\n".join(f"export {name}='{environment[name]}'" for name in names), flush=True)
             threading.Event().wait()
-        if script:
+        if scripts:
             environment["SOUNDSCAPE_PICTURES"] = str(PICTURES)
-            command = [str(web.NODE), script]
-            return subprocess.run(command, cwd=web.FRONTEND, env=environment, check=False).returncode
+            commands = [[str(web.NODE), f"tests/{script}.ts"] for script in scripts]
+            runs = (subprocess.run(each, cwd=web.FRONTEND, env=environment, check=False) for each in commands)
+            return max(run.returncode for run in runs)
         print(f"Started and built after {time.monotonic() - started:.0f} s.\n", flush=True)
         found = find_journeys(paths, options.journeys)
         # The build did not check them.

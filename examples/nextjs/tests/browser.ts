@@ -185,12 +185,21 @@ export async function assertAccessible(page: Page, name: string): Promise<void> 
   assert.deepEqual(violations.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html}`), [])
 }
 
-/** Keep a picture where SOUNDSCAPE_PICTURES names a folder. */
+/**
+ * Keep a picture where SOUNDSCAPE_PICTURES names a folder. Chromium's only: the journeys of Firefox would write over them,
+ * with its scroll bar as a black edge.
+ */
 export async function picture(page: Page, name: string, fullPage = true): Promise<void> {
   const folder = process.env.SOUNDSCAPE_PICTURES
-  if (!folder) return
+  if (!folder || IN_FIREFOX) return
   await mkdir(folder, { recursive: true })
-  // What is sticky would lie in the middle of a picture of the whole page.
-  if (fullPage) await page.evaluate(() => scrollTo(0, 0))
-  await page.screenshot({ path: `${folder}/${name}.png`, fullPage })
+  const path = `${folder}/${name}.png`
+  const screen = page.viewportSize()
+  if (!fullPage || !screen) return void (await page.screenshot({ path }))
+  // In a picture of the whole page, what is fixed at the bottom of the screen would lie in the middle.
+  await page.evaluate(() => scrollTo(0, 0))
+  const height = await page.evaluate(() => document.documentElement.scrollHeight)
+  await page.setViewportSize({ ...screen, height: Math.max(screen.height, height) })
+  await page.screenshot({ path })
+  await page.setViewportSize(screen)
 }

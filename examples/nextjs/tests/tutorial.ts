@@ -14,14 +14,14 @@ const email = freshEmail()
 await page.goto('/sign-up')
 await page.getByLabel('Name that others see').fill('Alice')
 await page.getByLabel('E-mail').fill('alice@example.com')
-await picture(page, '1-sign-up', false)
+await picture(page, 'tutorial/1-sign-up', false)
 await page.getByLabel('E-mail').fill(email)
 await page.getByLabel('Password').fill(PASSWORD)
 await page.getByRole('main').getByRole('button', { name: 'Sign up' }).click()
 await page.goto(await mailedLink(email))
 await page.waitForURL('**/library')
 await page.getByText('No recordings yet').waitFor()
-await picture(page, '2-empty-library', false)
+await picture(page, 'tutorial/2-empty-library', false)
 
 await page.getByLabel('Files to upload').setInputFiles([
   await writeSound(folder, 'Chord in A.wav', 8, chord(220)),
@@ -33,13 +33,13 @@ const row = (title: string) => page.getByRole('list', { name: 'Recordings' }).ge
 for (const title of ['Chord in A', 'Clicks at 120', 'A melody']) await row(title).getByRole('img', { name: `Waveform of ${title}` }).waitFor()
 await row('Clicks at 120').getByText('120 BPM').waitFor()
 await page.getByRole('button', { name: 'Clear finished' }).click()
-await picture(page, '3-ready', false)
+await picture(page, 'tutorial/3-ready', false)
 
 await row('Clicks at 120').getByRole('link', { name: 'Clicks at 120', exact: true }).click()
 await page.getByRole('region', { name: 'Player of Clicks at 120' }).getByTestId('waveform').waitFor()
 await page.getByAltText('Spectrogram of Clicks at 120').first().waitFor({ state: 'attached' })
 await page.locator('.figures').getByText('120 BPM').waitFor()
-await picture(page, '4-recording', false)
+await picture(page, 'tutorial/4-recording', false)
 
 await browser.close()
 await rm(folder, { recursive: true })
