@@ -5,18 +5,18 @@ import { holdUploads, reach, useBrowser } from '../browser.ts'
 import { eventually, giveRecording, makePerson, operator, signIn, type Person } from '../people.ts'
 import { chord, clicks, melody, writeLargeSound, writeSound } from '../sounds.ts'
 
+const tune = melody(9)
 let person: Person
 const session = useBrowser(
   async ({ page, folder }) => {
     person = await makePerson('Typist')
-    await giveRecording(person, await writeSound(folder, 'Typed tune.wav', 40, melody(9)), { isPublic: true })
+    await giveRecording(person, await writeSound(folder, 'Typed tune.wav', 40, tune), { isPublic: true })
     await giveRecording(person, await writeSound(folder, 'Typed chord.wav', 30, chord(210)), { isPublic: true })
     // Its seconds from 12 to 32.
-    const tune = melody(9)
     await giveRecording(person, await writeSound(folder, 'Typed part.wav', 20, (t) => tune(t + 12)))
     await signIn(page, person)
   },
-  async (folder) => ({ microphone: await writeSound(folder, 'microphone.wav', 20, (t) => 0.8 * melody(9)(t + 10)) }),
+  async (folder) => ({ microphone: await writeSound(folder, 'microphone.wav', 20, (t) => 0.8 * tune(t + 10)) }),
 )
 
 /** Reach it by Tab, and press a key on it. */
