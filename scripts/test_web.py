@@ -34,7 +34,7 @@ from tests.web import pushes
 BUILD_FOLDER = ".next-test"
 MEMORY = web.ROOT / ".soundscape" / "test-web"
 """What the next run takes over from this one."""
-START_TIMEOUT_S = 180
+START_TIMEOUT_S = 600
 PORTS = range(20_000, 32_000)
 """The kernel takes higher ones for connections: one could have the project's while it restarts."""
 PICTURES = web.ROOT / "docs" / "pictures"
