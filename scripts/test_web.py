@@ -63,9 +63,7 @@ def main() -> int:
     )
     options, node_options = parser.parse_known_args()
     started = time.monotonic()
-    scripts = (
-        ["lighthouse.ts"] if options.lighthouse else ["tutorial.ts", "screens.ts"] if options.pictures else []
-    )
+    scripts = ["lighthouse"] if options.lighthouse else PICTURE_SCRIPTS if options.pictures else []
     wanted = ["chromium"] if scripts else options.browser or list(PACKAGES)
     paths = find_browsers(wanted)
     try:
