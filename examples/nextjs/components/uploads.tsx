@@ -50,8 +50,8 @@ export function Uploads() {
         }}
       >
         <p>
-          <strong>Drop recordings here, or a folder of them.</strong>
-          <span className="soft small">Any audio or video file. An interrupted upload continues where it stopped.</span>
+          <strong>Add recordings</strong>
+          <span className="soft small">Drop audio or video files here, or a folder. Interrupted uploads continue where they stopped.</span>
         </p>
         <div className="row">
           <button className="primary" onClick={() => files.current?.click()}>

@@ -7,6 +7,7 @@ import { control, eventually, giveRecording, makePerson, operator, signIn, worke
 import { chord, clicks, makeFolder, melody, writeLargeSound, writeLongSound, writeSound } from './sounds.ts'
 
 const DESKTOP = { viewport: { width: 1280, height: 800 } }
+const TALL = { viewport: { width: 1280, height: 1180 } }
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 }
 const TITLES = {
   long: 'Ein sehr langer Titel, der nicht in eine Zeile passt: Regen auf dem Blechdach, dritter Versuch',
@@ -23,7 +24,7 @@ const swelling = (signal: (t: number) => number, seconds: number) => (t: number)
 /** Rain: noise in gusts, the same in each run. */
 const rain = (t: number) => {
   const noise = Math.sin(t * 12_345.678) * 43_758.5453
-  return 0.5 * (noise - Math.floor(noise) - 0.5) * (0.35 + 0.3 * Math.sin(0.9 * t) + 0.2 * Math.sin(2.7 * t))
+  return 0.5 * (noise - Math.floor(noise) - 0.5) * (0.5 + 0.25 * Math.sin(0.9 * t) + 0.15 * Math.sin(2.7 * t))
 }
 
 const ada = await makePerson('Ada Lindqvist')
@@ -60,20 +61,20 @@ async function open(path: string, person: Person | null, options: BrowserContext
   await page.waitForLoadState('networkidle')
   return { context, page }
 }
-async function take(name: string, path: string, person: Person | null, options: BrowserContextOptions, fullPage = true): Promise<void> {
+async function take(name: string, path: string, person: Person | null, options: BrowserContextOptions): Promise<void> {
   const { context, page } = await open(path, person, options)
   if (path.startsWith('/recordings/')) await page.getByTestId('waveform').waitFor()
-  await picture(page, name, fullPage)
+  await picture(page, name, false)
   await context.close()
 }
 
-await take('recording', `/recordings/${tune}`, ada, DESKTOP)
+await take('recording', `/recordings/${tune}`, ada, TALL)
 await take('recording-phone-dark', `/recordings/${tune}`, ada, { ...PHONE, colorScheme: 'dark' })
-await take('recording-right-to-left', `/recordings/${arabic}`, null, DESKTOP)
-await take('home-dark', '/', null, { ...DESKTOP, colorScheme: 'dark' }, false)
-await take('search-dark', '/search?q=tune', ada, { ...DESKTOP, colorScheme: 'dark' }, false)
-await take('duplicates', '/duplicates', ada, DESKTOP, false)
-await take('library-phone', '/library', ada, PHONE, false)
+await take('recording-right-to-left', `/recordings/${arabic}`, null, TALL)
+await take('home-dark', '/', null, { ...DESKTOP, colorScheme: 'dark' })
+await take('search-dark', '/search?q=tune', ada, { ...DESKTOP, colorScheme: 'dark' })
+await take('duplicates', '/duplicates', ada, DESKTOP)
+await take('library-phone', '/library', ada, PHONE)
 
 {
   const { context, page } = await open(`/recordings/${hour}`, ada, DESKTOP)
@@ -100,7 +101,7 @@ await take('library-phone', '/library', ada, PHONE, false)
     audio_id: borrowed, reporter_id: ada.id, reason: 'copyright', details: 'This is a recording of my concert in May.',
   })
   if (error) throw error
-  await take('desk', '/desk', await makePerson('Mira', 'moderator'), DESKTOP, false)
+  await take('desk', '/desk', await makePerson('Mira', 'moderator'), DESKTOP)
 }
 {
   const { context, page } = await open('/library', ada, DESKTOP)
@@ -109,9 +110,9 @@ await take('library-phone', '/library', ada, PHONE, false)
   await page.getByText('2 of 2 uploaded').waitFor()
   const rows = page.getByRole('list', { name: 'Recordings' })
   for (const title of ['Church bells', 'Stairwell']) await rows.getByRole('img', { name: `Waveform of ${title}` }).waitFor()
-  const release = await holdUploads(page, 2)
+  const release = await holdUploads(page, 1)
   await files.setInputFiles(await writeLargeSound(folder, 'Field day, morning.wav', 20))
-  await page.getByText('12 MB of 20 MB').waitFor()
+  await page.getByText('13 MB of 20 MB').waitFor()
   await picture(page, 'library', false)
   await page.getByRole('button', { name: 'Cancel Field day, morning.wav' }).click()
   await release()

@@ -123,7 +123,7 @@ function ReportCard({ report }: { report: Report }) {
             Why
           </label>
           <input
-            id={`why-${report.id}`} name="why" required maxLength={1000} placeholder="Why. The owner reads this."
+            id={`why-${report.id}`} name="why" required maxLength={1000} placeholder="The reason, which the owner will read"
             style={{ flex: '1 1 16rem', width: 'auto' }} dir="auto"
           />
           <button className="primary" name="resolution" value="hidden">

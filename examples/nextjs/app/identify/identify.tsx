@@ -66,7 +66,7 @@ export function Identify() {
                 <div style={{ minWidth: 0 }}>
                   <Link href={`/recordings/${match.audio_id}`} dir="auto">{match.title}</Link>
                   <div className="small soft">
-                    from {duration(Math.max(0, match.offset_s))} on · {Math.round(match.probability * 100)} % certain
+                    at {duration(Math.max(0, match.offset_s))} · {Math.round(match.probability * 100)} % certain
                   </div>
                 </div>
               </li>
