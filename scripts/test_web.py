@@ -90,7 +90,7 @@ def main() -> int:
             threading.Event().wait()
         if scripts:
             environment["SOUNDSCAPE_PICTURES"] = str(PICTURES)
-            commands = [[str(web.NODE), f"tests/{script}.ts"] for script in scripts]
+            commands = [[str(web.NODE), f"tests/{script}.ts", *node_options] for script in scripts]
             runs = (subprocess.run(each, cwd=web.FRONTEND, env=environment, check=False) for each in commands)
             return max(run.returncode for run in runs)
         print(f"Started and built after {time.monotonic() - started:.0f} s.\n", flush=True)
