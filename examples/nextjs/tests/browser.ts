@@ -2,7 +2,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import assert from 'node:assert/strict'
 import { mkdir, rm } from 'node:fs/promises'
-import { after, before } from 'node:test'
+import { after, afterEach, before } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { chromium, firefox, type Browser, type BrowserContext, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
 import { makeFolder } from './sounds.ts'
@@ -67,12 +67,23 @@ export function useBrowser(
     Object.assign(session, await visitor(session.browser, session.complaints))
     await prepare?.(session)
   })
+  afterEach(async (context) => {
+    if ('error' in context && context.error && session.browser) await printPages(session.browser)
+  })
   after(async () => {
     await session.browser.close()
     await rm(session.folder, { recursive: true })
     assert.deepEqual(session.complaints, [], 'a page broke the content policy, threw, or asked another host')
   })
   return session
+}
+
+/** Where the pages are after a test failed, and what they say: the error knows only what it waited for. */
+async function printPages(browser: Browser): Promise<void> {
+  for (const page of browser.contexts().flatMap((context) => context.pages())) {
+    const text = await page.locator('body').innerText({ timeout: 5000 }).catch(String)
+    console.log(`The page at ${page.url()} says: ${text.replace(/\s+/g, ' ').slice(0, 600)}`)
+  }
 }
 
 /** A page of a new visitor. */

@@ -94,7 +94,7 @@ test('a changed address is confirmed from both', async () => {
   await page.goto(await mailedLink(person.email))
   await page.getByText('Confirmation link accepted').waitFor()
   await page.goto(await mailedLink(next))
-  await page.getByText(`It is ${next} now.`).waitFor()
+  await page.getByText(`Your address is ${next}.`).waitFor()
   await context.close()
 })
 

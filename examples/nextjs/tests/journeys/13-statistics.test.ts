@@ -49,7 +49,7 @@ test('plays and a download of others are counted, the creator’s own are not', 
   )
   await page.getByText('The numbers as a table').click()
   await page.getByRole('region', { name: 'Figures by day' }).getByRole('cell', { name: '2' }).first().waitFor()
-  await page.getByText('No such day in this period.').waitFor()
+  await page.getByText('No day in this period had enough listeners.').waitFor()
   await picture(page, 'statistics')
   await assertAccessible(page, 'statistics')
   const text = await page.locator('main').innerText()
