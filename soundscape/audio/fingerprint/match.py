@@ -11,7 +11,8 @@ import numpy as np
 from .code import FRAME_RATE_HZ, Fingerprint
 from .index import Index
 from .keys import STORED_RANKS, make_query_keys, pitch_to_cell, undo_speed
-from .score import THRESHOLD, estimate_probability
+from .sameness import measure_sameness
+from .score import THRESHOLD, estimate_probability, estimate_sameness
 from .verify import Evidence, make_screen, verify
 
 SPEEDS = (1.0, 0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04)
@@ -27,7 +28,7 @@ MOSTLY_SHARE = 0.7
 MIN_SCORE = 1.0
 """Below this one pair in ten agrees as well by accident, whatever their number makes of it."""
 MIN_SPAN_S = 4.0
-"""Two works on one instrument agree for a bar or two, but not for so long."""
+"""Works that share notes agree for a bar or two. What tells longer ones apart is in `sameness`."""
 MIN_SPAN_SHARE = 0.5
 """What is shorter than twice `MIN_SPAN_S` needs a span of this share."""
 MIN_AGREEMENT = 0.58
@@ -139,12 +140,16 @@ def find_matches(
             for candidate in index.find_candidates(make_query_keys(query, speed=speed), MAX_CANDIDATES):
                 stored = index.read_fingerprint(candidate.recording_id)
                 evidence = verify(laid_out, stored, candidate.lag_frames)
-                if evidence is None or evidence.n < MIN_PEAKS or not _is_long_enough(evidence, query, stored):
+                if evidence is None or evidence.n < MIN_PEAKS or not is_long_enough(evidence, query, stored):
                     continue
                 score = min(evidence.lag_tail, evidence.pitch_tail)
                 probability = estimate_probability(candidate, evidence)
-                # Only a match needs its agreement: to measure it costs as much as to verify a candidate.
                 if probability < threshold or score < MIN_SCORE:
+                    continue
+                sameness = estimate_sameness(measure_sameness(query, stored, evidence, speed))
+                probability = min(probability, sameness)
+                # Only a match needs its agreement: to measure it costs as much as to verify a candidate.
+                if probability < threshold:
                     continue
                 name = candidate.recording_id
                 match = _make_match(
@@ -169,7 +174,8 @@ def has_enough_content(query: Fingerprint) -> bool:
     return bool(np.exp(-np.sum(share * np.log(share))) >= MIN_NOTES)
 
 
-def _is_long_enough(evidence: Evidence, query: Fingerprint, stored: Fingerprint) -> bool:
+def is_long_enough(evidence: Evidence, query: Fingerprint, stored: Fingerprint) -> bool:
+    """Whether the span is long enough to be told from a bar in common."""
     first, last = evidence.span
     shorter = min(query.frame_count, stored.frame_count)
     return last - first + 1 >= min(MIN_SPAN_S * FRAME_RATE_HZ, MIN_SPAN_SHARE * shorter)

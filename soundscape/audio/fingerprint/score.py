@@ -5,6 +5,9 @@ the tails, and the tail against wrong pitches. `benchmarks/fingerprint.py fit` f
 sounds that share nothing with those of the published tables. It is frozen here with its version: a
 probability that is stored today means the same tomorrow.
 
+A second regression, on how two sounds agree (`sameness`), tells one recording from two works that share
+notes. The smaller of the two probabilities counts.
+
 The larger the index, the likelier it is that a foreign sound agrees so well. In an index of more than
 `AMONG_KEYS` keys, the odds are divided by how many times more keys it holds (Bonferroni's correction).
 """
@@ -15,9 +18,10 @@ import math
 from dataclasses import dataclass
 
 from .index import Candidate
+from .sameness import Sameness
 from .verify import Evidence
 
-CALIBRATION = "2"
+CALIBRATION = "3"
 """Version of the weights below. Change it whenever they change."""
 
 THRESHOLD = 0.7
@@ -42,6 +46,9 @@ class Logistic:
 
 FITTED = Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705))
 
+FITTED_SAMENESS = Logistic(bias=-13.93, weights=(2.74, 14.95, -10.34, 11.55, 5.39))
+"""From `benchmarks/fingerprint_works.py fit`, on the five numbers of `Sameness.features`."""
+
 
 def make_features(candidate: Candidate, evidence: Evidence) -> tuple[float, float, float, float]:
     """Make ln(1 + pairs), ln of their share of the keys looked up, ln(1 + tail), ln(1 + pitch tail)."""
@@ -58,3 +65,8 @@ def estimate_probability(candidate: Candidate, evidence: Evidence) -> float:
     return FITTED.probability(
         make_features(candidate, evidence), odds=min(1.0, AMONG_KEYS / max(candidate.among, 1))
     )
+
+
+def estimate_sameness(sameness: Sameness) -> float:
+    """Estimate how probable it is that sounds that agree are one recording, not works that share notes."""
+    return FITTED_SAMENESS.probability(sameness.features)
