@@ -27,7 +27,8 @@ export function MatchItem({ found, canDismiss }: { found: FoundMatch; canDismiss
   const sharedStyle = { left: `${scale(place.shared.startS)}%`, width: `${scale(place.shared.endS) - scale(place.shared.startS)}%` }
   const rows: [Side, { startS: number; endS: number }][] = [[recording, place.own], [matched, place.other]]
   return (
-    <section className="card stack" aria-label={`${recording.title} and ${matched.title}`}>
+    // No landmark: two claims may be about recordings of the same titles.
+    <article className="card stack" aria-label={`${recording.title} and ${matched.title}`}>
       <div className="row spread">
         <div>
           <strong>{kindInWords(match.kind)}</strong>{' '}
@@ -59,6 +60,6 @@ export function MatchItem({ found, canDismiss }: { found: FoundMatch; canDismiss
         ))}
       </div>
       {dismiss.isError && <p className="bad small" role="alert">{dismiss.error.message}</p>}
-    </section>
+    </article>
   )
 }

@@ -86,7 +86,7 @@ test('duplicates lie over one another at the claimed offset, and can be dismisse
     return data?.length || undefined
   })
   await page.goto('/duplicates')
-  const claim = page.getByRole('region', { name: /tune and/ })
+  const claim = page.getByRole('article', { name: /tune and/ })
   await claim.waitFor()
   const parts = claim.locator('.part')
   const [first, second] = [await parts.nth(0).boundingBox(), await parts.nth(1).boundingBox()]
