@@ -71,7 +71,7 @@ class MeterChain:
         self._pcm_digest = PcmDigest()
         self._loudness = LoudnessMeter(sample_rate=rate, channels=channels, layout=header.layout)
         self._acoustid = AcoustIdMeter(sample_rate=rate, channels=channels)
-        self._peaks = waveform.PeakMeter(channels=channels)
+        self._peaks = waveform.PeakMeter(sample_rate=rate, channels=channels)
         self._block_meters: tuple[tuple[str, Meter[Samples, Any]], ...] = (
             ("hash", self._pcm_digest),
             ("loudness", self._loudness),
@@ -85,7 +85,7 @@ class MeterChain:
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
         self._tonality = TonalityMeter()
         self._fingerprint = fingerprint.Fingerprinter()
-        self._spectrogram = Spectrogram(top_hz=self._wideband.band_hz[1])
+        self._spectrogram = Spectrogram(sample_rate=rate)
         self._frame_meters: list[tuple[str, Meter[Any, Any], Callable[[Frames], Any]]] = [
             ("spectral", self._spectral, lambda frames: frames),
             ("rhythm", self._rhythm, attrgetter("log_mel_db")),
@@ -93,7 +93,7 @@ class MeterChain:
             ("fingerprint", self._fingerprint, attrgetter("S")),
         ]
         if self._draw:
-            self._frame_meters.append(("pictures", self._spectrogram, attrgetter("log_mel_db")))
+            self._frame_meters.append(("pictures", self._spectrogram, attrgetter("S")))
 
         self._resampler = Resampler(sample_rate=rate)
         self._spectrum = Spectrum()
@@ -128,6 +128,9 @@ class MeterChain:
             mono = self._mono.push(block)
         with self.clock.run("spectral"):
             self._wideband.push(mono)
+        if self._draw:
+            with self.clock.run("pictures"):
+                self._spectrogram.push_mono(mono)
         with self.clock.run("spectrum"):
             y = self._resampler.push(mono)
         self._push_mono(y)
@@ -265,15 +268,17 @@ class MeterChain:
             self.clock.skip("pictures", _NO_OUT_DIR)
             return None, None
         with self.clock.run("waveform"):
+            self._peaks.finish()
             peaks = self._peaks.result()
             waveform_files = waveform.write(peaks, self._out_dir, sample_rate=source.sample_rate)
         if not self._draw:
             self.clock.skip("pictures", _TURNED_OFF)
             return waveform_files, None
         with self.clock.run("pictures"):
-            self._spectrogram.add_upper(self._wideband.upper_bands())
+            self._spectrogram.finish()
+            rms = self._peaks.sums.rms(pictures.BARS)
             picture_files = pictures.draw(
-                peaks, self._spectrogram, self._out_dir, duration_s=source.duration_s
+                peaks, rms, self._spectrogram, self._out_dir, duration_s=source.duration_s
             )
         return waveform_files, picture_files
 

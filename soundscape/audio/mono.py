@@ -22,12 +22,12 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 # An offset is what all eighths of a block have in common. Music has none: their means differ in sign.
-_STRETCHES = 8
+STRETCHES = 8
 _MIN_STEADINESS = 0.3
 # -80 dBFS, the level from which on a frame holds sound.
 _MIN_OFFSET = 1e-4
 # A period of 20 Hz: in less, an offset cannot be told from a low tone.
-_MIN_OFFSET_S = 0.05
+MIN_OFFSET_S = 0.05
 # A block shorter than this tells less about the offset than the one before it.
 _MIN_BLOCK_S = 0.4
 
@@ -92,8 +92,8 @@ class MonoMix:
         self._sums += sums.sum(axis=0)
         before = self._offsets
         if samples >= _MIN_BLOCK_S * self._sample_rate or is_first:
-            is_long_enough = samples >= _MIN_OFFSET_S * self._sample_rate
-            self._offsets = _find_offsets(sums, edges) if is_long_enough else np.zeros(self._channels)
+            is_long_enough = samples >= MIN_OFFSET_S * self._sample_rate
+            self._offsets = find_offsets(sums, edges) if is_long_enough else np.zeros(self._channels)
         if self._offsets.any():
             products = _centre(products, sums, np.diff(edges), self._offsets)
         self._covariance += products.sum(axis=0)
@@ -175,12 +175,20 @@ class MonoMix:
 @lru_cache(maxsize=8)
 def _edges(samples: int) -> npt.NDArray[np.int64]:
     """Where the stretches of a block begin, and where the last one ends."""
-    return np.arange(_STRETCHES + 1) * samples // _STRETCHES
+    return np.arange(STRETCHES + 1) * samples // STRETCHES
 
 
 @compiled()
-def _find_offsets(sums: Float64, edges: npt.NDArray[np.int64]) -> Float64:
-    """The offset of each channel, shape (channels,); 0 where the stretches have none in common."""
+def find_offsets(sums: Float64, edges: npt.NDArray[np.int64]) -> Float64:
+    """The offset of each channel, shape (channels,); 0 where the stretches have none in common.
+
+    Parameters
+    ----------
+    sums
+        Of the samples of each stretch, float64, shape (stretches, channels).
+    edges
+        Where the stretches begin, and where the last one ends, int64, shape (stretches + 1,).
+    """
     stretches, channels = sums.shape
     offsets = np.zeros(channels)
     for c in range(channels):

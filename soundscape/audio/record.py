@@ -106,12 +106,12 @@ class Waveform:
 
 @dataclass(frozen=True)
 class SpectrogramTiles:
-    """The spectrogram in full detail: bare pictures side by side, one pixel a column and a mel band."""
+    """The spectrogram in full detail: bare pictures side by side, one pixel a column and a row."""
 
     paths: Annotated[tuple[str, ...], "Files in order of time, relative to the output directory"]
     seconds_per_pixel: Annotated[float, "Time one column covers"]
     width_px: Annotated[int, "Columns of a full tile; the last may be narrower"]
-    height_px: Annotated[int, "Rows: mel bands, highest on top"]
+    height_px: Annotated[int, "Rows, highest frequency on top"]
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Pictures:
 
     waveform: Annotated[str, "Waveform for light pages, transparent ground"]
     waveform_dark: Annotated[str, "Waveform for dark pages, transparent ground"]
-    spectrogram: Annotated[str | None, "Mel spectrogram with axes for light pages"]
-    spectrogram_dark: Annotated[str | None, "Mel spectrogram with axes for dark pages"]
+    spectrogram: Annotated[str | None, "Spectrogram with axes for light pages"]
+    spectrogram_dark: Annotated[str | None, "Spectrogram with axes for dark pages"]
     spectrogram_tiles: Annotated[SpectrogramTiles | None, "Tiles; null for short recordings"]
-    thumbnail: Annotated[str, "Mel spectrogram without axes as WebP, 320 × 96 pixels, at most 6 kB"]
+    thumbnail: Annotated[str, "Spectrogram without axes as WebP, 320 × 96 pixels, at most 6 kB"]
 
 
 @dataclass(frozen=True)

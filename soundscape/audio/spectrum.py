@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from librosa import hz_to_mel, mel_frequencies
+from librosa import mel_frequencies
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.mono import MonoMix
@@ -155,15 +155,6 @@ class Spectrum:
         return Frames(S, log_mel_db, mean_square, zero_crossing_rate)
 
 
-# Band b reaches from b to b + 2 steps; 128 of them end at 11,025 Hz.
-MEL_STEP = float(hz_to_mel(SAMPLE_RATE / 2)) / (MELS + 1)
-
-
-def count_mel_bands(top_hz: float) -> int:
-    """Count the bands that lie below a frequency."""
-    return max(1, int(hz_to_mel(top_hz) / MEL_STEP + 1e-6) - 1)
-
-
 @cache
 def mel_filters() -> Float32:
     """Make triangles that are even on the mel scale, each of area 1 in hertz; float32, shape (128, 1025).
@@ -200,14 +191,14 @@ def _sparse_mel() -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]
 
 
 @compiled(fastmath={"contract"})
-def _add_up_bands(
+def add_up_bands(
     power: Float32,
     weights: Float32,
     offsets: npt.NDArray[np.int64],
     first_bins: npt.NDArray[np.int64],
     energies: Float32,
 ) -> None:
-    """Write the energies of up to eight frames, of their power, shape (8, 1025), at least 1e-10.
+    """Write the energies of up to eight frames, of their power, shape (8, bins), at least 1e-10.
 
     A band is too short for vector instructions, and each sum waits for the one before. So eight frames are
     summed side by side, three times as fast as one after the other.
@@ -216,7 +207,7 @@ def _add_up_bands(
     p4, p5, p6, p7 = power[4], power[5], power[6], power[7]
     least = np.float32(_AMIN)
     sums = np.empty(8, dtype=np.float32)
-    for m in range(MELS):
+    for m in range(len(first_bins)):
         e0 = e1 = e2 = e3 = e4 = e5 = e6 = e7 = np.float32(0.0)
         begin = offsets[m]
         shift = first_bins[m] - begin
@@ -256,7 +247,7 @@ def _magnitudes(
                 squared[k] = row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1]
             for k in range(BINS):
                 S[first + t, k] = np.sqrt(squared[k])
-        _add_up_bands(power, weights, offsets, first_bins, log_mel_db[first : first + ready])
+        add_up_bands(power, weights, offsets, first_bins, log_mel_db[first : first + ready])
     for t in range(frames):
         levels = log_mel_db[t]
         levels_bits = levels.view(np.int32)

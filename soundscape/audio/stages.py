@@ -27,8 +27,8 @@ STAGES = {
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
     "embedding": "2",
-    "waveform": "2",
-    "pictures": "3",
+    "waveform": "3",
+    "pictures": "4",
 }
 _PARAMETERS = {"sample_rate": SAMPLE_RATE, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "mels": MELS}
 

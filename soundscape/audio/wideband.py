@@ -12,25 +12,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from librosa import mel_to_hz
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
-from soundscape.audio.levels import Levels, quantize
-from soundscape.audio.spectrum import (
-    FASTMATH,
-    MEL_STEP,
-    MELS,
-    N_FFT,
-    SAMPLE_RATE,
-    Float32,
-    count_mel_bands,
-)
+from soundscape.audio.spectrum import FASTMATH, N_FFT, SAMPLE_RATE, Float32
 
 MAX_BAND_HZ = 96_000.0
 ACTIVE_DBFS = -80.0
@@ -66,23 +55,8 @@ class Wideband:
     narrow_share: float
 
 
-class UpperBands(NamedTuple):
-    """Levels of the mel bands above 11,025 Hz, frame by frame.
-
-    Attributes
-    ----------
-    levels
-        As of the shared spectrum, in steps of `soundscape.audio.levels`, uint8, shape (frames, bands).
-    hop_s
-        Seconds from frame to frame; frame t is centred on t x hop_s.
-    """
-
-    levels: Levels
-    hop_s: float
-
-
 class WidebandMeter:
-    """Measures a streamed signal at its own rate. Keeps 20 bytes a frame, and a byte for each upper band.
+    """Measures a streamed signal at its own rate. Keeps 20 bytes a frame.
 
     Parameters
     ----------
@@ -93,11 +67,9 @@ class WidebandMeter:
     def __init__(self, *, sample_rate: int) -> None:
         self._n_fft = 2 ** round(math.log2(sample_rate * FRAME_S))
         self._bin_hz = sample_rate / self._n_fft
-        self._sample_rate = sample_rate
         self._bins = min(self._n_fft // 2, int(MAX_BAND_HZ / self._bin_hz)) + 1
         self._narrow_bins = min(self._bins, int(SAMPLE_RATE / 2 / self._bin_hz) + 1)
         self._window = np.hanning(self._n_fft + 1)[:-1].astype(np.float32)
-        self._upper = _upper_mel(sample_rate, self._n_fft, self._bins)
         # One buffer for all batches: fresh memory costs as much as the product.
         self._windowed = np.empty((_BATCH_FRAMES, self._n_fft), dtype=np.float32)
         self._hop = self._n_fft
@@ -107,7 +79,6 @@ class WidebandMeter:
         self._at = -(self._n_fft // 2)
         self._series: list[Float32] = []
         self._levels: list[npt.NDArray[np.float64]] = []
-        self._upper_levels: list[Levels] = []
         self._energy = np.zeros(2)
 
     @property
@@ -152,12 +123,6 @@ class WidebandMeter:
             narrow_share=float(narrow / whole) if whole else 1.0,
         )
 
-    def upper_bands(self) -> UpperBands:
-        """The levels above 11,025 Hz, for a picture; no bands where the recording has none."""
-        bands = len(self._upper.offsets) - 1
-        frames = np.concatenate([np.empty((0, bands), dtype=np.uint8), *self._upper_levels])
-        return UpperBands(frames, self._hop / self._sample_rate)
-
     def _advance(self, y: Float32) -> Float32:
         """Measure the whole frames of y, which follow what was measured before; return the rest."""
         n_fft, hop = self._n_fft, self._hop
@@ -178,10 +143,7 @@ class WidebandMeter:
         return y[ready * hop :]
 
     def _measure(self, X: Float32) -> None:
-        rows, log_mel_db = _describe(X, self._bins, self._narrow_bins, *self._upper, self._energy)
-        self._series.append(rows)
-        if log_mel_db.shape[1]:
-            self._upper_levels.append(quantize(log_mel_db))
+        self._series.append(_describe(X, self._bins, self._narrow_bins, self._energy))
 
 
 def summarize(values: Float32) -> Summary:
@@ -195,50 +157,16 @@ def summarize(values: Float32) -> Summary:
     )
 
 
-class _SparseBands(NamedTuple):
-    """Weights of bands one after another, where each band's begin, and at which bin."""
-
-    weights: Float32
-    offsets: npt.NDArray[np.int64]
-    first_bins: npt.NDArray[np.int64]
-
-
-def _upper_mel(sample_rate: int, n_fft: int, bins: int) -> _SparseBands:
-    """The mel bands above the shared spectrum's: as far apart and as high, up to the end of the band.
-
-    Weights are for |X|² of this frame; a band's level is what the shared spectrum would give it.
-    """
-    top_hz = (bins - 1) * sample_rate / n_fft
-    corners_hz = mel_to_hz(MEL_STEP * np.arange(MELS, count_mel_bands(top_hz) + 2, dtype=np.float64))
-    bins_hz = np.arange(bins) * (sample_rate / n_fft)
-    weights, offsets, first_bins = [np.empty(0, dtype=np.float32)], [0], []
-    for low, centre, high in zip(corners_hz, corners_hz[1:], corners_hz[2:], strict=False):
-        triangle = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
-        used = np.flatnonzero(triangle > 0)
-        scale = 2 / (high - low) * (N_FFT / n_fft) ** 2
-        weights.append((triangle[used] * scale).astype(np.float32))
-        offsets.append(offsets[-1] + len(used))
-        first_bins.append(used[0])
-    return _SparseBands(
-        np.concatenate(weights), np.array(offsets, dtype=np.int64), np.array(first_bins, dtype=np.int64)
-    )
-
-
 @compiled(fastmath=FASTMATH)
 def _describe(
     X: Float32,
     bins: int,
     narrow_bins: int,
-    weights: Float32,
-    offsets: npt.NDArray[np.int64],
-    first_bins: npt.NDArray[np.int64],
     energy: npt.NDArray[np.float64],
-) -> tuple[Float32, Float32]:
-    """Centroid, bandwidth and rolloff in bins, and flatness, shape (frames, 4); upper bands in dB."""
+) -> Float32:
+    """Centroid, bandwidth and rolloff in bins, and flatness, float32, shape (frames, 4)."""
     frames = X.shape[0]
     rows = np.zeros((frames, 4), dtype=np.float32)
-    bands = len(offsets) - 1
-    log_mel_db = np.empty((frames, bands), dtype=np.float32)
     power = np.empty(bins, dtype=np.float32)
     s = np.empty(bins, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
@@ -257,12 +185,6 @@ def _describe(
         whole += narrow
         energy[0] += whole
         energy[1] += narrow
-        for band in range(bands):
-            level = np.float32(0.0)
-            begin, first = offsets[band], first_bins[band]
-            for i in range(offsets[band + 1] - begin):
-                level += weights[begin + i] * power[first + i]
-            log_mel_db[t, band] = np.float32(10.0) * np.log10(max(level, np.float32(_AMIN)))
         total = np.float32(0.0)
         moment = np.float32(0.0)
         for k in range(bins):
@@ -281,7 +203,7 @@ def _describe(
         rows[t, 1] = np.sqrt(spread / total)
         rows[t, 2] = find_rolloff(s, float(total))
         rows[t, 3] = geometric_mean(power, lanes) / max(float(whole) / bins, _AMIN)
-    return rows, log_mel_db
+    return rows
 
 
 @compiled(fastmath=FASTMATH)

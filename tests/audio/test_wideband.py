@@ -10,8 +10,6 @@ import pytest
 from signals import Samples, tone
 
 from soundscape.audio.descriptors import Summary
-from soundscape.audio.levels import FLOOR_DB, STEP_DB
-from soundscape.audio.spectrum import MonoSignal, Spectrum
 from soundscape.audio.wideband import Wideband, WidebandMeter
 
 
@@ -112,28 +110,3 @@ def test_the_division_into_blocks_does_not_matter() -> None:
 def test_silence_has_no_band() -> None:
     assert measure(np.zeros(50_000, np.float32), 44_100) is None
     assert measure(np.zeros(0, np.float32), 44_100) is None
-
-
-@pytest.mark.parametrize(("sample_rate", "bands"), [(8_000, 0), (22_050, 0), (44_100, 26), (192_000, 81)])
-def test_upper_bands(sample_rate: int, bands: int) -> None:
-    meter = WidebandMeter(sample_rate=sample_rate)
-    meter.push(band_noise(sample_rate, 20, sample_rate / 2))
-    meter.finish()
-    upper = meter.upper_bands()
-    assert upper.levels.shape[1] == pytest.approx(bands, abs=1)
-    assert upper.hop_s == pytest.approx(0.046, rel=0.4)
-
-
-def test_upper_bands_go_on_where_the_shared_spectrum_ends() -> None:
-    """White noise has one level across 11,025 Hz, and a tone above has the level of one below."""
-    white = (np.random.default_rng(1).standard_normal(4 * 44_100) * 0.1).astype(np.float32)
-    meter, signal, spectrum = (
-        WidebandMeter(sample_rate=44_100),
-        MonoSignal(sample_rate=44_100, channels=1),
-        Spectrum(),
-    )
-    meter.push(white)
-    meter.finish()
-    narrow = [f.log_mel_db for part in (signal.push(white[np.newaxis]),) for f in spectrum.push(part)]
-    lower_db = np.concatenate(narrow)[5:-5, 110:120].mean()
-    assert STEP_DB * meter.upper_bands().levels[2:-2].mean() + FLOOR_DB == pytest.approx(lower_db, abs=0.5)

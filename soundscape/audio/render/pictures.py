@@ -1,4 +1,4 @@
-"""Pictures of a recording: the waveform and the mel spectrogram, for light and for dark pages."""
+"""Pictures of a recording: the waveform and the spectrogram, for light and for dark pages."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ _COMPRESSION = 3
 _OVERSAMPLING = 2
 _BAR_PX = 4
 _GAP_PX = 2
+BARS = WIDTH_PX // (_BAR_PX + _GAP_PX)
+_PEAK_OPACITY = 0.45
 
 _PLOT_LEFT, _PLOT_TOP, _PLOT_RIGHT, _PLOT_BOTTOM = 90, 20, WIDTH_PX - 108, SPECTROGRAM_HEIGHT_PX - 50
 _LEGEND_LEFT, _LEGEND_WIDTH = WIDTH_PX - 88, 14
@@ -43,7 +45,7 @@ _FONT_PX = 20
 _HEAT_COLOURS = 224
 _INK_COLOURS = range(224, 255)
 _GRID_COLOUR = 255
-_FREQUENCIES_HZ = (200, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
+_FREQUENCIES_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MAX_TIME_TICKS = 9
 
@@ -78,16 +80,36 @@ DARK = Theme(
 )
 
 
-def draw(peaks: Peaks, spectrogram: Spectrogram, out_dir: Path, *, duration_s: float) -> Pictures:
+def draw(
+    peaks: Peaks,
+    rms: npt.NDArray[np.float64],
+    spectrogram: Spectrogram,
+    out_dir: Path,
+    *,
+    duration_s: float,
+) -> Pictures:
     """Draw the waveform, the spectrogram, its tiles and the thumbnail into `out_dir`.
 
-    peaks: int16, shape (pixels, channels, 2).
+    Parameters
+    ----------
+    peaks
+        int16, shape (pixels, channels, 2).
+    rms
+        One value a bar, full scale is 1, shape (266,).
+    spectrogram
+        A finished one.
+    out_dir
+        An existing folder.
+    duration_s
+        Of the recording, seconds.
     """
-    bars = draw_bars(build_levels(peaks)[-1])
+    peak_bars, rms_bars = (draw_bars(heights) for heights in scale_bars(build_levels(peaks)[-1], rms))
     shades = scale_spectrogram(spectrogram)
     for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
-        paint_waveform(bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
-        painted = paint_spectrogram(shades, duration_s=duration_s, theme=theme, locate=spectrogram.locate)
+        paint_waveform(peak_bars, rms_bars, theme=theme).save(out_dir / f"waveform{suffix}.png")
+        painted = paint_spectrogram(
+            shades, duration_s=duration_s, theme=theme, locate=spectrogram.axis.locate
+        )
         painted.save(out_dir / f"spectrogram{suffix}.png", compress_level=_COMPRESSION)
     (out_dir / "thumbnail.webp").write_bytes(encode_thumbnail(shades))
     return Pictures(
@@ -123,7 +145,7 @@ def encode_thumbnail(shades: Shades) -> bytes:
 
 
 def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | None:
-    """Bare pictures, a pixel a column and a mel band, dark page's colours; None for a short recording."""
+    """Bare pictures, a pixel a column and a row, dark page's colours; None for a short recording."""
     from PIL import Image
 
     columns = spectrogram.result()
@@ -144,12 +166,8 @@ def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | 
     )
 
 
-def draw_bars(peaks: Peaks) -> Shades:
-    """Peaks, int16, shape (pixels, channels, 2), as bars about a middle line: opacity, shape (320, 1600).
-
-    Every bar reaches the largest absolute peak of its stretch; the loudest touches the edges, so quiet
-    recordings are as readable as loud ones (the record has the level).
-    """
+def draw_bars(heights: npt.NDArray[np.float64]) -> Shades:
+    """Bars about a middle line, of heights from 0 to 1, shape (266,): opacity, shape (320, 1600)."""
     bar, step = _BAR_PX * _OVERSAMPLING, (_BAR_PX + _GAP_PX) * _OVERSAMPLING
     height = WAVEFORM_HEIGHT_PX * _OVERSAMPLING
     # A capsule: the ends of a bar are half circles, and the quietest bar is a dot.
@@ -157,7 +175,7 @@ def draw_bars(peaks: Peaks) -> Shades:
     across = np.abs(np.arange(bar) + 0.5 - radius)
     down = np.abs(np.arange(height) + 0.5 - height / 2)
     inside = np.zeros((height, WIDTH_PX * _OVERSAMPLING), dtype=np.uint16)
-    for index, share in enumerate(measure_bars(peaks, WIDTH_PX // (_BAR_PX + _GAP_PX))):
+    for index, share in enumerate(heights):
         beyond = np.maximum(down[:, np.newaxis] - share * (height / 2 - radius), 0.0)
         inside[:, index * step : index * step + bar] = beyond**2 + across**2 <= radius**2
     parts = range(_OVERSAMPLING)
@@ -167,16 +185,39 @@ def draw_bars(peaks: Peaks) -> Shades:
     return (covered * 255 // _OVERSAMPLING**2).astype(np.uint8)
 
 
-def paint_waveform(bars: Shades, *, theme: Theme) -> Image:
-    """Bars in the theme's colours, from the middle line to the edges, on a transparent ground."""
+def scale_bars(
+    peaks: Peaks, rms: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Heights of the bars of the peaks and of the RMS within them, 0 to 1.
+
+    The loudest peak touches the edges, so quiet recordings are as readable as loud ones (the record has the
+    level). Both have one scale.
+
+    Parameters
+    ----------
+    peaks
+        int16, shape (pixels, channels, 2).
+    rms
+        One value a bar, full scale is 1, shape (266,).
+    """
+    heights = measure_bars(peaks, BARS)
+    loudest = max(heights.max(), 1 / 32768)
+    return heights / loudest, np.minimum(rms, heights) / loudest
+
+
+def paint_waveform(peaks: Shades, rms: Shades, *, theme: Theme) -> Image:
+    """Bars in the theme's colours, from the middle line to the edges, on a transparent ground.
+
+    The peaks are paler than the RMS, which lies over them.
+    """
     from PIL import Image
 
-    height, width = bars.shape
+    height, width = peaks.shape
     mix = (np.abs(np.arange(height) + 0.5 - height / 2) / (height / 2))[:, np.newaxis]
     colours = np.rint((1 - mix) * np.array(theme.middle) + mix * np.array(theme.edge)).astype(np.uint8)
     rgba = np.empty((height, width, 4), dtype=np.uint8)
     rgba[..., :3] = colours[:, np.newaxis]
-    rgba[..., 3] = bars
+    rgba[..., 3] = np.maximum(rms, np.rint(peaks * _PEAK_OPACITY).astype(np.uint8))
     return Image.fromarray(rgba)
 
 
@@ -204,7 +245,7 @@ def paint_spectrogram(
     theme
         Colours.
     locate
-        Where a frequency in hertz lies on the axis, 0 to 1 (`Spectrogram.locate`).
+        Where a frequency in hertz lies on the axis, 0 to 1 (`FrequencyAxis.locate`).
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -213,13 +254,16 @@ def paint_spectrogram(
     ink = Image.new("L", (WIDTH_PX, SPECTROGRAM_HEIGHT_PX))
     pen = ImageDraw.Draw(ink)
     font = ImageFont.load_default(_FONT_PX)
+    label_y = float(SPECTROGRAM_HEIGHT_PX)
     for frequency_hz in _FREQUENCIES_HZ:
         if locate(frequency_hz) > 1:
             break
         y = _PLOT_BOTTOM - locate(frequency_hz) * height
-        label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
         pen.line((_PLOT_LEFT - 7, y, _PLOT_LEFT - 2, y), fill=255)
-        pen.text((_PLOT_LEFT - 12, y), label, fill=255, font=font, anchor="rm")
+        if label_y - y >= _FONT_PX:
+            label = f"{frequency_hz // 1000} kHz" if frequency_hz >= 1000 else f"{frequency_hz} Hz"
+            pen.text((_PLOT_LEFT - 12, y), label, fill=255, font=font, anchor="rm")
+            label_y = y
     for time_s, label in place_ticks(duration_s):
         x = _PLOT_LEFT + time_s / duration_s * width
         pen.line((x, _PLOT_BOTTOM + 1, x, _PLOT_BOTTOM + 6), fill=255)

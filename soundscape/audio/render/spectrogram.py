@@ -1,6 +1,6 @@
-"""The mel spectrogram as data: levels over time and frequency, in memory that a six-hour file can afford.
+"""The spectrogram as data: levels over time and frequency, in memory that a six-hour file can afford.
 
-The bands up to 11 kHz are those of the shared spectrum. Above, as many follow as the recording has room for.
+The rows up to 10 kHz are made of the shared spectrum. Above, as many follow as the recording has room for.
 
 Levels are kept as bytes in steps of 0.7 dB. A recording of up to three minutes is kept frame by frame (23
 ms); of a longer one every column is the loudest of four frames (93 ms).
@@ -11,77 +11,73 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from librosa import hz_to_mel
 
-from soundscape.audio.levels import STEP_DB, Levels, quantize
-from soundscape.audio.spectrum import (
-    FRAME_RATE_HZ,
-    MEL_STEP,
-    MELS,
-    SAMPLE_RATE,
-    Float32,
-    count_mel_bands,
-)
-from soundscape.audio.wideband import UpperBands
+from soundscape.audio.levels import STEP_DB, Levels
+from soundscape.audio.render.axis import FrequencyAxis, quantize_power, sum_magnitudes
+from soundscape.audio.render.upper_rows import UpperRows
+from soundscape.audio.spectrum import BINS, FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Float32
+from soundscape.audio.wideband import MAX_BAND_HZ
 
 LONG_COLUMNS = 8192
 LONG_FRAMES_PER_COLUMN = 4
+# Share of its band that the resampler leaves as it was. It ends at 0.91.
+_PASSBAND = 0.9
 
 
 class Spectrogram:
-    """A spectrogram that is filled by `push` and then read.
+    """A spectrogram that is filled by `push` and `push_mono`, finished, and then read.
 
     Parameters
     ----------
-    top_hz
-        Where the recording's band ends.
+    sample_rate
+        The recording's own, Hz.
     """
 
-    def __init__(self, *, top_hz: float = SAMPLE_RATE / 2) -> None:
-        self.top_hz = top_hz
-        self.bands = count_mel_bands(top_hz)
-        self.frames_per_column = 1
-        self._columns: list[Levels] = []
-        self._count = 0
-        self._rest = np.empty((0, min(self.bands, MELS)), dtype=np.uint8)
-        self._upper: Levels | None = None
-        self._upper_hop_s = 1.0
+    def __init__(self, *, sample_rate: int = SAMPLE_RATE) -> None:
+        self.axis = FrequencyAxis(min(sample_rate / 2, MAX_BAND_HZ))
+        passband_hz = _PASSBAND * min(sample_rate, SAMPLE_RATE) / 2
+        is_resampled = sample_rate != SAMPLE_RATE
+        split = self.axis.count_rows_below(passband_hz) if is_resampled else self.axis.rows
+        self._filters = self.axis.make_filters(range(split), bin_hz=SAMPLE_RATE / N_FFT, bins=BINS)
+        self._upper_rows = (
+            UpperRows(sample_rate=sample_rate, axis=self.axis, rows=range(split, self.axis.rows))
+            if split < self.axis.rows
+            else None
+        )
+        self._lower = _Columns(split)
+        self._upper = _Columns(self.axis.rows - split)
 
-    def push(self, log_mel_db: Float32) -> None:
-        """Add frames of the shared spectrum, decibels, shape (frames, 128)."""
-        self._add(quantize(log_mel_db[:, : self.bands]))
-        if self.frames_per_column == 1 and self._count > LONG_COLUMNS:
-            kept = self.result()
-            self.frames_per_column = LONG_FRAMES_PER_COLUMN
-            self._columns, self._count = [], 0
-            self._add(kept)
+    def push(self, S: Float32) -> None:
+        """Add frames of the shared spectrum, magnitudes, float32, shape (frames, 1025)."""
+        self._lower.push(quantize_power(sum_magnitudes(S, *self._filters)))
+        if self.frames_per_column == 1 and self._lower.count > LONG_COLUMNS:
+            self._lower.join(LONG_FRAMES_PER_COLUMN)
+            self._upper.join(LONG_FRAMES_PER_COLUMN)
 
-    def add_upper(self, upper: UpperBands) -> None:
-        """Add what lies above the shared spectrum, after the last `push`."""
-        if upper.levels.size:
-            self._upper, self._upper_hop_s = upper.levels, upper.hop_s
+    def push_mono(self, y: Float32) -> None:
+        """Add the same sound at its own rate, float32, shape (n,)."""
+        if self._upper_rows is not None:
+            self._upper.push(self._upper_rows.push(y))
 
-    def _add(self, frames: Levels) -> None:
-        if self.frames_per_column > 1:
-            frames = np.concatenate([self._rest, frames])
-            whole = len(frames) // self.frames_per_column * self.frames_per_column
-            self._rest = frames[whole:].copy()
-            frames = frames[:whole].reshape(-1, self.frames_per_column, frames.shape[1]).max(axis=1)
-        self._columns.append(frames)
-        self._count += len(frames)
+    def finish(self) -> None:
+        """Add the last frames; call once, after everything was pushed."""
+        if self._upper_rows is not None:
+            self._upper.push(self._upper_rows.finish())
 
     def result(self) -> Levels:
-        """All columns as stored, shape (columns, bands), lowest band first."""
-        parts = list(self._columns)
-        if len(self._rest):
-            parts.append(self._rest.max(axis=0, keepdims=True))
-        lower = np.concatenate(parts) if parts else np.empty((0, self._rest.shape[1]), dtype=np.uint8)
-        if self._upper is None or not len(lower):
+        """All columns as stored, shape (columns, rows), lowest row first."""
+        lower = self._lower.result()
+        if self._upper_rows is None:
             return lower
-        # A column takes the loudest of the upper frames within it, or the nearest where there is none.
-        at = np.rint(np.arange(len(lower)) * (self.seconds_per_column / self._upper_hop_s)).astype(np.int64)
-        upper = np.maximum.reduceat(self._upper, np.minimum(at, len(self._upper) - 1))
-        return np.concatenate([lower, upper], axis=1)
+        upper = self._upper.result()
+        # The resampler's length may be a sample off, and so a column.
+        at = np.minimum(np.arange(len(lower)), max(len(upper) - 1, 0))
+        return np.concatenate([lower, upper[at]], axis=1)
+
+    @property
+    def frames_per_column(self) -> int:
+        """How many frames a column is the loudest of."""
+        return self._lower.frames_per_column
 
     @property
     def seconds_per_column(self) -> float:
@@ -90,16 +86,14 @@ class Spectrogram:
 
     def shades(self, levels: Levels | Float32, *, range_db: float) -> Levels:
         """Levels of any shape as 0 (`range_db` below the loudest of the recording, or less) to 255."""
-        parts = [*self._columns, self._rest, *([] if self._upper is None else [self._upper])]
-        loudest = max((int(part.max()) for part in parts if part.size), default=0)
         # The floor of silence stays dark.
-        loudest = max(loudest, math.ceil(range_db / STEP_DB))
+        loudest = max(self._lower.loudest, self._upper.loudest, math.ceil(range_db / STEP_DB))
         share = 1 + (levels.astype(np.float32) - loudest) * np.float32(STEP_DB / range_db)
         shades: Levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
         return shades
 
     def overview(self, width: int) -> Float32:
-        """The loudest of neighbouring columns where need be: levels, float32, shape (at most `width`, bands).
+        """The loudest of neighbouring columns where need be: levels, float32, shape (at most `width`, rows).
 
         An average of decibels would leave nothing of a burst of half a second in 13 seconds of silence.
         """
@@ -108,6 +102,37 @@ class Spectrogram:
             columns = np.maximum.reduceat(columns, np.arange(width) * len(columns) // width)
         return columns.astype(np.float32)
 
-    def locate(self, frequency_hz: float) -> float:
-        """Where a frequency lies on the axis: 0 at 0 Hz, 1 at the end of the highest band."""
-        return float(hz_to_mel(frequency_hz)) / (MEL_STEP * (self.bands + 1))
+
+class _Columns:
+    """Columns of some rows: frames, or the loudest of every few frames."""
+
+    def __init__(self, rows: int) -> None:
+        self.frames_per_column = 1
+        self.count = 0
+        self.loudest = 0
+        self._parts: list[Levels] = []
+        self._rest = np.empty((0, rows), dtype=np.uint8)
+
+    def push(self, frames: Levels) -> None:
+        self.loudest = max(self.loudest, int(frames.max(initial=0)))
+        if self.frames_per_column > 1:
+            frames = np.concatenate([self._rest, frames])
+            whole = len(frames) // self.frames_per_column * self.frames_per_column
+            self._rest = frames[whole:].copy()
+            shape = (whole // self.frames_per_column, self.frames_per_column, frames.shape[1])
+            frames = frames[:whole].reshape(shape).max(axis=1)
+        self._parts.append(frames)
+        self.count += len(frames)
+
+    def join(self, frames_per_column: int) -> None:
+        """Take the loudest of so many frames from now on, and of those that are there."""
+        frames = self.result()
+        self.frames_per_column = frames_per_column
+        self._parts, self.count = [], 0
+        self.push(frames)
+
+    def result(self) -> Levels:
+        parts = [self._rest[:0], *self._parts]
+        if len(self._rest):
+            parts.append(self._rest.max(axis=0, keepdims=True))
+        return np.concatenate(parts)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.record import Waveform, WaveformLevel
+from soundscape.audio.render.sums import SampleSums
 
 if TYPE_CHECKING:
     from soundscape.audio.decode.reader import Samples
@@ -38,15 +39,29 @@ Peaks = npt.NDArray[np.int16]
 
 
 class PeakMeter:
-    """Peaks of a streamed recording at the finest resolution.
+    """Peaks of a streamed recording at the finest resolution, and its RMS.
 
-    Values are what a 16-bit decoder would have seen: sample × 32768, rounded, clipped to int16. The last
-    pixel may cover fewer samples, as audiowaveform's does.
+    Values are what a 16-bit decoder would have seen: sample × 32768, rounded, clipped to int16. A constant
+    offset is taken off at the end. The last pixel may cover fewer samples, as audiowaveform's does.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    channels
+        Rows of the blocks pushed.
+    samples_per_pixel
+        How many samples a pixel covers.
     """
 
-    def __init__(self, *, channels: int, samples_per_pixel: int = FINEST_SAMPLES_PER_PIXEL) -> None:
+    def __init__(
+        self, *, sample_rate: int, channels: int, samples_per_pixel: int = FINEST_SAMPLES_PER_PIXEL
+    ) -> None:
         self.channels = channels
         self.samples_per_pixel = samples_per_pixel
+        self.sums = SampleSums(
+            sample_rate=sample_rate, channels=channels, samples_per_pixel=samples_per_pixel
+        )
         self._rest = np.empty((channels, 0), dtype=np.float32)
         self._parts: list[Peaks] = []
 
@@ -56,15 +71,30 @@ class PeakMeter:
             block = np.concatenate([self._rest, block], axis=1)
         end = block.shape[1] // self.samples_per_pixel * self.samples_per_pixel
         if end:
-            self._parts.append(_peaks(block[:, :end], self.samples_per_pixel))
+            peaks, sums = _measure(block[:, :end], self.samples_per_pixel)
+            self._parts.append(peaks)
+            self.sums.push(sums, end)
         self._rest = block[:, end:].copy()
 
+    def finish(self) -> None:
+        """Measure the last pixel; call once, after the last `push`."""
+        samples = self._rest.shape[1]
+        if samples:
+            peaks, sums = _measure(self._rest, self.samples_per_pixel)
+            self._parts.append(peaks)
+            self.sums.push(sums, samples)
+            self._rest = self._rest[:, :0]
+
     def result(self) -> Peaks:
-        """All peaks, int16, shape (pixels, channels, 2), minimum before maximum."""
-        parts = list(self._parts)
-        if self._rest.shape[1]:
-            parts.append(_peaks(self._rest, self.samples_per_pixel))
-        return np.concatenate(parts) if parts else np.empty((0, self.channels, 2), dtype=np.int16)
+        """All peaks without the offset, int16, shape (pixels, channels, 2), minimum before maximum."""
+        if not self._parts:
+            return np.empty((0, self.channels, 2), dtype=np.int16)
+        peaks = np.concatenate(self._parts)
+        offsets = np.rint(self.sums.offsets() * 32768).astype(np.int32)
+        if not offsets.any():
+            return peaks
+        centred: Peaks = np.clip(peaks - offsets[:, np.newaxis], -32768, 32767).astype(np.int16)
+        return centred
 
 
 @dataclass(frozen=True)
@@ -80,23 +110,34 @@ class Window:
 
 
 # The samples are finite (decoding sees to it): minima and maxima may be found many at a time.
-@compiled(fastmath={"nnan", "nsz"})
-def _peaks(block: Samples, samples_per_pixel: int) -> Peaks:
-    """The extremes of every `samples_per_pixel` samples, the last pixel's of what is left."""
+@compiled(fastmath={"nnan", "nsz", "reassoc", "contract"})
+def _measure(block: Samples, samples_per_pixel: int) -> tuple[Peaks, Samples]:
+    """The extremes of every `samples_per_pixel` samples, the last pixel's of what is left.
+
+    And the sums of the samples and of their squares, float32, shape (pixels, channels, 2).
+    """
     channels, samples = block.shape
     pixels = -(-samples // samples_per_pixel)
     peaks = np.empty((pixels, channels, 2), dtype=np.int16)
+    sums = np.empty((pixels, channels, 2), dtype=np.float32)
     for channel in range(channels):
         for pixel in range(pixels):
             begin = pixel * samples_per_pixel
             low = block[channel, begin]
             high = low
+            total = np.float32(0.0)
+            energy = np.float32(0.0)
             for i in range(begin, min(begin + samples_per_pixel, samples)):
-                low = min(low, block[channel, i])
-                high = max(high, block[channel, i])
+                x = block[channel, i]
+                low = min(low, x)
+                high = max(high, x)
+                total += x
+                energy += x * x
             peaks[pixel, channel, 0] = max(-32768, min(32767, round(low * np.float32(32768.0))))
             peaks[pixel, channel, 1] = max(-32768, min(32767, round(high * np.float32(32768.0))))
-    return peaks
+            sums[pixel, channel, 0] = total
+            sums[pixel, channel, 1] = energy
+    return peaks, sums
 
 
 def coarsen(peaks: Peaks, ratio: int = LEVEL_RATIO) -> Peaks:
@@ -118,7 +159,7 @@ def build_levels(peaks: Peaks) -> list[Peaks]:
 
 
 def measure_bars(peaks: Peaks, count: int) -> npt.NDArray[np.float64]:
-    """The largest absolute value of each of `count` equal parts, the loudest scaled to 1.
+    """The largest absolute value of each of `count` equal parts, full scale is 1.
 
     Parameters
     ----------
@@ -137,7 +178,7 @@ def measure_bars(peaks: Peaks, count: int) -> npt.NDArray[np.float64]:
     loudest = np.abs(peaks.astype(np.int32)).max(axis=(1, 2))
     starts = (np.arange(count) * len(loudest)) // count
     bars = np.maximum.reduceat(loudest, starts) if len(loudest) >= count else loudest[starts]
-    return bars / max(int(bars.max()), 1)
+    return bars / 32768
 
 
 def summarize(peaks: Peaks) -> tuple[int, ...]:
@@ -145,8 +186,9 @@ def summarize(peaks: Peaks) -> tuple[int, ...]:
 
     peaks: int16, shape (pixels, channels, 2).
     """
-    bars = np.rint(measure_bars(peaks, SUMMARY_BARS) * 255).astype(int)
-    return tuple(bars.tolist())
+    bars = measure_bars(peaks, SUMMARY_BARS)
+    scaled = np.rint(bars / max(bars.max(), 1 / 32768) * 255).astype(int)
+    return tuple(scaled.tolist())
 
 
 def encode_dat(peaks: Peaks, *, sample_rate: int, samples_per_pixel: int) -> bytes:

@@ -14,16 +14,24 @@ from signals import Samples, tone
 
 from soundscape.audio.record import Waveform, WaveformLevel
 from soundscape.audio.render import waveform
+from soundscape.audio.render.sums import SampleSums
 
 
 def peaks_of(y: Samples, cuts: tuple[int, ...] = (65536,), samples_per_pixel: int = 256) -> waveform.Peaks:
-    meter = waveform.PeakMeter(channels=len(y), samples_per_pixel=samples_per_pixel)
+    return meter_of(y, cuts, samples_per_pixel).result()
+
+
+def meter_of(
+    y: Samples, cuts: tuple[int, ...] = (65536,), samples_per_pixel: int = 256
+) -> waveform.PeakMeter:
+    meter = waveform.PeakMeter(sample_rate=44_100, channels=len(y), samples_per_pixel=samples_per_pixel)
     start = turn = 0
     while start < y.shape[1]:
         length = cuts[turn % len(cuts)]
         meter.push(y[:, start : start + length])
         start, turn = start + length, turn + 1
-    return meter.result()
+    meter.finish()
+    return meter
 
 
 def test_peaks_are_the_extremes_of_each_pixel() -> None:
@@ -49,6 +57,55 @@ def test_coarser_is_the_same_as_measured_coarser(pixels: int, channels: int, rat
     y = np.random.default_rng(pixels).uniform(-1, 1, (channels, pixels * 8 + 3)).astype(np.float32)
     fine = peaks_of(y, samples_per_pixel=8)
     assert np.array_equal(waveform.coarsen(fine, ratio), peaks_of(y, samples_per_pixel=8 * ratio))
+
+
+@pytest.mark.parametrize(("samples", "offset"), [(100_000, -0.02), (44_100, 0.3), (3000, 0.3)])
+def test_a_constant_offset_is_not_in_the_peaks(samples: int, offset: float) -> None:
+    y = tone(seconds=samples / 44_100, sample_rate=44_100)
+    shifted = y.copy()
+    shifted[1] += np.float32(offset)
+    expected, found = (peaks_of(channels).astype(int) for channels in (y, shifted))
+    # The tone's own mean, over periods that are not whole, is not its offset.
+    assert np.abs(found - expected).max() <= 32768 * 0.002
+    assert np.array_equal(found[:, 0], expected[:, 0])
+
+
+@pytest.mark.parametrize("samples", [100_000, 44_100, 3000])
+def test_nor_in_the_rms(samples: int) -> None:
+    y = tone(seconds=samples / 44_100, sample_rate=44_100, channels=1)
+    found = meter_of(y + np.float32(0.3)).sums.rms(10)
+    assert found == pytest.approx(meter_of(y).sums.rms(10), rel=0.02)
+
+
+def test_what_is_not_constant_is_not_an_offset() -> None:
+    """A switch that closes half way, and a mean that sways."""
+    step = np.repeat(np.array([[0.0, 0.4]], np.float32), 50_000, axis=1)
+    sway = 0.4 * np.sin(2 * np.pi * np.arange(100_000) / 80_000, dtype=np.float32)[np.newaxis]
+    for y in (step, sway):
+        assert peaks_of(y).max() == round(0.4 * 32768)
+
+
+@pytest.mark.parametrize("samples", [1, 255, 700, 266 * 256, 5_000_000])
+def test_rms_follows_the_level(samples: int) -> None:
+    """Noise that grows; the second channel is softer and does not count. 266 bars, as in the picture."""
+    level = np.linspace(0.01, 0.3, samples, dtype=np.float32)
+    noise = np.random.default_rng(3).choice(np.array([-1, 1], np.float32), samples)
+    y = np.stack([level * noise, level * noise / 2])
+    found = meter_of(y, (65_536, 100)).sums.rms(266)
+    assert found.shape == (266,)
+    middles = level[np.minimum(((np.arange(266) + 0.5) * samples / 266).astype(int), samples - 1)]
+    assert found == pytest.approx(middles, abs=0.003 if samples > 1000 else 0.2)
+
+
+@pytest.mark.parametrize("pixels", [8191, 8192, 8193, 16_385, 40_000])
+def test_sums_of_long_recordings_are_complete(pixels: int) -> None:
+    values = np.random.default_rng(4).uniform(-1, 1, (pixels, 1, 2)).astype(np.float32)
+    sums = SampleSums(sample_rate=44_100, channels=1, samples_per_pixel=4)
+    for start in range(0, pixels, 777):
+        part = values[start : start + 777]
+        sums.push(part, 4 * len(part))
+    expected = np.sqrt(np.maximum(values[..., 1].sum(dtype=np.float64), 0) / (4 * pixels))
+    assert sums.rms(1)[0] == pytest.approx(expected)
 
 
 def test_the_dat_file_is_audiowaveforms_version_2() -> None:

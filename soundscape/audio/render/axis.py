@@ -1,0 +1,143 @@
+"""The frequency axis of the spectrogram: linear at the bottom, logarithmic above, and the rows along it.
+
+A frequency f lies at arsinh(f / 150 Hz). Well below 150 Hz that is linear, as the transform's bins are; above
+it, every octave has the same height. The axis begins at 20 Hz, where hearing does. What lies below is an
+offset and rumble. Rows are 1/32 of a unit high: 4 Hz at the bottom, 3 % of the frequency at the top.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from soundscape.audio.compiled import compiled
+from soundscape.audio.levels import Levels, quantize
+from soundscape.audio.spectrum import FASTMATH, Float32, add_up_bands
+
+BOTTOM_HZ = 20.0
+BEND_HZ = 150.0
+ROWS_PER_UNIT = 32
+
+# A constant fills bins 0 and 1 of a Hann window and no other.
+_FIRST_BIN = 2
+_DB_PER_NEPER = np.float32(10 / np.log(10))
+
+
+class RowFilters(NamedTuple):
+    """Weights of rows one after another, where each row's begin, and at which bin."""
+
+    weights: Float32
+    offsets: npt.NDArray[np.int64]
+    first_bins: npt.NDArray[np.int64]
+
+
+class FrequencyAxis:
+    """From 20 Hz to the end of a recording's band.
+
+    Parameters
+    ----------
+    top_hz
+        Where the band ends.
+    """
+
+    def __init__(self, top_hz: float) -> None:
+        self.rows = max(1, int((_height(top_hz) - _height(BOTTOM_HZ)) * ROWS_PER_UNIT + 1e-6))
+
+    def locate(self, frequency_hz: float) -> float:
+        """Where a frequency lies: 0 at 20 Hz, 1 at the upper edge of the highest row."""
+        return (_height(frequency_hz) - _height(BOTTOM_HZ)) * ROWS_PER_UNIT / self.rows
+
+    def centre_hz(self, row: float) -> float:
+        """The frequency in the middle of a row, counted from the bottom."""
+        return BEND_HZ * math.sinh(_height(BOTTOM_HZ) + (row + 0.5) / ROWS_PER_UNIT)
+
+    def count_rows_below(self, frequency_hz: float) -> int:
+        """Count the rows whose filters end below a frequency."""
+        return sum(self.centre_hz(row + 1) <= frequency_hz for row in range(self.rows))
+
+    def make_filters(self, rows: range, *, bin_hz: float, bins: int, gain: float = 1.0) -> RowFilters:
+        """Make a triangle for each row, over |X|²; where rows are closer than bins, it interpolates.
+
+        Parameters
+        ----------
+        rows
+            Which rows.
+        bin_hz, bins
+            The transform's bins.
+        gain
+            A factor for all weights. Each triangle has the area `gain` in hertz, so that noise of one
+            density has one level in all rows.
+        """
+        bins_hz = np.arange(bins) * bin_hz
+        weights, offsets, first_bins = [np.empty(0, dtype=np.float32)], [0], []
+        for row in rows:
+            centre = min(max(self.centre_hz(row), _FIRST_BIN * bin_hz), bins_hz[-1])
+            below = max(centre - self.centre_hz(row - 1), bin_hz)
+            above = max(self.centre_hz(row + 1) - centre, bin_hz)
+            triangle = np.minimum(1 + (bins_hz - centre) / below, 1 + (centre - bins_hz) / above)
+            triangle[:_FIRST_BIN] = 0
+            used = np.flatnonzero(triangle > 1e-9)
+            weights.append((triangle[used] * (gain / bin_hz / triangle[used].sum())).astype(np.float32))
+            offsets.append(offsets[-1] + len(used))
+            first_bins.append(used[0])
+        return RowFilters(
+            np.concatenate(weights), np.array(offsets, dtype=np.int64), np.array(first_bins, dtype=np.int64)
+        )
+
+
+def _height(frequency_hz: float) -> float:
+    return math.asinh(frequency_hz / BEND_HZ)
+
+
+def quantize_power(power: Float32) -> Levels:
+    """Powers, float32, of any shape, at least 1e-10, to steps of a level, uint8."""
+    return quantize(np.log(power) * _DB_PER_NEPER)
+
+
+@compiled(fastmath=FASTMATH)
+def sum_magnitudes(
+    S: Float32,
+    weights: Float32,
+    offsets: npt.NDArray[np.int64],
+    first_bins: npt.NDArray[np.int64],
+) -> Float32:
+    """The power in each row, of magnitudes; float32, shape (frames, rows), at least 1e-10."""
+    frames = S.shape[0]
+    rows = len(first_bins)
+    energies = np.empty((frames, rows), dtype=np.float32)
+    used = first_bins[rows - 1] + offsets[rows] - offsets[rows - 1]
+    power = np.zeros((8, used), dtype=np.float32)
+    for first in range(0, frames, 8):
+        ready = min(8, frames - first)
+        for t in range(ready):
+            magnitudes, squared = S[first + t], power[t]
+            for k in range(used):
+                squared[k] = magnitudes[k] * magnitudes[k]
+        add_up_bands(power, weights, offsets, first_bins, energies[first : first + ready])
+    return energies
+
+
+@compiled(fastmath=FASTMATH)
+def sum_transform(
+    X: Float32,
+    weights: Float32,
+    offsets: npt.NDArray[np.int64],
+    first_bins: npt.NDArray[np.int64],
+) -> Float32:
+    """The same of a transform as pairs of real and imaginary parts."""
+    frames = X.shape[0]
+    rows = len(first_bins)
+    energies = np.empty((frames, rows), dtype=np.float32)
+    used = first_bins[rows - 1] + offsets[rows] - offsets[rows - 1]
+    power = np.zeros((8, used), dtype=np.float32)
+    for first in range(0, frames, 8):
+        ready = min(8, frames - first)
+        for t in range(ready):
+            x, squared = X[first + t], power[t]
+            for k in range(first_bins[0], used):
+                squared[k] = x[2 * k] * x[2 * k] + x[2 * k + 1] * x[2 * k + 1]
+        add_up_bands(power, weights, offsets, first_bins, energies[first : first + ready])
+    return energies
