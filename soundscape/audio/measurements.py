@@ -234,7 +234,7 @@ class Spectral:
     contrast_db: Annotated[
         tuple[float, ...] | None,
         Descriptor(
-            "Spectral contrast in seven bands from 0 Hz, means",
+            "Spectral contrast in up to seven bands from 0 Hz, means",
             "dB",
             formula="librosa.feature.spectral_contrast",
             band="narrow",

@@ -24,7 +24,13 @@ from soundscape.audio.record import Record
 from soundscape.audio.render import pictures, waveform
 from soundscape.audio.render.spectrogram import Spectrogram
 from soundscape.audio.rhythm.meter import RhythmMeter
-from soundscape.audio.spectral import NARROW_BAND_HZ, NarrowSpectral, SpectralMeter, join_bands
+from soundscape.audio.spectral import (
+    NARROW_BAND_HZ,
+    NarrowSpectral,
+    SpectralMeter,
+    find_top_hz,
+    join_bands,
+)
 from soundscape.audio.spectrum import FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Frames, Resampler, Spectrum
 from soundscape.audio.stages import StageClock, analysis_version
 from soundscape.audio.tagging import embedding, models, yamnet
@@ -81,7 +87,8 @@ class MeterChain:
 
         self._mono = MonoMix(sample_rate=rate, channels=channels)
         self._wideband = WidebandMeter(sample_rate=rate)
-        self._spectral = SpectralMeter()
+        self._top_hz = find_top_hz(rate)
+        self._spectral = SpectralMeter(top_hz=self._top_hz)
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
         self._tonality = TonalityMeter()
         self._fingerprint = fingerprint.Fingerprinter()
@@ -215,7 +222,7 @@ class MeterChain:
                 return None, None
             if wideband.narrow_share < MIN_NARROW_SHARE:
                 narrow = None
-            return join_bands(wideband, narrow, self._wideband.band_hz), narrow
+            return join_bands(wideband, narrow, self._wideband.band_hz, self._top_hz), narrow
 
     def _source(self, origin: Origin, sha256: str) -> record.Source:
         audio, header = origin, origin.header

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from librosa import mel_frequencies
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Mfcc, Spectral
-from soundscape.audio.spectrum import BINS, FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
+from soundscape.audio.spectrum import FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
 from soundscape.audio.wideband import ACTIVE_DBFS, Wideband, find_rolloff, geometric_mean, summarize
 
 Int64 = npt.NDArray[np.int64]
@@ -35,6 +36,16 @@ _CENTROID, _BANDWIDTH, _ROLLOFF, _FLATNESS = range(4)
 
 
 NARROW_BAND_HZ = (0.0, SAMPLE_RATE / 2)
+# Share of its band that the resampler leaves as it was. It ends at 0.91.
+PASSBAND = 0.9
+
+
+def find_top_hz(sample_rate: int) -> float:
+    """Find up to where the shared spectrum shows a recording of this rate, and not the resampler.
+
+    Recordings at 22,050 Hz are not resampled. They get the same limit, so that all rates compare.
+    """
+    return PASSBAND * min(sample_rate, SAMPLE_RATE) / 2
 
 
 @dataclass(frozen=True)
@@ -64,15 +75,25 @@ class NarrowSpectral:
 
 
 class SpectralMeter:
-    """Descriptors of streamed `Frames`. Keeps 28 bytes a frame: 4 MB for an hour."""
+    """Descriptors of streamed `Frames`. Keeps 28 bytes a frame: 4 MB for an hour.
 
-    def __init__(self) -> None:
-        self._contrast = _Contrast()
-        self._dct = _dct()
+    Parameters
+    ----------
+    top_hz
+        What lies above is left out, hertz.
+    """
+
+    def __init__(self, *, top_hz: float = SAMPLE_RATE / 2) -> None:
+        self._bins = int(top_hz / _BIN_HZ) + 1
+        # Triangle m ends at corner m + 2.
+        corners_hz = mel_frequencies(MELS + 2, fmin=0.0, fmax=SAMPLE_RATE / 2)
+        self._mels = int((corners_hz[2:] <= top_hz + 0.5).sum())
+        self._contrast = _Contrast(self._bins)
+        self._dct = _dct(self._mels)
         self._last_log_mel_db = np.full(MELS, np.nan, dtype=np.float32)
         self._frames = 0
         self._series: list[Float32] = []
-        self._contrast_sum = np.zeros(CONTRAST_BANDS)
+        self._contrast_sum = np.zeros(self._contrast.bands)
         self._mfcc_sum = np.zeros(MFCCS)
         self._mfcc_square_sum = np.zeros(MFCCS)
 
@@ -82,8 +103,9 @@ class SpectralMeter:
         active = level_dbfs > ACTIVE_DBFS
         self._frames += len(active)
         if active.any():
-            flux = _flux(frames.log_mel_db, self._last_log_mel_db)
-            described, contrast_db = _describe(frames.S), self._contrast.measure(frames.S)
+            flux = _flux(frames.log_mel_db, self._last_log_mel_db, self._mels)
+            described = _describe(frames.S, self._bins)
+            contrast_db = self._contrast.measure(frames.S)
             series = np.stack([*described.T, flux, level_dbfs, frames.zero_crossing_rate])
             self._series.append(series[:, active].astype(np.float32))
             self._contrast_sum += contrast_db[active].sum(axis=0, dtype=np.float64)
@@ -112,7 +134,9 @@ class SpectralMeter:
         )
 
 
-def join_bands(wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple[float, float]) -> Spectral:
+def join_bands(
+    wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple[float, float], top_hz: float
+) -> Spectral:
     """Join what was measured on the whole band and on the shared spectrum.
 
     Parameters
@@ -123,6 +147,8 @@ def join_bands(wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple
         The shared spectrum. None: it holds nothing of the sound.
     band_hz
         The whole band's lowest and highest frequency.
+    top_hz
+        Where the shared spectrum was cut off.
     """
     return Spectral(
         band_hz=band_hz,
@@ -132,7 +158,7 @@ def join_bands(wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple
         rolloff_hz=wideband.rolloff_hz,
         flatness=wideband.flatness,
         rms_dbfs=wideband.rms_dbfs,
-        narrow_band_hz=(NARROW_BAND_HZ[0], min(NARROW_BAND_HZ[1], band_hz[1])),
+        narrow_band_hz=(NARROW_BAND_HZ[0], top_hz),
         flux=None if narrow is None else narrow.flux,
         contrast_db=None if narrow is None else narrow.contrast_db,
         zero_crossing_rate=None if narrow is None else narrow.zero_crossing_rate,
@@ -140,59 +166,65 @@ def join_bands(wideband: Wideband, narrow: NarrowSpectral | None, band_hz: tuple
     )
 
 
-def _contrast_bands() -> tuple[Int64, Int64, Int64]:
+def _contrast_bands(bins: int) -> tuple[Int64, Int64, Int64]:
     """First bin, end, and number of extreme bins of each band of `librosa.feature.spectral_contrast`."""
-    frequencies = np.arange(BINS) * _BIN_HZ
+    frequencies = np.arange(bins) * _BIN_HZ
     edges = np.concatenate([[0.0], CONTRAST_FMIN_HZ * 2.0 ** np.arange(CONTRAST_BANDS)])
+    count = max(1, min(CONTRAST_BANDS, int((edges < frequencies[-1]).sum())))
     begins, ends, extremes = [], [], []
-    for band in range(CONTRAST_BANDS):
-        bins = np.flatnonzero((frequencies >= edges[band]) & (frequencies <= edges[band + 1]))
-        begin = int(bins[0]) - (1 if band > 0 else 0)
-        last = band == CONTRAST_BANDS - 1
-        end = BINS if last else int(bins[-1]) + 1
+    for band in range(count):
+        inside = np.flatnonzero((frequencies >= edges[band]) & (frequencies <= edges[band + 1]))
+        begin = int(inside[0]) - (1 if band > 0 else 0)
+        last = band == count - 1
+        end = bins if last else int(inside[-1]) + 1
         extremes.append(max(1, int(np.rint(CONTRAST_QUANTILE * (end - begin)))))
         begins.append(begin)
         ends.append(end if last else end - 1)
     return np.array(begins), np.array(ends), np.array(extremes)
 
 
-def _dct() -> Float32:
-    """The first coefficients of the orthonormal DCT-II over the mel bands, float32, shape (20, 128)."""
+def _dct(mels: int) -> Float32:
+    """The first coefficients of the orthonormal DCT-II over the mel bands, float32, shape (20, 128).
+
+    The bands after the first `mels` are not looked at. They count as if they had the level of the last one.
+    """
     import scipy.fft
 
     basis: Float32 = scipy.fft.dct(np.eye(MELS), type=2, norm="ortho", axis=0)[:MFCCS].astype(np.float32)
+    basis[:, mels - 1] += basis[:, mels:].sum(axis=1)
+    basis[:, mels:] = 0
     return basis
 
 
 @compiled(fastmath=FASTMATH)
-def _flux(log_mel_db: Float32, before: Float32) -> Float32:
+def _flux(log_mel_db: Float32, before: Float32, mels: int) -> Float32:
     """Mean rise over the mel bands from each frame to the next; 0 for the very first (`before` is NaN)."""
     flux = np.zeros(len(log_mel_db), dtype=np.float32)
     for t in range(len(log_mel_db)):
         previous = before if t == 0 else log_mel_db[t - 1]
         rise = np.float32(0.0)
-        for m in range(MELS):
+        for m in range(mels):
             rise += max(log_mel_db[t, m] - previous[m], np.float32(0.0))
-        flux[t] = rise / np.float32(MELS)
+        flux[t] = rise / np.float32(mels)
     if np.isnan(before[0]):
         flux[0] = np.float32(0.0)
     return flux
 
 
 @compiled(fastmath=FASTMATH)
-def _describe(S: Float32) -> Float32:
-    """Centroid, bandwidth, rolloff and flatness, shape (frames, 4)."""
+def _describe(S: Float32, bins: int) -> Float32:
+    """Centroid, bandwidth, rolloff and flatness of the first bins, shape (frames, 4)."""
     rows = np.zeros((len(S), 4), dtype=np.float32)
     lanes = np.empty(16)
-    squares = np.empty(BINS, dtype=np.float32)
+    squares = np.empty(bins, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
-    numbers = np.arange(BINS).astype(np.float32)
+    numbers = np.arange(bins).astype(np.float32)
     for t in range(len(S)):
-        s = S[t]
+        s = S[t, :bins]
         total = np.float32(0.0)
         moment = np.float32(0.0)
         power = np.float32(0.0)
-        for k in range(BINS):
+        for k in range(bins):
             total += s[k]
             moment += s[k] * numbers[k]
             squares[k] = s[k] * s[k]
@@ -201,13 +233,13 @@ def _describe(S: Float32) -> Float32:
             continue
         centre = moment / total
         spread = np.float32(0.0)
-        for k in range(BINS):
+        for k in range(bins):
             off = numbers[k] - centre
             spread += s[k] * off * off
         rows[t, _CENTROID] = centre * _BIN_HZ
         rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
         rows[t, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
-        rows[t, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / BINS, _AMIN)
+        rows[t, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / bins, _AMIN)
     return rows
 
 
@@ -241,16 +273,17 @@ def _average_extremes(ordered: Float32, count: int, found: Float32) -> None:
 class _Contrast:
     """Peak against valley in each band of `librosa.feature.spectral_contrast`."""
 
-    def __init__(self) -> None:
-        begins, ends, extremes = _contrast_bands()
+    def __init__(self, bins: int) -> None:
+        begins, ends, extremes = _contrast_bands(bins)
+        self.bands = len(begins)
         # One extreme bin is found by comparing, more by sorting: numpy sorts a band in half a microsecond.
         self._compared = int((extremes == 1).sum())
         self._begins, self._ends = begins[: self._compared], ends[: self._compared]
         self._sorted = list(zip(begins, ends, extremes, strict=True))[self._compared :]
 
     def measure(self, S: Float32) -> Float32:
-        """Decibels of each frame and band, float32, shape (frames, 7)."""
-        found = np.empty((len(S), CONTRAST_BANDS, 2), dtype=np.float32)
+        """Decibels of each frame and band, float32, shape (frames, bands)."""
+        found = np.empty((len(S), self.bands, 2), dtype=np.float32)
         _find_extremes(S, self._begins, self._ends, found)
         for band, (begin, end, extremes) in enumerate(self._sorted, start=self._compared):
             _average_extremes(np.sort(S[:, begin:end], axis=1), extremes, found[:, band])

@@ -15,7 +15,7 @@ from signals import Samples, tone
 
 from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.descriptors import Summary
-from soundscape.audio.spectral import NarrowSpectral, SpectralMeter
+from soundscape.audio.spectral import NarrowSpectral, SpectralMeter, find_top_hz
 from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum
 from soundscape.audio.wideband import ACTIVE_DBFS
 from tests.audio import recordings
@@ -101,6 +101,51 @@ def test_real_recordings(name: str) -> None:
         mono = MonoSignal(sample_rate=audio.header.sample_rate, channels=audio.header.channels)
         y = np.concatenate([mono.push(block) for block in audio.blocks()])
     assert_like_librosa(y[: 10 * SAMPLE_RATE])
+
+
+def describe_at(y: Samples, sample_rate: int) -> NarrowSpectral:
+    """The descriptors of a file at this rate."""
+    signal, shared = MonoSignal(sample_rate=sample_rate, channels=1), Spectrum()
+    meter = SpectralMeter(top_hz=find_top_hz(sample_rate))
+    for part in (signal.push(y[np.newaxis]), signal.finish()):
+        for frames in shared.push(part):
+            meter.push(frames)
+    for frames in shared.finish():
+        meter.push(frames)
+    found = meter.result()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", ["noise", "bursts", "sweep", "clicks"])
+@pytest.mark.parametrize("sample_rate", [24_000, 32_000, 44_100, 48_000, 96_000])
+def test_the_rate_of_a_file_does_not_show(name: str, sample_rate: int) -> None:
+    """What the resampler leaves of the top of its band is not looked at."""
+    import soxr
+
+    # A noise 60 dB down: the resampler's own rounding is not to be all that there is in a pause.
+    y = synthetic(name) + np.random.default_rng(6).standard_normal(3 * SAMPLE_RATE).astype(np.float32) * 1e-3
+    low, high = (
+        describe_at(y, SAMPLE_RATE),
+        describe_at(soxr.resample(y, SAMPLE_RATE, sample_rate), sample_rate),
+    )
+    assert high.contrast_db == pytest.approx(low.contrast_db, abs=0.5)
+    assert high.mfcc.mean == pytest.approx(low.mfcc.mean, abs=1)
+    assert high.mfcc.std == pytest.approx(low.mfcc.std, abs=1)
+    assert high.centroid_hz.mean == pytest.approx(low.centroid_hz.mean, rel=0.01)
+    assert high.rolloff_hz.mean == pytest.approx(low.rolloff_hz.mean, rel=0.01)
+    assert high.flatness.mean == pytest.approx(low.flatness.mean, rel=0.02, abs=1e-3)
+    assert high.flux.mean == pytest.approx(low.flux.mean, rel=0.02, abs=0.02)
+
+
+def test_a_low_rate_has_fewer_bands_of_contrast() -> None:
+    import soxr
+
+    low = describe_at(soxr.resample(synthetic("noise"), SAMPLE_RATE, 8_000), 8_000)
+    assert len(low.contrast_db) == 6
+    # The valley of what is not there would be 60 dB and more.
+    assert max(low.contrast_db) < 40
+    assert low.rolloff_hz.max <= find_top_hz(8_000)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 50_000])

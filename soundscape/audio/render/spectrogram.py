@@ -15,13 +15,12 @@ import numpy as np
 from soundscape.audio.levels import STEP_DB, Levels
 from soundscape.audio.render.axis import FrequencyAxis, quantize_power, sum_magnitudes
 from soundscape.audio.render.upper_rows import UpperRows
+from soundscape.audio.spectral import find_top_hz
 from soundscape.audio.spectrum import BINS, FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Float32
 from soundscape.audio.wideband import MAX_BAND_HZ
 
 LONG_COLUMNS = 8192
 LONG_FRAMES_PER_COLUMN = 4
-# Share of its band that the resampler leaves as it was. It ends at 0.91.
-_PASSBAND = 0.9
 
 
 class Spectrogram:
@@ -35,9 +34,8 @@ class Spectrogram:
 
     def __init__(self, *, sample_rate: int = SAMPLE_RATE) -> None:
         self.axis = FrequencyAxis(min(sample_rate / 2, MAX_BAND_HZ))
-        passband_hz = _PASSBAND * min(sample_rate, SAMPLE_RATE) / 2
         is_resampled = sample_rate != SAMPLE_RATE
-        split = self.axis.count_rows_below(passband_hz) if is_resampled else self.axis.rows
+        split = self.axis.count_rows_below(find_top_hz(sample_rate)) if is_resampled else self.axis.rows
         self._filters = self.axis.make_filters(range(split), bin_hz=SAMPLE_RATE / N_FFT, bins=BINS)
         self._upper_rows = (
             UpperRows(sample_rate=sample_rate, axis=self.axis, rows=range(split, self.axis.rows))

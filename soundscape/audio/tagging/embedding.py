@@ -5,11 +5,12 @@ Two spaces, which never compare with one another:
 * `yamnet-128-v1`, from what the network heard: the mean over windows of YAMNet's 1024-d embedding, its
   square root (which tames the few loud features, as RootSIFT does for images: Arandjelović & Zisserman,
   CVPR 2012), a frozen projection to 128 dimensions, unit length.
-* `descriptors-128-v1`, from the record's own descriptors, for machines without the model: timbre, spectrum,
+* `descriptors-128-v2`, from the record's own descriptors, for machines without the model: timbre, spectrum,
   dynamics, chroma and rhythm, each brought to a fixed scale, softly limited, projected, unit length.
 
 Nearness is the cosine, the dot product of two `values`. Both matrices are files under `data/`, fitted by
-benchmarks/fit_projection.py; docs/audio/tags.md says on what, and how well they do.
+benchmarks/fit_projection.py, the centre of the descriptors by benchmarks/similarity.py. docs/audio/tags.md
+says on what, and how well they do.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from soundscape.audio.measurements import Embedding
 
 SIZE = 128
+CONTRAST_BANDS = 7
 
 Float32 = npt.NDArray[np.float32]
 Section = Mapping[str, Any]
@@ -122,7 +124,10 @@ def list_features(
     features += [math.sqrt(value) for value in _summary(spectral["zero_crossing_rate"])]
     level_mean, level_std, level_min, level_max, level_median = _summary(spectral["rms_dbfs"])
     features += [level_std, level_min - level_mean, level_max - level_mean, level_median - level_mean]
-    features += [*spectral["contrast_db"][:7], spectral["active_share"]]
+    contrast_db = list(spectral["contrast_db"][:CONTRAST_BANDS])
+    # The upper bands of a recording at a low rate: as if they were like the highest that it has.
+    contrast_db += contrast_db[-1:] * (CONTRAST_BANDS - len(contrast_db))
+    features += [*contrast_db, spectral["active_share"]]
 
     chroma = np.asarray(tonality.get("chroma") or [0.0] * 12, dtype=np.float64)
     if not chroma.any():
