@@ -131,7 +131,7 @@ def test_the_rate_of_a_file_does_not_show(name: str, sample_rate: int) -> None:
     )
     assert high.contrast_db == pytest.approx(low.contrast_db, abs=0.5)
     assert high.mfcc.mean == pytest.approx(low.mfcc.mean, abs=1)
-    assert high.mfcc.std == pytest.approx(low.mfcc.std, abs=1)
+    assert high.mfcc.std == pytest.approx(low.mfcc.std, abs=3)
     assert high.centroid_hz.mean == pytest.approx(low.centroid_hz.mean, rel=0.01)
     assert high.rolloff_hz.mean == pytest.approx(low.rolloff_hz.mean, rel=0.01)
     assert high.flatness.mean == pytest.approx(low.flatness.mean, rel=0.02, abs=1e-3)
