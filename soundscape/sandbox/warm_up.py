@@ -23,13 +23,15 @@ def warm_up(folder: Path) -> None:
     from soundscape.audio import snippet
     from soundscape.audio.analysis import analyze
 
-    tone = (1000 * np.sin(np.arange(22050) * (2 * np.pi * 440 / 22050))).astype("<i2")
+    # A rate above the shared spectrum's: the resampler and the upper rows of the picture are used too.
+    rate = 44_100
+    tone = (1000 * np.sin(np.arange(rate) * (2 * np.pi * 440 / rate))).astype("<i2")
     path = folder / "tone.wav"
     for channels, decoder in ((1, "sndfile"), (2, "sndfile"), (2, "av")):
         with wave.open(str(path), "wb") as file:
             file.setnchannels(channels)
             file.setsampwidth(2)
-            file.setframerate(22050)
+            file.setframerate(rate)
             file.writeframes(np.repeat(tone, channels).tobytes())
         if decoder == "av":
             with path.open("r+b") as file:
