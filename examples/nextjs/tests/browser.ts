@@ -43,6 +43,9 @@ export function launch({ microphone, preferences }: LaunchOptions = {}): Promise
   })
 }
 
+// Playwright closes its browsers then, but the tests would go on without them. On exit it ends them too.
+process.once('SIGTERM', () => process.exit(143))
+
 export interface Session {
   browser: Browser
   context: BrowserContext
