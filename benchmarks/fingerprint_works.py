@@ -2,6 +2,7 @@
 
     python benchmarks/fingerprint_works.py table    false names, and recall with and without the rule
     python benchmarks/fingerprint_works.py fit      the weights of `score.FITTED_SAMENESS`
+    python benchmarks/fingerprint_works.py pitch    recordings a semitone higher, at their own tempo
 
 `--works FOLDER` holds a folder for each instrument, and in it a file for each work, rendered by a sampler
 from scores: `fluidsynth -ni -r 22050 -F 001.wav FONT.sf2 001.mid`. Without it, works are synthesised: random
@@ -252,16 +253,38 @@ def fit(arguments: argparse.Namespace) -> None:
     )
 
 
+def pitch(arguments: argparse.Namespace) -> None:
+    """Print how many recordings are found as they are, and a semitone higher."""
+    import librosa
+
+    found: dict[int, list[bool]] = {0: [], 1: []}
+    index = MemoryIndex()
+    signals: dict[str, Samples] = {}
+    for folder in arguments.recordings:
+        for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in sounds.SUFFIXES):
+            y = sounds.decode(path)[: 20 * SAMPLE_RATE]
+            if y.size >= 5 * SAMPLE_RATE and has_enough_content(whole := fingerprint(y)):
+                index.add(str(path), whole)
+                signals[str(path)] = y
+    for name, y in signals.items():
+        for semitones, hits in found.items():
+            shifted = librosa.effects.pitch_shift(y, sr=SAMPLE_RATE, n_steps=semitones)
+            matches = find_matches(fingerprint(shifted), index).matches
+            hits.append(any(match.recording_id == name for match in matches))
+    for semitones, hits in found.items():
+        print(f"{semitones:+d} semitones: {sum(hits)} of {len(hits)} found")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["table", "fit"])
+    parser.add_argument("command", choices=["table", "fit", "pitch"])
     parser.add_argument("--works", type=Path, metavar="FOLDER", help="a folder for each instrument")
     parser.add_argument("--recordings", nargs="+", type=Path, default=[SHARED], metavar="FOLDER")
     parser.add_argument("--queries", type=int, default=100, help="at most so many recordings")
     arguments = parser.parse_args()
-    {"table": table, "fit": fit}[arguments.command](arguments)
+    {"table": table, "fit": fit, "pitch": pitch}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ far beyond chance, so verification alone calls them matches. What differs is how
 * One recording agrees all the time, two works while they play the same notes.
 * Agreement over a small part of both, in few independent peaks, is what two works come to.
 
-`benchmarks/fingerprint_works.py fit` fitted the weights on works of one instrument against each other, and on
-recordings in noise, re-encoded, cut, played too fast and mixed over each other.
+The weights come from works of one instrument against each other, and from recordings in noise, re-encoded,
+cut, played too fast and mixed over each other.
 """
 
 from __future__ import annotations
