@@ -191,7 +191,7 @@ def measure_parts() -> None:
     from soundscape.audio.loudness.k_weighting import WeightedEnergy
     from soundscape.audio.loudness.true_peak import TruePeakMeter
     from soundscape.audio.mono import MonoMix
-    from soundscape.audio.spectral import SpectralMeter
+    from soundscape.audio.spectral import SpectralMeter, find_top_hz
     from soundscape.audio.tonality.meter import TonalityMeter
     from soundscape.audio.wideband import WidebandMeter
 
@@ -210,7 +210,7 @@ def measure_parts() -> None:
         (TonalityMeter(), batch.S, 64 / spectrum.FRAME_RATE_HZ),
         (Fingerprinter(), batch.S, 64 / spectrum.FRAME_RATE_HZ),
         (spectrum.Resampler(sample_rate=RATE), mono, len(mono) / RATE),
-        (WidebandMeter(sample_rate=RATE), mono, len(mono) / RATE),
+        (WidebandMeter(sample_rate=RATE, narrow_top_hz=find_top_hz(RATE)), mono, len(mono) / RATE),
         (MonoMix(sample_rate=RATE, channels=2), block, len(mono) / RATE),
         (WeightedEnergy(sample_rate=RATE, channels=2), block, len(mono) / RATE),
         (TruePeakMeter(sample_rate=RATE, channels=2), block, len(mono) / RATE),

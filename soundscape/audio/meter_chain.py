@@ -25,7 +25,6 @@ from soundscape.audio.render import pictures, waveform
 from soundscape.audio.render.spectrogram import Spectrogram
 from soundscape.audio.rhythm.meter import RhythmMeter
 from soundscape.audio.spectral import (
-    NARROW_BAND_HZ,
     NarrowSpectral,
     SpectralMeter,
     find_top_hz,
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
 _NO_OUT_DIR = "There is no directory to write to; name one with --out."
 _TURNED_OFF = "Turned off for this analysis."
-_OUT_OF_BAND = f"The sound lies above {NARROW_BAND_HZ[1]:.0f} Hz, where this does not listen."
+_OUT_OF_BAND = "The sound lies above {top_hz:.0f} Hz, where this does not listen."
 # Bins 6 to 511 of the shared spectrum.
 _FINGERPRINT_BAND_HZ = (6 * SAMPLE_RATE / N_FFT, 511 * SAMPLE_RATE / N_FFT)
 # What lies 30 dB and more below the rest is not the sound, but its background.
@@ -86,8 +85,8 @@ class MeterChain:
         )
 
         self._mono = MonoMix(sample_rate=rate, channels=channels)
-        self._wideband = WidebandMeter(sample_rate=rate)
         self._top_hz = find_top_hz(rate)
+        self._wideband = WidebandMeter(sample_rate=rate, narrow_top_hz=self._top_hz)
         self._spectral = SpectralMeter(top_hz=self._top_hz)
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
         self._tonality = TonalityMeter()
@@ -180,7 +179,7 @@ class MeterChain:
         rhythm, tonality, heard = None, None, None
         if spectral is not None and narrow is None:
             for stage in ("rhythm", "tonality", "tags", "embedding"):
-                self.clock.skip(stage, _OUT_OF_BAND)
+                self.clock.skip(stage, _OUT_OF_BAND.format(top_hz=self._top_hz))
         else:
             with self.clock.run("rhythm"):
                 rhythm = self._rhythm.result(source.duration_s)

@@ -43,7 +43,7 @@ class Wideband:
     centroid_hz, bandwidth_hz, rolloff_hz, flatness, rms_dbfs
         Summaries over those frames; see `soundscape.audio.measurements.Spectral`.
     narrow_share
-        Share of their energy below 11,025 Hz, where everything else is measured.
+        Share of their energy up to `narrow_top_hz`, where everything else is measured.
     """
 
     active_share: float
@@ -62,13 +62,15 @@ class WidebandMeter:
     ----------
     sample_rate
         Hz.
+    narrow_top_hz
+        Up to where energy counts as narrow, Hz; see `soundscape.audio.spectral.find_top_hz`.
     """
 
-    def __init__(self, *, sample_rate: int) -> None:
+    def __init__(self, *, sample_rate: int, narrow_top_hz: float) -> None:
         self._n_fft = 2 ** round(math.log2(sample_rate * FRAME_S))
         self._bin_hz = sample_rate / self._n_fft
         self._bins = min(self._n_fft // 2, int(MAX_BAND_HZ / self._bin_hz)) + 1
-        self._narrow_bins = min(self._bins, int(SAMPLE_RATE / 2 / self._bin_hz) + 1)
+        self._narrow_bins = min(self._bins, int(narrow_top_hz / self._bin_hz) + 1)
         self._window = np.hanning(self._n_fft + 1)[:-1].astype(np.float32)
         # One buffer for all batches: fresh memory costs as much as the product.
         self._windowed = np.empty((_BATCH_FRAMES, self._n_fft), dtype=np.float32)

@@ -123,18 +123,19 @@ def _measure(block: Samples, samples_per_pixel: int) -> tuple[Peaks, Samples]:
     for channel in range(channels):
         for pixel in range(pixels):
             begin = pixel * samples_per_pixel
-            low = block[channel, begin]
-            high = low
+            low = np.float32(1.0)
+            high = np.float32(-1.0)
             total = np.float32(0.0)
             energy = np.float32(0.0)
             for i in range(begin, min(begin + samples_per_pixel, samples)):
-                x = block[channel, i]
+                # Before the squares: those of a huge float are infinite.
+                x = max(np.float32(-1.0), min(np.float32(1.0), block[channel, i]))
                 low = min(low, x)
                 high = max(high, x)
                 total += x
                 energy += x * x
-            peaks[pixel, channel, 0] = max(-32768, min(32767, round(low * np.float32(32768.0))))
-            peaks[pixel, channel, 1] = max(-32768, min(32767, round(high * np.float32(32768.0))))
+            peaks[pixel, channel, 0] = min(32767, round(low * np.float32(32768.0)))
+            peaks[pixel, channel, 1] = min(32767, round(high * np.float32(32768.0)))
             sums[pixel, channel, 0] = total
             sums[pixel, channel, 1] = energy
     return peaks, sums

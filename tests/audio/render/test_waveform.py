@@ -45,6 +45,17 @@ def test_floats_beyond_full_scale_are_clipped() -> None:
     assert found.tolist() == [[[-32768, 32767]]]
 
 
+@pytest.mark.filterwarnings("error")
+def test_huge_floats_are_clipped_too() -> None:
+    y = np.array([[1e25, -1e25, 3e38, 0.5], [0.5, 0.5, -0.5, 0.25]], np.float32)
+    meter = meter_of(y, samples_per_pixel=2)
+    assert meter.result().tolist() == [
+        [[-32768, 32767], [16384, 16384]],
+        [[16384, 32767], [-16384, 8192]],
+    ]
+    assert meter.sums.rms(2) == pytest.approx([1, np.sqrt((1 + 0.25) / 2)])
+
+
 @pytest.mark.parametrize("cuts", [(1, 255, 256, 257, 0), (1000,), (100_000,)])
 def test_cuts_change_nothing(cuts: tuple[int, ...]) -> None:
     y = tone(seconds=0.3, sample_rate=44_100, channels=3)
