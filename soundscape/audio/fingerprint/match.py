@@ -76,7 +76,8 @@ class Match:
     score
         -log10 of the chance that so many peaks agree by accident.
     probability
-        Calibrated probability that the match is real.
+        How probable it is that the match is real: the lesser of the calibrated probability against chance
+        and that of `estimate_sameness`, which is stricter than its fit.
     kind
         Same recording, excerpt (most of one lies in the other) or shared material. The first two need an
         agreement of at least `MIN_AGREEMENT`.

@@ -51,7 +51,7 @@ class Sameness:
     evenness
         Agreement in the tenth of the seconds that agree least, relative to the whole span's, 0 to 1.
     share
-        The span's part of the one of which it is more, 0 to 1.
+        The larger of the span's shares of the query and of the recording, 0 to 1.
     rhythm_tail
         As in `Evidence`.
     """
