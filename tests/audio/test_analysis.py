@@ -324,8 +324,10 @@ def test_sound_above_the_shared_spectrum(
 
 @pytest.mark.parametrize(
     ("sample_rate", "sine_hz", "is_inside"),
-    [(44_100, 9_800, True), *((44_100, hz, False) for hz in (10_000, 10_500, 11_000))]
-    + [(8_000, 3_500, True), (8_000, 3_700, False)],
+    [
+        *((44_100, 9_800, True), (44_100, 10_000, False), (44_100, 10_500, False), (44_100, 11_000, False)),
+        *((8_000, 3_500, True), (8_000, 3_700, False)),
+    ],
 )
 def test_a_window_s_leakage_is_not_described(sample_rate: int, sine_hz: int, *, is_inside: bool) -> None:
     """Of a sine above the narrow band, the band holds nothing but what the window spreads."""
