@@ -63,7 +63,14 @@ class SampleSums:
         return entries, np.minimum(edges, self._samples)
 
     def offsets(self) -> Float64:
-        """The constant offset of each channel, full scale is 1, shape (channels,); 0 where it has none."""
+        """Find the constant offset of each channel.
+
+        Returns
+        -------
+        ndarray
+            Float64, shape (channels,), full scale is 1. 0 where a channel has none, and for a recording shorter
+            than `MIN_OFFSET_S` or eight rows: there, an offset cannot be told from a low tone.
+        """
         entries, edges = self._all()
         channels = entries.shape[1]
         if len(entries) < STRETCHES or self._samples < MIN_OFFSET_S * self._sample_rate:
@@ -73,7 +80,18 @@ class SampleSums:
         return find_offsets(sums, np.append(edges[starts], self._samples))
 
     def rms(self, count: int) -> Float64:
-        """The louder channel's RMS in each of `count` equal parts, without the offset, shape (count,)."""
+        """Find the louder channel's RMS along the recording, without the offset.
+
+        Parameters
+        ----------
+        count
+            Number of equal parts.
+
+        Returns
+        -------
+        ndarray
+            Float64, shape (count,), full scale is 1. Zeros for no samples.
+        """
         entries, edges = self._all()
         if not len(entries):
             return np.zeros(count)

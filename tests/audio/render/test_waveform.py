@@ -81,6 +81,18 @@ def test_a_constant_offset_is_not_in_the_peaks(samples: int, offset: float) -> N
     assert np.array_equal(found[:, 0], expected[:, 0])
 
 
+@pytest.mark.parametrize(
+    ("sample_rate", "samples", "is_taken_off"),
+    # Eight pixels begin at sample 1,793; 0.05 s are 2,205 samples at 44.1 kHz.
+    [(8_000, 1792, False), (8_000, 1793, True), (44_100, 2204, False), (44_100, 2205, True)],
+)
+def test_a_very_short_clip_keeps_its_offset(sample_rate: int, samples: int, *, is_taken_off: bool) -> None:
+    meter = waveform.PeakMeter(sample_rate=sample_rate, channels=1)
+    meter.push(np.full((1, samples), 0.25, np.float32))
+    meter.finish()
+    assert (meter.result() == (0 if is_taken_off else 8192)).all()
+
+
 @pytest.mark.parametrize("samples", [100_000, 44_100, 3000])
 def test_nor_in_the_rms(samples: int) -> None:
     y = tone(seconds=samples / 44_100, sample_rate=44_100, channels=1)
