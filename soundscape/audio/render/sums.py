@@ -68,8 +68,8 @@ class SampleSums:
         Returns
         -------
         ndarray
-            Float64, shape (channels,), full scale is 1. 0 where a channel has none, and for a recording shorter
-            than `MIN_OFFSET_S` or eight rows: there, an offset cannot be told from a low tone.
+            Float64, shape (channels,), full scale is 1. 0 where a channel has none, and for a recording
+            shorter than `MIN_OFFSET_S` or `STRETCHES` rows: too short to tell an offset from a low tone.
         """
         entries, edges = self._all()
         channels = entries.shape[1]

@@ -1,9 +1,9 @@
 """The rows of a spectrogram that the shared spectrum does not reach: above 10 kHz, up to 96 kHz.
 
 The resampler in front of the shared spectrum fades out below 11,025 Hz. So the picture takes the rows from
-there on from the recording at its own rate. Frame t is centred where the shared spectrum's frame t is. A frame
-here is about half as long as there, which costs half as much. The power of neighbouring frames is averaged so that a click is
-as wide in these rows as in those below.
+there on from the recording at its own rate. Frame t is centred where the shared spectrum's frame t is. Frames
+are about half as long here, which costs half as much. The power of neighbouring frames is averaged so that a
+click is as wide in these rows as in those below.
 """
 
 from __future__ import annotations
