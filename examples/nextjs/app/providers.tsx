@@ -2,7 +2,7 @@
 
 import { QueryClient, QueryClientProvider, useQueryClient } from '@tanstack/react-query'
 import { useRouter } from 'next/navigation'
-import { createContext, use, useCallback, useContext, useEffect, useRef, useState, type ReactNode } from 'react'
+import { createContext, use, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { PlayerBar } from '@/components/player-bar'
 import type { Client } from '@/lib/soundscape/database'
 import { watchLibrary, type LiveTable } from '@/lib/soundscape/live'
@@ -25,8 +25,8 @@ interface Services {
   supabase: Client
   player: Player
   uploads: UploadQueue
-  /** End the session in this browser, then open a page. */
-  leave: (path: string) => Promise<void>
+  /** End the session in this browser, or with `global` on all devices, then open a page. */
+  leave: (path: string, scope?: 'local' | 'global') => Promise<void>
 }
 
 const ServicesContext = createContext<Services | null>(null)
@@ -67,12 +67,18 @@ function ServicesProvider({ children }: { children: ReactNode }) {
   const router = useRouter()
   const { player } = services
   const isLeaving = useRef(false)
-  const leave = useCallback(async (path: string) => {
+  const leave = useCallback<Services['leave']>(async (path, scope = 'local') => {
     isLeaving.current = true
-    await supabase.auth.signOut({ scope: 'local' })
-    // A new document, so that nothing that was read before is left.
-    location.assign(path)
+    try {
+      const { error } = await supabase.auth.signOut({ scope })
+      if (error) console.error('The session did not end:', error.message)
+    } finally {
+      // A new document, so that nothing that was read before is left. If the session goes on, its header says so.
+      location.assign(path)
+      isLeaving.current = false
+    }
   }, [supabase])
+  const value = useMemo(() => ({ ...services, leave }), [services, leave])
 
   useEffect(() => {
     if (!userId) return
@@ -116,7 +122,7 @@ function ServicesProvider({ children }: { children: ReactNode }) {
   }, [supabase, player, queries, router, userId])
 
   return (
-    <ServicesContext.Provider value={{ ...services, leave }}>
+    <ServicesContext.Provider value={value}>
       {children}
       <PlayerBar />
     </ServicesContext.Provider>

@@ -1,7 +1,6 @@
 'use client'
 
-import { useRouter } from 'next/navigation'
-import { useSupabase } from '@/app/providers'
+import { useLeave, useSupabase } from '@/app/providers'
 import { unsubscribe } from '@/lib/soundscape/notifications'
 import { Link } from './link'
 import { Menu } from './menu'
@@ -17,7 +16,7 @@ const LINKS = [
 
 export function AccountMenu({ userId, name, email, role }: { userId: string; name: string; email: string; role: string }) {
   const supabase = useSupabase()
-  const router = useRouter()
+  const leave = useLeave()
   return (
     <Menu label="Your account" button={<span className="avatar" aria-hidden="true">{[...(name || email)][0]}</span>}>
       <span className="who small soft">
@@ -36,9 +35,7 @@ export function AccountMenu({ userId, name, email, role }: { userId: string; nam
         onClick={async () => {
           // Whoever signs in here next gets none of this account's pushes.
           await unsubscribe(supabase).catch(() => undefined)
-          await supabase.auth.signOut({ scope: 'local' })
-          router.push('/')
-          router.refresh()
+          await leave('/')
         }}
       >
         Sign out

@@ -8,8 +8,8 @@ import type { Client } from '@/lib/soundscape/database'
 type Sdk = typeof import('@openfeature/web-sdk')
 
 let setting: Promise<Sdk> | undefined
-/** For whom the flags were read. */
-let readFor: string | null | undefined
+/** For whom the flags are read, and when they are. */
+let reading: { userId: string | null; isRead: Promise<void> } | undefined
 
 /** OpenFeature with the project's flags for this user, loaded when the first flag is asked for. */
 async function openFeature(supabase: Client, userId: string | null): Promise<Sdk> {
@@ -18,8 +18,8 @@ async function openFeature(supabase: Client, userId: string | null): Promise<Sdk
     const [sdk, { FlagProvider }] = await Promise.all([import('@openfeature/web-sdk'), import('@/lib/soundscape/flag-provider')])
     // Before the provider is there, which would read the flags a second time.
     await sdk.OpenFeature.setContext(context)
-    readFor = userId
     await sdk.OpenFeature.setProviderAndWait(new FlagProvider(supabase))
+    reading = { userId, isRead: Promise.resolve() }
     return sdk
   })().catch((error: unknown) => {
     // Offline, for example. Whoever asks again tries again.
@@ -27,11 +27,21 @@ async function openFeature(supabase: Client, userId: string | null): Promise<Sdk
     throw error
   })
   const sdk = await setting
-  if (readFor !== userId) {
-    readFor = userId
-    await sdk.OpenFeature.setContext(context)
+  if (reading?.userId !== userId) {
+    const started = { userId, isRead: setContext(sdk, context) }
+    reading = started
+    started.isRead.catch(() => {
+      if (reading === started) reading = undefined
+    })
   }
+  await reading.isRead
   return sdk
+}
+
+/** Read the flags of another user. The SDK's own function keeps a failure to itself, and the flags of the user before. */
+async function setContext({ OpenFeature, ProviderStatus }: Sdk, context: EvaluationContext): Promise<void> {
+  await OpenFeature.setContext(context)
+  if (OpenFeature.getClient().providerStatus === ProviderStatus.ERROR) throw new Error('The flags cannot be read.')
 }
 
 /** Whether a flag is on for the reader, now and after each switch; `byDefault` until it is known. */

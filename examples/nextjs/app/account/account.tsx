@@ -27,12 +27,19 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
 
   async function saveProfile(form: FormData): Promise<Saying> {
     const text = (name: keyof Profile) => String(form.get(name) ?? '').trim() || null
+    const display_name = text('display_name')
     const { error } = await supabase
       .from('users')
-      .update({ display_name: text('display_name'), username: text('username'), bio: text('bio') })
+      .update({ display_name, username: text('username'), bio: text('bio') })
       .eq('id', userId)
     if (error?.code === '23505') return { text: 'Somebody has this username already.', isBad: true }
     if (error) return { text: error.message, isBad: true }
+    if (display_name !== (profile.display_name || null)) {
+      // Every page's menu reads the name from the token, which costs no query. So a new name needs a new token.
+      const { error } = await supabase.auth.updateUser({ data: { display_name } })
+      const problem = error ?? (await supabase.auth.refreshSession()).error
+      if (problem) return { text: `Saved, but the menu still shows the old name: ${problem.message}`, isBad: true }
+    }
     router.refresh()
     return { text: 'Saved.' }
   }
@@ -54,12 +61,6 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
     document.cookie = `theme=${theme}; path=/; max-age=${YEAR_S}; samesite=lax`
     document.documentElement.dataset.theme = theme
     await supabase.from('user_preferences').update({ theme }).eq('user_id', userId)
-  }
-
-  async function signOutEverywhere() {
-    await supabase.auth.signOut({ scope: 'global' })
-    router.push('/')
-    router.refresh()
   }
 
   async function deleteAccount() {
@@ -108,7 +109,7 @@ export function Account({ userId, email, theme, profile }: { userId: string; ema
       <section className="card stack">
         <h2 style={{ margin: 0 }}>Sessions</h2>
         <p className="soft" style={{ margin: 0 }}>This signs you out on all your devices, this one too.</p>
-        <button style={{ justifySelf: 'start' }} onClick={() => void signOutEverywhere()}>
+        <button style={{ justifySelf: 'start' }} onClick={() => void leave('/', 'global')}>
           Sign out everywhere
         </button>
       </section>

@@ -42,11 +42,8 @@ export async function downloadAddressOf(
   return data?.signedUrl ?? null
 }
 
-/** Addresses by their paths, and when they were signed. */
-export interface SignedPaths {
-  addresses: Record<string, string>
-  at: number
-}
+/** Addresses by their paths. */
+export type SignedPaths = Record<string, string>
 
 /** Signed addresses of pictures by their paths; what is missing is left out. */
 export async function picturesOf(supabase: Client, paths: string[]): Promise<Map<string, string>> {

@@ -43,6 +43,7 @@ test('signing out in one tab signs out the other; a wrong password says so', asy
   await other.getByText('No recordings yet').waitFor()
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByRole('link', { name: 'Sign in' }).first().waitFor()
+  assert.equal(new URL(page.url()).pathname, '/', 'not to sign-in, where a refresh of the library leads')
   await other.waitForURL('**/sign-in?next=%2Flibrary')
   await other.close()
   await page.goto('/sign-in')
@@ -96,6 +97,30 @@ test('a changed address is confirmed from both', async () => {
   await page.goto(await mailedLink(next))
   await page.getByText(`Your address is ${next}.`).waitFor()
   await context.close()
+})
+
+test('a new name is in the menu at once; signing out everywhere leads to the front page, and other devices to sign-in', async () => {
+  const { browser, complaints } = session
+  const person = await makePerson('Before')
+  const { context, page } = await visitor(browser, complaints)
+  const { context: otherDevice, page: other } = await visitor(browser, complaints)
+  await signIn(other, person)
+  await signIn(page, person)
+  await page.goto('/account')
+  await page.getByLabel('Name that others see').fill('Afterwards')
+  await page.getByRole('button', { name: 'Save', exact: true }).click()
+  await page.getByText('Saved.', { exact: true }).waitFor()
+  await page.getByLabel('Your account').click()
+  await page.getByRole('banner').getByText('Afterwards', { exact: true }).waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByRole('button', { name: 'Sign out everywhere' }).click()
+  await page.getByRole('link', { name: 'Sign in' }).first().waitFor()
+  assert.equal(new URL(page.url()).pathname, '/')
+  await expire(otherDevice)
+  await other.goto('/library')
+  await other.waitForURL('**/sign-in?next=%2Flibrary')
+  await context.close()
+  await otherDevice.close()
 })
 
 test('a mailed link signs in without a password', async () => {

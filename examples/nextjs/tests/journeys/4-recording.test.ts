@@ -79,6 +79,24 @@ test('the owner edits, publishes and shares; a stranger sees it then, and hears 
   await context.close()
 })
 
+test('what the server signed is used whatever the clock says, and signed again before it ends', async () => {
+  const { browser, complaints } = session
+  const { context, page } = await visitor(browser, complaints)
+  let signings = 0
+  page.on('request', (request) => {
+    if (request.method() === 'POST' && request.url().endsWith('/object/sign/waveforms')) signings++
+  })
+  await page.clock.install({ time: Date.now() + 24 * 3600 * 1000 })
+  await page.goto(`/recordings/${ids.chord}`)
+  await page.getByTestId('waveform').waitFor()
+  // The link to the picture with axes is shown on phones.
+  const before = await page.locator('.spectrogram a').getAttribute('href')
+  assert.equal(signings, 0)
+  await page.clock.fastForward('13:00')
+  await page.waitForFunction((href) => document.querySelector('.spectrogram a')?.getAttribute('href') !== href, before)
+  await context.close()
+})
+
 test('a place is a point on a map that asks nobody, with what was recorded near it; sources are named', async () => {
   const { page } = session
   await operator.from('audio_files').update({ latitude: 52.53, longitude: 13.4, location_precision_m: 1000 }).eq('id', ids.near)

@@ -130,7 +130,7 @@ export default async function RecordingPage({ params }: Props) {
           {features && record ? (
             <RecordingPlayer
               id={recording.id} title={recording.title} durationS={durationS} peaks={recording.peaks}
-              signed={{ addresses: Object.fromEntries(addresses), at: Date.now() }} theme={theme === 'light' || theme === 'dark' ? theme : undefined}
+              signed={Object.fromEntries(addresses)} theme={theme === 'light' || theme === 'dark' ? theme : undefined}
               record={{ waveform: record.waveform, rhythm: record.rhythm, pictures: record.pictures }}
               tags={tags.map(({ label, start_s, end_s }) => ({ label, start_s, end_s }))}
             />

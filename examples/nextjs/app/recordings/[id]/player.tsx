@@ -84,7 +84,7 @@ export function RecordingPlayer({ id, title, durationS, peaks, record, tags, sig
         queryKey: ['levels', record.waveform.path],
         queryFn: () => signLevels(supabase, record.waveform),
         staleTime: ADDRESSES_LIVE_MS,
-        ...startWith(signed, record.waveform.levels.map(({ path }) => path)),
+        ...initialAddresses(signed, record.waveform.levels.map(({ path }) => path)),
       })
       const [channels, drawing] = await Promise.all([
         fetchWindow(addresses, record.waveform, view.startS, view.endS, WIDTH_PX, signal), loadDrawing(),
@@ -228,11 +228,16 @@ export function RecordingPlayer({ id, title, durationS, peaks, record, tags, sig
   )
 }
 
-/** The start of a query for these addresses, where the server signed all of them. */
-function startWith(signed: SignedPaths | undefined, paths: string[]) {
-  if (!signed || !paths.every((path) => signed.addresses[path])) return {}
-  // A page that is come back to may be an hour old.
-  return { initialData: () => new Map(Object.entries(signed.addresses)), initialDataUpdatedAt: signed.at }
+/** When this browser got what the server signed, by its own clock: the server's may differ. */
+const arrivals = new WeakMap<SignedPaths, number>()
+
+/** The first data of a query for these addresses, where the server signed all of them. */
+function initialAddresses(signed: SignedPaths | undefined, paths: string[]) {
+  if (!signed || !paths.every((path) => signed[path])) return {}
+  // Next keeps a page for the Back button. An hour later its addresses are as old as the page, not as this visit.
+  const arrivedAt = arrivals.get(signed) ?? Date.now()
+  arrivals.set(signed, arrivedAt)
+  return { initialData: () => new Map(Object.entries(signed)), initialDataUpdatedAt: arrivedAt }
 }
 
 /** A window of this span that begins near `startS`, within the recording. */
@@ -357,7 +362,9 @@ function Spectrogram({ record, view, isZoomed, title, nowS, signed, theme }: {
     enabled: Boolean(spectrogram),
     staleTime: ADDRESSES_LIVE_MS,
     placeholderData: keepPreviousData,
-    ...startWith(signed, paths),
+    // Before they end, so that the link below leads somewhere however long the page is open.
+    refetchInterval: ADDRESSES_LIVE_MS,
+    ...initialAddresses(signed, paths),
   })
   if (!spectrogram || !spectrogram_dark) return null
   if (isTiled) {
