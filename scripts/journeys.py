@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import web
+from process import Process
 
 JOURNEYS = web.FRONTEND / "tests" / "journeys"
 FIREFOX_JOURNEYS = (1, 2, 3, 4, 5, 16)
@@ -76,7 +75,7 @@ def run_journeys(
     together = [each for each in journeys if each.number != RESTARTS_THE_PROJECT]
     alone = [each for each in journeys if each.number == RESTARTS_THE_PROJECT]
     results: list[Result] = []
-    running: list[subprocess.Popen[str]] = []
+    running: list[Process] = []
 
     def run(journey: Journey) -> Result:
         return _run(journey, node_options, environment, running)
@@ -91,7 +90,7 @@ def run_journeys(
             for future in pending:
                 future.cancel()
             for process in running:
-                process.terminate()
+                process.stop()
     results += [_printed(run(each)) for each in alone]
     failed = [result.journey for result in results if not result.is_good]
     again = [_printed(run(each), "once more: ") for each in failed]
@@ -110,31 +109,23 @@ def _run(
     journey: Journey,
     node_options: Sequence[str],
     environment: dict[str, str],
-    running: list[subprocess.Popen[str]],
+    running: list[Process],
 ) -> Result:
     """Run it, and print what it says while it goes on: what hangs is then seen. It is added to `running`."""
     started = time.monotonic()
     command = [str(web.NODE), "--test", "--test-concurrency=1", "--test-force-exit"]
     command += [f"--test-timeout={1000 * MAX_TEST_S}", f"--test-reporter={REPORTER}", *node_options]
-    process = subprocess.Popen(
+    process = Process(
         [*command, str(journey.file)],
         cwd=web.FRONTEND,
-        env=environment | {"SOUNDSCAPE_BROWSER": journey.browser},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
+        environment=environment | {"SOUNDSCAPE_BROWSER": journey.browser},
     )
     running.append(process)
-    # Node ends the test's process when it is terminated, and that one its browser.
-    limit = threading.Timer(MAX_JOURNEY_S, process.terminate)
-    limit.start()
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip():
-            print(f"{journey}: {line.rstrip()}", flush=True)
-    is_good = process.wait() == 0
-    limit.cancel()
+    with process.limited(MAX_JOURNEY_S):
+        for line in process.lines():
+            if line.strip():
+                print(f"{journey}: {line.rstrip()}", flush=True)
+        is_good = process.wait() == 0
     duration_s = time.monotonic() - started
     if duration_s > MAX_JOURNEY_S:
         print(f"{journey}: terminated, because a journey may take {_duration(MAX_JOURNEY_S)}")

@@ -91,8 +91,9 @@ def main() -> int:
         if scripts:
             environment["SOUNDSCAPE_PICTURES"] = str(PICTURES)
             commands = [[str(web.NODE), f"tests/{script}.ts", *node_options] for script in scripts]
-            runs = (subprocess.run(each, cwd=web.FRONTEND, env=environment, check=False) for each in commands)
-            return max(run.returncode for run in runs)
+            runs = [subprocess.run(each, cwd=web.FRONTEND, env=environment, check=False) for each in commands]
+            # A script that a signal ended has a negative status.
+            return int(any(run.returncode != 0 for run in runs))
         print(f"Started and built after {time.monotonic() - started:.0f} s.\n", flush=True)
         found = find_journeys(paths, options.journeys)
         # The build did not check them.
@@ -136,7 +137,7 @@ def everything(data_dir: Path, *, is_dev: bool) -> Iterator[dict[str, str]]:
         port, project_port = get_ports(MEMORY)
         site = f"http://127.0.0.1:{port}"
         keys = keep_keys(MEMORY, data_dir)
-        service = running.enter_context(pushes.serving(data_dir.parent))
+        service = running.enter_context(pushes.serve_pushes(data_dir.parent))
         project = Project(data_dir, project_port, {"SOUNDSCAPE_SITE_URL": site} | service.settings)
         running.callback(project.stop)
         starting = running.enter_context(ThreadPoolExecutor(1)).submit(project.start)
@@ -163,7 +164,7 @@ def everything(data_dir: Path, *, is_dev: bool) -> Iterator[dict[str, str]]:
             | {
                 "SOUNDSCAPE_SITE_URL": site,
                 "SOUNDSCAPE_CONTROL_URL": control,
-                "SOUNDSCAPE_PUSH_URL": service.url,
+                "SOUNDSCAPE_PUSH_PREFERENCES": json.dumps(service.preferences),
                 "SUPABASE_URL": settings["NEXT_PUBLIC_SUPABASE_URL"],
                 "SUPABASE_SECRET_KEY": keys.secret_key,
             }

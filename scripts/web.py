@@ -34,7 +34,7 @@ TSC = FRONTEND / "node_modules" / "typescript" / "bin" / "tsc"
 START_TIMEOUT_S = 180
 DESCRIPTION = "Run the example frontend against the embedded project, which is started if it does not run."
 DATA_DIR = ROOT / ".soundscape" / "dev"
-# What npm says when nobody answers, or one who has not the packages.
+# What npm says when no registry answers, or when the registry lacks the packages.
 UNREACHABLE = re.compile(
     r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT"
     r"|E40[1347]|E429|E5\d\d)\b"

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from tests.push_service import PushService, encode
 
-PREFERENCES = {
+PREFERENCES: dict[str, str | bool | int] = {
     "dom.push.testing.allowInsecureServerURL": True,
     "dom.push.testing.ignorePermission": True,
     "permissions.default.desktop-notification": 1,
@@ -34,6 +34,7 @@ class Autopush:
 
     service: PushService
     has_greeted: threading.Event
+    greetings: int = 0
     channels: dict[str, str] = field(default_factory=dict)
     """By the path of an endpoint."""
     connection: ServerConnection | None = None
@@ -71,6 +72,7 @@ class Autopush:
                         "broadcasts": {},
                     }
                     await self._send(connection, "hello", **answer)
+                    self.greetings += 1
                     self.has_greeted.set()
                 elif message["messageType"] == "register":
                     path = f"/push/{uuid4().hex}"

@@ -10,32 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import push_service
-from tests.autopush import Autopush
+from tests.autopush import PREFERENCES, Autopush
 from tests.certificates import make_certificate
 from tests.waiting import until
 
 
 @dataclass(frozen=True)
 class Pushes:
-    """Where it is, and what it has seen."""
+    """How it is reached, and what it has seen."""
 
-    url: str
-    """For Firefox: `dom.push.serverURL`."""
+    preferences: dict[str, str | bool | int]
+    """For Firefox, by their names in about:config."""
     settings: dict[str, str]
     """For the worker."""
     _autopush: Autopush
 
-    def state(self) -> dict[str, bool | int]:
-        """What a journey waits for."""
+    def state(self) -> dict[str, int]:
+        """What a journey waits for. The counts are of all journeys so far."""
         return {
-            "has_greeted": self._autopush.has_greeted.is_set(),
+            "greetings": self._autopush.greetings,
             "subscriptions": len(self._autopush.channels),
             "acknowledged": len(self._autopush.acknowledged),
         }
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Pushes]:
+def serve_pushes(folder: Path) -> Iterator[Pushes]:
     """Serve on this machine until the block ends. The certificate lies in `folder`."""
     certificate = make_certificate(folder)
     urls: list[str] = []
@@ -57,7 +57,7 @@ def serving(folder: Path) -> Iterator[Pushes]:
                 "SOUNDSCAPE_PUSH_HOSTS": service.origin,
                 "SSL_CERT_FILE": str(certificate.certificate),
             }
-            yield Pushes(urls[0], settings, autopush)
+            yield Pushes(PREFERENCES | {"dom.push.serverURL": urls[0]}, settings, autopush)
         finally:
             loop.call_soon_threadsafe(ended.set)
             thread.join()

@@ -109,7 +109,7 @@ export async function control(action: 'stop' | 'start'): Promise<void> {
 }
 
 /** What Firefox and its push service have said to each other. */
-export async function pushes(): Promise<{ has_greeted: boolean; subscriptions: number; acknowledged: number }> {
+export async function pushes(): Promise<{ greetings: number; subscriptions: number; acknowledged: number }> {
   return (await fetch(`${CONTROL}/pushes`)).json() as ReturnType<typeof pushes>
 }
 
