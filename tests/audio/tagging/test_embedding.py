@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundscape.audio import descriptors, measurements, spectral
+from soundscape.audio.analysis import analyze
 from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectral import SpectralMeter
 from soundscape.audio.spectrum import MonoSignal, Spectrum
@@ -161,7 +163,7 @@ summary = st.fixed_dictionaries(dict.fromkeys(SUMMARY, positive))
                     "std": st.lists(positive, min_size=20, max_size=20),
                 }
             ),
-            "contrast_db": st.lists(positive, min_size=7, max_size=7),
+            "contrast_db": st.lists(positive, min_size=1, max_size=7),
             "active_share": st.floats(0, 1),
         }
     ),
@@ -181,6 +183,25 @@ def test_any_record_has_a_place(
     )
     assert np.isfinite(found).all()
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+
+
+def test_missing_bands_of_contrast_are_like_the_highest() -> None:
+    six = {**SPECTRAL, "contrast_db": [20.0, 21.0, 22.0, 23.0, 24.0, 25.0]}
+    seven = {**SPECTRAL, "contrast_db": [*six["contrast_db"], 25.0]}
+    np.testing.assert_array_equal(place(spectral=six), place(spectral=seven))
+
+
+def test_a_file_at_8_khz_has_a_place() -> None:
+    file, noise = io.BytesIO(), np.random.default_rng(12).standard_normal(16_000) * 0.1
+    soundfile.write(file, noise, 8_000, format="WAV", subtype="FLOAT")
+    file.seek(0)
+    record = analyze(file, tags=False, draw=False)
+    assert record.spectral is not None
+    assert record.spectral.contrast_db is not None
+    assert len(record.spectral.contrast_db) == 6
+    assert record.embedding is not None
+    assert record.embedding.space == "descriptors-128-v2"
+    assert np.linalg.norm(record.embedding.values) == pytest.approx(1, abs=1e-6)
 
 
 def spectral_of(y: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
