@@ -7,6 +7,8 @@ recording (among all segments), and how many of the same class (among those of i
 left out). A map is always judged on sounds it was not fitted on: `recordings` leaves a fifth of the
 recordings out in turn, `sources` a whole source (another kind of sound, another microphone); their mean
 counts every source alike.
+
+--write leaves the centre of descriptors-128 at zero: `similarity.py --write` sets it afterwards.
 """
 
 from __future__ import annotations
@@ -187,16 +189,16 @@ def judge(name: str, X: Float64, fit: Fit, features: Features) -> dict[str, Floa
         zip(np.random.default_rng(1).permutation(recordings), np.arange(recordings.size) % 5, strict=True)
     )
     folds = np.array([fold[recording] for recording in features.recording])
-    held_out = []
+    fold_scores = []
     for number in range(5):
         seen = folds != number
         values = fit(X[seen], weights(features.source[seen]))(X)
-        held_out.append(precision(values, features, ~seen))
+        fold_scores.append(precision(values, features, ~seen))
     by_source = {}
     for source in np.unique(features.source):
         seen = features.source != source
         by_source[str(source)] = precision(fit(X[seen], weights(features.source[seen]))(X), features, ~seen)
-    across = np.mean(held_out, axis=0)
+    across = np.mean(fold_scores, axis=0)
     unseen = np.nanmean(list(by_source.values()), axis=0)
     print(f"| {name} |", " | ".join(f"{score:.3f}" for score in (*across[:2], *unseen[:2], across[2])), "|")
     return by_source
@@ -236,11 +238,12 @@ def report(features: Features) -> None:
 
 
 def write(features: Features) -> None:
+    """Write both maps. The centre of descriptors-128 stays zero until `similarity.py --write` sets it."""
     weight = weights(features.source)
     centre, matrix = pca(np.sqrt(features.heard), weight, whitening=WHITENING)
     _save("yamnet_128.npz", matrix, centre=centre)
     location, scale, centre, matrix = pca_of_descriptors(features.described, weight)
-    _save("descriptors_128.npz", matrix, centre=centre, location=location, scale=scale)
+    _save("descriptors_128.npz", matrix, centre=np.zeros_like(centre), location=location, scale=scale)
 
 
 def _save(name: str, matrix: Float64, **vectors: Float64) -> None:

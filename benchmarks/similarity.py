@@ -1,17 +1,22 @@
 """How well neighbours share a class, with the model and without, and whether they share a file's rate.
 
     python benchmarks/similarity.py ../shared/training [--cache FILE.npz] [--max-of-class 15] [--write]
+    python benchmarks/similarity.py --copies ../shared/audio/rain.ogg …
 
 Precision@5 by cosine: of the five nearest sounds (fewer where a class has fewer), how many have the class
 that a file's name tells (`training_sounds`). The interval is the bootstrap's over sounds. Every map that is
 fitted here is judged on the fifth of the sounds that it was not fitted on. The committed maps saw none of
 these sounds, but for the centre of descriptors-128, which --write takes from them: each class counts alike.
+No other script sets that centre.
 Around its centre, sounds without anything in common have a cosine of 0: one floor of similarity serves both
 spaces.
 
 Same rate: each sound gets a faint noise over the whole band, and a coin decides whether it is a file at
 22,050 or at 44,100 Hz. Of its five nearest, half should have its rate. Every sound is in the table once, so
 nothing but the rate can bring them together.
+
+--copies prints how far the 101 numbers of a file move when it is resampled: the root mean square of the
+differences, each in units of its scale.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from training_sounds import read_sounds
 
 from soundscape.audio import meter_chain
 from soundscape.audio.analysis import analyze
+from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectral import NarrowSpectral
 from soundscape.audio.spectrum import Resampler
 from soundscape.audio.tagging import embedding, models
@@ -38,6 +44,7 @@ from soundscape.audio.tagging.tagger import Tagger
 Float64 = npt.NDArray[np.float64]
 
 RATES = (22_050, 44_100)
+COPY_RATES = (16_000, 22_050, 48_000)
 # Below the sound's own RMS.
 NOISE_DB = -60.0
 FOLDS = 5
@@ -81,7 +88,7 @@ def describe(y: npt.NDArray[np.float32], sample_rate: int) -> Float64 | None:
     return kept[0] if kept else None
 
 
-def hear(y: npt.NDArray[np.float32], sample_rate: int, model: Path) -> Float64:
+def mean_embedding(y: npt.NDArray[np.float32], sample_rate: int, model: Path) -> Float64:
     resampler, tagger = Resampler(sample_rate=sample_rate, target_rate=16_000), Tagger(model)
     tagger.push(resampler.push(y))
     tagger.push(resampler.finish())
@@ -100,15 +107,17 @@ def gather(folder: Path, model: Path, max_of_class: int) -> Features:
         described, at_rate = describe(sound.y, sound.sample_rate), describe(noisy, rate)
         if described is None or at_rate is None:
             continue
-        rows.append((hear(sound.y, sound.sample_rate, model), described, at_rate, sound.label, rate))
+        rows.append(
+            (mean_embedding(sound.y, sound.sample_rate, model), described, at_rate, sound.label, rate)
+        )
     heard, described, at_rate, label, rate = zip(*rows, strict=True)
     return Features(*(np.array(column) for column in (heard, described, at_rate, label, rate)))
 
 
 def share_of_nearest(values: Float64, group: npt.NDArray[np.generic]) -> Float64:
     """Of each row's nearest, the share in its own group; NaN where the group has no other."""
-    unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-    nearness = unit @ unit.T
+    directions = unit(values)
+    nearness = directions @ directions.T
     np.fill_diagonal(nearness, -np.inf)
     order = np.argsort(-nearness, axis=1, kind="stable")[:, :NEIGHBOURS]
     shares = np.full(len(group), np.nan)
@@ -134,7 +143,7 @@ def unit(values: Float64) -> Float64:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
-def held_out(
+def cross_validated_shares(
     maps: list[tuple[Map, npt.NDArray[np.bool_]]], X: Float64, group: npt.NDArray[np.generic]
 ) -> Float64:
     shares = np.full(len(X), np.nan)
@@ -174,11 +183,24 @@ def write(features: Features) -> None:
     np.savez_compressed(DATA / "descriptors_128.npz", **arrays)
 
 
-def frozen(name: str, X: Float64) -> Float64:
+def committed_places(name: str, X: Float64) -> Float64:
     found = embedding.projection(name)
     if name.startswith("yamnet"):
         return unit((np.sqrt(X) - found.centre) @ found.matrix)
     return unit((np.tanh((X - found.location) / found.scale) - found.centre) @ found.matrix)
+
+
+def compare_copies(path: Path) -> None:
+    with path.open("rb") as file, open_audio(file) as audio:
+        rate, y = audio.header.sample_rate, np.concatenate(list(audio.blocks()), axis=1).T
+    original, cells = describe(y, rate), []
+    for copy_rate in COPY_RATES:
+        copied = describe(soxr.resample(y, rate, copy_rate), copy_rate)
+        if original is None or copied is None:
+            raise SystemExit(f"{path}: silence has no descriptors")
+        moved = (copied - original) / embedding.projection("descriptors-128").scale
+        cells.append(f"{np.sqrt(np.mean(moved**2)):.2f} at {copy_rate} Hz")
+    print(f"{path.name} ({rate} Hz): {', '.join(cells)}")
 
 
 def report(features: Features) -> None:
@@ -186,8 +208,11 @@ def report(features: Features) -> None:
     sizes = np.unique(label, return_counts=True)[1]
     chance = float(((sizes - 1) * sizes).sum() / (len(label) * (len(label) - 1)))
     print(f"{len(label)} sounds of {len(sizes)} classes; chance {chance:.3f}\n")
-    heard, described = frozen("yamnet-128", features.heard), frozen("descriptors-128", features.described)
-    at_rate = frozen("descriptors-128", features.at_rate)
+    heard, described = (
+        committed_places("yamnet-128", features.heard),
+        committed_places("descriptors-128", features.described),
+    )
+    at_rate = committed_places("descriptors-128", features.at_rate)
     print("| map | precision@5 | same rate (chance 0.5) |")
     print("|---|---|---|")
 
@@ -203,8 +228,8 @@ def report(features: Features) -> None:
     maps = cross_fit(fit_descriptors, features.described)
     row(
         "without, fitted here",
-        held_out(maps, features.described, label),
-        held_out(cross_fit(fit_descriptors, features.at_rate), features.at_rate, rate),
+        cross_validated_shares(maps, features.described, label),
+        cross_validated_shares(cross_fit(fit_descriptors, features.at_rate), features.at_rate, rate),
     )
     row("with the model, committed", share_of_nearest(heard, label), share_of_nearest(heard, rate))
     gains = {}
@@ -220,8 +245,8 @@ def report(features: Features) -> None:
     heard_maps = cross_fit(fit_yamnet, features.heard)
     row(
         "with, fitted here",
-        held_out(heard_maps, features.heard, label),
-        held_out(heard_maps, features.heard, rate),
+        cross_validated_shares(heard_maps, features.heard, label),
+        cross_validated_shares(heard_maps, features.heard, rate),
     )
     for weight in DESCRIPTOR_WEIGHTS:
         shares, by_rate = (np.full(len(label), np.nan) for _ in range(2))
@@ -248,12 +273,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sounds", type=Path, help="the folder of training_sounds")
+    parser.add_argument("sounds", type=Path, nargs="?", help="the folder of training_sounds")
+    parser.add_argument(
+        "--copies", type=Path, nargs="+", metavar="FILE", help="compare copies at other rates"
+    )
     parser.add_argument("--model", type=Path, help="yamnet.tflite (default: the pulled one)")
     parser.add_argument("--max-of-class", type=int, default=15)
     parser.add_argument("--write", action="store_true", help="replace the centre of descriptors_128.npz")
     parser.add_argument("--cache", type=Path, help="measurements, kept between runs")
     given = parser.parse_args()
+    for path in given.copies or ():
+        compare_copies(path)
+    if given.sounds is None:
+        if not given.copies:
+            parser.error("name a folder of sounds, or files with --copies")
+        return
     if given.cache and given.cache.exists():
         with np.load(given.cache) as stored:
             features = Features(**stored)
