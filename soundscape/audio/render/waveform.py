@@ -128,7 +128,7 @@ def _measure(block: Samples, samples_per_pixel: int) -> tuple[Peaks, Samples]:
             total = np.float32(0.0)
             energy = np.float32(0.0)
             for i in range(begin, min(begin + samples_per_pixel, samples)):
-                # Before the squares: those of a huge float are infinite.
+                # For the sums too: no RMS is above its peaks, and no square is infinite.
                 x = max(np.float32(-1.0), min(np.float32(1.0), block[channel, i]))
                 low = min(low, x)
                 high = max(high, x)
