@@ -116,8 +116,11 @@ function playWithoutLoudspeaker(): void {
 function typeInFirefox(page: Page): void {
   const locator = Object.getPrototypeOf(page.locator('body')) as Locator
   locator.fill = async function (this: Locator, text) {
-    await this.press('Control+a')
-    await this.press('Delete')
+    // When React takes over a field that nobody has changed, the field loses its selection.
+    do {
+      await this.press('Control+a')
+      await this.press('Delete')
+    } while (await this.inputValue())
     if (text) await this.pressSequentially(text)
   }
 }
