@@ -265,10 +265,11 @@ def test_uploads_survive_everything(scene: Scene, pytestconfig: pytest.Config) -
             asyncio.run(upload_all(scene, count))
             crash.result()
             await_the_end(scene.ledger)
-            await_previews(scene.ledger)
         finally:
             finished.set()
     killer.result()
+    # Most are made meanwhile. A busy machine may need longer to start a preview's child than a worker lives.
+    await_previews(scene.ledger)
     took_s = time.monotonic() - began
 
     ledger = scene.ledger

@@ -19,14 +19,21 @@ export const clicks = (bpm: number): Signal => (t) => {
   return since < 0.02 ? 0.8 * Math.sin(2 * Math.PI * 1800 * t) * Math.exp(-since * 200) : 0
 }
 
-/** Notes that follow no pattern: a fingerprint finds them again. */
+/** Three voices with overtones, in notes that follow no pattern: rich enough for a fingerprint, as music is. */
 export const melody = (seed: number): Signal => {
-  const notes = Array.from({ length: 400 }, (_, i) => 220 * 2 ** (Math.floor(random(seed * 1000 + i) * 24) / 12))
+  const voices = [5, 3.1, 1.9].map((notesPerS, voice) => ({
+    notesPerS,
+    notes: Array.from({ length: 400 }, (_, i) => 110 * 2 ** (Math.floor(random(seed * 1000 + voice * 97 + i) * 30) / 12)),
+  }))
   return (t) => {
-    const place = t * 5
-    const note = notes[Math.floor(place) % notes.length]!
-    const since = place % 1
-    return 0.35 * Math.exp(-3 * since) * (Math.sin(2 * Math.PI * note * t) + 0.4 * Math.sin(4 * Math.PI * note * t))
+    let sum = 0
+    for (const { notesPerS, notes } of voices) {
+      const place = t * notesPerS
+      const fade = Math.exp(-3 * (place % 1))
+      const turn = 2 * Math.PI * notes[Math.floor(place) % notes.length]! * t
+      for (let overtone = 1; overtone <= 5; overtone++) sum += (fade / overtone) * Math.sin(overtone * turn)
+    }
+    return 0.14 * sum
   }
 }
 
