@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import http_ece
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid02
@@ -24,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.certificates import Certificate
+from tests.servers import find_port, make_server
 from tests.waiting import until
 
 
@@ -96,22 +96,16 @@ class PushService:
 def serving(certificate: Certificate) -> Iterator[PushService]:
     """A push service at an https origin of this machine until the block ends."""
     service = PushService()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            Starlette(routes=[Route("/push/{name}", service.take, methods=["POST"])]),
-            host="127.0.0.1",
-            port=0,
-            ssl_certfile=certificate.certificate,
-            ssl_keyfile=certificate.key,
-            log_config=None,
-            lifespan="off",
-        )
+    server = make_server(
+        Starlette(routes=[Route("/push/{name}", service.take, methods=["POST"])]),
+        ssl_certfile=certificate.certificate,
+        ssl_keyfile=certificate.key,
     )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
         until(lambda: server.started, "the push service did not start")
-        service.origin = f"https://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        service.origin = f"https://127.0.0.1:{find_port(server)}"
         yield service
     finally:
         server.should_exit = True

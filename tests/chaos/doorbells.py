@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.servers import find_port, make_server
 from tests.waiting import LIMIT_S
 
 PATH = "/api/webhooks/storage"
@@ -76,13 +76,13 @@ class Doorbells:
     def served(self) -> Iterator[None]:
         """Listen on a free port until the block ends; `url` says where."""
         app = Starlette(routes=[Route(PATH, self.take, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
+        server = make_server(app)
         thread = threading.Thread(target=server.run, name="doorbells")
         thread.start()
         try:
             while not server.started:
                 threading.Event().wait(0.01)
-            self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            self.url = f"http://127.0.0.1:{find_port(server)}"
             yield
         finally:
             server.should_exit = True

@@ -29,6 +29,7 @@ from embedded_supabase.config import Config
 from embedded_supabase.embedded import open_embedded
 from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
+from tests.servers import make_server
 from tests.waiting import LIMIT_S
 
 PASSWORD = "correct horse"
@@ -134,9 +135,7 @@ def _running(postgres: Postgres, keys: Keys, data_dir: Path, values: dict[str, A
             data_dir=data_dir, url=url, keys=keys, config=Config(values), postgres=postgres
         ) as embedded:
             app = Starlette(routes=[Mount("/auth/v1", build(embedded)), *build_outbox_routes(embedded)])
-            running = uvicorn.Server(
-                uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False)
-            )
+            running = make_server(app, proxy_headers=False)
             servers.append(running)
             task = asyncio.create_task(running.serve(sockets=[listener]))
             while not running.started:

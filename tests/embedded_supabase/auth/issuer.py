@@ -15,13 +15,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.servers import find_port, make_server
 from tests.waiting import LIMIT_S
 
 CLIENT_ID, CLIENT_SECRET = "soundscape-tests", "a secret: with % signs"
@@ -144,14 +144,12 @@ class Issuer:
 @contextmanager
 def running_issuer() -> Iterator[Issuer]:
     issuer = Issuer()
-    server = uvicorn.Server(
-        uvicorn.Config(issuer.app(), host="127.0.0.1", port=0, log_config=None, lifespan="off")
-    )
+    server = make_server(issuer.app())
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    issuer.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    issuer.url = f"http://127.0.0.1:{find_port(server)}"
     try:
         yield issuer
     finally:

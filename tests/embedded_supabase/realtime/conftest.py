@@ -29,6 +29,7 @@ from embedded_supabase.postgres import Postgres
 from embedded_supabase.realtime import app as realtime
 from embedded_supabase.realtime.service import Service, open_service
 from embedded_supabase.tokens import Tokens
+from tests.servers import make_server
 from tests.waiting import LIMIT_S
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
@@ -106,7 +107,7 @@ async def _serve(
     app = Starlette(routes=[Mount("/realtime/v1", realtime.build(embedded))])
     background = asyncio.create_task(realtime.run(embedded))
     listener = socket.create_server(("127.0.0.1", 0))
-    web.append(uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")))
+    web.append(make_server(app))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     started.set_result(
         Server(url, embedded.keys, embedded.tokens, embedded.postgres, open_service(embedded), loop)

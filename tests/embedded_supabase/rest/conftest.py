@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -26,6 +24,7 @@ from embedded_supabase.keys import Keys
 from embedded_supabase.postgres import Postgres
 from embedded_supabase.rest import app as rest
 from embedded_supabase.rest.schema_cache import SchemaCache, load
+from tests.servers import find_port, make_server
 from tests.waiting import LIMIT_S
 
 A = "00000000-0000-0000-0000-00000000000a"
@@ -63,14 +62,6 @@ class Shop:
             return cursor.fetchall() if cursor.description else []
 
 
-class Server(uvicorn.Server):
-    """A server in a thread, which cannot take the process's signals."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @pytest.fixture(scope="session")
 def cluster(data_dirs: Path) -> Iterator[Postgres]:
     with tests.cluster.started(data_dirs / "rest") as postgres:
@@ -95,14 +86,11 @@ def shop(cluster: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         }
         async with open_embedded(**settings) as embedded:
             app = Starlette(routes=[Mount("/rest/v1", rest.build(embedded))])
-            server = Server(
-                uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_keep_alive=75)
-            )
+            server = make_server(app, access_log=False, timeout_keep_alive=75)
             tasks = [asyncio.create_task(server.serve()), asyncio.create_task(rest.run(embedded))]
             while not server.started:
                 await asyncio.sleep(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            started.set_result(Shop(f"http://127.0.0.1:{port}", embedded))
+            started.set_result(Shop(f"http://127.0.0.1:{find_port(server)}", embedded))
             await finished.wait()
             server.should_exit = True
             await tasks[0]

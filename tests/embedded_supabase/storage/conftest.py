@@ -27,6 +27,7 @@ from embedded_supabase.postgres import Postgres
 from embedded_supabase.storage import app as storage
 from embedded_supabase.storage.app import sweep
 from embedded_supabase.storage.files import Files
+from tests.servers import find_port, make_server
 from tests.waiting import LIMIT_S
 
 SCHEMA = Path(__file__).with_name("fixture.sql").read_bytes()
@@ -124,13 +125,12 @@ def project(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 postgres=platform,
             ) as embedded:
                 app = Starlette(routes=[Mount("/storage/v1", storage.build(embedded))])
-                config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
-                servers.append(uvicorn.Server(config))
+                servers.append(make_server(app))
                 serving = asyncio.create_task(servers[0].serve())
                 while not servers[0].started:
                     await asyncio.sleep(0.01)
-                port = servers[0].servers[0].sockets[0].getsockname()[1]
-                started.set_result(Project(f"http://127.0.0.1:{port}/storage/v1", embedded, loop))
+                url = f"http://127.0.0.1:{find_port(servers[0])}/storage/v1"
+                started.set_result(Project(url, embedded, loop))
                 await serving
         except BaseException as error:
             if started.done():
