@@ -24,7 +24,7 @@ test('a playlist is made, filled, and ordered by drag and by keyboard', async ()
   await page.getByText('No playlists yet').waitFor()
   await page.getByLabel('Title of a new playlist').fill('Evening')
   await page.keyboard.press('Enter')
-  await page.getByRole('link', { name: 'Evening', exact: true }).waitFor()
+  await page.getByRole('link', { name: /^Evening Private/ }).waitFor()
   for (const title of ['One', 'Two', 'Three']) {
     await page.goto('/library')
     await page.getByRole('link', { name: title, exact: true }).click()
@@ -33,7 +33,7 @@ test('a playlist is made, filled, and ordered by drag and by keyboard', async ()
     await page.getByText('Added to the playlist.').waitFor()
   }
   await page.goto('/playlists')
-  await page.getByRole('link', { name: 'Evening', exact: true }).click()
+  await page.getByRole('link', { name: /^Evening Private/ }).click()
   const rows = page.getByRole('list', { name: 'Recordings' }).getByRole('listitem')
   const order = async (...titles: string[]) => {
     for (const [i, title] of titles.entries()) await rows.nth(i).getByRole('link', { name: title, exact: true }).waitFor()
