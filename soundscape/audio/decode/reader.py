@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from soundscape.audio.compiled import compiled
 from soundscape.audio.decode.capture import UNKNOWN, Capture
 
 Samples = npt.NDArray[np.float32]
@@ -169,9 +170,22 @@ class BlockCutter:
 def deinterleave(interleaved: npt.NDArray[np.int16] | Samples, scale: np.float32) -> Samples:
     """Shape (n, channels), integers or floats, to floats of shape (channels, n), C-contiguous."""
     planar = np.empty(interleaved.T.shape, dtype=np.float32)
-    for channel, samples in enumerate(planar):
-        np.multiply(interleaved[:, channel], scale, out=samples)
+    _deinterleave(interleaved, scale, planar)
     return planar
+
+
+@compiled()
+def _deinterleave(interleaved: npt.NDArray[np.int16] | Samples, scale: np.float32, planar: Samples) -> None:
+    if planar.shape[0] == 2:
+        # Both in one loop, which becomes vector instructions: almost three times as fast.
+        left, right = planar[0], planar[1]
+        for i in range(planar.shape[1]):
+            left[i] = np.float32(interleaved[i, 0]) * scale
+            right[i] = np.float32(interleaved[i, 1]) * scale
+        return
+    for channel in range(planar.shape[0]):
+        for i in range(planar.shape[1]):
+            planar[channel, i] = np.float32(interleaved[i, channel]) * scale
 
 
 def drop_frames(pieces: Iterable[Samples], count: int) -> Iterator[Samples]:

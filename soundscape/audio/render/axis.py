@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from soundscape.audio.compiled import compiled
-from soundscape.audio.levels import Levels, quantize
-from soundscape.audio.spectrum import FASTMATH, Float32, add_up_bands
+from soundscape.audio.levels import FLOOR_DB, STEP_DB, Levels
+from soundscape.audio.spectrum import FASTMATH, Float32, add_up_bands, write_decibels
 
 BOTTOM_HZ = 20.0
 BEND_HZ = 150.0
@@ -23,7 +23,6 @@ ROWS_PER_UNIT = 32
 
 # A constant fills bins 0 and 1 of a Hann window and no other.
 _FIRST_BIN = 2
-_DB_PER_NEPER = np.float32(10 / np.log(10))
 
 
 class RowFilters(NamedTuple):
@@ -92,9 +91,25 @@ def _height(frequency_hz: float) -> float:
     return math.asinh(frequency_hz / BEND_HZ)
 
 
+@compiled(fastmath=FASTMATH)
 def quantize_power(power: Float32) -> Levels:
-    """Powers, float32, of any shape, at least 1e-10, to steps of a level, uint8."""
-    return quantize(np.log(power) * _DB_PER_NEPER)
+    """Powers, float32, shape (frames, rows), at least 1e-10, to steps of a level, uint8."""
+    frames, rows = power.shape
+    quantized = np.empty((frames, rows), dtype=np.uint8)
+    levels = np.empty(rows, dtype=np.float32)
+    bits = np.empty(rows, dtype=np.int32)
+    exponents = np.empty(rows, dtype=np.float32)
+    floor, step, most = np.float32(FLOOR_DB), np.float32(1 / STEP_DB), np.float32(255.0)
+    for t in range(frames):
+        for row in range(rows):
+            levels[row] = power[t, row]
+        write_decibels(levels, bits, exponents)
+        for row in range(rows):
+            # Half a step more, because whole numbers are cut off.
+            steps = (levels[row] - floor) * step + np.float32(0.5)
+            steps = steps if steps > np.float32(0.0) else np.float32(0.0)
+            quantized[t, row] = np.uint8(np.int32(steps if steps < most else most))
+    return quantized
 
 
 @compiled(fastmath=FASTMATH)

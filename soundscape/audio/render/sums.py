@@ -29,7 +29,8 @@ class SampleSums:
         self._sample_rate = sample_rate
         self._samples_per_pixel = samples_per_pixel
         self._pixels_per_entry = 1
-        self._entries = np.empty((0, channels, 2))
+        self._entries = np.empty((MAX_ENTRIES, channels, 2))
+        self._count = 0
         self._rest = np.empty((0, channels, 2))
         self._samples = 0
 
@@ -37,26 +38,29 @@ class SampleSums:
         """Add the sums of a number of samples, float32, shape (pixels, channels, 2): of x and of x²."""
         self._samples += samples
         self._rest = np.concatenate([self._rest, sums])
-        while len(self._entries) + len(self._rest) // self._pixels_per_entry > MAX_ENTRIES:
+        while self._count + len(self._rest) // self._pixels_per_entry > MAX_ENTRIES:
             self._join()
         whole = len(self._rest) // self._pixels_per_entry * self._pixels_per_entry
         ready = self._rest[:whole].reshape(-1, self._pixels_per_entry, *self._rest.shape[1:]).sum(axis=1)
-        self._entries = np.concatenate([self._entries, ready])
+        self._entries[self._count : self._count + len(ready)] = ready
+        self._count += len(ready)
         self._rest = self._rest[whole:].copy()
 
     def _join(self) -> None:
-        pairs = len(self._entries) // 2 * 2
-        odd = self._entries[pairs:]
+        pairs = self._count // 2
+        odd = self._entries[2 * pairs : self._count]
         if len(odd):
             # It waits for its partner: as its first pixel, and nothing in the others.
             nothing = np.zeros((self._pixels_per_entry - 1, *odd.shape[1:]))
             self._rest = np.concatenate([odd, nothing, self._rest])
-        self._entries = self._entries[:pairs].reshape(-1, 2, *self._entries.shape[1:]).sum(axis=1)
+        joined = self._entries[: 2 * pairs].reshape(pairs, 2, *self._entries.shape[1:]).sum(axis=1)
+        self._entries[:pairs] = joined
+        self._count = pairs
         self._pixels_per_entry *= 2
 
     def _all(self) -> tuple[Float64, npt.NDArray[np.int64]]:
         """The entries, and the samples at which they begin, and where the last one ends."""
-        entries = self._entries
+        entries = self._entries[: self._count]
         if len(self._rest):
             entries = np.concatenate([entries, self._rest.sum(axis=0, keepdims=True)])
         edges = np.arange(len(entries) + 1) * (self._pixels_per_entry * self._samples_per_pixel)

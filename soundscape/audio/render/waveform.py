@@ -23,6 +23,7 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 from soundscape.audio.record import Waveform, WaveformLevel
 from soundscape.audio.render.sums import SampleSums
+from soundscape.audio.spectrum import FASTMATH
 
 if TYPE_CHECKING:
     from soundscape.audio.decode.reader import Samples
@@ -109,8 +110,7 @@ class Window:
     end_byte: int
 
 
-# The samples are finite (decoding sees to it): minima and maxima may be found many at a time.
-@compiled(fastmath={"nnan", "nsz", "reassoc", "contract"})
+@compiled(fastmath=FASTMATH)
 def _measure(block: Samples, samples_per_pixel: int) -> tuple[Peaks, Samples]:
     """The extremes of every `samples_per_pixel` samples, the last pixel's of what is left.
 
@@ -120,22 +120,33 @@ def _measure(block: Samples, samples_per_pixel: int) -> tuple[Peaks, Samples]:
     pixels = -(-samples // samples_per_pixel)
     peaks = np.empty((pixels, channels, 2), dtype=np.int16)
     sums = np.empty((pixels, channels, 2), dtype=np.float32)
+    magnitude_bits = np.int32(0x7FFFFFFF)
+    extreme_bits = np.empty(2, dtype=np.int32)
+    extremes = extreme_bits.view(np.float32)
     for channel in range(channels):
         for pixel in range(pixels):
             begin = pixel * samples_per_pixel
-            low = np.float32(1.0)
-            high = np.float32(-1.0)
+            y = block[channel, begin : min(begin + samples_per_pixel, samples)]
             total = np.float32(0.0)
             energy = np.float32(0.0)
-            for i in range(begin, min(begin + samples_per_pixel, samples)):
-                # For the sums too: no RMS is above its peaks, and no square is infinite.
-                x = max(np.float32(-1.0), min(np.float32(1.0), block[channel, i]))
-                low = min(low, x)
-                high = max(high, x)
+            for i in range(y.size):
+                # Clipped as the extremes are: no RMS is above its peaks, and no square is infinite.
+                x = max(np.float32(-1.0), min(np.float32(1.0), y[i]))
                 total += x
                 energy += x * x
-            peaks[pixel, channel, 0] = min(32767, round(low * np.float32(32768.0)))
-            peaks[pixel, channel, 1] = min(32767, round(high * np.float32(32768.0)))
+            # With the magnitude of negative ones inverted, the bits of floats order as integers do. Integer
+            # extremes become vector instructions, and those of floats do not.
+            bits = y.view(np.int32)
+            low, high = magnitude_bits, -magnitude_bits
+            for i in range(y.size):
+                ordered = bits[i] ^ ((bits[i] >> np.int32(31)) & magnitude_bits)
+                low = min(low, ordered)
+                high = max(high, ordered)
+            extreme_bits[0] = low ^ ((low >> np.int32(31)) & magnitude_bits)
+            extreme_bits[1] = high ^ ((high >> np.int32(31)) & magnitude_bits)
+            for k in range(2):
+                clipped = max(np.float32(-1.0), min(np.float32(1.0), extremes[k]))
+                peaks[pixel, channel, k] = min(32767, round(clipped * np.float32(32768.0)))
             sums[pixel, channel, 0] = total
             sums[pixel, channel, 1] = energy
     return peaks, sums
