@@ -19,6 +19,7 @@ from soundscape.audio.loudness.meter import LoudnessMeter
 from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tonality
 from soundscape.audio.meter import Meter
 from soundscape.audio.mono import MonoMix
+from soundscape.audio.own_spectrum import OwnFrames, OwnSpectrum
 from soundscape.audio.playback import is_playable, wants_preview
 from soundscape.audio.record import Record
 from soundscape.audio.render import pictures, waveform
@@ -86,6 +87,7 @@ class MeterChain:
 
         self._mono = MonoMix(sample_rate=rate, channels=channels)
         self._top_hz = find_top_hz(rate)
+        self._own_spectrum = OwnSpectrum(sample_rate=rate, overlapping=self._draw)
         self._wideband = WidebandMeter(sample_rate=rate, narrow_top_hz=self._top_hz)
         self._spectral = SpectralMeter(top_hz=self._top_hz)
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
@@ -132,11 +134,8 @@ class MeterChain:
                 meter.push(block)
         with self.clock.run("spectrum"):
             mono = self._mono.push(block)
-        with self.clock.run("spectral"):
-            self._wideband.push(mono)
-        if self._draw:
-            with self.clock.run("pictures"):
-                self._spectrogram.push_mono(mono)
+            own = list(self._own_spectrum.push(mono))
+        self._push_own(own)
         with self.clock.run("spectrum"):
             y = self._resampler.push(mono)
         self._push_mono(y)
@@ -144,8 +143,19 @@ class MeterChain:
     def finish(self) -> None:
         """Push what is still under way in the resamplers; call it once, after the last block."""
         with self.clock.run("spectrum"):
+            own = list(self._own_spectrum.finish())
+        self._push_own(own)
+        with self.clock.run("spectrum"):
             rest = self._resampler.finish()
         self._push_mono(rest, last=True)
+
+    def _push_own(self, batches: list[OwnFrames]) -> None:
+        for frames in batches:
+            with self.clock.run("spectral"):
+                self._wideband.push(frames)
+            if self._draw:
+                with self.clock.run("pictures"):
+                    self._spectrogram.push_own(frames)
 
     def _push_mono(self, y: Samples, *, last: bool = False) -> None:
         with self.clock.run("spectrum"):
@@ -215,7 +225,6 @@ class MeterChain:
     def _measure_spectrum(self) -> tuple[Spectral | None, NarrowSpectral | None]:
         """What is in the whole band, and in the shared spectrum; None where no sound is."""
         with self.clock.run("spectral"):
-            self._wideband.finish()
             wideband, narrow = self._wideband.result(), self._spectral.result()
             if wideband is None:
                 return None, None

@@ -28,7 +28,7 @@ STAGES = {
     "tags": f"yamnet-{TAGGING_VERSION}",
     "embedding": "3",
     "waveform": "3",
-    "pictures": "4",
+    "pictures": "5",
 }
 _PARAMETERS = {"sample_rate": SAMPLE_RATE, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "mels": MELS}
 

@@ -1,8 +1,7 @@
 """The whole band of a recording: where its energy lies, from 0 Hz to half its sample rate, at most to 96 kHz.
 
 The shared spectrum ends at 11 kHz. What speaks of the whole sound is measured here, at the recording's own
-rate: frames of about 46 ms (2048 samples at 44.1 kHz), one after the other. A recording of fewer than eight
-frames gets four times as many, so that nothing in it falls between two windows.
+rate: frames of `soundscape.audio.own_spectrum`, one after the other.
 
 Each value follows librosa's definition on the same frames. The level is the mean square of those samples of
 a frame that lie within the recording.
@@ -15,20 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
-from soundscape.audio.spectrum import FASTMATH, N_FFT, SAMPLE_RATE, Float32
+from soundscape.audio.own_spectrum import OwnFrames, choose_n_fft
+from soundscape.audio.spectrum import FASTMATH, Float32
 
 MAX_BAND_HZ = 96_000.0
 ACTIVE_DBFS = -80.0
 ROLLOFF_SHARE = 0.85
-FRAME_S = N_FFT / 2 / SAMPLE_RATE
 
-_SHORT_FRAMES = 8
-_SHORT_HOPS = 4
-_BATCH_FRAMES = 32
 _AMIN = 1e-10
 
 
@@ -56,7 +51,7 @@ class Wideband:
 
 
 class WidebandMeter:
-    """Measures a streamed signal at its own rate. Keeps 20 bytes a frame.
+    """Measures streamed `OwnFrames`. Keeps 20 bytes a frame.
 
     Parameters
     ----------
@@ -67,18 +62,10 @@ class WidebandMeter:
     """
 
     def __init__(self, *, sample_rate: int, narrow_top_hz: float) -> None:
-        self._n_fft = 2 ** round(math.log2(sample_rate * FRAME_S))
+        self._n_fft = choose_n_fft(sample_rate)
         self._bin_hz = sample_rate / self._n_fft
         self._bins = min(self._n_fft // 2, int(MAX_BAND_HZ / self._bin_hz)) + 1
         self._narrow_bins = min(self._bins, int(narrow_top_hz / self._bin_hz) + 1)
-        self._window = np.hanning(self._n_fft + 1)[:-1].astype(np.float32)
-        # One buffer for all batches: fresh memory costs as much as the product.
-        self._windowed = np.empty((_BATCH_FRAMES, self._n_fft), dtype=np.float32)
-        self._hop = self._n_fft
-        self._samples = 0
-        # Everything starts half a frame before the first sample, which centres the frames.
-        self._tail = np.zeros(self._n_fft // 2, dtype=np.float32)
-        self._at = -(self._n_fft // 2)
         self._series: list[Float32] = []
         self._levels: list[npt.NDArray[np.float64]] = []
         self._energy = np.zeros(2)
@@ -88,24 +75,15 @@ class WidebandMeter:
         """The band that is covered, Hz."""
         return 0.0, (self._bins - 1) * self._bin_hz
 
-    def push(self, y: Float32) -> None:
-        """Take samples at the recording's own rate, float32, shape (n,), any n >= 0."""
-        self._samples += len(y)
-        missing = -len(self._tail) % self._n_fft
-        if self._samples < _SHORT_FRAMES * self._n_fft or len(y) < missing:
-            self._tail = np.concatenate([self._tail, y])
-            return
-        # Frames do not overlap: only the one that began in an earlier block is put together.
-        self._advance(np.concatenate([self._tail, y[:missing]]))
-        self._tail = self._advance(y[missing:]).copy()
-
-    def finish(self) -> None:
-        """Measure the frames that reach beyond the end; call once, after the last `push`."""
-        if not self._samples:
-            return
-        if self._samples < _SHORT_FRAMES * self._n_fft:
-            self._hop = self._n_fft // _SHORT_HOPS
-        self._advance(np.concatenate([self._tail, np.zeros(self._n_fft // 2, dtype=np.float32)]))
+    def push(self, frames: OwnFrames) -> None:
+        """Take the next frames of the recording's own spectrum. Those that overlap by half are left out."""
+        stride = 2 if 2 * frames.hop == self._n_fft else 1
+        chosen = np.arange(-frames.first % stride, len(frames.X), stride)
+        self._series.append(_describe(frames.X, chosen, self._bins, self._narrow_bins, self._energy))
+        at = frames.first * frames.hop - self._n_fft // 2
+        self._levels.append(
+            _mean_squares(frames.y, chosen * frames.hop, self._n_fft, max(0, -at), frames.samples - at)
+        )
 
     def result(self) -> Wideband | None:
         """Sum up; None where no frame holds sound."""
@@ -125,28 +103,6 @@ class WidebandMeter:
             narrow_share=float(narrow / whole) if whole else 1.0,
         )
 
-    def _advance(self, y: Float32) -> Float32:
-        """Measure the whole frames of y, which follow what was measured before; return the rest."""
-        n_fft, hop = self._n_fft, self._hop
-        ready = max(0, 1 + (len(y) - n_fft) // hop)
-        for first in range(0, ready, _BATCH_FRAMES):
-            frames = min(_BATCH_FRAMES, ready - first)
-            start = first * hop
-            part = y[start : start + (frames - 1) * hop + n_fft]
-            if hop == n_fft:
-                cut = part.reshape(frames, n_fft)
-            else:
-                cut = np.lib.stride_tricks.sliding_window_view(part, n_fft)[::hop]
-            windowed = np.multiply(cut, self._window, out=self._windowed[:frames])
-            X = scipy.fft.rfft(windowed, axis=1, workers=1, overwrite_x=True)
-            self._measure(X.view(np.float32))
-            self._levels.append(_mean_squares(cut, self._at + start, hop, self._samples))
-        self._at += ready * hop
-        return y[ready * hop :]
-
-    def _measure(self, X: Float32) -> None:
-        self._series.append(_describe(X, self._bins, self._narrow_bins, self._energy))
-
 
 def summarize(values: Float32) -> Summary:
     """Sum up a series in five numbers."""
@@ -162,20 +118,20 @@ def summarize(values: Float32) -> Summary:
 @compiled(fastmath=FASTMATH)
 def _describe(
     X: Float32,
+    chosen: npt.NDArray[np.int64],
     bins: int,
     narrow_bins: int,
     energy: npt.NDArray[np.float64],
 ) -> Float32:
-    """Centroid, bandwidth and rolloff in bins, and flatness, float32, shape (frames, 4)."""
-    frames = X.shape[0]
-    rows = np.zeros((frames, 4), dtype=np.float32)
+    """Centroid, bandwidth and rolloff in bins, and flatness of the chosen frames, float32, shape (n, 4)."""
+    rows = np.zeros((len(chosen), 4), dtype=np.float32)
     power = np.empty(bins, dtype=np.float32)
     s = np.empty(bins, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
     numbers = np.arange(bins).astype(np.float32)
     lanes = np.empty(16)
-    for t in range(frames):
-        x = X[t]
+    for t in range(len(chosen)):
+        x = X[chosen[t]]
         for k in range(bins):
             power[k] = x[2 * k] * x[2 * k] + x[2 * k + 1] * x[2 * k + 1]
         narrow = np.float32(0.0)
@@ -262,16 +218,17 @@ def geometric_mean(power: Float32, lanes: npt.NDArray[np.float64]) -> float:
 
 
 @compiled(fastmath=FASTMATH)
-def _mean_squares(cut: Float32, at: int, hop: int, samples: int) -> npt.NDArray[np.float64]:
-    """Mean square of each frame over those of its samples that lie within the recording."""
-    frames, length = cut.shape
-    levels = np.zeros(frames)
-    for t in range(frames):
-        y = cut[t]
-        start = at + t * hop
-        inside = min(length, samples - start) - max(0, -start)
+def _mean_squares(
+    y: Float32, starts: npt.NDArray[np.int64], length: int, begin: int, end: int
+) -> npt.NDArray[np.float64]:
+    """Mean square of each frame over those of its samples that lie in y[begin:end], the recording's own."""
+    levels = np.zeros(len(starts))
+    for t in range(len(starts)):
+        start = starts[t]
+        frame = y[start : start + length]
+        inside = min(start + length, end) - max(start, begin)
         total = np.float32(0.0)
         for i in range(length):
-            total += y[i] * y[i]
+            total += frame[i] * frame[i]
         levels[t] = total / max(1, inside)
     return levels

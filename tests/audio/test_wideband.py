@@ -10,16 +10,25 @@ import pytest
 from signals import Samples, tone
 
 from soundscape.audio.descriptors import Summary
+from soundscape.audio.own_spectrum import OwnSpectrum
 from soundscape.audio.spectral import find_top_hz
 from soundscape.audio.wideband import Wideband, WidebandMeter
 
 
 def measure(y: Samples, sample_rate: int, cut: int = 65_536) -> Wideband | None:
-    meter = WidebandMeter(sample_rate=sample_rate, narrow_top_hz=find_top_hz(sample_rate))
-    for at in range(0, len(y), cut):
-        meter.push(y[at : at + cut])
-    meter.finish()
-    return meter.result()
+    """What is measured, whether frames overlap or not."""
+    results = []
+    for overlapping in (False, True):
+        meter = WidebandMeter(sample_rate=sample_rate, narrow_top_hz=find_top_hz(sample_rate))
+        own = OwnSpectrum(sample_rate=sample_rate, overlapping=overlapping)
+        for at in range(0, len(y), cut):
+            for frames in own.push(y[at : at + cut]):
+                meter.push(frames)
+        for frames in own.finish():
+            meter.push(frames)
+        results.append(meter.result())
+    assert results[0] == results[1]
+    return results[0]
 
 
 def band_noise(sample_rate: int, low_hz: float, high_hz: float, *, seconds: float = 2.0) -> Samples:

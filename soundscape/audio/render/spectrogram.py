@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from soundscape.audio.levels import STEP_DB, Levels
+from soundscape.audio.own_spectrum import OwnFrames
 from soundscape.audio.render.axis import FrequencyAxis, quantize_power, sum_magnitudes
 from soundscape.audio.render.upper_rows import UpperRows
 from soundscape.audio.spectral import find_top_hz
@@ -24,7 +25,7 @@ LONG_FRAMES_PER_COLUMN = 4
 
 
 class Spectrogram:
-    """A spectrogram that is filled by `push` and `push_mono`, finished, and then read.
+    """A spectrogram that is filled by `push` and `push_own`, finished, and then read.
 
     Parameters
     ----------
@@ -52,10 +53,10 @@ class Spectrogram:
             self._lower.join(LONG_FRAMES_PER_COLUMN)
             self._upper.join(LONG_FRAMES_PER_COLUMN)
 
-    def push_mono(self, y: Float32) -> None:
-        """Add the same sound at its own rate, float32, shape (n,)."""
+    def push_own(self, frames: OwnFrames) -> None:
+        """Add frames of the same sound at its own rate, which overlap by half."""
         if self._upper_rows is not None:
-            self._upper.push(self._upper_rows.push(y))
+            self._upper.push(self._upper_rows.push(frames))
 
     def finish(self) -> None:
         """Add the last frames; call once, after everything was pushed."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from soundscape.audio.levels import FLOOR_DB, STEP_DB
+from soundscape.audio.own_spectrum import OwnSpectrum
 from soundscape.audio.render.spectrogram import LONG_COLUMNS, LONG_FRAMES_PER_COLUMN, Spectrogram
 from soundscape.audio.spectrum import FRAME_RATE_HZ, Float32, MonoSignal, Spectrum
 
@@ -15,12 +16,16 @@ RATES = [8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000]
 def draw(y: Float32, sample_rate: int, cut: int = 65_536) -> Spectrogram:
     """The spectrogram of a mono signal, float32, shape (n,)."""
     filled, spectrum = Spectrogram(sample_rate=sample_rate), Spectrum()
+    own = OwnSpectrum(sample_rate=sample_rate, overlapping=True)
     signal = MonoSignal(sample_rate=sample_rate, channels=1)
     for at in range(0, len(y), cut):
         block = y[at : at + cut]
-        filled.push_mono(block)
+        for own_frames in own.push(block):
+            filled.push_own(own_frames)
         for frames in spectrum.push(signal.push(block[np.newaxis])):
             filled.push(frames.S)
+    for own_frames in own.finish():
+        filled.push_own(own_frames)
     for part in (spectrum.push(signal.finish()), spectrum.finish()):
         for frames in part:
             filled.push(frames.S)
