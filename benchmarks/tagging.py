@@ -12,10 +12,10 @@ a folder with and without.
 
     python benchmarks/tagging.py --calibrate ../shared/training
 
-says how often one of the first five tags is right, how many recordings have none, whether confidences are
-the shares that are right, and what is left of the labels from several confidences on. The recordings are
-those whose class is known by their name. The confidences of one half are judged, and the calibration is
-fitted on the other half: on the five surest labels of a recording, each by its surest span.
+says how often one of the five surest labels is right, how many recordings have none, whether confidences are
+the shares that are right, and what is left of the labels from several confidences on. A recording's class is
+told by its name; most figures are of those whose name tells it plainly. The calibration is fitted on each
+half of them and judged on the other: on the five surest labels of a recording, each by its surest span.
 """
 
 from __future__ import annotations
@@ -24,20 +24,31 @@ import argparse
 import importlib
 import resource
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from training_sounds import read_sounds
+import numpy.typing as npt
+from training_sounds import is_named_plainly, read_sounds
 
 from soundscape.audio.decode.audio_file import open_audio, open_binary
 from soundscape.audio.spectrum import MonoSignal, Resampler
 from soundscape.audio.tagging import models, yamnet
-from soundscape.audio.tagging.tagger import CALIBRATION_BIAS, CALIBRATION_SLOPE, Tagger, TagResult
+from soundscape.audio.tagging.tagger import (
+    CALIBRATION_BIAS,
+    CALIBRATION_KNEE,
+    CALIBRATION_SLOPE,
+    CALIBRATION_SLOPE_BELOW,
+    Tagger,
+    TagResult,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK_SAMPLES = 65_536
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 MIN_COMPARED_S = 3.0
+Float64 = npt.NDArray[np.float64]
 MIN_CONFIDENCES = (0.2, 0.3, 0.35, 0.4, 0.5)
 
 
@@ -108,14 +119,23 @@ def compare_overlap(model: Path, folder: Path) -> None:
     print(f"cosine distance of the embeddings: median {median:.4f}, 95 % {high:.4f}")
 
 
-def calibrate(model: Path, folder: Path) -> None:
-    """Print what the tags of recordings of known class are worth, and the calibration that fits them."""
-    fitted: list[tuple[float, bool]] = []
-    judged: list[tuple[float, bool]] = []
-    found: dict[str, list[bool]] = {}
-    labels: list[tuple[int, float, bool]] = []
-    nameless = 0
-    for number, sound in enumerate(read_sounds(folder, max_of_class=40)):
+@dataclass(frozen=True)
+class Judged:
+    """One recording: the confidence of each label, the surest first, and which labels are right."""
+
+    label: str
+    is_plain: bool
+    confidences: tuple[float, ...]
+    is_right: tuple[bool, ...]
+
+    @property
+    def is_found(self) -> bool:
+        """Whether one of the five surest labels is right."""
+        return any(self.is_right[:5])
+
+
+def judge_sounds(model: Path, folder: Path) -> Iterator[Judged]:
+    for sound in read_sounds(folder, max_of_class=40):
         resampler = Resampler(sample_rate=sound.sample_rate, target_rate=yamnet.SAMPLE_RATE)
         tagger = Tagger(model)
         tagger.push(resampler.push(sound.y))
@@ -123,36 +143,80 @@ def calibrate(model: Path, folder: Path) -> None:
         best: dict[str, float] = {}
         for tag in tagger.result().tags:
             best[tag.label] = max(best.get(tag.label, 0.0), tag.confidence)
-        first = sorted(best, key=lambda label: -best[label])[:5]
-        nameless += not first
-        labels += [(number, confidence, label in sound.right) for label, confidence in best.items()]
-        found.setdefault(sound.label, []).append(bool(sound.right & set(first)))
-        (fitted if number % 2 else judged).extend((best[label], label in sound.right) for label in first)
-    counts = [len(rights) for rights in found.values()]
-    every = [right for rights in found.values() for right in rights]
-    error = 1.96 * np.sqrt(np.mean(every) * (1 - np.mean(every)) / len(every))
-    print(f"{sum(counts)} recordings of {len(found)} classes; without a tag {nameless / sum(counts):.3f}")
-    print(f"right among five: {np.mean(every):.3f} (±{error:.3f}), ", end="")
-    print(f"classes alike {np.mean([np.mean(rights) for rights in found.values()]):.3f}")
-    said, right = np.array(sorted(judged)).T
-    for fifth in np.array_split(np.arange(said.size), 5):
-        print(f"  says {said[fifth].mean():.2f} ({said[fifth[0]]:.2f} to {said[fifth[-1]]:.2f}), ", end="")
-        print(f"right {right[fifth].mean():.2f} of {fifth.size}")
-    for minimum in (0.0, *MIN_CONFIDENCES):
-        kept = [each for each in labels if each[1] >= minimum]
-        numbers, well = {each[0] for each in kept}, {each[0] for each in kept if each[2]}
-        print(f"  from {minimum:.2f}: {len(kept) / len(every):.2f} labels, ", end="")
-        print(f"right {np.mean([each[2] for each in kept]):.2f}; recordings with ", end="")
-        print(f"a right one {len(well) / len(every):.3f}, with none {1 - len(numbers) / len(every):.3f}")
-    confidence, right = np.clip(np.array(fitted).T, 1e-4, 1 - 1e-4)
-    # The log odds of the score, from the confidence that was made of it.
-    x = (np.log(confidence / (1 - confidence)) - CALIBRATION_BIAS) / CALIBRATION_SLOPE
-    features, weights = np.stack([np.ones_like(x), x], axis=1), np.zeros(2)
+        labels = sorted(best, key=lambda label: -best[label])
+        yield Judged(
+            label=sound.label,
+            is_plain=is_named_plainly(sound),
+            confidences=tuple(best[label] for label in labels),
+            is_right=tuple(label in sound.right for label in labels),
+        )
+
+
+def five_surest(sounds: Sequence[Judged]) -> tuple[Float64, Float64]:
+    """Log odds of the scores of the five surest labels, from their confidences; and 1 for the right ones."""
+    confidence = np.array([each for sound in sounds for each in sound.confidences[:5]])
+    right = np.array([each for sound in sounds for each in sound.is_right[:5]], dtype=float)
+    log_odds = np.log(np.clip(confidence, 1e-4, 1 - 1e-4) / (1 - np.clip(confidence, 1e-4, 1 - 1e-4)))
+    above = (log_odds - CALIBRATION_BIAS) / CALIBRATION_SLOPE
+    at_knee = CALIBRATION_BIAS + CALIBRATION_SLOPE * CALIBRATION_KNEE
+    below = CALIBRATION_KNEE + (log_odds - at_knee) / CALIBRATION_SLOPE_BELOW
+    return np.where(log_odds > at_knee, above, below), right
+
+
+def bend(x: Float64) -> Float64:
+    """(labels, 3): 1, the log odds above the knee, those below it."""
+    return np.stack(
+        [np.ones_like(x), np.maximum(x, CALIBRATION_KNEE), np.minimum(x - CALIBRATION_KNEE, 0)], 1
+    )
+
+
+def fit_calibration(x: Float64, right: Float64) -> Float64:
+    """Fit bias, slope and slope below the knee by logistic regression."""
+    features, weights = bend(x), np.zeros(3)
     for _ in range(30):
         p = 1 / (1 + np.exp(-features @ weights))
         hessian = features.T @ (features * (p * (1 - p))[:, np.newaxis])
         weights += np.linalg.solve(hessian, features.T @ (right - p))
-    print(f"the other half fits log odds of {weights[0]:.2f} + {weights[1]:.2f} times those of the score")
+    return weights
+
+
+def print_fifths(said: Float64, right: Float64) -> None:
+    order = np.argsort(said, kind="stable")
+    for fifth in np.array_split(order, 5):
+        print(f"    says {said[fifth].mean():.2f} ({said[fifth[0]]:.2f} to {said[fifth[-1]]:.2f}), ", end="")
+        print(f"right {right[fifth].mean():.2f} of {fifth.size}")
+
+
+def calibrate(model: Path, folder: Path) -> None:
+    """Print what the tags of recordings of known class are worth, and the calibration that fits them."""
+    every = list(judge_sounds(model, folder))
+    plain = [sound for sound in every if sound.is_plain]
+    for name, sounds in (("all names", every), ("plain names", plain)):
+        found = np.array([sound.is_found for sound in sounds])
+        kinds = {sound.label for sound in sounds}
+        alike = np.mean([np.mean([s.is_found for s in sounds if s.label == kind]) for kind in kinds])
+        error = 1.96 * np.sqrt(found.mean() * (1 - found.mean()) / found.size)
+        tagless = np.mean([not sound.confidences for sound in sounds])
+        print(
+            f"{name}: {found.size} recordings of {len(kinds)} classes; without a tag {tagless:.3f}; ", end=""
+        )
+        print(f"right among five {found.mean():.3f} (±{error:.3f}), classes alike {alike:.3f}")
+        x, right = five_surest(sounds)
+        weights = np.array([CALIBRATION_BIAS, CALIBRATION_SLOPE, CALIBRATION_SLOPE_BELOW])
+        print("  confidence as it is:")
+        print_fifths(1 / (1 + np.exp(-bend(x) @ weights)), right)
+    halves = [five_surest(plain[begin::2]) for begin in (0, 1)]
+    for fitted, judged, name in ((1, 0, "first"), (0, 1, "second")):
+        weights = fit_calibration(*halves[fitted])
+        print(f"  the other half fits {np.round(weights, 2)}, which says of the {name}:")
+        print_fifths(1 / (1 + np.exp(-bend(halves[judged][0]) @ weights)), halves[judged][1])
+    print(f"  all of them fit {np.round(fit_calibration(*five_surest(plain)), 2)}")
+    for minimum in (0.0, *MIN_CONFIDENCES):
+        kept = [[r for c, r in zip(s.confidences, s.is_right, strict=True) if c >= minimum] for s in plain]
+        print(f"  from {minimum:.2f}: {np.mean([len(each) for each in kept]):.2f} labels, ", end="")
+        print(f"right {np.mean([right for each in kept for right in each]):.2f}; recordings with ", end="")
+        print(f"a right one {np.mean([any(each) for each in kept]):.3f}, ", end="")
+        print(f"with none {np.mean([not each for each in kept]):.3f}")
 
 
 def main() -> None:

@@ -42,6 +42,8 @@ SPEECH_SOURCES = re.compile(
     "ktuberling|klettres|asterisk-core-sounds|tuxpaint-stamps-default#speech|Precise-Community-Data"
 )
 MUSIC_ARCHIVES = ("music.tar", "rock-music.tar")
+OTHER_SOUNDS = {"voices", "music", "impulse"}
+NO_FLAMES = {"gun", "guns", "weapons", "bow", "crossbow", "melee", "fireball", "archer", "button", "truck"}
 CLASS_OF_SOURCE = {"gveres/donateacry-corpus": "baby", "yaxu/mrid": "drum"}
 
 
@@ -76,6 +78,20 @@ def find_class(row: dict[str, str]) -> tuple[str, frozenset[str]]:
         path = path.partition("/")[2] or path
     told = [label for label, (words, _) in CLASSES.items() if re.search(words, path)]
     return (told[0], frozenset(CLASSES[told[0]][1])) if len(told) == 1 else ("", frozenset())
+
+
+def is_named_plainly(sound: Sound) -> bool:
+    """Whether the class is a word of the path by itself: not `tick` in `stickfighter`, nor a gun's `fire`.
+
+    People who say the word, music that is called so and impulse responses are no sounds of the class either.
+    """
+    if sound.label not in CLASSES or sound.source in CLASS_OF_SOURCE:
+        return bool(sound.label)
+    words = set(re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", sound.path).lower()))
+    if words & OTHER_SOUNDS or (sound.label == "fire" and words & NO_FLAMES):
+        return False
+    plain = re.compile(f"(?:{CLASSES[sound.label][0]})(?:s|es|ing|sions?|des?)?")
+    return any(plain.fullmatch(word) for word in words)
 
 
 def read_sounds(folder: Path, *, max_of_class: int = 0) -> Iterator[Sound]:

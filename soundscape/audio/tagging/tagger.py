@@ -2,7 +2,8 @@
 
 YAMNet scores 521 AudioSet classes every 0.48 s. A score is not a tag: it flickers. A class's tag starts
 where its score reaches `on`, lasts while it stays at `off` or above, bridges gaps up to `gap_s`, and is
-dropped when shorter than `minimum_s`. Its confidence is made from the mean score over its windows.
+dropped when shorter than `minimum_s`. Its confidence is made from the mean score over its windows and from
+their number.
 
 A window is 0.96 s long and they overlap by half, so each speaks for its middle 0.48 s (the first and the
 last also for the recording's ends). That places a beginning or an end within about half a second; a window's
@@ -12,8 +13,11 @@ A recording in which fewer than five classes reach `on` gets the strongest of th
 its start to its end: an uncertain name says more than none.
 
 Scores are not probabilities. A tag's confidence estimates how probable it is that the label is right
-(`calibrate`). Silence is not what the network calls so, which is any soft sound, but what is as quiet as the
-noise of a converter.
+(`calibrate`). A stretch of a second or two is often a slip of the network, so its score is first drawn
+towards the class's mean over the recording, as if two more windows had that (`shrink`).
+
+Silence is not what the network calls so, which is any soft sound, but what is as quiet as the noise of a
+converter.
 
 After ten minutes the windows no longer overlap, which halves the work. Each then speaks for its whole 0.96 s,
 as two steps of 0.48 s that hold the same scores. Beginnings and ends are a quarter of a second less certain.
@@ -32,7 +36,7 @@ import numpy.typing as npt
 from soundscape.audio.measurements import Tag
 from soundscape.audio.tagging import yamnet
 
-VERSION = 5
+VERSION = 6
 BATCH_WINDOWS = 16
 OVERLAPPING_S = 600.0
 # The network hears soft sounds as silence. The loudest window so far is raised to this level, unless there is
@@ -43,9 +47,12 @@ _SPARSE_STEPS = 2
 # A recording has at least so many labels, as far as their mean score reaches this.
 MIN_LABELS = 5
 MIN_MEAN_SCORE = 0.01
-# The log odds that a tag is right: this much, and so much for each unit of the score's log odds.
-# benchmarks/tagging.py --calibrate
-CALIBRATION_BIAS, CALIBRATION_SLOPE = -0.1, 0.43
+# A stretch's mean score counts as if so many more windows had the class's mean over the recording.
+PRIOR_WINDOWS = 2
+# The log odds that a tag is right: a line of the score's log odds, flatter below a knee, where one low score
+# says hardly less than another. benchmarks/tagging.py --calibrate
+CALIBRATION_BIAS, CALIBRATION_SLOPE = 0.42, 0.84
+CALIBRATION_KNEE, CALIBRATION_SLOPE_BELOW = -1.25, 0.21
 _SCORE_STEP = 1 / 256
 
 Float32 = npt.NDArray[np.float32]
@@ -71,10 +78,17 @@ class TagResult:
     dropped_tags: int
 
 
+def shrink(score: float, windows: int, mean_score: float) -> float:
+    """Draw a stretch's mean score towards the class's mean over the recording, the more the shorter it is."""
+    return (score * windows + mean_score * PRIOR_WINDOWS) / (windows + PRIOR_WINDOWS)
+
+
 def calibrate(score: float) -> float:
-    """Estimate from a tag's mean score how probable it is that its label is right, from 0 to 1."""
-    odds = (score + _SCORE_STEP) / (1 - score + _SCORE_STEP)
-    return 1 / (1 + math.exp(-CALIBRATION_BIAS - CALIBRATION_SLOPE * math.log(odds)))
+    """Estimate from a tag's score how probable it is that its label is right, from 0 to 1."""
+    x = math.log((score + _SCORE_STEP) / (1 - score + _SCORE_STEP))
+    above, below = max(x, CALIBRATION_KNEE), min(x - CALIBRATION_KNEE, 0.0)
+    log_odds = CALIBRATION_BIAS + CALIBRATION_SLOPE * above + CALIBRATION_SLOPE_BELOW * below
+    return 1 / (1 + math.exp(-log_odds))
 
 
 @dataclass(slots=True)
@@ -199,7 +213,7 @@ class Tagger:
     def latest(self, *, min_score: float = 0.15, limit: int = 5) -> list[tuple[str, float]]:
         """The classes of the latest batch with their confidence, the highest first; empty before the first.
 
-        A confidence is that of a tag: the calibrated mean score.
+        A confidence is that of a tag as long as the batch: the calibrated mean score.
 
         Parameters
         ----------
@@ -257,17 +271,19 @@ class Tagger:
         tags = []
         stretches = self._segments.finish()
         count = max(windows, 1)
+        mean_scores = self._score_sum / count
         for label, first, last, score in [*stretches, *self._find_weaker(stretches)]:
             start_s = 0.0 if first == 0 else self._begin_s(first)
             end_s = duration_s if last == windows - 1 else self._begin_s(last) + yamnet.HOP_S
-            confidence = round(calibrate(score), 4)
+            shrunk = shrink(score, last - first + 1, float(mean_scores[label]))
+            confidence = round(calibrate(shrunk), 4)
             tags.append(Tag(names[label], confidence, round(start_s, 3), round(min(end_s, duration_s), 3)))
         tags.sort(key=lambda tag: (tag.start_s, -tag.confidence, tag.label))
         mean = self._embedding_sum / count
         variance = np.maximum(self._embedding_square_sum / count - mean * mean, 0)
         return TagResult(
             tags=tuple(tags),
-            mean_scores=(self._score_sum / count).astype(np.float32),
+            mean_scores=mean_scores.astype(np.float32),
             mean_embedding=mean.astype(np.float32),
             std_embedding=np.sqrt(variance).astype(np.float32),
             windows=windows,

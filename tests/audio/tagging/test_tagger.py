@@ -16,7 +16,7 @@ from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.measurements import Tag
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
-from soundscape.audio.tagging.tagger import BATCH_WINDOWS, Segments, Tagger, TagResult, calibrate
+from soundscape.audio.tagging.tagger import BATCH_WINDOWS, Segments, Tagger, TagResult, calibrate, shrink
 from tests.audio import recordings
 from tests.audio.tag_model import MODEL, needs_model
 
@@ -409,8 +409,40 @@ def test_a_pause_below_the_noise_floor_is_silence(shared_audio: Path) -> None:
 def test_confidence_rises_with_the_score_from_little_to_nearly_sure() -> None:
     confidences = [calibrate(score) for score in np.linspace(0, 1, 101)]
     assert confidences == sorted(confidences)
-    assert confidences[0] < 0.1
-    assert confidences[-1] > 0.85
+    assert confidences[0] < 0.2
+    assert confidences[-1] > 0.95
+
+
+@needs_model
+def test_a_slip_is_less_certain_than_what_lasts() -> None:
+    """The same tone between noises. Its score is nearly the same: without shrinking they differ by 0.01."""
+    time_s = np.arange(8 * yamnet.SAMPLE_RATE) / yamnet.SAMPLE_RATE
+    tone = (0.3 * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal(8 * yamnet.SAMPLE_RATE).astype(np.float32) * np.float32(
+        0.1
+    )
+    brief, long = (
+        heard(np.concatenate([noise, tone[: round(seconds * yamnet.SAMPLE_RATE)], noise]))
+        for seconds in (1.5, 8)
+    )
+    label = "Beep, bleep"
+    surest = [max(tag.confidence for tag in each.tags if tag.label == label) for each in (brief, long)]
+    assert surest[0] < surest[1] - 0.05
+
+
+@pytest.mark.parametrize(
+    ("score", "windows", "mean_score", "shrunk"),
+    [
+        (0.6, 2, 0.0, 0.3),  # a second in a long recording counts half
+        (0.6, 2, 0.2, 0.4),  # less so where the class is heard elsewhere too
+        (0.6, 28, 0.0, 0.56),  # what lasts is believed
+        (0.6, 1, 0.6, 0.6),  # what is the whole recording too, however short
+    ],
+)
+def test_brief_stretches_are_drawn_towards_the_recording(
+    score: float, windows: int, mean_score: float, shrunk: float
+) -> None:
+    assert shrink(score, windows, mean_score) == pytest.approx(shrunk)
 
 
 @needs_model
