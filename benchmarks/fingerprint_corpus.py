@@ -44,6 +44,15 @@ class Known:
         return not self.source.startswith("synth-")
 
 
+@dataclass(frozen=True)
+class Query:
+    """A sound that is asked for: `name` is the reference that it comes from, `kind` how it was made."""
+
+    name: str
+    kind: str
+    heard: Fingerprint
+
+
 def fingerprint(y: sounds.Samples) -> Fingerprint:
     fingerprinter = Fingerprinter()
     fingerprinter.push(sounds.magnitudes(np.asarray(y, np.float32)))

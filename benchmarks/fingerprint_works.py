@@ -1,63 +1,58 @@
 """Works that share notes: how often one is named as another, and what telling them apart costs.
 
-    python benchmarks/fingerprint_works.py table    false names, and recall with and without the rule
-    python benchmarks/fingerprint_works.py fit      the weights of `score.FITTED_SAMENESS`
-    python benchmarks/fingerprint_works.py pitch    recordings a semitone higher, at their own tempo
+    python benchmarks/fingerprint_works.py table     false names, and recall with and without the test
+    python benchmarks/fingerprint_works.py measure   the rows that fingerprint_sameness.py fits
+    python benchmarks/fingerprint_works.py pitch     recordings a semitone higher, at their own tempo
 
 `--works FOLDER` holds a folder for each instrument, and in it a file for each work, rendered by a sampler
 from scores: `fluidsynth -ni -r 22050 -F 001.wav FONT.sf2 001.mid`. Without it, works are synthesised: random
-chords and melodies of one key, on one tempo, played by the same decaying notes.
+chords and melodies of one key, on one tempo, played by the same decaying notes. `measure` and `table` are
+given different folders.
 
-Each work is asked for in 10 s and as a whole, of an index that holds all other works of all instruments.
-Every match is then false. Recordings come from `--recordings`, and are asked for under the conditions of
-`fingerprint.py`, and mixed over each other. `fit` sees the first, third, … of the instruments and the design
-half of the recordings, `table` the others. Fingerprints are kept under the system's temporary folder.
+Each work is asked for in 10 s and as a whole, of an index that holds all other works. Every match is then
+false. Recordings come from `--recordings`, and are asked for under the conditions of `fingerprint.py`, and
+mixed over each other. Sounds with few peaks are synthesised, and asked for both ways. `measure` sees the
+design half of recordings and seeds, `table` the other. Fingerprints are kept under the system's temporary
+folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
+import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fingerprint_sounds as sounds
 import numpy as np
 from fingerprint import CONDITIONS, DESIGN, EVALUATION, SHARED, Without
-from fingerprint_corpus import cached, fingerprint
+from fingerprint_corpus import Query, cached, fingerprint
+from fingerprint_sameness import FEW_PEAKS, ROWS
 from fingerprint_sounds import SAMPLE_RATE, Samples
+from fingerprint_sparse import FAMILIES, SPARSE_CONDITIONS, make_sparse
 from music import interval
 
-from soundscape.audio.fingerprint import Fingerprint, MemoryIndex, find_matches, make_query_keys, score
+from soundscape.audio.fingerprint import THRESHOLD, Fingerprint, MemoryIndex, find_matches
 from soundscape.audio.fingerprint.match import (
-    MAX_CANDIDATES,
-    MIN_PEAKS,
-    MIN_SCORE,
     SPEEDS,
+    VerifiedCandidate,
     has_enough_content,
-    is_long_enough,
+    verify_candidates,
 )
-from soundscape.audio.fingerprint.sameness import measure_sameness
-from soundscape.audio.fingerprint.verify import make_screen, verify
+from soundscape.audio.fingerprint.sameness import Sameness
+from soundscape.audio.fingerprint.score import estimate_sameness
 
+PASSES = math.log(THRESHOLD / (1.0 - THRESHOLD))
 MAX_WORK_S = 60.0
 SNIPPETS = 2
-FALSE_SHARE = 0.025
-"""`fit` puts the threshold where so many of its queries, harsher than life, still name another work."""
+SPARSE = 12
+"""How many sounds of each family with few peaks."""
 BEDS_DB = (0.0, 6.0)
 MADE = {"piano": 6.0, "organ": 0.0, "plucked": 12.0, "bells": 3.0}
 """Synthesised instruments: how fast their notes decay, per second."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """A sound that is asked for: `name` is the reference that it comes from."""
-
-    name: str
-    group: str
-    heard: Fingerprint
 
 
 def make_work(instrument: str, number: int) -> Samples:
@@ -93,10 +88,10 @@ def _play(y: Samples, at: int, note: int, length_s: float, instrument: str) -> N
     part += np.asarray(sound[: part.size], np.float32)
 
 
-def read_works(folder: Path | None) -> Iterator[tuple[str, str, Samples]]:
-    """Yield (instrument, name, samples) of each work."""
+def read_works(folder: Path | None, half: int) -> Iterator[tuple[str, str, Samples]]:
+    """Yield (instrument, name, samples) of each work. Synthesised ones are of half of the instruments."""
     if folder is None:
-        for instrument in MADE:
+        for instrument in sorted(MADE)[half::2]:
             for number in range(40):
                 yield instrument, f"{instrument}/{number:03d}", make_work(instrument, number)
         return
@@ -109,11 +104,11 @@ def read_works(folder: Path | None) -> Iterator[tuple[str, str, Samples]]:
             yield path.parent.name, f"{path.parent.name}/{path.stem}", y
 
 
-def prepare_works(folder: Path | None) -> tuple[dict[str, Fingerprint], list[Query]]:
+def prepare_works(folder: Path | None, half: int) -> tuple[dict[str, Fingerprint], list[Query]]:
     """Fingerprint all works, whole and in snippets."""
     references: dict[str, Fingerprint] = {}
     asked: list[Query] = []
-    for instrument, name, y in read_works(folder):
+    for instrument, name, y in read_works(folder, half):
         references[name] = fingerprint(y)
         asked.append(Query(name, f"{instrument}, whole", references[name]))
         rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -121,6 +116,23 @@ def prepare_works(folder: Path | None) -> tuple[dict[str, Fingerprint], list[Que
             first = int(rng.integers(0, max(1, y.size - 10 * SAMPLE_RATE)))
             asked.append(Query(name, f"{instrument}, 10 s", fingerprint(y[first : first + 10 * SAMPLE_RATE])))
     return references, asked
+
+
+def prepare_sparse(half: int) -> tuple[dict[str, Fingerprint], list[Query], list[Query]]:
+    """Fingerprint sounds with few peaks. Returns references, queries without a change, and changed ones."""
+    references: dict[str, Fingerprint] = {}
+    plain: list[Query] = []
+    changed: list[Query] = []
+    for family in FAMILIES:
+        for number in range(half * 1_000, half * 1_000 + SPARSE):
+            y, name = make_sparse(family, number), f"{family}/{number}"
+            references[name] = fingerprint(y)
+            plain.append(Query(name, f"{family}, whole", references[name]))
+            plain.append(Query(name, f"{family}, 10 s", fingerprint(y[: 10 * SAMPLE_RATE])))
+            for label, condition in SPARSE_CONDITIONS.items():
+                rng = np.random.default_rng([number, zlib.crc32((family + label).encode())])
+                changed.append(Query(name, f"{family}, {label}", fingerprint(condition(y, rng))))
+    return references, plain, changed
 
 
 def prepare_recordings(
@@ -151,106 +163,124 @@ def prepare_recordings(
     return references, asked
 
 
-def gather(arguments: argparse.Namespace, half: int) -> tuple[MemoryIndex, list[Query], list[Query]]:
-    """Fill one index with all works and the recordings of a half. Returns it, and both sets of queries."""
-    label = hashlib.sha256(repr(arguments.works).encode()).hexdigest()[:12]
-    works, foreign = cached(f"works-{label}", lambda: prepare_works(arguments.works))
+def gather(
+    arguments: argparse.Namespace, half: int
+) -> tuple[MemoryIndex, list[Query], dict[str, list[Query]]]:
+    """Fill an index with one half of everything. Returns it, queries of others, and those of the same."""
+    label = hashlib.sha256(repr([half, arguments.works]).encode()).hexdigest()[:12]
+    works, others = cached(f"works-{label}", lambda: prepare_works(arguments.works, half))
     named = repr([half, arguments.recordings, arguments.queries, *CONDITIONS, BEDS_DB])
     label = hashlib.sha256(named.encode()).hexdigest()[:12]
     known, asked = cached(
         f"works-recordings-{label}",
         lambda: prepare_recordings(arguments.recordings, half, arguments.queries),
     )
+    few, plain, changed = cached(f"works-sparse-{half}-{SPARSE}", lambda: prepare_sparse(half))
     index = MemoryIndex()
-    for name, whole in {**works, **known}.items():
+    for name, whole in {**works, **known, **few}.items():
         index.add(name, whole)
-    instruments = sorted({name.split("/")[0] for name in works})
-    ours = instruments[half::2]
-    return index, [query for query in foreign if query.name.split("/")[0] in ours], asked
+    same = {
+        "recordings": [query for query in asked if not query.kind.startswith("bed")],
+        FEW_PEAKS: changed,
+        "one bed": [query for query in asked if query.kind.startswith("bed")],
+    }
+    enough = {
+        kind: [query for query in queries if has_enough_content(query.heard)]
+        for kind, queries in same.items()
+    }
+    return index, others + [query for query in plain if has_enough_content(query.heard)], enough
 
 
-def find_names(query: Query, index: MemoryIndex, *, is_foreign: bool) -> set[str]:
-    """Find what a query is called. As claims are, whole works are asked for at their own speed only."""
-    speeds = SPEEDS[:1] if query.group.endswith("whole") else SPEEDS
-    source_of = {name: name for name in index}
-    asked = Without(index, source_of, {query.name} if is_foreign else set())
-    return {match.recording_id for match in find_matches(query.heard, asked, speeds=speeds).matches}
+def verify_query(query: Query, index: MemoryIndex, *, is_other: bool) -> list[VerifiedCandidate]:
+    """Find what agrees with a query, of what it is not or of what it is.
+
+    Whole works are asked for at their own speed only, as claims are.
+    """
+    asked = Without(index, {name: name for name in index}, {query.name} if is_other else set())
+    return [
+        candidate
+        for speed in (SPEEDS[:1] if query.kind.endswith("whole") else SPEEDS)
+        for candidate in verify_candidates(query.heard, asked, speed=speed)
+        if is_other or candidate.recording_id == query.name
+    ]
+
+
+def find_margin(candidates: list[VerifiedCandidate]) -> float:
+    """Find by how much the best candidate passes the test, in log odds; -inf if nothing agrees."""
+    sure = (min(estimate_sameness(candidate.sameness), 1.0 - 1e-12) for candidate in candidates)
+    return max((math.log(p / (1.0 - p)) - PASSES for p in sure), default=-math.inf)
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """Print false names and recall, with the rule and without it."""
-    index, foreign, asked = gather(arguments, EVALUATION)
-    asked = [query for query in asked if has_enough_content(query.heard)]
-    fitted = score.FITTED_SAMENESS
-    named: dict[bool, dict[str, list[bool]]] = {}
-    found: dict[bool, dict[str, list[bool]]] = {}
-    for with_rule in (False, True):
-        score.FITTED_SAMENESS = fitted if with_rule else replace(fitted, bias=1e3)
-        named[with_rule], found[with_rule] = {}, {}
-        for query in foreign:
-            wrong = find_names(query, index, is_foreign=True)
-            for group in (query.group, f"all, {query.group.split(', ')[1]}"):
-                named[with_rule].setdefault(group, []).append(bool(wrong))
-        for query in asked:
-            right = query.name in find_names(query, index, is_foreign=False)
-            for group in (query.group, "mixes" if query.group.startswith("bed") else "all"):
-                found[with_rule].setdefault(group, []).append(right)
-    for title, sides in (("named as another work", named), ("found", found)):
-        print(f"\n| {title} | queries | without the rule | with it |\n|---|---|---|---|")
-        for group, before in sides[False].items():
-            after = sides[True][group]
-            print(
-                f"| {group} | {len(before)} | {interval(sum(before), len(before))} "
-                f"| {interval(sum(after), len(after))} |"
-            )
+    """Print false names and recall, with the test and without it, and what another bias would give."""
+    index, others, same = gather(arguments, EVALUATION)
+    named: dict[str, list[float]] = {}
+    for query in others:
+        margin = find_margin(verify_query(query, index, is_other=True))
+        instrument, part = query.kind.split(", ")
+        everything = FEW_PEAKS if instrument in FAMILIES else "all works"
+        for group in (query.kind, f"{everything}, {part}"):
+            named.setdefault(group, []).append(margin)
+    print_table("named as another work", named)
+    curve = {"works named as another, 10 s": named["all works, 10 s"]}
+    for kind, queries in same.items():
+        found: dict[str, list[float]] = {}
+        for query in queries:
+            margin = find_margin(verify_query(query, index, is_other=False))
+            family, _, condition = query.kind.partition(", ")
+            for group in (family, condition, "all") if condition else (query.kind, "all"):
+                found.setdefault(group, []).append(margin)
+        print_table(f"found: {kind}", found)
+        curve[f"{kind} found"] = found["all"]
+    print(f"\n| bias | {' | '.join(curve)} |")
+    print("|---" * (1 + len(curve)) + "|")
+    for shift in (-2.0, -1.0, 0.0, 1.0, 2.0, math.inf):
+        shares = (
+            f"{np.mean([margin > -math.inf and margin + shift >= 0 for margin in side]):.1%}"
+            for side in curve.values()
+        )
+        print(f"| {shift:+.0f} | {' | '.join(shares)} |")
 
 
-def collect(query: Query, index: MemoryIndex, *, is_foreign: bool) -> list[tuple[float, ...]]:
-    """Measure each candidate that would be a match without the rule; of a recording, its own only."""
-    rows = []
-    asked = Without(index, {name: name for name in index}, {query.name} if is_foreign else set())
-    for speed in SPEEDS[:1] if query.group.endswith("whole") else SPEEDS:
-        screen = make_screen(query.heard, speed=speed)
-        for candidate in asked.find_candidates(make_query_keys(query.heard, speed=speed), MAX_CANDIDATES):
-            if not is_foreign and candidate.recording_id != query.name:
-                continue
-            stored = index.read_fingerprint(candidate.recording_id)
-            evidence = verify(screen, stored, candidate.lag_frames)
-            if (
-                evidence is None
-                or evidence.n < MIN_PEAKS
-                or not is_long_enough(evidence, query.heard, stored)
-            ):
-                continue
-            probability = score.estimate_probability(candidate, evidence)
-            if probability >= score.THRESHOLD and min(evidence.lag_tail, evidence.pitch_tail) >= MIN_SCORE:
-                rows.append(measure_sameness(query.heard, stored, evidence, speed).features)
-        if rows and not is_foreign:
-            break
-    return rows
+def print_table(title: str, margins: dict[str, list[float]]) -> None:
+    """Print shares without and with the test, with their 95 % intervals."""
+    print(f"\n| {title} | queries | without the test | with it |\n|---|---|---|---|")
+    for group, side in margins.items():
+        without, with_test = sum(margin > -math.inf for margin in side), sum(margin >= 0 for margin in side)
+        print(
+            f"| {group} | {len(side)} | {without}: {interval(without, len(side))} "
+            f"| {with_test}: {interval(with_test, len(side))} |",
+            flush=True,
+        )
 
 
-def fit(arguments: argparse.Namespace) -> None:
-    """Fit the logistic, and print what to freeze in score.py."""
-    from sklearn.linear_model import LogisticRegression
+def measure(arguments: argparse.Namespace) -> None:
+    """Write the rows of the fit, from the design half."""
+    index, others, same = gather(arguments, DESIGN)
+    with ROWS.open("w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["truth", "kind", "query", *Sameness.NAMES])
+        for number, query in enumerate(others):
+            rows = {format_features(c.sameness) for c in verify_query(query, index, is_other=True)}
+            for row in sorted(rows) or [("",)]:
+                out.writerow(["other", kind_of_work(query), number, *row])
+        for kind, queries in same.items():
+            for number, query in enumerate(queries):
+                candidates = verify_query(query, index, is_other=False)
+                if candidates:
+                    best = max(candidates, key=lambda candidate: candidate.evidence.rhythm_tail)
+                    out.writerow(["same", f"{kind}, {query.kind}", number, *format_features(best.sameness)])
 
-    index, foreign, asked = gather(arguments, DESIGN)
-    wrong = [collect(query, index, is_foreign=True) for query in foreign]
-    right = [rows[0] for query in asked if (rows := collect(query, index, is_foreign=False))]
-    false_rows = [row for rows in wrong for row in rows]
-    X = np.array([*false_rows, *right])
-    y = np.r_[np.zeros(len(false_rows)), np.ones(len(right))]
-    weights = np.r_[np.full(len(false_rows), 3.0 * len(right) / len(false_rows)), np.ones(len(right))]
-    model = LogisticRegression(C=100.0, max_iter=10_000).fit(X, y, weights)
-    best = np.sort([max(model.decision_function(np.array(rows)), default=-np.inf) for rows in wrong if rows])
-    cut = best[::-1][int(FALSE_SHARE * len(foreign))]
-    bias = float(model.intercept_[0]) - cut + np.log(score.THRESHOLD / (1 - score.THRESHOLD))
-    coefficients = tuple(round(float(w), 2) for w in model.coef_[0])
-    print(f"FITTED_SAMENESS = Logistic(bias={bias:.2f}, weights={coefficients})")
-    lost = np.mean(model.decision_function(np.array(right)) <= cut)
-    print(
-        f"{len(foreign)} foreign queries, {len(best)} named without the rule; {lost:.1%} of {len(right)} lost"
-    )
+
+def kind_of_work(query: Query) -> str:
+    """The instrument of a work, or that it has few peaks."""
+    instrument = query.kind.split(", ")[0]
+    return FEW_PEAKS if instrument in FAMILIES else instrument
+
+
+def format_features(sameness: Sameness) -> tuple[str, ...]:
+    """The features as text, to three decimals."""
+    return tuple(f"{feature:.3f}" for feature in sameness.features)
 
 
 def pitch(arguments: argparse.Namespace) -> None:
@@ -279,12 +309,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["table", "fit", "pitch"])
+    parser.add_argument("command", choices=["table", "measure", "pitch"])
     parser.add_argument("--works", type=Path, metavar="FOLDER", help="a folder for each instrument")
     parser.add_argument("--recordings", nargs="+", type=Path, default=[SHARED], metavar="FOLDER")
     parser.add_argument("--queries", type=int, default=100, help="at most so many recordings")
     arguments = parser.parse_args()
-    {"table": table, "fit": fit, "pitch": pitch}[arguments.command](arguments)
+    {"table": table, "measure": measure, "pitch": pitch}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from .code import FRAME_RATE_HZ, Fingerprint
-from .index import Index
+from .index import Candidate, Index
 from .keys import STORED_RANKS, make_query_keys, pitch_to_cell, undo_speed
-from .sameness import measure_sameness
+from .sameness import Sameness, measure_sameness
 from .score import THRESHOLD, estimate_probability, estimate_sameness
 from .verify import Evidence, make_screen, verify
 
@@ -53,6 +53,42 @@ class MatchKind(StrEnum):
     SHARED_MATERIAL = "shared material"
 
 
+@dataclass(frozen=True, eq=False)
+class VerifiedCandidate:
+    """A candidate that agrees with the query beyond chance.
+
+    Attributes
+    ----------
+    candidate, stored
+        As from the index.
+    evidence
+        As from `verify`.
+    speed
+        The speed of the query that was undone.
+    against_chance
+        How probable it is that the agreement is no accident.
+    sameness
+        As from `measure_sameness`.
+    """
+
+    candidate: Candidate
+    stored: Fingerprint
+    evidence: Evidence
+    speed: float
+    against_chance: float
+    sameness: Sameness
+
+    @property
+    def recording_id(self) -> str:
+        """As given to the index."""
+        return self.candidate.recording_id
+
+    @property
+    def probability(self) -> float:
+        """The lesser of the probabilities that it is no accident, and no work that shares notes."""
+        return min(self.against_chance, estimate_sameness(self.sameness))
+
+
 @dataclass(frozen=True)
 class Match:
     """One recording that the query matches.
@@ -77,7 +113,7 @@ class Match:
         -log10 of the chance that so many peaks agree by accident.
     probability
         How probable it is that the match is real: the lesser of the calibrated probability against chance
-        and that of `estimate_sameness`, which is stricter than its fit.
+        and that of `estimate_sameness`, which is not calibrated.
     kind
         Same recording, excerpt (most of one lies in the other) or shared material. The first two need an
         agreement of at least `MIN_AGREEMENT`.
@@ -137,32 +173,43 @@ def find_matches(
     found: dict[str, list[Match]] = {}
     for some in (speeds[:1], speeds[1:]):
         for speed in some:
-            laid_out = make_screen(query, speed=speed)
-            for candidate in index.find_candidates(make_query_keys(query, speed=speed), MAX_CANDIDATES):
-                stored = index.read_fingerprint(candidate.recording_id)
-                evidence = verify(laid_out, stored, candidate.lag_frames)
-                if evidence is None or evidence.n < MIN_PEAKS or not is_long_enough(evidence, query, stored):
-                    continue
-                score = min(evidence.lag_tail, evidence.pitch_tail)
-                probability = estimate_probability(candidate, evidence)
-                if probability < threshold or score < MIN_SCORE:
-                    continue
-                sameness = estimate_sameness(measure_sameness(query, stored, evidence, speed))
-                probability = min(probability, sameness)
+            for candidate in verify_candidates(query, index, speed=speed, threshold=threshold):
                 # Only a match needs its agreement: to measure it costs as much as to verify a candidate.
-                if probability < threshold:
-                    continue
-                name = candidate.recording_id
-                match = _make_match(
-                    query, stored, name, evidence, speed, score=score, probability=probability
-                )
-                found.setdefault(name, []).append(match)
+                if candidate.probability >= threshold:
+                    name = candidate.recording_id
+                    found.setdefault(name, []).append(_make_match(query, candidate))
         matches = sorted(
             (_merge_offsets(several) for several in found.values()), key=lambda match: -match.score
         )
         if matches and abs(matches[0].speed - speeds[0]) < HALF_SPEED_STEP:
             break
     return MatchResult(Verdict.MATCH, tuple(matches)) if matches else MatchResult(Verdict.NO_MATCH)
+
+
+def verify_candidates(
+    query: Fingerprint, index: Index, *, speed: float = 1.0, threshold: float = THRESHOLD
+) -> Iterator[VerifiedCandidate]:
+    """Find the recordings that agree with a query beyond chance, be they works that share notes.
+
+    Parameters
+    ----------
+    query, index
+        As for `find_matches`.
+    speed
+        How many times too fast the query is played.
+    threshold
+        Minimum probability against chance.
+    """
+    screen = make_screen(query, speed=speed)
+    for candidate in index.find_candidates(make_query_keys(query, speed=speed), MAX_CANDIDATES):
+        stored = index.read_fingerprint(candidate.recording_id)
+        evidence = verify(screen, stored, candidate.lag_frames)
+        if evidence is None or evidence.n < MIN_PEAKS or not is_long_enough(evidence, query, stored):
+            continue
+        against_chance = estimate_probability(candidate, evidence)
+        if against_chance >= threshold and min(evidence.lag_tail, evidence.pitch_tail) >= MIN_SCORE:
+            sameness = measure_sameness(query, stored, evidence, speed)
+            yield VerifiedCandidate(candidate, stored, evidence, speed, against_chance, sameness)
 
 
 def has_enough_content(query: Fingerprint) -> bool:
@@ -192,16 +239,8 @@ def _measure_agreement(query: Fingerprint, stored: Fingerprint, evidence: Eviden
     return min(1.0, max(0.0, min(evidence.excess, other.excess if other else 0.0)))
 
 
-def _make_match(
-    query: Fingerprint,
-    stored: Fingerprint,
-    recording_id: str,
-    evidence: Evidence,
-    speed: float,
-    *,
-    score: float,
-    probability: float,
-) -> Match:
+def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
+    stored, evidence, speed = candidate.stored, candidate.evidence, candidate.speed
     first, last = evidence.span
     length = last - first + 1
     played_speed = speed * evidence.tempo
@@ -218,15 +257,15 @@ def _make_match(
     else:
         kind = MatchKind.SHARED_MATERIAL
     return Match(
-        recording_id=recording_id,
+        recording_id=candidate.recording_id,
         offset_s=evidence.lag_frames / FRAME_RATE_HZ,
         span_s=(first / FRAME_RATE_HZ, (last + 1) / FRAME_RATE_HZ),
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
         agreement=agreement,
         speed=played_speed,
-        score=score,
-        probability=probability,
+        score=min(evidence.lag_tail, evidence.pitch_tail),
+        probability=candidate.probability,
         kind=kind,
     )
 

@@ -5,19 +5,20 @@ far beyond chance, so verification alone calls them matches. What differs is how
 
 * The rank of a peak tells how strong it is among its neighbours in time. In one recording the neighbours are
   the same, so ranks agree. In another work they are other notes.
-* Where pitches agree to a seventh of a cell, nothing disturbs them, so nearly all peaks of one recording must
-  agree. Noise that hides peaks also moves those that are left.
-* One recording agrees all the time, two works while they play the same notes.
+* One recording agrees all the time, two works while they play the same notes. The strongest peaks show it
+  best: noise and codecs hide and add weak ones.
 * Agreement over a small part of both, in few independent peaks, is what two works come to.
 
 The weights come from works of one instrument against each other, and from recordings in noise, re-encoded,
-cut, played too fast and mixed over each other.
+cut, played too fast and mixed over each other. Sounds with few peaks, such as tunes of pure tones, are among
+both.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +26,14 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 
 from .code import FRAME_RATE_HZ, Fingerprint
-from .keys import undo_speed
+from .keys import STORED_RANKS, undo_speed
 from .peaks import PITCH_STEPS
 from .verify import Evidence
 
 NEAR_PITCH = 2 * PITCH_STEPS
 """Paired peaks are at most two cells apart, and at most a frame."""
-EQUAL_PITCH = 1.0
-EQUAL_RANK = 2
-"""Pitches that differ by no more, after the median difference is taken off, and ranks, count as equal."""
 MIN_PEAKS_PER_SECOND = 5
+MIN_STRONG_PER_SECOND = 3
 """A second with fewer peaks says nothing of how evenly two sounds agree."""
 
 
@@ -45,11 +44,12 @@ class Sameness:
     Attributes
     ----------
     equal_ranks
-        Share of the paired peaks that have about the same rank.
-    equal_pitches
-        Share of the paired peaks that have the same pitch.
+        Share of the paired peaks that have the same rank.
+    strong_evenness
+        Share of the recording's strongest peaks that are paired, in the tenth of the seconds with the fewest
+        such pairs.
     evenness
-        Agreement in the tenth of the seconds that agree least, relative to the whole span's, 0 to 1.
+        The same of all its peaks, relative to the whole span's, 0 to 1.
     share
         The larger of the span's shares of the query and of the recording, 0 to 1.
     rhythm_tail
@@ -57,10 +57,12 @@ class Sameness:
     """
 
     equal_ranks: float
-    equal_pitches: float
+    strong_evenness: float
     evenness: float
     share: float
     rhythm_tail: float
+
+    NAMES: ClassVar = ("ln(1 + rhythm_tail)", "equal_ranks", "strong_evenness", "evenness", "share")
 
     @property
     def features(self) -> tuple[float, float, float, float, float]:
@@ -68,7 +70,7 @@ class Sameness:
         return (
             math.log1p(self.rhythm_tail),
             self.equal_ranks,
-            self.equal_pitches,
+            self.strong_evenness,
             self.evenness,
             self.share,
         )
@@ -90,13 +92,14 @@ def measure_sameness(query: Fingerprint, stored: Fingerprint, evidence: Evidence
     low, high = np.searchsorted(stored.frames, (first, last + 1))
     frames, pitches = undo_speed(query.frames, query.pitches, speed)
     moved = np.rint(frames * evidence.tempo + evidence.lag_frames).astype(np.int32)
-    found, pitch_steps, rank_steps = _pair_peaks(
+    ranks = stored.ranks[low:high]
+    found, is_equal = _pair_peaks(
         stored.frames[low:high],
         stored.pitches[low:high].astype(np.float64),
-        stored.ranks[low:high].astype(np.int16),
+        ranks,
         moved,
         pitches,
-        query.ranks.astype(np.int16),
+        query.ranks,
     )
     length = last - first + 1
     share = max(
@@ -104,39 +107,42 @@ def measure_sameness(query: Fingerprint, stored: Fingerprint, evidence: Evidence
     )
     if not found.any():
         return Sameness(0.0, 0.0, 0.0, min(1.0, share), evidence.rhythm_tail)
-    steps = pitch_steps[found]
+    seconds = ((stored.frames[low:high] - first) / FRAME_RATE_HZ).astype(np.int64)
+    strong = ranks < STORED_RANKS
+    lowest = _measure_lowest(seconds, found, MIN_PEAKS_PER_SECOND)
     return Sameness(
-        equal_ranks=float(np.mean(np.abs(rank_steps[found]) <= EQUAL_RANK)),
-        equal_pitches=float(np.mean(np.abs(steps - np.median(steps)) <= EQUAL_PITCH)),
-        evenness=_measure_evenness(stored.frames[low:high] - first, found),
+        equal_ranks=float(np.mean(is_equal[found])),
+        strong_evenness=_measure_lowest(seconds[strong], found[strong], MIN_STRONG_PER_SECOND),
+        evenness=min(1.0, lowest / float(np.mean(found))),
         share=min(1.0, share),
         rhythm_tail=evidence.rhythm_tail,
     )
 
 
-def _measure_evenness(frames: npt.NDArray[np.int32], found: npt.NDArray[np.bool_]) -> float:
-    seconds = (frames / FRAME_RATE_HZ).astype(np.int64)
+def _measure_lowest(
+    seconds: npt.NDArray[np.int64], found: npt.NDArray[np.bool_], min_peaks_per_second: int
+) -> float:
+    """Measure the share of peaks that are found, in the tenth of the seconds that have fewest."""
     peaks, agreeing = np.bincount(seconds), np.bincount(seconds, found)
-    enough = peaks >= MIN_PEAKS_PER_SECOND
+    enough = peaks >= min_peaks_per_second
     if not enough.any():
         return 1.0
     rates = np.sort(agreeing[enough] / peaks[enough])
-    return min(1.0, float(rates[rates.shape[0] // 10] / np.mean(found)))
+    return float(rates[rates.shape[0] // 10])
 
 
 @compiled()
 def _pair_peaks(
     frames: npt.NDArray[np.int32],
     pitches: npt.NDArray[np.float64],
-    ranks: npt.NDArray[np.int16],
+    ranks: npt.NDArray[np.uint8],
     other_frames: npt.NDArray[np.int32],
     other_pitches: npt.NDArray[np.float64],
-    other_ranks: npt.NDArray[np.int16],
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.int16]]:
-    """Pair each peak with the nearest of the others: whether there is one, and how it differs."""
+    other_ranks: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Pair each peak with the nearest of the others: whether there is one, whether its rank is the same."""
     found = np.zeros(frames.shape[0], np.bool_)
-    pitch_steps = np.zeros(frames.shape[0], np.float64)
-    rank_steps = np.zeros(frames.shape[0], np.int16)
+    is_equal = np.zeros(frames.shape[0], np.bool_)
     start = 0
     for i in range(frames.shape[0]):
         while start < other_frames.shape[0] and other_frames[start] < frames[i] - 1:
@@ -149,7 +155,6 @@ def _pair_peaks(
             if abs(step) <= NEAR_PITCH and distance < nearest:
                 nearest = distance
                 found[i] = True
-                pitch_steps[i] = step
-                rank_steps[i] = other_ranks[j] - ranks[i]
+                is_equal[i] = other_ranks[j] == ranks[i]
             j += 1
-    return found, pitch_steps, rank_steps
+    return found, is_equal
