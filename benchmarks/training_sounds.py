@@ -30,6 +30,7 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     ).items()
 }
 """A class: the words of a path that tell it, and the names of AudioSet that are right for it."""
+MAX_OF_CLASS = 40
 SPEECH_NAMES = (
     "Speech",
     "Male speech, man speaking",
@@ -96,19 +97,8 @@ def is_named_plainly(sound: Sound) -> bool:
 
 def read_sounds(folder: Path, *, max_of_class: int = 0) -> Iterator[Sound]:
     """Every segment; or, with `max_of_class`, one of each recording that has a class, so many of a class."""
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    seen: set[tuple[str, str]] = set()
-    of_class: Counter[str] = Counter()
     wanted: dict[str, dict[str, dict[str, str]]] = {}
-    # In an order that does not follow the sources, so that a class is not filled by the first of them.
-    for row in sorted(rows, key=lambda row: row["file"][::-1]) if max_of_class else rows:
-        if max_of_class:
-            recording, label = (row["repo"], row["path"]), find_class(row)[0]
-            if not label or recording in seen or of_class[label] >= max_of_class:
-                continue
-            seen.add(recording)
-            of_class[label] += 1
+    for row in _choose_rows(folder, max_of_class) if max_of_class else _read_rows(folder):
         wanted.setdefault(row["archive"], {})[row["file"]] = row
     for archive, files in wanted.items():
         with tarfile.open(folder / archive) as tar:
@@ -120,3 +110,28 @@ def read_sounds(folder: Path, *, max_of_class: int = 0) -> Iterator[Sound]:
                 with open_audio(io.BytesIO(content.read())) as audio:
                     y = np.concatenate([block.mean(axis=0) for block in audio.blocks()]).astype(np.float32)
                     yield Sound(row["repo"], row["path"], *find_class(row), y, audio.header.sample_rate)
+
+
+def choose_labelled(folder: Path, *, max_of_class: int = MAX_OF_CLASS) -> set[str]:
+    """The recordings that figures are about: nothing is fitted on any segment of them."""
+    return {f"{row['repo']}/{row['path']}" for row in _choose_rows(folder, max_of_class)}
+
+
+def _read_rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _choose_rows(folder: Path, max_of_class: int) -> list[dict[str, str]]:
+    """One segment of each recording that has a class."""
+    chosen = []
+    seen: set[tuple[str, str]] = set()
+    of_class: Counter[str] = Counter()
+    # In an order that does not follow the sources, so that a class is not filled by the first of them.
+    for row in sorted(_read_rows(folder), key=lambda row: row["file"][::-1]):
+        recording, label = (row["repo"], row["path"]), find_class(row)[0]
+        if label and recording not in seen and of_class[label] < max_of_class:
+            seen.add(recording)
+            of_class[label] += 1
+            chosen.append(row)
+    return chosen

@@ -34,6 +34,7 @@ from soundscape.audio.spectral import (
 from soundscape.audio.spectrum import FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Frames, Resampler, Spectrum
 from soundscape.audio.stages import StageClock, analysis_version
 from soundscape.audio.tagging import embedding, models, yamnet
+from soundscape.audio.tagging.small_network import SmallNetwork
 from soundscape.audio.tagging.tagger import Tagger, TagResult
 from soundscape.audio.tonality.meter import TonalityMeter
 from soundscape.audio.wideband import WidebandMeter
@@ -107,6 +108,7 @@ class MeterChain:
         self._spectrum = Spectrum()
         self._network_signal = Resampler(sample_rate=SAMPLE_RATE, target_rate=yamnet.SAMPLE_RATE)
         self._tagger: Tagger | None = None
+        self._small_network = SmallNetwork()
 
     def open_tagger(self, models_dir: Path | None) -> None:
         """Load the model, or skip its stage with what fixes that."""
@@ -171,6 +173,10 @@ class MeterChain:
                 self._tagger.push(self._network_signal.push(y))
                 if last:
                     self._tagger.push(self._network_signal.finish())
+        else:
+            with self.clock.run("embedding"):
+                for frames in batches:
+                    self._small_network.push(frames.log_mel_db)
 
     def make_record(self, origin: Origin, *, sha256: str) -> Record:
         """Sum up what the meters measured and write the files; call it once, after `finish`.
@@ -197,9 +203,11 @@ class MeterChain:
                 tonality = self._tonality.result()
             with self.clock.run("tags"):
                 heard = None if self._tagger is None else self._tagger.result()
-        with self.clock.run("embedding"):
-            # The network has an opinion of silence too, but silence sounds like nothing.
-            embedded = None if spectral is None else _embed(heard, narrow, tonality, rhythm, loudness)
+        embedded = None
+        # Silence sounds like nothing, though the network has an opinion of it too.
+        if narrow is not None:
+            with self.clock.run("embedding"):
+                embedded = self._embed(heard, narrow, tonality, rhythm, loudness)
         if spectral is None:
             self.clock.skip("embedding", "The recording holds no sound to embed.")
         if self._out_dir is not None:
@@ -260,6 +268,25 @@ class MeterChain:
             tags=header.tags,
         )
 
+    def _embed(
+        self,
+        heard: TagResult | None,
+        spectral: NarrowSpectral,
+        tonality: Tonality | None,
+        rhythm: Rhythm | None,
+        loudness: Loudness,
+    ) -> Embedding | None:
+        described = embedding.list_features(
+            spectral=asdict(spectral),
+            tonality=None if tonality is None else asdict(tonality),
+            rhythm=None if rhythm is None else asdict(rhythm),
+            loudness=asdict(loudness),
+        )
+        if heard is not None:
+            return embedding.place(embedding.WITH_MODEL, heard.mean_embedding, described)
+        features = self._small_network.result()
+        return None if features is None else embedding.place(embedding.WITHOUT_MODEL, features, described)
+
     def _write_fingerprint(self) -> record.FingerprintSummary:
         with self.clock.run("fingerprint"):
             found = self._fingerprint.result()
@@ -296,20 +323,3 @@ class MeterChain:
                 peaks, rms, self._spectrogram, self._out_dir, duration_s=source.duration_s
             )
         return waveform_files, picture_files
-
-
-def _embed(
-    heard: TagResult | None,
-    spectral: NarrowSpectral | None,
-    tonality: Tonality | None,
-    rhythm: Rhythm | None,
-    loudness: Loudness,
-) -> Embedding | None:
-    if heard is not None:
-        return embedding.project(heard.mean_embedding)
-    return embedding.from_descriptors(
-        spectral=None if spectral is None else asdict(spectral),
-        tonality=None if tonality is None else asdict(tonality),
-        rhythm=None if rhythm is None else asdict(rhythm),
-        loudness=asdict(loudness),
-    )

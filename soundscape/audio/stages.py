@@ -26,7 +26,7 @@ STAGES = {
     "tonality": "3",
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
-    "embedding": "3",
+    "embedding": "4",
     "waveform": "3",
     "pictures": "5",
 }
@@ -41,8 +41,8 @@ def analysis_version(*, tagged: bool) -> str:
     tagged
         Whether the model listened. Without it tags are missing and the embedding is of another space.
     """
-    space = embedding.projection("yamnet-128" if tagged else "descriptors-128").space
-    named = json.dumps([STAGES, _PARAMETERS, space], sort_keys=True)
+    space = embedding.WITH_MODEL if tagged else embedding.WITHOUT_MODEL
+    named = json.dumps([STAGES, _PARAMETERS, space.name], sort_keys=True)
     return f"a1-{hashlib.sha256(named.encode()).hexdigest()[:10]}"
 
 

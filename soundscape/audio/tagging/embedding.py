@@ -1,16 +1,22 @@
 """A place among sounds: 128 numbers of unit length, so that recordings that sound alike lie near each other.
 
+It has two parts, each of unit length before they are joined:
+
+* 80 numbers of what a network heard: the square root of its features (which tames the few loud ones, as
+  RootSIFT does for images: Arandjelović & Zisserman, CVPR 2012), projected;
+* 48 of the recording's own descriptors: timbre, spectrum, dynamics, chroma and rhythm, each brought to a
+  fixed scale, softly limited, projected.
+
 Two spaces, which never compare with one another:
 
-* `yamnet-128-v1`, from what the network heard: the mean over windows of YAMNet's 1024-d embedding, its
-  square root (which tames the few loud features, as RootSIFT does for images: Arandjelović & Zisserman,
-  CVPR 2012), a frozen projection to 128 dimensions, unit length.
-* `descriptors-128-v2`, from the record's own descriptors, for machines without the model: timbre, spectrum,
-  dynamics, chroma and rhythm, each brought to a fixed scale, softly limited, projected, unit length.
+* `yamnet-128-v2`: the network is YAMNet, the mean over windows of its 1024-d embedding. The descriptors weigh
+  0.7.
+* `descriptors-128-v3`, for machines without the model: the network is `small_network`. The descriptors weigh
+  1.
 
-Nearness is the cosine, the dot product of two `values`. Both matrices are files under `data/`, fitted by
-benchmarks/fit_projection.py, the centre of the descriptors by benchmarks/similarity.py. docs/audio/tags.md
-says on what, and how well they do.
+Nearness is the cosine, the dot product of two `values`. It is the mean of both parts' cosines, weighted by
+the squares of their weights. The three projections are files under `data/`, fitted by
+benchmarks/fit_projection.py. docs/audio/tags.md says on what, and how well they do.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -27,7 +33,8 @@ import numpy.typing as npt
 
 from soundscape.audio.measurements import Embedding
 
-SIZE = 128
+HEARD_SIZE, DESCRIBED_SIZE = 80, 48
+SIZE = HEARD_SIZE + DESCRIBED_SIZE
 CONTRAST_BANDS = 7
 
 Float32 = npt.NDArray[np.float32]
@@ -36,35 +43,43 @@ Section = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A frozen map: (input - `centre`) @ `matrix`, shapes (n,) and (n, 128), to unit length.
+    """A frozen map: (input - `centre`) @ `matrix`, shapes (n,) and (n, m), to unit length.
 
     `location` and `scale`, (n,), bring the input to a common scale before; 0 and 1 where it has one already.
     """
 
-    space: str
     centre: Float32
     matrix: Float32
     location: Float32
     scale: Float32
 
-    def __call__(self, features: Float32) -> Embedding | None:
-        """None where the map gives no direction at all (a vector of zeros)."""
+    def __call__(self, features: Float32) -> Float32:
+        """A direction, float32, shape (m,); zeros where the map gives none."""
         values = (features - self.centre) @ self.matrix
         norm = float(np.linalg.norm(values))
-        if not norm > 0:
-            return None
-        return Embedding(self.space, tuple((values / np.float32(norm)).tolist()))
+        return (values / np.float32(norm) if norm > 0 else values).astype(np.float32)
 
 
-@lru_cache(maxsize=4)
-def projection(name: str) -> Projection:
-    """The frozen map into `yamnet-128` or `descriptors-128`, in its current version."""
-    file = resources.files("soundscape.audio").joinpath(f"data/{name.replace('-', '_')}.npz")
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a place is made of: `heard` projects the network's features, the descriptors have `weight`."""
+
+    name: str
+    heard: str
+    weight: float
+
+
+WITH_MODEL = Space("yamnet-128-v2", "yamnet_80", 0.7)
+WITHOUT_MODEL = Space("descriptors-128-v3", "small_network_80", 1.0)
+
+
+@cache
+def load_projection(name: str) -> Projection:
+    """The frozen map `yamnet_80`, `small_network_80` or `descriptors_48`."""
+    file = resources.files("soundscape.audio").joinpath(f"data/{name}.npz")
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-        version = int(stored["version"])
-        arrays = {key: stored[key].astype(np.float32) for key in stored.files if key != "version"}
+        arrays = {key: stored[key].astype(np.float32) for key in stored.files}
     return Projection(
-        space=f"{name}-v{version}",
         centre=arrays["centre"],
         matrix=arrays["matrix"],
         location=arrays.get("location", np.zeros(1, dtype=np.float32)),
@@ -72,32 +87,35 @@ def projection(name: str) -> Projection:
     )
 
 
-def project(mean_embedding: Float32) -> Embedding | None:
-    """Place a recording by what the network heard.
+def place(space: Space, heard: Float32, described: Float32) -> Embedding | None:
+    """Place a recording.
 
-    `mean_embedding`: (1024,), non-negative, as in `TagResult.mean_embedding`. None when it is all zeros,
-    which is what a recording without a single window gives.
+    Parameters
+    ----------
+    space
+        `WITH_MODEL` or `WITHOUT_MODEL`.
+    heard
+        The network's features, not negative: shape (1024,) as in `TagResult.mean_embedding`, or what
+        `SmallNetwork.result` gives, squared.
+    described
+        As from `list_features`.
+
+    Returns
+    -------
+    Embedding or None
+        None where the network heard nothing at all: its features are all zeros.
     """
-    if not mean_embedding.any():
+    if not heard.any():
         return None
-    return projection("yamnet-128")(np.sqrt(mean_embedding))
-
-
-def from_descriptors(
-    *, spectral: Section | None, tonality: Section | None, rhythm: Section | None, loudness: Section | None
-) -> Embedding | None:
-    """Place a recording by its descriptors.
-
-    The sections are those of `soundscape analyze --json` under the same names, with any further keys; see
-    `list_features` for the ones used. None for a recording whose spectrum is null (digital silence):
-    it sounds like nothing.
-    """
-    if spectral is None:
-        return None
-    frozen = projection("descriptors-128")
-    features = list_features(spectral=spectral, tonality=tonality, rhythm=rhythm, loudness=loudness)
+    descriptors = load_projection("descriptors_48")
     # The hyperbolic tangent is a soft limit: one outlandish descriptor cannot outshout the hundred others.
-    return frozen(np.tanh((features - frozen.location) / frozen.scale))
+    limited = np.tanh((described - descriptors.location) / descriptors.scale)
+    parts = load_projection(space.heard)(np.sqrt(heard)), space.weight * descriptors(limited)
+    values = np.concatenate(parts)
+    norm = np.linalg.norm(values)
+    if not norm > 0:
+        return None
+    return Embedding(space.name, tuple((values / norm).astype(np.float32).tolist()))
 
 
 def list_features(

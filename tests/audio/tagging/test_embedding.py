@@ -1,4 +1,4 @@
-"""Both maps: frozen, of unit length, deaf to level, and near for what sounds alike."""
+"""Both spaces: frozen, of unit length, deaf to level, and near for what sounds alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.spectral import SpectralMeter
 from soundscape.audio.spectrum import MonoSignal, Spectrum
 from soundscape.audio.tagging import embedding
-from soundscape.audio.tagging.tagger import Tagger
+from soundscape.audio.tagging.small_network import load_weights
 from tests.audio import recordings
 from tests.audio.tag_model import MODEL, needs_model
 
@@ -39,68 +39,80 @@ RHYTHM = {"tempo_bpm": 120.0, "tempo_confidence": 0.9, "beats_s": [], "onset_rat
 LOUDNESS = {"integrated_lufs": -14.0, "true_peak_dbtp": -1.0, "range_lu": 6.0}
 
 
-def place(**changed: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+def describe(**changed: Any) -> embedding.Float32:
     parts = {"spectral": SPECTRAL, "tonality": TONALITY, "rhythm": RHYTHM, "loudness": LOUDNESS, **changed}
-    found = embedding.from_descriptors(**parts)
-    assert found is not None
-    assert found.space == "descriptors-128-v2"
-    return np.array(found.values, dtype=np.float32)
+    return embedding.list_features(**parts)
+
+
+def place(**changed: Any) -> embedding.Float32:
+    """Where the descriptors lead, without a network."""
+    frozen = embedding.load_projection("descriptors_48")
+    return frozen(np.tanh((describe(**changed) - frozen.location) / frozen.scale))
 
 
 @pytest.mark.parametrize(
-    ("file", "version", "digest"),
+    ("name", "digest"),
     [
-        ("yamnet_128.npz", 1, "c5b7856453321d90ccd0f5c5509145406a927adc07113552a549354309de481f"),
-        ("descriptors_128.npz", 2, "37283b1c0ed627ecef023f19d2163a38db5d67945a58a6fba4fc024198ac62c2"),
+        ("yamnet_80", "?"),
+        ("small_network_80", "?"),
+        ("descriptors_48", "?"),
+        ("small_network", "?"),
     ],
 )
-def test_maps_are_frozen(file: str, version: int, digest: str) -> None:
-    """Vectors lie in databases: other bytes need another version, and a row of their own here."""
-    stored = resources.files("soundscape.audio").joinpath(f"data/{file}")
+def test_what_places_are_made_with_is_frozen(name: str, digest: str) -> None:
+    """Vectors lie in databases: other bytes need another version of the spaces that are made with them."""
+    stored = resources.files("soundscape.audio").joinpath(f"data/{name}.npz")
     assert hashlib.sha256(stored.read_bytes()).hexdigest() == digest
-    name = file.removesuffix(".npz").replace("_", "-")
-    assert embedding.projection(name).space == f"{name}-v{version}"
+    assert (embedding.WITH_MODEL.name, embedding.WITHOUT_MODEL.name) == ("yamnet-128-v2", "descriptors-128-v3")
 
 
-@pytest.mark.parametrize("name", ["yamnet-128", "descriptors-128"])
+@pytest.mark.parametrize("name", ["yamnet_80", "small_network_80", "descriptors_48"])
 def test_no_axis_is_wasted(name: str) -> None:
     """No axis in use is a mixture of others, not even after rounding to half precision."""
-    matrix = embedding.projection(name).matrix
-    used = matrix[:, np.abs(matrix).sum(axis=0) > 0]
+    matrix = embedding.load_projection(name).matrix
     assert np.isfinite(matrix).all()
-    assert np.linalg.matrix_rank(used) == used.shape[1]
+    assert np.linalg.matrix_rank(matrix) == matrix.shape[1]
 
 
-def test_project() -> None:
-    heard = np.abs(np.random.default_rng(0).standard_normal(1024)).astype(np.float32)
-    found = embedding.project(heard)
-    assert found is not None
-    assert found.space == "yamnet-128-v1"
-    assert len(found.values) == 128
-    assert np.linalg.norm(found.values) == pytest.approx(1, abs=1e-6)
-    frozen = embedding.projection("yamnet-128")
-    expected = (np.sqrt(heard.astype(float)) - frozen.centre) @ frozen.matrix.astype(float)
-    np.testing.assert_allclose(found.values, expected / np.linalg.norm(expected), atol=1e-5)
-    again = embedding.project(heard)
-    assert again is not None
-    assert again == found
+@pytest.mark.parametrize(
+    ("space", "size"), [(embedding.WITH_MODEL, 1024), (embedding.WITHOUT_MODEL, load_weights().size)]
+)
+def test_the_cosine_is_the_mean_of_both_parts(space: embedding.Space, size: int) -> None:
+    random = np.random.default_rng(0)
+    heard = np.abs(random.standard_normal((2, size))).astype(np.float32)
+    described = [describe(), describe(rhythm=None, loudness=None)]
+    found = [embedding.place(space, *parts) for parts in zip(heard, described, strict=True)]
+    values = np.array([each.values for each in found if each is not None])
+    assert values.shape == (2, embedding.SIZE)
+    np.testing.assert_allclose(np.linalg.norm(values, axis=1), 1, atol=1e-6)
+
+    frozen = embedding.load_projection(space.heard)
+    directions = (np.sqrt(heard.astype(float)) - frozen.centre) @ frozen.matrix.astype(float)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    by_network = directions[0] @ directions[1]
+    by_descriptors = place() @ place(rhythm=None, loudness=None)
+    weight = space.weight**2
+    expected = (by_network + weight * by_descriptors) / (1 + weight)
+    assert values[0] @ values[1] == pytest.approx(expected, abs=1e-4)
+    assert embedding.place(space, heard[0], described[0]) == found[0]
 
 
 def test_nothing_heard_has_no_place() -> None:
-    assert embedding.project(np.zeros(1024, dtype=np.float32)) is None
+    assert embedding.place(embedding.WITH_MODEL, np.zeros(1024, dtype=np.float32), describe()) is None
+
+
+def test_digital_silence_has_no_place() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(22_050), 22_050, format="WAV")
+    file.seek(0)
+    assert analyze(file, tags=False, draw=False).embedding is None
 
 
 def test_from_descriptors() -> None:
     found = place()
-    assert found.shape == (128,)
+    assert found.shape == (embedding.DESCRIBED_SIZE,)
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-6)
     np.testing.assert_array_equal(found, place())
-
-
-def test_silence_has_no_place() -> None:
-    assert (
-        embedding.from_descriptors(spectral=None, tonality=TONALITY, rhythm=RHYTHM, loudness=LOUDNESS) is None
-    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +212,7 @@ def test_a_file_at_8_khz_has_a_place() -> None:
     assert record.spectral.contrast_db is not None
     assert len(record.spectral.contrast_db) == 6
     assert record.embedding is not None
-    assert record.embedding.space == "descriptors-128-v2"
+    assert record.embedding.space == embedding.WITHOUT_MODEL.name
     assert np.linalg.norm(record.embedding.values) == pytest.approx(1, abs=1e-6)
 
 
@@ -256,25 +268,26 @@ def found_again(first: list[Any], second: list[Any]) -> float:
     return float(np.mean((nearness.argmax(axis=0) == here) & (nearness.argmax(axis=1) == here)))
 
 
-@needs_model
-def test_halves_of_a_recording_find_each_other_by_what_is_heard() -> None:
-    sides: list[list[Any]] = [[], []]
-    for name in STEADY:
-        for side, y in zip(sides, halves(name, 16_000), strict=True):
-            tagger = Tagger(MODEL)
-            tagger.push(y)
-            found = embedding.project(tagger.result().mean_embedding)
-            assert found is not None
-            side.append(found.values)
-    assert found_again(*sides) >= 0.9
-
-
-def test_halves_of_a_recording_find_each_other_by_descriptors() -> None:
+def halves_by(**options: Any) -> list[list[Any]]:
     sides: list[list[Any]] = [[], []]
     for name in STEADY:
         for side, y in zip(sides, halves(name, 22_050), strict=True):
-            side.append(place(spectral=spectral_of(y), tonality=None, rhythm=None, loudness=None))
-    assert found_again(*sides) >= 0.75
+            file = io.BytesIO()
+            soundfile.write(file, y, 22_050, format="WAV", subtype="FLOAT")
+            file.seek(0)
+            found = analyze(file, draw=False, **options).embedding
+            assert found is not None
+            side.append(found.values)
+    return sides
+
+
+@needs_model
+def test_halves_of_a_recording_find_each_other_with_the_model() -> None:
+    assert found_again(*halves_by(models_dir=MODEL.parent)) >= 0.9
+
+
+def test_halves_of_a_recording_find_each_other_without_the_model() -> None:
+    assert found_again(*halves_by(tags=False)) >= 0.9
 
 
 def test_likeness_is_graded() -> None:
