@@ -69,7 +69,8 @@ def load_weights() -> Weights:
 
 def pair_bands(log_mel_db: Float32) -> Float32:
     """Make the bands of a patch of those of the spectrum: (frames, 128) to (frames, 56), dB."""
-    return log_mel_db[:, : 2 * BANDS].reshape(len(log_mel_db), BANDS, 2).mean(axis=2)
+    bands: Float32 = log_mel_db[:, : 2 * BANDS].reshape(len(log_mel_db), BANDS, 2).mean(axis=2)
+    return bands
 
 
 def scale(patches: Float32) -> tuple[Float32, Float32]:
@@ -151,7 +152,8 @@ def _convolve(x: Float32, kernel: Float32, bias: Float32) -> Float32:
     columns = seen.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernel[..., 0].size)
     y = columns @ kernel.reshape(columns.shape[1], -1)
     y += bias
-    return np.maximum(y, 0, out=y).reshape(n, -(-height // 2), -(-width // 2), -1)
+    cut: Float32 = np.maximum(y, 0, out=y)
+    return cut.reshape(n, -(-height // 2), -(-width // 2), -1)
 
 
 def _padding(size: int) -> tuple[int, int]:

@@ -105,5 +105,5 @@ def test_a_tone_is_not_like_noise() -> None:
         assert features is not None
         heard.append(np.sqrt(features) / np.linalg.norm(np.sqrt(features)))
     noise, softer, tone = heard
-    assert noise @ softer > 0.99
+    assert noise @ softer > 0.95
     assert noise @ tone < noise @ softer - 0.1
