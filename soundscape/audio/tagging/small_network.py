@@ -22,7 +22,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.spectrum import HOP_LENGTH, SAMPLE_RATE
+from soundscape.audio.spectrum import HOP_LENGTH, MELS, SAMPLE_RATE
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ def load_weights() -> Weights:
 
 def pair_bands(log_mel_db: Float32) -> Float32:
     """Make the bands of a patch of those of the spectrum: (frames, 128) to (frames, 56), dB."""
-    bands: Float32 = log_mel_db[:, : 2 * BANDS].reshape(len(log_mel_db), BANDS, 2).mean(axis=2)
+    bands: Float32 = (log_mel_db[:, : 2 * BANDS : 2] + log_mel_db[:, 1 : 2 * BANDS : 2]) * np.float32(0.5)
     return bands
 
 
@@ -96,7 +96,7 @@ class SmallNetwork:
     def __init__(self) -> None:
         self._weights = load_weights()
         self._frames = 0
-        self._rest = np.empty((0, BANDS), dtype=np.float32)
+        self._rest = np.empty((0, MELS), dtype=np.float32)
         self._latest = self._rest
         self._patches: list[Float32] = []
         self._sum: Float64 = np.zeros(self._weights.size)
@@ -104,7 +104,7 @@ class SmallNetwork:
 
     def push(self, log_mel_db: Float32) -> None:
         """Take the bands of the frames that follow, dB, shape (frames, 128)."""
-        self._rest = np.concatenate([self._rest, pair_bands(log_mel_db)])
+        self._rest = np.concatenate([self._rest, log_mel_db]) if len(self._rest) else log_mel_db
         while len(self._rest) >= PATCH_FRAMES:
             patch, self._rest = self._rest[:PATCH_FRAMES], self._rest[PATCH_FRAMES:]
             is_dense = self._frames < DENSE_FRAMES
@@ -120,8 +120,8 @@ class SmallNetwork:
         root.
         """
         if self._frames == 0 and len(self._rest):
-            rest = PATCH_FRAMES - len(self._rest)
-            self._listen(np.pad(self._rest, ((0, rest), (0, 0)), constant_values=SILENCE_DB))
+            missing = PATCH_FRAMES - len(self._rest)
+            self._listen(np.pad(self._rest, ((0, missing), (0, 0)), constant_values=SILENCE_DB))
         elif len(self._rest) > MIN_REST_FRAMES:
             self._listen(np.concatenate([self._latest, self._rest])[-PATCH_FRAMES:])
         self._run_batch()
@@ -130,7 +130,7 @@ class SmallNetwork:
         return np.square(self._sum / self._weight_sum).astype(np.float32)
 
     def _listen(self, patch: Float32) -> None:
-        self._patches.append(patch)
+        self._patches.append(pair_bands(patch))
         if len(self._patches) == _BATCH:
             self._run_batch()
 
