@@ -198,13 +198,16 @@ def geometric_mean(power: Float32, lanes: npt.NDArray[np.float64]) -> float:
     least = np.float32(_AMIN)
     bits = lanes.view(np.int64)
     exponents = 0
-    whole = power.size // 256 * 256
     for lane in range(16):
         lanes[lane] = 1.0
-    for begin in range(0, whole, 256):
-        for row in range(begin, begin + 256, 32):
+    for begin in range(0, power.size, 256):
+        end = min(begin + 256, power.size)
+        paired = begin + (end - begin) // 32 * 32
+        for row in range(begin, paired, 32):
             for lane in range(16):
                 lanes[lane] *= np.float64(max(power[row + lane], least) * max(power[row + 16 + lane], least))
+        for k in range(paired, end):
+            lanes[k % 16] *= np.float64(max(power[k], least))
         for lane in range(16):
             exponents += (bits[lane] >> 52) - 1023
             bits[lane] = (bits[lane] & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000
@@ -212,8 +215,6 @@ def geometric_mean(power: Float32, lanes: npt.NDArray[np.float64]) -> float:
     for lane in range(16):
         product *= lanes[lane]
     log_sum = np.log(product) + exponents * math.log(2)
-    for k in range(whole, power.size):
-        log_sum += np.log(np.float64(max(power[k], least)))
     return float(np.exp(log_sum / power.size))
 
 
