@@ -43,6 +43,18 @@ def tune(y: Samples, rng: np.random.Generator) -> None:
         at_s += length_s
 
 
+def slow_tune(y: Samples, rng: np.random.Generator) -> None:
+    """A tune whose notes last 0.4 to 1.2 s, often without ramps: between them, nothing happens."""
+    note_s, key, ramp_s = rng.uniform(0.4, 1.2), 57 + rng.integers(0, 12), rng.choice([1e-6, 0.003, 0.02])
+    for number in range(int(y.size / SAMPLE_RATE / note_s)):
+        t = _seconds(note_s)
+        _add(
+            y,
+            number * note_s,
+            np.sin(2 * np.pi * _pitch(key, int(rng.integers(0, 8))) * t) * _ramps(t, ramp_s),
+        )
+
+
 def whistle(y: Samples, rng: np.random.Generator) -> None:
     """A tune that glides from note to note with vibrato, over breath 30 to 60 dB below it."""
     beat_s, key = rng.uniform(0.3, 0.7), 72 + rng.uniform(0, 12)
@@ -118,6 +130,7 @@ def dial(y: Samples, rng: np.random.Generator) -> None:
 
 FAMILIES: dict[str, Callable[[Samples, np.random.Generator], None]] = {
     "tune": tune,
+    "slow tune": slow_tune,
     "whistle": whistle,
     "bell": bell,
     "beeps": beeps,

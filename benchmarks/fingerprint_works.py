@@ -175,7 +175,9 @@ def gather(
         f"works-recordings-{label}",
         lambda: prepare_recordings(arguments.recordings, half, arguments.queries),
     )
-    few, plain, changed = cached(f"works-sparse-{half}-{SPARSE}", lambda: prepare_sparse(half))
+    few, plain, changed = cached(
+        f"works-sparse-{half}-{SPARSE}-{'-'.join(FAMILIES)}", lambda: prepare_sparse(half)
+    )
     index = MemoryIndex()
     for name, whole in {**works, **known, **few}.items():
         index.add(name, whole)
