@@ -5,6 +5,10 @@ signatures, so that two processes that compile different ones at the same moment
 index of one then leads to the code of the other, which reads arrays of another type than it is given. Here a
 file is named after what it was compiled for. The worst that a race can do is to compile something twice.
 
+numba compiles anew when the file of a function changes. Machine code also holds the functions that it calls
+and the constants that it reads, which may come from other files. Here they belong to what must not have
+changed.
+
 A read-only installation may bring its code, compiled when an image was built. It is looked for beside the
 modules, after the folder that `code_folder` found for new code.
 """
@@ -15,10 +19,13 @@ import hashlib
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.dispatcher import Dispatcher
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -60,7 +67,7 @@ class _SharedCache(FunctionCache):  # type: ignore[misc]
             _NamedFiles(
                 cache_path=path,
                 filename_base=self._impl.filename_base,
-                source_stamp=locator.get_source_stamp(),
+                source_stamp=(locator.get_source_stamp(), _digest_dependencies(function)),
             )
             for path in (folder, beside)
         )
@@ -75,6 +82,39 @@ class _SharedCache(FunctionCache):  # type: ignore[misc]
         else:
             compile_counts.loaded += 1
         return found
+
+
+def _digest_dependencies(function: Callable[..., Any]) -> str:
+    """Digest what the machine code of a function holds of other files: functions, and constants by value."""
+    found: list[tuple[str, ...]] = []
+    seen = set()
+
+    def add(function: Callable[..., Any]) -> None:
+        for name in function.__code__.co_names:
+            value = function.__globals__.get(name)
+            if isinstance(value, Dispatcher):
+                if value not in seen:
+                    seen.add(value)
+                    found.append((name, _describe(value.py_func.__code__), _describe(value.targetoptions)))
+                    add(value.py_func)
+            elif isinstance(value, int | float | complex | str | tuple | np.generic | np.ndarray):
+                found.append((name, _describe(value)))
+
+    add(function)
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def _describe(value: object) -> str:
+    """Write a value so that equal ones are written alike in every process."""
+    if isinstance(value, CodeType):
+        return _describe((value.co_code, value.co_names, value.co_consts))
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, dict):
+        return repr(sorted((name, _describe(each)) for name, each in value.items()))
+    if isinstance(value, set | frozenset):
+        return repr(sorted(map(_describe, value)))
+    return repr(tuple(map(_describe, value)) if isinstance(value, tuple) else value)
 
 
 class _NamedFiles(IndexDataCacheFile):  # type: ignore[misc]

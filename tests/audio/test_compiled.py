@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from soundscape.audio.compiled import compiled
 
 HALVES = """
@@ -40,6 +42,44 @@ def test_code_is_kept_for_the_next_process(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert run(tmp_path, cache, "f4", "f8") == ["[0.0, 0.5, 1.0, 1.5] 0"] * 2
     assert run(tmp_path, cache, "f8", "f4") == ["[0.0, 0.5, 1.0, 1.5] 1", "[0.0, 0.5, 1.0, 1.5] 2"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("part = compiled()(lambda x: x / 2)", "part = compiled()(lambda x: x / 4)"),
+        (
+            "SHARE = 2\npart = compiled()(lambda x: x / SHARE)",
+            "SHARE = 4\npart = compiled()(lambda x: x / SHARE)",
+        ),
+        (
+            "inner = compiled()(lambda x: x / 2)\npart = compiled()(lambda x: inner(x))",
+            "inner = compiled()(lambda x: x / 4)\npart = compiled()(lambda x: inner(x))",
+        ),
+    ],
+)
+def test_a_change_of_what_is_called_is_compiled_anew(tmp_path: Path, before: str, after: str) -> None:
+    """The caller's own file stays as it is, to the second of its last change."""
+    cache = tmp_path / "cache"
+    (tmp_path / "halves.py").write_text(
+        MODULE.replace("return x / 2", "return part(x)").replace("\n\n", "\nfrom parts import part\n\n", 1)
+    )
+    for text, expected in ((before, "[0.0, 0.5, 1.0, 1.5]"), (after, "[0.0, 0.25, 0.5, 0.75]")):
+        (tmp_path / "parts.py").write_text(f"from soundscape.audio.compiled import compiled\n\n{text}\n")
+        assert run(tmp_path, cache, "f8") == [f"{expected} 0"]
+        assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("2", "4"), ("np.array([2.0])", "np.array([4.0])")])
+def test_a_change_of_a_constant_elsewhere_is_compiled_anew(tmp_path: Path, before: str, after: str) -> None:
+    cache = tmp_path / "cache"
+    (tmp_path / "halves.py").write_text(
+        MODULE.replace("x / 2", "x / SHARE").replace("\n\n", "\nfrom shares import SHARE\n\n", 1)
+    )
+    for value, expected in ((before, "[0.0, 0.5, 1.0, 1.5]"), (after, "[0.0, 0.25, 0.5, 0.75]")):
+        (tmp_path / "shares.py").write_text(f"import numpy as np\n\nSHARE = {value}\n")
+        assert run(tmp_path, cache, "f8") == [f"{expected} 0"]
+        assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
 
 
 def test_two_that_compile_at_once_never_lead_to_each_others_code(tmp_path: Path) -> None:
