@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +112,14 @@ def processes_of(data_dir: Path) -> dict[int, str]:
 
 
 def children_of(dev: Dev) -> list[int]:
-    """The analysis children of its worker."""
-    return [pid for pid, command in processes_of(dev.data_dir).items() if "sandbox.child" in command]
+    """The analysis children of its worker. Those of one that was killed before end alone."""
+    found = []
+    for pid, command in processes_of(dev.data_dir).items():
+        with suppress(OSError):
+            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == dev.process.pid and "sandbox.child" in command:
+                found.append(pid)
+    return found
 
 
 def await_gone(data_dir: Path) -> None:
