@@ -32,7 +32,7 @@ from soundscape.audio.tagging import models, yamnet
 from soundscape.audio.tagging.embedding import HEARD_SIZE
 from soundscape.audio.tagging.small_network import (
     BANDS,
-    LEAST_DB,
+    MIN_DB,
     PATCH_FRAMES,
     SILENCE_DB,
     pair_bands,
@@ -274,9 +274,7 @@ def main() -> None:
         lessons = gather(given.sounds, given.model or models.find("yamnet"))
         if given.cache:
             np.savez(given.cache, **asdict(lessons))
-    print(
-        f"{len(lessons.begins)} patches, {lessons.held.sum()} of them left out; bands down to {LEAST_DB} dB"
-    )
+    print(f"{len(lessons.begins)} patches, {lessons.held.sum()} of them left out; bands down to {MIN_DB} dB")
     weights = train(lessons)
     if given.write:
         write(weights)

@@ -49,7 +49,7 @@ def compiled(*, fastmath: bool | Set[str] = False) -> Callable[[Function], Funct
 
     def decorate(function: Function) -> Function:
         dispatcher = njit(nogil=True, fastmath=fastmath)(function)
-        dispatcher._cache = _SharedCache(function)
+        dispatcher._cache = _SharedCache(function, fastmath)
         return cast(Function, dispatcher)
 
     return decorate
@@ -58,8 +58,10 @@ def compiled(*, fastmath: bool | Set[str] = False) -> Callable[[Function], Funct
 class _SharedCache(FunctionCache):  # type: ignore[misc]
     """numba's own, but for how files are named, and for code that came with the installation."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], fastmath: bool | Set[str]) -> None:
         super().__init__(function)
+        self._function, self._fastmath = function, fastmath
+        self._is_stamped = False
         locator = self._impl.locator
         folder = locator.get_cache_path()
         beside = str(Path(function.__code__.co_filename).parent / "__pycache__")
@@ -67,12 +69,13 @@ class _SharedCache(FunctionCache):  # type: ignore[misc]
             _NamedFiles(
                 cache_path=path,
                 filename_base=self._impl.filename_base,
-                source_stamp=(locator.get_source_stamp(), _digest_dependencies(function)),
+                source_stamp=locator.get_source_stamp(),
             )
             for path in (folder, beside)
         )
 
     def _load_overload(self, signature: Any, target_context: Any) -> Any:
+        self._stamp()
         found = super()._load_overload(signature, target_context)
         if found is None and self._enabled:
             data = self._installed.load(self._index_key(signature, target_context.codegen()))
@@ -82,6 +85,15 @@ class _SharedCache(FunctionCache):  # type: ignore[misc]
         else:
             compile_counts.loaded += 1
         return found
+
+    def _stamp(self) -> None:
+        """Add what the code holds of other files. Not before the first call: then all modules are loaded."""
+        if self._is_stamped:
+            return
+        dependencies = _digest_dependencies(self._function), _describe(self._fastmath)
+        for files in (self._cache_file, self._installed):
+            files._source_stamp = (files._source_stamp, *dependencies)
+        self._is_stamped = True
 
 
 def _digest_dependencies(function: Callable[..., Any]) -> str:

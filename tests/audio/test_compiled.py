@@ -70,6 +70,28 @@ def test_a_change_of_what_is_called_is_compiled_anew(tmp_path: Path, before: str
         assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
 
 
+def test_other_liberties_are_compiled_anew(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    text = MODULE.replace("compiled()", "compiled(fastmath=LIBERTIES)")
+    (tmp_path / "halves.py").write_text(text.replace("\n\n", "\nfrom liberties import LIBERTIES\n\n", 1))
+    for liberties in ("{'nsz'}", "{'nsz', 'contract', 'reassoc'}"):
+        (tmp_path / "liberties.py").write_text(f"LIBERTIES = {liberties}\n")
+        assert run(tmp_path, cache, "f8") == ["[0.0, 0.5, 1.0, 1.5] 0"]
+        assert run(tmp_path, cache, "f8") == ["[0.0, 0.5, 1.0, 1.5] 1"]
+
+
+def test_what_is_written_below_the_caller_counts_too(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (tmp_path / "halves.py").write_text(
+        MODULE.replace("x / 2", "below(x)").replace("\n\n", "\nfrom shares import SHARE\n\n", 1)
+        + "\n@compiled()\ndef below(x):\n    return x / SHARE\n"
+    )
+    for share, expected in (("2", "[0.0, 0.5, 1.0, 1.5]"), ("4", "[0.0, 0.25, 0.5, 0.75]")):
+        (tmp_path / "shares.py").write_text(f"SHARE = {share}\n")
+        assert run(tmp_path, cache, "f8") == [f"{expected} 0"]
+        assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
+
+
 @pytest.mark.parametrize(("before", "after"), [("2", "4"), ("np.array([2.0])", "np.array([4.0])")])
 def test_a_change_of_a_constant_elsewhere_is_compiled_anew(tmp_path: Path, before: str, after: str) -> None:
     cache = tmp_path / "cache"

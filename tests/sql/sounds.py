@@ -10,7 +10,7 @@ import psycopg
 from .conftest import Database
 
 Row = dict[str, Any]
-SPACE = "yamnet-128-v1"
+SPACE = "yamnet-128-v2"
 
 
 def place(*directions: float) -> list[float]:

@@ -1,6 +1,6 @@
 """A small network that listens to the mel bands, for machines without the model.
 
-It was taught by YAMNet: it says of a second and a half what YAMNet would say of it, as far as 0.3 million
+It was taught by YAMNet: it says of a second and a half what YAMNet would say of it, as far as 0.23 million
 weights can. Only what its last hidden layer makes of a sound is used, as a part of the embedding.
 
 A patch is 64 frames of the shared spectrum (1.49 s) in 56 bands: the lowest 112 of the 128 mel bands, in
@@ -30,12 +30,12 @@ Float64 = npt.NDArray[np.float64]
 PATCH_FRAMES = 64
 BANDS = 56
 """Pairs of mel bands."""
-LEAST_DB = -70.0
+MIN_DB = -70.0
 """Below a patch's loudest cell: what is softer counts as that."""
 SILENCE_DB = -200.0
 """What follows a sound that is shorter than a patch."""
-MIN_REST_FRAMES = 16
-"""A rest of fewer frames at the end has no patch of its own."""
+MAX_LEFT_FRAMES = 16
+"""A rest of at most so many frames at the end has no patch of its own."""
 DENSE_FRAMES = 2 * 60 * SAMPLE_RATE // HOP_LENGTH // PATCH_FRAMES * PATCH_FRAMES
 """After two minutes every second patch is heard."""
 _BATCH = 16
@@ -76,8 +76,8 @@ def pair_bands(log_mel_db: Float32) -> Float32:
 def scale(patches: Float32) -> tuple[Float32, Float32]:
     """Bring patches, (n, 64, 56) in dB, to -1 to 1; return them and their loudest levels, (n,)."""
     loudest_db = patches.max(axis=(1, 2))
-    relative_db = np.maximum(patches - loudest_db[:, np.newaxis, np.newaxis], np.float32(LEAST_DB))
-    return relative_db * np.float32(-2 / LEAST_DB) + 1, loudest_db
+    relative_db = np.maximum(patches - loudest_db[:, np.newaxis, np.newaxis], np.float32(MIN_DB))
+    return relative_db * np.float32(-2 / MIN_DB) + 1, loudest_db
 
 
 def run(weights: Weights, patches: Float32) -> Float32:
@@ -122,7 +122,7 @@ class SmallNetwork:
         if self._frames == 0 and len(self._rest):
             missing = PATCH_FRAMES - len(self._rest)
             self._listen(np.pad(self._rest, ((0, missing), (0, 0)), constant_values=SILENCE_DB))
-        elif len(self._rest) > MIN_REST_FRAMES:
+        elif len(self._rest) > MAX_LEFT_FRAMES:
             self._listen(np.concatenate([self._latest, self._rest])[-PATCH_FRAMES:])
         self._run_batch()
         if not self._weight_sum:
@@ -148,12 +148,12 @@ def _convolve(x: Float32, kernel: Float32, bias: Float32) -> Float32:
     """Convolve (n, height, width, in) by (3, 3, in, out), at every second place, and cut off at 0."""
     n, height, width, _ = x.shape
     padded = np.pad(x, ((0, 0), _padding(height), _padding(width), (0, 0)))
-    seen = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2]
-    columns = seen.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernel[..., 0].size)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2]
+    columns = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernel[..., 0].size)
     y = columns @ kernel.reshape(columns.shape[1], -1)
     y += bias
-    cut: Float32 = np.maximum(y, 0, out=y)
-    return cut.reshape(n, -(-height // 2), -(-width // 2), -1)
+    positive: Float32 = np.maximum(y, 0, out=y)
+    return positive.reshape(n, -(-height // 2), -(-width // 2), -1)
 
 
 def _padding(size: int) -> tuple[int, int]:

@@ -44,8 +44,8 @@ def describe(**changed: Any) -> embedding.Float32:
     return embedding.list_features(**parts)
 
 
-def place(**changed: Any) -> embedding.Float32:
-    """Where the descriptors lead, without a network."""
+def direct(**changed: Any) -> embedding.Float32:
+    """The direction of the descriptors alone."""
     frozen = embedding.load_projection("descriptors_48")
     return frozen(np.tanh((describe(**changed) - frozen.location) / frozen.scale))
 
@@ -93,7 +93,7 @@ def test_the_cosine_is_the_mean_of_both_parts(space: embedding.Space, size: int)
     directions = (np.sqrt(heard.astype(float)) - frozen.centre) @ frozen.matrix.astype(float)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     by_network = directions[0] @ directions[1]
-    by_descriptors = place() @ place(rhythm=None, loudness=None)
+    by_descriptors = direct() @ direct(rhythm=None, loudness=None)
     weight = space.weight**2
     expected = (by_network + weight * by_descriptors) / (1 + weight)
     assert values[0] @ values[1] == pytest.approx(expected, abs=1e-4)
@@ -111,11 +111,11 @@ def test_digital_silence_has_no_place() -> None:
     assert analyze(file, tags=False, draw=False).embedding is None
 
 
-def test_from_descriptors() -> None:
-    found = place()
+def test_descriptors_give_a_direction() -> None:
+    found = direct()
     assert found.shape == (embedding.DESCRIBED_SIZE,)
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-6)
-    np.testing.assert_array_equal(found, place())
+    np.testing.assert_array_equal(found, direct())
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_from_descriptors() -> None:
     ],
 )
 def test_what_is_missing_is_neutral(section: str, value: Any, same_as: dict[str, Any]) -> None:
-    np.testing.assert_array_equal(place(**{section: value}), place(**same_as))
+    np.testing.assert_array_equal(direct(**{section: value}), direct(**same_as))
 
 
 @pytest.mark.parametrize(("tempo_bpm", "same"), [(60.0, True), (240.0, True), (85.0, False), (170.0, False)])
 def test_tempo_is_the_same_an_octave_apart(tempo_bpm: float, same: bool) -> None:
-    other = place(rhythm={**RHYTHM, "tempo_bpm": tempo_bpm})
-    assert np.allclose(other, place(), atol=1e-5) is same
+    other = direct(rhythm={**RHYTHM, "tempo_bpm": tempo_bpm})
+    assert np.allclose(other, direct(), atol=1e-5) is same
 
 
 def test_every_name_is_one_of_the_record() -> None:
@@ -190,7 +190,7 @@ summary = st.fixed_dictionaries(dict.fromkeys(SUMMARY, positive))
 def test_any_record_has_a_place(
     spectral: dict[str, Any], tempo_bpm: float | None, chroma: list[float], integrated_lufs: float | None
 ) -> None:
-    found = place(
+    found = direct(
         spectral=spectral,
         tonality={"chroma": chroma, "confidence": 0.5},
         rhythm={"tempo_bpm": tempo_bpm, "tempo_confidence": 0.5, "onset_rate_hz": 1.0},
@@ -203,7 +203,7 @@ def test_any_record_has_a_place(
 def test_missing_bands_of_contrast_are_like_the_highest() -> None:
     six = {**SPECTRAL, "contrast_db": [20.0, 21.0, 22.0, 23.0, 24.0, 25.0]}
     seven = {**SPECTRAL, "contrast_db": [*six["contrast_db"], 25.0]}
-    np.testing.assert_array_equal(place(spectral=six), place(spectral=seven))
+    np.testing.assert_array_equal(direct(spectral=six), direct(spectral=seven))
 
 
 def test_a_file_at_8_khz_has_a_place() -> None:
@@ -234,7 +234,7 @@ def test_level_does_not_matter(gain_db: float) -> None:
     y = (random.standard_normal(22_050 * 3) * np.linspace(0.05, 0.1, 22_050 * 3)).astype(np.float32)
     plain, scaled = spectral_of(y), spectral_of(y * np.float32(10 ** (gain_db / 20)))
     loud = {**LOUDNESS, "integrated_lufs": -14 + gain_db, "true_peak_dbtp": -1 + gain_db}
-    assert place(spectral=plain) @ place(spectral=scaled, loudness=loud) > 0.999
+    assert direct(spectral=plain) @ direct(spectral=scaled, loudness=loud) > 0.999
 
 
 # Long enough to be cut in two, and the same sound in both halves.
@@ -300,7 +300,7 @@ def test_likeness_is_graded() -> None:
     darker = np.convolve(random.standard_normal(t.size), np.ones(4) / 4, mode="same")
     tone = np.sin(2 * math.pi * 440 * t)
     noise, dark, sine = (
-        place(spectral=spectral_of((y * 0.1).astype(np.float32)), tonality=None, rhythm=None)
+        direct(spectral=spectral_of((y * 0.1).astype(np.float32)), tonality=None, rhythm=None)
         for y in (white, darker, tone)
     )
     assert noise @ dark > noise @ sine + 0.3
