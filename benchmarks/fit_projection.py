@@ -4,9 +4,8 @@
 
 Precision@5 by cosine: of the five nearest sounds (fewer where a class has fewer), how many have the class
 that a file's name tells (`training_sounds`). The interval is the bootstrap's over sounds. Sounds that have a
-class are left out of every fit here, and of `fit_network.py`, with all their segments. The committed maps are
-those of
---write, so the table's last rows are about them.
+class are left out of every fit here, and of `fit_network.py`, with all their segments. The table judges the
+maps that this run fits; --write commits them.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ from soundscape.audio.tagging.small_network import SmallNetwork
 
 DATA = Path(__file__).resolve().parents[1] / "soundscape/audio/data"
 NEIGHBOURS = 5
+# soundscape.min_similarity()
+FLOOR = 0.15
 WHITENING = 0.5
 # Deviations at which a descriptor begins to be limited.
 LIMIT = 1.5
@@ -157,10 +158,14 @@ def unit(values: Float64) -> Float64:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
-def share_of_nearest(values: Float64, group: npt.NDArray[np.generic]) -> Float64:
-    """Of each row's nearest, the share in its own group; NaN where the group has no other."""
-    directions = unit(values)
-    nearness = directions @ directions.T
+def share_of_nearest(
+    values: Float64, group: npt.NDArray[np.generic], *, asked: Float64 | None = None
+) -> Float64:
+    """Of each row's nearest, the share in its own group; NaN where the group has no other.
+
+    `asked` are other places of the same sounds to look from.
+    """
+    nearness = unit(values if asked is None else asked) @ unit(values).T
     np.fill_diagonal(nearness, -np.inf)
     order = np.argsort(-nearness, axis=1, kind="stable")[:, :NEIGHBOURS]
     shares = np.full(len(group), np.nan)
@@ -215,6 +220,7 @@ def report(features: Features, small: Float64, maps: dict[str, Map]) -> None:
                 ):
                     at = " ".join(f"{q:.2f}" for q in np.quantile(some, (0.1, 0.5, 0.75, 0.9, 0.99)))
                     print(f"|   cosine {kind} at 10, 50, 75, 90, 99 % | {at} |")
+                    print(f"|   {kind} at or above {FLOOR} | {(some >= FLOOR).mean():.2f} |")
 
 
 def write(maps: dict[str, Map]) -> None:

@@ -1,4 +1,4 @@
-"""Whether neighbours share a file's rate, and how far a recording moves when it is resampled.
+"""Whether neighbours depend on a file's rate or level, and how far a recording moves when it is resampled.
 
     python benchmarks/similarity.py ../shared/training [--max-of-class 15]
     python benchmarks/similarity.py --copies ../shared/audio/rain.ogg …
@@ -7,6 +7,8 @@ Same rate: each sound gets a faint noise over the whole band, and a coin decides
 22,050 or at 44,100 Hz. Of its five nearest, half should have its rate. Every sound is there once, so nothing
 but the rate can bring them together. Precision@5, of the same places, is how many of the five have the class
 that a file's name tells; benchmarks/fit_projection.py measures that on more sounds.
+
+Soft: each sound asks for its neighbours once as it is, and once 40 dB down. The others are as they are.
 
 --copies prints the cosine between a file and its copies at other rates, in both spaces.
 """
@@ -32,6 +34,7 @@ RATES = (22_050, 44_100)
 COPY_RATES = (16_000, 22_050, 48_000)
 # Below the sound's own RMS.
 NOISE_DB = -60.0
+SOFT_DB = -40.0
 
 
 def find_places(y: Float32, sample_rate: int, model: Path) -> dict[Space, Float32] | None:
@@ -69,6 +72,24 @@ def compare_rates(folder: Path, model: Path, max_of_class: int) -> None:
         print(f"| {space.name} | {' | '.join(map(interval, shares))} |")
 
 
+def compare_levels(folder: Path, model: Path, max_of_class: int) -> None:
+    places: dict[Space, list[tuple[Float32, Float32]]] = {WITH_MODEL: [], WITHOUT_MODEL: []}
+    labels = []
+    for sound in read_sounds(folder, max_of_class=max_of_class):
+        found = find_places(sound.y, sound.sample_rate, model)
+        soft = find_places(sound.y * np.float32(10 ** (SOFT_DB / 20)), sound.sample_rate, model)
+        if found is None or soft is None:
+            continue
+        for space, rows in places.items():
+            rows.append((found[space], soft[space]))
+        labels.append(sound.label)
+    print(f"\n{len(labels)} sounds\n\n| space | precision@5 | {-SOFT_DB:.0f} dB down |\n|---|---|---|")
+    for space, rows in places.items():
+        values, soft_values = (np.array(each, float) for each in zip(*rows, strict=True))
+        shares = [share_of_nearest(values, np.array(labels), asked=asked) for asked in (values, soft_values)]
+        print(f"| {space.name} | {' | '.join(map(interval, shares))} |")
+
+
 def compare_copies(path: Path, model: Path) -> None:
     with path.open("rb") as file, open_audio(file) as audio:
         rate, y = audio.header.sample_rate, np.concatenate(list(audio.blocks()), axis=1).T
@@ -101,6 +122,7 @@ def main() -> None:
         compare_copies(path, model)
     if given.sounds is not None:
         compare_rates(given.sounds, model, given.max_of_class)
+        compare_levels(given.sounds, model, given.max_of_class)
 
 
 if __name__ == "__main__":

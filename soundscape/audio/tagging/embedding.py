@@ -123,12 +123,13 @@ def list_features(
 ) -> Float32:
     """The 101 numbers before scaling, float32.
 
-    None of them depends on the recording's level. In order: MFCC means without the first (19) and standard
-    deviations (20); mean, std, min, max, median of centroid, bandwidth and rolloff in octaves (15), of
-    flatness in decades (5), of flux (5) and of zero crossings (5); spread of the level in dB (4); contrast
-    (7); share of active frames; chroma (12), its evenness, confidence in the key; tempo as a direction on
-    the octave circle, as long as the confidence in it (2), that confidence, onset rate; loudness range and
-    the distance from integrated loudness to true peak.
+    None of them is the recording's level. Frames below -80 dBFS do not count, though, so a recording that is
+    soft as a whole loses frames. In order: MFCC means without the first (19) and standard deviations (20);
+    mean, std, min, max, median of centroid, bandwidth and rolloff in octaves (15), of flatness in decades
+    (5), of flux (5) and of zero crossings (5); spread of the level in dB (4); contrast (7); share of active
+    frames; chroma (12), its evenness, confidence in the key; tempo as a direction on the octave circle, as
+    long as the confidence in it (2), that confidence, onset rate; loudness range and the distance from
+    integrated loudness to true peak.
 
     What is missing stands for its neutral value: no tempo is the circle's centre, no tones an even chroma,
     an undefined loudness range 0 LU and an undefined distance to peak 12 dB.
