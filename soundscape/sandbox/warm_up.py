@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def warm_up(folder: Path) -> None:
-    """Analyse a second of a quiet tone in each way that there is, so that no job waits for it.
+    """Analyse three seconds of a quiet tone in each way that there is, so that no job waits for it.
 
     folder: where to write meanwhile. It is left empty.
     """
@@ -23,16 +23,24 @@ def warm_up(folder: Path) -> None:
     from soundscape.audio import snippet
     from soundscape.audio.analysis import analyze
 
+    # In a second alone no tempo is sought.
     # A rate above the shared spectrum's: the resampler and the upper rows of the picture are used too.
     rate = 44_100
-    tone = (1000 * np.sin(np.arange(rate) * (2 * np.pi * 440 / rate))).astype("<i2")
+    tone = (2**26 * np.sin(np.arange(3 * rate) * (2 * np.pi * 440 / rate))).astype("<i4")
     path = folder / "tone.wav"
-    for channels, decoder in ((1, "sndfile"), (2, "sndfile"), (2, "av")):
+    # libsndfile hands over 16 bits as integers, and all else as floats.
+    for channels, sample_bytes, decoder in (
+        (1, 2, "sndfile"),
+        (2, 2, "sndfile"),
+        (2, 3, "sndfile"),
+        (2, 2, "av"),
+    ):
         with wave.open(str(path), "wb") as file:
             file.setnchannels(channels)
-            file.setsampwidth(2)
+            file.setsampwidth(sample_bytes)
             file.setframerate(rate)
-            file.writeframes(np.repeat(tone, channels).tobytes())
+            upper_bytes = np.repeat(tone, channels).view(np.uint8).reshape(-1, 4)[:, 4 - sample_bytes :]
+            file.writeframes(upper_bytes.tobytes())
         if decoder == "av":
             with path.open("r+b") as file:
                 # A WAV that states no length is read by FFmpeg.

@@ -1,0 +1,57 @@
+"""After the warm-up no job waits for a function to be compiled."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+COMPILE_LIMIT_S = 600.0
+"""For all that is compiled on a loaded machine, if nothing is found compiled."""
+
+ANALYZE = """
+import sys
+from pathlib import Path
+import numpy as np
+import soundfile
+from soundscape.audio.analysis import analyze
+from soundscape.audio.compiled import compile_counts
+from soundscape.sandbox.warm_up import warm_up
+
+folder = Path(sys.argv[1])
+warm_up(folder)
+before = compile_counts.compiled + compile_counts.loaded
+assert before > 20, before
+random = np.random.default_rng(1)
+for name, subtype, rate, channels in (
+    ("int16.wav", "PCM_16", 44_100, 2),
+    ("int24.wav", "PCM_24", 44_100, 2),
+    ("float.wav", "FLOAT", 48_000, 1),
+    ("six.wav", "PCM_24", 96_000, 6),
+    ("int8.wav", "PCM_U8", 8_000, 1),
+    ("lossless.flac", "PCM_16", 22_050, 1),
+    ("lossless24.flac", "PCM_24", 48_000, 2),
+    ("lossy.mp3", "MPEG_LAYER_III", 44_100, 2),
+    ("lossy.ogg", "VORBIS", 44_100, 2),
+):
+    t = np.arange(6 * rate) / rate
+    beat = np.exp(-((t * 2) % 1) * 50) * random.standard_normal(len(t)) * 0.2 + 0.1 * np.sin(2764 * t)
+    soundfile.write(folder / name, np.repeat(beat[:, np.newaxis], channels, axis=1), rate, subtype)
+    analyze(folder / name, out_dir=folder, tags=False)
+    after = compile_counts.compiled + compile_counts.loaded
+    if after > before:
+        print(name, after - before)
+    before = after
+"""
+
+
+def test_nothing_is_compiled_or_loaded_during_a_job(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ANALYZE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMPILE_LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
