@@ -21,7 +21,7 @@ from .index import Candidate
 from .sameness import Sameness
 from .verify import Evidence
 
-CALIBRATION = "4"
+CALIBRATION = "5"
 """Version of the weights below. Change it whenever they change."""
 
 THRESHOLD = 0.7
