@@ -99,7 +99,7 @@ def quantize_power(power: Float32) -> Levels:
     levels = np.empty(rows, dtype=np.float32)
     bits = np.empty(rows, dtype=np.int32)
     exponents = np.empty(rows, dtype=np.float32)
-    floor, step, most = np.float32(FLOOR_DB), np.float32(1 / STEP_DB), np.float32(255.0)
+    floor, step, max_steps = np.float32(FLOOR_DB), np.float32(1 / STEP_DB), np.float32(255.0)
     for t in range(frames):
         for row in range(rows):
             levels[row] = power[t, row]
@@ -108,7 +108,7 @@ def quantize_power(power: Float32) -> Levels:
             # Half a step more, because whole numbers are cut off.
             steps = (levels[row] - floor) * step + np.float32(0.5)
             steps = steps if steps > np.float32(0.0) else np.float32(0.0)
-            quantized[t, row] = np.uint8(np.int32(steps if steps < most else most))
+            quantized[t, row] = np.uint8(np.int32(steps if steps < max_steps else max_steps))
     return quantized
 
 
