@@ -10,6 +10,8 @@ from soundscape.project.client import translate_errors
 from soundscape.project.functions import Functions
 
 PAGE_ROWS = 500
+CONTENT_BUCKETS = ("public", "audio-files", "profile-images")
+"""Tables are listed as names in `public`."""
 LIVE = ("queued", "running", "ready")
 """What an export is whose objects are kept."""
 
@@ -49,8 +51,23 @@ class Exports(Functions):
             )
 
     async def list_contents(self, export: Export) -> list[dict[str, Any]]:
-        """List the tables and files. Files have bucket_id, name, version, size_bytes and etag."""
-        found: list[dict[str, Any]] = await self._call("list_export", **_identify(export))
+        """List the tables and files. Files have bucket_id, name, version, size_bytes and etag.
+
+        Pages end where one is empty: PostgREST cuts every answer at the project's limit, and says nothing.
+        """
+        found: list[dict[str, Any]] = []
+        for bucket in CONTENT_BUCKETS:
+            last: str | None = None
+            while True:
+                query = self._client.rpc("list_export", _identify(export)).eq("bucket_id", bucket)
+                if last is not None:
+                    query = query.gt("name", last)
+                with translate_errors("list_export"):
+                    page: Any = (await query.order("name").limit(PAGE_ROWS).execute()).data
+                if not page:
+                    break
+                found += page
+                last = page[-1]["name"]
         return found
 
     async def read(

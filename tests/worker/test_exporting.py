@@ -171,6 +171,36 @@ def check(owner: Owner, export: str) -> dict[str, Any]:
     }
 
 
+async def test_more_files_than_an_answer_has_rows_are_all_listed(owner: Owner, project: Project) -> None:
+    """PostgREST cuts answers at 1,000 rows. Names order as the database orders them, whatever is in them."""
+    run_sql(
+        project,
+        "insert into storage.objects (bucket_id, name, owner_id, version, metadata)"
+        """ select 'audio-files', %s || '/' || (array['a', 'Ä, (', '!', 'b.*'])[1 + n %% 4] || n || '.wav',"""
+        """ %s, gen_random_uuid()::text, '{"size": 1, "eTag": "x"}' from generate_series(11, 1110) n""",
+        owner.id,
+        owner.id,
+    )
+    export = owner.ask()
+    async with connect(project.url, project.keys.secret_key) as (client, _):
+        exports = Exports(client)
+        claimed = await exports.claim(lease_s=60)
+        assert claimed is not None
+        assert claimed.export_id == export
+        contents = await exports.list_contents(claimed)
+    listed = [each["name"] for each in contents if each["kind"] == "file"]
+    stored = run_sql(
+        project,
+        "select name from storage.objects where bucket_id = 'audio-files' and name like %s",
+        f"{owner.id}/%",
+    )
+    assert sorted(listed) == sorted(name for (name,) in stored)
+    assert len(listed) == 1104
+    tables = [each["name"] for each in contents if each["kind"] == "table"]
+    assert {"account", "audio_files", "likes"} <= set(tables)
+    assert len(tables) == len(set(tables))
+
+
 async def test_everything_is_in_it(owner: Owner, project: Project, tmp_path: Path) -> None:
     stranger = sign_up(project)
     stranger.upload("secret.wav", 10)
