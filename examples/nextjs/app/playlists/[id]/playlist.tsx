@@ -13,6 +13,8 @@ interface Item {
   recording: Listed
 }
 
+const PAGE_ROWS = 500
+
 /** A playlist in its order. Drag a recording by its handle, or focus the handle and press the arrow keys. */
 export function Playlist({ id, isOwner }: { id: string; isOwner: boolean }) {
   const supabase = useSupabase()
@@ -23,14 +25,21 @@ export function Playlist({ id, isOwner }: { id: string; isOwner: boolean }) {
   const items = useQuery({
     queryKey: ['playlist', id],
     queryFn: async (): Promise<Item[]> => {
-      const { data, error } = await supabase
-        .from('playlist_items')
-        .select(`id, position, audio_files(${LISTED})`)
-        .eq('playlist_id', id)
-        .order('position')
-      if (error) throw error
+      // One answer has at most the project's max_rows, which is 1,000 unless it says otherwise.
+      const rows = []
+      for (let total = 1; rows.length < total; ) {
+        const { data, error, count } = await supabase
+          .from('playlist_items')
+          .select(`id, position, audio_files(${LISTED})`, { count: 'exact' })
+          .eq('playlist_id', id)
+          .order('position')
+          .range(rows.length, rows.length + PAGE_ROWS - 1)
+        if (error) throw error
+        rows.push(...data)
+        total = data.length === 0 ? 0 : (count ?? 0)
+      }
       // A recording that its owner hid from us is null.
-      return data.flatMap(({ id, position, audio_files }) =>
+      return rows.flatMap(({ id, position, audio_files }) =>
         audio_files ? [{ id, position, recording: audio_files as Listed }] : [],
       )
     },
