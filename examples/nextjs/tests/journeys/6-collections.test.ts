@@ -53,6 +53,20 @@ test('a playlist is made, filled, and ordered by drag and by keyboard', async ()
   await rows.nth(2).waitFor({ state: 'detached' })
 })
 
+test('a playlist of more than a thousand is shown to its end', async () => {
+  const { page } = session
+  const { data: one } = await operator.from('audio_files').select('id').eq('user_id', person.id).eq('title', 'One').single()
+  const { data: long } = await operator
+    .from('playlists').insert({ title: 'Long', user_id: person.id }).select('id').single()
+  const items = Array.from({ length: 1_050 }, () => ({ playlist_id: long!.id, audio_id: one!.id }))
+  const { error } = await operator.from('playlist_items').insert(items)
+  assert.equal(error?.message, undefined)
+  await page.goto(`/playlists/${long!.id}`)
+  const rows = page.getByRole('list', { name: 'Recordings' }).getByRole('listitem')
+  await rows.nth(items.length - 1).waitFor()
+  assert.equal(await rows.count(), items.length)
+})
+
 test('likes and what was heard are listed, and the history can be erased', async () => {
   const { page } = session
   await page.goto('/library')
