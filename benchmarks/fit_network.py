@@ -7,7 +7,7 @@ For each patch the network learns the direction that YAMNet's embedding of the s
 among all others (after a projection as in `fit_projection.py`), and YAMNet's scores of the 521 classes.
 Patches are coloured at random, put into noise and partly covered, so that the sound and not the recording is
 learnt. Sources count by a power of their size, so that the largest do not decide alone. The
-sounds that `similarity.py` judges by are left out.
+sounds that `fit_projection.py` judges by are left out.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def analyses() -> Iterator[dict[str, Any]]:
     """Records of 5 s each that have a place, all in the space of the first."""
     space = None
     models = SHARED / "models" if (SHARED / "models").is_dir() else None
-    for segment in sound_corpus.segments(shared=SHARED / "audio", packages=None, log=print):
+    for segment in sound_corpus.segments(shared=SHARED / "audio", log=print):
         file = io.BytesIO()
         soundfile.write(file, segment.y, segment.sample_rate, format="WAV", subtype="FLOAT")
         file.seek(0)
