@@ -37,6 +37,14 @@ def run(folder: Path, cache: Path, *dtypes: str) -> list[str]:
     return answer.stdout.splitlines()
 
 
+def check_compiled_anew(folder: Path, file: str, before: str, after: str) -> None:
+    """What another file says makes halves before and quarters after: each is compiled once, and kept."""
+    for text, expected in ((before, "[0.0, 0.5, 1.0, 1.5]"), (after, "[0.0, 0.25, 0.5, 0.75]")):
+        (folder / file).write_text(f"{text}\n")
+        assert run(folder, folder / "cache", "f8") == [f"{expected} 0"]
+        assert run(folder, folder / "cache", "f8") == [f"{expected} 1"]
+
+
 def test_code_is_kept_for_the_next_process(tmp_path: Path) -> None:
     (tmp_path / "halves.py").write_text(MODULE)
     cache = tmp_path / "cache"
@@ -60,14 +68,11 @@ def test_code_is_kept_for_the_next_process(tmp_path: Path) -> None:
 )
 def test_a_change_of_what_is_called_is_compiled_anew(tmp_path: Path, before: str, after: str) -> None:
     """The caller's own file stays as it is, to the second of its last change."""
-    cache = tmp_path / "cache"
     (tmp_path / "halves.py").write_text(
         MODULE.replace("return x / 2", "return part(x)").replace("\n\n", "\nfrom parts import part\n\n", 1)
     )
-    for text, expected in ((before, "[0.0, 0.5, 1.0, 1.5]"), (after, "[0.0, 0.25, 0.5, 0.75]")):
-        (tmp_path / "parts.py").write_text(f"from soundscape.audio.compiled import compiled\n\n{text}\n")
-        assert run(tmp_path, cache, "f8") == [f"{expected} 0"]
-        assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
+    imports = "from soundscape.audio.compiled import compiled\n\n"
+    check_compiled_anew(tmp_path, "parts.py", imports + before, imports + after)
 
 
 def test_other_liberties_are_compiled_anew(tmp_path: Path) -> None:
@@ -81,27 +86,20 @@ def test_other_liberties_are_compiled_anew(tmp_path: Path) -> None:
 
 
 def test_what_is_written_below_the_caller_counts_too(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
     (tmp_path / "halves.py").write_text(
         MODULE.replace("x / 2", "below(x)").replace("\n\n", "\nfrom shares import SHARE\n\n", 1)
         + "\n@compiled()\ndef below(x):\n    return x / SHARE\n"
     )
-    for share, expected in (("2", "[0.0, 0.5, 1.0, 1.5]"), ("4", "[0.0, 0.25, 0.5, 0.75]")):
-        (tmp_path / "shares.py").write_text(f"SHARE = {share}\n")
-        assert run(tmp_path, cache, "f8") == [f"{expected} 0"]
-        assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
+    check_compiled_anew(tmp_path, "shares.py", "SHARE = 2", "SHARE = 4")
 
 
 @pytest.mark.parametrize(("before", "after"), [("2", "4"), ("np.array([2.0])", "np.array([4.0])")])
 def test_a_change_of_a_constant_elsewhere_is_compiled_anew(tmp_path: Path, before: str, after: str) -> None:
-    cache = tmp_path / "cache"
     (tmp_path / "halves.py").write_text(
         MODULE.replace("x / 2", "x / SHARE").replace("\n\n", "\nfrom shares import SHARE\n\n", 1)
     )
-    for value, expected in ((before, "[0.0, 0.5, 1.0, 1.5]"), (after, "[0.0, 0.25, 0.5, 0.75]")):
-        (tmp_path / "shares.py").write_text(f"import numpy as np\n\nSHARE = {value}\n")
-        assert run(tmp_path, cache, "f8") == [f"{expected} 0"]
-        assert run(tmp_path, cache, "f8") == [f"{expected} 1"]
+    definition = "import numpy as np\n\nSHARE = "
+    check_compiled_anew(tmp_path, "shares.py", definition + before, definition + after)
 
 
 def test_two_that_compile_at_once_never_lead_to_each_others_code(tmp_path: Path) -> None:
