@@ -33,7 +33,14 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("soundscape")
 
 # A worker that a fixture left in a thread may log at any moment: never into what a command prints.
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+# Tracebacks are plain, as in the product. The pretty ones print local variables, which takes long.
+structlog.configure(
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ],
+)
 
 # No test downloads the model, not even one that runs on a terminal.
 os.environ.setdefault("SOUNDSCAPE_MODELS", "off")
