@@ -203,7 +203,7 @@ class Identifier:
 
     def _make_sandbox(self) -> Sandbox:
         if self._sandbox is None:
-            self._sandbox = Sandbox(self._worker.scratch_folder)
+            self._sandbox = Sandbox(self._worker.scratch_folder, task="snippets")
         return self._sandbox
 
     async def _receive(self, request: Request) -> bytes:

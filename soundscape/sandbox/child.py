@@ -1,11 +1,11 @@
 """The analysis child: the only process that decodes strangers' files.
 
-It first imports and compiles everything. Then it gives up what `confinement` lists, analyses a tone to see
-that it still can, and only then takes a file.
+It first imports and compiles what it needs. Then it gives up what `confinement` lists, tries a tone or an
+image to see that it still can, and only then takes a file.
 
-The parent starts it as `python -m soundscape.sandbox.child FD USER`. FD is a Unix socket. USER is the user id
-to change to, or `-`. The working directory is the child's own folder, in which the parent makes `out` for the
-results.
+The parent starts it as `python -m soundscape.sandbox.child FD USER TASK`. FD is a Unix socket. USER is the
+user id to change to, or `-`. TASK names what it prepares for, of `warm_up.TASKS`. The working directory is
+the child's own folder, in which the parent makes `out` for the results.
 
 The child first sends `{"ready": {"on": […], "off": {…}}, "code": {"loaded": …, "compiled": …}}`. Each
 request is one line of JSON, with the
@@ -37,7 +37,7 @@ from soundscape.errors import Refusal
 from soundscape.sandbox import limits
 from soundscape.sandbox.confinement import confine
 from soundscape.sandbox.image import check_image
-from soundscape.sandbox.warm_up import warm_up
+from soundscape.sandbox.warm_up import TASKS
 
 MAX_REQUEST_BYTES = 1 << 16
 OUT = Path("out")
@@ -47,7 +47,8 @@ PROGRESS_INTERVAL_S = 1.0
 
 def main() -> None:
     """Serve requests until the parent closes the socket."""
-    descriptor, user = sys.argv[1:]
+    descriptor, user, task = sys.argv[1:]
+    warm_up = TASKS[task]
     with socket.socket(fileno=int(descriptor)) as parent, _open_status() as status:
         models_dir = _models_dir()
         os.umask(0o077)
@@ -68,19 +69,21 @@ def main() -> None:
 
 
 def _answer(file: Any, request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    from soundscape.audio.analysis import analyze
-    from soundscape.audio.limits import Limits
-
     limits.allow_cpu(int(request["cpu_s"]))
     max_s = request.get("snippet_s")
+    # Each task imports its own: a child that is prepared for one can no longer compile for another.
     try:
         if "image" in request:
             return {"record": check_image(file, str(request["image"]))}
+        from soundscape.audio.limits import Limits
+
         if max_s is not None:
             return {"record": _fingerprint(file, float(max_s), Limits(**request["limits"]))}
         limit = Limits(**request["limits"])
         if request.get("preview"):
             return {"record": _encode_preview(file, limit)}
+        from soundscape.audio.analysis import analyze
+
         record = analyze(file, out_dir=OUT, limits=limit, progress=_reporter(send))
     except Refusal as refusal:
         return {"refusal": {"status": refusal.status, **refusal.as_dict()}}
@@ -147,6 +150,8 @@ def _keep_compiled_code_in_memory() -> None:
 
     Later children and the worker load them. None may come from a process that has read a stranger's file.
     """
+    if "numba" not in sys.modules:
+        return
     from numba.core.caching import Cache
 
     for cache in [each for each in gc.get_objects() if isinstance(each, Cache)]:
@@ -154,6 +159,8 @@ def _keep_compiled_code_in_memory() -> None:
 
 
 def _count_code() -> dict[str, int]:
+    if "numba" not in sys.modules:
+        return {"loaded": 0, "compiled": 0}
     from soundscape.audio.compiled import compile_counts
 
     return asdict(compile_counts)

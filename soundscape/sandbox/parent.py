@@ -65,10 +65,20 @@ class Sandbox:
         After so many files the child is replaced.
     niceness
         How far the child stands back for other processes, 0 to 19.
+    task
+        What the child is for, of `warm_up.TASKS`. It starts sooner and smaller when it is not `everything`.
     """
 
-    def __init__(self, scratch_dir: Path, *, jobs_per_child: int = JOBS_PER_CHILD, niceness: int = 0) -> None:
+    def __init__(
+        self,
+        scratch_dir: Path,
+        *,
+        jobs_per_child: int = JOBS_PER_CHILD,
+        niceness: int = 0,
+        task: str = "everything",
+    ) -> None:
         self._scratch_dir = scratch_dir
+        self._task = task
         self._niceness = niceness
         self._jobs_per_child = jobs_per_child
         self._process: asyncio.subprocess.Process | None = None
@@ -109,6 +119,7 @@ class Sandbox:
                     sys.executable,
                     *("-I", "-m", "soundscape.sandbox.child", str(theirs.fileno())),
                     "-" if self._user is None else str(self._user),
+                    self._task,
                     pass_fds=(theirs.fileno(),),
                     env=SINGLE_THREAD
                     | {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
@@ -164,7 +175,8 @@ class Sandbox:
         AnalysisCrashed
             If the child died, took longer than `wall_s`, or filled its folder.
         """
-        return await self._send_request(file, {"limits": asdict(limits or Limits())}, wall_s, progress)
+        wanted = {"limits": asdict(limits or Limits())}
+        return await self._send_request("everything", file, wanted, wall_s, progress)
 
     async def fingerprint(
         self, file: BinaryIO, *, snippet_s: float, wall_s: float, limits: Limits
@@ -173,29 +185,35 @@ class Sandbox:
 
         The record holds `fingerprint` and `heard_s`, the seconds that there were.
         """
-        return await self._send_request(file, {"limits": asdict(limits), "snippet_s": snippet_s}, wall_s)
+        wanted = {"limits": asdict(limits), "snippet_s": snippet_s}
+        return await self._send_request("snippets", file, wanted, wall_s)
 
     async def encode_preview(self, file: BinaryIO, *, wall_s: float, limits: Limits) -> Analysis:
         """Encode the preview of an open file. Raises as `analyze` does.
 
         The record holds `preview`: the name of the file in the folder, and its duration in seconds.
         """
-        return await self._send_request(file, {"limits": asdict(limits), "preview": True}, wall_s)
+        wanted = {"limits": asdict(limits), "preview": True}
+        return await self._send_request("previews", file, wanted, wall_s)
 
     async def check_image(self, file: BinaryIO, *, media_type: str, wall_s: float) -> Analysis:
         """Decode an open file as an image of this media type. Raises as `analyze` does.
 
         The record holds `width`, `height` and `frames`.
         """
-        return await self._send_request(file, {"image": media_type}, wall_s)
+        return await self._send_request("images", file, {"image": media_type}, wall_s)
 
     async def _send_request(
         self,
+        task: str,
         file: BinaryIO,
         wanted: dict[str, Any],
         wall_s: float,
         progress: Callable[[float], None] = lambda _: None,
     ) -> Analysis:
+        if self._task not in (task, "everything"):
+            # What it has not warmed up for, it would import and compile after it has read a stranger's file.
+            raise ValueError(f"This child is for {self._task}, not for {task}.")
         if self.needs_new_child:
             await self.stop()
             await self.start()

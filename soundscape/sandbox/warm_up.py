@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import tempfile
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -18,15 +19,9 @@ def warm_up(folder: Path) -> None:
 
     folder: where to write meanwhile. It is left empty.
     """
-    import numpy as np
-
     from soundscape.audio import snippet
     from soundscape.audio.analysis import analyze
 
-    # In a second alone no tempo is sought.
-    # A rate above the shared spectrum's: the resampler and the upper rows of the picture are used too.
-    rate = 44_100
-    tone = (2**26 * np.sin(np.arange(3 * rate) * (2 * np.pi * 440 / rate))).astype("<i4")
     path = folder / "tone.wav"
     # libsndfile hands over 16 bits as integers, and all else as floats.
     for channels, sample_bytes, decoder in (
@@ -35,12 +30,7 @@ def warm_up(folder: Path) -> None:
         (2, 3, "sndfile"),
         (2, 2, "av"),
     ):
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(channels)
-            file.setsampwidth(sample_bytes)
-            file.setframerate(rate)
-            upper_bytes = np.repeat(tone, channels).view(np.uint8).reshape(-1, 4)[:, 4 - sample_bytes :]
-            file.writeframes(upper_bytes.tobytes())
+        _write_tone(path, channels=channels, sample_bytes=sample_bytes)
         if decoder == "av":
             with path.open("r+b") as file:
                 # A WAV that states no length is read by FFmpeg.
@@ -49,13 +39,37 @@ def warm_up(folder: Path) -> None:
         # Drawing takes most of the time, and is the same for all of them.
         analyze(path, out_dir=folder, draw=decoder == "av")
         snippet.fingerprint_snippet(path, max_s=1.0)
-    _decode_images()
+    warm_up_images(folder)
     for left in folder.iterdir():
         left.unlink()
 
 
-def _decode_images() -> None:
-    """Load every decoder of images."""
+def warm_up_snippets(folder: Path) -> None:
+    """Fingerprint a tone, and nothing else. `folder` is left empty."""
+    from soundscape.audio.snippet import fingerprint_snippet
+
+    path = folder / "tone.wav"
+    for channels, sample_bytes in ((1, 2), (2, 2), (2, 3)):
+        _write_tone(path, channels=channels, sample_bytes=sample_bytes)
+        fingerprint_snippet(path, max_s=1.0)
+    path.unlink()
+
+
+def warm_up_previews(folder: Path) -> None:
+    """Encode the preview of a tone. `folder` is left empty."""
+    from soundscape.audio.limits import Limits
+    from soundscape.audio.preview import encode_preview
+
+    path = folder / "tone.wav"
+    _write_tone(path, channels=2, sample_bytes=2)
+    with path.open("rb") as file:
+        encode_preview(file, folder, limits=Limits())
+    for left in folder.iterdir():
+        left.unlink()
+
+
+def warm_up_images(folder: Path) -> None:
+    """Load every decoder of images, and nothing that decodes sound. Nothing is written to `folder`."""
     from PIL import Image
 
     from soundscape.sandbox.image import FORMATS, check_image
@@ -65,6 +79,30 @@ def _decode_images() -> None:
             Image.new("RGB", (16, 16)).save(file, name)
             file.seek(0)
             check_image(file, media_type)
+
+
+TASKS: dict[str, Callable[[Path], None]] = {
+    "everything": warm_up,
+    "snippets": warm_up_snippets,
+    "previews": warm_up_previews,
+    "images": warm_up_images,
+}
+"""What a child may be for, and what it does in advance. `everything` is analysis too."""
+
+
+def _write_tone(path: Path, *, channels: int, sample_bytes: int) -> None:
+    import numpy as np
+
+    # In a second alone no tempo is sought.
+    # A rate above the shared spectrum's: the resampler and the upper rows of the picture are used too.
+    rate = 44_100
+    tone = (2**26 * np.sin(np.arange(3 * rate) * (2 * np.pi * 440 / rate))).astype("<i4")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(sample_bytes)
+        file.setframerate(rate)
+        upper_bytes = np.repeat(tone, channels).view(np.uint8).reshape(-1, 4)[:, 4 - sample_bytes :]
+        file.writeframes(upper_bytes.tobytes())
 
 
 def main() -> None:

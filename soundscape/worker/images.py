@@ -57,10 +57,10 @@ class ProfileImages(BackgroundWork):
         self._objects = objects
         self._folder = folder
         self._on_refused = on_refused
-        self._sandbox = Sandbox(folder)
+        self._sandbox = Sandbox(folder, task="images")
 
     async def rest(self) -> None:
-        """End the child, which takes 250 MB. It is started again with the next image."""
+        """End the child and free its memory. It is started again with the next image."""
         await self._sandbox.stop()
 
     async def run_next(self) -> bool:

@@ -91,10 +91,10 @@ class Previews(BackgroundWork):
         self._scratch = scratch
         self._settings = settings
         self._may_work = may_work
-        self._sandbox = ObservedSandbox(scratch.folder, niceness=NICENESS)
+        self._sandbox = ObservedSandbox(scratch.folder, niceness=NICENESS, task="previews")
 
     async def rest(self) -> None:
-        """End the child, which takes 250 MB. It is started again with the next preview."""
+        """End the child, which takes 220 MB. It is started again with the next preview."""
         await self._sandbox.stop()
 
     async def run_next(self) -> bool:
