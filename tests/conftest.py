@@ -21,7 +21,7 @@ from hypothesis import settings
 
 from embedded_supabase.postgres import Postgres
 from soundscape.cli.embedded_project import Project
-from tests import cluster, templates
+from tests import cluster, passwords, templates
 from tests.embedded import served
 from tests.waiting import LIMIT_S
 
@@ -44,6 +44,8 @@ structlog.configure(
 
 # No test downloads the model, not even one that runs on a terminal.
 os.environ.setdefault("SOUNDSCAPE_MODELS", "off")
+
+passwords.make_cheap()
 
 # A client reads all certificates anew, which takes 30 ms of CPU. No test needs another set of them.
 default.create_ssl_context = functools.cache(  # type: ignore[attr-defined]

@@ -22,7 +22,6 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from supabase import Client, ClientOptions, create_client
 
-from embedded_supabase.auth import users
 from embedded_supabase.auth.app import build
 from embedded_supabase.auth.mail import build_outbox_routes, read_outbox
 from embedded_supabase.config import Config
@@ -89,8 +88,6 @@ def email() -> str:
 @pytest.fixture(scope="session")
 def serve(platform: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """`serve(auth={...})` runs the service with that `[auth]` section; one server for each section."""
-    # The hundreds of passwords of these tests guard nothing.
-    users.WORK_FACTOR = 4
     keys = Keys.make()
     started: dict[str, Server] = {}
     stops = []

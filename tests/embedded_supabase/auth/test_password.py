@@ -13,6 +13,7 @@ import pytest
 from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
 from embedded_supabase.auth import users
+from tests.passwords import WORK_FACTOR
 
 from .conftest import PASSWORD, Serve, Server, fresh_email
 
@@ -145,7 +146,7 @@ def test_an_unknown_user_costs_a_hash_too(
     server: Server, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the same cost, so that the time of the answer tells nobody who has an account."""
-    monkeypatch.setattr(users, "WORK_FACTOR", 10)
+    monkeypatch.setattr(users, "WORK_FACTOR", WORK_FACTOR)
     server.client().auth.sign_up({"email": email, "password": PASSWORD})
     costs: list[bytes] = []
 
