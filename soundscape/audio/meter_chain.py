@@ -19,7 +19,7 @@ from soundscape.audio.loudness.meter import LoudnessMeter
 from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tonality
 from soundscape.audio.meter import Meter
 from soundscape.audio.mono import MonoMix
-from soundscape.audio.own_spectrum import OwnFrames, OwnSpectrum
+from soundscape.audio.own_spectrum import OVERLAPPING_S, OwnFrames, OwnSpectrum
 from soundscape.audio.playback import is_playable, wants_preview
 from soundscape.audio.record import Record
 from soundscape.audio.render import pictures, waveform
@@ -88,7 +88,7 @@ class MeterChain:
 
         self._mono = MonoMix(sample_rate=rate, channels=channels)
         self._top_hz = find_top_hz(rate)
-        self._own_spectrum = OwnSpectrum(sample_rate=rate, overlapping=self._draw)
+        self._own_spectrum = OwnSpectrum(sample_rate=rate, overlapping_s=OVERLAPPING_S if self._draw else 0)
         self._wideband = WidebandMeter(sample_rate=rate, narrow_top_hz=self._top_hz)
         self._spectral = SpectralMeter(top_hz=self._top_hz)
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)

@@ -17,6 +17,8 @@ import scipy.fft
 from soundscape.audio.spectrum import N_FFT, SAMPLE_RATE, Float32, cut_frames
 
 FRAME_S = N_FFT / 2 / SAMPLE_RATE
+# Frames that lie one after the other take half the work. A column of a long recording's picture lasts longer.
+OVERLAPPING_S = 600.0
 
 _SHORT_FRAMES = 8
 _SHORT_HOPS = 4
@@ -33,8 +35,9 @@ class OwnFrames:
     """A batch of consecutive frames.
 
     X: the transform as pairs of real and imaginary parts, float32, shape (frames, n_fft + 2). y: the samples
-    that it was made of. first: the number of the first frame. hop: samples from one frame to the next.
-    samples: how many the recording has so far, of which the padding is no part.
+    that it was made of. first: the number of the first frame, which begins `first * hop` samples after the
+    padding does. hop: samples from one frame to the next. samples: how many the recording has so far,
+    without the padding.
     """
 
     X: Float32
@@ -51,13 +54,15 @@ class OwnSpectrum:
     ----------
     sample_rate
         The recording's own, Hz.
-    overlapping
-        Whether frames overlap by half, else not at all.
+    overlapping_s
+        How long frames overlap by half, seconds. After that they do not overlap.
     """
 
-    def __init__(self, *, sample_rate: int, overlapping: bool) -> None:
+    def __init__(self, *, sample_rate: int, overlapping_s: float) -> None:
         self.n_fft = choose_n_fft(sample_rate)
-        self._hop = self.n_fft // 2 if overlapping else self.n_fft
+        # An even number, so that the frames that follow keep their places.
+        self._overlapping_frames = 2 * round(overlapping_s * sample_rate / self.n_fft)
+        self._hop = self.n_fft // 2 if self._overlapping_frames else self.n_fft
         self._window = np.hanning(self.n_fft + 1)[:-1].astype(np.float32)
         # One buffer for all batches: fresh memory costs as much as the product.
         self._windowed = np.empty((_BATCH_FRAMES, self.n_fft), dtype=np.float32)
@@ -85,8 +90,21 @@ class OwnSpectrum:
         return self._samples < _SHORT_FRAMES * self.n_fft
 
     def _advance(self) -> Iterator[OwnFrames]:
+        yield from self._transform(
+            self._overlapping_frames - self._frames if self._is_overlapping() else None
+        )
+        if self._is_overlapping() and self._frames == self._overlapping_frames:
+            self._hop, self._frames = self.n_fft, self._frames // 2
+            yield from self._transform()
+
+    def _is_overlapping(self) -> bool:
+        return self._hop == self.n_fft // 2
+
+    def _transform(self, limit: int | None = None) -> Iterator[OwnFrames]:
+        """The frames that are ready, at most `limit` of them."""
         n_fft, hop, y = self.n_fft, self._hop, self._tail
         ready = max(0, 1 + (len(y) - n_fft) // hop)
+        ready = ready if limit is None else min(ready, limit)
         for first in range(0, ready, _BATCH_FRAMES):
             windowed = self._windowed[: min(_BATCH_FRAMES, ready - first)]
             part = y[first * hop : (first + len(windowed) - 1) * hop + n_fft]

@@ -32,8 +32,8 @@ MFCCS = 20
 
 _AMIN = 1e-10
 _BIN_HZ = SAMPLE_RATE / N_FFT
-_CENTROID, _BANDWIDTH, _ROLLOFF, _FLATNESS = range(4)
-
+_ACTIVE_MEAN_SQUARE = 10 ** (ACTIVE_DBFS / 10)
+_CENTROID, _BANDWIDTH, _ROLLOFF, _FLATNESS, _FLUX, _LEVEL, _CROSSINGS = range(7)
 
 NARROW_BAND_HZ = (0.0, SAMPLE_RATE / 2)
 # Share of its band that the resampler leaves as it was. It ends at 0.91.
@@ -93,22 +93,21 @@ class SpectralMeter:
         self._last_log_mel_db = np.full(MELS, np.nan, dtype=np.float32)
         self._frames = 0
         self._series: list[Float32] = []
-        self._contrast_sum = np.zeros(self._contrast.bands)
         self._mfcc_sum = np.zeros(MFCCS)
         self._mfcc_square_sum = np.zeros(MFCCS)
 
     def push(self, frames: Frames) -> None:
         """Add the next batch of frames."""
-        level_dbfs = 10.0 * np.log10(np.maximum(frames.mean_square, 1e-20))
-        active = level_dbfs > ACTIVE_DBFS
-        self._frames += len(active)
-        if active.any():
-            flux = _flux(frames.log_mel_db, self._last_log_mel_db, self._mels)
-            described = _describe(frames.S, self._bins)
-            contrast_db = self._contrast.measure(frames.S)
-            series = np.stack([*described.T, flux, level_dbfs, frames.zero_crossing_rate])
-            self._series.append(series[:, active].astype(np.float32))
-            self._contrast_sum += contrast_db[active].sum(axis=0, dtype=np.float64)
+        active = np.flatnonzero(frames.mean_square > _ACTIVE_MEAN_SQUARE)
+        self._frames += len(frames.S)
+        if len(active):
+            rows = np.zeros((len(active), 7), dtype=np.float32)
+            _describe(frames.S, active, self._bins, rows)
+            _add_flux(frames.log_mel_db, active, self._last_log_mel_db, self._mels, rows)
+            rows[:, _LEVEL] = 10 * np.log10(frames.mean_square[active])
+            rows[:, _CROSSINGS] = frames.zero_crossing_rate[active]
+            self._series.append(rows)
+            self._contrast.add(frames.S, active)
             _add_mfcc(frames.log_mel_db, active, self._dct, self._mfcc_sum, self._mfcc_square_sum)
         self._last_log_mel_db = frames.log_mel_db[-1].copy()
 
@@ -116,7 +115,8 @@ class SpectralMeter:
         """The summaries; None where no frame holds sound."""
         if not self._series:
             return None
-        centroid, bandwidth, rolloff, flatness, flux, level, crossings = np.concatenate(self._series, axis=1)
+        series = np.concatenate(self._series)
+        centroid, bandwidth, rolloff, flatness, flux, level, crossings = np.ascontiguousarray(series.T)
         count = len(level)
         mfcc_mean = self._mfcc_sum / count
         mfcc_variance = np.maximum(self._mfcc_square_sum / count - mfcc_mean**2, 0.0)
@@ -127,7 +127,7 @@ class SpectralMeter:
             rolloff_hz=summarize(rolloff),
             flatness=summarize(flatness),
             flux=summarize(flux),
-            contrast_db=tuple((self._contrast_sum / count).tolist()),
+            contrast_db=tuple((self._contrast.sum_db / count).tolist()),
             zero_crossing_rate=summarize(crossings),
             rms_dbfs=summarize(level),
             mfcc=Mfcc(mean=tuple(mfcc_mean.tolist()), std=tuple(np.sqrt(mfcc_variance).tolist())),
@@ -197,30 +197,28 @@ def _dct(mels: int) -> Float32:
 
 
 @compiled(fastmath=FASTMATH)
-def _flux(log_mel_db: Float32, before: Float32, mels: int) -> Float32:
-    """Mean rise over the mel bands from each frame to the next; 0 for the very first (`before` is NaN)."""
-    flux = np.zeros(len(log_mel_db), dtype=np.float32)
-    for t in range(len(log_mel_db)):
+def _add_flux(log_mel_db: Float32, active: Int64, before: Float32, mels: int, rows: Float32) -> None:
+    """Mean rise over the mel bands since the frame before; 0 for the very first (`before` is NaN)."""
+    for n in range(len(active)):
+        t = active[n]
         previous = before if t == 0 else log_mel_db[t - 1]
         rise = np.float32(0.0)
         for m in range(mels):
             rise += max(log_mel_db[t, m] - previous[m], np.float32(0.0))
-        flux[t] = rise / np.float32(mels)
-    if np.isnan(before[0]):
-        flux[0] = np.float32(0.0)
-    return flux
+        rows[n, _FLUX] = rise / np.float32(mels)
+    if active[0] == 0 and np.isnan(before[0]):
+        rows[0, _FLUX] = np.float32(0.0)
 
 
 @compiled(fastmath=FASTMATH)
-def _describe(S: Float32, bins: int) -> Float32:
-    """Centroid, bandwidth, rolloff and flatness of the first bins, shape (frames, 4)."""
-    rows = np.zeros((len(S), 4), dtype=np.float32)
+def _describe(S: Float32, active: Int64, bins: int, rows: Float32) -> None:
+    """Centroid, bandwidth, rolloff and flatness of the first bins."""
     lanes = np.empty(16)
     squares = np.empty(bins, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
     numbers = np.arange(bins).astype(np.float32)
-    for t in range(len(S)):
-        s = S[t, :bins]
+    for n in range(len(active)):
+        s = S[active[n], :bins]
         total = np.float32(0.0)
         moment = np.float32(0.0)
         power = np.float32(0.0)
@@ -236,26 +234,25 @@ def _describe(S: Float32, bins: int) -> Float32:
         for k in range(bins):
             off = numbers[k] - centre
             spread += s[k] * off * off
-        rows[t, _CENTROID] = centre * _BIN_HZ
-        rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
-        rows[t, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
-        rows[t, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / bins, _AMIN)
-    return rows
+        rows[n, _CENTROID] = centre * _BIN_HZ
+        rows[n, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
+        rows[n, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
+        rows[n, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / bins, _AMIN)
 
 
 # Magnitudes are finite: minima and maxima may be found many at a time.
 @compiled(fastmath={"nnan", "nsz"})
-def _find_extremes(S: Float32, begins: Int64, ends: Int64, found: Float32) -> None:
+def _find_extremes(S: Float32, active: Int64, begins: Int64, ends: Int64, found: Float32) -> None:
     """Write the smallest and the largest bin of each band to `found`, shape (frames, bands, 2)."""
-    for t in range(len(S)):
+    for n in range(len(active)):
         for band in range(len(begins)):
-            s = S[t, begins[band] : ends[band]]
+            s = S[active[n], begins[band] : ends[band]]
             smallest, largest = s[0], s[0]
             for value in s:
                 smallest = min(smallest, value)
                 largest = max(largest, value)
-            found[t, band, 0] = smallest
-            found[t, band, 1] = largest
+            found[n, band, 0] = smallest
+            found[n, band, 1] = largest
 
 
 @compiled(fastmath=FASTMATH)
@@ -271,38 +268,37 @@ def _average_extremes(ordered: Float32, count: int, found: Float32) -> None:
 
 
 class _Contrast:
-    """Peak against valley in each band of `librosa.feature.spectral_contrast`."""
+    """Peak against valley in each band of `librosa.feature.spectral_contrast`, summed over frames."""
 
     def __init__(self, bins: int) -> None:
         begins, ends, extremes = _contrast_bands(bins)
-        self.bands = len(begins)
         # One extreme bin is found by comparing, more by sorting: numpy sorts a band in half a microsecond.
         self._compared = int((extremes == 1).sum())
         self._begins, self._ends = begins[: self._compared], ends[: self._compared]
         self._sorted = list(zip(begins, ends, extremes, strict=True))[self._compared :]
+        self.sum_db = np.zeros(len(begins))
 
-    def measure(self, S: Float32) -> Float32:
-        """Decibels of each frame and band, float32, shape (frames, bands)."""
-        found = np.empty((len(S), self.bands, 2), dtype=np.float32)
-        _find_extremes(S, self._begins, self._ends, found)
+    def add(self, S: Float32, active: Int64) -> None:
+        """Add the decibels of the active frames to `sum_db`, float64, shape (bands,)."""
+        found = np.empty((len(active), len(self.sum_db), 2), dtype=np.float32)
+        _find_extremes(S, active, self._begins, self._ends, found)
         for band, (begin, end, extremes) in enumerate(self._sorted, start=self._compared):
-            _average_extremes(np.sort(S[:, begin:end], axis=1), extremes, found[:, band])
+            ordered = S[active, begin:end]
+            ordered.sort(axis=1)
+            _average_extremes(ordered, extremes, found[:, band])
         levels = 10 * np.log10(np.maximum(found, _AMIN))
-        contrast_db: Float32 = levels[..., 1] - levels[..., 0]
-        return contrast_db
+        self.sum_db += (levels[..., 1] - levels[..., 0]).sum(axis=0, dtype=np.float64)
 
 
 @compiled(fastmath=FASTMATH)
 def _add_mfcc(
     log_mel_db: Float32,
-    active: npt.NDArray[np.bool_],
+    active: Int64,
     dct: Float32,
     total: npt.NDArray[np.float64],
     square_total: npt.NDArray[np.float64],
 ) -> None:
-    for t in range(len(log_mel_db)):
-        if not active[t]:
-            continue
+    for t in active:
         for c in range(MFCCS):
             mfcc = np.float32(0.0)
             for m in range(MELS):

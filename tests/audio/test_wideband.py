@@ -11,7 +11,7 @@ import pytest
 from signals import Samples, tone
 
 from soundscape.audio.descriptors import Summary
-from soundscape.audio.own_spectrum import OwnSpectrum
+from soundscape.audio.own_spectrum import OVERLAPPING_S, OwnSpectrum
 from soundscape.audio.spectral import find_top_hz
 from soundscape.audio.wideband import Wideband, WidebandMeter
 
@@ -19,16 +19,17 @@ from soundscape.audio.wideband import Wideband, WidebandMeter
 def measure(y: Samples, sample_rate: int, cut: int = 65_536) -> Wideband | None:
     """What is measured, whether frames overlap or not."""
     results = []
-    for overlapping in (False, True):
+    for overlapping_s in (0, 0.3, OVERLAPPING_S):
         meter = WidebandMeter(sample_rate=sample_rate, narrow_top_hz=find_top_hz(sample_rate))
-        own = OwnSpectrum(sample_rate=sample_rate, overlapping=overlapping)
+        own = OwnSpectrum(sample_rate=sample_rate, overlapping_s=overlapping_s)
         for at in range(0, len(y), cut):
             for frames in own.push(y[at : at + cut]):
                 meter.push(frames)
         for frames in own.finish():
             meter.push(frames)
         results.append(meter.result())
-    assert_close(*results)
+    for other in results[1:]:
+        assert_close(results[0], other)
     return results[0]
 
 

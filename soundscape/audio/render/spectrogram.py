@@ -54,7 +54,7 @@ class Spectrogram:
             self._upper.join(LONG_FRAMES_PER_COLUMN)
 
     def push_own(self, frames: OwnFrames) -> None:
-        """Add frames of the same sound at its own rate, which overlap by half."""
+        """Add frames of the same sound at its own rate."""
         if self._upper_rows is not None:
             self._upper.push(self._upper_rows.push(frames))
 

@@ -42,7 +42,7 @@ class UpperRows:
         )
         wanted = (_SPREAD * N_FFT * sample_rate / SAMPLE_RATE) ** 2 - (_SPREAD * n_fft) ** 2
         self._side_weight = np.float32(wanted / self._hop**2 / 2)
-        # Powers at the recording's own hop that still have frames to come, and the number of the first.
+        # Powers every half frame that are still needed, and the number of the first.
         self._own = np.empty((0, self._rows), dtype=np.float32)
         self._own_first = 0
         self._samples = 0
@@ -54,9 +54,14 @@ class UpperRows:
         """Take the next frames; return levels that are ready, uint8, shape (frames, rows)."""
         self._samples = frames.samples
         power = sum_transform(frames.X, *self._filters)
-        # A short recording has twice as many frames as are wanted here.
-        stride = self._n_fft // 2 // frames.hop
-        self._own = np.concatenate([self._own, power[-frames.first % stride :: stride]])
+        if frames.hop == self._n_fft:
+            # Each stands for two that would overlap.
+            power = power.repeat(2, axis=0)
+        else:
+            # A short recording has twice as many frames as are wanted here.
+            stride = self._n_fft // 2 // frames.hop
+            power = power[-frames.first % stride :: stride]
+        self._own = np.concatenate([self._own, power])
         return quantize_power(self._smooth(self._advance()))
 
     def finish(self) -> Levels:

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from soundscape.audio.levels import FLOOR_DB, STEP_DB
-from soundscape.audio.own_spectrum import OwnSpectrum
+from soundscape.audio.own_spectrum import OVERLAPPING_S, OwnSpectrum
 from soundscape.audio.render.spectrogram import LONG_COLUMNS, LONG_FRAMES_PER_COLUMN, Spectrogram
 from soundscape.audio.spectrum import FRAME_RATE_HZ, Float32, MonoSignal, Spectrum
 
 RATES = [8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000]
 
 
-def draw(y: Float32, sample_rate: int, cut: int = 65_536) -> Spectrogram:
+def draw(
+    y: Float32, sample_rate: int, cut: int = 65_536, overlapping_s: float = OVERLAPPING_S
+) -> Spectrogram:
     """The spectrogram of a mono signal, float32, shape (n,)."""
     filled, spectrum = Spectrogram(sample_rate=sample_rate), Spectrum()
-    own = OwnSpectrum(sample_rate=sample_rate, overlapping=True)
+    own = OwnSpectrum(sample_rate=sample_rate, overlapping_s=overlapping_s)
     signal = MonoSignal(sample_rate=sample_rate, channels=1)
     for at in range(0, len(y), cut):
         block = y[at : at + cut]
@@ -53,6 +55,27 @@ def test_white_noise_shows_no_seam(sample_rate: int) -> None:
     high = np.array([filled.axis.centre_hz(row) for row in range(filled.axis.rows)]) > 1000
     assert np.ptp(levels[high][:-1]) < 1
     assert np.abs(np.diff(levels[high][:-1])).max() < 0.7
+
+
+@pytest.mark.parametrize("sample_rate", [32_000, 44_100, 48_000, 96_000])
+def test_rows_go_on_where_frames_stop_overlapping(sample_rate: int) -> None:
+    """As many columns, at the same times, and as loud."""
+    y = noise(sample_rate, 12)
+    y[round(8 * sample_rate) :] *= 10
+    always, at_first = (levels_db(draw(y, sample_rate, overlapping_s=s)) for s in (OVERLAPPING_S, 4))
+    assert always.shape == at_first.shape
+    columns = slice(None, round(3.9 * FRAME_RATE_HZ))
+    assert np.array_equal(always[columns], at_first[columns])
+    for columns in (slice(200, 330), slice(350, 500)):
+        power = [(10 ** (levels[columns, -12:] / 10)).mean() for levels in (always, at_first)]
+        assert 10 * np.log10(power[1] / power[0]) == pytest.approx(0, abs=0.5)
+    rises = []
+    for levels in (always, at_first):
+        row = levels[:, -12:].mean(axis=1)
+        assert row[350:].mean() - row[:330].mean() == pytest.approx(20, abs=1)
+        rises.append(int((row > row.mean()).argmax()))
+    assert abs(rises[0] - rises[1]) <= 2
+    assert rises[0] / FRAME_RATE_HZ == pytest.approx(8, abs=0.1)
 
 
 @pytest.mark.parametrize("sample_rate", [32_000, 44_100, 48_000, 96_000, 192_000])
