@@ -21,14 +21,14 @@ STAGES = {
     "hash": "2",
     "loudness": "1",
     "spectrum": "2",
-    "spectral": "3",
+    "spectral": "4",
     "rhythm": "6",
-    "tonality": "3",
+    "tonality": "4",
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
     "embedding": "4",
     "waveform": "3",
-    "pictures": "5",
+    "pictures": "6",
 }
 _PARAMETERS = {"sample_rate": SAMPLE_RATE, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "mels": MELS}
 
