@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from embedded_supabase.keys import Keys
 from embedded_supabase.platform import install_platform
-from embedded_supabase.postgres import Postgres
+from embedded_supabase.postgres import SUPERUSER, Postgres
 from soundscape.deploy.database import apply
 
 PASSWORD = "for-tests-only"
@@ -50,10 +53,24 @@ def _make_platform(template: Path) -> None:
     postgres = Postgres(home=making, password=PASSWORD, durable=False)
     postgres.start()
     try:
+        _make_logins_cheap(postgres)
         install_platform(postgres)
     finally:
         postgres.stop()
     making.rename(template)
+
+
+def _make_logins_cheap(postgres: Postgres) -> None:
+    """Tests connect thousands of times. Each time the client hashes the password, 4,096 times by default."""
+    with psycopg.connect(postgres.dsn(SUPERUSER), autocommit=True) as connection:
+        connection.execute("alter system set scram_iterations = 1")
+        connection.execute("set scram_iterations = 1")
+        connection.execute(
+            sql.SQL("alter role {} password {}").format(sql.Identifier(SUPERUSER), sql.Literal(PASSWORD))
+        )
+    # Roles made from here on are hashed so too.
+    postgres.stop()
+    postgres.start()
 
 
 def _make_project(template: Path, platform: Path) -> None:
