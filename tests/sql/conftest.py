@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from embedded_supabase.postgres import Postgres
+from embedded_supabase.postgres import SUPERUSER, Postgres
 from tests import cluster
 
 Row = dict[str, Any]
@@ -66,6 +66,8 @@ class Database:
     opened: ExitStack = field(default_factory=ExitStack, repr=False)
     blank_tables: list[str] = field(default_factory=list, repr=False)
     """Those that a deploy leaves empty: registries and settings are no data of a test."""
+    idle: list[Connection] = field(default_factory=list, repr=False)
+    """Sessions that `acting` takes again, as PostgREST does: a new one has to read everything first."""
 
     def dsn(self, role: str = "postgres") -> str:
         return self.postgres.dsn(role, dbname=self.name)
@@ -106,13 +108,26 @@ class Database:
     @contextmanager
     def acting(self, role: str, user_id: str = "") -> Iterator[Connection]:
         """A transaction as PostgREST opens it, rolled back afterwards."""
-        with psycopg.connect(self.dsn("authenticator"), row_factory=dict_row) as connection:
+        if self.idle:
+            connection = self.idle.pop()
+        else:
+            connection = psycopg.connect(self.dsn("authenticator"), row_factory=dict_row)
+        try:
             connection.execute(
                 "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)",
                 (role, json.dumps({"sub": user_id, "role": role} if user_id else {"role": role})),
             )
             yield connection
             connection.rollback()
+        except BaseException:
+            connection.close()
+            raise
+        self.idle.append(connection)
+
+    def end_idle(self) -> None:
+        """Close the sessions that `acting` keeps: the next one sees settings of its role anew."""
+        while self.idle:
+            self.idle.pop().close()
 
     # -- recordings -------------------------------------------------------------------------------
 
@@ -252,12 +267,21 @@ def deployed(data_dirs: Path) -> Iterator[Database]:
         psycopg.connect(postgres.dsn(), autocommit=True, row_factory=dict_row) as connection,
     ):
         database = Database(postgres, "postgres", connection)
-        with psycopg.connect(database.dsn("supabase_admin")) as admin:
-            tables = [str(name) for (name,) in admin.execute(TABLES)]
-            database.blank_tables = [
-                name for name in tables if admin.execute(f"select from {name} limit 1".encode()).rowcount == 0
-            ]
         yield database
+        database.end_idle()
+
+
+@pytest.fixture(scope="package")
+def superuser(deployed: Database) -> Iterator[psycopg.Connection]:
+    """A session that clears up after each test. To open one takes longer than to clear up."""
+    with psycopg.connect(deployed.dsn(SUPERUSER), autocommit=True) as connection:
+        tables = [str(name) for (name,) in connection.execute(TABLES)]
+        deployed.blank_tables = [
+            name
+            for name in tables
+            if connection.execute(f"select from {name} limit 1".encode()).rowcount == 0
+        ]
+        yield connection
 
 
 MANY_RECORDINGS = 50
@@ -269,24 +293,23 @@ where c.relkind = 'r' and n.nspname in ('public', 'soundscape', 'auth')
 """
 
 
-def empty(deployed: Database) -> None:
+def empty(deployed: Database, superuser: psycopg.Connection) -> None:
     """Nobody and nothing is left, and the queue is as it was deployed."""
-    with psycopg.connect(deployed.dsn("supabase_admin"), autocommit=True) as connection:
-        if deployed.value("select count(*) from public.audio_files") > MANY_RECORDINGS:
-            connection.execute(f"truncate {', '.join(deployed.blank_tables)}".encode())
-        deployed.rows("delete from auth.users")
-        with deployed.connection.transaction():
-            deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
-            deployed.rows("delete from storage.objects")
-        for schema, name in (
-            ("soundscape", "deletions"),
-            ("soundscape", "vocabulary"),
-            ("soundscape", "former_words"),
-            ("soundscape", "recommendation_models"),
-            *(("pgmq", f"q_{queue}") for queue in QUEUES),
-            ("net", "http_request_queue"),
-        ):
-            connection.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
+    if deployed.value("select count(*) from public.audio_files") > MANY_RECORDINGS:
+        superuser.execute(f"truncate {', '.join(deployed.blank_tables)}".encode())
+    deployed.rows("delete from auth.users")
+    with deployed.connection.transaction():
+        deployed.rows("select set_config('storage.allow_delete_query', 'true', true)")
+        deployed.rows("delete from storage.objects")
+    for schema, name in (
+        ("soundscape", "deletions"),
+        ("soundscape", "vocabulary"),
+        ("soundscape", "former_words"),
+        ("soundscape", "recommendation_models"),
+        *(("pgmq", f"q_{queue}") for queue in QUEUES),
+        ("net", "http_request_queue"),
+    ):
+        superuser.execute(sql.SQL("delete from {}").format(sql.Identifier(schema, name)))
     deployed.rows(
         "select public.set_queue(false, 8, 10, 10), setval('soundscape.claim_rounds', 1),"
         " setval('soundscape.preview_rounds', 1)"
@@ -295,9 +318,9 @@ def empty(deployed: Database) -> None:
 
 
 @pytest.fixture
-def db(deployed: Database) -> Iterator[Database]:
+def db(deployed: Database, superuser: psycopg.Connection) -> Iterator[Database]:
     """The deployed database, with nobody in it."""
-    empty(deployed)
+    empty(deployed, superuser)
     with ExitStack() as opened:
         deployed.opened = opened
         yield deployed

@@ -62,10 +62,11 @@ class Jobs(RuleBasedStateMachine):
     """Owners, workers and the operator, each doing anything at any time."""
 
     db: Database
+    superuser: psycopg.Connection
 
     def __init__(self) -> None:
         super().__init__()
-        empty(self.db)
+        empty(self.db, self.superuser)
         self.db.rows("select public.set_queue(in_flight_per_owner => %s)", IN_FLIGHT)
         self.owners = [self.db.sign_up() for _ in range(OWNERS)]
         self.recordings: list[str] = []
@@ -238,8 +239,8 @@ class Jobs(RuleBasedStateMachine):
         assert unfinished == []
 
 
-def test_the_life_of_jobs_in_any_order(db: Database) -> None:
-    Jobs.db = db
+def test_the_life_of_jobs_in_any_order(db: Database, superuser: psycopg.Connection) -> None:
+    Jobs.db, Jobs.superuser = db, superuser
     run_state_machine_as_test(
         Jobs,
         settings=settings(

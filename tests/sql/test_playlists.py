@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.waiting import LIMIT_S, until
 
-from .conftest import Database
+from .conftest import Connection, Database
 
 
 def playlist(db: Database, owner: str, length: int) -> tuple[str, list[str]]:
@@ -115,21 +115,27 @@ def test_a_new_order_is_all_items_each_once(db: Database, alice: str) -> None:
                 connection.execute("select public.reorder_playlist(%s, %s::uuid[])", (made, wrong))
 
 
-def count_written(db: Database, user_id: str, statement: str, *values: object) -> int:
-    """Rows of `playlist_items` that a statement of this user writes."""
-    written = (
-        "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_xact_user_tables "
-        "where relname = 'playlist_items'"
+def count_written(connection: Connection, user_id: str, statement: str, *values: object) -> int:
+    """Rows of `playlist_items` that a statement of this user writes, in a transaction of its own."""
+
+    def count() -> int:
+        # Also of former transactions, until the session has reported them.
+        found = connection.execute(
+            "select n_tup_ins + n_tup_upd + n_tup_del as rows from pg_stat_xact_user_tables "
+            "where relname = 'playlist_items'"
+        ).fetchone()
+        assert found is not None
+        return int(found["rows"])
+
+    connection.execute(
+        "select set_config('request.jwt.claims', json_build_object('sub', %s::text)::text, true)",
+        (user_id,),
     )
-    with db.connect() as connection:
-        connection.execute(
-            "select set_config('request.jwt.claims', json_build_object('sub', %s::text)::text, true)",
-            (user_id,),
-        )
-        connection.execute(statement.encode(), values)
-        (found,) = (connection.execute(written).fetchone() or {}).values()
-        connection.commit()
-    return int(found)
+    before = count()
+    connection.execute(statement.encode(), values)
+    written = count() - before
+    connection.commit()
+    return written
 
 
 def long_playlist(db: Database, owner: str, length: int) -> str:
@@ -148,10 +154,11 @@ def test_a_move_in_a_long_list_writes_one_row(db: Database, alice: str, place: i
     items = order(db, made)
     item = items.pop(place - 1)
     items.insert(to - 1, item)
-    assert count_written(db, alice, "select public.move_playlist_item(%s, %s)", item, to) == 1
+    session = db.connect()
+    assert count_written(session, alice, "select public.move_playlist_item(%s, %s)", item, to) == 1
     assert order(db, made) == items
-    assert count_written(db, alice, "select public.move_playlist_item(%s, %s)", item, to) == 0
-    assert count_written(db, alice, "delete from public.playlist_items where id = %s", item) == 1
+    assert count_written(session, alice, "select public.move_playlist_item(%s, %s)", item, to) == 0
+    assert count_written(session, alice, "delete from public.playlist_items where id = %s", item) == 1
 
 
 @pytest.mark.parametrize("start", [0, 1e6, 1e9, 1e15])
@@ -160,11 +167,12 @@ def test_moves_into_one_gap_for_ever_write_few_rows(db: Database, alice: str, st
     db.rows("update public.playlist_items set position = position + %s", start)
     items = order(db, made)
     written, moves = 0, 300
+    session = db.connect()
     for turn in range(moves):
         # Always between the first item and the second one.
         item = items.pop(2 if turn % 2 else -1)
         items.insert(1, item)
-        written += count_written(db, alice, "select public.move_playlist_item(%s, %s)", item, 2)
+        written += count_written(session, alice, "select public.move_playlist_item(%s, %s)", item, 2)
     assert order(db, made) == items
     assert written < 4 * moves + 300
 
