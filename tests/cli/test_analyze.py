@@ -165,22 +165,27 @@ class DeadlyWhenSent(DeadlyWhenOpened):
         return end_process, (str(self),)
 
 
-@pytest.mark.parametrize("kind", [DeadlyWhenOpened, DeadlyWhenSent])
 @pytest.mark.parametrize(
-    ("width", "deadly"), [(2, {0}), (3, {0, 1, 2}), (2, {2, 3, 7}), (2, {0, 1, 2, 3, 4, 5})]
+    ("width", "when_opened", "when_sent"),
+    [
+        (2, {0}, set()),
+        (2, set(), {0}),
+        (3, {0, 2}, {1}),
+        (2, {2, 7}, {3}),
+        (2, set(), {0, 1, 2, 3, 4, 5}),
+    ],
 )
 def test_a_child_that_dies_costs_one_file(
-    recordings: Path, width: int, deadly: set[int], kind: type[Path]
+    recordings: Path, width: int, when_opened: set[int], when_sent: set[int]
 ) -> None:
     """However early it dies, and however many do."""
-    files = [
-        FileAnalysis(str(n), kind(path) if n in deadly else path, None, False, False, None)
-        for n, path in enumerate([recordings / "b.wav"] * 8)
-    ]
+    deadly = dict.fromkeys(when_opened, DeadlyWhenOpened) | dict.fromkeys(when_sent, DeadlyWhenSent)
+    path = recordings / "b.wav"
+    files = [FileAnalysis(str(n), deadly.get(n, Path)(path), None, False, False, None) for n in range(8)]
     with AnalysisDisplay(as_json=True, files=len(files)) as display:
         results = list(analyze_in_parallel(files, width, display.begin))
     assert [file for file, _ in results] == files
-    assert {int(file.name) for file, result in results if isinstance(result, AnalysisCrashed)} == deadly
+    assert {int(file.name) for file, result in results if isinstance(result, AnalysisCrashed)} == set(deadly)
     assert sum(isinstance(result, dict) for _, result in results) == len(files) - len(deadly)
     assert not multiprocessing.active_children()
 
