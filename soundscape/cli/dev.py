@@ -24,7 +24,8 @@ def dev(
     It is for development: it listens on this machine only, and the SQL is deployed at each start.
     """
     check_requirements()
-    from soundscape.cli.embedded_project import get_command, run_project
+    from soundscape.cli.embedded_environment import get_command
+    from soundscape.cli.embedded_project import run_project
     from soundscape.cli.model_progress import pull_tag_model_once
     from soundscape.telemetry import logs
 

@@ -27,7 +27,7 @@ def env(
 ) -> None:
     """Print the settings of the running embedded Supabase as a .env file."""
     check_requirements()
-    from soundscape.cli.embedded_project import read_environment
+    from soundscape.cli.embedded_environment import read_environment
 
     settings = read_environment(data_dir)
     for name, value in (settings if form is Format.dotenv else for_next(settings)).items():

@@ -38,14 +38,21 @@ def run(*arguments: str, folder: Path, **environment: str) -> subprocess.Complet
     )
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "ending"),
+    [
+        (["--help"], "answer.exit_code == 0"),
+        (["env", "--data-dir", "none"], "answer.exception.code == 'not_running'"),
+    ],
+)
+def test_what_only_reads_loads_nothing_heavy(arguments: list[str], ending: str) -> None:
     """Asked of the interpreter itself, not of a clock."""
     program = (
         "import json, sys\n"
         "from typer.testing import CliRunner\n"
         "from soundscape.cli.app import app\n"
-        "answer = CliRunner().invoke(app, ['--help'])\n"
-        "assert answer.exit_code == 0, answer.output\n"
+        f"answer = CliRunner().invoke(app, {arguments})\n"
+        f"assert {ending}, answer.output\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
     ended = subprocess.run(

@@ -19,7 +19,8 @@ import psycopg
 import pytest
 
 from embedded_supabase.keys import Keys
-from soundscape.cli.embedded_project import make_environment, make_worker_settings
+from soundscape.cli.embedded_environment import make_environment
+from soundscape.cli.embedded_project import make_worker_settings
 from tests import templates
 from tests.waiting import LIMIT_S, until
 

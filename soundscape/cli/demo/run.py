@@ -22,7 +22,8 @@ from rich.progress import (
 from embedded_supabase.errors import EmbeddedError
 from soundscape.cli.demo import report, sounds
 from soundscape.cli.demo.journey import DemoUser, Recording, fetch_rows, try_forbidden_access
-from soundscape.cli.embedded_project import Project, get_command, run_project
+from soundscape.cli.embedded_environment import get_command
+from soundscape.cli.embedded_project import Project, run_project
 from soundscape.project.visitor import signed_up_visitor
 
 READY_TIMEOUT_S = 180.0
