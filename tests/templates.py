@@ -77,7 +77,8 @@ def _make_project(template: Path, platform: Path) -> None:
     making = template.with_name("making-project")
     making.mkdir(mode=0o711)
     _copy(platform, making / "postgres")
-    keys = replace(Keys.make(), db_password=PASSWORD)
+    # The product makes the file, so that it has the product's mode.
+    keys = replace(Keys.load_or_make(making / "keys.json"), db_password=PASSWORD)
     (making / "keys.json").write_text(json.dumps(asdict(keys)))
     postgres = Postgres(home=making / "postgres", password=PASSWORD, durable=False)
     postgres.start()
