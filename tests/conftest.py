@@ -102,8 +102,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 LONGEST_GROUPS = (
-    *("check", "contract", "worker", "cli", "deploy", "chaos", "sql", "audio", "recommend"),
-    *("embedded_supabase/rest", "embedded_supabase/storage", "sandbox", "embedded_supabase/auth"),
+    *("sql", "cli", "worker", "audio", "check", "contract", "deploy", "chaos", "recommend", "sandbox"),
+    *("embedded_supabase/rest", "embedded_supabase/storage", "embedded_supabase/auth"),
 )
 """The groups of tests that take longest, the longest first: begun last, one would keep the others waiting."""
 
