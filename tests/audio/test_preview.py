@@ -52,8 +52,15 @@ def music(*, seconds: float, sample_rate: int, channels: int) -> Samples:
     return (0.5 * y / np.abs(y).max()).astype(np.float32)
 
 
-@pytest.mark.parametrize("sample_rate", [22_050, 44_100, 48_000, 96_000])
-@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+# Channels are mixed before the rate is changed: each count and each rate once, and the outermost pairs.
+@pytest.mark.parametrize(
+    ("channels", "sample_rate"),
+    [
+        *((2, rate) for rate in (22_050, 44_100, 48_000, 96_000)),
+        *((channels, 48_000) for channels in (1, 4, 6)),
+        *itertools.product((1, 6), (22_050, 96_000)),
+    ],
+)
 def test_it_is_as_loud_and_as_long_as_the_recording(tmp_path: Path, channels: int, sample_rate: int) -> None:
     data = wav(music(seconds=6, sample_rate=sample_rate, channels=channels), sample_rate, subtype="PCM_24")
     before, after = measure(data), measure(preview_of(data, tmp_path))
