@@ -97,7 +97,7 @@ BAD = {
 
 @pytest.fixture
 async def sandbox(scratch: Path, no_leaks: None) -> AsyncIterator[Sandbox]:
-    box = Sandbox(scratch)
+    box = Sandbox(scratch, task="images")
     await box.start()
     yield box
     await box.stop()
