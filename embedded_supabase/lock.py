@@ -41,13 +41,7 @@ def hold_lock(data_dir: Path) -> Iterator[Callable[..., None]]:
         deadline = time.monotonic() + TRY_FOR_S
         while not _try_lock(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                owner = _parse_facts(file.read())
-                does = f"serves {owner['url']}" if "url" in owner else "is starting"
-                raise EmbeddedError(
-                    f"{data_dir} is in use by process {owner.get('pid')}, which {does}.",
-                    code="already_running",
-                    remedy="Use it, stop it, or name another --data-dir.",
-                )
+                raise _in_use(data_dir, _parse_facts(file.read()))
             time.sleep(0.01)
         facts: dict[str, str | int] = {"pid": os.getpid()}
 
@@ -60,6 +54,12 @@ def hold_lock(data_dir: Path) -> Iterator[Callable[..., None]]:
             yield publish
         finally:
             path.write_text("")
+
+
+def check_free(data_dir: Path) -> None:
+    """Raise what `hold_lock` would raise. For whoever has much to do before it holds the lock."""
+    if (owner := read(data_dir)) is not None:
+        raise _in_use(data_dir, owner)
 
 
 def read(data_dir: Path) -> dict[str, str | int] | None:
@@ -90,6 +90,15 @@ def _try_lock(file: TextIO, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _in_use(data_dir: Path, owner: dict[str, str | int]) -> EmbeddedError:
+    does = f"serves {owner['url']}" if "url" in owner else "is starting"
+    return EmbeddedError(
+        f"{data_dir} is in use by process {owner.get('pid')}, which {does}.",
+        code="already_running",
+        remedy="Use it, stop it, or name another --data-dir.",
+    )
 
 
 def _parse_facts(text: str) -> dict[str, str | int]:

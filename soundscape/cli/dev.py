@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from embedded_supabase import lock
 from embedded_supabase.requirements import check_requirements
 from soundscape.cli.options import DEFAULT_DATA_DIR, DataDir
 from soundscape.cli.signals import run_until_signalled
@@ -24,6 +25,7 @@ def dev(
     It is for development: it listens on this machine only, and the SQL is deployed at each start.
     """
     check_requirements()
+    lock.check_free(data_dir)
     from soundscape.cli.embedded_environment import get_command
     from soundscape.cli.embedded_project import run_project
     from soundscape.cli.model_progress import pull_tag_model_once

@@ -43,20 +43,31 @@ def run(*arguments: str, folder: Path, **environment: str) -> subprocess.Complet
     [
         (["--help"], "answer.exit_code == 0"),
         (["env", "--data-dir", "none"], "answer.exception.code == 'not_running'"),
+        (["dev", "--data-dir", "."], "answer.exception.code == 'already_running'"),
     ],
 )
-def test_what_only_reads_loads_nothing_heavy(arguments: list[str], ending: str) -> None:
+def test_what_has_nothing_to_run_loads_nothing_heavy(
+    arguments: list[str], ending: str, tmp_path: Path
+) -> None:
     """Asked of the interpreter itself, not of a clock."""
     program = (
         "import json, sys\n"
+        "from pathlib import Path\n"
         "from typer.testing import CliRunner\n"
+        "from embedded_supabase.lock import hold_lock\n"
         "from soundscape.cli.app import app\n"
-        f"answer = CliRunner().invoke(app, {arguments})\n"
+        "with hold_lock(Path()):\n"
+        f"    answer = CliRunner().invoke(app, {arguments})\n"
         f"assert {ending}, answer.output\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
     )
     loaded = set(json.loads(ended.stdout))
     assert "typer" in loaded
