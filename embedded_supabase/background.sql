@@ -1,9 +1,11 @@
 -- The statements of the workers of pg_net and pg_cron by name.
 
 -- name: take_requests
-delete from net.http_request_queue where id in (
+-- Materialized: a join may run a subquery once for each row, and each time it finds further ones to lock.
+with taken as materialized (
     select id from net.http_request_queue order by id limit %(limit)s for update skip locked)
-returning id, method, url, headers, body, timeout_milliseconds
+delete from net.http_request_queue q using taken where q.id = taken.id
+returning q.id, q.method, q.url, q.headers, q.body, q.timeout_milliseconds
 
 -- name: keep_response
 insert into net._http_response (id, status_code, content_type, headers, content, timed_out, error_msg)

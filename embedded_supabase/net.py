@@ -42,7 +42,7 @@ async def run(embedded: EmbeddedSupabase) -> None:
     ):
         await connection.execute(f"listen {CHANNEL}")
         while True:
-            if len(running) == MAX_AT_ONCE:
+            while len(running) >= MAX_AT_ONCE:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             asked = await QUERIES.fetch(connection, "take_requests", limit=MAX_AT_ONCE - len(running))
             for each in asked:

@@ -17,7 +17,7 @@ import pytest
 
 from embedded_supabase import net
 from soundscape.cli.embedded_project import Project
-from tests.waiting import until
+from tests.waiting import eventually, until
 
 ENOUGH = "/enough"
 """Ends every answer that drips."""
@@ -211,6 +211,26 @@ def test_a_peer_that_drips_holds_nobody_up(
     assert (found["timed_out"], found["error_msg"]) == (True, "Timeout of 500 ms reached")
     httpx.post(f"{ear[0]}{ENOUGH}")
     assert answer(connection, slow)["status_code"] == 200
+
+
+async def test_no_more_are_taken_than_asked_for(embedded: Project) -> None:
+    """Nor by a plan that was made when the queue was empty, and Postgres joined row by row."""
+    dsn = embedded.supabase.postgres.dsn("supabase_admin")
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0) as connection:
+        await connection.execute("set plan_cache_mode = force_generic_plan")
+
+        async def is_empty() -> bool:
+            await connection.execute("vacuum analyze net.http_request_queue")
+            size = await connection.execute("select pg_relation_size('net.http_request_queue')")
+            return await size.fetchone() == (0,)
+
+        await eventually(is_empty)
+        assert await net.QUERIES.fetch(connection, "take_requests", limit=3) == []
+        async with connection.transaction(force_rollback=True):
+            await connection.execute("select net.http_get('http://127.0.0.1:1') from generate_series(1, 10)")
+            taken = await net.QUERIES.fetch(connection, "take_requests", limit=3)
+            left = await (await connection.execute("select count(*) from net.http_request_queue")).fetchone()
+            assert (len(taken), left) == (3, (7,))
 
 
 def test_a_redirect_is_followed(
