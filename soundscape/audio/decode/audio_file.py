@@ -15,7 +15,8 @@ from typing import BinaryIO, cast
 
 from soundscape.audio.decode.capture import UNKNOWN, Capture, read_chunks, read_tags
 from soundscape.audio.decode.container import Container, identify
-from soundscape.audio.decode.ffmpeg_reader import FfmpegReader, read_metadata
+from soundscape.audio.decode.ffmpeg_file import read_metadata
+from soundscape.audio.decode.ffmpeg_reader import FfmpegReader
 from soundscape.audio.decode.file_view import FileView
 from soundscape.audio.decode.joined_reader import ChainReader, FallbackReader
 from soundscape.audio.decode.reader import Header, Hole, Reader, ReaderError, Samples, SourceWarning

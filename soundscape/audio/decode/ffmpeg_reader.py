@@ -9,38 +9,26 @@ frames right.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from soundscape.audio.decode.capture import read_tags
+from soundscape.audio.decode.ffmpeg_file import find_default_track, has_video, open_container
 from soundscape.audio.decode.ogg import Link
 from soundscape.audio.decode.reader import Header, Hole, ReaderError, Samples, cut_blocks, name_speakers
 from soundscape.audio.decode.tags import clean_tags
-from soundscape.audio.decode.timeline import Timeline
+from soundscape.audio.decode.track_clock import TrackClock
 
-# Content decides what a file is, and some demuxers read *other* files or addresses named in the content
-# (hls, concat, dash, image sequences). Only formats that keep their sound to themselves are listed.
-_DEMUXERS = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,webm,mov,mp4,m4a,3gp,mp3,mpc,mpc8,"
-    "mpeg,mpegts,ogg,oma,rm,tak,truehd,tta,voc,w64,wav,wv"
-)
 _LOSSLESS_CODECS = {"flac", "alac", "wavpack", "tta", "ape", "tak", "truehd", "mlp"}
-# Demuxers whose time stamps are the writer's own; those of the others are counted by FFmpeg.
-_TIMED = {"matroska", "mov", "mpegts", "mpeg", "ogg", "flv", "asf", "flac"}
-_BROADCAST = {"mpegts", "mpeg"}
 # Raw streams have no length; FFmpeg divides the file by the bit rate of its beginning.
 _GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "dts", "amr"}
-# A stream that begins later than this after zero shows a clock that was running before.
-_MAX_LEAD_S = 600.0
 _MAX_DEMUX_ERRORS = 8
 # Opus decoders differ in how much of the last packet they keep.
 _MIN_END_HOLE_S = 0.05
 _MAX_FLAC_END_HOLE_S = 0.5
 _SILENCE_LENGTH = 65536
-_DURATION_TAG = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 
 
 class FfmpegReader:
@@ -93,7 +81,7 @@ class FfmpegReader:
         self._after_damage = False
         file.seek(0)
         try:
-            self._container: Any = _open_container(file)
+            self._container: Any = open_container(file)
         except (self._error, ValueError) as error:
             raise ReaderError.caused_by(error) from error
         try:
@@ -101,7 +89,7 @@ class FfmpegReader:
             if not tracks:
                 raise ReaderError("no audio stream", no_audio=True)
             self._demuxer = str(self._container.format.name).split(",")[0]
-            track = _find_default(tracks)
+            track = find_default_track(tracks)
             self._stream: Any = tracks[track]
             self._frames = self._decode_frames()
             self._first: Any = next(self._frames, None)
@@ -109,12 +97,12 @@ class FfmpegReader:
                 raise ReaderError("no frame of sound could be decoded", no_audio=False)
             self.layout = self._first.layout
             self._rate, self._channels = self._first.sample_rate, self.layout.nb_channels
-            start_s, claimed_s = self._measure_start(), None
-            if knows_length and self._demuxer not in _GUESSED_LENGTH and not self._is_start_lost(start_s):
-                claimed_s = self._measure_end(start_s)
-            self._lead_s, self._timeline = self._open_timeline(start_s, claimed_s)
+            clock, claimed_s = TrackClock(self._container, self._stream, self._demuxer, link), None
+            if knows_length and self._demuxer not in _GUESSED_LENGTH and not clock.is_start_lost():
+                claimed_s = clock.measure_end()
+            self._lead_s, self._timeline = clock.open_timeline(self._first, claimed_s)
             if claimed_s is not None and self._timeline is not None:
-                claimed_s -= start_s - self._lead_s
+                claimed_s -= clock.start_s - self._lead_s
             self.header = self._read_header(container, claimed_s, track + 1, len(tracks))
         except ReaderError:
             self._container.close()
@@ -209,72 +197,6 @@ class FfmpegReader:
             if errors == _MAX_DEMUX_ERRORS:
                 return
 
-    def _measure_start(self) -> float:
-        """Where the track begins by its time stamps, seconds."""
-        if self._demuxer not in _TIMED or self._stream.start_time is None:
-            return 0.0
-        return float(self._stream.start_time * self._stream.time_base)
-
-    def _is_start_lost(self, start_s: float) -> bool:
-        """Whether FFmpeg counts a stream that began late from 0, as it does with FLAC in Ogg."""
-        return self._link is not None and self._link.starts_late and start_s <= 0
-
-    def _measure_end(self, start_s: float) -> float | None:
-        """Where the track ends by the header, on the clock of the time stamps, seconds."""
-        stream, container = self._stream, self._container
-        if self._demuxer == "ogg" and self._link is not None:
-            granule = self._link.last_granule
-            if granule is None or stream.time_base is None:
-                return None
-            return float((granule - self._count_pre_skip()) * stream.time_base)
-        if stream.duration is not None and stream.time_base is not None:
-            duration_s = float(stream.duration * stream.time_base)
-            return duration_s if self._demuxer in ("flac", "asf") else start_s + duration_s
-        # Matroska states one duration, the longest track's; a video may go on after its sound. What its
-        # writers note beside a track is that track's own.
-        if (noted := _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
-            hours, minutes, seconds = noted.groups()
-            return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
-        if container.duration is not None and len(container.streams) == 1:
-            duration_s = float(container.duration) * 1e-6
-            return duration_s if self._demuxer == "matroska" else start_s + duration_s
-        return None
-
-    def _count_pre_skip(self) -> int:
-        """Samples at 48 kHz that an Opus decoder leaves out at the beginning (RFC 7845, 5.1)."""
-        extradata = self._stream.codec_context.extradata or b""
-        return int.from_bytes(extradata[10:12], "little") if extradata[:8] == b"OpusHead" else 0
-
-    def _open_timeline(self, start_s: float, end_s: float | None) -> tuple[float, Timeline | None]:
-        """How much later than the recording the track begins, and the time line, where there is one."""
-        first, stream = self._first, self._stream
-        if self._demuxer not in _TIMED or first.pts is None:
-            return 0.0, None
-        if self._demuxer == "flac" and stream.time_base * first.sample_rate != 1:
-            # Without its header a FLAC stream's time stamps are of a rate that FFmpeg guessed.
-            return 0.0, None
-        lead_s = start_s - self._find_origin(start_s)
-        timeline = Timeline(
-            first_s=float(first.pts * first.time_base),
-            lead_s=lead_s,
-            end_s=None if end_s is None else end_s - start_s + lead_s,
-            is_broadcast=self._demuxer in _BROADCAST,
-            is_start_known=not self._is_start_lost(start_s),
-        )
-        return lead_s, timeline
-
-    def _find_origin(self, start_s: float) -> float:
-        """The time stamp at which a player's clock shows zero."""
-        starts_at_zero = self._demuxer in ("matroska", "mov", "asf") or (
-            self._demuxer == "ogg" and self._link is not None and not self._link.starts_late
-        )
-        if starts_at_zero and 0 <= start_s < _MAX_LEAD_S:
-            return 0.0
-        start_time = self._container.start_time
-        if start_time is None or len(self._container.streams) == 1:
-            return start_s
-        return min(start_s, float(start_time) * 1e-6)
-
     def _fill_end(self) -> Iterator[Samples]:
         """Silence for damage at the very end, where the header tells how much is missing."""
         claimed, timeline, link = self.header.claimed_frames, self._timeline, self._link
@@ -330,49 +252,9 @@ class FfmpegReader:
             track=track,
             tracks=tracks,
             # A cover is a stream too.
-            has_video=_has_video(self._container),
+            has_video=has_video(self._container),
             capture=read_tags(metadata),
         )
-
-
-def read_metadata(file: BinaryIO) -> dict[str, str]:
-    """The tags of a seekable binary file, by FFmpeg's names; none where FFmpeg does not read it."""
-    import av
-
-    file.seek(0)
-    try:
-        with _open_container(file) as container:
-            found: dict[str, str] = dict(container.metadata)
-            for stream in container.streams.audio[:1]:
-                found.update(stream.metadata)
-            return found
-    except (av.error.FFmpegError, ValueError):
-        return {}
-
-
-def _open_container(file: BinaryIO) -> Any:
-    import av
-
-    return av.open(
-        file,
-        metadata_errors="surrogateescape",
-        container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"},
-    )
-
-
-def _has_video(container: Any) -> bool:
-    """Whether there are moving pictures. A cover is a stream too."""
-    from av.stream import Disposition
-
-    return any(not video.disposition & Disposition.attached_pic for video in container.streams.video)
-
-
-def _find_default(tracks: Any) -> int:
-    """The index of the track that players choose: the first one marked as default, or else the first."""
-    from av.stream import Disposition
-
-    marked = (index for index, track in enumerate(tracks) if track.disposition & Disposition.default)
-    return next(marked, 0)
 
 
 def _make_planar(frame: Any) -> Samples:
