@@ -25,8 +25,8 @@ from soundscape.live.recordings import Recordings
 from soundscape.live.sessions import LiveLimits, Sessions
 from soundscape.settings import Settings
 from soundscape.telemetry import logs, metrics, traces
-from soundscape.worker.loop import Worker
 from soundscape.worker.smtp import MailTransport
+from soundscape.worker.worker import Worker
 
 
 def build(settings: Settings, *, mail_transport: MailTransport | None = None) -> FastAPI:

@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from soundscape.api.access import OperatorAccess
 from soundscape.telemetry import metrics
-from soundscape.worker.loop import Worker
 from soundscape.worker.readiness import SCRAPES_CACHED_S
+from soundscape.worker.worker import Worker
 
 
 def make_router(

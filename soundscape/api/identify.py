@@ -29,7 +29,7 @@ from soundscape.sandbox.parent import Sandbox
 from soundscape.sandbox.protocol import Analysis
 from soundscape.sandbox.results import Results
 from soundscape.settings import Settings
-from soundscape.worker.loop import Worker
+from soundscape.worker.worker import Worker
 
 if TYPE_CHECKING:
     from soundscape.audio.fingerprint import Fingerprint

@@ -23,7 +23,7 @@ from soundscape.cli.mail_outbox import OutboxTransport
 from soundscape.deploy import sources
 from soundscape.deploy.database import DeployResult, apply
 from soundscape.settings import Settings, load_environment
-from soundscape.worker.loop import Worker
+from soundscape.worker.worker import Worker
 
 DEFAULT_PORT = 8000
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +21,7 @@ from soundscape.audio.limits import Limits
 from soundscape.audio.tagging.models import models_directory
 from soundscape.errors import AnalysisCrashed, Refusal
 from soundscape.sandbox import protocol as answers
+from soundscape.sandbox.child_folder import MAX_FOLDER_BYTES, MAX_FOLDER_FILES, ChildFolder
 from soundscape.sandbox.confinement import Protections, choose_user
 from soundscape.sandbox.limits import LIFE_CPU_S
 from soundscape.sandbox.protocol import Analysis, CompiledCode
@@ -32,9 +31,6 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_S = 120.0
 JOBS_PER_CHILD = 200
 MAX_ANSWER_BYTES = 64 << 20
-MAX_FOLDER_BYTES = 1 << 30
-MAX_FOLDER_FILES = 2_000
-"""What a child may leave on disk at once."""
 WATCH_INTERVAL_S = 1.0
 END_TIMEOUT_S = 2.0
 STDERR_LINES = 20
@@ -83,8 +79,7 @@ class Sandbox:
         self._jobs_per_child = jobs_per_child
         self._process: asyncio.subprocess.Process | None = None
         self._socket: socket.socket | None = None
-        self._folder: Path | None = None
-        self._user: int | None = None
+        self._folder: ChildFolder | None = None
         self._stderr_lines: deque[str] = deque(maxlen=STDERR_LINES)
         self._stderr_reader: asyncio.Task[None] | None = None
         self._exceeded_disk = False
@@ -109,21 +104,19 @@ class Sandbox:
         self._exceeded_disk = False
         self._stderr_lines.clear()
         try:
-            self._user, why_none = choose_user([models_directory()])
-            self._folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch_dir))
-            # Not owned by the child: it could replace `out` by a link that the worker follows.
-            self._folder.chmod(0o711)
-            self._empty_folder()
+            user, why_none = choose_user([models_directory()])
+            self._folder = ChildFolder(self._scratch_dir, user)
+            self._folder.empty()
             with theirs:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *("-I", "-m", "soundscape.sandbox.child", str(theirs.fileno())),
-                    "-" if self._user is None else str(self._user),
+                    "-" if user is None else str(user),
                     self._task,
                     pass_fds=(theirs.fileno(),),
                     env=SINGLE_THREAD
                     | {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
-                    cwd=self._folder,
+                    cwd=self._folder.path,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     # Not passed through: a child that a file has taken over would write into our log.
@@ -218,14 +211,15 @@ class Sandbox:
             await self.stop()
             await self.start()
         assert self._socket is not None
+        assert self._folder is not None
         self._jobs += 1
         request = wanted | {"cpu_s": int(wall_s) + 1}
         watching: asyncio.Task[None] | None = None
         began = asyncio.get_running_loop().time()
         try:
-            out_dir = self._empty_folder()
+            out_dir = self._folder.empty()
             socket.send_fds(self._socket, [json.dumps(request).encode()], [file.fileno()])
-            watching = asyncio.create_task(self._watch(out_dir))
+            watching = asyncio.create_task(self._watch(self._folder))
             return answers.parse_analysis(await self._read(wall_s, progress), out_dir)
         except Refusal:
             raise
@@ -245,21 +239,7 @@ class Sandbox:
     def clear(self) -> None:
         """Remove the files of the latest analysis. If the child has ended, its folder is gone already."""
         if self._folder is not None:
-            self._empty_folder()
-
-    def _empty_folder(self) -> Path:
-        """Empty the child's folder. Returns the folder for the next results."""
-        assert self._folder is not None
-        out_dir = self._folder / "out"
-        for left in self._folder.iterdir():
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
-        out_dir.mkdir(mode=0o700)
-        if self._user is not None:
-            os.chown(out_dir, self._user, self._user, follow_symlinks=False)
-        return out_dir
+            self._folder.empty()
 
     async def stop(self) -> None:
         """End the child."""
@@ -277,7 +257,7 @@ class Sandbox:
             self._stderr_reader = None
         if self._folder is not None:
             folder, self._folder = self._folder, None
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(folder.remove)
 
     async def _read(
         self, timeout_s: float, progress: Callable[[float], None] = lambda _: None
@@ -311,11 +291,11 @@ class Sandbox:
                 remedy="The recording is analysed again.",
             ) from error
 
-    async def _watch(self, out_dir: Path) -> None:
+    async def _watch(self, folder: ChildFolder) -> None:
         """End the child if it fills the disk: the kernel limits the size of a file, not their number."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
-            if _exceeds_disk_limit(out_dir.parent):
+            if folder.is_too_full():
                 break
         self._exceeded_disk = True
         assert self._process is not None
@@ -357,15 +337,3 @@ class Sandbox:
         if code < 0:
             return f"The analysis child was ended by {signal.Signals(-code).name}."
         return f"The analysis child ended with status {code}."
-
-
-def _exceeds_disk_limit(folder: Path) -> bool:
-    """Whether a folder holds too many files or bytes. Counting stops there: files may never end."""
-    size_bytes = 0
-    entries = (Path(where) / name for where, folders, files in os.walk(folder) for name in (*folders, *files))
-    for count, path in enumerate(entries, start=1):
-        with suppress(OSError):  # gone meanwhile
-            size_bytes += path.lstat().st_blocks * 512
-        if count > MAX_FOLDER_FILES or size_bytes > MAX_FOLDER_BYTES:
-            return True
-    return False

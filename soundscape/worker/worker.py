@@ -1,20 +1,19 @@
-"""The claim loop: woken by the doorbell or by a timer, it never claims more jobs than it has free slots."""
+"""The worker: everything that it does, started and stopped together."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import platform
 import secrets
 import tempfile
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from soundscape.errors import ProjectError, ProjectUnreachable
+from soundscape.errors import ProjectUnreachable
 from soundscape.project.captions import Captions
 from soundscape.project.client import connect, http_client
 from soundscape.project.closed_accounts import ClosedAccounts
@@ -22,23 +21,21 @@ from soundscape.project.fingerprint_index import FingerprintIndex
 from soundscape.project.flags import Flags
 from soundscape.project.image_checks import ImageChecks
 from soundscape.project.matching import load_matcher
-from soundscape.project.queue import Job
 from soundscape.project.schema import Schema
 from soundscape.project.statistics import Statistics
 from soundscape.sandbox.confinement import hide_environment
 from soundscape.sandbox.scratch import Scratch, open_worker_folder
 from soundscape.settings import Settings
-from soundscape.telemetry import traces
 from soundscape.telemetry.instrumented import ObservedFingerprintIndex, ObservedObjects, ObservedQueue
 from soundscape.worker.captions import CaptionWork
 from soundscape.worker.channels import open_channels
+from soundscape.worker.claims import ClaimLoop
 from soundscape.worker.delivery import DeliveryLoop
 from soundscape.worker.exporting import keep_exporting
 from soundscape.worker.fit import SchemaFit
 from soundscape.worker.fitting import keep_fitting
 from soundscape.worker.grok import Grok
 from soundscape.worker.images import ProfileImages
-from soundscape.worker.job import AnalysisAttempt
 from soundscape.worker.prepared import PreparedRecords
 from soundscape.worker.previews import Previews
 from soundscape.worker.readiness import CACHED_S, Check, LocalChecks, ProjectHealth, check_sandbox
@@ -50,9 +47,6 @@ log = structlog.get_logger(__name__)
 
 STOP_GRACE_S = 20.0
 CLAIM_GRACE_S = 5.0
-NEXT_MARGIN_S = 0.05
-MAX_UNREACHABLE_POLL_S = 1.5
-"""A queue that does not answer is polled at least this often: leases may run out meanwhile."""
 
 
 class Worker:
@@ -70,13 +64,11 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._resources = AsyncExitStack()
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._held_tokens: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._local = LocalChecks()
         self._project: ProjectHealth | None = None
         self._fit: SchemaFit | None = None
-        self._queue_problem: str | None = "not asked yet"
+        self._claims: ClaimLoop | None = None
         self._scratch: Scratch | None = None
         self._slots: Slots | None = None
         self._previews: Previews | None = None
@@ -95,7 +87,7 @@ class Worker:
     @property
     def reachable(self) -> bool:
         """Whether the queue answered the latest claim."""
-        return self._queue_problem is None
+        return self._claims is not None and self._claims.problem is None
 
     @property
     def stopping(self) -> bool:
@@ -113,7 +105,7 @@ class Worker:
         checks = {} if self._project is None else await self._project.run_checks(max_age_s=max_age_s)
         if self._fit is not None:
             checks["schema"] = self._fit.make_check()
-        checks["queue"] = _make_check(self._queue_problem)
+        checks["queue"] = _make_check("not asked yet" if self._claims is None else self._claims.problem)
         checks["disk"] = _make_check(
             "no folder yet" if self._scratch is None else self._scratch.find_problem()
         )
@@ -207,8 +199,20 @@ class Worker:
             interval_s=self.settings.poll_max_s,
             on_refused=self._sweep.wake,
         )
+        self._claims = ClaimLoop(
+            self._queue,
+            self._objects,
+            self._index,
+            self._slots,
+            self._scratch,
+            self.prepared,
+            self.settings,
+            wake=self._wake,
+            may_work=self._may_work,
+            on_finished=self._wake_followers,
+        )
         self._tasks = [
-            asyncio.create_task(self._run(self._slots, self._scratch)),
+            asyncio.create_task(self._run(self._slots, self._claims)),
             asyncio.create_task(fit.run()),
             asyncio.create_task(self._sweep.run()),
             asyncio.create_task(keep_exporting(self.settings, folder)),
@@ -259,7 +263,8 @@ class Worker:
         if self._stopping:
             return
         self._stopping = True
-        self._wake.set()
+        if self._claims is not None:
+            self._claims.stop()
         # Nobody waits for a preview: the next worker makes it.
         if self._preview_task is not None:
             self._preview_task.cancel()
@@ -267,12 +272,13 @@ class Worker:
             if self.warmed.is_set():
                 # The response to a claim must not be lost: its jobs would be held by nobody.
                 await asyncio.wait(self._tasks[:1], timeout=CLAIM_GRACE_S)
-            if self._jobs:
-                await asyncio.wait(self._jobs, timeout=STOP_GRACE_S)
+            jobs = set() if self._claims is None else self._claims.jobs
+            if jobs:
+                await asyncio.wait(jobs, timeout=STOP_GRACE_S)
             if after is not None:
                 await after
         finally:
-            unfinished = (*self._tasks, *self._jobs, *([] if after is None else [after]))
+            unfinished = (*self._tasks, *jobs, *([] if after is None else [after]))
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
@@ -280,25 +286,15 @@ class Worker:
                 await self._slots.stop()
             await self._resources.aclose()
 
-    async def _run(self, slots: Slots, scratch: Scratch) -> None:
+    async def _run(self, slots: Slots, claims: ClaimLoop) -> None:
         await self._warm_up(slots)
-        pause_s = self.settings.poll_min_s
-        while not self._stopping:
-            self._wake.clear()
-            claimed = await self._claim(slots, scratch)
-            for job in claimed:
-                self._begin(job, slots, scratch)
-            if slots.free_count and claimed:
-                continue  # there may be more
-            # The lease of a job that was claimed after our latest claim cannot run out unseen.
-            max_pause_s = min(self.settings.poll_max_s, self.settings.lease_s / 2)
-            if not self.reachable:
-                max_pause_s = min(max_pause_s, MAX_UNREACHABLE_POLL_S)
-            pause_s = self.settings.poll_min_s if claimed else min(pause_s * 2, max_pause_s)
-            wait_s = min(pause_s, await self._next_s()) if slots.free_count else None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
+        await claims.run()
+
+    def _wake_followers(self) -> None:
+        """A job has ended: there may be a preview to make, or a caption."""
+        for follower in (self._previews, self._captions):
+            if follower is not None:
+                follower.wake()
 
     async def _make_previews(self, previews: Previews) -> None:
         await self.warmed.wait()
@@ -318,75 +314,8 @@ class Worker:
             log.exception("the matcher could not be loaded in advance")
         self.warmed.set()
 
-    async def _claim(self, slots: Slots, scratch: Scratch) -> list[Job]:
-        # With a full disk the jobs would fail here, and another worker could do them.
-        if not slots.free_count or scratch.find_problem() is not None or not self._may_work():
-            return []
-        try:
-            jobs = await self._queue.claim(
-                slots.free_count, lease_s=self.settings.lease_s, held_tokens=self._held_tokens
-            )
-        except ProjectError as error:
-            log.warning("the queue cannot be reached", error=str(error))
-            self._queue_problem = error.message
-            return []
-        except Exception:
-            # A strange response must not end the loop: a deploy may be half done.
-            log.exception("the response of the queue cannot be read")
-            self._queue_problem = "its response cannot be read"
-            return []
-        self._queue_problem = None
-        return jobs
-
     def _may_work(self) -> bool:
         return self._fit is not None and self._fit.may_work
-
-    async def _next_s(self) -> float:
-        """Seconds until a claim may find a job that the latest one did not; infinite if none is known."""
-        if not self.reachable:
-            return math.inf
-        try:
-            next_s = await self._queue.next_s()
-        except ProjectError as error:
-            log.warning("the queue does not say when the next job is due", error=str(error))
-            return math.inf
-        if next_s is None:
-            return math.inf
-        # A job that is due but was not claimed is locked by another worker for a moment.
-        return next_s + NEXT_MARGIN_S if next_s > 0 else self.settings.poll_min_s
-
-    def _begin(self, job: Job, slots: Slots, scratch: Scratch) -> None:
-        sandbox = slots.take()
-        self._held_tokens.add(job.token)
-        attempt = AnalysisAttempt(
-            queue=self._queue,
-            objects=self._objects,
-            index=self._index,
-            prepared=self.prepared,
-            sandbox=sandbox,
-            scratch=scratch,
-            limits=self.settings.limits,
-            lease_s=self.settings.lease_s,
-        )
-
-        async def work() -> None:
-            try:
-                with traces.job_span(job.trace_id, job.job_id, job.audio_id, job.attempt) as span:
-                    span.set_attribute("event.outcome", await attempt.run(job))
-            except Exception:
-                # A bug of ours: the lease runs out, the attempt is counted, the slot goes on.
-                log.exception("job failed unexpectedly", **{"job.id": job.job_id})
-            finally:
-                self._held_tokens.discard(job.token)
-                for behind in (self._previews, self._captions):
-                    if behind is not None:
-                        behind.wake()
-                if not self._stopping:
-                    slots.release(sandbox)
-
-        task = asyncio.create_task(work())
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
 
 
 def _make_check(problem: str | None) -> Check:

@@ -27,7 +27,7 @@ from soundscape.api.serve import listen, serving, stop
 from soundscape.live import sessions
 from soundscape.settings import Settings
 from soundscape.worker import delivery, fitting, loop
-from soundscape.worker.loop import Worker
+from soundscape.worker.worker import Worker
 from tests.waiting import LIMIT_S
 
 INFRA = Path(__file__).parents[2] / "infra"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.waiting import until
-from tests.worker.test_loop import Bench, served_bench
+from tests.worker.test_worker import Bench, served_bench
 
 IMAGE = os.environ.get("SOUNDSCAPE_TEST_IMAGE")
 COMPOSE_FILE = Path(__file__).resolve().parents[2] / "infra" / "docker" / "compose.yaml"

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.waiting import until
-from tests.worker.test_loop import Bench, served_bench
+from tests.worker.test_worker import Bench, served_bench
 
 IMAGE = os.environ.get("SOUNDSCAPE_TEST_IMAGE")
 GRACE_S = 40

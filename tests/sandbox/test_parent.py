@@ -22,6 +22,7 @@ import soundfile
 from soundscape.audio.limits import Limits
 from soundscape.audio.tagging.models import YAMNET
 from soundscape.errors import AnalysisCrashed, PolicyRefusal, Refusal, UnreadableAudio
+from soundscape.sandbox.child_folder import ChildFolder
 from soundscape.sandbox.confinement import FIRST_USER, LAST_USER, NAMES
 from soundscape.sandbox.parent import Sandbox
 from soundscape.sandbox.protocol import Analysis, parse_analysis
@@ -241,12 +242,11 @@ class Puppet(Sandbox):
     async def start(self) -> None:
         script = f"ANSWER = {self._answer!r}\n" + textwrap.dedent(self.SCRIPT)
         ours, theirs = socket.socketpair()
-        self._folder = self._scratch_dir / f"puppet-{os.urandom(4).hex()}"
-        self._folder.mkdir()
+        self._folder = ChildFolder(self._scratch_dir, None)
         with theirs:
             ours.setblocking(False)
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", script, str(theirs.fileno()), str(self._folder)),
+                *(sys.executable, "-c", script, str(theirs.fileno()), str(self._folder.path)),
                 pass_fds=(theirs.fileno(),),
                 stderr=asyncio.subprocess.PIPE,
             )
@@ -321,7 +321,7 @@ async def test_a_child_of_another_user(
 async def test_a_child_that_fills_the_disk(
     scratch: Path, no_leaks: None, wav: Path, monkeypatch: pytest.MonkeyPatch, files: int, size_bytes: int
 ) -> None:
-    monkeypatch.setattr("soundscape.sandbox.parent.MAX_FOLDER_BYTES", 1 << 20)
+    monkeypatch.setattr("soundscape.sandbox.child_folder.MAX_FOLDER_BYTES", 1 << 20)
     monkeypatch.setattr("soundscape.sandbox.parent.WATCH_INTERVAL_S", 0.05)
 
     class Writing(Puppet):
@@ -467,8 +467,7 @@ async def test_a_descriptor_is_all_a_child_gets(scratch: Path, no_leaks: None, w
             return {"record": {}, "max_rss_bytes": 1}
 
     box = Listening(scratch, b"")
-    box._folder = scratch / "listening"
-    box._folder.mkdir()
+    box._folder = ChildFolder(scratch, None)
     ours, theirs = socket.socketpair()
     box._socket = ours
     box._process = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=-1)

@@ -20,7 +20,7 @@ from soundscape.sandbox.parent import Sandbox
 from soundscape.telemetry import instrumented as observed
 from soundscape.telemetry import metrics
 from soundscape.telemetry.instrumented import ObservedQueue, ObservedSandbox, make_label, read_stage_seconds
-from soundscape.worker.loop import Worker
+from soundscape.worker.worker import Worker
 from tests.api.test_access import settings
 from tests.waiting import LIMIT_S
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.waiting import LIMIT_S, until
-from tests.worker.test_loop import Bench, served_bench
+from tests.worker.test_worker import Bench, served_bench
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -17,9 +17,9 @@ import soundfile
 
 from soundscape.audio import analysis_version
 from soundscape.settings import Settings
-from soundscape.worker.loop import Worker
+from soundscape.worker.worker import Worker
 from tests.waiting import eventually
-from tests.worker.test_loop import Bench, served_bench
+from tests.worker.test_worker import Bench, served_bench
 
 OLD, RATE, BPM = "a1-0123456789", 22_050, 120.0
 

@@ -14,8 +14,8 @@ from soundscape.deploy import sources
 from soundscape.deploy.database import apply
 from soundscape.settings import Settings
 from soundscape.worker import fit as fit_module
-from soundscape.worker.loop import Worker
 from soundscape.worker.readiness import Check
+from soundscape.worker.worker import Worker
 from tests import templates
 from tests.deploy.test_upgrade import RELEASED
 from tests.waiting import eventually

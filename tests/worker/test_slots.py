@@ -13,8 +13,8 @@ from soundscape.errors import ServingError
 from soundscape.sandbox import parent
 from soundscape.settings import Settings
 from soundscape.worker import slots as slots_module
-from soundscape.worker.loop import Worker
 from soundscape.worker.slots import MAX_FIRST_STARTS, MAX_RESTARTS, Slots
+from soundscape.worker.worker import Worker
 
 
 @pytest.fixture

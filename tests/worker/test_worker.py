@@ -31,7 +31,7 @@ from soundscape.telemetry import logs, traces
 from soundscape.worker import job as job_module
 from soundscape.worker import loop as loop_module
 from soundscape.worker import sweep as sweep_module
-from soundscape.worker.loop import Worker
+from soundscape.worker.worker import Worker
 from tests import embedded
 from tests.sandbox import bombs
 from tests.service import serving
