@@ -29,8 +29,8 @@ from soundscape.errors import ProjectUnreachable
 from soundscape.settings import Settings
 from soundscape.telemetry import logs, traces
 from soundscape.worker import job as job_module
-from soundscape.worker import loop as loop_module
 from soundscape.worker import sweep as sweep_module
+from soundscape.worker import worker as worker_module
 from soundscape.worker.worker import Worker
 from tests import embedded
 from tests.sandbox import bombs
@@ -356,7 +356,7 @@ async def test_stopped_in_the_middle_of_a_job(
     bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What cannot be finished in time is given back at once, and another worker takes it."""
-    monkeypatch.setattr(loop_module, "STOP_GRACE_S", 0.3)
+    monkeypatch.setattr(worker_module, "STOP_GRACE_S", 0.3)
     monkeypatch.setattr(job_module, "RELEASE_TIMEOUT_S", LIMIT_S)
     worker = await start()
     await eventually(lambda: worker.warm)
@@ -370,7 +370,7 @@ async def test_stopped_in_the_middle_of_a_job(
     other = await start()
     await eventually(lambda: bench.status(audio_id) == "ready")
     # A job that can be finished is finished: stopping waits for it.
-    monkeypatch.setattr(loop_module, "STOP_GRACE_S", LIMIT_S)
+    monkeypatch.setattr(worker_module, "STOP_GRACE_S", LIMIT_S)
     child, last, _ = await held(other, bench)
     stopping = asyncio.create_task(other.stop())
     await asyncio.sleep(0.2)
@@ -485,7 +485,7 @@ async def test_it_works_without_what_saves_time(
     def full() -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(loop_module, "load_matcher", full)
+    monkeypatch.setattr(worker_module, "load_matcher", full)
     await start()
     audio_id, _ = bench.recording()
     await eventually(lambda: bench.status(audio_id) == "ready")
@@ -616,7 +616,8 @@ async def test_how_often_it_looks(start: Start, settings: Settings, monkeypatch:
     assert looks[-1] - looks[-2] >= settings.poll_max_s * 0.9, "they have grown to the limit"
 
     # Without the limit each empty look doubles the pause: by now nobody looks for many seconds unless rung.
-    worker.settings = settings.model_copy(update={"poll_max_s": 3600.0, "lease_s": 7200})
+    assert worker._claims is not None
+    worker._claims._settings = settings.model_copy(update={"poll_max_s": 3600.0, "lease_s": 7200})
     for _ in range(10):
         looking.clear()
         worker.wake()
