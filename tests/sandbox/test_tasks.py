@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ async def test_a_child_for_everything_does_each(scratch: Path, files: dict[str, 
                 assert FOUND[asked] in (await ask(box, file)).record
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_a_child_for_images_loads_nothing_that_decodes_sound(scratch: Path) -> None:
     async with started(scratch, "images") as box:
         assert box._process is not None

@@ -18,6 +18,7 @@ from soundscape.cli.embedded_project import run_project
 from soundscape.cli.signals import run_until_signalled
 from soundscape.deploy import sources
 from soundscape.telemetry import logs
+from tests import passwords
 from tests.embedded_supabase.auth.issuer import CLIENT_ID, CLIENT_SECRET, running_issuer
 
 PERSON = {"sub": "ada", "email": "ada@example.org", "email_verified": True, "name": "Ada"}
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     logs.configure()
+    passwords.make_cheap()
     with running_issuer() as issuer:
         issuer.person = PERSON
         config = make_config(issuer.url)
