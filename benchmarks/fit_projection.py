@@ -33,9 +33,8 @@ FLOOR = 0.15
 WHITENING = 0.5
 # Deviations at which a descriptor begins to be limited.
 LIMIT = 1.5
-# Two sounds in one key, or at one tempo, need not sound alike: these count for less than they vary.
-CHROMA, CHROMA_WEIGHT = slice(81, 93), 0.3
-TEMPO, TEMPO_WEIGHT = slice(95, 97), 0.5
+# Two sounds at one tempo need not sound alike: it counts for less than it varies.
+TEMPO, TEMPO_WEIGHT = slice(81, 83), 0.5
 WEIGHTS = (0.4, 0.7, 1.0)
 
 Float32 = npt.NDArray[np.float32]
@@ -60,7 +59,7 @@ class Map:
 @dataclass(frozen=True)
 class Features:
     """One row a segment that is not silent: its place among all, `heard` (n, 1024) from YAMNet, `described`
-    (n, 101), and what it is.
+    (n, 87), and what it is.
     """
 
     place: npt.NDArray[np.int64]
@@ -82,7 +81,7 @@ def measure(y: Float32, sample_rate: int, model: Path | None) -> tuple[Float64, 
     wav = io.BytesIO()
     soundfile.write(wav, y, sample_rate, format="WAV", subtype="FLOAT")
     wav.seek(0)
-    # A record has the descriptors of the whole band; the embedding is made of those of the shared spectrum.
+    # What the embedding is made of is not in the record.
     placed, embedding.place = embedding.place, keep  # type: ignore[assignment]
     try:
         analysis.analyze(
@@ -149,7 +148,7 @@ def fit_described(X: Float64, weight: Float64, *, size: int = DESCRIBED_SIZE) ->
     location = weight @ X
     scale = LIMIT * np.maximum(np.sqrt(weight @ (X - location) ** 2), 1e-6)
     importance = np.ones(X.shape[1])
-    importance[CHROMA], importance[TEMPO] = CHROMA_WEIGHT, TEMPO_WEIGHT
+    importance[TEMPO] = TEMPO_WEIGHT
     centre, matrix = pca(np.tanh((X - location) / scale) * importance, weight, size=size)
     return Map(centre / importance, matrix * importance[:, np.newaxis], location, scale)
 

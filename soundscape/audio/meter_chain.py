@@ -16,7 +16,7 @@ from soundscape.audio import fingerprint, record
 from soundscape.audio.fingerprint.acoustid import AcoustIdMeter
 from soundscape.audio.fingerprint.exact import PcmDigest
 from soundscape.audio.loudness.meter import LoudnessMeter
-from soundscape.audio.measurements import Embedding, Loudness, Rhythm, Spectral, Tonality
+from soundscape.audio.measurements import Embedding, Rhythm, Spectral
 from soundscape.audio.meter import Meter
 from soundscape.audio.mono import MonoMix
 from soundscape.audio.own_spectrum import OVERLAPPING_S, OwnFrames, OwnSpectrum
@@ -34,6 +34,7 @@ from soundscape.audio.spectral import (
 from soundscape.audio.spectrum import FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Frames, Resampler, Spectrum
 from soundscape.audio.stages import StageClock, analysis_version
 from soundscape.audio.tagging import embedding, models, yamnet
+from soundscape.audio.tagging.character import CharacterMeter
 from soundscape.audio.tagging.small_network import SmallNetwork
 from soundscape.audio.tagging.tagger import Tagger, TagResult
 from soundscape.audio.tonality.meter import TonalityMeter
@@ -91,12 +92,14 @@ class MeterChain:
         self._own_spectrum = OwnSpectrum(sample_rate=rate, overlapping_s=OVERLAPPING_S if self._draw else 0)
         self._wideband = WidebandMeter(sample_rate=rate, narrow_top_hz=self._top_hz)
         self._spectral = SpectralMeter(top_hz=self._top_hz)
+        self._character = CharacterMeter(top_hz=self._top_hz)
         self._rhythm = RhythmMeter(frame_rate_hz=FRAME_RATE_HZ)
         self._tonality = TonalityMeter()
         self._fingerprint = fingerprint.Fingerprinter()
         self._spectrogram = Spectrogram(sample_rate=rate)
         self._frame_meters: list[tuple[str, Meter[Any, Any], Callable[[Frames], Any]]] = [
             ("spectral", self._spectral, lambda frames: frames),
+            ("embedding", self._character, lambda frames: frames),
             ("rhythm", self._rhythm, attrgetter("log_mel_db")),
             ("tonality", self._tonality, attrgetter("S")),
             ("fingerprint", self._fingerprint, attrgetter("S")),
@@ -207,7 +210,7 @@ class MeterChain:
         # Silence sounds like nothing, though the network has an opinion of it too.
         if narrow is not None:
             with self.clock.run("embedding"):
-                embedded = self._embed(heard, narrow, tonality, rhythm, loudness)
+                embedded = self._embed(heard, rhythm)
         if spectral is None:
             self.clock.skip("embedding", "The recording holds no sound to embed.")
         if self._out_dir is not None:
@@ -268,19 +271,14 @@ class MeterChain:
             tags=header.tags,
         )
 
-    def _embed(
-        self,
-        heard: TagResult | None,
-        spectral: NarrowSpectral,
-        tonality: Tonality | None,
-        rhythm: Rhythm | None,
-        loudness: Loudness,
-    ) -> Embedding | None:
+    def _embed(self, heard: TagResult | None, rhythm: Rhythm | None) -> Embedding | None:
+        character = self._character.result()
+        if character is None:
+            return None
         described = embedding.list_features(
-            spectral=asdict(spectral),
-            tonality=None if tonality is None else asdict(tonality),
+            character=asdict(character),
             rhythm=None if rhythm is None else asdict(rhythm),
-            loudness=asdict(loudness),
+            loudness=asdict(self._loudness.result(relative=True)),
         )
         if heard is not None:
             return embedding.place(embedding.WITH_MODEL, heard.mean_embedding, described)

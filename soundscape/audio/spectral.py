@@ -21,7 +21,7 @@ from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Mfcc, Spectral
 from soundscape.audio.spectrum import FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
-from soundscape.audio.wideband import ACTIVE_DBFS, Wideband, find_rolloff, geometric_mean, summarize
+from soundscape.audio.wideband import ACTIVE_DBFS, Wideband, summarize
 
 Int64 = npt.NDArray[np.int64]
 
@@ -33,7 +33,8 @@ MFCCS = 20
 _AMIN = 1e-10
 _BIN_HZ = SAMPLE_RATE / N_FFT
 _ACTIVE_MEAN_SQUARE = 10 ** (ACTIVE_DBFS / 10)
-_CENTROID, _BANDWIDTH, _ROLLOFF, _FLATNESS, _FLUX, _LEVEL, _CROSSINGS = range(7)
+# The mel bands are cut off at what librosa cuts them off at.
+_MIN_MEL_DB = np.float32(-100.0)
 
 NARROW_BAND_HZ = (0.0, SAMPLE_RATE / 2)
 # Share of its band that the resampler leaves as it was. It ends at 0.91.
@@ -50,24 +51,8 @@ def find_top_hz(sample_rate: int) -> float:
 
 @dataclass(frozen=True)
 class NarrowSpectral:
-    """Descriptors of the shared spectrum. The record has the last four, the embedding is made of all.
+    """What the record says of the shared spectrum; see `soundscape.audio.measurements.Spectral`."""
 
-    Attributes
-    ----------
-    active_share
-        Share of the frames that hold sound.
-    centroid_hz, bandwidth_hz, rolloff_hz, flatness, rms_dbfs
-        As in `Wideband`, of this band alone.
-    flux, contrast_db, zero_crossing_rate, mfcc
-        See `soundscape.audio.measurements.Spectral`.
-    """
-
-    active_share: float
-    centroid_hz: Summary
-    bandwidth_hz: Summary
-    rolloff_hz: Summary
-    flatness: Summary
-    rms_dbfs: Summary
     flux: Summary
     contrast_db: tuple[float, ...]
     zero_crossing_rate: Summary
@@ -75,7 +60,7 @@ class NarrowSpectral:
 
 
 class SpectralMeter:
-    """Descriptors of streamed `Frames`. Keeps 28 bytes a frame: 4 MB for an hour.
+    """Descriptors of streamed `Frames`. Keeps 8 bytes a frame: 1 MB for an hour.
 
     Parameters
     ----------
@@ -84,14 +69,11 @@ class SpectralMeter:
     """
 
     def __init__(self, *, top_hz: float = SAMPLE_RATE / 2) -> None:
-        self._bins = int(top_hz / _BIN_HZ) + 1
-        # Triangle m ends at corner m + 2.
-        corners_hz = mel_frequencies(MELS + 2, fmin=0.0, fmax=SAMPLE_RATE / 2)
-        self._mels = int((corners_hz[2:] <= top_hz + 0.5).sum())
-        self._contrast = _Contrast(self._bins)
-        self._dct = _dct(self._mels)
+        self._mels = count_mels(top_hz)
+        self._contrast = Contrast(int(top_hz / _BIN_HZ) + 1)
+        self._contrast_sum = np.zeros(self._contrast.bands)
+        self._dct = make_dct(self._mels)
         self._last_log_mel_db = np.full(MELS, np.nan, dtype=np.float32)
-        self._frames = 0
         self._series: list[Float32] = []
         self._mfcc_sum = np.zeros(MFCCS)
         self._mfcc_square_sum = np.zeros(MFCCS)
@@ -99,15 +81,10 @@ class SpectralMeter:
     def push(self, frames: Frames) -> None:
         """Add the next batch of frames."""
         active = np.flatnonzero(frames.mean_square > _ACTIVE_MEAN_SQUARE)
-        self._frames += len(frames.S)
         if len(active):
-            rows = np.zeros((len(active), 7), dtype=np.float32)
-            _describe(frames.S, active, self._bins, rows)
-            _add_flux(frames.log_mel_db, active, self._last_log_mel_db, self._mels, rows)
-            rows[:, _LEVEL] = 10 * np.log10(frames.mean_square[active])
-            rows[:, _CROSSINGS] = frames.zero_crossing_rate[active]
-            self._series.append(rows)
-            self._contrast.add(frames.S, active)
+            flux = _measure_flux(frames.log_mel_db, active, self._last_log_mel_db, self._mels)
+            self._series.append(np.stack([flux, frames.zero_crossing_rate[active].astype(np.float32)]))
+            self._contrast_sum += self._contrast.measure(frames.S, active).sum(axis=0, dtype=np.float64)
             _add_mfcc(frames.log_mel_db, active, self._dct, self._mfcc_sum, self._mfcc_square_sum)
         self._last_log_mel_db = frames.log_mel_db[-1].copy()
 
@@ -115,21 +92,14 @@ class SpectralMeter:
         """The summaries; None where no frame holds sound."""
         if not self._series:
             return None
-        series = np.concatenate(self._series)
-        centroid, bandwidth, rolloff, flatness, flux, level, crossings = np.ascontiguousarray(series.T)
-        count = len(level)
+        flux, crossings = np.concatenate(self._series, axis=1)
+        count = len(flux)
         mfcc_mean = self._mfcc_sum / count
         mfcc_variance = np.maximum(self._mfcc_square_sum / count - mfcc_mean**2, 0.0)
         return NarrowSpectral(
-            active_share=count / self._frames,
-            centroid_hz=summarize(centroid),
-            bandwidth_hz=summarize(bandwidth),
-            rolloff_hz=summarize(rolloff),
-            flatness=summarize(flatness),
             flux=summarize(flux),
-            contrast_db=tuple((self._contrast.sum_db / count).tolist()),
+            contrast_db=tuple((self._contrast_sum / count).tolist()),
             zero_crossing_rate=summarize(crossings),
-            rms_dbfs=summarize(level),
             mfcc=Mfcc(mean=tuple(mfcc_mean.tolist()), std=tuple(np.sqrt(mfcc_variance).tolist())),
         )
 
@@ -183,61 +153,41 @@ def _contrast_bands(bins: int) -> tuple[Int64, Int64, Int64]:
     return np.array(begins), np.array(ends), np.array(extremes)
 
 
-def _dct(mels: int) -> Float32:
-    """The first coefficients of the orthonormal DCT-II over the mel bands, float32, shape (20, 128).
+def count_mels(top_hz: float) -> int:
+    """Count the mel bands that end at or below a frequency."""
+    # Triangle m ends at corner m + 2.
+    corners_hz = mel_frequencies(MELS + 2, fmin=0.0, fmax=SAMPLE_RATE / 2)
+    return int((corners_hz[2:] <= top_hz + 0.5).sum())
+
+
+def make_dct(mels: int, *, size: int = MELS) -> Float32:
+    """Make the first coefficients of the orthonormal DCT-II over mel bands, float32, shape (20, size).
 
     The bands after the first `mels` are not looked at. They count as if they had the level of the last one.
     """
     import scipy.fft
 
-    basis: Float32 = scipy.fft.dct(np.eye(MELS), type=2, norm="ortho", axis=0)[:MFCCS].astype(np.float32)
+    basis: Float32 = scipy.fft.dct(np.eye(size), type=2, norm="ortho", axis=0)[:MFCCS].astype(np.float32)
     basis[:, mels - 1] += basis[:, mels:].sum(axis=1)
     basis[:, mels:] = 0
     return basis
 
 
 @compiled(fastmath=FASTMATH)
-def _add_flux(log_mel_db: Float32, active: Int64, before: Float32, mels: int, rows: Float32) -> None:
+def _measure_flux(log_mel_db: Float32, active: Int64, before: Float32, mels: int) -> Float32:
     """Mean rise over the mel bands since the frame before; 0 for the very first (`before` is NaN)."""
+    flux = np.zeros(len(active), dtype=np.float32)
     for n in range(len(active)):
         t = active[n]
         previous = before if t == 0 else log_mel_db[t - 1]
         rise = np.float32(0.0)
         for m in range(mels):
-            rise += max(log_mel_db[t, m] - previous[m], np.float32(0.0))
-        rows[n, _FLUX] = rise / np.float32(mels)
+            before_db = max(previous[m], _MIN_MEL_DB)
+            rise += max(log_mel_db[t, m] - before_db, np.float32(0.0))
+        flux[n] = rise / np.float32(mels)
     if active[0] == 0 and np.isnan(before[0]):
-        rows[0, _FLUX] = np.float32(0.0)
-
-
-@compiled(fastmath=FASTMATH)
-def _describe(S: Float32, active: Int64, bins: int, rows: Float32) -> None:
-    """Centroid, bandwidth, rolloff and flatness of the first bins."""
-    lanes = np.empty(16)
-    squares = np.empty(bins, dtype=np.float32)
-    # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
-    numbers = np.arange(bins).astype(np.float32)
-    for n in range(len(active)):
-        s = S[active[n], :bins]
-        total = np.float32(0.0)
-        moment = np.float32(0.0)
-        power = np.float32(0.0)
-        for k in range(bins):
-            total += s[k]
-            moment += s[k] * numbers[k]
-            squares[k] = s[k] * s[k]
-            power += squares[k]
-        if total <= 0.0:
-            continue
-        centre = moment / total
-        spread = np.float32(0.0)
-        for k in range(bins):
-            off = numbers[k] - centre
-            spread += s[k] * off * off
-        rows[n, _CENTROID] = centre * _BIN_HZ
-        rows[n, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
-        rows[n, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
-        rows[n, _FLATNESS] = geometric_mean(squares, lanes) / max(float(power) / bins, _AMIN)
+        flux[0] = np.float32(0.0)
+    return flux
 
 
 # Magnitudes are finite: minima and maxima may be found many at a time.
@@ -267,8 +217,8 @@ def _average_extremes(ordered: Float32, count: int, found: Float32) -> None:
         found[t, 1] = high / np.float32(count)
 
 
-class _Contrast:
-    """Peak against valley in each band of `librosa.feature.spectral_contrast`, summed over frames."""
+class Contrast:
+    """Peak against valley in each band of `librosa.feature.spectral_contrast`."""
 
     def __init__(self, bins: int) -> None:
         begins, ends, extremes = _contrast_bands(bins)
@@ -276,18 +226,19 @@ class _Contrast:
         self._compared = int((extremes == 1).sum())
         self._begins, self._ends = begins[: self._compared], ends[: self._compared]
         self._sorted = list(zip(begins, ends, extremes, strict=True))[self._compared :]
-        self.sum_db = np.zeros(len(begins))
+        self.bands = len(begins)
 
-    def add(self, S: Float32, active: Int64) -> None:
-        """Add the decibels of the active frames to `sum_db`, float64, shape (bands,)."""
-        found = np.empty((len(active), len(self.sum_db), 2), dtype=np.float32)
+    def measure(self, S: Float32, active: Int64) -> Float32:
+        """Decibels of the active frames in each band, float32, shape (active frames, bands)."""
+        found = np.empty((len(active), self.bands, 2), dtype=np.float32)
         _find_extremes(S, active, self._begins, self._ends, found)
         for band, (begin, end, extremes) in enumerate(self._sorted, start=self._compared):
             ordered = S[active, begin:end]
             ordered.sort(axis=1)
             _average_extremes(ordered, extremes, found[:, band])
         levels = 10 * np.log10(np.maximum(found, _AMIN))
-        self.sum_db += (levels[..., 1] - levels[..., 0]).sum(axis=0, dtype=np.float64)
+        contrast_db: Float32 = levels[..., 1] - levels[..., 0]
+        return contrast_db
 
 
 @compiled(fastmath=FASTMATH)
@@ -302,6 +253,6 @@ def _add_mfcc(
         for c in range(MFCCS):
             mfcc = np.float32(0.0)
             for m in range(MELS):
-                mfcc += log_mel_db[t, m] * dct[c, m]
+                mfcc += max(log_mel_db[t, m], _MIN_MEL_DB) * dct[c, m]
             total[c] += mfcc
             square_total[c] += np.float64(mfcc) * np.float64(mfcc)

@@ -32,6 +32,8 @@ FRAME_RATE_HZ = SAMPLE_RATE / HOP_LENGTH
 # Frames and their spectrum together stay within a second-level cache.
 _BATCH_FRAMES = 64
 _AMIN = 1e-10
+# Far below what a soft recording holds: a copy 40 dB down loses nothing.
+MIN_POWER = 1e-20
 _DB_PER_OCTAVE = np.float32(10 * np.log10(2))
 _DB_PER_NEPER = np.float32(20 / np.log(10))
 # Reassociation lets sums be vectorised. It is decided when the kernel is compiled, so equal input still gives
@@ -44,7 +46,7 @@ class Frames:
     """A batch of consecutive frames of the shared spectrum.
 
     S: magnitude, float32, shape (frames, 1025). log_mel_db: 10·log10 of the mel power spectrum (128 Slaney
-    bands of |S|², floor 1e-10), float32, shape (frames, 128). mean_square: of the unwindowed frame,
+    bands of |S|², floor 1e-20), float32, shape (frames, 128). mean_square: of the unwindowed frame,
     within the recording, float64, shape (frames,). zero_crossing_rate: sign changes per sample, likewise.
     """
 
@@ -210,14 +212,14 @@ def add_up_bands(
     first_bins: npt.NDArray[np.int64],
     energies: Float32,
 ) -> None:
-    """Write the energies of up to eight frames, of their power, shape (8, bins), at least 1e-10.
+    """Write the energies of up to eight frames, of their power, shape (8, bins), at least 1e-20.
 
     A band is too short for vector instructions, and each sum waits for the one before. So eight frames are
     summed side by side, three times as fast as one after the other.
     """
     p0, p1, p2, p3 = power[0], power[1], power[2], power[3]
     p4, p5, p6, p7 = power[4], power[5], power[6], power[7]
-    least = np.float32(_AMIN)
+    least = np.float32(MIN_POWER)
     sums = np.empty(8, dtype=np.float32)
     for m in range(len(first_bins)):
         e0 = e1 = e2 = e3 = e4 = e5 = e6 = e7 = np.float32(0.0)

@@ -22,11 +22,11 @@ STAGES = {
     "loudness": "1",
     "spectrum": "2",
     "spectral": "4",
-    "rhythm": "6",
+    "rhythm": "7",
     "tonality": "4",
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
-    "embedding": "4",
+    "embedding": "5",
     "waveform": "3",
     "pictures": "6",
 }

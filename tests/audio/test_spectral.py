@@ -1,7 +1,7 @@
 """Descriptors against librosa's on the same frames.
 
-Tolerances: frequencies within 0.1 Hz, rolloff within a bin, flatness within 0.2 %, contrast within 0.05 dB,
-MFCC within 0.01. librosa's clip at 80 dB below the loudest is left out on both sides, see the module.
+Tolerances: contrast within 0.05 dB, flux and MFCC within 0.01. librosa's clip at 80 dB below the loudest is
+left out on both sides, see the module.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from soundscape.audio.spectral import NarrowSpectral, SpectralMeter, find_top_hz
 from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum
 from soundscape.audio.wideband import ACTIVE_DBFS
 from tests.audio import recordings
-
-BIN_HZ = SAMPLE_RATE / 2048
 
 
 def describe(y: Samples, cut: int = 32768) -> NarrowSpectral | None:
@@ -65,13 +63,6 @@ def assert_like_librosa(y: Samples) -> None:
     rms_dbfs = 20 * np.log10(np.maximum(librosa.feature.rms(y=y)[0] / np.sqrt(inside), 1e-10))
     active = rms_dbfs > ACTIVE_DBFS
     feature = librosa.feature
-    assert found.active_share == active.mean()
-    assert_summary(found.rms_dbfs, rms_dbfs[active], 0.001)
-    assert_summary(found.centroid_hz, feature.spectral_centroid(S=S, sr=SAMPLE_RATE)[0][active], 0.1)
-    assert_summary(found.bandwidth_hz, feature.spectral_bandwidth(S=S, sr=SAMPLE_RATE)[0][active], 0.1)
-    assert_summary(found.rolloff_hz, feature.spectral_rolloff(S=S, sr=SAMPLE_RATE)[0][active], 1.01 * BIN_HZ)
-    flatness = feature.spectral_flatness(S=S)[0][active]
-    assert_summary(found.flatness, flatness, 0.002 * float(flatness.max()))
     assert_summary(found.zero_crossing_rate, (feature.zero_crossing_rate(y)[0] / inside)[active], 1e-6)
     log_mel_db = librosa.power_to_db(feature.melspectrogram(S=S**2, sr=SAMPLE_RATE), top_db=None)
     flux = librosa.onset.onset_strength(S=log_mel_db, center=False)
@@ -132,14 +123,9 @@ def test_the_rate_of_a_file_does_not_show(name: str, sample_rate: int) -> None:
     assert high.contrast_db == pytest.approx(low.contrast_db, abs=0.5)
     assert high.mfcc.mean == pytest.approx(low.mfcc.mean, abs=1)
     assert high.mfcc.std == pytest.approx(low.mfcc.std, abs=3)
-    assert high.centroid_hz.mean == pytest.approx(low.centroid_hz.mean, rel=0.01)
-    assert high.rolloff_hz.mean == pytest.approx(low.rolloff_hz.mean, rel=0.01)
-    assert high.flatness.mean == pytest.approx(low.flatness.mean, rel=0.02, abs=1e-3)
     assert high.flux.mean == pytest.approx(low.flux.mean, rel=0.02, abs=0.02)
-    # These three are of the signal itself, with what the resampler leaves: a tenth of a white noise's band.
+    # Of the signal itself, with what the resampler leaves: a tenth of a white noise's band.
     assert high.zero_crossing_rate.mean == pytest.approx(low.zero_crossing_rate.mean, abs=0.03)
-    assert high.rms_dbfs.mean == pytest.approx(low.rms_dbfs.mean, abs=0.5)
-    assert high.active_share == low.active_share
 
 
 def test_a_low_rate_has_fewer_bands_of_contrast() -> None:
@@ -149,7 +135,6 @@ def test_a_low_rate_has_fewer_bands_of_contrast() -> None:
     assert len(low.contrast_db) == 6
     # The valley of what is not there would be 60 dB and more.
     assert max(low.contrast_db) < 40
-    assert low.rolloff_hz.max <= find_top_hz(8_000)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 50_000])
@@ -163,8 +148,8 @@ def test_pauses_are_left_out() -> None:
     alone, with_pause = describe(y), describe(paused)
     assert alone is not None
     assert with_pause is not None
-    assert with_pause.active_share == pytest.approx(0.5, abs=0.02)
-    assert with_pause.centroid_hz.mean == pytest.approx(alone.centroid_hz.mean, rel=0.01)
+    assert with_pause.zero_crossing_rate.mean == pytest.approx(alone.zero_crossing_rate.mean, rel=0.03)
+    assert with_pause.mfcc.mean[1:] == pytest.approx(alone.mfcc.mean[1:], abs=2)
 
 
 @pytest.mark.parametrize("cut", [777, 100_000])
@@ -173,7 +158,7 @@ def test_cuts_change_next_to_nothing(cut: int) -> None:
     whole, pieces = describe(y), describe(y, cut)
     assert whole is not None
     assert pieces is not None
-    assert pieces.centroid_hz == whole.centroid_hz
+    assert pieces.flux == whole.flux
     assert pieces.mfcc.mean == pytest.approx(whole.mfcc.mean, rel=1e-12)
 
 
@@ -182,8 +167,4 @@ def test_a_sine_is_where_it_is(frequency_hz: float, level: float) -> None:
     y = (level * np.sin(2 * np.pi * frequency_hz * np.arange(SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32)
     found = describe(y)
     assert found is not None
-    assert found.centroid_hz.median == pytest.approx(frequency_hz, rel=0.03)
-    assert found.rolloff_hz.median == pytest.approx(frequency_hz, abs=2 * BIN_HZ)
-    assert found.flatness.median < 0.001
-    assert found.rms_dbfs.median == pytest.approx(20 * np.log10(level) - 3.01, abs=0.1)
     assert found.zero_crossing_rate.median == pytest.approx(2 * frequency_hz / SAMPLE_RATE, rel=0.03)

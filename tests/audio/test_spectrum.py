@@ -56,7 +56,7 @@ def test_mel_levels_are_librosas() -> None:
     expected = librosa.power_to_db(mel, top_db=None).T
     loud = expected > -60
     assert log_mel_db[loud] == pytest.approx(expected[loud], abs=1e-3)
-    assert log_mel_db.min() >= -100.001
+    assert log_mel_db.min() >= -200.001
 
 
 @pytest.mark.parametrize("cuts", [(1, 700, 5000, 0, 99), (512,), (2048,), (100_000,)])

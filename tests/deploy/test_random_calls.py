@@ -287,7 +287,7 @@ def function_calls(scene: Scene) -> st.SearchStrategy[Call]:
             ("mood_mix", {"mood": "nature", "limit": 5}),
             ("nearby_audio", {"latitude": 52.5, "longitude": 13.4, "radius_m": 5000}),
             ("recommended_audio", {"limit": 5}),
-            ("similar_to_embedding", {"space": "descriptors-128-v3", "embedding": [0.1] * 128}),
+            ("similar_to_embedding", {"space": "descriptors-128-v4", "embedding": [0.1] * 128}),
             ("claim_jobs", {"worker": "w", "max_jobs": 10, "lease_s": 1}),
             ("claim_previews", {"worker": "w", "max_jobs": 10, "lease_s": 1}),
             ("pending_deletions", {"max_objects": 100}),

@@ -10,7 +10,7 @@ import psycopg
 from benchmarks.made_choices import made
 from soundscape.recommend.interactions import Interactions
 
-SPACE = "yamnet-128-v2"
+SPACE = "yamnet-128-v3"
 NAMES = UUID(int=0x50)
 
 

@@ -10,7 +10,7 @@ import psycopg
 from .conftest import Database
 
 Row = dict[str, Any]
-SPACE = "yamnet-128-v2"
+SPACE = "yamnet-128-v3"
 
 
 def place(*directions: float) -> list[float]:

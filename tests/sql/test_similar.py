@@ -139,7 +139,7 @@ def test_filters(db: Database, alice: str, arguments: Row, expected: str) -> Non
 
 def test_spaces_are_never_compared(db: Database, alice: str) -> None:
     seed = heard(db, alice, at=(1.0,))
-    heard(db, alice, at=(1.0,), space="descriptors-128-v3")
+    heard(db, alice, at=(1.0,), space="descriptors-128-v4")
     assert similar(db, seed, alice) == []
 
 

@@ -16,7 +16,7 @@ HEARD: Row = RESULT | {
         {"label": "Speech", "confidence": 0.9, "start_s": 0, "end_s": 1},
         {"label": "Speech", "confidence": 0.5, "start_s": 1, "end_s": 1.5},
     ],
-    "embedding": {"space": "yamnet-128-v2", "values": [0.5] * 128},
+    "embedding": {"space": "yamnet-128-v3", "values": [0.5] * 128},
 }
 
 
@@ -50,7 +50,7 @@ def test_completion_writes_tags_and_embedding(db: Database, alice: str) -> None:
     audio_id = ready(db, alice)
     assert seen(db, audio_id, "authenticated", alice) == ALL
     assert db.row("select space, embedding::text as e from public.audio_embeddings") == {
-        "space": "yamnet-128-v2",
+        "space": "yamnet-128-v3",
         "e": "[" + ",".join(["0.5"] * 128) + "]",
     }
 

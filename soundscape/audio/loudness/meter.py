@@ -27,6 +27,7 @@ from soundscape.audio.loudness.true_peak import TruePeakMeter
 from soundscape.audio.measurements import Loudness
 
 ABSOLUTE_GATE_LUFS = -70.0
+RANGE_LU = 60.0
 INTEGRATED_RELATIVE_GATE_LU = -10.0
 RANGE_RELATIVE_GATE_LU = -20.0
 RANGE_PERCENTILES = (10, 95)
@@ -58,9 +59,9 @@ def _mean_square_at(lufs: float) -> float:
     return float(10 ** ((lufs - _OFFSET_LU) / 10))
 
 
-def _gate(mean_squares: NDArray[np.float64], relative_gate_lu: float) -> NDArray[np.float64]:
-    """What is louder than -70 LUFS and than the mean of that, moved by the relative gate."""
-    audible = mean_squares[mean_squares >= _mean_square_at(ABSOLUTE_GATE_LUFS)]
+def _gate(mean_squares: NDArray[np.float64], relative_gate_lu: float, floor: float) -> NDArray[np.float64]:
+    """What is not softer than `floor`, and louder than the mean of that, moved by the relative gate."""
+    audible = mean_squares[mean_squares >= floor]
     if not audible.size:
         return audible
     loud: NDArray[np.float64] = audible[audible >= audible.mean() * 10 ** (relative_gate_lu / 10)]
@@ -132,10 +133,21 @@ class LoudnessMeter:
         """Loudness of the latest 3 s, in steps of 10 ms; None for silence, and before there are 3 s."""
         return self._latest_lufs(_SHORT_TERM_SEGMENTS)
 
-    def result(self) -> Loudness:
-        """The readings so far. More may be pushed afterwards."""
-        blocks = _gate(self._mean_squares(_MOMENTARY_SEGMENTS), INTEGRATED_RELATIVE_GATE_LU)
-        windows = _gate(self._mean_squares(_SHORT_TERM_SEGMENTS), RANGE_RELATIVE_GATE_LU)
+    def result(self, *, relative: bool = False) -> Loudness:
+        """The readings so far. More may be pushed afterwards.
+
+        Parameters
+        ----------
+        relative
+            Leave out what lies 60 LU below the loudest 400 ms, in place of what lies below -70 LUFS. Range
+            and distance to the peak are then the same at any level.
+        """
+        floor = _mean_square_at(ABSOLUTE_GATE_LUFS)
+        if relative:
+            loudest = self._max_momentary / self._samples(_MOMENTARY_SEGMENTS)
+            floor = max(loudest * 10 ** (-RANGE_LU / 10), 1e-20)
+        blocks = _gate(self._mean_squares(_MOMENTARY_SEGMENTS), INTEGRATED_RELATIVE_GATE_LU, floor)
+        windows = _gate(self._mean_squares(_SHORT_TERM_SEGMENTS), RANGE_RELATIVE_GATE_LU, floor)
         peak = self._peak.result()
         return Loudness(
             integrated_lufs=_lufs(float(blocks.mean())) if blocks.size else None,

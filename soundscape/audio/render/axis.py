@@ -93,7 +93,7 @@ def _height(frequency_hz: float) -> float:
 
 @compiled(fastmath=FASTMATH)
 def quantize_power(power: Float32) -> Levels:
-    """Powers, float32, shape (frames, rows), at least 1e-10, to steps of a level, uint8."""
+    """Powers, float32, shape (frames, rows), at least 1e-20, to steps of a level, uint8."""
     frames, rows = power.shape
     quantized = np.empty((frames, rows), dtype=np.uint8)
     levels = np.empty(rows, dtype=np.float32)
@@ -119,7 +119,7 @@ def sum_magnitudes(
     offsets: npt.NDArray[np.int64],
     first_bins: npt.NDArray[np.int64],
 ) -> Float32:
-    """The power in each row, of magnitudes; float32, shape (frames, rows), at least 1e-10."""
+    """The power in each row, of magnitudes; float32, shape (frames, rows), at least 1e-20."""
     frames = S.shape[0]
     rows = len(first_bins)
     energies = np.empty((frames, rows), dtype=np.float32)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundscape.audio.compiled import compiled
-from soundscape.audio.rhythm.onsets import ONSET_RISE_DB, TOP_DB, WINDOW_HALF_FRAMES
+from soundscape.audio.rhythm.onsets import MIN_DB, ONSET_RISE_DB, TOP_DB, WINDOW_HALF_FRAMES
 
 Float32 = NDArray[np.float32]
 
@@ -77,7 +77,7 @@ def _place(log_mel: Float32, strength: Float32, shapes: Float32, depths: Float32
         for k in range(first - 1, first + seen):
             for b in range(bands):
                 floor_db = max(floor_db, log_mel[k, b])
-        floor_db -= TOP_DB
+        floor_db = max(floor_db - TOP_DB, MIN_DB)
         shape[:] = 0.0
         for b in range(bands):
             earlier_db = max(log_mel[first - 1, b], floor_db)

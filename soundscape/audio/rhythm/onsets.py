@@ -14,6 +14,8 @@ from soundscape.audio.compiled import compiled
 
 # Bands this far below the loudest met so far are floor (librosa's top_db); dither and codec noise lie there.
 TOP_DB = 80.0
+# And below this everything is floor.
+MIN_DB = -140.0
 # The flux of a frame appears this much earlier than the sound, by half the window; librosa shifts it back
 # as well.
 WINDOW_HALF_FRAMES = 2
@@ -44,7 +46,7 @@ def _flux(
     for t in range(frames):
         for b in range(bands):
             loudest_db = max(loudest_db, log_mel[t, b])
-        floor_db = loudest_db - TOP_DB
+        floor_db = max(loudest_db - TOP_DB, MIN_DB)
         first = 0
         for region in range(ends.size):
             rise = 0.0

@@ -4,14 +4,14 @@ It has two parts, each of unit length before they are joined:
 
 * 80 numbers of what a network heard: the square root of its features (which tames the few loud ones, as
   RootSIFT does for images: Arandjelović & Zisserman, CVPR 2012), projected;
-* 48 of the recording's own descriptors: timbre, spectrum, dynamics, chroma and rhythm, each brought to a
-  fixed scale, softly limited, projected.
+* 48 of the recording's own descriptors: its character (`soundscape.audio.tagging.character`), dynamics and
+  rhythm, each brought to a fixed scale, softly limited, projected.
 
 Two spaces, which never compare with one another:
 
-* `yamnet-128-v2`: the network is YAMNet, the mean over windows of its 1024-d embedding. The descriptors weigh
+* `yamnet-128-v3`: the network is YAMNet, the mean over windows of its 1024-d embedding. The descriptors weigh
   0.7.
-* `descriptors-128-v3`, for machines without the model: the network is `small_network`. The descriptors weigh
+* `descriptors-128-v4`, for machines without the model: the network is `small_network`. The descriptors weigh
   1.
 
 Nearness is the cosine, the dot product of two `values`. It is the mean of both parts' cosines, weighted by
@@ -69,8 +69,8 @@ class Space:
     weight: float
 
 
-WITH_MODEL = Space("yamnet-128-v2", "yamnet_80", 0.7)
-WITHOUT_MODEL = Space("descriptors-128-v3", "small_network_80", 1.0)
+WITH_MODEL = Space("yamnet-128-v3", "yamnet_80", 0.7)
+WITHOUT_MODEL = Space("descriptors-128-v4", "small_network_80", 1.0)
 
 
 @cache
@@ -118,42 +118,40 @@ def place(space: Space, heard: Float32, described: Float32) -> Embedding | None:
     return Embedding(space.name, tuple((values / norm).astype(np.float32).tolist()))
 
 
-def list_features(
-    *, spectral: Section, tonality: Section | None, rhythm: Section | None, loudness: Section | None
-) -> Float32:
-    """The 101 numbers before scaling, float32.
+def list_features(*, character: Section, rhythm: Section | None, loudness: Section | None) -> Float32:
+    """The 87 numbers before scaling, float32, none of which depends on the recording's level.
 
-    None of them is the recording's level. Frames below -80 dBFS do not count, though, so a recording that is
-    soft as a whole loses frames. In order: MFCC means without the first (19) and standard deviations (20);
-    mean, std, min, max, median of centroid, bandwidth and rolloff in octaves (15), of flatness in decades
-    (5), of flux (5) and of zero crossings (5); spread of the level in dB (4); contrast (7); share of active
-    frames; chroma (12), its evenness, confidence in the key; tempo as a direction on the octave circle, as
-    long as the confidence in it (2), that confidence, onset rate; loudness range and the distance from
-    integrated loudness to true peak.
+    In order: MFCC means without the first (19) and standard deviations (20); mean, std, min, max, median of
+    centroid, bandwidth and rolloff in octaves (15), of flatness in decades (5), of flux (5) and of zero
+    crossings (5); spread of the level in dB (4); contrast (7); share of the frames that count; tempo as a
+    direction on the octave circle, as long as the confidence in it (2), that confidence, onset rate; loudness
+    range and the distance from integrated loudness to true peak.
 
-    What is missing stands for its neutral value: no tempo is the circle's centre, no tones an even chroma,
-    an undefined loudness range 0 LU and an undefined distance to peak 12 dB.
+    What is missing stands for its neutral value: no tempo is the circle's centre, an undefined loudness range
+    0 LU and an undefined distance to peak 12 dB.
+
+    Parameters
+    ----------
+    character
+        A `soundscape.audio.tagging.character.Character`.
+    rhythm
+        Of the record.
+    loudness
+        Of `LoudnessMeter.result(relative=True)`.
     """
-    tonality, rhythm, loudness = tonality or {}, rhythm or {}, loudness or {}
-    features: list[float] = [*spectral["mfcc"]["mean"][1:20], *spectral["mfcc"]["std"][:20]]
+    rhythm, loudness = rhythm or {}, loudness or {}
+    features: list[float] = [*character["mfcc"]["mean"][1:20], *character["mfcc"]["std"][:20]]
     for name in ("centroid_hz", "bandwidth_hz", "rolloff_hz"):
-        features += [math.log2(1 + value / 50) for value in _summary(spectral[name])]
-    features += [math.log10(1e-6 + value) for value in _summary(spectral["flatness"])]
-    features += [math.log1p(value) for value in _summary(spectral["flux"])]
-    features += [math.sqrt(value) for value in _summary(spectral["zero_crossing_rate"])]
-    level_mean, level_std, level_min, level_max, level_median = _summary(spectral["rms_dbfs"])
+        features += [math.log2(1 + value / 50) for value in _summary(character[name])]
+    features += [math.log10(1e-6 + value) for value in _summary(character["flatness"])]
+    features += [math.log1p(value) for value in _summary(character["flux"])]
+    features += [math.sqrt(value) for value in _summary(character["zero_crossing_rate"])]
+    level_mean, level_std, level_min, level_max, level_median = _summary(character["rms_dbfs"])
     features += [level_std, level_min - level_mean, level_max - level_mean, level_median - level_mean]
-    contrast_db = list(spectral["contrast_db"][:CONTRAST_BANDS])
+    contrast_db = list(character["contrast_db"][:CONTRAST_BANDS])
     # The upper bands of a recording at a low rate: as if they were like the highest that it has.
     contrast_db += contrast_db[-1:] * (CONTRAST_BANDS - len(contrast_db))
-    features += [*contrast_db, spectral["active_share"]]
-
-    chroma = np.asarray(tonality.get("chroma") or [0.0] * 12, dtype=np.float64)
-    if not chroma.any():
-        chroma = np.ones(12)
-    share = chroma / chroma.sum()
-    evenness = -float(np.sum(share * np.log(np.maximum(share, 1e-12)))) / math.log(12)
-    features += [*chroma.tolist(), evenness, tonality.get("confidence") or 0.0]
+    features += [*contrast_db, character["active_share"]]
 
     tempo_bpm, confidence = rhythm.get("tempo_bpm"), rhythm.get("tempo_confidence") or 0.0
     angle = 2 * math.pi * math.log2(tempo_bpm / 120) if tempo_bpm else 0.0

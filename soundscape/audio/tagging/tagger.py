@@ -36,12 +36,12 @@ import numpy.typing as npt
 from soundscape.audio.measurements import Tag
 from soundscape.audio.tagging import yamnet
 
-VERSION = 6
+VERSION = 7
 BATCH_WINDOWS = 16
 OVERLAPPING_S = 600.0
-# The network hears soft sounds as silence. The loudest window so far is raised to this level, unless there is
-# nothing in it but the noise of a converter.
-LEVEL_DBFS = -32.0
+# What the network hears depends on the level, and soft sounds are silence to it. So the loudest window so far
+# is brought to this level, unless there is nothing in it but the noise of a converter.
+LEVEL_DBFS = -20.0
 NOISE_FLOOR_DBFS = -80.0
 _SPARSE_STEPS = 2
 # A recording has at least so many labels, as far as their mean score reaches this.
@@ -339,17 +339,17 @@ class Tagger:
         self._embedding_square_sum += self._hop_steps * np.square(embeddings, dtype=np.float64).sum(axis=0)
 
     def _gain(self, y: Float32) -> np.float32:
-        """What raises the loudest window so far to `LEVEL_DBFS`; loud recordings stay as they are."""
+        """What brings the loudest window so far to `LEVEL_DBFS`; 1 where there is but a converter's noise."""
         windows = np.lib.stride_tricks.sliding_window_view(y, yamnet.WINDOW_SAMPLES)[:: yamnet.HOP_SAMPLES]
         loudest = max(float(np.dot(window, window)) for window in windows)
         self._loudest_rms = max(self._loudest_rms, (loudest / yamnet.WINDOW_SAMPLES) ** 0.5)
         if self._loudest_rms < 10 ** (NOISE_FLOOR_DBFS / 20):
             return np.float32(1)
-        return np.float32(max(1.0, 10 ** (LEVEL_DBFS / 20) / self._loudest_rms))
+        return np.float32(10 ** (LEVEL_DBFS / 20) / self._loudest_rms)
 
 
 def _correct_silence(scores: Float32, y: Float32, hop_samples: int) -> Float32:
-    """Windows below the noise floor even when raised have the class `Silence` alone; others never have it."""
+    """Windows below the noise floor, as the network hears them, are `Silence` alone; others never are."""
     windows = np.lib.stride_tricks.sliding_window_view(y, yamnet.WINDOW_SAMPLES)[::hop_samples]
     rms = np.sqrt(np.einsum("ij,ij->i", windows, windows) / yamnet.WINDOW_SAMPLES)
     silent = rms[: len(scores)] < 10 ** (NOISE_FLOOR_DBFS / 20)
