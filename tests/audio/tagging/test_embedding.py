@@ -52,9 +52,9 @@ def direct(**changed: Any) -> embedding.Float32:
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("yamnet_80", "YAM"),
-        ("small_network_80", "LIT"),
-        ("descriptors_48", "DES"),
+        ("yamnet_80", "1bc16a4b31a72b4910f314d6d2ce67d3c6cd02a749e444a75e847794a1dfcada"),
+        ("small_network_80", "fe046d6301a38fb1a403445ab4b81e85c082218c2cca212ed3348dbfa54713ef"),
+        ("descriptors_48", "c3ab3c6ebd605ff44fb9fc3721b9ee8247d33950d5850c3d3a8e083756f5b81f"),
         ("small_network", "0f7eb21f1ed54b0caed3b0123d16e4f1294902fa3eeca5f68cae5786629d84b7"),
     ],
 )
