@@ -43,6 +43,8 @@ OVERLAPPING_S = 600.0
 # is brought to this level, unless there is nothing in it but the noise of a converter.
 LEVEL_DBFS = -20.0
 NOISE_FLOOR_DBFS = -80.0
+# Whether there is more is told by 15 ms: a soft click is no noise, though a window around it is softer.
+_FRAME_SAMPLES = 240
 _SPARSE_STEPS = 2
 # A recording has at least so many labels, as far as their mean score reaches this.
 MIN_LABELS = 5
@@ -203,6 +205,7 @@ class Tagger:
         self._embedding_square_sum: Float64 = np.zeros(yamnet.EMBEDDING_SIZE)
         self._latest_scores: Float32 | None = None
         self._loudest_rms = 0.0
+        self._holds_sound = False
         self._limit = limit
 
     @property
@@ -330,7 +333,7 @@ class Tagger:
             # The network hears a bark in an otherwise silent window as silence, so tags come from the bark
             # repeated. The embedding is better when it comes from the padded window.
             tiled = np.resize(self._pending[: self._filled], yamnet.WINDOW_SAMPLES)
-            scores, _ = self._network.predict(tiled * gain)
+            scores, _ = self._network.predict(tiled * self._gain(tiled))
         scores = _correct_silence(scores, y * gain, hop_samples)
         self._segments.push(np.repeat(scores, self._hop_steps, axis=0))
         self._latest_scores = scores.mean(axis=0)
@@ -343,7 +346,10 @@ class Tagger:
         windows = np.lib.stride_tricks.sliding_window_view(y, yamnet.WINDOW_SAMPLES)[:: yamnet.HOP_SAMPLES]
         loudest = max(float(np.dot(window, window)) for window in windows)
         self._loudest_rms = max(self._loudest_rms, (loudest / yamnet.WINDOW_SAMPLES) ** 0.5)
-        if self._loudest_rms < 10 ** (NOISE_FLOOR_DBFS / 20):
+        frames = y.reshape(-1, _FRAME_SAMPLES)
+        loudest_frame = float(np.einsum("ij,ij->i", frames, frames).max()) / _FRAME_SAMPLES
+        self._holds_sound |= loudest_frame > 10 ** (NOISE_FLOOR_DBFS / 10)
+        if not self._holds_sound:
             return np.float32(1)
         return np.float32(10 ** (LEVEL_DBFS / 20) / self._loudest_rms)
 

@@ -16,7 +16,15 @@ from soundscape.audio.decode.audio_file import open_audio
 from soundscape.audio.measurements import Tag
 from soundscape.audio.spectrum import MonoSignal
 from soundscape.audio.tagging import models, yamnet
-from soundscape.audio.tagging.tagger import BATCH_WINDOWS, Segments, Tagger, TagResult, calibrate, shrink
+from soundscape.audio.tagging.tagger import (
+    BATCH_WINDOWS,
+    LEVEL_DBFS,
+    Segments,
+    Tagger,
+    TagResult,
+    calibrate,
+    shrink,
+)
 from tests.audio import recordings
 from tests.audio.tag_model import MODEL, needs_model
 
@@ -161,9 +169,9 @@ def span(tags: tuple[Tag, ...], label: str) -> float:
         ("loop_amen.flac", "Music", 0.95, {"Speech", "Rain"}),
         ("birds1.flac", "Bird", 0.9, {"Speech", "Music"}),
         ("robin.ogg", "Bird vocalization, bird call, bird song", 0.75, {"Speech", "Music"}),
-        ("rain.ogg", "Rain", 0.6, {"Speech", "Music"}),
+        ("rain.ogg", "Rain", 0.55, {"Speech", "Music"}),
         ("applause.wav", "Applause", 0.95, {"Speech", "Rain"}),
-        ("snoring.ogg", "Snoring", 0.3, {"Music", "Rain"}),
+        ("snoring.ogg", "Snoring", 0.2, {"Music", "Rain"}),
         ("train.m4a", "Rail transport", 0.4, {"Music", "Animal"}),
         ("car_engine.mp3", "Engine", 0.9, {"Music", "Animal"}),
         ("typing_22k.wav", "Typing", 0.95, {"Music", "Animal"}),
@@ -295,7 +303,11 @@ def test_windows_that_do_not_overlap_speak_for_the_same_time() -> None:
 @needs_model
 def test_statistics_are_those_of_the_windows() -> None:
     y = np.random.default_rng(1).standard_normal(15_600 + 39 * 7_680).astype(np.float32) * 0.1
-    scores, embeddings = yamnet.Yamnet(MODEL).predict(y)
+    first = y[: yamnet.WINDOW_SAMPLES]
+    # The loudest window, which is brought to the network's level.
+    first *= np.float32(1.2)
+    gain = 10 ** (LEVEL_DBFS / 20) / (float(np.dot(first, first)) / first.size) ** 0.5
+    scores, embeddings = yamnet.Yamnet(MODEL).predict(y * np.float32(gain))
     result = heard(y)
     np.testing.assert_allclose(result.mean_scores, scores.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(result.mean_embedding, embeddings.mean(axis=0), atol=1e-5)
