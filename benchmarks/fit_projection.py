@@ -188,7 +188,8 @@ def report(features: Features, small: Float64, maps: dict[str, Map]) -> None:
     label = features.label[judged]
     sizes = np.unique(label, return_counts=True)[1]
     chance = float(((sizes - 1) * sizes).sum() / (len(label) * (len(label) - 1)))
-    print(f"fitted on {(~judged).sum()} segments; judged on {len(label)} sounds of {len(sizes)} classes")
+    others = ~np.isin(features.recording, features.recording[judged])
+    print(f"fitted on {others.sum()} segments; judged on {len(label)} sounds of {len(sizes)} classes")
     print(f"chance {chance:.3f}\n\n| embedding | precision@5 |\n|---|---|")
     heard = maps["yamnet_80"](np.sqrt(features.heard[judged]))
     little = maps["small_network_80"](np.sqrt(small[judged]))
