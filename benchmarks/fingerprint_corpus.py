@@ -19,6 +19,7 @@ import fingerprint_sounds as sounds
 import numpy as np
 
 from soundscape.audio.fingerprint import FRAME_RATE_HZ, Fingerprint, Fingerprinter
+from soundscape.audio.fingerprint.levels import LEVEL_BANDS, LEVEL_FRAMES, count_rows
 
 CACHE = Path(tempfile.gettempdir()) / "soundscape-fingerprint-benchmark"
 ASSEMBLED_S = 180.0
@@ -60,9 +61,10 @@ def fingerprint(y: sounds.Samples) -> Fingerprint:
 
 
 def assemble(rng: np.random.Generator, stretches: list[Fingerprint]) -> Fingerprint:
-    """Three minutes of stretches of 6 to 20 s, each moved by up to 20 cells and 10 % of speed."""
+    """Three minutes of stretches of 6 to 20 s, their peaks moved by up to 20 cells and 10 % of speed."""
     length = int(ASSEMBLED_S * FRAME_RATE_HZ)
     frames, pitches, ranks, at = [], [], [], 0
+    levels = np.zeros((count_rows(length), LEVEL_BANDS), np.uint8)
     while at < length:
         one = stretches[rng.integers(len(stretches))]
         n = int(min(rng.integers(260, 860), one.frame_count, length - at))
@@ -73,12 +75,15 @@ def assemble(rng: np.random.Generator, stretches: list[Fingerprint]) -> Fingerpr
         frames.append(moved[inside] + at)
         pitches.append((one.pitches[low:high][inside] + rng.integers(-140, 141)).clip(60, 2000))
         ranks.append(one.ranks[low:high][inside])
+        row, rows = at // LEVEL_FRAMES, one.levels[start // LEVEL_FRAMES :][: n // LEVEL_FRAMES]
+        levels[row : row + rows.shape[0]] = rows
         at += n
     return Fingerprint(
         length,
         np.concatenate(frames).astype(np.int32),
         np.concatenate(pitches).astype(np.uint16),
         np.concatenate(ranks),
+        levels,
     )
 
 

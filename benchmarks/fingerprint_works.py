@@ -2,6 +2,7 @@
 
     python benchmarks/fingerprint_works.py table     false names, and recall with and without the test
     python benchmarks/fingerprint_works.py measure   the rows that fingerprint_sameness.py fits
+    python benchmarks/fingerprint_works.py beds      what copies and sounds over one bed are called
     python benchmarks/fingerprint_works.py pitch     recordings a semitone higher, at their own tempo
 
 `--works FOLDER` holds a folder for each instrument, and in it a file for each work, rendered by a sampler
@@ -23,7 +24,7 @@ import csv
 import hashlib
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fingerprint_sounds as sounds
@@ -35,7 +36,14 @@ from fingerprint_sounds import SAMPLE_RATE, Samples
 from fingerprint_sparse import FAMILIES, SPARSE_CONDITIONS, make_sparse
 from music import interval
 
-from soundscape.audio.fingerprint import THRESHOLD, Fingerprint, MemoryIndex, find_matches
+from soundscape.audio.fingerprint import (
+    THRESHOLD,
+    Fingerprint,
+    Match,
+    MatchKind,
+    MemoryIndex,
+    find_matches,
+)
 from soundscape.audio.fingerprint.match import (
     SPEEDS,
     VerifiedCandidate,
@@ -48,9 +56,20 @@ from soundscape.audio.fingerprint.score import estimate_sameness
 PASSES = math.log(THRESHOLD / (1.0 - THRESHOLD))
 MAX_WORK_S = 60.0
 SNIPPETS = 2
-SPARSE = 12
-"""How many sounds of each family with few peaks."""
 BEDS_DB = (0.0, 6.0)
+COMPARED_BEDS_DB = (-6.0, 0.0, 6.0, 12.0, 20.0)
+COPIES: dict[str, Callable[[Samples, np.random.Generator], Samples]] = {
+    "MP3 at 64 kb/s": lambda y, rng: sounds.recode(y, "mp3", "libmp3lame", 44_100, 64_000),
+    "AAC at 24 kb/s": lambda y, rng: sounds.recode(y, "ipod", "aac", 44_100, 24_000),
+    "Opus at 24 kb/s": lambda y, rng: sounds.recode(y, "ogg", "libopus", 48_000, 24_000),
+    "low-pass at 2 kHz": lambda y, rng: sounds.low_pass(y, 2000.0),
+    "pink noise 20 dB below": lambda y, rng: sounds.mixed(y, sounds.pink(y.size, rng), 20.0),
+    "pink noise 10 dB below": lambda y, rng: sounds.mixed(y, sounds.pink(y.size, rng), 10.0),
+    "pink noise 0 dB": lambda y, rng: sounds.mixed(y, sounds.pink(y.size, rng), 0.0),
+    "3 % too fast": lambda y, rng: sounds.faster(y, 1.03),
+    "4 % too slow": lambda y, rng: sounds.faster(y, 0.96),
+}
+"""Copies that ought to be the same recording."""
 MADE = {"piano": 6.0, "organ": 0.0, "plucked": 12.0, "bells": 3.0}
 """Synthesised instruments: how fast their notes decay, per second."""
 
@@ -118,13 +137,13 @@ def prepare_works(folder: Path | None, half: int) -> tuple[dict[str, Fingerprint
     return references, asked
 
 
-def prepare_sparse(half: int) -> tuple[dict[str, Fingerprint], list[Query], list[Query]]:
+def prepare_sparse(half: int, count: int) -> tuple[dict[str, Fingerprint], list[Query], list[Query]]:
     """Fingerprint sounds with few peaks. Returns references, queries without a change, and changed ones."""
     references: dict[str, Fingerprint] = {}
     plain: list[Query] = []
     changed: list[Query] = []
     for family in FAMILIES:
-        for number in range(half * 1_000, half * 1_000 + SPARSE):
+        for number in range(half * 1_000, half * 1_000 + count):
             y, name = make_sparse(family, number), f"{family}/{number}"
             references[name] = fingerprint(y)
             plain.append(Query(name, f"{family}, whole", references[name]))
@@ -176,7 +195,8 @@ def gather(
         lambda: prepare_recordings(arguments.recordings, half, arguments.queries),
     )
     few, plain, changed = cached(
-        f"works-sparse-{half}-{SPARSE}-{'-'.join(FAMILIES)}", lambda: prepare_sparse(half)
+        f"works-sparse-{half}-{arguments.sparse}-{'-'.join(FAMILIES)}",
+        lambda: prepare_sparse(half, arguments.sparse),
     )
     index = MemoryIndex()
     for name, whole in {**works, **known, **few}.items():
@@ -285,6 +305,46 @@ def format_features(sameness: Sameness) -> tuple[str, ...]:
     return tuple(f"{feature:.3f}" for feature in sameness.features)
 
 
+def beds(arguments: argparse.Namespace) -> None:
+    """Print what copies and different sounds over one bed are called, and how alike their levels are."""
+    found = list({s.name: s for s in sounds.recordings(arguments.recordings, half=EVALUATION)}.values())
+    order = np.random.default_rng(EVALUATION).permutation(len(found))[: arguments.queries]
+    signals = [found[i].samples()[: 25 * SAMPLE_RATE] for i in order]
+    matched: dict[str, list[Match | None]] = {}
+
+    def compare(kind: str, y: Samples, other: Samples) -> None:
+        index = MemoryIndex()
+        index.add("other", fingerprint(other))
+        query = fingerprint(y)
+        if has_enough_content(query) and has_enough_content(index.read_fingerprint("other")):
+            matches = find_matches(query, index).matches
+            matched.setdefault(kind, []).append(matches[0] if matches else None)
+
+    for i, bed in enumerate(signals):
+        one, other = signals[(i + 1) % len(signals)], signals[(i + 2) % len(signals)]
+        n = min(one.size, other.size, bed.size)
+        for bed_db in COMPARED_BEDS_DB:
+            compare(
+                f"others over one bed, {bed_db:+.0f} dB",
+                sounds.mixed(one[:n], bed[:n], -bed_db),
+                sounds.mixed(other[:n], bed[:n], -bed_db),
+            )
+        for kind, change in COPIES.items():
+            compare(f"copy, {kind}", change(bed, np.random.default_rng(i)), bed)
+    print(
+    print("| of two | matched | called the same, or an excerpt | likeness | share of energy |")
+    print("|---" * 5 + "|")
+    )
+    for kind, matches in matched.items():
+        hits = [match for match in matches if match]
+        same = sum(match.kind is not MatchKind.SHARED_MATERIAL for match in hits)
+        likeness, energy = (
+            " to ".join(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.9))) if hits else ""
+            for values in ([match.likeness for match in hits], [match.share_of_energy for match in hits])
+        )
+        print(f"| {kind} | {len(hits)} of {len(matches)} | {same} | {likeness} | {energy} |", flush=True)
+
+
 def pitch(arguments: argparse.Namespace) -> None:
     """Print how many recordings are found as they are, and a semitone higher."""
     import librosa
@@ -311,12 +371,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["table", "measure", "pitch"])
+    parser.add_argument("command", choices=["table", "measure", "beds", "pitch"])
     parser.add_argument("--works", type=Path, metavar="FOLDER", help="a folder for each instrument")
     parser.add_argument("--recordings", nargs="+", type=Path, default=[SHARED], metavar="FOLDER")
     parser.add_argument("--queries", type=int, default=100, help="at most so many recordings")
+    parser.add_argument("--sparse", type=int, default=12, help="so many sounds of each family with few peaks")
     arguments = parser.parse_args()
-    {"table": table, "measure": measure, "pitch": pitch}[arguments.command](arguments)
+    {"table": table, "measure": measure, "beds": beds, "pitch": pitch}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

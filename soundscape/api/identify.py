@@ -63,7 +63,8 @@ class IdentifiedRecording(BaseModel):
     span_s: tuple[float, float]
     share: float
     share_of_matched: float
-    agreement: float
+    share_of_energy: float
+    likeness: float
     speed: float
     score: float
     other_offsets_s: list[float]

@@ -143,6 +143,7 @@ def load_matcher() -> None:
     import numpy as np
 
     from soundscape.audio.fingerprint import Fingerprint, MemoryIndex, find_matches
+    from soundscape.audio.fingerprint.levels import LEVEL_BANDS, count_rows
 
     random = np.random.default_rng(0)
     frame_count, peaks = 860, 600
@@ -151,6 +152,7 @@ def load_matcher() -> None:
         frames=np.sort(random.integers(0, frame_count, peaks)).astype(np.int32),
         pitches=random.integers(0, 1000, peaks).astype(np.uint16),
         ranks=np.zeros(peaks, dtype=np.uint8),
+        levels=random.integers(0, 256, (count_rows(frame_count), LEVEL_BANDS)).astype(np.uint8),
     )
     fingerprint = Fingerprint.from_bytes(fingerprint.to_bytes())
     index = MemoryIndex()

@@ -13,6 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from soundscape.audio.fingerprint import Fingerprint, Keys, make_query_keys, make_stored_keys
+from soundscape.audio.fingerprint.levels import LEVEL_BANDS, LEVEL_FRAMES, count_rows
 from soundscape.project.fingerprint_index import make_entry
 from tests.waiting import LIMIT_S, until
 
@@ -25,14 +26,22 @@ def heard(seed: int, seconds: float = 20.0) -> Fingerprint:
     rng = np.random.default_rng(seed)
     frames = np.sort(rng.integers(0, int(seconds * 43), int(seconds * 20))).astype(np.int32)
     pitches = rng.integers(70, 1800, len(frames)).astype(np.uint16)
+    frame_count = int(seconds * 43) + 1
     return Fingerprint(
-        int(seconds * 43) + 1, frames, pitches, rng.integers(0, 6, len(frames)).astype(np.uint8)
+        frame_count,
+        frames,
+        pitches,
+        rng.integers(0, 6, len(frames)).astype(np.uint8),
+        rng.integers(0, 256, (count_rows(frame_count), LEVEL_BANDS)).astype(np.uint8),
     )
 
 
 def excerpt(whole: Fingerprint, first: int, last: int) -> Fingerprint:
     inside = (whole.frames >= first) & (whole.frames < last)
-    return Fingerprint(last - first, whole.frames[inside] - first, whole.pitches[inside], whole.ranks[inside])
+    levels = whole.levels[first // LEVEL_FRAMES :][: count_rows(last - first)]
+    return Fingerprint(
+        last - first, whole.frames[inside] - first, whole.pitches[inside], whole.ranks[inside], levels
+    )
 
 
 def result(seed: int, **more: Any) -> Row:

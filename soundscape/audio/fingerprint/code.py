@@ -3,14 +3,17 @@
 Layout, little-endian::
 
     magic    4 bytes  b"SSFP"
-    version  u8       1
+    version  u8       2
     zeros    3 bytes
     frames   u32      spectrum frames of the recording (hop 512 at 22,050 Hz)
     peaks    u32      how many peaks follow
     crc      u32      CRC-32 of the compressed body
-    body     zlib     frame steps (LEB128), then per peak u16 = pitch * 32 + rank
+    body     zlib     the peaks' frame steps (LEB128), per peak u16 = pitch * 32 + rank, and the levels: per
+                      row and band u8 = the difference from the row before, modulo 256
 
-A body is about 2 bytes a peak: 0.4 MB for an hour of dense music.
+A body is about 2 bytes a peak, and half a byte a level: SIZE for an hour of dense music.
+
+Version 1 had no levels. Its fingerprints are not read: its recordings are analysed again.
 """
 
 from __future__ import annotations
@@ -26,9 +29,11 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 from soundscape.errors import SoundScapeError
 
+from .levels import LEVEL_BANDS, count_rows
+
 ALGORITHM = "soundscape-peaks"
-VERSION = 1
-"""Of the binary form, the peaks and the keys together: fingerprints of two versions do not compare."""
+VERSION = 2
+"""Of the binary form, the peaks, levels and keys together: fingerprints of two versions do not compare."""
 
 FRAME_RATE_HZ = 22_050 / 512
 
@@ -47,7 +52,7 @@ class FingerprintError(SoundScapeError):
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """Peaks of a recording, sorted by frame.
+    """Peaks of a recording, sorted by frame, and its levels.
 
     Attributes
     ----------
@@ -59,12 +64,15 @@ class Fingerprint:
         uint16, shape (n,): its frequency on the warped axis of `peaks.bin_to_pitch`.
     ranks
         uint8, shape (n,): how many peaks of its band within a second are stronger, 0 to 19.
+    levels
+        uint8, shape (count_rows(frame_count), LEVEL_BANDS): how loud each band is (`levels`).
     """
 
     frame_count: int
     frames: npt.NDArray[np.int32]
     pitches: npt.NDArray[np.uint16]
     ranks: npt.NDArray[np.uint8]
+    levels: npt.NDArray[np.uint8]
 
     @property
     def duration_s(self) -> float:
@@ -81,6 +89,7 @@ class Fingerprint:
             and np.array_equal(self.frames, other.frames)
             and np.array_equal(self.pitches, other.pitches)
             and np.array_equal(self.ranks, other.ranks)
+            and np.array_equal(self.levels, other.levels)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -88,7 +97,8 @@ class Fingerprint:
     def to_bytes(self) -> bytes:
         """The binary form described in the module's docstring."""
         packed = (self.pitches.astype(np.uint16) << _RANK_BITS) | self.ranks
-        body = zlib.compress(_write_steps(self.frames) + packed.astype("<u2").tobytes(), 6)
+        steps = np.diff(self.levels, axis=0, prepend=np.uint8(0)).tobytes()
+        body = zlib.compress(_write_steps(self.frames) + packed.astype("<u2").tobytes() + steps, 6)
         return _HEADER.pack(_MAGIC, VERSION, self.frame_count, len(self), zlib.crc32(body)) + body
 
     @classmethod
@@ -113,28 +123,30 @@ class Fingerprint:
             )
         if frame_count > _MAX_FRAMES or count > frame_count * _MAX_PEAKS_PER_FRAME:
             raise FingerprintError("The fingerprint's header declares an impossible size.")
-        body = data[_HEADER.size :]
+        body, rows = data[_HEADER.size :], count_rows(frame_count)
         if zlib.crc32(body) != crc:
             raise FingerprintError("The fingerprint is damaged: its checksum differs.")
         try:
             unpacker = zlib.decompressobj()
             # A step takes one byte, plus one for each seven further bits of the whole time.
-            raw = unpacker.decompress(body, 3 * count + 5 * (frame_count // 128 + 1))
+            raw = unpacker.decompress(body, 3 * count + 5 * (frame_count // 128 + 1) + rows * LEVEL_BANDS)
         except zlib.error as error:
             raise FingerprintError("The fingerprint's body cannot be unpacked.") from error
         if not unpacker.eof or unpacker.unused_data:
             raise FingerprintError("The fingerprint's body is longer than its header declares.")
         frames, used = _read_steps(np.frombuffer(raw, np.uint8), count)
-        if used < 0 or len(raw) - used != 2 * count:
-            raise FingerprintError("The fingerprint's body does not hold the peaks it declares.")
+        if used < 0 or len(raw) - used != 2 * count + rows * LEVEL_BANDS:
+            raise FingerprintError("The fingerprint's body does not hold the peaks and levels it declares.")
         packed = np.frombuffer(raw, "<u2", count, used).astype(np.uint16)
         if count and frames[-1] >= frame_count:
             raise FingerprintError("The fingerprint has a peak after its own end.")
+        steps = np.frombuffer(raw, np.uint8, rows * LEVEL_BANDS, used + 2 * count)
         return cls(
             frame_count=frame_count,
             frames=frames,
             pitches=(packed >> _RANK_BITS).astype(np.uint16),
             ranks=(packed & ((1 << _RANK_BITS) - 1)).astype(np.uint8),
+            levels=np.cumsum(steps.reshape(rows, LEVEL_BANDS), axis=0, dtype=np.uint8),
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .code import FRAME_RATE_HZ, Fingerprint
 from .index import Candidate, Index
-from .keys import STORED_RANKS, make_query_keys, pitch_to_cell, undo_speed
+from .keys import STORED_RANKS, make_query_keys, pitch_to_cell
 from .sameness import Sameness, measure_sameness
 from .score import THRESHOLD, estimate_probability, estimate_sameness
 from .verify import Evidence, make_screen, verify
@@ -31,8 +31,8 @@ MIN_SPAN_S = 4.0
 """Works that share notes agree for a bar or two. What tells longer ones apart is in `sameness`."""
 MIN_SPAN_SHARE = 0.5
 """What is shorter than twice `MIN_SPAN_S` needs a span of this share."""
-MIN_AGREEMENT = 0.58
-"""With less of the peaks in common, two recordings share a part of what sounds: a bed, a loop, a stem."""
+MIN_LIKENESS = 0.985
+"""If levels follow each other less, two recordings share a part of what sounds: a bed, a loop, a stem."""
 MIN_SCORE_SHARE = 0.6
 """Another offset is reported if its score is at least this share of the best one."""
 
@@ -103,10 +103,10 @@ class Match:
         Start and end, in the recording, of what both share.
     share_of_query, share_of_recording
         The span's part of each, 0 to 1.
-    agreement
-        The part of the peaks within the span that both have, of the recording that has less of them in
-        common, beyond chance, 0 to 1. It rises with the part of the energy that is the same: about 0.3 where
-        a bed is as loud as what differs above it, 0.5 at 6 dB more, 0.7 at 12 dB more.
+    share_of_energy
+        The part of the energy within the span that both have, an estimate from levels, 0 to 1.
+    likeness
+        How closely the levels of the two follow each other within the span; 1 in an exact copy.
     speed
         How fast the query plays the recording: 1.02 is 2 % too fast.
     score
@@ -115,8 +115,8 @@ class Match:
         How probable it is that the match is real: the lesser of the calibrated probability against chance
         and that of `estimate_sameness`, which is not calibrated.
     kind
-        Same recording, excerpt (most of one lies in the other) or shared material. The first two need an
-        agreement of at least `MIN_AGREEMENT`.
+        Same recording, excerpt (most of one lies in the other) or shared material. The first two need a
+        likeness of at least `MIN_LIKENESS`.
     other_offsets_s
         Further offsets that fit nearly as well, as in loops.
     """
@@ -126,7 +126,8 @@ class Match:
     span_s: tuple[float, float]
     share_of_query: float
     share_of_recording: float
-    agreement: float
+    share_of_energy: float
+    likeness: float
     speed: float
     score: float
     probability: float
@@ -174,7 +175,6 @@ def find_matches(
     for some in (speeds[:1], speeds[1:]):
         for speed in some:
             for candidate in verify_candidates(query, index, speed=speed, threshold=threshold):
-                # Only a match needs its agreement: to measure it costs as much as to verify a candidate.
                 if candidate.probability >= threshold:
                     name = candidate.recording_id
                     found.setdefault(name, []).append(_make_match(query, candidate))
@@ -229,16 +229,6 @@ def is_long_enough(evidence: Evidence, query: Fingerprint, stored: Fingerprint) 
     return last - first + 1 >= min(MIN_SPAN_S * FRAME_RATE_HZ, MIN_SPAN_SHARE * shorter)
 
 
-def _measure_agreement(query: Fingerprint, stored: Fingerprint, evidence: Evidence, speed: float) -> float:
-    """The smaller of two: how much of the recording is in the query, and of the query in the recording."""
-    frames, pitches = undo_speed(query.frames, query.pitches, speed)
-    at_recordings_speed = Fingerprint(
-        max(1, round(query.frame_count * speed)), frames, np.rint(pitches).astype(np.uint16), query.ranks
-    )
-    other = verify(make_screen(stored), at_recordings_speed, -round(evidence.lag_frames))
-    return min(1.0, max(0.0, min(evidence.excess, other.excess if other else 0.0)))
-
-
 def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
     stored, evidence, speed = candidate.stored, candidate.evidence, candidate.speed
     first, last = evidence.span
@@ -247,8 +237,8 @@ def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
     share_of_query = min(1.0, length / played_speed / max(query.frame_count, 1))
     share_of_recording = min(1.0, length / max(stored.frame_count, 1))
     shares = sorted((share_of_query, share_of_recording))
-    agreement = _measure_agreement(query, stored, evidence, speed)
-    if agreement < MIN_AGREEMENT:
+    likeness = candidate.sameness.likeness
+    if likeness.correlation < MIN_LIKENESS:
         kind = MatchKind.SHARED_MATERIAL
     elif shares[0] >= MOSTLY_SHARE:
         kind = MatchKind.SAME_RECORDING
@@ -262,7 +252,8 @@ def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
         span_s=(first / FRAME_RATE_HZ, (last + 1) / FRAME_RATE_HZ),
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
-        agreement=agreement,
+        share_of_energy=likeness.share_of_energy,
+        likeness=likeness.correlation,
         speed=played_speed,
         score=min(evidence.lag_tail, evidence.pitch_tail),
         probability=candidate.probability,

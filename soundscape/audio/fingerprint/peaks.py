@@ -20,6 +20,7 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 
 from .code import Fingerprint
+from .levels import LevelMeter
 
 LOWEST_BIN = 6
 HIGHEST_BIN = 511
@@ -229,6 +230,7 @@ class Fingerprinter:
     def __init__(self, *, sample_rate: int = 22_050, n_fft: int = 2048, hop_length: int = 512) -> None:
         if (sample_rate, n_fft, hop_length) != (22_050, 2048, 512):
             raise ValueError("fingerprints are defined on 22,050 Hz, n_fft 2048, hop_length 512")
+        self._levels = LevelMeter()
         self._frames_seen = 0
         self._rows = np.zeros((_ROWS, _WIDTH + 2), np.float32)
         self._widest = np.zeros((4, _ROWS, _WIDTH), np.float32)
@@ -244,6 +246,7 @@ class Fingerprinter:
         """Push magnitudes S, float32, shape (frames, 1025)."""
         if S.ndim != 2 or S.shape[1] != 1025:
             raise ValueError(f"S must have shape (frames, 1025), not {S.shape}")
+        self._levels.push(S)
         for first in range(0, S.shape[0], 2048):
             self._find(S[first : first + 2048])
         self._rank(self._frames_seen - NEIGHBOUR_FRAMES - RANK_FRAMES - 1)
@@ -257,7 +260,11 @@ class Fingerprinter:
         frames, pitches, ranks = (np.concatenate(column) for column in zip(*kept, strict=True))
         inside = frames < frame_count
         return Fingerprint(
-            frame_count=frame_count, frames=frames[inside], pitches=pitches[inside], ranks=ranks[inside]
+            frame_count=frame_count,
+            frames=frames[inside],
+            pitches=pitches[inside],
+            ranks=ranks[inside],
+            levels=self._levels.result(),
         )
 
     def _find(self, S: _Float32s) -> None:

@@ -23,15 +23,12 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
-
 from .code import FRAME_RATE_HZ, Fingerprint
 from .keys import STORED_RANKS, undo_speed
-from .peaks import PITCH_STEPS
+from .likeness import Likeness, measure_likeness
+from .pairing import NEAR_PITCH, pair_peaks, refine_alignment
 from .verify import Evidence
 
-NEAR_PITCH = 2 * PITCH_STEPS
-"""Paired peaks are at most two cells apart, and at most a frame."""
 MIN_PEAKS_PER_SECOND = 5
 MIN_STRONG_PER_SECOND = 3
 """A second with fewer peaks says nothing of how evenly two sounds agree."""
@@ -54,6 +51,8 @@ class Sameness:
         The larger of the span's shares of the query and of the recording, 0 to 1.
     rhythm_tail
         As in `Evidence`.
+    likeness
+        As from `measure_likeness`.
     """
 
     equal_ranks: float
@@ -61,6 +60,7 @@ class Sameness:
     evenness: float
     share: float
     rhythm_tail: float
+    likeness: Likeness
 
     NAMES: ClassVar = ("ln(1 + rhythm_tail)", "equal_ranks", "strong_evenness", "evenness", "share")
 
@@ -91,31 +91,37 @@ def measure_sameness(query: Fingerprint, stored: Fingerprint, evidence: Evidence
     first, last = evidence.span
     low, high = np.searchsorted(stored.frames, (first, last + 1))
     frames, pitches = undo_speed(query.frames, query.pitches, speed)
-    moved = np.rint(frames * evidence.tempo + evidence.lag_frames).astype(np.int32)
+    moved = np.rint(frames * evidence.tempo + evidence.lag_frames)
     ranks = stored.ranks[low:high]
-    found, is_equal = _pair_peaks(
-        stored.frames[low:high],
+    partners = pair_peaks(
+        stored.frames[low:high].astype(np.float64),
         stored.pitches[low:high].astype(np.float64),
-        ranks,
         moved,
         pitches,
-        query.ranks,
+        1.0,
+        NEAR_PITCH,
+        0.5,
+    )
+    found = partners >= 0
+    likeness = measure_likeness(
+        query, stored, evidence.span, *refine_alignment(query, stored, evidence, speed)
     )
     length = last - first + 1
     share = max(
         length / evidence.tempo / speed / max(query.frame_count, 1), length / max(stored.frame_count, 1)
     )
     if not found.any():
-        return Sameness(0.0, 0.0, 0.0, min(1.0, share), evidence.rhythm_tail)
+        return Sameness(0.0, 0.0, 0.0, min(1.0, share), evidence.rhythm_tail, likeness)
     seconds = ((stored.frames[low:high] - first) / FRAME_RATE_HZ).astype(np.int64)
     strong = ranks < STORED_RANKS
     lowest = _measure_lowest(seconds, found, MIN_PEAKS_PER_SECOND)
     return Sameness(
-        equal_ranks=float(np.mean(is_equal[found])),
+        equal_ranks=float(np.mean(query.ranks[partners[found]] == ranks[found])),
         strong_evenness=_measure_lowest(seconds[strong], found[strong], MIN_STRONG_PER_SECOND),
         evenness=min(1.0, lowest / float(np.mean(found))),
         share=min(1.0, share),
         rhythm_tail=evidence.rhythm_tail,
+        likeness=likeness,
     )
 
 
@@ -129,32 +135,3 @@ def _measure_lowest(
         return 1.0
     rates = np.sort(agreeing[enough] / peaks[enough])
     return float(rates[rates.shape[0] // 10])
-
-
-@compiled()
-def _pair_peaks(
-    frames: npt.NDArray[np.int32],
-    pitches: npt.NDArray[np.float64],
-    ranks: npt.NDArray[np.uint8],
-    other_frames: npt.NDArray[np.int32],
-    other_pitches: npt.NDArray[np.float64],
-    other_ranks: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Pair each peak with the nearest of the others: whether there is one, whether its rank is the same."""
-    found = np.zeros(frames.shape[0], np.bool_)
-    is_equal = np.zeros(frames.shape[0], np.bool_)
-    start = 0
-    for i in range(frames.shape[0]):
-        while start < other_frames.shape[0] and other_frames[start] < frames[i] - 1:
-            start += 1
-        nearest = 1e9
-        j = start
-        while j < other_frames.shape[0] and other_frames[j] <= frames[i] + 1:
-            step = other_pitches[j] - pitches[i]
-            distance = abs(step) + 0.5 * abs(other_frames[j] - frames[i])
-            if abs(step) <= NEAR_PITCH and distance < nearest:
-                nearest = distance
-                found[i] = True
-                is_equal[i] = other_ranks[j] == ranks[i]
-            j += 1
-    return found, is_equal

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundscape.audio.fingerprint import Fingerprint, FingerprintError
+from soundscape.audio.fingerprint import VERSION, Fingerprint, FingerprintError
+from soundscape.audio.fingerprint.levels import LEVEL_BANDS, count_rows
 from soundscape.errors import SoundScapeError
 
 from .sounds import fingerprint, melody
@@ -23,11 +24,14 @@ def fingerprints(draw: st.DrawFn) -> Fingerprint:
     steps = draw(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 100_000)), max_size=40))
     frames = np.cumsum(steps, dtype=np.int64).astype(np.int32)
     n = len(steps)
+    frame_count = (int(frames[-1]) if n else 0) + draw(st.integers(n, n + 10)) + 1
+    levels = np.random.default_rng(n).integers(0, 256, (count_rows(frame_count), LEVEL_BANDS))
     return Fingerprint(
-        frame_count=(int(frames[-1]) if n else 0) + draw(st.integers(n, n + 10)) + 1,
+        frame_count=frame_count,
         frames=frames,
         pitches=np.array(draw(st.lists(st.integers(0, 2047), min_size=n, max_size=n)), np.uint16),
         ranks=np.array(draw(st.lists(st.integers(0, 31), min_size=n, max_size=n)), np.uint8),
+        levels=levels.astype(np.uint8),
     )
 
 
@@ -38,7 +42,7 @@ def test_round_trip(made: Fingerprint) -> None:
 
 def test_the_form_is_compact() -> None:
     found = fingerprint(melody(3))
-    assert len(found.to_bytes()) < 3 * len(found) + 40
+    assert len(found.to_bytes()) < 3 * len(found) + found.levels.size + 40
 
 
 def test_the_bytes_are_reproducible() -> None:
@@ -64,16 +68,17 @@ def test_malformed_bytes_are_refused_by_name(data: bytes, what: str) -> None:
     assert isinstance(refused.value, SoundScapeError)
 
 
-def test_another_version_says_so() -> None:
-    with pytest.raises(FingerprintError, match="version 9") as refused:
-        Fingerprint.from_bytes(GOOD[:4] + b"\x09" + GOOD[5:])
+@pytest.mark.parametrize("version", [1, 9])
+def test_another_version_says_so(version: int) -> None:
+    with pytest.raises(FingerprintError, match=f"version {version}") as refused:
+        Fingerprint.from_bytes(GOOD[:4] + bytes([version]) + GOOD[5:])
     assert refused.value.code == "fingerprint_version"
     assert refused.value.remedy
 
 
 def forged(frame_count: int, peaks: int, raw: bytes) -> bytes:
     body = zlib.compress(raw)
-    return struct.pack("<4sBxxxIII", b"SSFP", 1, frame_count, peaks, zlib.crc32(body)) + body
+    return struct.pack("<4sBxxxIII", b"SSFP", VERSION, frame_count, peaks, zlib.crc32(body)) + body
 
 
 @pytest.mark.parametrize(
@@ -82,11 +87,13 @@ def forged(frame_count: int, peaks: int, raw: bytes) -> bytes:
         (forged(2**32 - 1, 0, b""), "longer than a day"),
         (forged(10, 1000, b""), "more peaks than frames can hold"),
         (forged(10, 1, bytes(50_000_000)), "a body that unpacks to fifty megabytes"),
-        (forged(10, 2, b"\x01\x0c" + bytes(4)), "a peak after the end"),
+        (forged(10, 2, b"\x01\x0c" + bytes(4 + LEVEL_BANDS)), "a peak after the end"),
         (forged(10, 2, b"\x80\x80\x80\x80\x80\x80\x01"), "a step that never ends"),
         (forged(10, 2, b"\x01"), "fewer steps than peaks"),
         (forged(10, 2, b"\x01\x01" + bytes(3)), "half a peak"),
-        (struct.pack("<4sBxxxIII", b"SSFP", 1, 10, 1, zlib.crc32(b"no")) + b"no", "not compressed"),
+        (forged(10, 2, b"\x01\x01" + bytes(4)), "no levels"),
+        (forged(10, 2, b"\x01\x01" + bytes(4 + LEVEL_BANDS - 1)), "a level too few"),
+        (struct.pack("<4sBxxxIII", b"SSFP", VERSION, 10, 1, zlib.crc32(b"no")) + b"no", "not compressed"),
     ],
 )
 def test_forged_bytes_with_a_right_checksum_are_refused(data: bytes, what: str) -> None:
@@ -107,6 +114,7 @@ def test_a_changed_byte_never_passes_for_another_fingerprint(place: int, change:
     original = Fingerprint.from_bytes(GOOD)
     assert np.array_equal(read.frames, original.frames)
     assert np.array_equal(read.pitches, original.pitches)
+    assert np.array_equal(read.levels, original.levels)
 
 
 @given(st.binary(max_size=200))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -85,8 +87,9 @@ def test_any_spectrum_gives_a_well_formed_fingerprint(seed: int, frames: int, od
     assert np.all((pitch_to_bin(found.pitches) > 5.4) & (pitch_to_bin(found.pitches) < 511.7))
 
 
-def test_level_does_not_matter() -> None:
-    assert fingerprint(melody(2)) == fingerprint(melody(2) * np.float32(0.25))
+def test_peaks_do_not_depend_on_the_level() -> None:
+    loud, soft = fingerprint(melody(2)), fingerprint(melody(2) * np.float32(0.25))
+    assert replace(soft, levels=loud.levels) == loud
 
 
 def test_no_kept_peak_is_under_a_much_stronger_neighbour() -> None:
