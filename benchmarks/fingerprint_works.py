@@ -38,7 +38,9 @@ from music import interval
 
 from soundscape.audio.fingerprint import (
     THRESHOLD,
+    Candidate,
     Fingerprint,
+    Keys,
     Match,
     MatchKind,
     MemoryIndex,
@@ -213,17 +215,27 @@ def gather(
     return index, others + [query for query in plain if has_enough_content(query.heard)], enough
 
 
+class Only(Without):
+    """An index of which candidates of one recording alone are verified, if they are among the best."""
+
+    def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
+        found = self._index.find_candidates(keys, limit)
+        return [candidate for candidate in found if candidate.recording_id not in self._excluded]
+
+
 def verify_query(query: Query, index: MemoryIndex, *, is_other: bool) -> list[VerifiedCandidate]:
     """Find what agrees with a query, of what it is not or of what it is.
 
     Whole works are asked for at their own speed only, as claims are.
     """
-    asked = Without(index, {name: name for name in index}, {query.name} if is_other else set())
+    names = {name: name for name in index}
+    asked = (
+        Without(index, names, {query.name}) if is_other else Only(index, names, names.keys() - {query.name})
+    )
     return [
         candidate
         for speed in (SPEEDS[:1] if query.kind.endswith("whole") else SPEEDS)
         for candidate in verify_candidates(query.heard, asked, speed=speed)
-        if is_other or candidate.recording_id == query.name
     ]
 
 
@@ -331,10 +343,8 @@ def beds(arguments: argparse.Namespace) -> None:
             )
         for kind, change in COPIES.items():
             compare(f"copy, {kind}", change(bed, np.random.default_rng(i)), bed)
-    print(
     print("| of two | matched | called the same, or an excerpt | likeness | share of energy |")
     print("|---" * 5 + "|")
-    )
     for kind, matches in matched.items():
         hits = [match for match in matches if match]
         same = sum(match.kind is not MatchKind.SHARED_MATERIAL for match in hits)
