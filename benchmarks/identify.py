@@ -105,7 +105,7 @@ class Table:
         """Best first."""
         rows = self._connection.execute(
             "select audio_id, lag_frames, pairs, among "
-            "from public.fingerprint_candidates(%s, %s, 1, %s, %s, %s)",
+            f"from public.fingerprint_candidates(%s, %s, {VERSION}, %s, %s, %s)",
             (keys.values.tolist(), keys.frames.tolist(), limit, self._viewer, self._viewer is None),
         ).fetchall()
         return [Candidate(str(row[0]), row[1], row[2], len(keys), int(row[3])) for row in rows]

@@ -74,7 +74,7 @@ class FingerprintSummary:
     version: Annotated[int, "Version of the algorithm; only equal versions compare"]
     peaks: Annotated[int, "Number of spectral peaks; 0 where the sound lies outside the band"]
     band_hz: Annotated[tuple[float, ...], "Lowest and highest frequency that is listened to"]
-    path: Annotated[str | None, "File with the peaks and levels, relative to the output directory; null without one"]
+    path: Annotated[str | None, "File with peaks and levels, relative to the output folder; null without one"]
     acoustid: Annotated[str | None, "AcoustID's fingerprint, two minutes; null without libchromaprint"]
 
 

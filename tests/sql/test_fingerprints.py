@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from soundscape.audio.fingerprint import Fingerprint, Keys, make_query_keys, make_stored_keys
+from soundscape.audio.fingerprint import VERSION, Fingerprint, Keys, make_query_keys, make_stored_keys
 from soundscape.audio.fingerprint.levels import LEVEL_BANDS, LEVEL_FRAMES, count_rows
 from soundscape.project.fingerprint_index import make_entry
 from tests.waiting import LIMIT_S, until
@@ -75,7 +75,7 @@ def candidates(
     besides: str | None = None,
 ) -> list[tuple[str, int, int]]:
     rows = db.rows(
-        "select * from public.fingerprint_candidates(%s, %s, 1, 64, %s, %s, %s)",
+        f"select * from public.fingerprint_candidates(%s, %s, {VERSION}, 64, %s, %s, %s)",
         keys.values.tolist(),
         keys.frames.tolist(),
         viewer,
@@ -150,8 +150,9 @@ def test_the_end_of_a_long_recording_is_found(db: Database, alice: str, hours: i
     assert (str(row["audio_id"]), row["lag_frames"], row["pairs"]) == (audio_id, frame // 2 * 2 + 1, 2)
 
 
-def test_only_one_version_compares_with_itself(db: Database, alice: str) -> None:
-    ready(db, alice, result(1) | {"index": make_entry(heard(1)) | {"version": 2}})
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])
+def test_only_one_version_compares_with_itself(db: Database, alice: str, version: int) -> None:
+    ready(db, alice, result(1) | {"index": make_entry(heard(1)) | {"version": version}})
     assert candidates(db, make_stored_keys(heard(1)), everybody=True) == []
 
 
@@ -232,7 +233,8 @@ def test_candidates_are_those_that_the_viewer_sees(db: Database, alice: str, bob
         return [candidates(db, keys, viewer=viewer) != [] for viewer in viewers]
 
     assert seen_by(alice, bob, moderator) == [True, False, False]
-    assert db.rows("select * from public.fingerprint_candidates(%s, %s, 1)", *map(list, _columns(1))) == []
+    nobody = f"select * from public.fingerprint_candidates(%s, %s, {VERSION})"
+    assert db.rows(nobody, *map(list, _columns(1))) == []
     db.rows("update public.audio_files set is_public = true where id = %s", audio_id)
     assert seen_by(alice, bob, moderator) == [True, True, True]
     db.rows("update public.audio_files set hidden_at = now(), hidden_reason = 'r' where id = %s", audio_id)
@@ -247,7 +249,7 @@ def copies(db: Database, owner: str, audio_id: str, count: int, *, public: bool 
         "select %s, 'A copy', %s || '/copy-' || n, %s from generate_series(1, %s) n returning id), "
         "written as (insert into soundscape.fingerprints "
         "(audio_id, number, user_id, is_listed, object_version, version, peaks, keys, frames) "
-        "select m.id, soundscape.next_fingerprint_number(), %s, %s, '1', 1, f.peaks, f.keys, f.frames "
+        "select m.id, soundscape.next_fingerprint_number(), %s, %s, '1', version, peaks, keys, frames "
         "from made m, soundscape.fingerprints f where f.audio_id = %s returning number) "
         "select count(*) from written",
         owner, owner, public, count, owner, public, audio_id,
@@ -279,7 +281,7 @@ def test_no_recording_is_too_new_to_be_found(db: Database, alice: str) -> None:
     copies(db, alice, first, 450)
     last = ready(db, alice, result(1))
     rows = db.rows(
-        "select audio_id, pairs from public.fingerprint_candidates(%s, %s, 1, 256, null, true)",
+        f"select audio_id, pairs from public.fingerprint_candidates(%s, %s, {VERSION}, 256, null, true)",
         *map(list, _columns(1)),
     )
     pairs = [row["pairs"] for row in rows]
@@ -301,7 +303,7 @@ def test_ones_own_among_what_everybody_has_keeps_its_share(db: Database, alice: 
     copies(db, alice, first, 450, public=True)
     mine = ready(db, bob, result(1))
     rows = db.rows(
-        "select audio_id, pairs from public.fingerprint_candidates(%s, %s, 1, 256, %s)",
+        f"select audio_id, pairs from public.fingerprint_candidates(%s, %s, {VERSION}, 256, %s)",
         *map(list, _columns(1)),
         bob,
     )
@@ -314,7 +316,7 @@ def test_ones_own_among_what_everybody_has_keeps_its_share(db: Database, alice: 
 def pages_read(db: Database, keys: Keys, viewer: str, *, by_index: bool = False) -> int:
     """Of the database, in or out of memory, by one question."""
     asked = keys.values.tolist(), keys.frames.tolist(), viewer
-    question = "select * from public.fingerprint_candidates(%s, %s, 1, 64, %s)"
+    question = f"select * from public.fingerprint_candidates(%s, %s, {VERSION}, 64, %s)"
     return count_buffers(db, question, *asked, by_index=by_index)
 
 
@@ -341,7 +343,7 @@ def test_a_question_costs_the_same_among_more_recordings(db: Database, alice: st
     mine = ready(db, bob, result(2) | {"index": make_entry(heard(1))})
 
     def read() -> tuple[int, int]:
-        claim = "select * from soundscape.fingerprint_candidates(%s, %s, 1, 64, null, true, %s)"
+        claim = f"select * from soundscape.fingerprint_candidates(%s, %s, {VERSION}, 64, null, true, %s)"
         asked = keys.values.tolist(), keys.frames.tolist()
         db.rows("vacuum (analyze) soundscape.fingerprints")
         return count_buffers(db, claim, *asked, mine), pages_read(db, keys, bob)
@@ -355,9 +357,9 @@ def test_a_question_costs_the_same_among_more_recordings(db: Database, alice: st
                 "select %s, 'Other', %s || gen_random_uuid(), %s from generate_series(1, %s) returning id) "
                 "insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, "
                 "version, peaks, keys, frames, compared_within) "
-                "select id, soundscape.next_fingerprint_number(), %s, %s, '1', 1, '', '{}', '{}', '[1,2)' "
+                "select id, soundscape.next_fingerprint_number(), %s, %s, '1', %s, '', '{}', '{}', '[1,2)' "
                 "from made",
-                (alice, f"{alice}/", public, count, alice, public),
+                (alice, f"{alice}/", public, count, alice, public, VERSION),
             )
 
     add(500, public=True)
@@ -374,7 +376,7 @@ def test_the_size_of_the_index_is_kept_by_sums(db: Database, alice: str, bob: st
     first, second = ready(db, alice, result(1)), ready(db, bob, result(2), public=True)
 
     def measure() -> tuple[int, int, int]:
-        size = "select soundscape.index_size(1, %s::uuid)"
+        size = f"select soundscape.index_size({VERSION}, %s::uuid)"
         return db.value(size, None), db.value(size, alice), db.value(size, bob)
 
     held = [len(make_stored_keys(heard(seed))) for seed in (1, 2)]
@@ -407,10 +409,10 @@ def test_what_waits_to_be_compared_does_not_slow_a_completion(db: Database, alic
         write = (
             "insert into soundscape.fingerprints (audio_id, number, user_id, is_listed, object_version, "
             "version, peaks, keys, frames, compared_in) values (%s, soundscape.next_fingerprint_number(), "
-            "%s, false, '1', 1, '', '{}', '{}', pg_current_snapshot())"
+            "%s, false, '1', %s, '', '{}', '{}', pg_current_snapshot())"
         )
         for row in db.rows(rows):
-            db.rows(write, row["id"], alice)
+            db.rows(write, row["id"], alice, VERSION)
         db.rows("analyze soundscape.fingerprints")
         return count_buffers(db, "select * from soundscape.pending_comparisons(1)", by_index=True)
 
@@ -467,7 +469,7 @@ def test_candidates_say_among_how_many_keys(db: Database, alice: str, bob: str) 
     for owner, seed in ((alice, 1), (alice, 2), (bob, 3)):
         ready(db, owner, result(seed))
     held = {seed: len(make_stored_keys(heard(seed))) for seed in (1, 2, 3)}
-    ask = "select distinct among from public.fingerprint_candidates(%s, %s, 1, 9, %s, %s)"
+    ask = f"select distinct among from public.fingerprint_candidates(%s, %s, {VERSION}, 9, %s, %s)"
     keys = [*map(list, _columns(1))]
     assert db.value(ask, *keys, alice, False) == held[1] + held[2]
     assert db.value(ask, *keys, None, True) == sum(held.values())
@@ -481,7 +483,7 @@ def test_a_claim_does_not_tell_how_much_is_private(
     first = ready(db, alice, result(1), public=True)
     ready(db, bob, result(2) | {"index": make_entry(heard(1))}, public=True)
     third = ready(db, bob, result(3), public=True)
-    ask = "select distinct among from public.fingerprint_candidates(%s, %s, 1, 9, null, %s, %s)"
+    ask = f"select distinct among from public.fingerprint_candidates(%s, %s, {VERSION}, 9, null, %s, %s)"
 
     def among() -> int:
         return int(db.value(ask, *map(list, _columns(1)), everybody, first))

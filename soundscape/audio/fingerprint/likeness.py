@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .code import Fingerprint
 from .levels import (
+    BELL_ROWS,
     LEVEL_BANDS,
     LEVEL_CELLS,
     LEVEL_FRAMES,
@@ -25,6 +26,8 @@ from .levels import (
 )
 
 MIN_ROWS = 4
+EDGE_FRAMES = math.ceil(2 * BELL_ROWS * LEVEL_FRAMES)
+"""Levels so near to an end of the span also hold what surrounds it, such as silence."""
 RANGE_DB = 20.0
 """Levels further below their band's mean power count as that far below."""
 MIN_BAND_SHARE = 1e-4
@@ -102,12 +105,12 @@ def _align(
 ) -> tuple[_Floats, _Floats] | None:
     """Read the power of both at the same moments and pitches, halfway between their rows and bands.
 
-    Both are interpolated by as much, so that both are as blurred. Rows at the ends of a sound are left out:
-    its surroundings are in them.
+    Both are interpolated by as much, so that both are as blurred.
     """
     middle = LEVEL_FRAMES // 2
-    first, last = np.ceil((np.array(span) - middle) / LEVEL_FRAMES).astype(int)
-    rows = np.arange(max(first, 1), min(last, stored.shape[0] - 1))
+    first = math.ceil((span[0] + EDGE_FRAMES - middle) / LEVEL_FRAMES)
+    last = math.floor((span[1] - EDGE_FRAMES - middle) / LEVEL_FRAMES)
+    rows = np.arange(max(first, 1), min(last, stored.shape[0] - 2) + 1)
     places = ((rows * LEVEL_FRAMES + middle - lag_frames) / speed - middle) / LEVEL_FRAMES
     inside = (places >= 1) & (places <= query.shape[0] - 2)
     rows, places = rows[inside], places[inside]

@@ -99,6 +99,19 @@ def test_a_copy_in_noise_is_the_same_recording() -> None:
     assert match.kind is MatchKind.SAME_RECORDING
 
 
+def test_what_surrounds_the_span_does_not_count() -> None:
+    """A codec pads an excerpt with silence, where the recording goes on."""
+    y = melody(5)
+    part = np.concatenate(
+        [np.zeros(SAMPLE_RATE, np.float32), y[5 * SAMPLE_RATE : 13 * SAMPLE_RATE], np.zeros(9000)]
+    )
+    index = MemoryIndex()
+    index.add("whole", fingerprint(y))
+    (match,) = find_matches(fingerprint(part.astype(np.float32)), index).matches
+    assert match.kind is MatchKind.EXCERPT
+    assert match.likeness > 0.995
+
+
 def test_what_is_too_short_is_not_compared() -> None:
     assert compare(melody(1, 1.0), melody(2, 1.0)) == UNKNOWN
     assert compare(np.zeros(5 * SAMPLE_RATE, np.float32), np.zeros(5 * SAMPLE_RATE, np.float32)) == Likeness(
