@@ -3,7 +3,7 @@
 They are descriptors of the shared spectrum, defined as in the record. Other things count, though. The record
 leaves out what is softer than -80 dBFS, so a soft recording loses frames. Here
 
-* a frame counts if it is at most `RANGE_DB` softer than the loudest,
+* a frame counts if it is at most `RANGE_DB` softer than the loudest; after two minutes, every second frame,
 * a mel band counts as no softer than `MEL_RANGE_DB` below the loudest band of its frame,
 * the flatness has its floor 100 dB below the frame's mean power,
 * nothing above `TOP_HZ` is listened to: files of 16 kHz and more have everything below.
@@ -23,7 +23,7 @@ from soundscape.audio.compiled import compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Mfcc
 from soundscape.audio.spectral import MFCCS, Contrast, count_mels, make_dct
-from soundscape.audio.spectrum import FASTMATH, N_FFT, SAMPLE_RATE, Float32, Frames
+from soundscape.audio.spectrum import FASTMATH, FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Float32, Frames
 from soundscape.audio.wideband import find_rolloff, geometric_mean, summarize
 
 Int64 = npt.NDArray[np.int64]
@@ -32,6 +32,8 @@ Float64 = npt.NDArray[np.float64]
 TOP_HZ = 7200.0
 RANGE_DB = 40
 MEL_RANGE_DB = 60.0
+# Two minutes, as of the small network; of the frames after that, every second counts.
+DENSE_FRAMES = round(120 * FRAME_RATE_HZ)
 
 # What is softer is digital silence, with what filters leave of it.
 _MIN_DBFS = -160.0
@@ -67,7 +69,7 @@ class Character:
 
 
 class CharacterMeter:
-    """The character of streamed `Frames`. Keeps 28 bytes a frame: 4 MB for an hour.
+    """The character of streamed `Frames`. Keeps 28 bytes a frame: 2 MB for an hour.
 
     Which frames count is known only at the end. So MFCC and contrast are summed by the level of the frames,
     in steps of 1 dB.
@@ -85,6 +87,7 @@ class CharacterMeter:
         self._dct = make_dct(self._mels, size=count_mels(TOP_HZ))
         self._contrast = Contrast(self._bins)
         self._last_log_mel_db: Float32 | None = None
+        self._seen = 0
         self._frames = 0
         self._series: list[Float32] = []
         self._counts = np.zeros(_LEVELS, dtype=np.int64)
@@ -94,29 +97,25 @@ class CharacterMeter:
     def push(self, frames: Frames) -> None:
         """Add the next batch of frames."""
         level_dbfs = 10.0 * np.log10(np.maximum(frames.mean_square, 1e-20))
-        heard = np.flatnonzero(level_dbfs > _MIN_DBFS)
-        self._frames += len(level_dbfs)
+        numbers = np.arange(self._seen, self._seen + len(level_dbfs))
+        chosen = (numbers < DENSE_FRAMES) | (numbers % 2 == 0)
+        self._seen += len(level_dbfs)
+        self._frames += int(chosen.sum())
+        heard = np.flatnonzero(chosen & (level_dbfs > _MIN_DBFS))
+        log_mel_db = frames.log_mel_db[:, : self._dct.shape[1]]
         if len(heard):
-            log_mel_db = frames.log_mel_db[:, : self._dct.shape[1]]
-            flux = self._measure_flux(log_mel_db)
-            described = _describe(frames.S, self._bins)
-            series = np.stack([level_dbfs, frames.zero_crossing_rate, flux, *described.T])
-            self._series.append(series[:, heard].astype(np.float32))
+            before = log_mel_db[0] if self._last_log_mel_db is None else self._last_log_mel_db
+            series = np.empty((len(heard), 7), dtype=np.float32)
+            series[:, 0] = level_dbfs[heard]
+            series[:, 1] = frames.zero_crossing_rate[heard]
+            _write_flux(log_mel_db, heard, before, self._mels, series[:, 2])
+            _describe(frames.S, heard, self._bins, series[:, 3:])
+            self._series.append(series)
             contrast_db = self._contrast.measure(frames.S, heard)
             columns = np.concatenate([contrast_db, self._measure_mfcc(log_mel_db[heard])], axis=1)
             steps = _level_steps(level_dbfs[heard])
             _add_by_level(steps, columns, self._counts, self._sums, self._square_sums)
-        self._last_log_mel_db = frames.log_mel_db[-1:, : self._dct.shape[1]].copy()
-
-    def _measure_flux(self, log_mel_db: Float32) -> Float32:
-        """Mean rise of the bands that are in the range of the louder of both frames; 0 for the very first."""
-        before = log_mel_db[:1] if self._last_log_mel_db is None else self._last_log_mel_db
-        both = np.concatenate([before, log_mel_db])[:, : self._mels]
-        loudest_db = both.max(axis=1)
-        floor_db = np.maximum(loudest_db[1:], loudest_db[:-1])[:, np.newaxis] - np.float32(MEL_RANGE_DB)
-        rise = np.maximum(both[1:], floor_db) - np.maximum(both[:-1], floor_db)
-        flux: Float32 = np.maximum(rise, np.float32(0)).mean(axis=1)
-        return flux
+        self._last_log_mel_db = log_mel_db[-1].copy()
 
     def _measure_mfcc(self, log_mel_db: Float32) -> Float32:
         floor_db = log_mel_db[:, : self._mels].max(axis=1, keepdims=True) - np.float32(MEL_RANGE_DB)
@@ -127,7 +126,7 @@ class CharacterMeter:
         """Sum up; None where all is digital silence."""
         if not self._series:
             return None
-        series = np.concatenate(self._series, axis=1)
+        series = np.ascontiguousarray(np.concatenate(self._series).T)
         steps = _level_steps(series[0])
         first = max(0, int(steps.max()) - RANGE_DB)
         level_dbfs, crossings, flux, centroid, bandwidth, rolloff, flatness = series[:, steps >= first]
@@ -154,15 +153,31 @@ def _level_steps(level_dbfs: npt.NDArray[np.floating[Any]]) -> Int64:
 
 
 @compiled(fastmath=FASTMATH)
-def _describe(S: Float32, bins: int) -> Float32:
-    """Centroid, bandwidth, rolloff and flatness of the first bins, shape (frames, 4)."""
-    rows = np.zeros((len(S), 4), dtype=np.float32)
+def _write_flux(log_mel_db: Float32, heard: Int64, before: Float32, mels: int, flux: Float32) -> None:
+    """Mean rise of the bands that are in the range of the louder of a frame and the one before it."""
+    for n in range(len(heard)):
+        t = heard[n]
+        now, previous = log_mel_db[t], before if t == 0 else log_mel_db[t - 1]
+        loudest = now[0]
+        for m in range(mels):
+            loudest = max(loudest, max(now[m], previous[m]))
+        floor = loudest - np.float32(MEL_RANGE_DB)
+        rise = np.float32(0.0)
+        for m in range(mels):
+            rise += max(max(now[m], floor) - max(previous[m], floor), np.float32(0.0))
+        flux[n] = rise / np.float32(mels)
+
+
+@compiled(fastmath=FASTMATH)
+def _describe(S: Float32, heard: Int64, bins: int, rows: Float32) -> None:
+    """Write centroid, bandwidth, rolloff and flatness of the first bins, shape (frames, 4)."""
     lanes = np.empty(16)
     squares = np.empty(bins, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
     numbers = np.arange(bins).astype(np.float32)
-    for t in range(len(S)):
-        s = S[t, :bins]
+    for t in range(len(heard)):
+        rows[t] = 0.0
+        s = S[heard[t], :bins]
         total = np.float32(0.0)
         moment = np.float32(0.0)
         power = np.float32(0.0)
@@ -185,7 +200,6 @@ def _describe(S: Float32, bins: int) -> Float32:
         rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
         rows[t, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
         rows[t, _FLATNESS] = geometric_mean(squares, lanes)
-    return rows
 
 
 @compiled()
