@@ -12,12 +12,12 @@ jump by decibels as a note or an onset moves from one to the next.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from soundscape.audio.compiled import compiled
+from soundscape.audio.spectrum import FASTMATH
 
 LEVEL_FRAMES = 11
 """Frames from one row of levels to the next: 3.9 rows a second."""
@@ -64,7 +64,9 @@ def _make_weights() -> npt.NDArray[np.float32]:
     return bell(distance).astype(np.float32)
 
 
-_WEIGHTS = _make_weights()
+_WEIGHTS = np.ascontiguousarray(_make_weights().T)
+_BEGINS = np.array([int(np.flatnonzero(band)[0]) for band in _WEIGHTS])
+_ENDS = np.array([int(np.flatnonzero(band)[-1]) + 1 for band in _WEIGHTS])
 _REACH_ROWS = math.ceil(2 * BELL_ROWS)
 _SHARES = bell(
     (np.arange(1 - _REACH_ROWS, 1 + _REACH_ROWS) - np.arange(LEVEL_FRAMES)[:, None] / LEVEL_FRAMES)
@@ -74,27 +76,32 @@ _SHARES = bell(
 _LEAD = LEVEL_FRAMES - LEVEL_FRAMES // 2
 
 
-@compiled()
+@compiled(fastmath=FASTMATH)
 def _add_power(
     S: npt.NDArray[np.float32],
     frame: int,
+    weights: npt.NDArray[np.float32],
+    begins: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
     shares: npt.NDArray[np.float32],
     rows: npt.NDArray[np.float32],
     first_row: int,
 ) -> None:
-    """Add the power of frames, the first of which is `frame`, to the rows around each of them."""
-    power = np.empty(rows.shape[1], np.float32)
+    """Add the bands' power of frames, the first of which is `frame`, to the rows around each of them."""
+    power = np.empty(weights.shape[1], np.float32)
     for t in range(S.shape[0]):
         at = frame + t + _LEAD
         place = at // LEVEL_FRAMES - _REACH_ROWS - first_row
         spectrum = S[t]
         for i in range(power.shape[0]):
             power[i] = spectrum[i] * spectrum[i]
-        for r in range(shares.shape[1]):
-            share = shares[at % LEVEL_FRAMES, r]
-            row = rows[place + r]
-            for i in range(power.shape[0]):
-                row[i] += share * power[i]
+        for band in range(begins.shape[0]):
+            weighed, heard = weights[band, begins[band] : ends[band]], power[begins[band] : ends[band]]
+            total = np.float32(0.0)
+            for i in range(weighed.shape[0]):
+                total += weighed[i] * heard[i]
+            for r in range(shares.shape[1]):
+                rows[place + r, band] += shares[at % LEVEL_FRAMES, r] * total
 
 
 class LevelMeter:
@@ -107,8 +114,8 @@ class LevelMeter:
     def __init__(self) -> None:
         self._frames_seen = 0
         self._first_row = -_REACH_ROWS
-        self._rows = np.zeros((2 * _REACH_ROWS, LAST_BIN), np.float32)
-        self._kept: list[npt.NDArray[np.uint8]] = []
+        self._rows = np.zeros((2 * _REACH_ROWS, LEVEL_BANDS), np.float32)
+        self._kept: list[npt.NDArray[np.float32]] = []
 
     def push(self, S: npt.NDArray[np.float32]) -> None:
         """Push magnitudes S, float32, shape (frames, 1025)."""
@@ -117,22 +124,20 @@ class LevelMeter:
 
     def result(self) -> npt.NDArray[np.uint8]:
         """The levels, shape (count_rows(frames), LEVEL_BANDS). Nothing may be pushed afterwards."""
-        self._keep(self._rows)
-        rows: npt.NDArray[Any] = np.concatenate(self._kept)
-        return rows[_REACH_ROWS : _REACH_ROWS + count_rows(self._frames_seen)].copy()
+        rows = np.concatenate([*self._kept, self._rows])
+        power = rows[_REACH_ROWS : _REACH_ROWS + count_rows(self._frames_seen)]
+        # A file may hold samples that are not finite.
+        power = np.nan_to_num(power) / np.float32(BELL_ROWS * LEVEL_FRAMES)
+        level_db = 10.0 * np.log10(power + np.float32(1e-9))
+        steps = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB)
+        levels: npt.NDArray[np.uint8] = np.clip(steps, 0, 255).astype(np.uint8)
+        return levels
 
     def _push(self, S: npt.NDArray[np.float32]) -> None:
         first_pending = (self._frames_seen + S.shape[0] + _LEAD) // LEVEL_FRAMES - _REACH_ROWS
         complete = first_pending - self._first_row
-        rows = np.concatenate([self._rows, np.zeros((complete, LAST_BIN), np.float32)])
-        _add_power(S, self._frames_seen, _SHARES, rows, self._first_row)
+        rows = np.concatenate([self._rows, np.zeros((complete, LEVEL_BANDS), np.float32)])
+        _add_power(S, self._frames_seen, _WEIGHTS, _BEGINS, _ENDS, _SHARES, rows, self._first_row)
         self._frames_seen += S.shape[0]
-        self._keep(rows[:complete])
+        self._kept.append(rows[:complete])
         self._rows, self._first_row = rows[complete:], first_pending
-
-    def _keep(self, rows: npt.NDArray[np.float32]) -> None:
-        with np.errstate(invalid="ignore"):  # a file may hold samples that are not finite
-            power = rows @ _WEIGHTS / np.float32(BELL_ROWS * LEVEL_FRAMES)
-        level_db = 10.0 * np.log10(np.nan_to_num(power) + np.float32(1e-9))
-        steps = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB)
-        self._kept.append(np.clip(steps, 0, 255).astype(np.uint8))
