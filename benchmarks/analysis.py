@@ -191,7 +191,7 @@ def measure_parts() -> None:
     from soundscape.audio.loudness.k_weighting import WeightedEnergy
     from soundscape.audio.loudness.true_peak import TruePeakMeter
     from soundscape.audio.mono import MonoMix
-    from soundscape.audio.own_spectrum import OwnSpectrum
+    from soundscape.audio.own_spectrum import OVERLAPPING_S, OwnSpectrum
     from soundscape.audio.spectral import SpectralMeter, find_top_hz
     from soundscape.audio.tonality.meter import TonalityMeter
     from soundscape.audio.wideband import WidebandMeter
@@ -201,7 +201,7 @@ def measure_parts() -> None:
     frames = np.lib.stride_tricks.sliding_window_view(y, spectrum.N_FFT)[:: spectrum.HOP_LENGTH].copy()
     X, mel = scipy.fft.rfft(frames, axis=1).view(np.float32), spectrum._sparse_mel()
     (batch, *_) = spectrum.Spectrum().push(np.concatenate([y, y]))
-    (own, *_) = OwnSpectrum(sample_rate=RATE, overlapping=True).push(np.concatenate([mono, mono]))
+    (own, *_) = OwnSpectrum(sample_rate=RATE, overlapping_s=OVERLAPPING_S).push(np.concatenate([mono, mono]))
     parts: dict[str, tuple[Callable[[], Any], float]] = {
         "transform": (lambda: scipy.fft.rfft(frames, axis=1, workers=1), 64 / spectrum.FRAME_RATE_HZ),
         "magnitudes and mel bands": (lambda: spectrum._magnitudes(X, *mel), 64 / spectrum.FRAME_RATE_HZ),

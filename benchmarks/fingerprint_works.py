@@ -215,8 +215,8 @@ def gather(
     return index, others + [query for query in plain if has_enough_content(query.heard)], enough
 
 
-class Only(Without):
-    """An index of which candidates of one recording alone are verified, if they are among the best."""
+class OneRecording(Without):
+    """An index that answers with the candidates of one recording, if they are among the best."""
 
     def find_candidates(self, keys: Keys, limit: int) -> list[Candidate]:
         found = self._index.find_candidates(keys, limit)
@@ -230,7 +230,9 @@ def verify_query(query: Query, index: MemoryIndex, *, is_other: bool) -> list[Ve
     """
     names = {name: name for name in index}
     asked = (
-        Without(index, names, {query.name}) if is_other else Only(index, names, names.keys() - {query.name})
+        Without(index, names, {query.name})
+        if is_other
+        else OneRecording(index, names, names.keys() - {query.name})
     )
     return [
         candidate

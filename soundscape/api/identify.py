@@ -63,8 +63,8 @@ class IdentifiedRecording(BaseModel):
     span_s: tuple[float, float]
     share: float
     share_of_matched: float
-    share_of_energy: float
-    likeness: float
+    share_of_energy: float | None
+    likeness: float | None
     speed: float
     score: float
     other_offsets_s: list[float]

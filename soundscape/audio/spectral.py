@@ -193,7 +193,7 @@ def _measure_flux(log_mel_db: Float32, active: Int64, before: Float32, mels: int
 # Magnitudes are finite: minima and maxima may be found many at a time.
 @compiled(fastmath={"nnan", "nsz"})
 def _find_extremes(S: Float32, active: Int64, begins: Int64, ends: Int64, found: Float32) -> None:
-    """Write the smallest and the largest bin of each band to `found`, shape (frames, bands, 2)."""
+    """Write the smallest and the largest bin of each band to `found`, shape (bands, frames, 2)."""
     for n in range(len(active)):
         for band in range(len(begins)):
             s = S[active[n], begins[band] : ends[band]]
@@ -201,8 +201,8 @@ def _find_extremes(S: Float32, active: Int64, begins: Int64, ends: Int64, found:
             for value in s:
                 smallest = min(smallest, value)
                 largest = max(largest, value)
-            found[n, band, 0] = smallest
-            found[n, band, 1] = largest
+            found[band, n, 0] = smallest
+            found[band, n, 1] = largest
 
 
 @compiled(fastmath=FASTMATH)
@@ -230,14 +230,15 @@ class Contrast:
 
     def measure(self, S: Float32, active: Int64) -> Float32:
         """Decibels of the active frames in each band, float32, shape (active frames, bands)."""
-        found = np.empty((len(active), self.bands, 2), dtype=np.float32)
+        # Bands first, so that what a band gets is contiguous: machine code differs for what is not.
+        found = np.empty((self.bands, len(active), 2), dtype=np.float32)
         _find_extremes(S, active, self._begins, self._ends, found)
         for band, (begin, end, extremes) in enumerate(self._sorted, start=self._compared):
             ordered = S[active, begin:end]
             ordered.sort(axis=1)
-            _average_extremes(ordered, extremes, found[:, band])
+            _average_extremes(ordered, extremes, found[band])
         levels = 10 * np.log10(np.maximum(found, _AMIN))
-        contrast_db: Float32 = levels[..., 1] - levels[..., 0]
+        contrast_db: Float32 = (levels[..., 1] - levels[..., 0]).T
         return contrast_db
 
 

@@ -104,10 +104,10 @@ class Sandbox:
         self._exceeded_disk = False
         self._stderr_lines.clear()
         try:
-            user, why_none = choose_user([models_directory()])
-            self._folder = ChildFolder(self._scratch_dir, user)
-            self._folder.empty()
             with theirs:
+                user, why_none = choose_user([models_directory()])
+                self._folder = ChildFolder(self._scratch_dir, user)
+                self._folder.empty()
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *("-I", "-m", "soundscape.sandbox.child", str(theirs.fileno())),

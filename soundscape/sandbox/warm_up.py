@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import tempfile
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -19,26 +19,19 @@ def warm_up(folder: Path) -> None:
 
     folder: where to write meanwhile. It is left empty.
     """
+    import numpy as np
+
     from soundscape.audio import snippet
     from soundscape.audio.analysis import analyze
+    from soundscape.audio.rhythm.beats import find_beats
+    from soundscape.audio.spectrum import FRAME_RATE_HZ
 
-    path = folder / "tone.wav"
-    # libsndfile hands over 16 bits as integers, and all else as floats.
-    for channels, sample_bytes, decoder in (
-        (1, 2, "sndfile"),
-        (2, 2, "sndfile"),
-        (2, 3, "sndfile"),
-        (2, 2, "av"),
-    ):
-        _write_tone(path, channels=channels, sample_bytes=sample_bytes)
-        if decoder == "av":
-            with path.open("r+b") as file:
-                # A WAV that states no length is read by FFmpeg.
-                file.seek(40)
-                file.write(bytes(4))
+    for path, decoder in _write_tones(folder):
         # Drawing takes most of the time, and is the same for all of them.
         analyze(path, out_dir=folder, draw=decoder == "av")
         snippet.fingerprint_snippet(path, max_s=1.0)
+    # A tone has no beats.
+    find_beats(np.arange(400, dtype=np.float32) % 20, bpm=120.0, frame_rate_hz=FRAME_RATE_HZ)
     warm_up_images(folder)
     for left in folder.iterdir():
         left.unlink()
@@ -48,11 +41,9 @@ def warm_up_snippets(folder: Path) -> None:
     """Fingerprint a tone, and nothing else. `folder` is left empty."""
     from soundscape.audio.snippet import fingerprint_snippet
 
-    path = folder / "tone.wav"
-    for channels, sample_bytes in ((1, 2), (2, 2), (2, 3)):
-        _write_tone(path, channels=channels, sample_bytes=sample_bytes)
+    for path, _ in _write_tones(folder):
         fingerprint_snippet(path, max_s=1.0)
-    path.unlink()
+        path.unlink()
 
 
 def warm_up_previews(folder: Path) -> None:
@@ -88,6 +79,25 @@ TASKS: dict[str, Callable[[Path], None]] = {
     "images": warm_up_images,
 }
 """What a child may be for, and what it does in advance. `everything` is analysis too."""
+
+
+def _write_tones(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Write a tone for each way in which sound is decoded, one after the other, and name its decoder."""
+    path = folder / "tone.wav"
+    # libsndfile hands over 16 bits as integers, and all else as floats.
+    for channels, sample_bytes, decoder in (
+        (1, 2, "sndfile"),
+        (2, 2, "sndfile"),
+        (2, 3, "sndfile"),
+        (2, 2, "av"),
+    ):
+        _write_tone(path, channels=channels, sample_bytes=sample_bytes)
+        if decoder == "av":
+            with path.open("r+b") as file:
+                # A WAV that states no length is read by FFmpeg.
+                file.seek(40)
+                file.write(bytes(4))
+        yield path, decoder
 
 
 def _write_tone(path: Path, *, channels: int, sample_bytes: int) -> None:

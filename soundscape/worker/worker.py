@@ -268,11 +268,11 @@ class Worker:
         # Nobody waits for a preview: the next worker makes it.
         if self._preview_task is not None:
             self._preview_task.cancel()
+        jobs: set[asyncio.Task[None]] = set() if self._claims is None else self._claims.jobs
         try:
             if self.warmed.is_set():
                 # The response to a claim must not be lost: its jobs would be held by nobody.
                 await asyncio.wait(self._tasks[:1], timeout=CLAIM_GRACE_S)
-            jobs = set() if self._claims is None else self._claims.jobs
             if jobs:
                 await asyncio.wait(jobs, timeout=STOP_GRACE_S)
             if after is not None:

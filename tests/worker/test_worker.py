@@ -516,6 +516,30 @@ async def test_an_answer_to_a_claim_that_is_lost(
     assert (job["attempt"], job["excused"]) == (lost[0].attempt + 1, 1)
 
 
+async def test_stopping_that_is_cut_short_ends_everything(
+    bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """While it waits for the answer to a claim, too."""
+    worker = await start()
+    await eventually(lambda: worker.warm and worker.reachable)
+    asked = asyncio.Event()
+
+    async def unanswered(*_: Any, **__: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(worker._queue, "claim", unanswered)
+    worker.wake()
+    await asked.wait()
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0.2)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert all(task.done() for task in worker._tasks)
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_the_heart_stops_before_the_job_ends(
     bench: Bench, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

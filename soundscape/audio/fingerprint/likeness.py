@@ -56,14 +56,10 @@ class Likeness:
     share_of_energy: float
 
 
-UNKNOWN = Likeness(1.0, 1.0)
-"""Of sounds too short or too quiet to compare."""
-
-
 def measure_likeness(
     query: Fingerprint, stored: Fingerprint, span: tuple[int, int], lag_frames: float, speed: float
-) -> Likeness:
-    """Measure how the levels follow each other.
+) -> Likeness | None:
+    """Measure how the levels follow each other; None where they are too short or too quiet to compare.
 
     Parameters
     ----------
@@ -78,14 +74,14 @@ def measure_likeness(
     """
     aligned = _align(query.levels, stored.levels, span, lag_frames, speed)
     if aligned is None:
-        return UNKNOWN
+        return None
     ours, theirs = aligned
     enough = np.ones(LEVEL_BANDS, np.bool_)
     for power in aligned:
         whole = power.sum(axis=0)
         enough &= whole > MIN_BAND_SHARE * whole.sum()
     if not enough.any():
-        return UNKNOWN
+        return None
     ours, theirs = _match(ours[:, enough], theirs[:, enough])
     x, y = _centre(ours), _centre(theirs)
     error = ERROR_DB**2 * x.size
@@ -142,7 +138,8 @@ def _match(ours: _Floats, theirs: _Floats) -> tuple[_Floats, _Floats]:
     quiet, loud = np.quantile(ours, (QUIET, LOUD), axis=0)
     other_quiet, other_loud = np.quantile(theirs, (QUIET, LOUD), axis=0)
     gain = np.maximum(other_loud - other_quiet, 1e-9) / np.maximum(loud - quiet, 1e-9)
-    noise = other_quiet - gain * quiet
+    # Short gaps in steady noise lie below its quiet moments: it is no louder than the whole.
+    noise = np.minimum(other_quiet - gain * quiet, theirs.mean(axis=0))
     theirs = theirs + np.maximum(-noise, 0.0)
     # The whole tells the gain better than two moments do.
     gain = (theirs - np.maximum(noise, 0.0)).mean(axis=0) / ours.mean(axis=0)

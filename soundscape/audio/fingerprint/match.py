@@ -106,7 +106,8 @@ class Match:
     share_of_energy
         The part of the energy within the span that both have, an estimate from levels, 0 to 1.
     likeness
-        How closely the levels of the two follow each other within the span; 1 in an exact copy.
+        How closely the levels of the two follow each other within the span; 1 in an exact copy. Both are None
+        where the span is too short or too quiet to tell.
     speed
         How fast the query plays the recording: 1.02 is 2 % too fast.
     score
@@ -116,7 +117,7 @@ class Match:
         and that of `estimate_sameness`, which is not calibrated.
     kind
         Same recording, excerpt (most of one lies in the other) or shared material. The first two need a
-        likeness of at least `MIN_LIKENESS`.
+        likeness of at least `MIN_LIKENESS`, or one that cannot be told.
     other_offsets_s
         Further offsets that fit nearly as well, as in loops.
     """
@@ -126,8 +127,8 @@ class Match:
     span_s: tuple[float, float]
     share_of_query: float
     share_of_recording: float
-    share_of_energy: float
-    likeness: float
+    share_of_energy: float | None
+    likeness: float | None
     speed: float
     score: float
     probability: float
@@ -238,7 +239,7 @@ def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
     share_of_recording = min(1.0, length / max(stored.frame_count, 1))
     shares = sorted((share_of_query, share_of_recording))
     likeness = candidate.sameness.likeness
-    if likeness.correlation < MIN_LIKENESS:
+    if likeness is not None and likeness.correlation < MIN_LIKENESS:
         kind = MatchKind.SHARED_MATERIAL
     elif shares[0] >= MOSTLY_SHARE:
         kind = MatchKind.SAME_RECORDING
@@ -252,8 +253,8 @@ def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
         span_s=(first / FRAME_RATE_HZ, (last + 1) / FRAME_RATE_HZ),
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
-        share_of_energy=likeness.share_of_energy,
-        likeness=likeness.correlation,
+        share_of_energy=None if likeness is None else likeness.share_of_energy,
+        likeness=None if likeness is None else likeness.correlation,
         speed=played_speed,
         score=min(evidence.lag_tail, evidence.pitch_tail),
         probability=candidate.probability,

@@ -60,7 +60,7 @@ class Sameness:
     evenness: float
     share: float
     rhythm_tail: float
-    likeness: Likeness
+    likeness: Likeness | None
 
     NAMES: ClassVar = ("ln(1 + rhythm_tail)", "equal_ranks", "strong_evenness", "evenness", "share")
 

@@ -122,12 +122,6 @@ class Evidence:
         """The smallest of the three. The one on `trials` counts twice: it is by far the most cautious."""
         return min(self.lag_tail, self.pitch_tail, 2.0 * self.rhythm_tail)
 
-    @property
-    def excess(self) -> float:
-        """Agreement beyond the larger chance, as a share of the rest. Negative below it."""
-        chance = max(self.lag_chance, self.pitch_chance)
-        return (self.k / self.n - chance) / (1.0 - chance)
-
 
 def make_screen(query: Fingerprint, *, speed: float = 1.0) -> Screen:
     """Make the bits of a query for verification, with `speed` undone."""

@@ -6,7 +6,8 @@ leaves out what is softer than -80 dBFS, so a soft recording loses frames. Here
 * a frame counts if it is at most `RANGE_DB` softer than the loudest; after two minutes, every second frame,
 * a mel band counts as no softer than `MEL_RANGE_DB` below the loudest band of its frame,
 * the flatness has its floor 100 dB below the frame's mean power,
-* nothing above `TOP_HZ` is listened to: files of 16 kHz and more have everything below.
+* the spectrum ends at `TOP_HZ`: files of 16 kHz and more have everything below. Only zero crossings and
+  levels are of the whole signal.
 
 So a softer copy has the same character, and a copy at another rate nearly the same.
 """
@@ -102,20 +103,18 @@ class CharacterMeter:
         self._seen += len(level_dbfs)
         self._frames += int(chosen.sum())
         heard = np.flatnonzero(chosen & (level_dbfs > _MIN_DBFS))
-        log_mel_db = frames.log_mel_db[:, : self._dct.shape[1]]
         if len(heard):
-            before = log_mel_db[0] if self._last_log_mel_db is None else self._last_log_mel_db
-            series = np.empty((len(heard), 7), dtype=np.float32)
-            series[:, 0] = level_dbfs[heard]
-            series[:, 1] = frames.zero_crossing_rate[heard]
-            _write_flux(log_mel_db, heard, before, self._mels, series[:, 2])
-            _describe(frames.S, heard, self._bins, series[:, 3:])
-            self._series.append(series)
+            before = frames.log_mel_db[0] if self._last_log_mel_db is None else self._last_log_mel_db
+            flux = _measure_flux(frames.log_mel_db, heard, before, self._mels)
+            described = _describe(frames.S, heard, self._bins)
+            series = np.column_stack([level_dbfs[heard], frames.zero_crossing_rate[heard], flux, described])
+            self._series.append(series.astype(np.float32))
             contrast_db = self._contrast.measure(frames.S, heard)
-            columns = np.concatenate([contrast_db, self._measure_mfcc(log_mel_db[heard])], axis=1)
+            mfcc = self._measure_mfcc(frames.log_mel_db[heard, : self._dct.shape[1]])
+            columns = np.column_stack([contrast_db, mfcc])
             steps = _level_steps(level_dbfs[heard])
             _add_by_level(steps, columns, self._counts, self._sums, self._square_sums)
-        self._last_log_mel_db = log_mel_db[-1].copy()
+        self._last_log_mel_db = frames.log_mel_db[-1].copy()
 
     def _measure_mfcc(self, log_mel_db: Float32) -> Float32:
         floor_db = log_mel_db[:, : self._mels].max(axis=1, keepdims=True) - np.float32(MEL_RANGE_DB)
@@ -153,8 +152,9 @@ def _level_steps(level_dbfs: npt.NDArray[np.floating[Any]]) -> Int64:
 
 
 @compiled(fastmath=FASTMATH)
-def _write_flux(log_mel_db: Float32, heard: Int64, before: Float32, mels: int, flux: Float32) -> None:
+def _measure_flux(log_mel_db: Float32, heard: Int64, before: Float32, mels: int) -> Float32:
     """Mean rise of the bands that are in the range of the louder of a frame and the one before it."""
+    flux = np.empty(len(heard), dtype=np.float32)
     for n in range(len(heard)):
         t = heard[n]
         now, previous = log_mel_db[t], before if t == 0 else log_mel_db[t - 1]
@@ -166,17 +166,18 @@ def _write_flux(log_mel_db: Float32, heard: Int64, before: Float32, mels: int, f
         for m in range(mels):
             rise += max(max(now[m], floor) - max(previous[m], floor), np.float32(0.0))
         flux[n] = rise / np.float32(mels)
+    return flux
 
 
 @compiled(fastmath=FASTMATH)
-def _describe(S: Float32, heard: Int64, bins: int, rows: Float32) -> None:
-    """Write centroid, bandwidth, rolloff and flatness of the first bins, shape (frames, 4)."""
+def _describe(S: Float32, heard: Int64, bins: int) -> Float32:
+    """Centroid, bandwidth, rolloff and flatness of the first bins, shape (heard frames, 4)."""
+    rows = np.zeros((len(heard), 4), dtype=np.float32)
     lanes = np.empty(16)
     squares = np.empty(bins, dtype=np.float32)
     # A float beside each bin: the conversion of the loop's own integer costs more than the sum.
     numbers = np.arange(bins).astype(np.float32)
     for t in range(len(heard)):
-        rows[t] = 0.0
         s = S[heard[t], :bins]
         total = np.float32(0.0)
         moment = np.float32(0.0)
@@ -200,6 +201,7 @@ def _describe(S: Float32, heard: Int64, bins: int, rows: Float32) -> None:
         rows[t, _BANDWIDTH] = np.sqrt(spread / total) * _BIN_HZ
         rows[t, _ROLLOFF] = find_rolloff(s, float(total)) * _BIN_HZ
         rows[t, _FLATNESS] = geometric_mean(squares, lanes)
+    return rows
 
 
 @compiled()

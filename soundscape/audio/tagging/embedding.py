@@ -108,7 +108,7 @@ def place(space: Space, heard: Float32, described: Float32) -> Embedding | None:
     if not heard.any():
         return None
     descriptors = load_projection("descriptors_48")
-    # The hyperbolic tangent is a soft limit: one outlandish descriptor cannot outshout the hundred others.
+    # The hyperbolic tangent is a soft limit: one outlandish descriptor cannot outshout all others.
     limited = np.tanh((described - descriptors.location) / descriptors.scale)
     parts = load_projection(space.heard)(np.sqrt(heard)), space.weight * descriptors(limited)
     values = np.concatenate(parts)
