@@ -26,7 +26,8 @@ from soundscape.api.body import BodyReader, BodyTooSlow
 from soundscape.api.serve import listen, serving, stop
 from soundscape.live import sessions
 from soundscape.settings import Settings
-from soundscape.worker import delivery, fitting, loop
+from soundscape.worker import delivery, fitting
+from soundscape.worker import worker as worker_module
 from soundscape.worker.worker import Worker
 from tests.waiting import LIMIT_S
 
@@ -321,7 +322,7 @@ async def test_a_second_signal_ends_uploads_too() -> None:
 
 
 def test_orchestrators_wait_as_long_as_a_worker_may_take() -> None:
-    jobs_s = loop.CLAIM_GRACE_S + loop.STOP_GRACE_S
+    jobs_s = worker_module.CLAIM_GRACE_S + worker_module.STOP_GRACE_S
     needed_s = max(jobs_s, sessions.STOP_GRACE_S) + delivery.STOP_GRACE_S + fitting.STOP_GRACE_S
     deployment = yaml.safe_load((INFRA / "kubernetes/base/deployment.yaml").read_text())
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= needed_s
