@@ -48,30 +48,28 @@ for name, subtype, rate, channels, duration_s in (
 """
 
 
+def run(script: str, folder: Path) -> str:
+    """Run a script in a process of its own, which is given the folder; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMPILE_LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_what_decodes_a_snippet_is_loaded(tmp_path: Path) -> None:
     """FFmpeg too: browsers record WebM and MP4."""
     script = (
         "import sys; from pathlib import Path; from soundscape.sandbox.warm_up import warm_up_snippets; "
         "warm_up_snippets(Path(sys.argv[1])); assert 'av' in sys.modules; assert 'soundfile' in sys.modules"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=COMPILE_LIMIT_S,
-    )
-    assert done.returncode == 0, done.stderr
+    run(script, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_compiled_or_loaded_during_a_job(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ANALYZE, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=COMPILE_LIMIT_S,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
+    assert run(ANALYZE, tmp_path) == ""

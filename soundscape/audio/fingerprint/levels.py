@@ -33,17 +33,17 @@ LEVEL_CELLS = np.linspace(20.0, 256.0, LEVEL_BANDS)
 
 LAST_BIN = 600
 """Power from this bin on, 6.5 kHz, is not counted."""
-_PITCH_WARP = 0.008
+PITCH_WARP = 0.008
 
 
 def bin_to_cell(bins: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Convert a fractional bin to a cell of the warped axis, counted from bin 0."""
-    return np.asarray(np.arcsinh(_PITCH_WARP * np.asarray(bins, np.float64)) / _PITCH_WARP)
+    return np.asarray(np.arcsinh(PITCH_WARP * np.asarray(bins, np.float64)) / PITCH_WARP)
 
 
 def cell_to_bin(cells: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Convert a cell to a fractional bin: the inverse of `bin_to_cell`."""
-    return np.asarray(np.sinh(np.asarray(cells, np.float64) * _PITCH_WARP) / _PITCH_WARP)
+    return np.asarray(np.sinh(np.asarray(cells, np.float64) * PITCH_WARP) / PITCH_WARP)
 
 
 def bell(distance: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -58,13 +58,13 @@ def count_rows(frame_count: int) -> int:
 
 
 def _make_weights() -> npt.NDArray[np.float32]:
-    """The bells of the bands, shape (bins, bands)."""
+    """The bells of the bands, shape (bands, bins)."""
     cells = bin_to_cell(np.arange(LAST_BIN))
-    distance = (cells[:, None] - LEVEL_CELLS[None, :]) / (LEVEL_CELLS[1] - LEVEL_CELLS[0])
+    distance = (cells[None, :] - LEVEL_CELLS[:, None]) / (LEVEL_CELLS[1] - LEVEL_CELLS[0])
     return bell(distance).astype(np.float32)
 
 
-_WEIGHTS = np.ascontiguousarray(_make_weights().T)
+_WEIGHTS = _make_weights()
 _BEGINS = np.array([int(np.flatnonzero(band)[0]) for band in _WEIGHTS])
 _ENDS = np.array([int(np.flatnonzero(band)[-1]) + 1 for band in _WEIGHTS])
 _REACH_ROWS = math.ceil(2 * BELL_ROWS)
@@ -119,8 +119,13 @@ class LevelMeter:
 
     def push(self, S: npt.NDArray[np.float32]) -> None:
         """Push magnitudes S, float32, shape (frames, 1025)."""
-        for first in range(0, S.shape[0], 2048):
-            self._push(S[first : first + 2048])
+        first_pending = (self._frames_seen + S.shape[0] + _LEAD) // LEVEL_FRAMES - _REACH_ROWS
+        complete = first_pending - self._first_row
+        rows = np.concatenate([self._rows, np.zeros((complete, LEVEL_BANDS), np.float32)])
+        _add_power(S, self._frames_seen, _WEIGHTS, _BEGINS, _ENDS, _SHARES, rows, self._first_row)
+        self._frames_seen += S.shape[0]
+        self._kept.append(rows[:complete])
+        self._rows, self._first_row = rows[complete:], first_pending
 
     def result(self) -> npt.NDArray[np.uint8]:
         """The levels, shape (count_rows(frames), LEVEL_BANDS). Nothing may be pushed afterwards."""
@@ -132,12 +137,3 @@ class LevelMeter:
         steps = np.rint((level_db - LOWEST_LEVEL_DB) / LEVEL_STEP_DB)
         levels: npt.NDArray[np.uint8] = np.clip(steps, 0, 255).astype(np.uint8)
         return levels
-
-    def _push(self, S: npt.NDArray[np.float32]) -> None:
-        first_pending = (self._frames_seen + S.shape[0] + _LEAD) // LEVEL_FRAMES - _REACH_ROWS
-        complete = first_pending - self._first_row
-        rows = np.concatenate([self._rows, np.zeros((complete, LEVEL_BANDS), np.float32)])
-        _add_power(S, self._frames_seen, _WEIGHTS, _BEGINS, _ENDS, _SHARES, rows, self._first_row)
-        self._frames_seen += S.shape[0]
-        self._kept.append(rows[:complete])
-        self._rows, self._first_row = rows[complete:], first_pending

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from soundscape.audio.compiled import compiled
 
 from .code import Fingerprint
-from .levels import LevelMeter
+from .levels import LevelMeter, bin_to_cell, cell_to_bin
 
 LOWEST_BIN = 6
 HIGHEST_BIN = 511
@@ -34,7 +34,6 @@ NEIGHBOUR_RATIO = 2.0
 RANK_FRAMES = 43
 """A peak is ranked among those of its band at most this many frames (1 s) away."""
 
-PITCH_WARP = 0.008
 PITCH_STEPS = 7
 """Pitch units per cell of the warped frequency axis; odd, so that a cell has a middle."""
 
@@ -61,14 +60,12 @@ def bin_to_pitch(bin_position: npt.ArrayLike) -> npt.NDArray[np.float64]:
     constant in bins at low frequencies and grows with the frequency under a change of speed; the warp
     gives both about the same room.
     """
-    return np.asarray(
-        np.arcsinh(PITCH_WARP * np.asarray(bin_position, np.float64)) / PITCH_WARP * PITCH_STEPS
-    )
+    return bin_to_cell(bin_position) * PITCH_STEPS
 
 
 def pitch_to_bin(pitch: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Convert a pitch to a fractional bin: the inverse of `bin_to_pitch`."""
-    return np.asarray(np.sinh(np.asarray(pitch, np.float64) / PITCH_STEPS * PITCH_WARP) / PITCH_WARP)
+    return cell_to_bin(np.asarray(pitch, np.float64) / PITCH_STEPS)
 
 
 LOWEST_PITCH = int(bin_to_pitch(LOWEST_BIN - 0.5))
