@@ -26,7 +26,7 @@ from soundscape.audio.fingerprint import score
 
 ROWS = Path(__file__).with_suffix(".csv")
 FEW_PEAKS = "few peaks"
-FALSE_SHARE = 0.005
+FALSE_SHARE = 0.0075
 FALSE_WEIGHT = 3.0
 """What all rows of other works weigh together, relative to those of the same recording."""
 PENALTY = 0.01
@@ -157,7 +157,7 @@ def main() -> int:
     kinds = sorted({kind.split(",")[0] for kind in rows.same_kind.tolist()})
     print(f"\n| another work named | {' | '.join(f'{kind} lost' for kind in kinds)} |")
     print("|---" * (1 + len(kinds)) + "|")
-    for share in (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05):
+    for share in (0.0025, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05):
         cut = np.sort(best)[::-1][int(share * best.shape[0])]
         lost = [np.mean(same[np.char.startswith(rows.same_kind, kind)] <= cut) for kind in kinds]
         print(f"| {share:.2%} | {' | '.join(f'{x:.1%}' for x in lost)} |")

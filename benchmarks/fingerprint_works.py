@@ -8,7 +8,8 @@
 `--works FOLDER` holds a folder for each instrument, and in it a file for each work, rendered by a sampler
 from scores: `fluidsynth -ni -r 22050 -F 001.wav FONT.sf2 001.mid`. Without it, works are synthesised: random
 chords and melodies of one key, on one tempo, played by the same decaying notes. `measure` and `table` are
-given different folders.
+given different folders. Where scores are beside the works, as `001.mid`, one of two works of an instrument
+that hold the same sound is left out (`fingerprint_scores.py`).
 
 Each work is asked for in 10 s and as a whole, of an index that holds all other works. Every match is then
 false. Recordings come from `--recordings`, and are asked for under the conditions of `fingerprint.py`, and
@@ -32,6 +33,7 @@ import numpy as np
 from fingerprint import CONDITIONS, DESIGN, EVALUATION, SHARED, Without
 from fingerprint_corpus import Query, cached, fingerprint
 from fingerprint_sameness import FEW_PEAKS, ROWS
+from fingerprint_scores import Notes, are_same_sound, read_notes
 from fingerprint_sounds import SAMPLE_RATE, Samples
 from fingerprint_sparse import FAMILIES, SPARSE_CONDITIONS, make_sparse
 from music import interval
@@ -116,7 +118,13 @@ def read_works(folder: Path | None, half: int) -> Iterator[tuple[str, str, Sampl
             for number in range(40):
                 yield instrument, f"{instrument}/{number:03d}", make_work(instrument, number)
         return
+    kept: dict[str, list[Notes]] = {}
     for path in sorted(p for p in folder.glob("*/*") if p.suffix.lower() in sounds.SUFFIXES):
+        if (score := path.with_suffix(".mid")).exists():
+            notes, others = read_notes(score, MAX_WORK_S), kept.setdefault(path.parent.name, [])
+            if any(are_same_sound(notes, other) for other in others):
+                continue
+            others.append(notes)
         y = sounds.decode(path)
         loud = np.flatnonzero(np.abs(y) > 1e-4)
         if loud.size:

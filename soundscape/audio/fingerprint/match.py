@@ -11,6 +11,7 @@ import numpy as np
 from .code import FRAME_RATE_HZ, Fingerprint
 from .index import Candidate, Index
 from .keys import STORED_RANKS, make_query_keys, pitch_to_cell
+from .likeness import MIN_LIKENESS
 from .sameness import Sameness, measure_sameness
 from .score import THRESHOLD, estimate_probability, estimate_sameness
 from .verify import Evidence, make_screen, verify
@@ -31,8 +32,6 @@ MIN_SPAN_S = 4.0
 """Works that share notes agree for a bar or two. What tells longer ones apart is in `sameness`."""
 MIN_SPAN_SHARE = 0.5
 """What is shorter than twice `MIN_SPAN_S` needs a span of this share."""
-MIN_LIKENESS = 0.985
-"""If levels follow each other less, two recordings share a part of what sounds: a bed, a loop, a stem."""
 MIN_SCORE_SHARE = 0.6
 """Another offset is reported if its score is at least this share of the best one."""
 

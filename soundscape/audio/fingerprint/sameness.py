@@ -5,8 +5,9 @@ far beyond chance, so verification alone calls them matches. What differs is how
 
 * The rank of a peak tells how strong it is among its neighbours in time. In one recording the neighbours are
   the same, so ranks agree. In another work they are other notes.
-* One recording agrees all the time, two works while they play the same notes. The strongest peaks show it
-  best: noise and codecs hide and add weak ones.
+* Levels follow each other in one recording. Another work is louder at other times.
+* Noise changes ranks and leaves levels, another sound laid over a recording changes levels most. So either of
+  the two speaks for one recording, and neither speaks against it alone.
 * Agreement over a small part of both, in few independent peaks, is what two works come to.
 
 The weights come from works of one instrument against each other, and from recordings in noise, re-encoded,
@@ -21,17 +22,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from .code import FRAME_RATE_HZ, Fingerprint
-from .keys import STORED_RANKS, undo_speed
-from .likeness import Likeness, measure_likeness
+from .code import Fingerprint
+from .keys import undo_speed
+from .likeness import MIN_LIKENESS, Likeness, measure_likeness
 from .pairing import NEAR_PITCH, pair_peaks, refine_alignment
 from .verify import Evidence
 
-MIN_PEAKS_PER_SECOND = 5
-MIN_STRONG_PER_SECOND = 3
-"""A second with fewer peaks says nothing of how evenly two sounds agree."""
+MAX_EQUAL_RANKS = 0.35
+"""From this share of equal ranks on, more say no more: only copies have so many."""
+MIN_TELLING, MAX_TELLING = 0.9, 0.9975
+"""Likenesses between which levels say more and more. Below, other works and beds are as alike."""
 
 
 @dataclass(frozen=True)
@@ -42,38 +43,36 @@ class Sameness:
     ----------
     equal_ranks
         Share of the paired peaks that have the same rank.
-    strong_evenness
-        Share of the recording's strongest peaks that are paired, in the tenth of the seconds with the fewest
-        such pairs.
-    evenness
-        The same of all its peaks, relative to the whole span's, 0 to 1.
     share
         The larger of the span's shares of the query and of the recording, 0 to 1.
     rhythm_tail
         As in `Evidence`.
     likeness
-        As from `measure_likeness`.
+        As from `measure_likeness`. What cannot be compared counts as `MIN_LIKENESS`.
     """
 
     equal_ranks: float
-    strong_evenness: float
-    evenness: float
     share: float
     rhythm_tail: float
     likeness: Likeness | None
 
-    NAMES: ClassVar = ("ln(1 + rhythm_tail)", "equal_ranks", "strong_evenness", "evenness", "share")
+    NAMES: ClassVar = ("ln(1 + rhythm_tail)", "share", "ranks or levels")
 
     @property
-    def features(self) -> tuple[float, float, float, float, float]:
+    def features(self) -> tuple[float, float, float]:
         """What the logistic weighs."""
-        return (
-            math.log1p(self.rhythm_tail),
-            self.equal_ranks,
-            self.strong_evenness,
-            self.evenness,
-            self.share,
+        return math.log1p(self.rhythm_tail), self.share, self.ranks_or_levels
+
+    @property
+    def ranks_or_levels(self) -> float:
+        """How much ranks or levels speak for one recording, 0 to 1; either of them can say it all."""
+        ranks = min(self.equal_ranks / MAX_EQUAL_RANKS, 1.0)
+        likeness = MIN_LIKENESS if self.likeness is None else self.likeness.correlation
+        telling = min(max(likeness, MIN_TELLING), MAX_TELLING)
+        levels = math.log((1.0 - telling) / (1.0 - MIN_TELLING)) / math.log(
+            (1.0 - MAX_TELLING) / (1.0 - MIN_TELLING)
         )
+        return 1.0 - (1.0 - ranks) * (1.0 - levels)
 
 
 def measure_sameness(query: Fingerprint, stored: Fingerprint, evidence: Evidence, speed: float) -> Sameness:
@@ -92,7 +91,6 @@ def measure_sameness(query: Fingerprint, stored: Fingerprint, evidence: Evidence
     low, high = np.searchsorted(stored.frames, (first, last + 1))
     frames, pitches = undo_speed(query.frames, query.pitches, speed)
     moved = np.rint(frames * evidence.tempo + evidence.lag_frames)
-    ranks = stored.ranks[low:high]
     partners = pair_peaks(
         stored.frames[low:high].astype(np.float64),
         stored.pitches[low:high].astype(np.float64),
@@ -111,27 +109,10 @@ def measure_sameness(query: Fingerprint, stored: Fingerprint, evidence: Evidence
         length / evidence.tempo / speed / max(query.frame_count, 1), length / max(stored.frame_count, 1)
     )
     if not found.any():
-        return Sameness(0.0, 0.0, 0.0, min(1.0, share), evidence.rhythm_tail, likeness)
-    seconds = ((stored.frames[low:high] - first) / FRAME_RATE_HZ).astype(np.int64)
-    strong = ranks < STORED_RANKS
-    lowest = _measure_lowest(seconds, found, MIN_PEAKS_PER_SECOND)
+        return Sameness(0.0, min(1.0, share), evidence.rhythm_tail, likeness)
     return Sameness(
-        equal_ranks=float(np.mean(query.ranks[partners[found]] == ranks[found])),
-        strong_evenness=_measure_lowest(seconds[strong], found[strong], MIN_STRONG_PER_SECOND),
-        evenness=min(1.0, lowest / float(np.mean(found))),
+        equal_ranks=float(np.mean(query.ranks[partners[found]] == stored.ranks[low:high][found])),
         share=min(1.0, share),
         rhythm_tail=evidence.rhythm_tail,
         likeness=likeness,
     )
-
-
-def _measure_lowest(
-    seconds: npt.NDArray[np.int64], found: npt.NDArray[np.bool_], min_peaks_per_second: int
-) -> float:
-    """Measure the share of peaks that are found, in the tenth of the seconds that have fewest."""
-    peaks, agreeing = np.bincount(seconds), np.bincount(seconds, found)
-    enough = peaks >= min_peaks_per_second
-    if not enough.any():
-        return 1.0
-    rates = np.sort(agreeing[enough] / peaks[enough])
-    return float(rates[rates.shape[0] // 10])

@@ -7,8 +7,7 @@ import pytest
 
 from soundscape.audio.fingerprint import MatchKind, MemoryIndex, find_matches
 from soundscape.audio.fingerprint.code import FRAME_RATE_HZ
-from soundscape.audio.fingerprint.likeness import Likeness, measure_likeness
-from soundscape.audio.fingerprint.match import MIN_LIKENESS
+from soundscape.audio.fingerprint.likeness import MIN_LIKENESS, Likeness, measure_likeness
 from soundscape.audio.fingerprint.pairing import refine_alignment
 from soundscape.audio.fingerprint.verify import make_screen, verify
 

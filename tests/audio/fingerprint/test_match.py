@@ -17,7 +17,8 @@ from soundscape.audio.fingerprint import (
     find_matches,
     make_stored_keys,
 )
-from soundscape.audio.fingerprint.match import MIN_LIKENESS, MIN_SCORE
+from soundscape.audio.fingerprint.likeness import MIN_LIKENESS
+from soundscape.audio.fingerprint.match import MIN_SCORE
 
 from .sounds import SAMPLE_RATE, Samples, drum_loop, faster, fingerprint, melody, mixed, pink, recoded
 
@@ -140,7 +141,7 @@ def test_two_melodies_over_one_bed_are_not_the_same_recording(bed_db: float) -> 
     assert 0.7 < match.share_of_energy < 0.97
 
 
-@pytest.mark.parametrize("bed_db", [-3.0, 0.0])
+@pytest.mark.parametrize("bed_db", [0.0, 3.0])
 def test_a_bed_alone_is_not_what_was_laid_over_it(bed_db: float) -> None:
     bed = melody(30) * 10 ** (bed_db / 20)
     index = MemoryIndex()

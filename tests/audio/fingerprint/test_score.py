@@ -11,7 +11,13 @@ FROZEN = {
         1_420_000,
         Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705)),
         Logistic(bias=-21.84, weights=(3.17, 20.32, 4.9, 9.13, 8.9)),
-    )
+    ),
+    "6": (
+        0.7,
+        1_420_000,
+        Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705)),
+        Logistic(bias=-19.8, weights=(1.73, 9.49, 17.58)),
+    ),
 }
 """What each version of the calibration stands for. Add an entry for new numbers: one is never changed."""
 
