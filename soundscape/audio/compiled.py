@@ -40,6 +40,10 @@ class CompileCounts:
 
 compile_counts = CompileCounts()
 
+# Reassociation lets sums be vectorised. It is decided when the kernel is compiled, so equal input still gives
+# bit-equal output on one platform; NaN and infinity keep their meaning.
+FASTMATH = frozenset({"reassoc", "contract", "nsz"})
+
 
 def compiled(*, fastmath: bool | Set[str] = False) -> Callable[[Function], Function]:
     """Compile a function for each combination of argument types that it meets, without the GIL.
@@ -48,7 +52,8 @@ def compiled(*, fastmath: bool | Set[str] = False) -> Callable[[Function], Funct
     """
 
     def decorate(function: Function) -> Function:
-        dispatcher = njit(nogil=True, fastmath=fastmath)(function)
+        options = fastmath if isinstance(fastmath, bool) else set(fastmath)
+        dispatcher = njit(nogil=True, fastmath=options)(function)
         dispatcher._cache = _SharedCache(function, fastmath)
         return cast(Function, dispatcher)
 

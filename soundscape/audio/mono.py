@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.decode.reader import SourceWarning
 
 Float32 = npt.NDArray[np.float32]
@@ -165,9 +165,10 @@ class MonoMix:
             self._signs = np.array([np.ones(self._channels), np.where(loudest < 0, -1.0, 1.0)])
             self._energies = np.zeros(2)
             self._chosen = 0
-        energies = np.einsum("pc,scd,pd->sp", self._signs, covariances, self._signs)
         chosen = np.empty(len(covariances), dtype=np.int64)
-        self._chosen = _follow(energies, self._energies, self._chosen, self._channels == 2, chosen)
+        self._chosen = _follow(
+            covariances, self._signs, self._energies, self._chosen, self._channels == 2, chosen
+        )
         weights: Float64 = self._signs[chosen] / self._channels
         return weights
 
@@ -230,11 +231,23 @@ def _centre(products: Float64, sums: Float64, lengths: npt.NDArray[np.int64], of
 
 @compiled()
 def _follow(
-    energies: Float64, lately: Float64, chosen: int, is_stereo: bool, out: npt.NDArray[np.int64]
+    covariances: Float64,
+    signs: Float64,
+    lately: Float64,
+    chosen: int,
+    is_stereo: bool,
+    out: npt.NDArray[np.int64],
 ) -> int:
     """Choose signs for each stretch by the energy they keep, now and lately; write their numbers to `out`."""
-    for stretch in range(energies.shape[0]):
-        now = energies[stretch]
+    channels = signs.shape[1]
+    now = np.empty(len(signs))
+    for stretch in range(len(covariances)):
+        for p in range(len(signs)):
+            energy = 0.0
+            for c in range(channels):
+                for d in range(channels):
+                    energy += signs[p, c] * covariances[stretch, c, d] * signs[p, d]
+            now[p] = energy
         better = _BETTER_STEREO if is_stereo else _BETTER_MULTICHANNEL
         if is_stereo and lately.max() == 0.0:
             # Nothing was heard yet, so nothing is to be kept.
@@ -250,7 +263,7 @@ def _follow(
     return chosen
 
 
-@compiled(fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath=FASTMATH)
 def _gather(block: Float32, edges: npt.NDArray[np.int64]) -> tuple[Float64, Float64]:
     """Sums of each stretch and channel, and of the products of every two channels."""
     channels = block.shape[0]
@@ -279,7 +292,7 @@ def _gather(block: Float32, edges: npt.NDArray[np.int64]) -> tuple[Float64, Floa
     return sums, products
 
 
-@compiled(fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath=FASTMATH)
 def _mix(
     block: Float32,
     edges: npt.NDArray[np.int64],

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from librosa import mel_frequencies
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Mfcc, Spectral
-from soundscape.audio.spectrum import FASTMATH, MELS, N_FFT, SAMPLE_RATE, Float32, Frames
+from soundscape.audio.spectrum import MELS, N_FFT, SAMPLE_RATE, Float32, Frames
 from soundscape.audio.wideband import ACTIVE_DBFS, Wideband, summarize
 
 Int64 = npt.NDArray[np.int64]

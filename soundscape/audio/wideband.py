@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.own_spectrum import OwnFrames, choose_n_fft
-from soundscape.audio.spectrum import FASTMATH, Float32
+from soundscape.audio.spectrum import Float32
 
 MAX_BAND_HZ = 96_000.0
 ACTIVE_DBFS = -80.0

@@ -16,8 +16,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
-from soundscape.audio.spectrum import FASTMATH
+from soundscape.audio.compiled import FASTMATH, compiled
 
 LEVEL_FRAMES = 11
 """Frames from one row of levels to the next: 3.9 rows a second."""

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.levels import FLOOR_DB, STEP_DB, Levels
-from soundscape.audio.spectrum import FASTMATH, Float32, add_up_bands, write_decibels
+from soundscape.audio.spectrum import Float32, add_up_bands, write_decibels
 
 BOTTOM_HZ = 20.0
 BEND_HZ = 150.0

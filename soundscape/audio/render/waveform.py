@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.record import Waveform, WaveformLevel
 from soundscape.audio.render.sums import SampleSums
-from soundscape.audio.spectrum import FASTMATH
 
 if TYPE_CHECKING:
     from soundscape.audio.decode.reader import Samples

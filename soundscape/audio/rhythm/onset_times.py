@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.rhythm.onsets import MIN_DB, ONSET_RISE_DB, TOP_DB, WINDOW_HALF_FRAMES
 
 Float32 = NDArray[np.float32]
@@ -59,7 +59,7 @@ def _templates() -> tuple[Float32, Float32]:
     return np.array(shapes, dtype=np.float32), np.array(depths, dtype=np.float32)
 
 
-@compiled(fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath=FASTMATH)
 def _place(log_mel: Float32, strength: Float32, shapes: Float32, depths: Float32, out: Float32) -> None:
     """Write to `out` how far after its frame the onset is, for each frame that is a peak."""
     bands, seen = log_mel.shape[1], shapes.shape[1]

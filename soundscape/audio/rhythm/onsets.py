@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 
 # Bands this far below the loudest met so far are floor (librosa's top_db); dither and codec noise lie there.
 TOP_DB = 80.0
@@ -33,7 +33,7 @@ _MIN_GAP_S = 0.05
 REGION_ENDS = (8 / 128, 40 / 128, 90 / 128, 1.0)
 
 
-@compiled(fastmath={"reassoc", "contract", "nsz", "nnan"})
+@compiled(fastmath=FASTMATH | {"nnan"})
 def _flux(
     log_mel: NDArray[np.float32],
     previous: NDArray[np.float32],

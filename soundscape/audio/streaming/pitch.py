@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundscape.audio.compiled import compiled
-from soundscape.audio.spectrum import FASTMATH, SAMPLE_RATE, Float32
+from soundscape.audio.compiled import FASTMATH, compiled
+from soundscape.audio.spectrum import SAMPLE_RATE, Float32
 
 MIN_HZ, MAX_HZ = 50.0, 2000.0
 _MIN_PERIOD = int(SAMPLE_RATE / MAX_HZ)

@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from soundscape.audio.compiled import compiled
-from soundscape.audio.spectrum import FASTMATH, SAMPLE_RATE, Float32, Resampler
+from soundscape.audio.compiled import FASTMATH, compiled
+from soundscape.audio.spectrum import SAMPLE_RATE, Float32, Resampler
 
 MAX_PHASES = 1024
 _PASS_HZ = 10_000.0

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soundscape.audio.compiled import compiled
-from soundscape.audio.spectrum import FASTMATH
+from soundscape.audio.compiled import FASTMATH, compiled
 
 STEP_CENTS = 10
 MIN_CENTS = -6000  # relative to A4 = 440 Hz: 13.75 Hz
