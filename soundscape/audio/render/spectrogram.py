@@ -9,8 +9,10 @@ ms); of a longer one every column is the loudest of four frames (93 ms).
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from soundscape.audio.levels import STEP_DB, Levels
 from soundscape.audio.own_spectrum import OwnFrames
@@ -19,6 +21,8 @@ from soundscape.audio.render.upper_rows import UpperRows
 from soundscape.audio.spectral import find_top_hz
 from soundscape.audio.spectrum import BINS, FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Float32
 from soundscape.audio.wideband import MAX_BAND_HZ
+
+Value = TypeVar("Value", np.uint8, np.float32)
 
 LONG_COLUMNS = 8192
 LONG_FRAMES_PER_COLUMN = 4
@@ -48,10 +52,10 @@ class Spectrogram:
 
     def push(self, S: Float32) -> None:
         """Add frames of the shared spectrum, magnitudes, float32, shape (frames, 1025)."""
-        self._lower.push(quantize_power(sum_magnitudes(S, *self._filters)))
+        self._lower.push(sum_magnitudes(S, *self._filters))
         if self.frames_per_column == 1 and self._lower.count > LONG_COLUMNS:
-            self._lower.join(LONG_FRAMES_PER_COLUMN)
-            self._upper.join(LONG_FRAMES_PER_COLUMN)
+            self._lower.join()
+            self._upper.join()
 
     def push_own(self, frames: OwnFrames) -> None:
         """Add frames of the same sound at its own rate."""
@@ -62,6 +66,8 @@ class Spectrogram:
         """Add the last frames; call once, after everything was pushed."""
         if self._upper_rows is not None:
             self._upper.push(self._upper_rows.finish())
+        self._lower.finish()
+        self._upper.finish()
 
     def result(self) -> Levels:
         """All columns as stored, shape (columns, rows), lowest row first."""
@@ -110,28 +116,42 @@ class _Columns:
         self.count = 0
         self.loudest = 0
         self._parts: list[Levels] = []
-        self._rest = np.empty((0, rows), dtype=np.uint8)
+        # Powers of the frames after the last whole column of a long recording.
+        self._rest = np.empty((0, rows), dtype=np.float32)
 
-    def push(self, frames: Levels) -> None:
-        self.loudest = max(self.loudest, int(frames.max(initial=0)))
-        if self.frames_per_column > 1:
-            frames = np.concatenate([self._rest, frames])
-            whole = len(frames) // self.frames_per_column * self.frames_per_column
-            self._rest = frames[whole:].copy()
-            shape = (whole // self.frames_per_column, self.frames_per_column, frames.shape[1])
-            frames = frames[:whole].reshape(shape).max(axis=1)
-        self._parts.append(frames)
-        self.count += len(frames)
+    def push(self, power: Float32) -> None:
+        """Add frames, float32, shape (frames, rows)."""
+        pending = np.concatenate([self._rest, power])
+        whole = len(pending) // LONG_FRAMES_PER_COLUMN * LONG_FRAMES_PER_COLUMN
+        self._rest = pending[whole:].copy()
+        # The level of the loudest is the loudest level, and one logarithm in place of four.
+        self._add(quantize_power(power if self.frames_per_column == 1 else _join(pending[:whole])))
 
-    def join(self, frames_per_column: int) -> None:
-        """Take the loudest of so many frames from now on, and of those that are there."""
+    def _add(self, levels: Levels) -> None:
+        self.loudest = max(self.loudest, int(levels.max(initial=0)))
+        self._parts.append(levels)
+        self.count += len(levels)
+
+    def join(self) -> None:
+        """Take the loudest of every few frames from now on, and of those that are there."""
         frames = self.result()
-        self.frames_per_column = frames_per_column
+        self.frames_per_column = LONG_FRAMES_PER_COLUMN
         self._parts, self.count = [], 0
-        self.push(frames)
+        self._add(_join(frames[: len(frames) - len(self._rest)]))
+
+    def finish(self) -> None:
+        """Add what is left of the last column; call once, after the last `push`."""
+        if self.frames_per_column > 1 and len(self._rest):
+            self._add(quantize_power(self._rest.max(axis=0, keepdims=True)))
 
     def result(self) -> Levels:
-        parts = [self._rest[:0], *self._parts]
-        if len(self._rest):
-            parts.append(self._rest.max(axis=0, keepdims=True))
-        return np.concatenate(parts)
+        """All columns that are whole, or were finished."""
+        return np.concatenate([np.empty((0, self._rest.shape[1]), dtype=np.uint8), *self._parts])
+
+
+def _join(frames: npt.NDArray[Value]) -> npt.NDArray[Value]:
+    """The loudest of every few frames, whose number is a multiple of that."""
+    columns = len(frames) // LONG_FRAMES_PER_COLUMN
+    joined: npt.NDArray[Value]
+    joined = frames.reshape(columns, LONG_FRAMES_PER_COLUMN, frames.shape[1]).max(axis=1)
+    return joined

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from soundscape.audio.levels import Levels
 from soundscape.audio.own_spectrum import OwnFrames, choose_n_fft
-from soundscape.audio.render.axis import FrequencyAxis, quantize_power, sum_transform
+from soundscape.audio.render.axis import FrequencyAxis, sum_transform
 from soundscape.audio.spectrum import HOP_LENGTH, N_FFT, SAMPLE_RATE, Float32
 
 # Standard deviation of the square of a Hann window, as a share of its length.
@@ -20,7 +19,7 @@ _SPREAD = 0.1414
 
 
 class UpperRows:
-    """Levels of the upper rows of a streamed signal, frame by frame.
+    """Powers of the upper rows of a streamed signal, frame by frame.
 
     Parameters
     ----------
@@ -50,8 +49,8 @@ class UpperRows:
         # The last two frames, which have not had all their neighbours.
         self._recent = np.empty((0, self._rows), dtype=np.float32)
 
-    def push(self, frames: OwnFrames) -> Levels:
-        """Take the next frames; return levels that are ready, uint8, shape (frames, rows)."""
+    def push(self, frames: OwnFrames) -> Float32:
+        """Take the next frames; return powers that are ready, float32, shape (frames, rows)."""
         self._samples = frames.samples
         power = sum_transform(frames.X, *self._filters)
         if frames.hop == self._n_fft:
@@ -62,9 +61,9 @@ class UpperRows:
             stride = self._n_fft // 2 // frames.hop
             power = power[-frames.first % stride :: stride]
         self._own = np.concatenate([self._own, power])
-        return quantize_power(self._smooth(self._advance()))
+        return self._smooth(self._advance())
 
-    def finish(self) -> Levels:
+    def finish(self) -> Float32:
         """The last frames; call once, after the last `push`."""
         wanted = 1 + int(self._samples / self._hop) if self._samples else 0
         # Beyond the last frame it goes on as there.
@@ -72,7 +71,7 @@ class UpperRows:
         rest = self._advance()
         rest = rest[: len(rest) - max(0, self._frames - wanted)]
         last = np.concatenate([self._recent, rest])[-1:]
-        return quantize_power(self._smooth(np.concatenate([rest, last])))
+        return self._smooth(np.concatenate([rest, last]))
 
     def _advance(self) -> Float32:
         """Powers where the shared spectrum's frames are, as far as is known, float32, shape (frames, rows).
@@ -80,6 +79,11 @@ class UpperRows:
         At 44.1 kHz its frames and these have the same centres. At other rates they are interpolated.
         """
         hops = self._hop / (self._n_fft / 2)
+        if hops == 1:
+            ready, self._own = self._own, self._own[:0]
+            self._own_first += len(ready)
+            self._frames += len(ready)
+            return ready
         end = self._own_first + len(self._own) - 1
         positions = np.arange(self._frames, self._frames + int(len(self._own) / hops) + 2) * hops
         positions = positions[positions <= end]
