@@ -26,7 +26,7 @@ STAGES = {
     "tonality": "4",
     "fingerprint": str(fingerprint.VERSION),
     "tags": f"yamnet-{TAGGING_VERSION}",
-    "embedding": "5",
+    "embedding": "6",
     "waveform": "3",
     "pictures": "6",
 }

@@ -3,7 +3,7 @@
 They are descriptors of the shared spectrum, defined as in the record. Other things count, though. The record
 leaves out what is softer than -80 dBFS, so a soft recording loses frames. Here
 
-* a frame counts if it is at most `RANGE_DB` softer than the loudest; after two minutes, every second frame,
+* a frame counts if it is at most `RANGE_DB` softer than the loudest; after two minutes, one frame in four,
 * a mel band counts as no softer than `MEL_RANGE_DB` below the loudest band of its frame,
 * the flatness has its floor 100 dB below the frame's mean power,
 * the spectrum ends at `TOP_HZ`: files of 16 kHz and more have everything below. Only zero crossings and
@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.compiled import compiled
+from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.measurements import Mfcc
 from soundscape.audio.spectral import MFCCS, Contrast, count_mels, make_dct
-from soundscape.audio.spectrum import FASTMATH, FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Float32, Frames
+from soundscape.audio.spectrum import FRAME_RATE_HZ, N_FFT, SAMPLE_RATE, Float32, Frames
 from soundscape.audio.wideband import find_rolloff, geometric_mean, summarize
 
 Int64 = npt.NDArray[np.int64]
@@ -33,8 +33,9 @@ Float64 = npt.NDArray[np.float64]
 TOP_HZ = 7200.0
 RANGE_DB = 40
 MEL_RANGE_DB = 60.0
-# Two minutes, as of the small network; of the frames after that, every second counts.
+# Two minutes, as of the small network; of the frames after that, one in four counts.
 DENSE_FRAMES = round(120 * FRAME_RATE_HZ)
+SPARSE_FRAMES = 4
 
 # What is softer is digital silence, with what filters leave of it.
 _MIN_DBFS = -160.0
@@ -97,24 +98,34 @@ class CharacterMeter:
 
     def push(self, frames: Frames) -> None:
         """Add the next batch of frames."""
-        level_dbfs = 10.0 * np.log10(np.maximum(frames.mean_square, 1e-20))
-        numbers = np.arange(self._seen, self._seen + len(level_dbfs))
-        chosen = (numbers < DENSE_FRAMES) | (numbers % 2 == 0)
-        self._seen += len(level_dbfs)
-        self._frames += int(chosen.sum())
-        heard = np.flatnonzero(chosen & (level_dbfs > _MIN_DBFS))
+        chosen = self._choose(len(frames.S))
+        self._frames += len(chosen)
+        level_dbfs = 10.0 * np.log10(np.maximum(frames.mean_square[chosen], 1e-20))
+        is_heard = level_dbfs > _MIN_DBFS
+        heard, level_dbfs = chosen[is_heard], level_dbfs[is_heard]
         if len(heard):
             before = frames.log_mel_db[0] if self._last_log_mel_db is None else self._last_log_mel_db
             flux = _measure_flux(frames.log_mel_db, heard, before, self._mels)
             described = _describe(frames.S, heard, self._bins)
-            series = np.column_stack([level_dbfs[heard], frames.zero_crossing_rate[heard], flux, described])
-            self._series.append(series.astype(np.float32))
+            series = np.empty((len(heard), 3 + described.shape[1]), dtype=np.float32)
+            series[:, 0], series[:, 1], series[:, 2] = level_dbfs, frames.zero_crossing_rate[heard], flux
+            series[:, 3:] = described
+            self._series.append(series)
             contrast_db = self._contrast.measure(frames.S, heard)
             mfcc = self._measure_mfcc(frames.log_mel_db[heard, : self._dct.shape[1]])
-            columns = np.column_stack([contrast_db, mfcc])
-            steps = _level_steps(level_dbfs[heard])
+            columns = np.concatenate([contrast_db, mfcc], axis=1)
+            steps = _level_steps(level_dbfs)
             _add_by_level(steps, columns, self._counts, self._sums, self._square_sums)
         self._last_log_mel_db = frames.log_mel_db[-1].copy()
+
+    def _choose(self, count: int) -> Int64:
+        """Which of the next frames are looked at."""
+        numbers = np.arange(self._seen, self._seen + count)
+        self._seen += count
+        if self._seen <= DENSE_FRAMES:
+            return np.arange(count)
+        chosen: Int64 = np.flatnonzero((numbers < DENSE_FRAMES) | (numbers % SPARSE_FRAMES == 0))
+        return chosen
 
     def _measure_mfcc(self, log_mel_db: Float32) -> Float32:
         floor_db = log_mel_db[:, : self._mels].max(axis=1, keepdims=True) - np.float32(MEL_RANGE_DB)

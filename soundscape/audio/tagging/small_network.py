@@ -37,7 +37,8 @@ SILENCE_DB = -200.0
 MAX_LEFT_FRAMES = 16
 """A rest of at most so many frames at the end has no patch of its own."""
 DENSE_FRAMES = 2 * 60 * SAMPLE_RATE // HOP_LENGTH // PATCH_FRAMES * PATCH_FRAMES
-"""After two minutes every second patch is heard."""
+"""After two minutes, one patch in four is heard."""
+SPARSE_PATCHES = 4
 _BATCH = 16
 
 
@@ -108,7 +109,7 @@ class SmallNetwork:
         while len(self._rest) >= PATCH_FRAMES:
             patch, self._rest = self._rest[:PATCH_FRAMES], self._rest[PATCH_FRAMES:]
             is_dense = self._frames < DENSE_FRAMES
-            if is_dense or self._frames // PATCH_FRAMES % 2 == 0:
+            if is_dense or self._frames // PATCH_FRAMES % SPARSE_PATCHES == 0:
                 self._listen(patch)
             self._frames += PATCH_FRAMES
             self._latest = patch

@@ -9,7 +9,13 @@ from scipy.signal import correlate
 
 from soundscape.audio.spectrum import SAMPLE_RATE, Spectrum
 from soundscape.audio.tagging import small_network
-from soundscape.audio.tagging.small_network import BANDS, DENSE_FRAMES, PATCH_FRAMES, SmallNetwork
+from soundscape.audio.tagging.small_network import (
+    BANDS,
+    DENSE_FRAMES,
+    PATCH_FRAMES,
+    SPARSE_PATCHES,
+    SmallNetwork,
+)
 
 Float32 = npt.NDArray[np.float32]
 
@@ -62,12 +68,12 @@ def test_nothing_is_heard_without_a_frame() -> None:
     assert SmallNetwork().result() is None
 
 
-def test_after_two_minutes_every_second_patch_is_heard() -> None:
-    start, rest = make_bands(DENSE_FRAMES), make_bands(4 * PATCH_FRAMES, seed=5)
+def test_after_two_minutes_one_patch_in_four_is_heard() -> None:
+    start, rest = make_bands(DENSE_FRAMES), make_bands(8 * PATCH_FRAMES, seed=5)
     other = rest.copy()
-    first = DENSE_FRAMES // PATCH_FRAMES % 2
-    for patch in range(4):
-        if (first + patch) % 2:
+    first = DENSE_FRAMES // PATCH_FRAMES
+    for patch in range(8):
+        if (first + patch) % SPARSE_PATCHES:
             other[patch * PATCH_FRAMES : (patch + 1) * PATCH_FRAMES] = make_bands(PATCH_FRAMES, seed=9)
     np.testing.assert_array_equal(hear(np.concatenate([start, other])), hear(np.concatenate([start, rest])))
     assert (hear(np.concatenate([start, rest[::-1]])) != hear(np.concatenate([start, rest]))).any()
