@@ -47,6 +47,7 @@ RANKS_KEPT = 20
 FLOOR = 0.016
 """Minimum magnitude of a peak: 90 dB below a full-scale sine under a 2048 Hann window."""
 
+_RANKED_FRAMES = 512  # ranked at once: 12 s
 _ROWS = 16  # ring of frames; a power of two that holds 2 * NEIGHBOUR_FRAMES + 1
 _WIDTH = HIGHEST_BIN - LOWEST_BIN + 1
 
@@ -237,6 +238,7 @@ class Fingerprinter:
         self._bands = np.zeros(0, np.int8)
         self._strengths = np.zeros(0, np.float32)
         self._ranked_to = 0  # index into the pending arrays above; earlier ones are context only
+        self._ranked_frames = 0
         self._kept: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
 
     def push(self, S: _Float32s) -> None:
@@ -246,7 +248,11 @@ class Fingerprinter:
         self._levels.push(S)
         for first in range(0, S.shape[0], 2048):
             self._find(S[first : first + 2048])
-        self._rank(self._frames_seen - NEIGHBOUR_FRAMES - RANK_FRAMES - 1)
+        complete_to = self._frames_seen - NEIGHBOUR_FRAMES - RANK_FRAMES - 1
+        # Each time, the peaks of two seconds before are gone through again.
+        if complete_to >= self._ranked_frames + _RANKED_FRAMES:
+            self._rank(complete_to)
+            self._ranked_frames = complete_to
 
     def result(self) -> Fingerprint:
         """The fingerprint of everything that was pushed. Nothing may be pushed afterwards."""
