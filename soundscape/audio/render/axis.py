@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from soundscape.audio.bands import add_up_bands, write_decibels
 from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.levels import FLOOR_DB, STEP_DB, Levels
-from soundscape.audio.spectrum import Float32, add_up_bands, write_decibels
+from soundscape.audio.spectrum import Float32
 
 BOTTOM_HZ = 20.0
 BEND_HZ = 150.0
