@@ -12,10 +12,10 @@ given different folders. Where scores are beside the works, as `001.mid`, one of
 that hold the same sound is left out (`fingerprint_scores.py`).
 
 Each work is asked for in 10 s and as a whole, of an index that holds all other works. Every match is then
-false. Recordings come from `--recordings`, and are asked for under the conditions of `fingerprint.py`, and
-mixed over each other. Sounds with few peaks are synthesised, and asked for both ways. `measure` sees the
-design half of recordings and seeds, `table` the other. Fingerprints are kept under the system's temporary
-folder.
+false. Recordings come from `--recordings`, and are asked for under the conditions of `fingerprint.py`,
+mixed over each other, and in pairs that hold the same 6 s of a third. Sounds with few peaks are synthesised,
+and asked for both ways. `measure` sees the design half of recordings and seeds, `table` the other.
+Fingerprints are kept under the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ PASSES = math.log(THRESHOLD / (1.0 - THRESHOLD))
 MAX_WORK_S = 60.0
 SNIPPETS = 2
 BEDS_DB = (0.0, 6.0)
+STRETCH_S = 6.0
+STRETCH_CONDITIONS: dict[str, Callable[[Samples, np.random.Generator], Samples]] = {
+    "as it is": lambda y, rng: y,
+    "MP3 at 64 kb/s": lambda y, rng: sounds.recode(y, "mp3", "libmp3lame", 44_100, 64_000),
+    "pink noise 10 dB": lambda y, rng: sounds.mixed(y, sounds.pink(y.size, rng), 10.0),
+}
 COMPARED_BEDS_DB = (-6.0, 0.0, 6.0, 12.0, 20.0)
 COPIES: dict[str, Callable[[Samples, np.random.Generator], Samples]] = {
     "MP3 at 64 kb/s": lambda y, rng: sounds.recode(y, "mp3", "libmp3lame", 44_100, 64_000),
@@ -192,6 +198,29 @@ def prepare_recordings(
     return references, asked
 
 
+def prepare_stretches(
+    folders: list[Path], half: int, count: int
+) -> tuple[dict[str, Fingerprint], list[Query]]:
+    """Fingerprint recordings of one half in pairs that hold the same 6 s of a third, such as a jingle."""
+    found = list({s.name: s for s in sounds.recordings(folders, half=half, max_sections=1)}.values())
+    order = np.random.default_rng(half).permutation(len(found))[:count]
+    signals = [y for y in (found[i].samples() for i in order) if y.size >= 16 * SAMPLE_RATE]
+    references: dict[str, Fingerprint] = {}
+    asked: list[Query] = []
+    for i, y in enumerate(signals):
+        stretch = y[5 * SAMPLE_RATE :][: int(STRETCH_S * SAMPLE_RATE)]
+        one, other = (
+            np.concatenate([around[:middle], stretch, around[middle : 2 * middle]])
+            for around in (signals[(i + 1) % len(signals)], signals[(i + 2) % len(signals)])
+            for middle in [min(around.size // 2, 16 * SAMPLE_RATE)]
+        )
+        references[f"stretch-{i}"] = fingerprint(one)
+        for name, condition in STRETCH_CONDITIONS.items():
+            heard = fingerprint(condition(other, np.random.default_rng([half, i])))
+            asked.append(Query(f"stretch-{i}", name, heard))
+    return references, asked
+
+
 def gather(
     arguments: argparse.Namespace, half: int
 ) -> tuple[MemoryIndex, list[Query], dict[str, list[Query]]]:
@@ -204,17 +233,22 @@ def gather(
         f"works-recordings-{label}",
         lambda: prepare_recordings(arguments.recordings, half, arguments.queries),
     )
+    parts, stretches = cached(
+        f"works-stretches-{label}",
+        lambda: prepare_stretches(arguments.recordings, half, arguments.queries),
+    )
     few, plain, changed = cached(
         f"works-sparse-{half}-{arguments.sparse}-{'-'.join(FAMILIES)}",
         lambda: prepare_sparse(half, arguments.sparse),
     )
     index = MemoryIndex()
-    for name, whole in {**works, **known, **few}.items():
+    for name, whole in {**works, **known, **parts, **few}.items():
         index.add(name, whole)
     same = {
         "recordings": [query for query in asked if not query.kind.startswith("bed")],
         FEW_PEAKS: changed,
         "one bed": [query for query in asked if query.kind.startswith("bed")],
+        "a short stretch": stretches,
     }
     enough = {
         kind: [query for query in queries if has_enough_content(query.heard)]

@@ -18,6 +18,12 @@ FROZEN = {
         Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705)),
         Logistic(bias=-19.8, weights=(1.73, 9.49, 17.58)),
     ),
+    "7": (
+        0.7,
+        1_420_000,
+        Logistic(bias=-2.75, weights=(3.442, 2.182, 1.635, 2.705)),
+        Logistic(bias=-18.78, weights=(1.75, 7.8, 18.14)),
+    ),
 }
 """What each version of the calibration stands for. Add an entry for new numbers: one is never changed."""
 
