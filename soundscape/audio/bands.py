@@ -15,6 +15,23 @@ _DB_PER_OCTAVE = np.float32(10 * np.log10(2))
 _DB_PER_NEPER = np.float32(20 / np.log(10))
 
 
+def find_bands(filters: Float32) -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Find the weights of all bands one after another, where each band's begin, and at which bin.
+
+    Parameters
+    ----------
+    filters
+        The weight of each bin in each band, float32, shape (bands, bins). Every band has some.
+    """
+    weights, offsets, first_bins = [], [0], []
+    for band in filters:
+        bins = np.flatnonzero(band)
+        weights.append(band[bins[0] : bins[-1] + 1])
+        offsets.append(offsets[-1] + len(weights[-1]))
+        first_bins.append(bins[0])
+    return np.concatenate(weights), np.array(offsets), np.array(first_bins)
+
+
 @compiled(fastmath={"contract"})
 def add_up_bands(
     power: Float32,

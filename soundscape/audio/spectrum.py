@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.fft
 from librosa import mel_frequencies
 
-from soundscape.audio.bands import add_up_bands, write_decibels
+from soundscape.audio.bands import add_up_bands, find_bands, write_decibels
 from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.mono import MonoMix
 
@@ -176,15 +176,7 @@ def _hann() -> Float32:
 
 @cache
 def _sparse_mel() -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The weights of all bands one after another, where each band's begin, and at which bin."""
-    filters = mel_filters()
-    weights, offsets, first_bins = [], [0], []
-    for band in filters:
-        bins = np.flatnonzero(band)
-        weights.append(band[bins[0] : bins[-1] + 1])
-        offsets.append(offsets[-1] + len(weights[-1]))
-        first_bins.append(bins[0])
-    return np.concatenate(weights), np.array(offsets), np.array(first_bins)
+    return find_bands(mel_filters())
 
 
 @compiled()

@@ -85,9 +85,15 @@ def _make_filters(sample_rate: int, up: int) -> Float32:
 @compiled(fastmath=FASTMATH)
 def _filter(signal: Float32, filters: Float32, phase: int, down: int, out: Float32) -> None:
     up, taps = filters.shape
+    whole, rest = divmod(down, up)
+    begin, place = divmod(phase, up)
     for m in range(len(out)):
-        begin, place = divmod(phase + m * down, up)
+        # Views, whose indices begin at 0, become vector instructions.
+        weights, part = filters[place], signal[begin : begin + taps]
         total = np.float32(0.0)
         for k in range(taps):
-            total += filters[place, k] * signal[begin + k]
+            total += weights[k] * part[k]
         out[m] = total
+        begin, place = begin + whole, place + rest
+        if place >= up:
+            begin, place = begin + 1, place - up
