@@ -30,11 +30,27 @@ def warm_up(folder: Path) -> None:
         # Drawing takes most of the time, and is the same for all of them.
         analyze(path, out_dir=folder, draw=decoder == "av")
         snippet.fingerprint_snippet(path, max_s=1.0)
+    _warm_up_front_end()
     # A tone has no beats.
     find_beats(np.arange(400, dtype=np.float32) % 20, bpm=120.0, frame_rate_hz=FRAME_RATE_HZ)
     warm_up_images(folder)
     for left in folder.iterdir():
         left.unlink()
+
+
+def _warm_up_front_end() -> None:
+    """Compile what the network's file is not needed for: it may be brought later."""
+    import numpy as np
+
+    from soundscape.audio.tagging import front_end
+
+    front_end.FrontEnd(
+        window=np.ones(front_end.FRAME_SAMPLES, dtype=np.float32),
+        filters=np.ones((front_end.BANDS, front_end.N_FFT // 2 + 1), dtype=np.float32),
+        log_offsets=np.ones(front_end.BANDS, dtype=np.float32),
+        step=np.float32(1),
+        zero=np.float32(0),
+    ).measure(np.zeros(front_end.FRAME_SAMPLES, dtype=np.float32), 1)
 
 
 def warm_up_snippets(folder: Path) -> None:

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.audio.tag_model import MODEL, needs_model
+
 COMPILE_LIMIT_S = 600.0
 """For all that is compiled on a loaded machine, if nothing is found compiled."""
 
@@ -48,6 +52,27 @@ for name, subtype, rate, channels, duration_s in (
 """
 
 
+TAG = """
+import sys
+from pathlib import Path
+import numpy as np
+import soundfile
+from soundscape.audio.analysis import analyze
+from soundscape.audio.compiled import compile_counts
+from soundscape.sandbox.warm_up import warm_up
+
+folder = Path(sys.argv[1])
+warm_up(folder)
+before = compile_counts.compiled + compile_counts.loaded
+noise = np.random.default_rng(1).standard_normal(30 * 22_050) * 0.1
+soundfile.write(folder / "noise.wav", noise, 22_050, "PCM_16")
+record = analyze(folder / "noise.wav", models_dir=Path("{models}"))
+assert record.tags is not None
+if compile_counts.compiled + compile_counts.loaded > before:
+    print(compile_counts.compiled + compile_counts.loaded - before)
+"""
+
+
 def run(script: str, folder: Path) -> str:
     """Run a script in a process of its own, which is given the folder; return what it prints."""
     done = subprocess.run(
@@ -73,3 +98,10 @@ def test_what_decodes_a_snippet_is_loaded(tmp_path: Path) -> None:
 
 def test_nothing_is_compiled_or_loaded_during_a_job(tmp_path: Path) -> None:
     assert run(ANALYZE, tmp_path) == ""
+
+
+@needs_model
+def test_the_model_may_be_brought_after_the_warm_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(tmp_path / "none"))
+    (tmp_path / "folder").mkdir()
+    assert run(TAG.format(models=MODEL.parent), tmp_path / "folder") == ""

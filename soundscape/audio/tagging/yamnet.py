@@ -26,11 +26,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
-from soundscape.audio.bands import add_up_bands, find_bands
-from soundscape.audio.compiled import FASTMATH, compiled
-from soundscape.audio.spectrum import cut_frames
+from soundscape.audio.tagging.front_end import BANDS, FrontEnd
+from soundscape.audio.tagging.front_end import HOP_SAMPLES as FRAME_HOP_SAMPLES
 from soundscape.audio.tagging.models import YAMNET, ModelCorrupt, ModelMissing, ModelRuntimeMissing
 
 SAMPLE_RATE = 16_000
@@ -40,13 +38,7 @@ HOP_S = HOP_SAMPLES / SAMPLE_RATE
 CLASSES = 521
 EMBEDDING_SIZE = 1024
 
-_FRAME_SAMPLES = 400
-_FRAME_HOP_SAMPLES = 160
-_N_FFT = 512
 _PATCH_FRAMES = 96
-_BANDS = 64
-# Their transform and its magnitudes stay within the cache.
-_PART_FRAMES = 64
 
 # Tensors and operators of the one file whose digest is YAMNET.sha256.
 _HANN, _MEL, _LOG_OFFSET, _QUANTIZED, _PATCHES, _EMBEDDING, _SCORES = 11, 22, 23, 28, 30, 115, 119
@@ -94,10 +86,10 @@ class Yamnet:
             if self._interpreter is None:
                 self._load()
             if self._batch != n:
-                self._interpreter.resize_tensor_input(self._input, (n, _PATCH_FRAMES, 64, 1))
+                self._interpreter.resize_tensor_input(self._input, (n, _PATCH_FRAMES, BANDS, 1))
                 self._interpreter.allocate_tensors()
                 self._batch = n
-            self._interpreter.set_tensor(self._input, self._patches(y, n, hop_samples // _FRAME_HOP_SAMPLES))
+            self._interpreter.set_tensor(self._input, self._patches(y, n, hop_samples // FRAME_HOP_SAMPLES))
             self._interpreter.invoke()
             embeddings = self._interpreter.get_tensor(self._outputs[0]).reshape(n, EMBEDDING_SIZE)
             scores = self._interpreter.get_tensor(self._outputs[1]).reshape(n, CLASSES)
@@ -109,15 +101,7 @@ class Yamnet:
 
     def _patches(self, y: Float32, n: int, hop_frames: int) -> npt.NDArray[np.int8]:
         frame_count = _PATCH_FRAMES + (n - 1) * hop_frames
-        levels = np.empty((frame_count, _BANDS), dtype=np.int8)
-        for first in range(0, frame_count, _PART_FRAMES):
-            part = levels[first : first + _PART_FRAMES]
-            framed = self._framed[: len(part)]
-            cut_frames(y[first * _FRAME_HOP_SAMPLES :], _FRAME_HOP_SAMPLES, self._hann, framed)
-            # workers=1: a thread pool's hand-over costs more than these transforms, and cores are
-            # the caller's.
-            X = scipy.fft.rfft(framed, axis=1, workers=1)
-            _quantize(X.view(np.float32), *self._mel, *self._scale, part)
+        levels = self._front_end.measure(y, frame_count)
         windows = np.lib.stride_tricks.sliding_window_view(levels, _PATCH_FRAMES, axis=0)
         return np.ascontiguousarray(windows[::hop_frames].transpose(0, 2, 1))[..., np.newaxis]
 
@@ -155,11 +139,13 @@ class Yamnet:
             return np.float32(graph.tensors[index].quantization.scale[0])
 
         self._hann = constant(_HANN)
-        # Zeros follow each frame, as long as the transform is.
-        self._framed = np.zeros((_PART_FRAMES, _N_FFT), dtype=np.float32)
-        self._mel = find_bands(constant(_MEL))
-        zero = np.float32(graph.tensors[_QUANTIZED].quantization.zeroPoint[0])
-        self._scale = constant(_LOG_OFFSET), step(_QUANTIZED), zero
+        self._front_end = FrontEnd(
+            window=constant(_HANN),
+            filters=constant(_MEL),
+            log_offsets=constant(_LOG_OFFSET),
+            step=step(_QUANTIZED),
+            zero=np.float32(graph.tensors[_QUANTIZED].quantization.zeroPoint[0]),
+        )
         self._embedding_step, self._score_step = step(_EMBEDDING), step(_SCORES)
 
         graph.operators = graph.operators[_FIRST_OPERATOR:_DEQUANTIZE]
@@ -186,34 +172,3 @@ def load_shared(path: Path, *, threads: int = 1) -> Yamnet:
     except OSError:
         return Yamnet(path, threads=threads)
     return _load_shared(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns), threads)
-
-
-@compiled(fastmath=FASTMATH)
-def _quantize(
-    X: Float32,
-    weights: Float32,
-    offsets: npt.NDArray[np.int64],
-    first_bins: npt.NDArray[np.int64],
-    log_offsets: Float32,
-    step: np.float32,
-    zero: np.float32,
-    levels: npt.NDArray[np.int8],
-) -> None:
-    """Write the network's input: logarithms of the bands' magnitudes in steps, int8, shape (frames, 64).
-
-    X: the transform as pairs of real and imaginary parts, shape (frames, 514).
-    """
-    bins = X.shape[1] // 2
-    magnitudes = np.zeros((8, bins), dtype=np.float32)
-    bands = np.empty((8, _BANDS), dtype=np.float32)
-    for first in range(0, len(X), 8):
-        ready = min(8, len(X) - first)
-        for t in range(ready):
-            row, magnitude = X[first + t], magnitudes[t]
-            for k in range(bins):
-                magnitude[k] = np.sqrt(row[2 * k] * row[2 * k] + row[2 * k + 1] * row[2 * k + 1])
-        add_up_bands(magnitudes, weights, offsets, first_bins, bands[:ready])
-        for t in range(ready):
-            for band in range(_BANDS):
-                level = np.rint(np.log(bands[t, band] + log_offsets[band]) / step) + zero
-                levels[first + t, band] = np.int8(min(max(level, np.float32(-128)), np.float32(127)))
