@@ -387,16 +387,19 @@ def beds(arguments: argparse.Namespace) -> None:
             )
         for kind, change in COPIES.items():
             compare(f"copy, {kind}", change(bed, np.random.default_rng(i)), bed)
-    print("| of two | matched | called the same, or an excerpt | likeness | share of energy |")
+    print("| of two | matched | called the same, or an excerpt | level correlation | share of energy |")
     print("|---" * 5 + "|")
     for kind, matches in matched.items():
         hits = [match for match in matches if match]
         same = sum(match.kind is not MatchKind.SHARED_MATERIAL for match in hits)
-        likeness, energy = (
+        correlation, energy = (
             " to ".join(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.9))) if hits else ""
-            for values in ([match.likeness for match in hits], [match.share_of_energy for match in hits])
+            for values in (
+                [match.level_correlation for match in hits],
+                [match.share_of_energy for match in hits],
+            )
         )
-        print(f"| {kind} | {len(hits)} of {len(matches)} | {same} | {likeness} | {energy} |", flush=True)
+        print(f"| {kind} | {len(hits)} of {len(matches)} | {same} | {correlation} | {energy} |", flush=True)
 
 
 def pitch(arguments: argparse.Namespace) -> None:

@@ -64,7 +64,7 @@ class IdentifiedRecording(BaseModel):
     share: float
     share_of_matched: float
     share_of_energy: float | None
-    likeness: float | None
+    level_correlation: float | None
     speed: float
     score: float
     other_offsets_s: list[float]

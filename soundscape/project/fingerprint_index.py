@@ -183,7 +183,7 @@ def describe_evidence(match: Match) -> dict[str, Any]:
         "share": round(match.share_of_query, 4),
         "share_of_matched": round(match.share_of_recording, 4),
         "share_of_energy": None if match.share_of_energy is None else round(match.share_of_energy, 4),
-        "likeness": None if match.likeness is None else round(match.likeness, 4),
+        "level_correlation": None if match.level_correlation is None else round(match.level_correlation, 4),
         "speed": round(match.speed, 4),
         "score": round(match.score, 1),
         "other_offsets_s": [round(offset_s, 3) for offset_s in match.other_offsets_s],

@@ -25,7 +25,7 @@ from .levels import (
     cell_to_bin,
 )
 
-MIN_LIKENESS = 0.985
+MIN_CORRELATION = 0.985
 """If levels follow each other less, two recordings share a part of what sounds: a bed, a loop, a stem."""
 MIN_ROWS = 4
 EDGE_FRAMES = math.ceil(2 * BELL_ROWS * LEVEL_FRAMES)

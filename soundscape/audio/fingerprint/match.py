@@ -11,7 +11,7 @@ import numpy as np
 from .code import FRAME_RATE_HZ, Fingerprint
 from .index import Candidate, Index
 from .keys import STORED_RANKS, make_query_keys, pitch_to_cell
-from .likeness import MIN_LIKENESS
+from .likeness import MIN_CORRELATION
 from .sameness import Sameness, measure_sameness
 from .score import THRESHOLD, estimate_probability, estimate_sameness
 from .verify import Evidence, make_screen, verify
@@ -104,7 +104,7 @@ class Match:
         The span's part of each, 0 to 1.
     share_of_energy
         The part of the energy within the span that both have, an estimate from levels, 0 to 1.
-    likeness
+    level_correlation
         How closely the levels of the two follow each other within the span; 1 in an exact copy. Both are None
         where the span is too short or too quiet to tell.
     speed
@@ -116,7 +116,7 @@ class Match:
         and that of `estimate_sameness`, which is not calibrated.
     kind
         Same recording, excerpt (most of one lies in the other) or shared material. The first two need a
-        likeness of at least `MIN_LIKENESS`, or one that cannot be told.
+        level correlation of at least `MIN_CORRELATION`, or one that cannot be told.
     other_offsets_s
         Further offsets that fit nearly as well, as in loops.
     """
@@ -127,7 +127,7 @@ class Match:
     share_of_query: float
     share_of_recording: float
     share_of_energy: float | None
-    likeness: float | None
+    level_correlation: float | None
     speed: float
     score: float
     probability: float
@@ -238,7 +238,7 @@ def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
     share_of_recording = min(1.0, length / max(stored.frame_count, 1))
     shares = sorted((share_of_query, share_of_recording))
     likeness = candidate.sameness.likeness
-    if likeness is not None and likeness.correlation < MIN_LIKENESS:
+    if likeness is not None and likeness.correlation < MIN_CORRELATION:
         kind = MatchKind.SHARED_MATERIAL
     elif shares[0] >= MOSTLY_SHARE:
         kind = MatchKind.SAME_RECORDING
@@ -253,7 +253,7 @@ def _make_match(query: Fingerprint, candidate: VerifiedCandidate) -> Match:
         share_of_query=share_of_query,
         share_of_recording=share_of_recording,
         share_of_energy=None if likeness is None else likeness.share_of_energy,
-        likeness=None if likeness is None else likeness.correlation,
+        level_correlation=None if likeness is None else likeness.correlation,
         speed=played_speed,
         score=min(evidence.lag_tail, evidence.pitch_tail),
         probability=candidate.probability,

@@ -25,14 +25,14 @@ import numpy as np
 
 from .code import Fingerprint
 from .keys import undo_speed
-from .likeness import MIN_LIKENESS, Likeness, measure_likeness
+from .likeness import MIN_CORRELATION, Likeness, measure_likeness
 from .pairing import NEAR_PITCH, pair_peaks, refine_alignment
 from .verify import Evidence
 
 MAX_EQUAL_RANKS = 0.35
 """From this share of equal ranks on, more say no more: only copies have so many."""
 MIN_TELLING, MAX_TELLING = 0.9, 0.9975
-"""Likenesses between which levels say more and more. Below, other works and beds are as alike."""
+"""Correlations between which levels say more and more. Below, other works and beds are as alike."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Sameness:
     rhythm_tail
         As in `Evidence`.
     likeness
-        As from `measure_likeness`. What cannot be compared counts as `MIN_LIKENESS`.
+        As from `measure_likeness`. What cannot be compared counts as `MIN_CORRELATION`.
     """
 
     equal_ranks: float
@@ -67,8 +67,8 @@ class Sameness:
     def ranks_or_levels(self) -> float:
         """How much ranks or levels speak for one recording, 0 to 1; either of them can say it all."""
         ranks = min(self.equal_ranks / MAX_EQUAL_RANKS, 1.0)
-        likeness = MIN_LIKENESS if self.likeness is None else self.likeness.correlation
-        telling = min(max(likeness, MIN_TELLING), MAX_TELLING)
+        correlation = MIN_CORRELATION if self.likeness is None else self.likeness.correlation
+        telling = min(max(correlation, MIN_TELLING), MAX_TELLING)
         levels = math.log((1.0 - telling) / (1.0 - MIN_TELLING)) / math.log(
             (1.0 - MAX_TELLING) / (1.0 - MIN_TELLING)
         )

@@ -7,7 +7,7 @@ import pytest
 
 from soundscape.audio.fingerprint import MatchKind, MemoryIndex, find_matches
 from soundscape.audio.fingerprint.code import FRAME_RATE_HZ
-from soundscape.audio.fingerprint.likeness import MIN_LIKENESS, Likeness, measure_likeness
+from soundscape.audio.fingerprint.likeness import MIN_CORRELATION, Likeness, measure_likeness
 from soundscape.audio.fingerprint.pairing import refine_alignment
 from soundscape.audio.fingerprint.verify import make_screen, verify
 
@@ -42,7 +42,7 @@ def test_a_sound_is_like_itself() -> None:
 def test_a_part_is_like_the_whole_at_any_offset(start_s: float) -> None:
     y = melody(5)
     found = compare(y[round(start_s * SAMPLE_RATE) :][: 8 * SAMPLE_RATE], y, start_s)
-    assert found.correlation > MIN_LIKENESS
+    assert found.correlation > MIN_CORRELATION
     assert found.share_of_energy > 0.9
 
 
@@ -61,7 +61,7 @@ def test_copies_through_codecs_are_alike(container: str, codec: str, rate: int, 
         (match,) = find_matches(
             fingerprint(recoded(melody(seed), container, codec, rate, bit_rate)), index
         ).matches
-        assert match.likeness > MIN_LIKENESS
+        assert match.level_correlation > MIN_CORRELATION
 
 
 def test_an_equaliser_and_a_gain_are_undone() -> None:
@@ -71,19 +71,19 @@ def test_an_equaliser_and_a_gain_are_undone() -> None:
 @pytest.mark.parametrize("snr_db", [0.0, 10.0, 20.0])
 def test_steady_noise_is_undone(snr_db: float) -> None:
     y = melody(3)
-    assert compare(mixed(y, pink(y.size, 1), snr_db), y).correlation > MIN_LIKENESS
+    assert compare(mixed(y, pink(y.size, 1), snr_db), y).correlation > MIN_CORRELATION
 
 
 @pytest.mark.parametrize("speed", [0.96, 0.985, 1.03])
 def test_another_speed_is_undone(speed: float) -> None:
-    assert compare(faster(melody(4), speed), melody(4), speed=speed).correlation > MIN_LIKENESS
+    assert compare(faster(melody(4), speed), melody(4), speed=speed).correlation > MIN_CORRELATION
 
 
 @pytest.mark.parametrize("bed_db", [-6.0, 0.0, 6.0, 10.0])
 def test_sounds_over_one_bed_are_not_alike(bed_db: float) -> None:
     for seed in range(0, 12, 3):
         bed = melody(seed) * 10 ** (bed_db / 20)
-        assert compare(melody(seed + 1) + bed, melody(seed + 2) + bed).correlation < MIN_LIKENESS
+        assert compare(melody(seed + 1) + bed, melody(seed + 2) + bed).correlation < MIN_CORRELATION
 
 
 def test_the_share_of_energy_rises_with_the_bed() -> None:
@@ -114,7 +114,7 @@ def test_what_surrounds_the_span_does_not_count() -> None:
     index.add("whole", fingerprint(y))
     (match,) = find_matches(fingerprint(part.astype(np.float32)), index).matches
     assert match.kind is MatchKind.EXCERPT
-    assert match.likeness > 0.995
+    assert match.level_correlation > 0.995
 
 
 def test_what_is_too_short_is_not_compared() -> None:
@@ -131,7 +131,7 @@ def test_short_gaps_in_noise_are_no_opposite() -> None:
     for y, other in ((noise, gap), (gap, noise)):
         found = compare(y, other)
         assert 0 <= found.share_of_energy <= 1
-    assert compare(gap, gap).correlation > MIN_LIKENESS
+    assert compare(gap, gap).correlation > MIN_CORRELATION
 
 
 @pytest.mark.parametrize("offset", [0, 100, 256, 400])

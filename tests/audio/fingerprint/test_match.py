@@ -17,7 +17,7 @@ from soundscape.audio.fingerprint import (
     find_matches,
     make_stored_keys,
 )
-from soundscape.audio.fingerprint.likeness import MIN_LIKENESS
+from soundscape.audio.fingerprint.likeness import MIN_CORRELATION
 from soundscape.audio.fingerprint.match import MIN_SCORE
 
 from .sounds import SAMPLE_RATE, Samples, drum_loop, faster, fingerprint, melody, mixed, pink, recoded
@@ -137,7 +137,7 @@ def test_two_melodies_over_one_bed_are_not_the_same_recording(bed_db: float) -> 
     (match,) = find_matches(fingerprint(melody(32) + bed), index).matches
     assert match.kind is MatchKind.SHARED_MATERIAL
     assert match.share_of_query > 0.7
-    assert match.likeness < MIN_LIKENESS
+    assert match.level_correlation < MIN_CORRELATION
     assert 0.7 < match.share_of_energy < 0.97
 
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.fingerprint_sameness import fit, read_rows
 from soundscape.audio.fingerprint import THRESHOLD, Fingerprint, MemoryIndex, find_matches
 from soundscape.audio.fingerprint import match as match_module
-from soundscape.audio.fingerprint.likeness import MIN_LIKENESS, Likeness
+from soundscape.audio.fingerprint.likeness import MIN_CORRELATION, Likeness
 from soundscape.audio.fingerprint.sameness import Sameness, measure_sameness
 from soundscape.audio.fingerprint.score import FITTED_SAMENESS, estimate_sameness
 from soundscape.audio.fingerprint.verify import make_screen, verify
@@ -116,7 +116,7 @@ def test_either_ranks_or_levels_say_that_it_is_one_recording() -> None:
     assert say(0.0, 0.5) == say(0.0, 0.8) == 0.0
     assert say(1.0, 0.5) == say(0.0, 1.0) == say(1.0, 1.0) == 1.0
     assert 0.0 < say(0.1, 0.5) < say(0.1, 0.95) < say(0.2, 0.95) < say(0.2, 0.99) < 1.0
-    assert say(0.1, None) == say(0.1, MIN_LIKENESS)
+    assert say(0.1, None) == say(0.1, MIN_CORRELATION)
 
 
 def test_the_weights_are_what_the_fit_prints() -> None:
