@@ -9,7 +9,7 @@
 from scores: `fluidsynth -ni -r 22050 -F 001.wav FONT.sf2 001.mid`. Without it, works are synthesised: random
 chords and melodies of one key, on one tempo, played by the same decaying notes. `measure` and `table` are
 given different folders. Where scores are beside the works, as `001.mid`, one of two works of an instrument
-that hold the same sound is left out (`fingerprint_scores.py`).
+that hold the same sound is left out (`fingerprint_notes.py`).
 
 Each work is asked for in 10 s and as a whole, of an index that holds all other works. Every match is then
 false. Recordings come from `--recordings`, and are asked for under the conditions of `fingerprint.py`,
@@ -32,8 +32,8 @@ import fingerprint_sounds as sounds
 import numpy as np
 from fingerprint import CONDITIONS, DESIGN, EVALUATION, SHARED, Without
 from fingerprint_corpus import Query, cached, fingerprint
+from fingerprint_notes import RULES, Notes, are_same_sound, read_notes
 from fingerprint_sameness import FEW_PEAKS, ROWS
-from fingerprint_scores import Notes, are_same_sound, read_notes
 from fingerprint_sounds import SAMPLE_RATE, Samples
 from fingerprint_sparse import FAMILIES, SPARSE_CONDITIONS, make_sparse
 from music import interval
@@ -225,7 +225,7 @@ def gather(
     arguments: argparse.Namespace, half: int
 ) -> tuple[MemoryIndex, list[Query], dict[str, list[Query]]]:
     """Fill an index with one half of everything. Returns it, queries of others, and those of the same."""
-    label = hashlib.sha256(repr([half, arguments.works]).encode()).hexdigest()[:12]
+    label = hashlib.sha256(repr([half, arguments.works, MAX_WORK_S, *RULES]).encode()).hexdigest()[:12]
     works, others = cached(f"works-{label}", lambda: prepare_works(arguments.works, half))
     named = repr([half, arguments.recordings, arguments.queries, *CONDITIONS, BEDS_DB])
     label = hashlib.sha256(named.encode()).hexdigest()[:12]
@@ -234,7 +234,7 @@ def gather(
         lambda: prepare_recordings(arguments.recordings, half, arguments.queries),
     )
     parts, stretches = cached(
-        f"works-stretches-{label}",
+        f"works-stretches-{label}-{STRETCH_S}-{'-'.join(STRETCH_CONDITIONS)}",
         lambda: prepare_stretches(arguments.recordings, half, arguments.queries),
     )
     few, plain, changed = cached(

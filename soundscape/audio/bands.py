@@ -1,4 +1,4 @@
-"""Bands of a spectrum: the power in each, many frames at once, and its decibels."""
+"""Bands of a spectrum: sums over their bins, many frames at once, and decibels."""
 
 from __future__ import annotations
 
@@ -34,39 +34,39 @@ def find_bands(filters: Float32) -> tuple[Float32, npt.NDArray[np.int64], npt.ND
 
 @compiled(fastmath={"contract"})
 def add_up_bands(
-    power: Float32,
+    values: Float32,
     weights: Float32,
     offsets: npt.NDArray[np.int64],
     first_bins: npt.NDArray[np.int64],
-    energies: Float32,
+    sums: Float32,
 ) -> None:
-    """Write the energies of up to eight frames, of their power, shape (8, bins), at least 1e-20.
+    """Write the bands' weighted sums of up to eight frames, at least 1e-20; values: shape (8, bins).
 
     A band is too short for vector instructions, and each sum waits for the one before. So eight frames are
     summed side by side, three times as fast as one after the other.
     """
-    p0, p1, p2, p3 = power[0], power[1], power[2], power[3]
-    p4, p5, p6, p7 = power[4], power[5], power[6], power[7]
+    v0, v1, v2, v3 = values[0], values[1], values[2], values[3]
+    v4, v5, v6, v7 = values[4], values[5], values[6], values[7]
     least = np.float32(MIN_POWER)
-    sums = np.empty(8, dtype=np.float32)
+    totals = np.empty(8, dtype=np.float32)
     for m in range(len(first_bins)):
         e0 = e1 = e2 = e3 = e4 = e5 = e6 = e7 = np.float32(0.0)
         begin = offsets[m]
         shift = first_bins[m] - begin
         for i in range(begin, offsets[m + 1]):
             weight, k = weights[i], i + shift
-            e0 += weight * p0[k]
-            e1 += weight * p1[k]
-            e2 += weight * p2[k]
-            e3 += weight * p3[k]
-            e4 += weight * p4[k]
-            e5 += weight * p5[k]
-            e6 += weight * p6[k]
-            e7 += weight * p7[k]
-        sums[0], sums[1], sums[2], sums[3] = e0, e1, e2, e3
-        sums[4], sums[5], sums[6], sums[7] = e4, e5, e6, e7
-        for t in range(len(energies)):
-            energies[t, m] = max(sums[t], least)
+            e0 += weight * v0[k]
+            e1 += weight * v1[k]
+            e2 += weight * v2[k]
+            e3 += weight * v3[k]
+            e4 += weight * v4[k]
+            e5 += weight * v5[k]
+            e6 += weight * v6[k]
+            e7 += weight * v7[k]
+        totals[0], totals[1], totals[2], totals[3] = e0, e1, e2, e3
+        totals[4], totals[5], totals[6], totals[7] = e4, e5, e6, e7
+        for t in range(len(sums)):
+            sums[t, m] = max(totals[t], least)
 
 
 @compiled(fastmath=FASTMATH)

@@ -31,7 +31,7 @@ MELS = 128
 FRAME_RATE_HZ = SAMPLE_RATE / HOP_LENGTH
 
 # A block of a file at 44.1 kHz gives 64 frames, and now and then a few more. A batch of two frames costs as
-# many calls as one of 64. So many frames and their spectrum stay within a second-level cache.
+# many calls as one of 64. 96 frames and their spectrum are 2 MB, the second-level cache of many processors.
 _MAX_BATCH_FRAMES = 96
 _AMIN = 1e-10
 

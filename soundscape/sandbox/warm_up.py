@@ -39,7 +39,7 @@ def warm_up(folder: Path) -> None:
 
 
 def _warm_up_front_end() -> None:
-    """Compile what the network's file is not needed for: it may be brought later."""
+    """Compile the network's front end. It needs no model file, which may be pulled later."""
     import numpy as np
 
     from soundscape.audio.tagging import front_end

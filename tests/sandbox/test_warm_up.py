@@ -66,17 +66,17 @@ warm_up(folder)
 before = compile_counts.compiled + compile_counts.loaded
 noise = np.random.default_rng(1).standard_normal(30 * 22_050) * 0.1
 soundfile.write(folder / "noise.wav", noise, 22_050, "PCM_16")
-record = analyze(folder / "noise.wav", models_dir=Path("{models}"))
+record = analyze(folder / "noise.wav", models_dir=Path(sys.argv[2]))
 assert record.tags is not None
 if compile_counts.compiled + compile_counts.loaded > before:
     print(compile_counts.compiled + compile_counts.loaded - before)
 """
 
 
-def run(script: str, folder: Path) -> str:
-    """Run a script in a process of its own, which is given the folder; return what it prints."""
+def run(script: str, *folders: Path) -> str:
+    """Run a script in a process of its own, which is given the folders; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", script, str(folder)],
+        [sys.executable, "-c", script, *map(str, folders)],
         capture_output=True,
         text=True,
         check=False,
@@ -104,4 +104,4 @@ def test_nothing_is_compiled_or_loaded_during_a_job(tmp_path: Path) -> None:
 def test_the_model_may_be_brought_after_the_warm_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDSCAPE_MODELS_DIR", str(tmp_path / "none"))
     (tmp_path / "folder").mkdir()
-    assert run(TAG.format(models=MODEL.parent), tmp_path / "folder") == ""
+    assert run(TAG, tmp_path / "folder", MODEL.parent) == ""

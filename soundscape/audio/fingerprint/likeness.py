@@ -26,7 +26,7 @@ from .levels import (
 )
 
 MIN_CORRELATION = 0.985
-"""If levels follow each other less, two recordings share a part of what sounds: a bed, a loop, a stem."""
+"""Below this correlation, two recordings share a part of what sounds: a bed, a loop, a stem."""
 MIN_ROWS = 4
 EDGE_FRAMES = math.ceil(2 * BELL_ROWS * LEVEL_FRAMES)
 """Levels so near to an end of the span also hold what surrounds it, such as silence."""

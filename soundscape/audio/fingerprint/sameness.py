@@ -30,9 +30,10 @@ from .pairing import NEAR_PITCH, pair_peaks, refine_alignment
 from .verify import Evidence
 
 MAX_EQUAL_RANKS = 0.35
-"""From this share of equal ranks on, more say no more: only copies have so many."""
+"""From this share of equal ranks on, a higher one adds nothing: only copies have so many."""
 MIN_TELLING, MAX_TELLING = 0.9, 0.9975
-"""Correlations between which levels say more and more. Below, other works and beds are as alike."""
+"""Levels count from the lower correlation on, and fully from the upper. Below the lower one, other works and
+beds are as alike as copies."""
 
 
 @dataclass(frozen=True)

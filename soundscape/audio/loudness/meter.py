@@ -39,7 +39,7 @@ _SHORT_TERM_SEGMENTS = 300
 _STEP_SEGMENTS = 10
 
 
-# Reassociation makes a window's sum vector instructions, in the same order for every window.
+# Reassociation lets a window's sum be vectorised, in the same order for every window.
 @compiled(fastmath=FASTMATH)
 def _greatest_sum(energies: NDArray[np.float64], length: int) -> float:
     # Each window is summed afresh: a running sum would depend on where the signal was cut.

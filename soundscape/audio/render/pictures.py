@@ -158,7 +158,8 @@ def _write_tiles(spectrogram: Spectrogram, out_dir: Path) -> SpectrogramTiles | 
         tile = Image.fromarray(np.ascontiguousarray(np.flipud(shades.T)))
         tile.putpalette(make_palette(DARK).tobytes())
         paths.append(f"spectrogram_{index:03}.png")
-        # Noise repeats nothing but its neighbours: smaller than any other way, and three times as fast.
+        # Of most recordings within 7 % of the size that the default gives, in 40 % of its time. Steady tones
+        # and exact loops take more.
         tile.save(out_dir / paths[-1], compress_level=_COMPRESSION, compress_type=zlib.Z_RLE)
     return SpectrogramTiles(
         paths=tuple(paths),

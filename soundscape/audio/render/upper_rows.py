@@ -76,10 +76,11 @@ class UpperRows:
     def _advance(self) -> Float32:
         """Powers where the shared spectrum's frames are, as far as is known, float32, shape (frames, rows).
 
-        At 44.1 kHz its frames and these have the same centres. At other rates they are interpolated.
+        At most rates they are interpolated.
         """
         hops = self._hop / (self._n_fft / 2)
         if hops == 1:
+            # At 44.1 kHz its frames and these have the same centres.
             ready, self._own = self._own, self._own[:0]
             self._own_first += len(ready)
             self._frames += len(ready)

@@ -22,7 +22,7 @@ Float32 = npt.NDArray[np.float32]
 
 
 class FrontEnd:
-    """The front end of a network, with the constants of its file.
+    """The front end of a network, with the constants of its file. Not for several threads at once.
 
     Parameters
     ----------

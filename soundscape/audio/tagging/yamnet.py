@@ -4,8 +4,8 @@ The published file takes one window of 15,600 samples (0.975 s at 16 kHz) and an
 as it is, neighbouring windows would each recompute the spectrum they share, and the 1024 numbers before the
 last layer could not be read. So the file is opened, checked, and cut in memory at its own seams:
 
-* the front end (periodic Hann window of 400, hop 160, 512-point FFT, 64 mel bands, log) runs here, once
-  per sample, with the window, the mel matrix and the quantisation read from the file;
+* the front end (periodic Hann window of 400, hop 160, 512-point FFT, 64 mel bands, log) runs in
+  `front_end`, once per sample, with the window, the mel matrix and the quantisation read from the file;
 * the convolutional part takes any number of windows at a time and answers with the scores and with the
   1024-d embedding (the mean over time and frequency of the last convolution, 0 to 5.7).
 
@@ -138,7 +138,6 @@ class Yamnet:
         def step(index: int) -> np.float32:
             return np.float32(graph.tensors[index].quantization.scale[0])
 
-        self._hann = constant(_HANN)
         self._front_end = FrontEnd(
             window=constant(_HANN),
             filters=constant(_MEL),

@@ -150,6 +150,14 @@ def test_a_bed_alone_is_not_what_was_laid_over_it(bed_db: float) -> None:
     assert match.kind is MatchKind.SHARED_MATERIAL
 
 
+def test_a_soft_bed_is_lost() -> None:
+    """What lies over it is louder, so levels differ as those of another work do."""
+    bed = melody(30) * 10 ** (-3 / 20)
+    index = MemoryIndex()
+    index.add("bed", fingerprint(bed))
+    assert find_matches(fingerprint(melody(32) + bed), index).matches == ()
+
+
 def test_a_bar_in_common_is_no_match() -> None:
     index = MemoryIndex()
     index.add("other", fingerprint(np.concatenate([melody(33, 8.0), melody(30, 2.5), melody(34, 8.0)])))

@@ -9,7 +9,7 @@ from benchmarks.fingerprint_sameness import fit, read_rows
 from soundscape.audio.fingerprint import THRESHOLD, Fingerprint, MemoryIndex, find_matches
 from soundscape.audio.fingerprint import match as match_module
 from soundscape.audio.fingerprint.likeness import MIN_CORRELATION, Likeness
-from soundscape.audio.fingerprint.sameness import Sameness, measure_sameness
+from soundscape.audio.fingerprint.sameness import MAX_TELLING, Sameness, measure_sameness
 from soundscape.audio.fingerprint.score import FITTED_SAMENESS, estimate_sameness
 from soundscape.audio.fingerprint.verify import make_screen, verify
 
@@ -95,6 +95,9 @@ def test_a_copy_agrees_in_every_way() -> None:
     sameness = measure(one, one)
     assert sameness.equal_ranks == 1.0
     assert sameness.share > 0.95
+    assert sameness.likeness is not None
+    assert sameness.likeness.correlation > MAX_TELLING
+    assert sameness.ranks_or_levels == 1.0
     assert estimate_sameness(sameness) > 0.99
 
 
@@ -109,8 +112,8 @@ def test_noise_changes_ranks_and_leaves_levels_alike() -> None:
 
 
 def test_either_ranks_or_levels_say_that_it_is_one_recording() -> None:
-    def say(equal_ranks: float, likeness: float | None) -> float:
-        levels = None if likeness is None else Likeness(likeness, likeness)
+    def say(equal_ranks: float, correlation: float | None) -> float:
+        levels = None if correlation is None else Likeness(correlation, correlation)
         return Sameness(equal_ranks, 1.0, 20.0, levels).ranks_or_levels
 
     assert say(0.0, 0.5) == say(0.0, 0.8) == 0.0

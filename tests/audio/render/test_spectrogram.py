@@ -7,6 +7,7 @@ import pytest
 
 from soundscape.audio.levels import FLOOR_DB, STEP_DB
 from soundscape.audio.own_spectrum import OVERLAPPING_S, OwnSpectrum
+from soundscape.audio.render import spectrogram
 from soundscape.audio.render.spectrogram import LONG_COLUMNS, LONG_FRAMES_PER_COLUMN, Spectrogram
 from soundscape.audio.spectrum import FRAME_RATE_HZ, Float32, MonoSignal, Spectrum
 
@@ -55,6 +56,22 @@ def test_white_noise_shows_no_seam(sample_rate: int) -> None:
     high = np.array([filled.axis.centre_hz(row) for row in range(filled.axis.rows)]) > 1000
     assert np.ptp(levels[high][:-1]) < 1
     assert np.abs(np.diff(levels[high][:-1])).max() < 0.7
+
+
+@pytest.mark.parametrize("sample_rate", [22_050, 44_100, 48_000])
+def test_columns_of_a_long_recording_are_the_loudest_of_four_frames(
+    monkeypatch: pytest.MonkeyPatch, sample_rate: int
+) -> None:
+    """However it is cut, and though the upper rows become long before or after the lower ones."""
+    y = noise(sample_rate, 4) * np.geomspace(0.01, 1, 4 * sample_rate, dtype=np.float32)
+    frames = draw(y, sample_rate).result()
+    starts = np.arange(0, len(frames), LONG_FRAMES_PER_COLUMN)
+    expected = np.maximum.reduceat(frames, starts, axis=0)
+    monkeypatch.setattr(spectrogram, "LONG_COLUMNS", 41)
+    for cut in (777, 5000, 65_536):
+        found = draw(y, sample_rate, cut)
+        assert found.frames_per_column == LONG_FRAMES_PER_COLUMN
+        assert np.array_equal(found.result(), expected)
 
 
 @pytest.mark.parametrize("sample_rate", [32_000, 44_100, 48_000, 96_000])

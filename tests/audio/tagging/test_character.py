@@ -12,8 +12,16 @@ import soxr
 
 from soundscape.audio.descriptors import Summary
 from soundscape.audio.spectral import count_mels, find_top_hz
-from soundscape.audio.spectrum import SAMPLE_RATE, MonoSignal, Spectrum
-from soundscape.audio.tagging.character import MEL_RANGE_DB, RANGE_DB, TOP_HZ, Character, CharacterMeter
+from soundscape.audio.spectrum import SAMPLE_RATE, Frames, MonoSignal, Spectrum
+from soundscape.audio.tagging import character
+from soundscape.audio.tagging.character import (
+    MEL_RANGE_DB,
+    RANGE_DB,
+    SPARSE_FRAMES,
+    TOP_HZ,
+    Character,
+    CharacterMeter,
+)
 from tests.audio.signals import Samples
 
 BIN_HZ = SAMPLE_RATE / 2048
@@ -81,6 +89,41 @@ def test_it_is_librosas_on_the_frames_that_count(name: str) -> None:
     mfcc = feature.mfcc(S=kept_db, n_mfcc=20)[:, counts]
     assert found.mfcc.mean == pytest.approx(mfcc.mean(axis=1), abs=0.01)
     assert found.mfcc.std == pytest.approx(mfcc.std(axis=1), abs=0.01)
+
+
+def test_of_long_recordings_one_frame_in_four_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(character, "DENSE_FRAMES", 50)
+    y = synthesise("noise")
+    frames = [*(shared := Spectrum()).push(y), *shared.finish()]
+    S, log_mel_db, mean_square, crossings = (
+        np.concatenate([getattr(batch, name) for batch in frames])
+        for name in ("S", "log_mel_db", "mean_square", "zero_crossing_rate")
+    )
+
+    def measure(S: Samples, cut: int) -> Character | None:
+        meter = CharacterMeter(top_hz=TOP_HZ)
+        for start in range(0, len(S), cut):
+            part = slice(start, start + cut)
+            meter.push(Frames(S[part], log_mel_db[part], mean_square[part], crossings[part]))
+        return meter.result()
+
+    numbers = np.arange(len(S))
+    counts = (numbers < 50) | np.isin(numbers % 16, SPARSE_FRAMES)
+    assert 0.2 < counts[50:].mean() < 0.3
+    other = np.where(counts[:, np.newaxis], S, 1 + 3 * S)
+    assert measure(other, 64) == measure(S, 64)
+    for seen in (numbers[counts][10], numbers[counts][-2]):
+        other = S.copy()
+        other[seen] *= np.linspace(1, 5, S.shape[1], dtype=np.float32)
+        assert measure(other, 64) != measure(S, 64)
+    # In one piece, in pieces of which none is chosen, and with the seam in the middle of one.
+    for cut in (1, 3, 30, 1000):
+        found, expected = measure(S, cut), measure(S, 64)
+        assert found is not None
+        assert expected is not None
+        assert found.flux == expected.flux
+        assert found.centroid_hz == expected.centroid_hz
+        assert found.mfcc.mean == pytest.approx(expected.mfcc.mean, abs=1e-4)
 
 
 @pytest.mark.parametrize("gain_db", [-60.0, -37.3, 6.0])

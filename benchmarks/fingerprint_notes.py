@@ -1,4 +1,4 @@
-"""The scores of rendered works: which two hold the same sound.
+"""The notes of rendered works: which two hold the same sound.
 
 A sampler plays the same notes as the same sound, to the sample. Where two scores have them in common for as
 long as a match must be, `find_matches` would be right to name one as the other. So the benchmark leaves one
@@ -21,6 +21,8 @@ SAME_SHARE = 0.5
 """Two works that share at least half of the notes of the shorter, at one offset, are one piece."""
 MIN_SHARED = 10
 """Offsets at which fewer notes agree are not looked at: so few in 4 s are one long chord or two."""
+RULES = (SAME_SHARE, MIN_SHARED, TOLERANCE_S, MIN_SPAN_S)
+"""What decides, for whoever keeps what came of it."""
 APART = 1000.0
 """Added to a start for each semitone, so that starts of different pitches are far apart."""
 
@@ -93,6 +95,8 @@ def are_same_sound(ours: Notes, theirs: Notes) -> bool:
     one of the two has, or to the end of either.
     """
     shorter = min(ours.shape[0], theirs.shape[0])
+    if not shorter:
+        return False
     our_keys, their_keys = (np.sort(notes @ [1.0, APART]) for notes in (ours, theirs))
     steps = np.concatenate(
         [

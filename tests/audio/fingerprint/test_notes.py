@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fingerprint_scores import Notes, are_same_sound, read_notes
+from benchmarks.fingerprint_notes import Notes, are_same_sound, read_notes
 
 
 def make_tune(seed: int, length_s: float = 20.0) -> Notes:
