@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,21 +18,31 @@ _DB_PER_OCTAVE = np.float32(10 * np.log10(2))
 _DB_PER_NEPER = np.float32(20 / np.log(10))
 
 
-def find_bands(filters: Float32) -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Find the weights of all bands one after another, where each band's begin, and at which bin.
+class Bands(NamedTuple):
+    """Weights of bands one after another, where each band's begin, and at which bin."""
+
+    weights: Float32
+    offsets: npt.NDArray[np.int64]
+    first_bins: npt.NDArray[np.int64]
+
+
+def find_bands(filters: Iterable[Float32]) -> Bands:
+    """Find what is not zero in the filters of bands.
 
     Parameters
     ----------
     filters
-        The weight of each bin in each band, float32, shape (bands, bins). Every band has some.
+        The weight of each bin for each band, float32, shape (bands, bins). Every band has some.
     """
-    weights, offsets, first_bins = [], [0], []
+    weights, offsets, first_bins = [np.empty(0, dtype=np.float32)], [0], []
     for band in filters:
         bins = np.flatnonzero(band)
         weights.append(band[bins[0] : bins[-1] + 1])
         offsets.append(offsets[-1] + len(weights[-1]))
         first_bins.append(bins[0])
-    return np.concatenate(weights), np.array(offsets), np.array(first_bins)
+    return Bands(
+        np.concatenate(weights), np.array(offsets, dtype=np.int64), np.array(first_bins, dtype=np.int64)
+    )
 
 
 @compiled(fastmath={"contract"})

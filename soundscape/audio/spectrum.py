@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.fft
 from librosa import mel_frequencies
 
-from soundscape.audio.bands import add_up_bands, find_bands, write_decibels
+from soundscape.audio.bands import Bands, add_up_bands, find_bands, write_decibels
 from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.mono import MonoMix
 
@@ -175,7 +175,7 @@ def _hann() -> Float32:
 
 
 @cache
-def _sparse_mel() -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _sparse_mel() -> Bands:
     return find_bands(mel_filters())
 
 

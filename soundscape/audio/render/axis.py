@@ -8,12 +8,11 @@ offset and rumble. Rows are 1/32 of a unit high: 4 Hz at the bottom, 3 % of the 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from soundscape.audio.bands import add_up_bands, write_decibels
+from soundscape.audio.bands import Bands, add_up_bands, find_bands, write_decibels
 from soundscape.audio.compiled import FASTMATH, compiled
 from soundscape.audio.levels import FLOOR_DB, STEP_DB, Levels
 from soundscape.audio.spectrum import Float32
@@ -24,14 +23,6 @@ ROWS_PER_UNIT = 32
 
 # A constant fills bins 0 and 1 of a Hann window and no other.
 _FIRST_BIN = 2
-
-
-class RowFilters(NamedTuple):
-    """Weights of rows one after another, where each row's begin, and at which bin."""
-
-    weights: Float32
-    offsets: npt.NDArray[np.int64]
-    first_bins: npt.NDArray[np.int64]
 
 
 class FrequencyAxis:
@@ -58,7 +49,7 @@ class FrequencyAxis:
         """Count the rows whose filters end below a frequency."""
         return sum(self.centre_hz(row + 1) <= frequency_hz for row in range(self.rows))
 
-    def make_filters(self, rows: range, *, bin_hz: float, bins: int, gain: float = 1.0) -> RowFilters:
+    def make_filters(self, rows: range, *, bin_hz: float, bins: int, gain: float = 1.0) -> Bands:
         """Make a triangle for each row, over |X|²; where rows are closer than bins, it interpolates.
 
         Parameters
@@ -72,20 +63,16 @@ class FrequencyAxis:
             density has one level in all rows.
         """
         bins_hz = np.arange(bins) * bin_hz
-        weights, offsets, first_bins = [np.empty(0, dtype=np.float32)], [0], []
+        filters = []
         for row in rows:
             centre = min(max(self.centre_hz(row), _FIRST_BIN * bin_hz), bins_hz[-1])
             below = max(centre - self.centre_hz(row - 1), bin_hz)
             above = max(self.centre_hz(row + 1) - centre, bin_hz)
             triangle = np.minimum(1 + (bins_hz - centre) / below, 1 + (centre - bins_hz) / above)
             triangle[:_FIRST_BIN] = 0
-            used = np.flatnonzero(triangle > 1e-9)
-            weights.append((triangle[used] * (gain / bin_hz / triangle[used].sum())).astype(np.float32))
-            offsets.append(offsets[-1] + len(used))
-            first_bins.append(used[0])
-        return RowFilters(
-            np.concatenate(weights), np.array(offsets, dtype=np.int64), np.array(first_bins, dtype=np.int64)
-        )
+            triangle[triangle <= 1e-9] = 0
+            filters.append((triangle * (gain / bin_hz / triangle.sum())).astype(np.float32))
+        return find_bands(filters)
 
 
 def _height(frequency_hz: float) -> float:

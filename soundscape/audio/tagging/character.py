@@ -37,7 +37,7 @@ MEL_RANGE_DB = 60.0
 # step, a steady beat of four frames would always be seen at the same place.
 DENSE_FRAMES = round(120 * FRAME_RATE_HZ)
 SPARSE_FRAMES = (0, 5, 10, 15)
-_SPARSE_PERIOD = 16
+_IS_SPARSE = np.isin(np.arange(16), SPARSE_FRAMES)
 
 # What is softer is digital silence, with what filters leave of it.
 _MIN_DBFS = -160.0
@@ -124,10 +124,7 @@ class CharacterMeter:
         """Which of the next frames are looked at."""
         numbers = np.arange(self._seen, self._seen + count)
         self._seen += count
-        if self._seen <= DENSE_FRAMES:
-            return np.arange(count)
-        is_sparse = np.isin(numbers % _SPARSE_PERIOD, SPARSE_FRAMES)
-        chosen: Int64 = np.flatnonzero((numbers < DENSE_FRAMES) | is_sparse)
+        chosen: Int64 = np.flatnonzero((numbers < DENSE_FRAMES) | _IS_SPARSE[numbers % len(_IS_SPARSE)])
         return chosen
 
     def _measure_mfcc(self, log_mel_db: Float32) -> Float32:
